@@ -1,0 +1,1 @@
+"""fleetcache: one coherent cache for every instance of a Python server."""
