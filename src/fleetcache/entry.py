@@ -1,0 +1,156 @@
+"""An entry: a value's bytes with its lifetimes and tags, as it stands on the server.
+
+Layout of an entry, big endian (format 1)::
+
+    0   1   b"V"
+    1  16   stamp, random and never used twice: with the "V" it is the *head*, the identity that scripts compare
+    17  1   format of what follows
+    18  1   codec of the payload
+    19  1   flags: 1 = signed; the others are kept free (compression)
+    20  1   number of tags
+    21  4   ttl in ms
+    25  4   stale in ms
+    29  4   cost: how long the load took, in ms
+    33  2   where the payload starts
+    35  .   per tag: length (1), name, version (16)
+    ..  32  signature, if signed
+    ..      payload
+
+A placeholder, while somebody loads, is ``b"L"`` + 16 random bytes and nothing more. Freshness is not written down: it
+follows from the time the server has left for the key (``PTTL``), which it keeps for ``ttl + stale + GRACE``.
+"""
+
+import struct
+from collections.abc import Sequence
+from typing import NamedTuple
+
+__all__ = [
+    "FORMATS_READ",
+    "FORMAT_WRITTEN",
+    "GRACE",
+    "HEAD_SIZE",
+    "Header",
+    "Tags",
+    "is_placeholder",
+    "pack",
+    "parse_header",
+    "parse_tags",
+    "tag_section",
+]
+
+GRACE = 10.0
+"""Seconds the server keeps an entry past ``ttl + stale``: the base that a refresh under way can still replace."""
+
+FORMAT_WRITTEN = 1
+FORMATS_READ = frozenset({1})
+"""A release reads formats n and n-1 and writes n-1 until told, so that two releases run side by side."""
+
+HEAD_SIZE = 17
+VERSION_SIZE = 16
+SIGNATURE_SIZE = 32
+SIGNED = 1
+_FIXED = struct.Struct(">BBBBIIIH")
+TAGS_START = HEAD_SIZE + _FIXED.size
+
+Tags = tuple[tuple[str, bytes], ...]
+"""Names of tags with the version each had before the loader ran."""
+
+
+class Header(NamedTuple):
+    """What stands before the payload; ``section`` is the tags' part as bytes, the same for all entries of equal tags."""
+
+    head: bytes
+    codec: int
+    ttl: float
+    stale: float
+    cost: float
+    section: bytes
+    signature: bytes | None
+    payload_start: int
+
+
+def tag_section(tags: Tags) -> bytes:
+    """The tags' part of an entry."""
+    parts = []
+    for name, version in tags:
+        raw = name.encode()
+        parts += (bytes((len(raw),)), raw, version)
+    return b"".join(parts)
+
+
+def parse_tags(section: bytes) -> Tags | None:
+    """The tags of a section; ``None`` when the bytes are not one."""
+    tags = []
+    at = 0
+    while at < len(section):
+        end = at + 1 + section[at]
+        version = section[end : end + VERSION_SIZE]
+        if len(version) != VERSION_SIZE:
+            return None
+        try:
+            tags.append((section[at + 1 : end].decode(), version))
+        except UnicodeDecodeError:
+            return None
+        at = end + VERSION_SIZE
+    return tuple(tags)
+
+
+def pack(
+    head: bytes, codec: int, lifetimes: tuple[float, float, float], section: bytes, count: int, *, signed: bool
+) -> bytes:
+    """Everything before the signature and the payload.
+
+    Args:
+        head: ``b"V"`` and a new stamp.
+        codec: Id of the codec that wrote the payload.
+        lifetimes: ttl, stale and cost in seconds.
+        section: The tags' part, from ``tag_section``.
+        count: How many tags the section holds.
+        signed: Whether a signature will stand between this and the payload.
+    """
+    ttl, stale, cost = (min(round(seconds * 1000), 0xFFFFFFFF) for seconds in lifetimes)
+    start = TAGS_START + len(section) + (SIGNATURE_SIZE if signed else 0)
+    fixed = _FIXED.pack(FORMAT_WRITTEN, codec, SIGNED if signed else 0, count, ttl, stale, cost, start)
+    return b"".join((head, fixed, section))
+
+
+def parse_header(blob: bytes) -> Header | None:
+    """The header of an entry; ``None`` for anything that is not an entry of a format this release reads."""
+    if len(blob) < TAGS_START or blob[0] != 0x56:
+        return None
+    written, codec, flags, _count, ttl, stale, cost, start = _FIXED.unpack_from(blob, HEAD_SIZE)
+    if written not in FORMATS_READ or flags & ~SIGNED:
+        return None
+    tags_end = start - SIGNATURE_SIZE if flags else start
+    if not TAGS_START <= tags_end <= start <= len(blob):
+        return None
+    return Header(
+        blob[:HEAD_SIZE],
+        codec,
+        ttl / 1000,
+        stale / 1000,
+        cost / 1000,
+        blob[TAGS_START:tags_end],
+        blob[tags_end:start] if flags else None,
+        start,
+    )
+
+
+def signed_part(blob: bytes, header: Header) -> bytes:
+    """The bytes a signature covers: all but itself."""
+    return blob[: header.payload_start - SIGNATURE_SIZE] + blob[header.payload_start :]
+
+
+def is_placeholder(blob: bytes) -> bool:
+    """Whether somebody is loading."""
+    return len(blob) == HEAD_SIZE and blob[0] == 0x4C
+
+
+def has_head(blob: bytes) -> bool:
+    """Whether the bytes begin like ours, of whatever format: a script can then compare their first 17 bytes."""
+    return len(blob) >= HEAD_SIZE and blob[0] in b"VL"
+
+
+def names(tags: Sequence[tuple[str, bytes]]) -> tuple[str, ...]:
+    """The names alone."""
+    return tuple(name for name, _ in tags)

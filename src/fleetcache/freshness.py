@@ -1,0 +1,91 @@
+"""The options of one call, resolved once and frozen: how long a value is fresh, how long stale, and what else was asked.
+
+Everything about an entry's lifetimes is answered here, so that no other module adds or compares durations of its own.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from .entry import GRACE
+
+__all__ = ["MINIMUM_TTL", "Freshness", "Left"]
+
+MINIMUM_TTL = 0.001
+"""The server counts in milliseconds; a shorter life would round to none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What is left of an entry, in seconds from the moment the read of it was sent."""
+
+    fresh: float
+    stale: float
+
+    @property
+    def is_fresh(self) -> bool:
+        """It may be answered without a second thought."""
+        return self.fresh > 0
+
+    @property
+    def is_stale(self) -> bool:
+        """Past its ttl, within its stale time."""
+        return self.fresh <= 0 < self.stale
+
+    @classmethod
+    def of(cls, pttl_ms: int, stale: float) -> "Left":
+        """From the server's remaining milliseconds and the entry's own stale time: no clocks are compared."""
+        until_spent = pttl_ms / 1000 - GRACE
+        return cls(until_spent - stale, until_spent)
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """Options of one call, all in seconds.
+
+    Attributes:
+        ttl: How long the value is fresh.
+        stale: How long after that it may be answered while somebody refreshes it.
+        tags: Everything that may invalidate it, the internal tags first.
+        early: Whether a hit close to the end may start a refresh although ``stale`` is 0.
+        offline_ttl: Bound of near answers while the server cannot be heard.
+        load_timeout: How long this caller waits for a load; ``None`` = as long as it takes.
+    """
+
+    ttl: float
+    stale: float
+    tags: tuple[str, ...]
+    offline_ttl: float
+    early: bool = False
+    load_timeout: float | None = None
+
+    @property
+    def kept_ms(self) -> int:
+        """How long the server keeps the entry."""
+        return max(1, round((self.ttl + self.stale + GRACE) * 1000))
+
+    @property
+    def refreshes(self) -> bool:
+        """Whether a loader may run in the background for this call at all."""
+        return self.early or self.stale > 0
+
+    def kept(self, ttl: float | None, stale: float | None) -> "Freshness":
+        """As decided by the loader's result (``Keep``)."""
+        return replace(self, ttl=self.ttl if ttl is None else ttl, stale=self.stale if stale is None else stale)
+
+    def bounded(self, longest: float) -> "Freshness":
+        """The same with near life cut to ``longest``: what nobody can invalidate must not live long."""
+        if longest >= self.ttl + self.stale:
+            return self
+        ttl = max(0.0, min(self.ttl, longest))
+        return replace(self, ttl=ttl, stale=max(0.0, min(self.stale, longest - ttl)))
+
+
+def is_early(fresh_left: float, cost: float, random: Callable[[], float]) -> bool:
+    """Whether a hit this close to the end should start a refresh already.
+
+    Probabilistic early expiration (Vattani, Chierichetti, Lowenstein, "Optimal Probabilistic Cache Stampede
+    Prevention", VLDB 2015) with beta 1: the costlier the load, the earlier somebody starts.
+    """
+    # Beyond 20 times the cost the chance is under 1 in 10^8: spare the logarithm.
+    return cost > 0 and fresh_left < 20 * cost and fresh_left <= -cost * math.log(1.0 - random())

@@ -1,0 +1,88 @@
+"""What happened so far, as plain counters: cheap to raise on the hot path, read by health, metrics and tests."""
+
+from collections import Counter
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+__all__ = ["Counters", "Stats"]
+
+
+@dataclass(slots=True)
+class Counters:
+    """Raised by the parts while they work; one per cache, shared with its namespaces."""
+
+    near_hits: int = 0
+    shared_hits: int = 0
+    stale_hits: int = 0
+    offline_stale_hits: int = 0  # promise 3's exception, by name: past its bound, because the loader failed offline
+    misses: int = 0
+    loads: int = 0
+    load_failures: int = 0
+    load_seconds: float = 0.0
+    joins: int = 0
+    waits: int = 0
+    wait_timeouts: int = 0
+    leases: int = 0
+    claims: int = 0
+    refused_swaps: int = 0
+    refreshes: int = 0
+    uncached: int = 0  # answered but not kept: not encodable, too large
+    unusable: Counter[str] = field(default_factory=Counter)  # entries found on the server, by what was wrong
+    pushes: int = 0
+    own_pushes: int = 0
+    null_pushes: int = 0
+    timeouts: int = 0
+    overload: int = 0  # calls not sent because too much was unanswered already
+    errors: Counter[str] = field(default_factory=Counter)  # by reason code
+    reconnects: int = 0
+    replayed: int = 0
+    sets: int = 0
+    removals: int = 0
+
+    def snapshot(self, **gauges: Any) -> "Stats":
+        """A frozen copy with the gauges that other parts know."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        values["unusable"], values["errors"] = dict(self.unusable), dict(self.errors)
+        return Stats(**values, **gauges)
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """Counters and gauges of one cache at one moment. Counters only grow for the life of the cache object."""
+
+    near_hits: int
+    shared_hits: int
+    stale_hits: int
+    offline_stale_hits: int
+    misses: int
+    loads: int
+    load_failures: int
+    load_seconds: float
+    joins: int
+    waits: int
+    wait_timeouts: int
+    leases: int
+    claims: int
+    refused_swaps: int
+    refreshes: int
+    uncached: int
+    unusable: dict[str, int]
+    pushes: int
+    own_pushes: int
+    null_pushes: int
+    timeouts: int
+    overload: int
+    errors: dict[str, int]
+    reconnects: int
+    replayed: int
+    sets: int
+    removals: int
+    near_items: int
+    near_bytes: int
+    near_evictions: int
+    flights: int
+    waiters: int
+    journal: int
+    tag_copies: int
+    link: str
+    epoch: int

@@ -1,0 +1,168 @@
+"""The handshake: ordinary calls on a new session, until the link may be called online.
+
+Written once for every shell: it awaits nothing but ``ask``. What the cache itself needs in between (scripts, what must be
+replayed, the first tag) is the ``recover`` step it is handed; the wire knows no cache.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from .address import Address
+from .faults import reply_reason
+from .session import Command, ReplyError
+
+__all__ = ["Ask", "Greeting", "HandshakeError", "handshake"]
+
+Ask = Callable[..., Awaitable[list[Any]]]
+"""``await ask(*commands, patient=True)`` -> replies; patient: a server that is loading is asked again."""
+
+
+class HandshakeError(Exception):
+    """The server is there and cannot be used; ``reason`` is a stable code."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+
+
+@dataclass(slots=True)
+class Greeting:
+    """What the server said of itself."""
+
+    engine: str = "redis"
+    version: str = ""
+    client_id: int | None = None
+    run_id: str | None = None
+    resp3: bool = True
+    tracking: bool = False
+    no_tracking_because: str | None = None
+
+
+async def handshake(
+    ask: Ask,
+    address: Address,
+    credentials: tuple[str, ...],
+    *,
+    name: str,
+    probe: bytes,
+    probe_pushed: Callable[[], bool],
+    previous: Greeting | None,
+    recover: Callable[[Ask, Greeting], Awaitable[None]],
+) -> Greeting:
+    """Make a new connection usable.
+
+    Args:
+        ask: Sends commands on the new session and returns their replies.
+        address: Where we are; only the database number is read.
+        credentials: ``()``, ``(password,)`` or ``(user, password)``.
+        name: Shown by ``CLIENT LIST`` on the server.
+        probe: A key of our own for the self-test of tracking.
+        probe_pushed: Whether a push for the probe was parsed by now.
+        previous: The greeting of our last connection, to end it should the server still keep it.
+        recover: The cache's own step, between tracking and the self-test.
+
+    Raises:
+        HandshakeError: The server cannot be used, with the reason.
+    """
+    greeting = await _hello(ask, credentials, name)
+    if address.db:
+        _must((await ask(("SELECT", address.db)))[0], f"SELECT {address.db}")
+    if greeting.resp3:
+        (tracking,) = await ask(("CLIENT", "TRACKING", "ON"))
+        greeting.tracking = not isinstance(tracking, ReplyError)
+        if not greeting.tracking:
+            greeting.no_tracking_because = str(tracking)
+    else:
+        greeting.no_tracking_because = "the server refused RESP3"
+    await _identify(ask, greeting)
+    await _end_previous(ask, greeting, previous)
+    await recover(ask, greeting)
+    if greeting.tracking:
+        await _self_test(ask, greeting, probe, probe_pushed)
+    return greeting
+
+
+async def _hello(ask: Ask, credentials: tuple[str, ...], name: str) -> Greeting:
+    auth = ("AUTH", *(credentials if len(credentials) > 1 else ("default", *credentials))) if credentials else ()
+    (hello,) = await ask(("HELLO", 3, *auth, "SETNAME", name))
+    if isinstance(hello, ReplyError):
+        reason = reply_reason(hello)
+        text = str(hello).lower()
+        if reason not in {"noproto", "noperm"} and "unknown command" not in text:
+            raise HandshakeError(reason, str(hello))
+        return await _hello_resp2(ask, credentials)
+    said = {_text(key): value for key, value in _pairs(hello)}
+    if _text(said.get("mode")) == "cluster":
+        raise HandshakeError("cluster_mode", "the server runs in cluster mode, which is not supported yet")
+    if _text(said.get("role", b"master")) not in {"master", "primary"}:
+        raise HandshakeError("readonly", "the server is a replica: point the URL at the primary")
+    number = said.get("id")
+    return Greeting(
+        engine=_text(said.get("server")) or "redis",
+        version=_text(said.get("version")),
+        client_id=number if isinstance(number, int) else None,
+    )
+
+
+async def _hello_resp2(ask: Ask, credentials: tuple[str, ...]) -> Greeting:
+    if credentials:
+        _must((await ask(("AUTH", *credentials)))[0], "AUTH")
+    return Greeting(resp3=False)
+
+
+async def _identify(ask: Ask, greeting: Greeting) -> None:
+    """The run id tells a restart or failover; INFO may be forbidden, then nothing is known."""
+    (info,) = await ask(("INFO", "server"))
+    if isinstance(info, ReplyError) or info is None:
+        return
+    said = dict(line.split(":", 1) for line in _text(info).splitlines() if ":" in line)
+    greeting.run_id = said.get("run_id") or None
+    if "valkey_version" in said:
+        greeting.engine, greeting.version = "valkey", said["valkey_version"]
+    elif not greeting.version:
+        greeting.version = said.get("redis_version", "")
+
+
+async def _end_previous(ask: Ask, greeting: Greeting, previous: Greeting | None) -> None:
+    """What our last connection still holds in the server's receive buffer must not run after the replay.
+
+    Only on the same run of the server: after a restart the number may be somebody else's.
+    """
+    if previous is None or previous.client_id is None or greeting.run_id is None:
+        return
+    if previous.run_id == greeting.run_id and previous.client_id != greeting.client_id:
+        await ask(("CLIENT", "KILL", "ID", previous.client_id))
+
+
+async def _self_test(ask: Ask, greeting: Greeting, probe: bytes, probe_pushed: Callable[[], bool]) -> None:
+    """Read a key of our own, write it, expect the push: version strings and OKs are not believed."""
+    read, written = await ask(("GET", probe), ("SET", probe, "1", "PX", 10_000), patient=False)
+    await ask(("DEL", probe), patient=False)
+    if isinstance(read, ReplyError) and reply_reason(read) in {"auth", "noperm"}:
+        raise HandshakeError(reply_reason(read), str(read))
+    if isinstance(written, ReplyError) or isinstance(read, ReplyError):
+        return  # full or not saving: nothing can be said against tracking
+    if not probe_pushed():
+        greeting.tracking = False
+        greeting.no_tracking_because = "the self-test saw no invalidation"
+
+
+def _must(reply: Any, what: str) -> None:
+    if isinstance(reply, ReplyError):
+        raise HandshakeError(reply_reason(reply), f"{what}: {reply}")
+
+
+def _pairs(reply: Any) -> list[tuple[Any, Any]]:
+    if isinstance(reply, dict):
+        return list(reply.items())
+    if isinstance(reply, list):
+        return list(zip(reply[::2], reply[1::2], strict=False))
+    return []
+
+
+def _text(value: Any) -> str:
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value or "")
+
+
+Commands = tuple[Command, ...]

@@ -1,0 +1,183 @@
+"""The link: whether the server can be heard, as states with time as an argument and no I/O.
+
+Rules:
+
+1. ``online`` is the only state in which calls are sent. Everything else is answered from near or by the loader.
+2. *Head of line*: replies come in order, so when the oldest unanswered call is older than the operation timeout, every
+   later one would wait behind it: ``suspect``. The next reply that leaves a young queue brings it back.
+3. *Silence*: nothing answered that was sent within ``max_staleness``: ``offline``, the connection is kept, and any reply
+   brings it back in the same epoch. Three times that: the connection is aborted.
+4. Every step to ``online`` is told to the listener, with whether a new epoch began: what near held from another
+   connection, and what no server confirmed, must go then.
+5. The *horizon* is until when near may be trusted: ``max_staleness`` after the newest answered command was sent, while
+   the server is heard; ``offline_ttl`` after it once the link is offline.
+"""
+
+from collections.abc import Callable
+from enum import StrEnum
+
+from .faults import DOOMED
+
+__all__ = ["IllegalMoveError", "Link", "LinkState", "Verdict"]
+
+
+class LinkState(StrEnum):
+    """Where the link stands."""
+
+    CONNECTING = "connecting"  # from the start until the first attempt ends
+    RECOVERING = "recovering"  # connected, the handshake runs
+    ONLINE = "online"
+    SUSPECT = "suspect"  # the oldest call is overdue: nothing is queued behind it
+    OFFLINE = "offline"
+    CLOSED = "closed"
+
+
+_S = LinkState
+_MOVES: dict[LinkState, frozenset[LinkState]] = {
+    _S.CONNECTING: frozenset({_S.RECOVERING, _S.OFFLINE, _S.CLOSED}),
+    _S.RECOVERING: frozenset({_S.ONLINE, _S.OFFLINE, _S.CLOSED}),
+    _S.ONLINE: frozenset({_S.SUSPECT, _S.OFFLINE, _S.CLOSED}),
+    _S.SUSPECT: frozenset({_S.ONLINE, _S.OFFLINE, _S.CLOSED}),
+    _S.OFFLINE: frozenset({_S.RECOVERING, _S.ONLINE, _S.CLOSED}),
+    _S.CLOSED: frozenset(),
+}
+
+
+class IllegalMoveError(AssertionError):
+    """A move the table does not have: a defect of ours, never of the server."""
+
+
+class Verdict(StrEnum):
+    """What the shell must do after a look at the clock."""
+
+    KEEP = "keep"
+    ABORT = "abort"
+
+
+class Link:
+    """States, horizon and backoff of the one connection.
+
+    Args:
+        now: The time at construction.
+        operation_timeout: Seconds one operation may take.
+        max_staleness: Seconds near may be behind (promise 3).
+        offline_ttl: Seconds near answers are good for once the server cannot be heard.
+        on_state: Told after each change: ``(old, new, new_epoch)``.
+    """
+
+    # The first retry comes soon, for a server that restarts; the cap keeps "online within 2 s of its return".
+    BACKOFF_FIRST, BACKOFF_MOST = 0.05, 1.0
+    # A wrong password does not mend itself: knock seldom, so that no log fills and no account is locked.
+    BACKOFF_DOOMED = 10.0
+
+    def __init__(
+        self,
+        now: float,
+        *,
+        operation_timeout: float,
+        max_staleness: float,
+        offline_ttl: float,
+        on_state: Callable[[LinkState, LinkState, bool], None],
+    ) -> None:
+        self._operation_timeout = operation_timeout
+        self._max_staleness = max_staleness
+        self._offline_ttl = offline_ttl
+        self._on_state = on_state
+        self.state = LinkState.CONNECTING
+        self.since = now
+        self.reason: str | None = None
+        self.epoch = 0
+        self.attempts = 0
+        self.tried = False
+        self.connected = False
+        self.confirmed = -float("inf")
+        self.horizon = -float("inf")
+
+    def __repr__(self) -> str:
+        return f"<Link {self.state} epoch={self.epoch} reason={self.reason}>"
+
+    @property
+    def usable(self) -> bool:
+        """Whether calls may be sent."""
+        return self.state is LinkState.ONLINE
+
+    def _move(self, to: LinkState, now: float, *, reason: str | None, new_epoch: bool = False) -> None:
+        old = self.state
+        if to not in _MOVES[old]:
+            raise IllegalMoveError(f"the link cannot go from {old} to {to}")
+        self.state, self.since, self.reason = to, now, reason
+        self._settle_horizon()
+        self._on_state(old, to, new_epoch)
+
+    def _settle_horizon(self) -> None:
+        heard = self.state in (LinkState.ONLINE, LinkState.SUSPECT)
+        self.horizon = self.confirmed + (self._max_staleness if heard else self._offline_ttl)
+
+    def opened(self, now: float) -> None:
+        """A connection stands; the handshake may begin."""
+        self.connected = True
+        self._move(LinkState.RECOVERING, now, reason=self.reason)
+
+    def ready(self, sent_at: float, now: float) -> None:
+        """The handshake is done; its last command was sent at ``sent_at``."""
+        self.epoch += 1
+        self.attempts = 0
+        self.tried = True
+        self.confirmed = sent_at
+        self._move(LinkState.ONLINE, now, reason=None, new_epoch=True)
+
+    def replied(self, sent_at: float, oldest: float | None, now: float) -> None:
+        """A command sent at ``sent_at`` was answered; ``oldest`` is the oldest still unanswered."""
+        if self.state is LinkState.RECOVERING:
+            return
+        self.confirmed = max(self.confirmed, sent_at)
+        self._settle_horizon()
+        young = oldest is None or now - oldest <= self._operation_timeout
+        if self.state in (LinkState.SUSPECT, LinkState.OFFLINE) and self.connected and young:
+            self._move(LinkState.ONLINE, now, reason=None)
+
+    def check(self, oldest: float | None, now: float) -> Verdict:
+        """Judge the silence. To be asked when a deadline is due, after the socket was found to have nothing for us."""
+        if not self.connected or self.state in (LinkState.RECOVERING, LinkState.CLOSED) or oldest is None:
+            return Verdict.KEEP
+        if self.state is LinkState.ONLINE and now - oldest >= self._operation_timeout:
+            self._move(LinkState.SUSPECT, now, reason="timeout")
+        if self.state is LinkState.SUSPECT and now - self.confirmed >= self._max_staleness:
+            self._move(LinkState.OFFLINE, now, reason="timeout")
+        # From the oldest question, not from the last answer: a process that slept asked nothing meanwhile.
+        return Verdict.ABORT if now - oldest >= 3 * self._max_staleness else Verdict.KEEP
+
+    def lost(self, reason: str, now: float) -> None:
+        """The connection, the attempt to connect or the handshake failed."""
+        self.connected = False
+        self.tried = True
+        if self.state is LinkState.CLOSED:
+            return
+        if self.state is LinkState.OFFLINE:
+            self.reason = reason
+        else:
+            self._move(LinkState.OFFLINE, now, reason=reason)
+
+    def close(self, now: float) -> None:
+        """No more."""
+        self.connected = False
+        if self.state is not LinkState.CLOSED:
+            self._move(LinkState.CLOSED, now, reason="closed")
+
+    def backoff(self, random: Callable[[], float]) -> float:
+        """Seconds until the next attempt: exponential, with full jitter so that a fleet does not come back in step."""
+        self.attempts += 1
+        if self.reason in DOOMED:
+            return self.BACKOFF_DOOMED * (0.5 + random() / 2)
+        most = min(self.BACKOFF_MOST, self.BACKOFF_FIRST * 2 ** min(self.attempts, 10))
+        return most * random()
+
+    def next_check(self, oldest: float | None) -> float | None:
+        """When ``check`` should be asked next at the latest; ``None`` while nothing is unanswered."""
+        if not self.connected or oldest is None:
+            return None
+        if self.state is LinkState.ONLINE:
+            return oldest + self._operation_timeout
+        if self.state is LinkState.SUSPECT:
+            return self.confirmed + self._max_staleness
+        return oldest + 3 * self._max_staleness

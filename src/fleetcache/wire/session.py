@@ -1,0 +1,189 @@
+"""The protocol of one connection without any I/O: calls go in as bytes, frames come back in order.
+
+Rules:
+
+1. Replies belong to the oldest unanswered call. A slot is never taken out: a caller that gave up leaves its slot to be
+   consumed by its reply.
+2. A call's ``handle`` runs while frames are parsed, before any later frame is looked at. Everything that fills, empties
+   or wakes happens there; the caller's own code runs later.
+3. Error replies are values (``hiredis.ReplyError``). Only broken protocol raises, ``ProtocolError``, and ends it all.
+4. ``expect_own`` names a key of which the very next frame is known to be our own push; see ``coherence``.
+"""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from enum import Enum
+from typing import Any, Final, Protocol
+
+import hiredis
+
+__all__ = ["ANSWERED_LATER", "NO_ANSWER", "Call", "Command", "Gate", "NoAnswer", "ProtocolError", "ReplyError", "Session"]
+
+Command = tuple[bytes | str | int, ...]
+
+ReplyError = hiredis.ReplyError
+
+
+class ProtocolError(Exception):
+    """The peer does not speak RESP, answers what nobody asked, or sends a frame beyond all bounds."""
+
+
+class NoAnswer(Enum):
+    """The one value a call ends with when no reply came in time, or the connection was lost."""
+
+    NO_ANSWER = "no answer"
+
+
+NO_ANSWER: Final = NoAnswer.NO_ANSWER
+
+ANSWERED_LATER: Final = object()
+"""What a ``handle`` returns when another call will open the gate."""
+
+
+class Gate(Protocol):
+    """Something one caller waits on, opened once. ``asyncio.Future`` is one."""
+
+    def done(self) -> bool:
+        """Whether it is open."""
+        ...
+
+    def set_result(self, result: Any, /) -> None:
+        """Open it."""
+        ...
+
+
+def _as_is(replies: list[Any]) -> Any:
+    return replies
+
+
+class Call:
+    """One write of one or more commands, and what happens with their replies.
+
+    Args:
+        commands: One or more commands; their replies are handed over together.
+        handle: Runs in frame order with the list of replies; what it returns opens the gate.
+        gate: What the caller waits on; ``None`` for calls nobody waits for.
+        lost: Runs once if the call ends without a reply (timed out or connection gone). A late reply still runs
+            ``handle``, afterwards.
+    """
+
+    __slots__ = ("count", "gate", "handle", "lost", "payload", "replies", "sent_at")
+
+    def __init__(
+        self,
+        commands: Sequence[Command],
+        handle: Callable[[list[Any]], Any] = _as_is,
+        gate: Gate | None = None,
+        lost: Callable[[], None] | None = None,
+    ) -> None:
+        pack = hiredis.pack_command
+        self.payload: bytes = (
+            pack(commands[0]) if len(commands) == 1 else b"".join([pack(command) for command in commands])
+        )
+        self.count = len(commands)
+        self.handle = handle
+        self.gate = gate
+        self.lost = lost
+        self.replies: list[Any] = []
+        self.sent_at = 0.0
+
+    def give_up(self) -> None:
+        """The caller is told that no answer came. The slot stays."""
+        if self.lost is not None:
+            lost, self.lost = self.lost, None
+            lost()
+        if self.gate is not None and not self.gate.done():
+            self.gate.set_result(NO_ANSWER)
+
+
+class Session:
+    """Bytes to frames, and the first-in-first-out queue of calls.
+
+    Args:
+        on_push: Called in frame order with each push: ``(kind, payload)``.
+        frame_limit: Bytes one unfinished frame may take before the peer is taken for broken or hostile.
+    """
+
+    def __init__(self, on_push: Callable[[list[Any]], None], frame_limit: int) -> None:
+        self._reader = hiredis.Reader(protocolError=ProtocolError)
+        self._on_push = on_push
+        self._frame_limit = frame_limit
+        self._unfinished = 0
+        self.calls: deque[Call] = deque()
+        self.unanswered_bytes = 0
+        self.expect_own: bytes | None = None
+        self.on_own: Callable[[bytes], None] = lambda _key: None
+
+    def add(self, call: Call, now: float) -> None:
+        """Queue a call whose bytes are being written now."""
+        call.sent_at = now
+        self.calls.append(call)
+        self.unanswered_bytes += len(call.payload)
+
+    @property
+    def oldest(self) -> float | None:
+        """When the oldest unanswered call was sent."""
+        return self.calls[0].sent_at if self.calls else None
+
+    def feed(self, data: bytes) -> float | None:
+        """Take in what arrived.
+
+        Returns:
+            When the newest call that is now answered had been sent; ``None`` if no reply was in it.
+
+        Raises:
+            ProtocolError: The connection must be aborted.
+        """
+        reader = self._reader
+        reader.feed(data)
+        answered = None
+        frame = reader.gets()
+        self._unfinished = self._unfinished + len(data) if frame is False else 0
+        if self._unfinished > self._frame_limit:
+            raise ProtocolError(f"a frame of more than {self._frame_limit} bytes")
+        calls = self.calls
+        while frame is not False:
+            if frame.__class__ is hiredis.PushNotification:
+                self._push(frame)
+            else:
+                self.expect_own = None
+                if not calls:
+                    raise ProtocolError("a reply that nobody asked for")
+                call = calls[0]
+                call.replies.append(frame)
+                if len(call.replies) == call.count:
+                    answered = call.sent_at
+                    calls.popleft()
+                    self._answer(call)
+            frame = reader.gets()
+        return answered
+
+    def _answer(self, call: Call) -> None:
+        self.unanswered_bytes -= len(call.payload)
+        result = call.handle(call.replies)
+        gate = call.gate
+        if gate is not None and result is not ANSWERED_LATER and not gate.done():
+            gate.set_result(result)
+
+    def _push(self, frame: list[Any]) -> None:
+        own, self.expect_own = self.expect_own, None
+        if own is not None and len(frame) == 2 and frame[0] == b"invalidate" and frame[1] == [own]:  # noqa: PLR2004 - kind and keys
+            self.on_own(own)
+            return
+        self._on_push(frame)
+
+    def overdue(self, before: float) -> list[Call]:
+        """The calls sent at ``before`` or earlier: all at the front."""
+        found = []
+        for call in self.calls:
+            if call.sent_at > before:
+                break
+            found.append(call)
+        return found
+
+    def end(self) -> None:
+        """The connection is gone: every call ends without an answer, once."""
+        calls, self.calls = self.calls, deque()
+        self.unanswered_bytes = 0
+        for call in calls:
+            call.give_up()
