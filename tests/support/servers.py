@@ -27,7 +27,7 @@ from tests.support.client import Client
 from tests.support.engines import does_tls, engines
 from tests.support.processes import Processes
 
-__all__ = ["TRANSPORTS", "Address", "Server", "Transport"]
+__all__ = ["TRANSPORTS", "Address", "Server", "Transport", "free_port"]
 
 Transport = Literal["tcp", "tls", "unix"]
 TRANSPORTS: tuple[Transport, ...] = ("tcp", "tls", "unix")
@@ -200,7 +200,7 @@ class Server:
             self.address = Address(path=self._socket)
             return self._launch()
         for _ in range(5):
-            self.address = Address(_HOST, _free_port())
+            self.address = Address(_HOST, free_port())
             try:
                 return self._launch()
             except _PortTakenError:
@@ -258,7 +258,8 @@ def _accepts(port: int) -> bool:
         return sock.connect_ex((_HOST, port)) == 0
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of the loopback interface that is free now. Somebody may still take it before you do."""
     for port in random.sample(_PORTS, 200):
         with socket.socket() as sock:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,0 +1,198 @@
+"""A TCP proxy that does to connections what networks do: delay, silence, ends, resets, refusals.
+
+It runs in a thread of its own, so a test steers it with plain calls, from sync and async code alike.
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Literal, Self, TypeVar
+
+from tests.support.pipes import CutError, Pipe, Way, reset
+from tests.support.servers import Server, free_port
+
+__all__ = ["Direction", "Proxy"]
+
+T = TypeVar("T")
+Direction = Literal["up", "down", "both"]  # up: client to server
+
+_HOST = "127.0.0.1"
+
+
+class Proxy:
+    """Stands before a server from construction until ``stop()``, or until the ``with`` block ends.
+
+    Args:
+        server: What connections are relayed to, by TCP, TLS (untouched) or unix socket.
+
+    Attributes:
+        port: Where it listens on 127.0.0.1, the same all its life.
+        connections: How many it has accepted so far.
+
+    Example:
+        >>> with Proxy(server) as proxy:
+        ...     cache = Cache(proxy.url)
+        ...     proxy.stall("up")  # the server hears nothing any more
+    """
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self.port = 0
+        self.connections = 0
+        self._tasks: dict[asyncio.Task[None], list[asyncio.StreamWriter]] = {}
+        self._listener: asyncio.Server | None = None
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
+        self._thread.start()
+        self._up, self._down = self._do(lambda: (Way(), Way()))
+        self.accept()
+
+    @property
+    def url(self) -> str:
+        """The URL of the server, by way of this proxy."""
+        return self._server.url_for(port=self.port)
+
+    @property
+    def open(self) -> int:
+        """How many connections there are now, half-closed ones included."""
+        return self._do(lambda: len(self._tasks))
+
+    def delivered(self, direction: Direction = "both") -> int:
+        """How many bytes went through so far."""
+        return self._do(lambda: sum(way.delivered for way in self._ways(direction)))
+
+    def held(self, direction: Direction = "both") -> int:
+        """How many bytes wait here now."""
+        return self._do(lambda: sum(way.held for way in self._ways(direction)))
+
+    def heal(self) -> None:
+        """Be a good network again: accept, deliver what is held, at once."""
+        self.delay(0)
+        self.release()
+        self.accept()
+
+    def delay(self, seconds: float, direction: Direction = "both") -> None:
+        """Deliver everything that much later, in order."""
+        self._each(direction, lambda way: setattr(way, "delay", seconds))
+
+    def stall(self, direction: Direction = "both") -> None:
+        """Take bytes and hold them. See ``pipes`` for what becomes of them when their sender closes or resets."""
+        self._each(direction, Way.stall)
+
+    def release(self, direction: Direction = "both") -> None:
+        """End a stall; what was held is delivered in order."""
+        self._each(direction, Way.go)
+
+    def drop(self, direction: Direction = "both") -> None:
+        """Lose the bytes that are held now."""
+        self._each(direction, Way.drop)
+
+    def cut_after(self, count: int, direction: Direction) -> None:
+        """Deliver ``count`` more bytes in that direction and then cut the connection that they were on. Once."""
+        self._each(direction, lambda way: setattr(way, "cut_after", count))
+
+    def cut(self) -> None:
+        """End every connection by FIN, to both sides. What is held is lost."""
+        self._do(lambda: self._end_all(asyncio.StreamWriter.close))
+
+    def reset(self) -> None:
+        """End every connection by RST, to both sides. What is held is lost."""
+        self._do(lambda: self._end_all(reset))
+
+    def refuse(self) -> None:
+        """Refuse new connections; those that are there go on."""
+        self._do(self._close_listener)
+
+    def accept(self) -> None:
+        """Accept connections again."""
+        asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result(5)
+
+    def stop(self) -> None:
+        """Reset everything and end. Harmless when called again."""
+        if self._loop.is_closed():
+            return
+        asyncio.run_coroutine_threadsafe(self._finish(), self._loop).result(5)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(5)
+        self._loop.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    # Below, all runs in the proxy's own thread.
+
+    def _do(self, action: Callable[[], T]) -> T:
+        """Have ``action`` done in the proxy's thread, and return its result."""
+
+        async def act() -> T:
+            return action()
+
+        return asyncio.run_coroutine_threadsafe(act(), self._loop).result(5)
+
+    def _ways(self, direction: Direction) -> tuple[Way, ...]:
+        return {"up": (self._up,), "down": (self._down,), "both": (self._up, self._down)}[direction]
+
+    def _each(self, direction: Direction, action: Callable[[Way], object]) -> None:
+        self._do(lambda: [action(way) for way in self._ways(direction)])
+
+    async def _listen(self) -> None:
+        while self._listener is None:
+            port = self.port or free_port()
+            try:
+                self._listener = await asyncio.start_server(self._connected, _HOST, port)
+                self.port = port
+            except OSError:
+                if self.port:  # a URL with it is out: no other will do
+                    raise
+
+    def _close_listener(self) -> None:
+        if self._listener:
+            self._listener.close()
+            self._listener = None
+
+    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        writers = [writer]
+        task = self._loop.create_task(self._relay(reader, writers))
+        self._tasks[task] = writers
+        task.add_done_callback(self._tasks.pop)
+
+    async def _relay(self, reader: asyncio.StreamReader, writers: list[asyncio.StreamWriter]) -> None:
+        (client,) = writers
+        try:
+            server_reader, server = await self._connect()
+        except OSError:
+            return reset(client)  # as near as a proxy comes to "connection refused"
+        writers.append(server)
+        pipes = Pipe(self._up, reader, server), Pipe(self._down, server_reader, client)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for pipe in pipes:
+                    group.create_task(pipe.run())
+        except* CutError:
+            pass
+        finally:
+            for each in writers:
+                each.close()
+
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        address = self._server.address
+        if address.path:
+            return await asyncio.open_unix_connection(address.path)
+        return await asyncio.open_connection(address.host, address.port)
+
+    def _end_all(self, end: Callable[[asyncio.StreamWriter], None]) -> None:
+        for task, writers in self._tasks.items():
+            for writer in writers:
+                end(writer)
+            task.cancel()
+
+    async def _finish(self) -> None:
+        self._close_listener()
+        self._end_all(reset)
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        await asyncio.sleep(0)  # closed transports let go of their sockets in the next pass
