@@ -1,0 +1,54 @@
+# make demo | test | check | bench | lock. Each sets up what it needs in .venv the first time; nothing else is installed.
+
+.PHONY: demo test check bench lock
+.DEFAULT_GOAL := test
+
+VENV := .venv
+BIN := $(VENV)/bin
+DEV := $(VENV)/.dev-installed
+BENCH := $(VENV)/.bench-installed
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# Arguments for pytest: make test ARGS="-k near -x"
+ARGS ?=
+
+demo: $(DEV)
+	$(BIN)/python examples/geo/demo.py
+
+test: $(DEV)
+	$(BIN)/coverage run -m pytest $(ARGS)
+	$(BIN)/coverage report
+
+check: $(DEV)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pyright
+	$(MAKE) test
+
+bench: $(BENCH)
+	$(BIN)/python benchmarks/run.py
+
+# Newest versions that fit, for every platform and Python we support. The index itself is not named: it is the installer's.
+COMPILE := uv pip compile --universal --generate-hashes --no-emit-index-url --no-annotate --quiet --upgrade \
+	--custom-compile-command "make lock" pyproject.toml
+lock: $(DEV)
+	$(PIP) install "uv>=0.9"
+	$(BIN)/$(COMPILE) --extra all --extra embedded --group dev --output-file requirements-dev.txt
+	$(BIN)/$(COMPILE) --group bench --constraint requirements-dev.txt --output-file requirements-bench.txt
+
+$(BIN)/python:
+	@python= ; for try in python3.13 python3.12 python3.11 python3; do \
+		if $$try -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then python=$$try; break; fi; \
+	done; \
+	if [ -z "$$python" ]; then echo "fleetcache needs Python 3.11 or newer on PATH; found: $$(python3 --version 2>&1)" >&2; exit 1; fi; \
+	echo "setting up $(VENV) with $$($$python --version)"; \
+	$$python -m venv $(VENV)
+
+$(DEV): requirements-dev.txt pyproject.toml | $(BIN)/python
+	$(PIP) install --require-hashes --requirement requirements-dev.txt
+	$(PIP) install --no-deps --editable .
+	@touch $@
+
+$(BENCH): requirements-bench.txt $(DEV)
+	$(PIP) install --require-hashes --requirement requirements-bench.txt
+	@touch $@
