@@ -1,0 +1,343 @@
+"""All settings: one table with each one's variable, conversion, default, meaning and reason, and the frozen result.
+
+``Settings.from_env``, the checks at construction and the page of settings in the documentation all read that table.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from .durations import MAX_TTL, Duration, refusal, seconds, text
+from .errors import ConfigError
+from .sizes import count, size
+from .wire.address import BOOLEANS, Address, CredentialProvider
+
+__all__ = ["VARIABLES", "Codec", "Driver", "Settings", "Variable"]
+
+Driver = Literal["auto", "redis", "memory", "embedded", "null"]
+Codec = Literal["msgpack", "json", "pickle"]
+
+DRIVERS = "auto, redis, memory, null"  # "embedded" is known and refused until it is built
+CODECS = "msgpack, json, pickle"
+LONGEST_OPERATION = 10.0  # seconds; nobody waits longer for a cache, and elsewhere "timeout" is a lifetime
+LONGEST_CONNECT = 60.0  # seconds; a server that takes longer is away
+LEAST_STALENESS = 0.1  # seconds; below, every pause of our own loop would look like a silent server
+MOST_STALENESS = 60.0  # seconds; above, it is no bound that a user would call "soon"
+LARGEST_VALUE = 512 * 10**6  # bytes; the servers' own limit is 512 MiB, and ours leaves room for our head
+LONGEST_PREFIX = 64  # bytes; it is stored once per key
+SHORTEST_KEY = 32  # bytes; what a signature of 256 bits is worth
+
+
+def _choice(value: object, *, name: str, choices: str) -> str:
+    word = value.strip().lower() if isinstance(value, str) else value
+    if not isinstance(word, str) or word not in choices.split(", "):
+        raise refusal(name, value, "is unknown", choices)
+    return word
+
+
+def _driver(value: object, *, name: str) -> str:
+    if isinstance(value, str) and value.strip().lower() == "embedded":
+        raise refusal(name, value, "is not available yet, it comes with a later release", DRIVERS)
+    return _choice(value, name=name, choices=DRIVERS)
+
+
+def _url(value: object, *, name: str) -> str | None:
+    """Only whether it is text: a URL is read where it is used, and with ``memory`` it is not used."""
+    if value is not None and not isinstance(value, str):
+        raise refusal(name, value, "is not a URL", "text such as redis://localhost:6379/0")
+    return (value or "").strip() or None
+
+
+def _prefix(value: object, *, name: str) -> str:
+    accepted = f"1 to {LONGEST_PREFIX} bytes without blanks, control characters and braces, no colon at either end"
+    if not isinstance(value, str) or not value:
+        raise refusal(name, value, "is no prefix", accepted)
+    if not value.isprintable() or set(value) & set("{} ") or value.strip(":") != value:
+        raise refusal(name, value, "would break keys", accepted)
+    if len(value.encode()) > LONGEST_PREFIX:
+        raise refusal(name, value, "is too long", accepted)
+    return value
+
+
+def _operation_timeout(value: Duration, *, name: str) -> float:
+    result = seconds(value, name=name)
+    if result > LONGEST_OPERATION:
+        problem = f"is over {text(LONGEST_OPERATION)}: it is what one operation on the server may take"
+        raise refusal(name, value, problem, "a shorter one; the lifetime of entries is CACHE_TTL (ttl)")
+    return result
+
+
+def _boolean(value: object, *, name: str) -> bool:
+    result = BOOLEANS.get(value.strip().lower()) if isinstance(value, str) else value
+    if not isinstance(result, bool):
+        raise refusal(name, value, "is not a boolean", ", ".join(BOOLEANS))
+    return result
+
+
+def _signing_keys(value: object, *, name: str) -> tuple[bytes, ...]:
+    """Keys from text or bytes; an error says how many bytes the short one has, and nothing more of it."""
+    keys = value.split(",") if isinstance(value, str) else [value] if isinstance(value, bytes) else value
+    if not isinstance(keys, list | tuple) or not all(isinstance(key, str | bytes) for key in keys):
+        raise ConfigError(f"{name} is a value of type {type(value).__name__}; accepted: a tuple of bytes")
+    result = tuple(key.strip().encode(errors="surrogatepass") if isinstance(key, str) else key for key in keys)
+    for number, key in enumerate(result, start=1):
+        if len(key) < SHORTEST_KEY:
+            problem = f"{name}: key {number} of {len(result)} has {len(key)} bytes"
+            raise ConfigError(f"{problem}; accepted: {SHORTEST_KEY} bytes or more each, new,old to rotate")
+    return result
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """One setting.
+
+    Attributes:
+        env: Its environment variable.
+        field: Its name as an argument and attribute of ``Settings``.
+        kind: What it holds: a choice, url, text, duration, size, count, boolean, keys.
+        default: What it is when nobody sets it, as a user would write it.
+        parse: Called with the value and ``name=`` for the error; returns what ``Settings`` holds.
+        meaning: What it does.
+        reason: Why the default is what it is.
+    """
+
+    env: str
+    field: str
+    kind: str
+    default: Any
+    parse: Callable[..., Any]
+    meaning: str
+    reason: str
+
+    @property
+    def label(self) -> str:
+        """How an error calls it: the variable and the argument."""
+        return f"{self.env} ({self.field})"
+
+
+_lifetime = partial(seconds, maximum=MAX_TTL)
+_lifetime_or_none = partial(seconds, zero=True, maximum=MAX_TTL)
+
+# Of two variables with one field the first that is set wins.
+VARIABLES: tuple[Variable, ...] = (
+    Variable("CACHE_DRIVER", "driver", "choice", "auto", _driver,
+             f"{DRIVERS}; auto is redis with a URL, else memory; null stores nothing",
+             "an app without settings runs, and one variable makes its cache shared"),
+    Variable("CACHE_REDIS_URL", "url", "url", None, _url,
+             "the server, in the form of REDIS_URL",
+             "wins over REDIS_URL, which is often the job queue's"),
+    Variable("REDIS_URL", "url", "url", None, _url,
+             "the server: redis:// rediss:// unix://",
+             "the variable that hosting platforms set by themselves"),
+    Variable("CACHE_PREFIX", "prefix", "text", "fleetcache", _prefix,
+             "first part of every key on the server",
+             "says whose keys they are; two services that both leave it share their entries, which is warned about"),
+    Variable("CACHE_TTL", "ttl", "duration", "5m", _lifetime,
+             "how long an entry is fresh; at most 30d",
+             "long enough to take the load off, short enough to heal a forgotten invalidation"),
+    Variable("CACHE_STALE", "stale", "duration", "0", _lifetime_or_none,
+             "how long after that an entry may still answer while it is loaded anew",
+             "nothing loads in the background unless asked to: the request's session may be closed by then"),
+    Variable("CACHE_OPERATION_TIMEOUT", "operation_timeout", "duration", "250ms", _operation_timeout,
+             "longest wait for one operation on the server; at most 10s",
+             "many times what a healthy server takes, and a user who waits for it once does not mind"),
+    Variable("CACHE_CONNECT_TIMEOUT", "connect_timeout", "duration", "2s", partial(seconds, maximum=LONGEST_CONNECT),
+             "longest whole handshake; at most 1m",
+             "name look-up, TLS and a dozen commands over a slow network; no request waits for it"),
+    Variable("CACHE_MAX_STALENESS", "max_staleness", "duration", "2s",
+             partial(seconds, minimum=LEAST_STALENESS, maximum=MOST_STALENESS),
+             "how far a near answer may be behind the server, whatever the network does; 100ms to 1m",
+             "costs an idle connection a command in two thirds of a second, and outlasts a lost packet"),
+    Variable("CACHE_OFFLINE_TTL", "offline_ttl", "duration", "30s", _lifetime_or_none,
+             "how long near may answer without the server; 0 is not at all",
+             "takes most of the load off the origin during an outage"),
+    Variable("CACHE_LOAD_WAIT", "load_wait", "duration", "30s", _lifetime,
+             "longest wait for somebody else's load",
+             "about when the proxies in front give up on the request"),
+    Variable("CACHE_NEAR_MAX_ITEMS", "near_max_items", "count", 10_000, count,
+             "entries in the near store, per process",
+             "a few MB of overhead at most, and the hot part of most key sets"),
+    Variable("CACHE_NEAR_MAX_BYTES", "near_max_bytes", "size", "32MB", size,
+             "bytes in the near store, per process; 0 is no near store",
+             "several processes of it fit into a small container"),
+    Variable("CACHE_MAX_VALUE_BYTES", "max_value_bytes", "size", "4MB", partial(size, minimum=1, maximum=LARGEST_VALUE),
+             "larger values are answered uncached; at most 512MB",
+             "at 1 Gbit/s one such value already delays everybody on the connection by some 30ms"),
+    Variable("CACHE_REQUIRED", "required", "boolean", False, _boolean,
+             "without the server health is unhealthy and ready is 503",
+             "the cache should never be the reason that an app is down"),
+    Variable("CACHE_STRICT", "strict", "boolean", False, _boolean,
+             "programming errors raise where they would otherwise be logged",
+             "in production the user gets an answer and the developers a log line"),
+    Variable("CACHE_TRUST_RESTART", "trust_restart", "boolean", False, _boolean,
+             "keep the entries after the server restarted or failed over",
+             "what was removed comes back with an old snapshot"),
+    Variable("CACHE_CODEC", "codec", "choice", "msgpack", partial(_choice, choices=CODECS),
+             f"{CODECS}; pickle needs CACHE_SIGNING_KEY",
+             "small, fast, and reading it runs nothing"),
+    Variable("CACHE_SIGNING_KEY", "signing_keys", "keys", (), _signing_keys,
+             "entries are signed with the first key and verified with all: new,old rotates; 32 bytes or more each",
+             "who may write to the server is usually trusted; pickle is where that is not enough"),
+)  # fmt: skip
+
+_DEFAULTS: dict[str, Any] = {variable.field: variable.default for variable in VARIABLES}
+_BY_FIELD = {variable.field: variable for variable in VARIABLES}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How one cache is set up, checked as a whole. Each field's meaning, default and reason stand in ``VARIABLES``.
+
+    Durations are seconds and sizes bytes, however they were written. ``credential_provider`` has no variable: it is
+    asked for user and password at every connection, instead of the URL. ``url_variable`` says where the URL came from.
+
+    Raises:
+        ConfigError: A setting is wrong, or two do not go together.
+
+    Example:
+        >>> Settings(ttl="1h", near_max_bytes="8MiB").ttl
+        3600.0
+    """
+
+    driver: Driver = _DEFAULTS["driver"]
+    url: str | None = field(default=None, repr=False)
+    prefix: str = _DEFAULTS["prefix"]
+    ttl: float = _DEFAULTS["ttl"]
+    stale: float = _DEFAULTS["stale"]
+    operation_timeout: float = _DEFAULTS["operation_timeout"]
+    connect_timeout: float = _DEFAULTS["connect_timeout"]
+    max_staleness: float = _DEFAULTS["max_staleness"]
+    offline_ttl: float = _DEFAULTS["offline_ttl"]
+    load_wait: float = _DEFAULTS["load_wait"]
+    near_max_items: int = _DEFAULTS["near_max_items"]
+    near_max_bytes: int = _DEFAULTS["near_max_bytes"]
+    max_value_bytes: int = _DEFAULTS["max_value_bytes"]
+    required: bool = _DEFAULTS["required"]
+    strict: bool = _DEFAULTS["strict"]
+    trust_restart: bool = _DEFAULTS["trust_restart"]
+    codec: Codec = _DEFAULTS["codec"]
+    signing_keys: tuple[bytes, ...] = field(default=(), repr=False)
+    credential_provider: CredentialProvider | None = field(default=None, repr=False)
+    url_variable: str = field(default="REDIS_URL", repr=False, compare=False)
+
+    if TYPE_CHECKING:
+        # What may be passed is wider than what is then there, which a field's one type cannot say.
+        def __init__(
+            self,
+            *,
+            driver: Driver = ...,
+            url: str | None = ...,
+            prefix: str = ...,
+            ttl: Duration = ...,
+            stale: Duration = ...,
+            operation_timeout: Duration = ...,
+            connect_timeout: Duration = ...,
+            max_staleness: Duration = ...,
+            offline_ttl: Duration = ...,
+            load_wait: Duration = ...,
+            near_max_items: int = ...,
+            near_max_bytes: int | str = ...,
+            max_value_bytes: int | str = ...,
+            required: bool = ...,
+            strict: bool = ...,
+            trust_restart: bool = ...,
+            codec: Codec = ...,
+            signing_keys: tuple[bytes, ...] = ...,
+            credential_provider: CredentialProvider | None = ...,
+            url_variable: str = ...,
+        ) -> None: ...
+
+    def __post_init__(self) -> None:
+        for name, variable in _BY_FIELD.items():
+            object.__setattr__(self, name, variable.parse(getattr(self, name), name=variable.label))
+        self._check_server()
+        if self.codec == "pickle" and not self.signing_keys:
+            accepted = "CACHE_SIGNING_KEY (signing_keys) with 32 bytes or more, or another codec: msgpack, json"
+            raise refusal(_BY_FIELD["codec"].label, self.codec, "needs a signing key", accepted)
+        provider: object = self.credential_provider
+        if provider is not None and not isinstance(provider, CredentialProvider):
+            problem = f"credential_provider is a value of type {type(provider).__name__}"
+            raise ConfigError(f"{problem}; accepted: an object with get_credentials()")
+
+    def _check_server(self) -> None:
+        if self.driver == "redis" and not self.url:
+            accepted = f"REDIS_URL or CACHE_REDIS_URL (url), or another driver: {DRIVERS}"
+            raise refusal(_BY_FIELD["driver"].label, self.driver, "needs a URL", accepted)
+        if self.required and self.resolved_driver != "redis":
+            accepted = "REDIS_URL (url) with driver auto or redis, or CACHE_REQUIRED=false"
+            problem = f"needs a server, and the driver is {self.resolved_driver}"
+            raise refusal(_BY_FIELD["required"].label, self.required, problem, accepted)
+        _ = self.address  # reads the URL, if it is used, and refuses a malformed one
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None, **overrides: Any) -> Self:
+        """Read the environment, once.
+
+        Args:
+            environ: The variables; ``os.environ`` by default. Empty is unset, names not in the table are ignored.
+            **overrides: Fields that are set here and not read.
+
+        Returns:
+            The settings.
+
+        Raises:
+            ConfigError: A variable is wrong; names it, its value and the choices.
+
+        Example:
+            >>> Settings.from_env({"REDIS_URL": "redis://cache.example"}).resolved_driver
+            'redis'
+        """
+        variables = os.environ if environ is None else environ
+        options: dict[str, Any] = {}
+        for variable in VARIABLES:
+            value = variables.get(variable.env, "").strip()
+            if not value or variable.field in overrides or variable.field in options:
+                continue
+            options[variable.field] = value
+            if variable.field == "url":
+                options["url_variable"] = variable.env
+        return cls(**{**options, **overrides})
+
+    @classmethod
+    def from_url(cls, url: str, **overrides: Any) -> Self:
+        """Read one URL, as in ``Cache("redis://localhost")``, and no environment.
+
+        Args:
+            url: A server's URL, ``memory://`` or ``null://``.
+            **overrides: Other fields.
+
+        Returns:
+            The settings.
+
+        Raises:
+            ConfigError: The URL is none of these, or another field is wrong.
+
+        Example:
+            >>> Settings.from_url("memory://").driver
+            'memory'
+        """
+        word = str(url).strip().lower()
+        if word in ("memory://", "null://", "embedded://"):
+            return cls(**{"driver": word.removesuffix("://"), **overrides})
+        return cls(**{"driver": "redis", "url": url, **overrides})
+
+    @property
+    def resolved_driver(self) -> Driver:
+        """The driver with ``auto`` decided: redis if there is a URL, else memory."""
+        if self.driver != "auto":
+            return self.driver
+        return "redis" if self.url else "memory"
+
+    @property
+    def address(self) -> Address | None:
+        """Where the server is; None for a driver without one."""
+        if self.resolved_driver != "redis" or self.url is None:
+            return None
+        return Address.parse(self.url, name=f"{self.url_variable} (url)")
+
+    @property
+    def default_prefix(self) -> bool:
+        """Whether nobody chose a prefix: a second service on this server would share our entries."""
+        return bool(self.prefix == _DEFAULTS["prefix"])

@@ -1,0 +1,109 @@
+"""Sizes and counts: every unit, every refusal, and nothing but ConfigError for whatever text."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fleetcache.durations import shown
+from fleetcache.errors import ConfigError
+from fleetcache.sizes import MAX_SIZE, count, size
+
+READ: list[tuple[int | str, int]] = [
+    (0, 0),
+    (1024, 1024),
+    ("0", 0),
+    ("1024", 1024),
+    (" 1024 ", 1024),
+    ("5B", 5),
+    ("2kB", 2_000),
+    ("2KB", 2_000),
+    ("2KiB", 2_048),
+    ("32MB", 32_000_000),
+    ("32MiB", 33_554_432),
+    ("1GB", 10**9),
+    ("1GiB", 2**30),
+    (str(MAX_SIZE), MAX_SIZE),
+]
+
+JUNK = [
+    "",
+    " ",
+    "MB",
+    "32 MB",
+    "32mb",
+    "32M",
+    "32Mb",
+    "1.5GB",
+    "-1",
+    "+1",
+    "1e3",
+    "0x10",
+    "1_000",
+    "\u0663",
+    "³",
+    "1TB",
+    "9" * 20,
+    "9" * 5000,
+    "\0",
+]
+
+
+@pytest.mark.parametrize(("value", "expected"), READ)
+def test_reads(value: int | str, expected: int) -> None:
+    assert size(value, name="near_max_bytes") == expected
+
+
+@pytest.mark.parametrize("value", [*JUNK, None, True, False, 1.0, b"1", [1]], ids=shown)
+def test_refuses_what_is_no_size(value: int | str) -> None:
+    with pytest.raises(ConfigError, match=r"^near_max_bytes = .* is not a size; accepted: .*32MiB"):
+        size(value, name="near_max_bytes")
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        (-1, "must not be negative"),
+        (9, "is under 10 bytes"),
+        ("2kB", "is over 1000 bytes"),
+        (10**5000, "is over 1000 bytes"),
+    ],
+    ids=shown,
+)
+def test_refuses_what_is_out_of_bounds(value: int | str, problem: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^max_value_bytes = .* {problem}; accepted: "):
+        size(value, name="max_value_bytes", minimum=10, maximum=1000)
+
+
+def test_bounds_are_inclusive() -> None:
+    assert [size(value, name="x", minimum=10, maximum=1000) for value in (10, "1kB")] == [10, 1000]
+    with pytest.raises(ConfigError, match="is over"):
+        size("9999999999GiB", name="x")
+
+
+@pytest.mark.parametrize(("value", "expected"), [(1, 1), ("1", 1), (" 10000 ", 10_000), (MAX_SIZE, MAX_SIZE)])
+def test_counts(value: int | str, expected: int) -> None:
+    assert count(value, name="near_max_items") == expected
+
+
+@pytest.mark.parametrize(
+    "value", [0, -1, "0", "-1", "", "1k", "1kB", "1.0", 1.0, True, None, "³", "\u0663", MAX_SIZE + 1]
+)
+def test_refuses_what_is_no_count(value: int | str) -> None:
+    with pytest.raises(ConfigError, match=r"^near_max_items = .* is not a count; accepted: a whole number, 1 or more"):
+        count(value, name="near_max_items")
+
+
+@given(
+    st.integers(min_value=0, max_value=10**9), st.sampled_from(["", "B", "kB", "KB", "KiB", "MB", "MiB", "GB", "GiB"])
+)
+def test_a_unit_only_multiplies(number: int, unit: str) -> None:
+    assert size(f"{number}{unit}", name="x") == number * size(f"1{unit}", name="x")
+
+
+@given(st.text() | st.text("0123456789kKMGiB ") | st.integers() | st.floats() | st.none())
+def test_reads_or_refuses_and_never_anything_else(value: int | str) -> None:
+    for convert in (size, count):
+        try:
+            assert convert(value, name="x") >= 0
+        except ConfigError as error:
+            assert str(error).startswith("x = ")  # noqa: PT017 - either outcome is right, and both are checked
