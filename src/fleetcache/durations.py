@@ -154,5 +154,5 @@ def _read(written: str) -> float | None:
     found = re.fullmatch(_PARTS, written)
     if found is None or not written:
         return None
-    # Dividing, and not multiplying by 0.001, makes "251ms" exactly 0.251.
+    # Dividing, and not multiplying by 0.001, makes "9ms" exactly 0.009.
     return sum(float(found[unit] or 0) * factor for unit, factor in _UNITS.items()) + float(found["ms"] or 0) / 1000

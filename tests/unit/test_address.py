@@ -4,12 +4,20 @@ import asyncio
 import dataclasses
 import logging
 import ssl
+import subprocess
+import sys
 import traceback
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trustme
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -337,6 +345,21 @@ def test_files_that_cannot_be_used_are_named(tmp_path: Path) -> None:
             with pytest.raises(ConfigError, match=rf"^{option} = '{path}'.* cannot be ") as caught:
                 address.ssl_context()
             assert SECRET not in str(caught.value)
+
+
+def test_an_encrypted_key_is_an_error_and_no_question_on_the_terminal(tmp_path: Path) -> None:
+    ours = trustme.CA().issue_cert("client.example")
+    key = load_pem_private_key(ours.private_key_pem.bytes(), None)
+    encrypted = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"pass phrase"))
+    file = tmp_path / "ours.pem"
+    file.write_bytes(encrypted + ours.cert_chain_pems[0].bytes())
+    code = f"from fleetcache.wire.address import Address; Address.parse('rediss://h?ssl_certfile={file}').ssl_context()"
+    # With a session of its own it has no terminal, and OpenSSL would put its question on stderr.
+    asked = subprocess.run(  # noqa: S603 - our own interpreter
+        [sys.executable, "-c", code], check=False, input="", capture_output=True, text=True, start_new_session=True
+    )
+    assert "ConfigError: ssl_certfile = " in asked.stderr
+    assert "phrase" not in asked.stderr
 
 
 def test_providers_are_known_by_what_they_can_do() -> None:
