@@ -1,0 +1,217 @@
+"""Which entry leaves near when it is full: S3-FIFO, a queue that a scan of one-time keys cannot empty.
+
+A new key enters a small queue; only one that is asked for again and again before its turn comes moves to the main
+queue, so keys of a moment push out nothing but each other. The rules:
+
+1. A key has at most one place, in ``small`` or in ``main``. A reader marks a hit (``freq``) and never moves anything.
+2. The small queue gives way while it is over its share of the bound that is exceeded, else the main queue does.
+3. At its turn an entry with enough marks is spared: from small it moves to the end of main, its marks taken off; in
+   main it goes to the end again for one mark. Any other is evicted.
+4. A key evicted from small is remembered by its hash for a while: asked for again, it enters main at once.
+5. A forgotten key leaves its place vacant. Loaded again before the place's turn comes, it takes it up, marked: a hot
+   key that is invalidated does not start anew.
+"""
+
+from array import array
+from collections import deque
+from collections.abc import Callable
+from typing import Generic, Protocol, TypeVar
+
+__all__ = ["GHOST_SHARE", "MAX_FREQ", "PATIENCE", "PROMOTE", "SMALL_SHARE", "Marked", "S3Fifo"]
+
+# Share of the bound that new keys may hold. 5 and 10 % lose on small caches (docs/near.md has the table).
+SMALL_SHARE = 0.20
+
+# Marks that earn a place in main. One would do as well on the traces, but a server that asks for each key twice in a
+# row (once per layer of a request) would then carry every key of a scan into main.
+PROMOTE = 2
+
+# Readers mark up to this: ``if held.freq < 3: held.freq += 1``. With a single bit every trace loses.
+MAX_FREQ = 3
+
+# Keys evicted from small that are remembered, as a share of the entries held. Half of it loses, twice wins nothing.
+GHOST_SHARE = 1.0
+
+# Entries that one eviction spares at most. A store full of marked entries would otherwise be walked through in one go,
+# in somebody's request; with this a put stays under some tens of microseconds.
+PATIENCE = 64
+
+# Vacant places beyond a quarter of the entries are swept out together: a constant cost per forgotten key. The constant
+# spares small stores the work.
+_VACANT_AT_LEAST = 64
+
+
+class Marked(Protocol):
+    """What the queue needs an entry to have."""
+
+    freq: int
+    main: bool
+
+
+E = TypeVar("E", bound=Marked)
+
+
+class S3Fifo(Generic[E]):
+    """A dict whose entries leave in the order of S3-FIFO. No lock: the caller holds one, readers need none.
+
+    Args:
+        weigh: what an entry weighs, in the unit of ``max_weight``; the same for an entry as long as it is held.
+        max_items: bound of the number of entries, to know the small queue's share. The caller evicts.
+        max_weight: bound of the sum of weights, likewise.
+        small_share: share of a bound that the small queue may hold.
+        ghost_share: room for keys remembered after eviction, as a share of the entries held.
+        promote: marks from which an entry moves from small to main.
+    """
+
+    def __init__(
+        self,
+        weigh: Callable[[str, E], int],
+        max_items: int,
+        max_weight: int,
+        *,
+        small_share: float = SMALL_SHARE,
+        ghost_share: float = GHOST_SHARE,
+        promote: int = PROMOTE,
+    ) -> None:
+        self.items: dict[str, E] = {}
+        self.weight = 0
+        self._weigh = weigh
+        self._small_items = max(1, round(max_items * small_share))
+        self._small_max_weight = max_weight * small_share
+        self._promote = promote
+        self._small: deque[str] = deque()
+        self._main: deque[str] = deque()
+        self._small_count = 0
+        self._small_weight = 0
+        self._vacant: dict[str, bool] = {}  # key -> its place is in main
+        self._ghosts = _Ghosts(ghost_share)
+        self._hand = 0
+
+    def put(self, key: str, entry: E) -> E | None:
+        """Hold an entry and return the one it replaces, if any. A replaced or forgotten key keeps its place."""
+        old = self.items.get(key)
+        if old is not None:
+            self._account(key, old, -1)
+            entry.main, entry.freq = old.main, old.freq
+        elif key in self._vacant:
+            entry.main, entry.freq = self._vacant.pop(key), self._promote
+        else:
+            entry.main, entry.freq = self._ghosts.take(key), 0
+            (self._main if entry.main else self._small).append(key)
+        self.items[key] = entry
+        self._account(key, entry, +1)
+        return old
+
+    def remove(self, key: str) -> E | None:
+        """Let an entry go before its turn; its place stays vacant until its turn comes."""
+        entry = self.items.pop(key, None)
+        if entry is not None:
+            self._account(key, entry, -1)
+            self._vacant[key] = entry.main
+            if len(self._vacant) > len(self.items) // 4 + _VACANT_AT_LEAST:
+                self._close_ranks()
+        return entry
+
+    def evict(self, *, by_weight: bool) -> tuple[str, E]:
+        """Let go the entry whose turn it is. There must be one.
+
+        Args:
+            by_weight: the bound of weights is exceeded, not that of items.
+        """
+        spared = 0
+        while True:
+            key = self._queue_to_cut(by_weight=by_weight).popleft()
+            entry = self.items.get(key)
+            if entry is None:
+                del self._vacant[key]
+            elif spared < PATIENCE and entry.freq >= (1 if entry.main else self._promote):
+                self._spare(key, entry)
+                spared += 1
+            else:
+                del self.items[key]
+                self._account(key, entry, -1)
+                if not entry.main:
+                    self._ghosts.add(key, len(self.items))
+                return key, entry
+
+    def some(self, limit: int) -> list[tuple[str, E]]:
+        """Return up to ``limit`` entries; repeated calls come round to all of them."""
+        found = []
+        for _ in range(min(limit, len(self._small) + len(self._main))):
+            self._hand += 1
+            if self._hand >= len(self._small) + len(self._main):
+                self._hand = 0
+            in_main = self._hand - len(self._small)
+            key = self._small[self._hand] if in_main < 0 else self._main[in_main]
+            entry = self.items.get(key)
+            if entry is not None:
+                found.append((key, entry))
+        return found
+
+    def clear(self) -> None:
+        """Let everything go, the memory of evicted keys too."""
+        self.items.clear()
+        self._small.clear()
+        self._main.clear()
+        self._vacant.clear()
+        self._ghosts.clear()
+        self.weight = self._small_count = self._small_weight = self._hand = 0
+
+    def _queue_to_cut(self, *, by_weight: bool) -> deque[str]:
+        if self._small_count == len(self.items):
+            return self._small
+        # The last of small stays: it may be the entry that came just now, and heavier than all of small's share.
+        over = self._small_weight > self._small_max_weight if by_weight else self._small_count > self._small_items
+        return self._small if over and self._small_count > 1 else self._main
+
+    def _spare(self, key: str, entry: E) -> None:
+        if entry.main:
+            entry.freq -= 1
+        else:
+            self._account(key, entry, -1)
+            entry.main, entry.freq = True, 0
+            self._account(key, entry, +1)
+        self._main.append(key)
+
+    def _account(self, key: str, entry: E, sign: int) -> None:
+        weight = sign * self._weigh(key, entry)
+        self.weight += weight
+        if not entry.main:
+            self._small_count += sign
+            self._small_weight += weight
+
+    def _close_ranks(self) -> None:
+        self._small = deque(key for key in self._small if key in self.items)
+        self._main = deque(key for key in self._main if key in self.items)
+        self._vacant.clear()
+
+
+class _Ghosts:
+    """Fingerprints of evicted keys, four bytes each: a slot per hash, where a newer key overwrites an older."""
+
+    def __init__(self, share: float) -> None:
+        self._share = share
+        self._prints = array("I", [0])
+
+    def add(self, key: str, held: int) -> None:
+        """Remember a key. With many more entries held than before, the memory starts anew in the size that fits."""
+        slots = round(held * self._share)
+        if slots > 2 * len(self._prints):
+            self._prints = array("I", bytes(slots * self._prints.itemsize))
+        slot, fingerprint = self._find(key)
+        self._prints[slot] = fingerprint
+
+    def take(self, key: str) -> bool:
+        """Whether the key was evicted lately; the memory of it is gone after the question."""
+        slot, fingerprint = self._find(key)
+        known = self._prints[slot] == fingerprint
+        if known:
+            self._prints[slot] = 0
+        return known
+
+    def clear(self) -> None:
+        self._prints = array("I", [0])
+
+    def _find(self, key: str) -> tuple[int, int]:
+        number, slot = divmod(hash(key), len(self._prints))
+        return slot, number & 0xFFFFFFFF or 1  # 0 is an empty slot

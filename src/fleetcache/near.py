@@ -1,0 +1,242 @@
+"""Near: the entries this process holds in its own memory, bounded by items and by bytes.
+
+It knows no wire and no clock: whether an entry may answer now (fresh, within the horizon, online) is for the caller to
+judge. The rules:
+
+1. Writers take the lock. Readers take none: one look-up, the caller's comparisons, one mark::
+
+       held = near.items.get(key)
+       if held is not None and now < held.fresh_until and ...:
+           if held.freq < 3:
+               held.freq += 1  # the mark: ``near.touch(held)`` without the call; one lost in a race does no harm
+
+2. ``items`` is one dict for near's whole life: ``near.items.get`` may be kept. An entry is complete when it is put in
+   and only its marks change afterwards, so a reader has all of it or none.
+3. ``bytes`` never exceeds ``max_bytes`` and ``len`` never ``max_items`` when a call returns. An entry is charged with
+   its own size and with what near spends on it (``ENTRY_BYTES``, its key, its tags).
+4. What was refused is not held, and neither is what it was to replace.
+5. The tag ``*`` means "everything": entries carry it, but it is not indexed, for the index would be a second copy of
+   ``items``. Forgetting it looks at every entry.
+"""
+
+import sys
+import threading
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from .eviction import MAX_FREQ, S3Fifo
+
+__all__ = ["ENTRY_BYTES", "EVERYTHING", "MEMBER_BYTES", "TAG_BYTES", "Held", "Near"]
+
+# The tag that every backed entry carries.
+EVERYTHING = "*"
+
+# What an entry costs beside its value, key and tags: the record, its two times, cost and head, its part of the dict,
+# its place in a queue. About 300 by tracemalloc, and the allocator rounds each of these objects up to a multiple of 16.
+ENTRY_BYTES = 352
+
+# What a tag other than ``*`` costs: its set and its line in the index, once.
+TAG_BYTES = 272
+
+# And for each entry that carries it: the tag's string, its part of the entry's tuple, the key's slot in the tag's set.
+MEMBER_BYTES = 176
+
+# One value must not empty the store: larger ones than this part of the bytes are not kept.
+_LARGEST = 8
+
+# Shared by all entries with no other tag, which are most: a tuple of their own would cost 64 bytes each.
+_ONLY_EVERYTHING = (EVERYTHING,)
+
+
+class Held(msgspec.Struct, gc=False, eq=False):
+    """One entry in near. Belongs to one key; everything but the marks stays as it was put in.
+
+    ``gc=False``: no header for the collector and nothing to traverse, so that a full collection does not take longer
+    the more near holds. Allowed because values are immutable or bytes, and nothing here refers back to near.
+
+    Args:
+        value: the object itself, or the payload's bytes when ``encoded``: those are decoded per hit.
+        encoded: whether ``value`` is a payload.
+        codec: id of the payload's codec; meaningful when ``encoded``.
+        declared: the type ``value`` was decoded as; meaningful when not ``encoded``.
+        fresh_until: clock seconds until which the entry is fresh.
+        stale_until: clock seconds until which it may be served stale; past it, it is of no use.
+        unbacked: not confirmed by shared, so the horizon says nothing about it.
+        tags: tags the entry carries, ``*`` among them.
+        cost: seconds its load took, 0.0 if unknown; for early refresh.
+        head: the 17 bytes that are its identity on the server, ``b""`` when unbacked.
+        size: bytes of ``value``: length of the payload, ``sys.getsizeof`` of an object.
+        freq: marks of readers, 0 to 3, used up by eviction.
+        main: eviction's own: the entry's place is in the main queue.
+    """
+
+    value: Any
+    encoded: bool
+    codec: int
+    declared: Any
+    fresh_until: float
+    stale_until: float
+    unbacked: bool
+    tags: tuple[str, ...]
+    cost: float
+    head: bytes
+    size: int
+    freq: int = 0
+    main: bool = False
+
+    def __repr__(self) -> str:
+        """Say what it is without the value: that may be a secret."""
+        what = "encoded" if self.encoded else "object"
+        return f"<Held {what} size={self.size} tags={self.tags} fresh_until={self.fresh_until:.3f} freq={self.freq}>"
+
+
+class Near:
+    """The bounded in-process store.
+
+    Args:
+        max_items: most entries it holds; 0 or less: none.
+        max_bytes: most bytes it is charged; 0 or less: it holds nothing. An entry whose ``size`` is over an eighth of
+            it is not held.
+
+    Example:
+        >>> near = Near(10_000, 32_000_000)
+        >>> held = Held("Bern", encoded=False, codec=0, declared=str, fresh_until=60.0, stale_until=60.0,
+        ...             unbacked=False, tags=("*",), cost=0.0, head=b"V" + bytes(16), size=53)
+        >>> near.put("capital:ch", held)
+        True
+        >>> near.items["capital:ch"].value
+        'Bern'
+    """
+
+    def __init__(self, max_items: int, max_bytes: int) -> None:
+        self.max_items = max_items
+        self.max_bytes = max_bytes
+        self.evictions = 0
+        self._queue: S3Fifo[Held] = S3Fifo(_weigh, max_items, max_bytes)
+        self.items: dict[str, Held] = self._queue.items
+        self._index: dict[str, set[str]] = {}
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __repr__(self) -> str:
+        return (
+            f"<Near {len(self)}/{self.max_items} items, {self.bytes}/{self.max_bytes} bytes, {self.evictions} evicted>"
+        )
+
+    @property
+    def bytes(self) -> int:
+        """Bytes charged: values, keys, and what near itself spends on them."""
+        return self._queue.weight + len(self._index) * TAG_BYTES
+
+    def touch(self, held: Held) -> None:
+        """Mark a hit. The hot path writes these two lines out instead of calling."""
+        if held.freq < MAX_FREQ:
+            held.freq += 1
+
+    def put(self, key: str, held: Held) -> bool:
+        """Hold an entry, replacing an older one, and evict what is then too much.
+
+        Args:
+            key: the entry's key.
+            held: the entry; its ``tags`` may be exchanged for an equal tuple.
+
+        Returns:
+            Whether it is held now. False when it alone is over the bounds; an older one is gone then, too.
+        """
+        with self._lock:
+            if self._never_fits(key, held):
+                self._drop(key)
+                return False
+            if held.tags == _ONLY_EVERYTHING:
+                held.tags = _ONLY_EVERYTHING
+            old = self._queue.put(key, held)
+            if old is None or old.tags != held.tags:
+                self._unindex(key, old.tags if old is not None else ())
+                self._enter(key, held.tags)
+            self._evict()
+            return self.items.get(key) is held
+
+    def forget(self, key: str) -> bool:
+        """Drop an entry; whether there was one."""
+        with self._lock:
+            return self._drop(key)
+
+    def forget_tag(self, tag: str) -> int:
+        """Drop every entry that carries the tag (``*``: all that carry it, which is all backed ones); how many."""
+        with self._lock:
+            if tag == EVERYTHING:
+                keys = [key for key, held in self.items.items() if EVERYTHING in held.tags]
+                # Nearly always all of them: then one by one would take ten times as long.
+                return self._clear() if len(keys) == len(self.items) else self._drop_all(keys)
+            return self._drop_all(list(self._index.get(tag, ())))
+
+    def forget_unbacked(self) -> int:
+        """Drop every entry that shared did not confirm; how many. Looks at all: for changes of the link's state."""
+        with self._lock:
+            return self._drop_all([key for key, held in self.items.items() if held.unbacked])
+
+    def clear(self) -> int:
+        """Drop everything, whatever its tags; how many entries."""
+        with self._lock:
+            return self._clear()
+
+    def sweep(self, now: float, limit: int = 64) -> int:
+        """Drop entries that are past their ``stale_until``; how many. Repeated calls come round to all entries.
+
+        Args:
+            now: seconds of the clock that the entries' times are of.
+            limit: entries to look at. The default takes 0.1 ms when all are dropped: it fits between two requests.
+        """
+        with self._lock:
+            return self._drop_all([key for key, held in self._queue.some(limit) if held.stale_until <= now])
+
+    def _never_fits(self, key: str, held: Held) -> bool:
+        alone = _weigh(key, held) + _own_tags(held) * TAG_BYTES
+        return self.max_items < 1 or alone > self.max_bytes or held.size > self.max_bytes // _LARGEST
+
+    def _evict(self) -> None:
+        while (heavy := self.bytes > self.max_bytes) or len(self.items) > self.max_items:
+            key, held = self._queue.evict(by_weight=heavy)
+            self._unindex(key, held.tags)
+            self.evictions += 1
+
+    def _drop(self, key: str) -> bool:
+        held = self._queue.remove(key)
+        if held is None:
+            return False
+        self._unindex(key, held.tags)
+        return True
+
+    def _drop_all(self, keys: Iterable[str]) -> int:
+        return sum(map(self._drop, keys))
+
+    def _clear(self) -> int:
+        count = len(self.items)
+        self._queue.clear()
+        self._index.clear()
+        return count
+
+    def _enter(self, key: str, tags: tuple[str, ...]) -> None:
+        for tag in tags:
+            if tag != EVERYTHING:
+                self._index.setdefault(tag, set()).add(key)
+
+    def _unindex(self, key: str, tags: tuple[str, ...]) -> None:
+        for tag in tags:
+            keys = self._index.get(tag)
+            if keys is not None:
+                keys.discard(key)
+                if not keys:
+                    del self._index[tag]
+
+
+def _weigh(key: str, held: Held) -> int:
+    return held.size + sys.getsizeof(key) + ENTRY_BYTES + _own_tags(held) * MEMBER_BYTES
+
+
+def _own_tags(held: Held) -> int:
+    return len(held.tags) - (EVERYTHING in held.tags)
