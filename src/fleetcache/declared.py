@@ -1,0 +1,99 @@
+"""The type that a loader says it returns: what its values are decoded as when the call names no type.
+
+Resolved at first use, since annotations may name what is defined further down; remembered for as long as the
+loader's code lives. What cannot be resolved counts as not annotated.
+"""
+
+import functools
+import inspect
+import types
+import typing
+import weakref
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from .results import Keep, NoStore
+
+__all__ = ["declared_type"]
+
+_NOT_ANNOTATED: Final = object()
+# Decorators on one loader: far more than anybody writes, so that a wrapper of itself does not hang us.
+_MAX_LAYERS: Final = 100
+# code's id -> (code, its annotation, the type). By code, because a loader is often a new function object at each call;
+# the annotation is compared, because a `def` inside a function may be annotated with that function's arguments. The
+# weak reference's callback takes the row away before the id can be used again.
+_resolved: dict[int, tuple[weakref.ref[types.CodeType], object, Any]] = {}
+
+
+def declared_type(loader: Callable[..., Any]) -> Any:
+    """The declared type of what ``loader`` gives, or ``Any``.
+
+    ``Awaitable[T]``, ``Coroutine[..., T]``, ``NoStore[T]`` and ``Keep[T]`` stand for ``T``, also in unions.
+
+    Example:
+        >>> async def load() -> "int | NoStore[int]": ...
+        >>> declared_type(load)
+        <class 'int'>
+    """
+    plain = type(loader) is types.FunctionType and not hasattr(loader, "__wrapped__")
+    function = loader if plain else _function_of(loader)
+    try:
+        annotation = function.__annotations__.get("return", _NOT_ANNOTATED)
+    except (AttributeError, NameError):  # a builtin; a lazily evaluated annotation that names nothing
+        return Any
+    if annotation is _NOT_ANNOTATED:
+        return Any
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return _resolve(function, annotation)
+    found = _resolved.get(id(code))
+    if found is not None and (found[1] is annotation or found[1] == annotation):
+        return found[2]
+    declared = _resolve(function, annotation)
+    key = id(code)
+    forget = functools.partial(_resolved.pop, key)  # called with the dead reference, which serves as pop's default
+    _resolved[key] = (weakref.ref(code, forget), annotation, declared)
+    return declared
+
+
+def _function_of(loader: Any) -> Any:
+    """The function behind wrappers, partials, methods and callable objects; ``None``: there is none."""
+    for _ in range(_MAX_LAYERS):
+        if (wrapped := getattr(loader, "__wrapped__", None)) is not None:
+            loader = wrapped
+        elif isinstance(loader, functools.partial):
+            loader = loader.func
+        elif inspect.ismethod(loader):
+            loader = loader.__func__
+        elif inspect.isfunction(loader):
+            return loader
+        elif inspect.isroutine(loader) or isinstance(loader, type):
+            return None
+        else:
+            loader = getattr(type(loader), "__call__", None)  # noqa: B004 - the function is wanted, not whether it is there
+    return None
+
+
+def _resolve(function: Any, annotation: object) -> Any:
+    # A function of its own for the one annotation: others that cannot be resolved do not matter.
+    def holder() -> None: ...
+
+    holder.__annotations__ = {"return": annotation}
+    names = {parameter.__name__: parameter for parameter in getattr(function, "__type_params__", ())}
+    try:
+        hints = typing.get_type_hints(holder, getattr(function, "__globals__", {}), names or None, include_extras=True)
+        return _stripped(hints["return"])
+    except Exception:  # noqa: BLE001 - evaluating an annotation may raise anything; not annotated then
+        return Any
+
+
+def _stripped(declared: Any) -> Any:
+    origin, arguments = typing.get_origin(declared), typing.get_args(declared)
+    if origin is typing.Union or origin is types.UnionType:
+        members = [_stripped(member) for member in arguments]
+        # Union[Any, int] is not Any to typing; to us it says as little.
+        return Any if Any in members else typing.Union[tuple(members)]  # noqa: UP007 - members known at run time only
+    kind = origin or declared
+    if kind is NoStore or kind is Keep or (isinstance(kind, type) and issubclass(kind, Awaitable)):
+        return _stripped(arguments[-1]) if arguments else Any
+    return Any if declared in (object, typing.NoReturn, typing.Never) else declared

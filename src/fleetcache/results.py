@@ -1,0 +1,63 @@
+"""What a loader may return instead of a plain value, and the sign for "nothing there".
+
+``NoStore`` and ``Keep`` let the result decide how long it lives. Both are covariant, so ``User | NoStore[User]`` is
+read as a loader of ``User``. ``MISSING`` tells an absent entry from a stored ``None``.
+"""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import Enum
+from typing import Final, Generic, TypeVar
+
+__all__ = ["MISSING", "Keep", "Missing", "NoStore"]
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class NoStore(Generic[T_co]):
+    """Answer the callers who wait for this load, but keep nothing.
+
+    Args:
+        value: what the callers get.
+
+    Example:
+        >>> async def locate(ip: str) -> str | NoStore[str]:
+        ...     place = await origin.locate(ip)
+        ...     return place if place else NoStore("unknown")  # ask again next time
+    """
+
+    value: T_co
+
+
+@dataclass(frozen=True, slots=True)
+class Keep(Generic[T_co]):
+    """Keep the value for a time that the result decides.
+
+    Args:
+        value: what the callers get and what is stored.
+        ttl: how long it is fresh: seconds, ``timedelta`` or text such as ``"10m"``. ``None``: as the call says.
+        stale: how long after ``ttl`` it may still answer while it is loaded anew. ``None``: as the call says.
+
+    Example:
+        >>> async def token() -> Keep[str]:
+        ...     answer = await auth.fetch()
+        ...     return Keep(answer.token, ttl=answer.expires_in - 30)
+    """
+
+    value: T_co
+    ttl: float | str | timedelta | None = field(default=None, kw_only=True)
+    stale: float | str | timedelta | None = field(default=None, kw_only=True)
+
+
+class Missing(Enum):
+    """The type of ``MISSING``: an enum of one member, so that type checkers narrow on ``is MISSING``."""
+
+    MISSING = "MISSING"
+
+    def __repr__(self) -> str:
+        return "MISSING"
+
+
+MISSING: Final = Missing.MISSING
+"""Not there. Pass it as ``default`` to tell an absent entry from a stored ``None``."""
