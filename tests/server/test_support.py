@@ -139,6 +139,8 @@ class TestServer:
         pid, folder = done.stdout.split()
         wait_until(lambda: not psutil.pid_exists(int(pid)) and not Path(folder.decode()).exists())
 
+    # Python 3.12 and newer warn where threads are about; this child only leaves.
+    @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
     def test_survives_a_fork_of_the_test_run(self, fresh_server: StartServer) -> None:
         server = fresh_server()
         child = os.fork()

@@ -127,7 +127,7 @@ def test_held_bytes_are_gone_when_the_client_reset(proxy: Proxy, client: Client,
 def test_cuts_all(proxy: Proxy, client: Client) -> None:
     proxy.cut()
     assert client.socket.recv(100) == b""
-    assert proxy.open == 0
+    wait_until(lambda: proxy.open == 0)
 
 
 def test_resets_all(proxy: Proxy, client: Client, any_server: Server) -> None:

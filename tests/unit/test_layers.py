@@ -95,7 +95,7 @@ CHECKS: list[Callable[[Path], Iterator[str]]] = [check_known, check_levels, chec
 
 @pytest.mark.parametrize("check", CHECKS)
 def test_the_package_keeps_its_layers(check: Callable[[Path], Iterator[str]]) -> None:
-    assert list(check(PACKAGE)) == []
+    assert not (problems := list(check(PACKAGE))), "\n".join(problems)
 
 
 @pytest.mark.parametrize(
