@@ -28,8 +28,8 @@ check: $(DEV)
 bench: $(BENCH)
 	$(BIN)/python benchmarks/run.py
 
-# Newest versions that fit, for every platform and Python we support. The index itself is not named: it is the installer's.
-COMPILE := uv pip compile --universal --generate-hashes --no-emit-index-url --no-annotate --quiet --upgrade \
+# Newest versions that fit, for every platform and every Python from the oldest we support. The index itself is not named: it is the installer's.
+COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --quiet --upgrade \
 	--custom-compile-command "make lock" pyproject.toml
 lock: $(DEV)
 	$(PIP) install "uv>=0.9"
@@ -42,7 +42,7 @@ $(BIN)/python:
 	done; \
 	if [ -z "$$python" ]; then echo "fleetcache needs Python 3.11 or newer on PATH; found: $$(python3 --version 2>&1)" >&2; exit 1; fi; \
 	echo "setting up $(VENV) with $$($$python --version)"; \
-	$$python -m venv $(VENV)
+	$$python -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
 $(DEV): requirements-dev.txt pyproject.toml | $(BIN)/python
 	$(PIP) install --require-hashes --requirement requirements-dev.txt

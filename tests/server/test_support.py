@@ -6,6 +6,7 @@ import signal
 import ssl
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import hiredis
@@ -134,10 +135,14 @@ class TestServer:
             "import os, signal; from tests.support.servers import Server; "
             "s = Server('valkey', 'tls'); print(s.pid, s.folder, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
         )
-        done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False, timeout=20)  # noqa: S603 - ours
-        assert done.returncode == -signal.SIGKILL, done.stderr
-        pid, folder = done.stdout.split()
-        wait_until(lambda: not psutil.pid_exists(int(pid)) and not Path(folder.decode()).exists())
+        with tempfile.TemporaryDirectory(prefix="fc-") as folder:
+            environment = os.environ | {"TMPDIR": folder}
+            done = subprocess.run(  # noqa: S603 - our own program
+                [sys.executable, "-c", program], capture_output=True, check=False, timeout=20, env=environment
+            )
+            assert done.returncode == -signal.SIGKILL, done.stderr
+            pid, server_folder = done.stdout.split()
+            wait_until(lambda: not psutil.pid_exists(int(pid)) and not Path(server_folder.decode()).exists())
 
     # Python 3.12 and newer warn where threads are about; this child only leaves.
     @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
