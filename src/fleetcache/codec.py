@@ -250,10 +250,8 @@ def _is_a(value: object, declared: Any) -> bool:
         return _is_a(value, arguments[0])
     if origin is Literal:
         return value in arguments
-    kind = origin or declared
-    if kind is None:
-        return value is None
-    if not isinstance(kind, type) or typing.is_typeddict(kind):
+    kind = type(None) if declared is None else origin or declared
+    if kind is Any or not isinstance(kind, type) or typing.is_typeddict(kind):
         return True
     return isinstance(value, (int, float) if kind is float else kind)
 
