@@ -21,7 +21,6 @@ follows from the time the server has left for the key (``PTTL``), which it keeps
 """
 
 import struct
-from collections.abc import Sequence
 from typing import NamedTuple
 
 __all__ = [
@@ -57,7 +56,7 @@ Tags = tuple[tuple[str, bytes], ...]
 
 
 class Header(NamedTuple):
-    """What stands before the payload; ``section`` is the tags' part as bytes, the same for all entries of equal tags."""
+    """What stands before the payload; ``section`` is the tags' part, the same bytes for all entries of equal tags."""
 
     head: bytes
     codec: int
@@ -71,7 +70,7 @@ class Header(NamedTuple):
 
 def tag_section(tags: Tags) -> bytes:
     """The tags' part of an entry."""
-    parts = []
+    parts: list[bytes] = []
     for name, version in tags:
         raw = name.encode()
         parts += (bytes((len(raw),)), raw, version)
@@ -114,15 +113,20 @@ def pack(
     return b"".join((head, fixed, section))
 
 
-def parse_header(blob: bytes) -> Header | None:
-    """The header of an entry; ``None`` for anything that is not an entry of a format this release reads."""
-    if len(blob) < TAGS_START or blob[0] != 0x56:
+def parse_header(blob: bytes, *, cut: bool = False) -> Header | None:
+    """The header of an entry; ``None`` for anything that is not an entry of a format this release reads.
+
+    Args:
+        blob: The entry, or with ``cut`` its beginning.
+        cut: The payload may be missing.
+    """
+    if len(blob) < TAGS_START or blob[:1] != b"V":
         return None
     written, codec, flags, _count, ttl, stale, cost, start = _FIXED.unpack_from(blob, HEAD_SIZE)
     if written not in FORMATS_READ or flags & ~SIGNED:
         return None
     tags_end = start - SIGNATURE_SIZE if flags else start
-    if not TAGS_START <= tags_end <= start <= len(blob):
+    if not TAGS_START <= tags_end <= start or (tags_end if cut else start) > len(blob):
         return None
     return Header(
         blob[:HEAD_SIZE],
@@ -143,14 +147,9 @@ def signed_part(blob: bytes, header: Header) -> bytes:
 
 def is_placeholder(blob: bytes) -> bool:
     """Whether somebody is loading."""
-    return len(blob) == HEAD_SIZE and blob[0] == 0x4C
+    return len(blob) == HEAD_SIZE and blob[:1] == b"L"
 
 
 def has_head(blob: bytes) -> bool:
     """Whether the bytes begin like ours, of whatever format: a script can then compare their first 17 bytes."""
-    return len(blob) >= HEAD_SIZE and blob[0] in b"VL"
-
-
-def names(tags: Sequence[tuple[str, bytes]]) -> tuple[str, ...]:
-    """The names alone."""
-    return tuple(name for name, _ in tags)
+    return len(blob) >= HEAD_SIZE and blob[:1] in {b"V", b"L"}

@@ -1,13 +1,13 @@
 """Everything fleetcache raises. Wrong use is loud; faults of the server never come out of a read or a plain write.
 
-    FleetcacheError
-    ├── ConfigError      a setting or an argument of construction is wrong
-    ├── KeyRuleError     a key, tag or key template breaks the rules
-    ├── CodecError       a value cannot be stored so that it comes back as it was
-    ├── LoadTimeout      a caller's ``load_timeout`` ran out; the load itself goes on for the others
-    ├── LoadCycle        a loader waits, directly or through others, for its own key
-    ├── Unavailable      only for ``strict=True`` and ``incr``: the server did not acknowledge
-    └── Closed           the cache was closed
+FleetcacheError
+├── ConfigError      a setting or an argument of construction is wrong
+├── KeyRuleError     a key, tag or key template breaks the rules
+├── CodecError       a value cannot be stored so that it comes back as it was
+├── LoadTimeout      a caller's ``load_timeout`` ran out; the load itself goes on for the others
+├── LoadCycle        a loader waits, directly or through others, for its own key
+├── Unavailable      only for ``strict=True`` and ``incr``: the server did not acknowledge
+└── Closed           the cache was closed
 """
 
 __all__ = [

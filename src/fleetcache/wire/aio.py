@@ -300,7 +300,7 @@ class AioWire:
                 # Both families are tried nearly at once: half a name's addresses may lead nowhere.
                 happy_eyeballs_delay=0.25,
             )
-        self._transport = cast("asyncio.Transport", transport)
+        self._transport = transport
 
     async def _credentials(self) -> tuple[str, ...]:
         provider = self._provider
@@ -390,8 +390,10 @@ class AioWire:
         closed, only kept alive; what must be kept is returned.
         """
         transport, self._transport = self._transport, None
-        self.link.close(self._clock())
         self._timer = None
+        for call in self._session.calls:
+            if call.lost is not None:  # what was not acknowledged is owed; nobody who waits can be told any more
+                call.lost()
         raw = transport.get_extra_info("socket") if transport is not None else None
         if raw is not None:
             with suppress(OSError):

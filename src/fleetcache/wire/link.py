@@ -113,6 +113,10 @@ class Link:
         heard = self.state in (LinkState.ONLINE, LinkState.SUSPECT)
         self.horizon = self.confirmed + (self._max_staleness if heard else self._offline_ttl)
 
+    def bound(self, offline_ttl: float) -> float:
+        """Until when near may be trusted by a call with this ``offline_ttl``."""
+        return self.confirmed + offline_ttl if self.state is LinkState.OFFLINE else self.horizon
+
     def opened(self, now: float) -> None:
         """A connection stands; the handshake may begin."""
         self.connected = True
@@ -169,7 +173,7 @@ class Link:
         self.attempts += 1
         if self.reason in DOOMED:
             return self.BACKOFF_DOOMED * (0.5 + random() / 2)
-        most = min(self.BACKOFF_MOST, self.BACKOFF_FIRST * 2 ** min(self.attempts, 10))
+        most: float = min(self.BACKOFF_MOST, self.BACKOFF_FIRST * 2 ** min(self.attempts, 10))
         return most * random()
 
     def next_check(self, oldest: float | None) -> float | None:

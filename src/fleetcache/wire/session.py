@@ -17,7 +17,17 @@ from typing import Any, Final, Protocol
 
 import hiredis
 
-__all__ = ["ANSWERED_LATER", "NO_ANSWER", "Call", "Command", "Gate", "NoAnswer", "ProtocolError", "ReplyError", "Session"]
+__all__ = [
+    "ANSWERED_LATER",
+    "NO_ANSWER",
+    "Call",
+    "Command",
+    "Gate",
+    "NoAnswer",
+    "ProtocolError",
+    "ReplyError",
+    "Session",
+]
 
 Command = tuple[bytes | str | int, ...]
 
@@ -76,7 +86,7 @@ class Call:
         gate: Gate | None = None,
         lost: Callable[[], None] | None = None,
     ) -> None:
-        pack = hiredis.pack_command
+        pack: Callable[[Any], bytes] = hiredis.pack_command
         self.payload: bytes = (
             pack(commands[0]) if len(commands) == 1 else b"".join([pack(command) for command in commands])
         )

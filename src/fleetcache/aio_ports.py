@@ -1,0 +1,103 @@
+"""The world of the asyncio face: gates are futures, flights are tasks, alarms are timers of the loop."""
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from .clock import Clock
+from .ports import Alarm, FlightPort, Work
+from .wire.session import NO_ANSWER, Gate
+
+__all__ = ["AioPorts"]
+
+log = logging.getLogger("fleetcache")
+
+
+class AioPorts:
+    """Waiting and running on the event loop of the caller.
+
+    Args:
+        clock: Seconds; the loop's own clock only measures distances.
+        random: In [0, 1).
+    """
+
+    def __init__(self, clock: Clock, random: Callable[[], float]) -> None:
+        self.clock = clock
+        self.random = random
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.closed = False
+
+    def gate(self) -> Gate:
+        """A future of the running loop."""
+        return asyncio.get_running_loop().create_future()
+
+    async def wait(self, gate: Gate, until: float | None) -> Any:
+        """Wait for the gate. A timer opens it, no task is cancelled: an answer that is already there is never lost."""
+        future: asyncio.Future[Any] = gate  # type: ignore[assignment] # what ``gate`` made
+        if until is None or future.done():
+            return await future
+        delay = max(0.0, until - self.clock())
+        timer = asyncio.get_running_loop().call_later(delay, _open, future)
+        try:
+            return await future
+        finally:
+            timer.cancel()
+
+    async def load(self, loader: Callable[..., Any], *args: Any) -> Any:
+        """Await the loader.
+
+        Raises:
+            TypeError: It returned a plain value.
+        """
+        result = loader(*args)
+        if not inspect.isawaitable(result):
+            name = getattr(loader, "__qualname__", repr(loader))
+            raise TypeError(
+                f"the loader {name} returned a {type(result).__name__}, not an awaitable: write it as `async def`"
+            )
+        return await result
+
+    async def fly(self, flight: FlightPort, work: Work, landed: Callable[[], None]) -> None:
+        """In a task of the flight, under a copy of this caller's context."""
+        flight.task = self._spawn(work, landed)
+
+    def background(self, flight: FlightPort, work: Work, landed: Callable[[], None]) -> bool:
+        """In a task that nobody waits for."""
+        if self.closed:
+            return False
+        flight.task = self._spawn(work, landed)
+        return True
+
+    def _spawn(self, work: Work, landed: Callable[[], None]) -> "asyncio.Task[None]":
+        task = asyncio.get_running_loop().create_task(work(), name="fleetcache-load")
+        # The loop keeps only weak references.
+        self._tasks.add(task)
+
+        def ended(task: "asyncio.Task[None]") -> None:
+            self._tasks.discard(task)
+            landed()
+            if not task.cancelled() and task.exception() is not None:
+                log.error("fleetcache: a load ended with a defect of ours", exc_info=task.exception())
+
+        task.add_done_callback(ended)
+        return task
+
+    def alarm(self, delay: float, ring: Callable[[], None]) -> Alarm:
+        """A timer."""
+        return asyncio.get_running_loop().call_later(delay, ring)
+
+    async def close(self) -> None:
+        """Cancel what runs and wait until it has given back what it held."""
+        self.closed = True
+        tasks = [task for task in self._tasks if task is not asyncio.current_task()]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+
+def _open(future: "asyncio.Future[Any]") -> None:
+    if not future.done():
+        future.set_result(NO_ANSWER)

@@ -1,0 +1,115 @@
+"""``Cache``: the async face. Reads the settings, owns the engine, opens and closes it."""
+
+import asyncio
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+
+from .engine import Engine
+from .errors import ConfigError
+from .freshness import Freshness
+from .health import Health
+from .settings import Settings
+from .verbs import ALL, AsyncVerbs
+
+__all__ = ["Cache"]
+
+
+class Cache(AsyncVerbs):
+    """One coherent cache for every instance: near copies here, Redis or Valkey behind, memory when that is away.
+
+    Args:
+        url: ``redis://``, ``rediss://``, ``unix://``, ``memory://`` or ``null://``.
+        settings: Instead of a URL, everything.
+        **overrides: Fields of ``Settings`` to go with the URL, such as ``prefix="shop"``.
+
+    Raises:
+        ConfigError: A setting is wrong; names it, its value and the choices.
+
+    Example:
+        >>> import asyncio
+        >>> from fleetcache import Cache
+        >>> async def main() -> None:
+        ...     async with Cache("memory://") as cache:
+        ...         await cache.set("greeting", "hello", ttl="1m")
+        ...         print(await cache.get("greeting"))
+        >>> asyncio.run(main())
+        hello
+    """
+
+    def __init__(self, url: str | None = None, *, settings: Settings | None = None, **overrides: Any) -> None:
+        if (url is None) == (settings is None):
+            raise ConfigError("Cache takes a URL or settings=Settings(...), one of them; or use Cache.from_env()")
+        if settings is None:
+            settings = Settings.from_url(str(url), **overrides)
+        elif overrides:
+            raise ConfigError(f"Cache: {', '.join(sorted(overrides))} must be given to Settings")
+        self.settings = settings
+        defaults = Freshness(
+            ttl=settings.ttl,
+            stale=settings.stale,
+            tags=ALL,
+            offline_ttl=settings.offline_ttl,
+        )
+        super().__init__(Engine(settings), "", ALL, defaults)
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None, **overrides: Any) -> Self:
+        """As the environment says: ``CACHE_DRIVER``, ``REDIS_URL`` and the other ``CACHE_*`` variables.
+
+        Args:
+            environ: The variables; by default those of the process.
+            **overrides: Fields of ``Settings`` that win over the environment.
+
+        Raises:
+            ConfigError: A variable is wrong; names it, its value and the choices.
+        """
+        return cls(settings=Settings.from_env(environ, **overrides))
+
+    def __repr__(self) -> str:
+        address = self.settings.address
+        where = f" {address.safe}" if address is not None and self._engine.driver == "redis" else ""
+        return f"<Cache {self._engine.driver}{where} {self._engine.stats().link}>"
+
+    async def open(self) -> None:
+        """Connect, or find out that it cannot be done now; not needed, the first use does it too."""
+        await self._engine.enter()
+        await self._engine.first_attempt(self.settings.connect_timeout)
+
+    async def close(self) -> None:
+        """Stop refreshes, give back leases, deliver what is owed if that takes one operation timeout, disconnect."""
+        await self._engine.close()
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    @property
+    def closed(self) -> bool:
+        """Whether ``close()`` was called."""
+        return self._engine.closed
+
+    @property
+    def tried(self) -> bool:
+        """Whether the first attempt to connect has ended, either way."""
+        return self._engine.tried
+
+    def start(self) -> None:
+        """Begin to connect in the background; to be called on the event loop."""
+        self._starting = asyncio.get_running_loop().create_task(self._engine.enter())
+
+    async def health(self) -> Health:
+        """How the cache does; see ``Health``. At most one live command a second, however many ask."""
+        if not self.closed:
+            await self._engine.enter()
+            await self._engine.probe()
+        return self._engine.status_now()
+
+    def status_now(self) -> Health:
+        """The same from what is known, without awaiting anything."""
+        return self._engine.status_now()

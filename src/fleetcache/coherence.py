@@ -1,0 +1,295 @@
+"""Coherence: what keeps near copies true. The only place that knows both a push and the near store.
+
+Rules:
+
+1. Everything here happens synchronously, when frames are parsed, a call is sent or the link changes; never later.
+2. Near is filled only under a *token* for the key and its tags, taken before the first request was written. A push for
+   any of them, a null push, a local removal and every change of the link's state void it.
+3. A push for a key or a tag forgets it in near, wakes who waits for it, and detaches its flights: nobody joins them any
+   more. A local removal does the same, when it is sent and again when it is answered.
+4. Our storing scripts read the key before they write it, so the server pushes to us exactly once, as the very next frame
+   after the reply. Only that frame is taken for our own: it wakes and does nothing else. Any other is foreign.
+5. Values that shared did not confirm are *unbacked*: they answer only while the link is not online, and go when it is.
+"""
+
+import logging
+from typing import Any, Protocol
+
+from .clock import Clock
+from .journal import Journal, Target
+from .keys import ALL_TAG, Layout
+from .near import Held, Near
+from .stats import Counters
+from .tags import Currency, TagCopies
+from .wire.link import LinkState
+from .wire.session import Gate
+
+__all__ = ["Coherence", "Detaching", "Token", "Watch"]
+
+log = logging.getLogger("fleetcache")
+
+
+class Detaching(Protocol):
+    """The flights, as far as coherence knows them."""
+
+    def detach_key(self, key: str) -> None:
+        """Nobody may join the flight of this key any more."""
+        ...
+
+    def detach_tag(self, tag: str) -> None:
+        """Nobody may join a flight that captured this tag any more."""
+        ...
+
+    def detach_all(self) -> None:
+        """Nobody may join any flight that runs now."""
+        ...
+
+
+class Token:
+    """The right to fill near with one key, until something voids it."""
+
+    __slots__ = ("key", "tags", "valid")
+
+    def __init__(self, key: str, tags: tuple[str, ...]) -> None:
+        self.key = key
+        self.tags = tags
+        self.valid = True
+
+
+class Watch:
+    """One wait for news of a key."""
+
+    __slots__ = ("gate", "key")
+
+    def __init__(self, key: str, gate: Gate) -> None:
+        self.key = key
+        self.gate = gate
+
+
+class Coherence:
+    """Near, tag copies, tokens, watches and the journal, held together."""
+
+    # Without tracking nothing tells us of a change: copies live this long, entry and tag each, or half of
+    # max_staleness if that is less.
+    UNTRACKED_LIFE = 1.0
+
+    def __init__(self, near: Near, layout: Layout, flights: Detaching, counters: Counters, clock: Clock) -> None:
+        self.near = near
+        self.journal = Journal()
+        self.copies = TagCopies()
+        self.tracking = False
+        self.last_all: bytes | None = None  # the newest version of the tag on every entry, over all epochs
+        self.untracked_life = self.UNTRACKED_LIFE
+        self._layout, self._flights, self._counters, self._clock = layout, flights, counters, clock
+        self._tokens: dict[str, list[Token]] = {}
+        self._watches: dict[str, list[Watch]] = {}
+
+    # -- tokens and watches ----------------------------------------------------------------------------------------
+
+    def take(self, key: str, tags: tuple[str, ...] = ()) -> Token:
+        """A token, before the first request is written. Give it back with ``done``."""
+        token = Token(key, tags)
+        held = self._tokens.get(key)
+        if held is None:
+            self._tokens[key] = [token]
+        else:
+            held.append(token)
+        return token
+
+    def done(self, token: Token) -> None:
+        """The token is not needed any more."""
+        held = self._tokens.get(token.key)
+        if held is not None and token in held:
+            held.remove(token)
+            if not held:
+                del self._tokens[token.key]
+
+    def watch(self, key: str, gate: Gate) -> Watch:
+        """Open ``gate`` at the next news of the key. To be called before the read is written."""
+        watch = Watch(key, gate)
+        self._watches.setdefault(key, []).append(watch)
+        return watch
+
+    def unwatch(self, watch: Watch) -> None:
+        """The news is no longer wanted."""
+        held = self._watches.get(watch.key)
+        if held is not None and watch in held:
+            held.remove(watch)
+            if not held:
+                del self._watches[watch.key]
+
+    @property
+    def waiters(self) -> int:
+        """How many wait for news."""
+        return sum(len(held) for held in self._watches.values())
+
+    def _wake(self, key: str) -> None:
+        for watch in self._watches.pop(key, ()):
+            if not watch.gate.done():
+                watch.gate.set_result(None)
+
+    def _void_key(self, key: str) -> None:
+        for token in self._tokens.pop(key, ()):
+            token.valid = False
+
+    def _void_tag(self, tag: str) -> None:
+        for held in list(self._tokens.values()):
+            for token in [token for token in held if tag in token.tags]:
+                token.valid = False
+                self.done(token)
+
+    # -- forgetting ------------------------------------------------------------------------------------------------
+
+    def forget_key(self, key: str, keep: Token | None = None) -> None:
+        """A key changed. ``keep`` is the one token of the very change, whose own fill is still right."""
+        valid = keep is not None and keep.valid
+        self.near.forget(key)
+        self._void_key(key)
+        if keep is not None:
+            keep.valid = valid
+        self._flights.detach_key(key)
+        self._wake(key)
+
+    def forget_tag(self, tag: str) -> None:
+        """A tag changed: its copy goes, and with the copy its entries."""
+        self.copies.drop(tag)
+        self.near.forget_tag(tag)
+        self._void_tag(tag)
+        self._flights.detach_tag(tag)
+
+    def forget_all(self) -> None:
+        """Nothing held can be vouched for."""
+        self.near.clear()
+        self.copies.clear()
+        self._void_all()
+        self._flights.detach_all()
+        self._wake_all()
+
+    def _void_all(self) -> None:
+        tokens, self._tokens = self._tokens, {}
+        for held in tokens.values():
+            for token in held:
+                token.valid = False
+
+    def _wake_all(self) -> None:
+        for key in list(self._watches):
+            self._wake(key)
+
+    # -- what the wire tells ---------------------------------------------------------------------------------------
+
+    def on_push(self, frame: list[Any]) -> None:
+        """A push, in frame order. Unknown kinds are the server's own affair."""
+        if len(frame) < 2 or frame[0] != b"invalidate":  # noqa: PLR2004 - kind and keys
+            return
+        keys = frame[1]
+        if keys is None:
+            self._counters.null_pushes += 1
+            self.forget_all()
+            return
+        if not isinstance(keys, list):
+            return
+        for raw in keys:
+            named = self._layout.parse(raw) if isinstance(raw, bytes) else None
+            if named is not None:
+                self._counters.pushes += 1
+                self._pushed(*named)
+
+    def _pushed(self, kind: str, name: str) -> None:
+        if kind == "e":
+            self.forget_key(name)
+        elif kind == "t":
+            self.forget_tag(name)
+        elif kind == "c":
+            self._wake(name)
+
+    def on_own_push(self, raw: bytes) -> None:
+        """The one push that our own script caused: nothing changed that we do not know of, but others here may wait."""
+        self._counters.own_pushes += 1
+        named = self._layout.parse(raw)
+        if named is not None and named[0] == "e":
+            self._wake(named[1])
+
+    def on_state(self, new: LinkState, *, new_epoch: bool) -> None:
+        """The link changed."""
+        self._void_all()
+        if new is LinkState.ONLINE:
+            self.near.forget_unbacked()
+            self._flights.detach_all()
+            if new_epoch:
+                self.near.clear()
+        self._wake_all()
+
+    # -- removals --------------------------------------------------------------------------------------------------
+
+    def removing(self, target: Target) -> int:
+        """A removal or overwrite is being sent, or would be if the server could be heard; returns its number."""
+        self._forget_target(target, None)
+        return self.journal.next()
+
+    def removed(self, target: Target, number: int, keep: Token | None = None) -> None:
+        """The server acknowledged it."""
+        self.journal.acknowledged(target, number)
+        self._forget_target(target, keep)
+
+    def _forget_target(self, target: Target, keep: Token | None) -> None:
+        kind, name = target
+        if kind == "e":
+            self.forget_key(name, keep)
+        else:
+            self.forget_tag(name)
+
+    # -- filling ---------------------------------------------------------------------------------------------------
+
+    def fill(self, token: Token, held: Held) -> bool:
+        """Put a value into near, if nothing happened to its key or tags since the token was taken."""
+        return token.valid and self.near.put(token.key, held)
+
+    def life(self, sent_at: float) -> float:
+        """Until when a copy from a read sent at ``sent_at`` may be kept, whatever the server's own times say."""
+        return float("inf") if self.tracking else sent_at + self.untracked_life
+
+    def keep_version(self, tag: str, version: bytes, sent_at: float) -> None:
+        """A version of a tag, from a read that registered us for its push."""
+        if self.journal.owes_tag(tag):
+            return
+        known = self.copies.version(tag, -float("inf"))
+        if known is not None and known != version:
+            self.forget_tag(tag)
+        if tag == ALL_TAG:
+            self.last_all = version
+        dropped = self.copies.keep(tag, version, self.life(sent_at))
+        if dropped is not None:
+            self.near.forget_tag(dropped)
+
+    def judge(self, section: bytes) -> tuple[Currency, tuple[str, ...]]:
+        """Whether an entry with these tags is current."""
+        currency, names = self.copies.judge(section, self._clock())
+        if len(self.journal) and any(self.journal.owes_tag(name) for name in names):
+            return Currency.OUTDATED, ()
+        return currency, names
+
+    def missing(self, tags: tuple[str, ...]) -> list[str]:
+        """The tags whose version must be asked for."""
+        return self.copies.missing(tags, self._clock())
+
+    def captured(self, tags: tuple[str, ...]) -> tuple[tuple[str, bytes], ...] | None:
+        """The versions of the tags as known now; ``None`` when one is not."""
+        now = self._clock()
+        found = []
+        for tag in tags:
+            version = self.copies.version(tag, now)
+            if version is None or self.journal.owes_tag(tag):
+                return None
+            found.append((tag, version))
+        return tuple(found)
+
+    def heard_all_tag(self, version: Any, sent_at: float) -> None:
+        """The heartbeat read the tag that is on every entry."""
+        if not isinstance(version, bytes):
+            if version is None:
+                self.forget_tag(ALL_TAG)
+        elif self.copies.version(ALL_TAG, -float("inf")) != version:
+            self.forget_tag(ALL_TAG)
+            self.keep_version(ALL_TAG, version, sent_at)
+        elif not self.tracking:
+            self.keep_version(ALL_TAG, version, sent_at)

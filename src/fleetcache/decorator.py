@@ -1,0 +1,187 @@
+"""``@cache.cached``: a function whose results are cached by its arguments.
+
+It keeps the function's name, signature and types, counts as a coroutine function, and binds as a method does.
+"""
+
+import asyncio
+import functools
+import inspect
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar, overload
+
+from .declared import declared_type
+from .errors import ConfigError
+from .freshness import Freshness
+from .function_keys import FunctionKey
+from .policy import Asked
+
+if TYPE_CHECKING:
+    from .verbs import AsyncVerbs
+
+__all__ = ["CachedFunction", "Decorator"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+# Keys of calls seen lately, so that a hit does not bind and write its arguments again.
+_KEYS_MOST = 4096
+# Equal and of one of these types means the same call. Not float (0.0 == -0.0), not containers ((1,) == (True,)).
+_PLAIN = frozenset({str, int, bool, bytes, type(None)})
+
+
+class Decorator(Protocol):
+    """What ``cached(...)`` with parentheses returns."""
+
+    def __call__(self, fn: Callable[P, Awaitable[T]], /) -> "CachedFunction[P, T]":
+        """Decorate."""
+        ...
+
+
+class CachedFunction(Generic[P, T]):
+    """A cached ``async def``; call it as before.
+
+    Args:
+        verbs: The cache or namespace.
+        fn: The function.
+        key: Template, function or ``None``.
+        options: Resolved once.
+        type_: The declared type, or ``...`` for the return annotation.
+
+    Raises:
+        ConfigError: The function is not ``async def``.
+        KeyRuleError: The template does not fit the function.
+    """
+
+    def __init__(self, verbs: "AsyncVerbs", fn: Any, key: Any, options: Freshness, type_: Any) -> None:
+        if isinstance(fn, staticmethod | classmethod):
+            raise ConfigError(f"put @cached below @{type(fn).__name__}, next to the function")
+        if not inspect.iscoroutinefunction(fn):
+            name = getattr(fn, "__qualname__", repr(fn))
+            raise ConfigError(f"@cached on {name}: the async cache wants an `async def`")
+        functools.update_wrapper(self, fn)
+        self._verbs, self._fn, self._options, self._type = verbs, fn, options, type_
+        self._maker = FunctionKey(fn, key)
+        self._keys: dict[Any, tuple[Any, str]] = {}
+        self._simple = options.stale == 0 and not options.early
+        self._declared: Any = None
+        # So that frameworks take it for what it is; on 3.11 by the shape of a function, later by a mark.
+        self.__code__ = fn.__code__
+        self.__defaults__, self.__kwdefaults__ = fn.__defaults__, fn.__kwdefaults__
+        self._is_coroutine = getattr(asyncio.coroutines, "_is_coroutine", None)
+        if hasattr(inspect, "markcoroutinefunction"):
+            inspect.markcoroutinefunction(self)
+
+    def __repr__(self) -> str:
+        return f"<cached {self._fn.__qualname__}>"
+
+    @overload
+    def __get__(self, obj: None, owner: type | None = None) -> "CachedFunction[P, T]": ...
+    @overload
+    def __get__(self, obj: object, owner: type | None = None) -> "BoundFunction[T]": ...
+    def __get__(self, obj: object | None, owner: type | None = None) -> Any:
+        """Bind as a method does."""
+        return self if obj is None else BoundFunction(self, obj)
+
+    def key(self, *args: P.args, **kwargs: P.kwargs) -> str:
+        """The key of this call, without a namespace's prefix."""
+        return self._key(args, kwargs)
+
+    def _key(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+        if kwargs:
+            return self._maker.key(args, kwargs)
+        try:
+            known = self._keys.get(args)
+        except TypeError:
+            return self._maker.key(args, kwargs)
+        kinds = type(args[0]) if len(args) == 1 else tuple(map(type, args))
+        if known is not None and known[0] == kinds:
+            return known[1]
+        key = self._maker.key(args, kwargs)
+        if _PLAIN.issuperset(map(type, args)):
+            if len(self._keys) >= _KEYS_MOST:
+                self._keys.clear()
+            self._keys[args] = (kinds, key)
+        return key
+
+    def _declare(self) -> Any:
+        if self._declared is None:
+            self._declared = declared_type(self._fn) if self._type is ... else self._type
+        return self._declared
+
+    async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
+        """The cached result, or the function's."""
+        key = self._key(args, kwargs)
+        if self._simple:
+            held = self._verbs._at_hand(key)  # noqa: SLF001 - the verbs' hot path
+            if held is not None:
+                if not held.encoded and held.declared is self._declare():
+                    value: T = held.value
+                    return value
+                answer = self._verbs._engine.entries.from_near(held, self._declare())  # noqa: SLF001 - as above
+                if answer is not None:
+                    found: T = answer.value
+                    return found
+        result: T = await self._verbs._obtain(self._asked(key, args, kwargs))  # noqa: SLF001 - as above
+        return result
+
+    def _asked(self, key: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Asked:
+        loader: Callable[..., Coroutine[Any, Any, Any]] = functools.partial(self._fn, **kwargs) if kwargs else self._fn
+        full = self._verbs._key(key)  # noqa: SLF001 - one way to a key
+        return Asked(full, loader, self._options, self._declare(), self._fn.__qualname__, args)
+
+    async def invalidate(self, *args: P.args, **kwargs: P.kwargs) -> bool:
+        """Remove the result of this call everywhere."""
+        return await self._verbs.delete(self._key(args, kwargs))
+
+    async def refresh(self, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call the function now and replace its cached result."""
+        result: T = await self._verbs._renew(self._asked(self._key(args, kwargs), args, kwargs))  # noqa: SLF001
+        return result
+
+    def peek(self, *args: P.args, **kwargs: P.kwargs) -> T | None:
+        """The result if near has it: no await, no I/O."""
+        found: T | None = self._verbs.peek(self._key(args, kwargs), type=self._declare())
+        return found
+
+    def uncached(self, *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
+        """The function itself."""
+        result: Awaitable[T] = self._fn(*args, **kwargs)
+        return result
+
+
+class BoundFunction(Generic[T]):
+    """A cached method, bound to its object: the same verbs, without ``self``."""
+
+    def __init__(self, function: CachedFunction[..., T], obj: object) -> None:
+        self._function, self._obj = function, obj
+        self.__wrapped__ = function
+        self.__name__ = function._fn.__name__  # noqa: SLF001 - two halves of one concept
+        self.__doc__ = function.__doc__
+        self.__self__ = obj
+        self._is_coroutine = getattr(asyncio.coroutines, "_is_coroutine", None)
+        if hasattr(inspect, "markcoroutinefunction"):
+            inspect.markcoroutinefunction(self)
+
+    async def __call__(self, *args: Any, **kwargs: Any) -> T:
+        """The cached result, or the method's."""
+        return await self._function(self._obj, *args, **kwargs)
+
+    def key(self, *args: Any, **kwargs: Any) -> str:
+        """The key of this call."""
+        return self._function.key(self._obj, *args, **kwargs)
+
+    async def invalidate(self, *args: Any, **kwargs: Any) -> bool:
+        """Remove the result of this call everywhere."""
+        return await self._function.invalidate(self._obj, *args, **kwargs)
+
+    async def refresh(self, *args: Any, **kwargs: Any) -> T:
+        """Call the method now and replace its cached result."""
+        return await self._function.refresh(self._obj, *args, **kwargs)
+
+    def peek(self, *args: Any, **kwargs: Any) -> T | None:
+        """The result if near has it."""
+        return self._function.peek(self._obj, *args, **kwargs)
+
+    def uncached(self, *args: Any, **kwargs: Any) -> Awaitable[T]:
+        """The method itself."""
+        return self._function.uncached(self._obj, *args, **kwargs)

@@ -1,0 +1,416 @@
+"""The engine: puts the parts of one cache together, keeps them on the running event loop, and says how they do.
+
+The face (``cache``) sees the parts through it; so do namespaces, which share them.
+"""
+
+import asyncio
+import logging
+import os
+import random as _random
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from importlib.metadata import version as package_version
+from typing import Any
+from weakref import WeakSet
+
+from .aio_ports import AioPorts
+from .batches import Batches
+from .clock import Clock, monotonic
+from .codec import Codecs
+from .coherence import Coherence
+from .durations import text
+from .entries import Entries
+from .errors import Closed
+from .flights import Flights
+from .health import Health, Status, at_stake, wall_time
+from .keys import Layout
+from .near import Near
+from .parts import Parts
+from .policy import Policy
+from .recovery import Recovery
+from .settings import Settings
+from .shared import Shared
+from .signing import Signer
+from .stats import Counters, Stats
+from .wire.aio import AioWire, WireHooks, WireLimits
+from .wire.link import Link, LinkState
+from .writing import Writing
+
+__all__ = ["Engine"]
+
+log = logging.getLogger("fleetcache")
+
+# One unfinished frame may take so many times the largest value: room for what a release with another limit stored.
+FRAME_TIMES = 16
+# Health probes: at most one live command in so many seconds.
+PROBE_EVERY = 1.0
+
+_ENGINES: "WeakSet[Engine]" = WeakSet()
+# What a forked child inherited of its parent's connections: closing them would speak on the parent's socket.
+_INHERITED: list[Any] = []
+
+
+class Solitude:
+    """The link of a cache that has no server by choice: nothing bounds near but the entries' own lives."""
+
+    state = LinkState.CLOSED
+    horizon = float("inf")
+    confirmed = float("inf")
+    since = 0.0
+    epoch = 0
+    reason = None
+
+    def bound(self, offline_ttl: float) -> float:  # noqa: ARG002 - as Link
+        """For ever."""
+        return float("inf")
+
+
+class Engine:
+    """All parts of one cache.
+
+    Args:
+        settings: What was configured.
+        clock: Seconds.
+        random: In [0, 1).
+        token: ``n`` new random bytes.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        clock: Clock = monotonic,
+        random: Callable[[], float] = _random.random,
+        token: Callable[[int], bytes] = os.urandom,
+    ) -> None:
+        self.settings = settings
+        self.clock, self._random, self._token = clock, random, token
+        self.driver = settings.resolved_driver
+        self.counters = Counters()
+        self.on_rebuilt: WeakSet[Any] = WeakSet()
+        self.bypasses = 0
+        self.closed = False
+        self._started = clock()
+        self._wire: AioWire | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._down_since: float | None = None
+        self._latency: float | None = None
+        self._probed = -float("inf")
+        self._probe: asyncio.Task[None] | None = None
+        self.last_error: str | None = None
+        self._build()
+        _ENGINES.add(self)
+        if self.driver == "redis" and settings.default_prefix:
+            log.warning(
+                "fleetcache: CACHE_PREFIX is the default %r: two services on one server would share keys; set your own",
+                settings.prefix,
+            )
+
+    def _build(self) -> None:
+        """New parts, with nothing in them."""
+        settings = self.settings
+        self.layout = Layout(settings.prefix)
+        self.near = Near(settings.near_max_items, 0 if self.driver == "null" else settings.near_max_bytes)
+        self.flights = Flights()
+        self.coherence = Coherence(self.near, self.layout, self.flights, self.counters, self.clock)
+        self.coherence.untracked_life = min(Coherence.UNTRACKED_LIFE, settings.max_staleness / 2)
+        self.ports = AioPorts(self.clock, self._random)
+        entries = Entries(
+            Codecs(settings.codec),
+            Signer(settings.signing_keys) if settings.signing_keys else None,
+            self.coherence,
+            self.layout,
+            self.counters,
+            max_bytes=settings.max_value_bytes,
+            stamp=lambda: self._token(16),
+        )
+        self.shared = Shared(self.layout, entries, self.coherence, self.counters, self.clock, self.ports.gate)
+        self.recovery = Recovery(
+            self.coherence,
+            self.layout,
+            self.shared,
+            self.counters,
+            self.clock,
+            trust_restart=settings.trust_restart,
+            version=lambda: self._token(16),
+        )
+        self.link: Link | Solitude = Solitude()
+        self.entries = entries
+        self.parts = Parts(
+            self.near,
+            self.coherence,
+            self.shared,
+            entries,
+            self.flights,
+            self.ports,
+            self.link,
+            self.counters,
+            operation_timeout=settings.operation_timeout,
+            load_wait=settings.load_wait,
+            max_staleness=settings.max_staleness,
+            alone=self.driver != "redis",
+            strict=settings.strict,
+        )
+        if self.driver == "redis":
+            self._new_link()
+        self.policy = Policy(self.parts)
+        self.writing = Writing(self.parts)
+        self.batches = Batches(self.parts, self.policy)
+        self._instance = f"{socket.gethostname()[:40]}-{os.getpid()}-{self._token(3).hex()}"
+
+    def _new_link(self) -> None:
+        settings = self.settings
+        self.link = self.parts.trust = Link(
+            self.clock(),
+            operation_timeout=settings.operation_timeout,
+            max_staleness=settings.max_staleness,
+            offline_ttl=settings.offline_ttl,
+            on_state=self._on_state,
+        )
+
+    def rebuilt(self) -> None:
+        """Tell the faces that what they keep for their hot path has changed."""
+        for face in list(self.on_rebuilt):
+            face.bind()
+
+    # -- the loop ----------------------------------------------------------------------------------------------------
+
+    async def enter(self) -> None:
+        """Be on this loop, connected as far as one operation timeout allows at the very first call."""
+        if self.closed:
+            raise Closed("this cache was closed: open a new one")
+        if asyncio.get_running_loop() is not self._loop:
+            self._move_here()
+        if self._wire is not None and not self._wire.first_attempt.done():
+            await self.first_attempt(self.settings.operation_timeout)
+
+    async def first_attempt(self, timeout: float) -> None:  # noqa: ASYNC109 - a bound, not a cancellation
+        """Wait until the first attempt to connect ended either way, or ``timeout`` seconds."""
+        if self._wire is not None:
+            await asyncio.wait((self._wire.first_attempt,), timeout=timeout)
+
+    def _move_here(self) -> None:
+        """The first loop, or another than before: what lived on the old one is abandoned."""
+        old = self._loop
+        if old is not None and old.is_running():
+            raise Closed("this cache is in use on another event loop that still runs: give each loop its own Cache")
+        self._loop = asyncio.get_running_loop()
+        if old is not None:
+            self._leave(keep_journal=True)
+        if self.driver != "redis":
+            return
+        address = self.settings.address
+        if address is None or not isinstance(self.link, Link):  # the settings do not allow it
+            raise AssertionError("driver redis without a URL")
+        settings = self.settings
+        self._wire = AioWire(
+            address,
+            settings.credential_provider,
+            self.link,
+            WireLimits(
+                settings.operation_timeout,
+                settings.connect_timeout,
+                settings.max_staleness,
+                FRAME_TIMES * settings.max_value_bytes,
+            ),
+            WireHooks(
+                on_push=self.coherence.on_push,
+                on_own_push=self.coherence.on_own_push,
+                on_timeout=self._on_timeout,
+                recover=self.recovery.recover,
+                on_defect=self.coherence.forget_all,
+                heartbeat=self.recovery.heartbeat,
+            ),
+            clock=self.clock,
+            random=self._random,
+            name=f"fleetcache-{self._instance}",
+            probe=self.layout.probe(self._instance),
+        )
+        self.shared.wire = self._wire
+        self._wire.start()
+
+    def _leave(self, *, keep_journal: bool) -> None:
+        """Give up what belongs to another loop or process, without touching its sockets' streams."""
+        if self._wire is not None:
+            _INHERITED.extend(self._wire.abandon())
+        self._wire = None
+        coherence, recovery = self.coherence, self.recovery
+        self._build()
+        if keep_journal:
+            self.coherence.journal, self.coherence.last_all = coherence.journal, coherence.last_all
+            self.recovery.remember(recovery)
+        self.rebuilt()
+
+    def after_fork(self) -> None:
+        """In the child: start clean. The parent replays what the parent owes."""
+        self._loop = None
+        self._probe = None
+        self._down_since = None
+        self._leave(keep_journal=False)
+
+    # -- what the wire tells -----------------------------------------------------------------------------------------
+
+    def _on_timeout(self) -> None:
+        self.counters.timeouts += 1
+
+    def _on_state(self, old: LinkState, new: LinkState, new_epoch: bool) -> None:
+        self.shared.usable = new is LinkState.ONLINE
+        if new is LinkState.ONLINE and new_epoch:
+            self.counters.reconnects += self.link.epoch > 1
+            self.shared.refusals.clear()
+            greeting = self._wire.greeting if self._wire is not None else None
+            if greeting is not None and not greeting.tracking:
+                self.coherence.tracking = False
+                self.coherence.copies.clear()
+                log.warning(
+                    "fleetcache: the server does not push changes (%s): near copies live %s at most",
+                    greeting.no_tracking_because,
+                    text(self.coherence.untracked_life),
+                )
+        self.coherence.on_state(new, new_epoch=new_epoch)
+        if new is LinkState.ONLINE and old is not LinkState.RECOVERING:
+            self.recovery.replay_now()
+        self._log(new)
+
+    def _log(self, new: LinkState) -> None:
+        """One line when it goes, one when it is back."""
+        now = self.clock()
+        if new is LinkState.OFFLINE and self._down_since is None:
+            self._down_since = now
+            self.counters.errors[self.link.reason or "error"] += 1
+            address = self.settings.address
+            log.warning(
+                "fleetcache: offline (%s): %s answers no more; this instance goes on from its own memory",
+                self.link.reason,
+                address.safe if address else "the server",
+            )
+        elif new is LinkState.ONLINE and self._down_since is not None:
+            away, self._down_since = now - self._down_since, None
+            log.info("fleetcache: online again after %.1f s; %d removals replayed", away, self.recovery.replayed)
+
+    # -- how it does -------------------------------------------------------------------------------------------------
+
+    @property
+    def tried(self) -> bool:
+        """Whether the first attempt to connect has ended either way."""
+        return isinstance(self.link, Solitude) or self.link.tried or self.link.reason is not None
+
+    def stats(self) -> Stats:
+        """Counters and gauges."""
+        return self.counters.snapshot(
+            near_items=len(self.near),
+            near_bytes=self.near.bytes,
+            near_evictions=self.near.evictions,
+            flights=len(self.flights),
+            waiters=self.coherence.waiters,
+            journal=len(self.coherence.journal),
+            tag_copies=len(self.coherence.copies),
+            link="none" if isinstance(self.link, Solitude) else self.link.state.value,
+            epoch=self.link.epoch,
+        )
+
+    async def probe(self) -> None:
+        """Measure a round trip, at most once a second; all who ask at once share one."""
+        if self._wire is None or self.clock() - self._probed < PROBE_EVERY:
+            return
+        if self._probe is None or self._probe.done():
+            self._probe = asyncio.get_running_loop().create_task(self._measure(), name="fleetcache-probe")
+        await asyncio.wait((self._probe,))
+
+    async def _measure(self) -> None:
+        self._probed = began = self.clock()
+        gate = self.shared.echo()
+        self._latency = None
+        if gate is not None:
+            answer = await self.ports.wait(gate, began + self.settings.operation_timeout)
+            self._latency = round((self.clock() - began) * 1000, 3) if answer is None or answer else None
+
+    def status_now(self) -> Health:
+        """The report from what is known, without a word to the server."""
+        now = self.clock()
+        status, reason, since, stake = self._judge()
+        wire, link = self._wire, self.link
+        greeting = wire.greeting if wire is not None else None
+        address = self.settings.address if self.driver == "redis" else None
+        online = self.shared.usable
+        heard = isinstance(link, Link) and link.confirmed > -float("inf")
+        return Health(
+            status=status,
+            driver=self.driver,
+            active=self.driver if online or self.driver != "redis" else "memory",
+            shared=online,
+            reason=reason,
+            since=wall_time(now - since),
+            at_stake=at_stake(stake),
+            instance=self._instance,
+            fleetcache=package_version("fleetcache"),
+            server=address.safe if address is not None else None,
+            engine=greeting.engine if greeting is not None else None,
+            version=greeting.version if greeting is not None else None,
+            link="none" if isinstance(link, Solitude) else link.state.value,
+            epoch=link.epoch,
+            latency_ms=self._latency if online else None,
+            coherence=("tracking" if self.coherence.tracking else "ttl") if online else "none",
+            horizon_age=round(now - link.confirmed, 3) if heard else None,
+            journal=len(self.coherence.journal),
+            near_items=len(self.near),
+            near_bytes=self.near.bytes,
+            near_max_bytes=self.near.max_bytes,
+            last_error=wire.last_error if wire is not None else None,
+        )
+
+    def _judge(self) -> tuple[Status, str | None, float, str]:
+        """Status, reason, since (on our clock), and what is at stake."""
+        link = self.link
+        if self.closed:
+            return Status.UNHEALTHY, "closed", link.since, "closed"
+        if isinstance(link, Solitude):
+            no_url = self.settings.driver == "auto"
+            return Status.HEALTHY, "no_redis_url" if no_url else None, self._started, self.driver
+        lacking = Status.UNHEALTHY if self.settings.required else Status.DEGRADED
+        if link.state is not LinkState.ONLINE:
+            reason = link.reason or ("connecting" if link.state is not LinkState.SUSPECT else "timeout")
+            since = link.since if self._down_since is None else self._down_since
+            return lacking, reason, since, "offline"
+        for kind in ("read", "store", "remove"):
+            if kind in self.shared.refusals:
+                reason, since = self.shared.refusals[kind]
+                return Status.DEGRADED, reason, since, kind
+        if not self.coherence.tracking:
+            return Status.DEGRADED, "no_tracking", link.since, "ttl"
+        return Status.HEALTHY, None, link.since, "none"
+
+    # -- the end -----------------------------------------------------------------------------------------------------
+
+    async def close(self) -> None:
+        """Stop refreshes, give back leases and claims, try once to deliver what is owed, and end the connection."""
+        if self.closed:
+            return
+        self.closed = self.parts.closed = True
+        self.rebuilt()
+        if asyncio.get_running_loop() is not self._loop:
+            return  # never used here, or on a loop that is gone: nothing of it is alive
+        await self.ports.close()
+        self.recovery.replay_now()
+        if self.shared.usable:
+            gate = self.shared.echo()  # replies come in order: when this is answered, all before it is
+            if gate is not None:
+                await self.ports.wait(gate, self.clock() + self.settings.operation_timeout)
+        lost = len(self.coherence.journal)
+        if lost:
+            log.warning("fleetcache: closed while %d removals were not acknowledged by the server", lost)
+        if self._probe is not None:
+            self._probe.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._probe
+        if self._wire is not None:
+            await self._wire.close()
+
+
+def _after_fork() -> None:
+    for engine in list(_ENGINES):
+        engine.after_fork()
+
+
+os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,228 @@
+"""Bytes on the server to values and back, and the one place that judges whether an entry may be used.
+
+Nothing read here is trusted: whatever the bytes are, the outcome is a ``Seen``, never an exception.
+"""
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from msgspec import structs
+
+from .codec import Codecs
+from .coherence import Coherence, Token
+from .entry import (
+    HEAD_SIZE,
+    Header,
+    Tags,
+    has_head,
+    is_placeholder,
+    pack,
+    parse_header,
+    parse_tags,
+    signed_part,
+    tag_section,
+)
+from .errors import CodecError
+from .freshness import Freshness, Left
+from .keys import Layout
+from .near import Held
+from .seen import Answer, Look, Seen
+from .signing import Signer
+from .stats import Counters
+from .tags import Currency
+from .values import immutable
+from .wire.faults import reply_reason
+from .wire.session import ReplyError
+
+__all__ = ["Entries"]
+
+_NOTHING = Seen(Look.NONE)
+
+
+class Entries:
+    """Reads and writes entries.
+
+    Args:
+        codecs: Values to bytes.
+        signer: Signs every entry; ``None`` = unsigned.
+        coherence: Whose tag copies say what is current, and through which near is filled.
+        layout: Key layout; the key on the server is part of what is signed.
+        counters: Counts what was unusable and why.
+        max_bytes: Larger entries are not used.
+        stamp: 16 new random bytes.
+    """
+
+    def __init__(
+        self,
+        codecs: Codecs,
+        signer: Signer | None,
+        coherence: Coherence,
+        layout: Layout,
+        counters: Counters,
+        *,
+        max_bytes: int,
+        stamp: Callable[[], bytes],
+    ) -> None:
+        self.codecs, self._signer, self._coherence = codecs, signer, coherence
+        self._layout, self._counters, self.max_bytes, self._stamp = layout, counters, max_bytes, stamp
+        self._keeps = coherence.near.max_bytes > 0
+
+    @property
+    def signs(self) -> bool:
+        """Whether entries are signed, so that no script may write one."""
+        return self._signer is not None
+
+    # -- values --------------------------------------------------------------------------------------------------
+
+    def encode(self, value: Any, declared: Any) -> Answer:
+        """A value as every caller will get it.
+
+        Raises:
+            CodecError: It would not come back as it is, or is larger than ``CACHE_MAX_VALUE_BYTES``.
+        """
+        codec, payload, decoded = self.codecs.encode(value, declared)
+        if len(payload) > self.max_bytes:
+            raise CodecError(
+                f"a value of {len(payload)} bytes is over CACHE_MAX_VALUE_BYTES ({self.max_bytes}): "
+                "one large value would delay everybody on the connection"
+            )
+        return Answer(decoded, payload, codec, declared)
+
+    def copy(self, answer: Answer) -> Any:
+        """The value for one more caller: its own copy, unless nobody can change it."""
+        if answer.payload is None or immutable(answer.value):
+            return answer.value
+        return self.codecs.decode(answer.codec, answer.payload, answer.declared)
+
+    def from_near(self, held: Held, declared: Any) -> Answer | None:
+        """What near holds, as a value of the asked type; ``None`` if it is none of that type."""
+        try:
+            if held.encoded:
+                value = self.codecs.decode(held.codec, held.value, declared)
+                return Answer(value, held.value, held.codec, declared)
+            if held.declared is declared or held.declared == declared:
+                # Nobody can change it: no bytes are needed for copies.
+                return Answer(held.value, b"", held.codec, declared)
+            codec, payload, _ = self.codecs.encode(held.value, held.declared)
+            return Answer(self.codecs.decode(codec, payload, declared), payload, codec, declared)
+        except CodecError:
+            return None
+
+    def hold(self, answer: Answer, tags: tuple[str, ...], life: tuple[float, float], **more: Any) -> Held:
+        """What near keeps of a value: ``life`` is until when it is fresh and until when stale, on our clock."""
+        payload = answer.payload or b""
+        if immutable(answer.value):
+            value, encoded = answer.value, False
+        else:
+            value, encoded = payload, True
+        return Held(
+            value,
+            encoded=encoded,
+            codec=answer.codec,
+            declared=answer.declared,
+            fresh_until=life[0],
+            stale_until=life[1],
+            tags=tags,
+            size=max(len(payload), 0 if encoded else sys.getsizeof(value)),
+            unbacked=more.get("unbacked", False),
+            cost=more.get("cost", 0.0),
+            head=more.get("head", b""),
+        )
+
+    def prolonged(self, held: Held, value: Any, life: tuple[float, float]) -> Held:
+        """The same entry of near with another value of the same kind, or another life."""
+        return structs.replace(held, value=value, fresh_until=life[0], stale_until=life[1], freq=0, main=False)
+
+    def tags_of(self, seen: Seen) -> Tags:
+        """The tags of an entry that was usable."""
+        return parse_tags(seen.section) or ()
+
+    # -- to the server -------------------------------------------------------------------------------------------
+
+    def head(self, mark: bytes = b"V") -> bytes:
+        """A new identity."""
+        return mark + self._stamp()
+
+    def pack(self, key: str, answer: Answer, tags: Tags, options: Freshness, cost: float) -> tuple[bytes, bytes]:
+        """The bytes of an entry, with their head."""
+        head = self.head()
+        payload = answer.payload or b""
+        section = tag_section(tags)
+        signed = self._signer is not None
+        before = pack(head, answer.codec, (options.ttl, options.stale, cost), section, len(tags), signed=signed)
+        if self._signer is None:
+            return head, before + payload
+        return head, before + self._signer.sign(self._layout.entry(key), before + payload) + payload
+
+    # -- from the server -----------------------------------------------------------------------------------------
+
+    def see(self, key: str, blob: Any, pttl: Any, sent_at: float, declared: Any, token: Token | None) -> Seen:  # noqa: PLR0911 - one exit for each thing that may be found
+        """Judge what stands under a key and fill near with it if it can be used."""
+        if blob is None:
+            return _NOTHING
+        for reply in (blob, pttl):
+            if isinstance(reply, ReplyError):
+                return Seen(Look.FAULT, reason=reply_reason(reply))
+        if not isinstance(blob, bytes) or not isinstance(pttl, int) or pttl == -1 or not has_head(blob):
+            return self._unusable(Look.FOREIGN, b"", "foreign")
+        if pttl <= 0:
+            return _NOTHING  # it went between the two commands; what it was worth then cannot be told
+        head = blob[:HEAD_SIZE]
+        if is_placeholder(blob):
+            return Seen(Look.HELD, head=head, remaining=pttl / 1000)
+        header = parse_header(blob)
+        if header is None:
+            return self._unusable(Look.UNUSABLE, head, "format")
+        if len(blob) - header.payload_start > self.max_bytes:
+            return self._unusable(Look.UNUSABLE, head, "size")
+        currency, names = self._coherence.judge(header.section)
+        if currency is Currency.UNKNOWN:
+            seen = Seen(Look.UNKNOWN_TAGS, head=head)
+            seen.unknown, seen.blob, seen.sent_at = names, (blob, pttl), sent_at
+            return seen
+        if currency is Currency.OUTDATED:
+            return self._unusable(Look.UNUSABLE, head, "tags")
+        return self._use(key, blob, header, Left.of(pttl, header.stale), names, sent_at, declared, token)
+
+    def _use(
+        self,
+        key: str,
+        blob: bytes,
+        header: Header,
+        left: Left,
+        names: tuple[str, ...],
+        sent_at: float,
+        declared: Any,
+        token: Token | None,
+    ) -> Seen:
+        if left.stale <= 0:
+            return Seen(Look.SPENT, head=header.head)
+        if self._signer is not None and not (
+            header.signature is not None
+            and self._signer.verify(self._layout.entry(key), signed_part(blob, header), header.signature)
+        ):
+            return self._unusable(Look.UNUSABLE, header.head, "signature")
+        payload = blob[header.payload_start :]
+        try:
+            value = self.codecs.decode(header.codec, payload, declared)
+        except CodecError:
+            return self._unusable(Look.UNUSABLE, header.head, "value")
+        seen = Seen(
+            Look.FRESH if left.is_fresh else Look.STALE,
+            head=header.head,
+            answer=Answer(value, payload, header.codec, declared),
+        )
+        seen.sent_at = sent_at
+        seen.cost, seen.fresh_until = header.cost, sent_at + left.fresh
+        seen.stale, seen.section = header.stale, header.section
+        if token is not None and token.valid and self._keeps:
+            most = self._coherence.life(sent_at)
+            life = (min(seen.fresh_until, most), min(sent_at + left.stale, most))
+            held = self.hold(seen.answer, names, life, cost=header.cost, head=header.head)  # type: ignore[arg-type] # set above
+            self._coherence.fill(token, held)
+        return seen
+
+    def _unusable(self, look: Look, head: bytes, why: str) -> Seen:
+        self._counters.unusable[why] += 1
+        return Seen(look, head=head, reason=why)

@@ -1,0 +1,81 @@
+"""``cache.explain(key)``: what both tiers hold of one key, in words for people."""
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from .seen import Seen
+
+if TYPE_CHECKING:
+    from .engine import Engine
+
+__all__ = ["Explanation", "explain"]
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """One key in both tiers.
+
+    Attributes:
+        key: With the namespace's prefix.
+        server_key: As it stands on the server.
+        near: ``fresh``, ``stale``, ``expired`` or ``none``.
+        near_fresh_for: Seconds near may still call it fresh; negative = since when it may not.
+        trusted_for: Seconds until the horizon, unless the server is heard again before.
+        unbacked: Whether near holds it unconfirmed by the server.
+        shared: What stands on the server: ``fresh``, ``stale``, ``spent``, ``unusable``, ``foreign``, ``held`` (somebody
+            loads), ``none``, or ``fault`` (no answer).
+        why: For what cannot be used, what is wrong.
+        shared_fresh_for: Seconds the server's entry is still fresh.
+        tags: The entry's tags.
+        owed: Whether a removal of it is not yet acknowledged.
+        loading: Whether this process loads it now.
+    """
+
+    key: str
+    server_key: str
+    near: str
+    near_fresh_for: float | None
+    trusted_for: float | None
+    unbacked: bool
+    shared: str
+    why: str
+    shared_fresh_for: float | None
+    tags: tuple[str, ...]
+    owed: bool
+    loading: bool
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+async def explain(engine: "Engine", key: str) -> Explanation:
+    """Look at both tiers without changing either, but for near, which a look may fill."""
+    now = engine.clock()
+    held = engine.near.items.get(key)
+    near = "none"
+    if held is not None:
+        near = "fresh" if now < held.fresh_until else "stale" if now < held.stale_until else "expired"
+    seen = await _look(engine, key)
+    fresh = seen.answer is not None
+    tags = [name for name, _ in engine.entries.tags_of(seen)] or (held.tags if held is not None else ())
+    horizon = engine.link.horizon
+    return Explanation(
+        key=key,
+        server_key=engine.layout.entry(key).decode(),
+        near=near,
+        near_fresh_for=None if held is None else round(held.fresh_until - now, 3),
+        trusted_for=None if abs(horizon) == float("inf") else round(horizon - now, 3),
+        unbacked=held is not None and held.unbacked,
+        shared=seen.look.value,
+        why=seen.reason,
+        shared_fresh_for=round(seen.fresh_until - now, 3) if fresh else None,
+        tags=tuple(tags),
+        owed=engine.coherence.journal.owes_key(key),
+        loading=engine.flights.get(key) is not None,
+    )
+
+
+async def _look(engine: "Engine", key: str) -> Seen:
+    seen, _ = await engine.writing.look(key)
+    return seen

@@ -1,0 +1,172 @@
+"""Flights: one load of a key in this process, which others join.
+
+The flight owns the load, not the first caller. Who gives up leaves; the last one to leave cancels it. A flight that was
+*detached* goes on for those who are in it, but nobody joins it any more: something changed since its loader began.
+"""
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from enum import Enum
+from typing import Any
+
+from .errors import LoadCycle
+from .ports import Gate
+from .seen import Answer
+
+__all__ = ["CURRENT", "Flight", "Flights", "Outcome", "Verb"]
+
+CURRENT: ContextVar["Flight | None"] = ContextVar("fleetcache_flight", default=None)
+"""The flight whose loader runs in this context."""
+
+
+class Verb(Enum):
+    """What those in a flight do next."""
+
+    ANSWER = "answer"  # take the answer
+    RAISE = "raise"  # the loader's own exception
+    AGAIN = "again"  # ask again: the value is good for the caller that started the load only, or there is none
+    ALONE = "alone"  # load yourself: the value cannot be copied for a second caller
+
+
+class Outcome:
+    """How a flight ended. ``own`` is what its starter does, ``others`` what those do that joined."""
+
+    __slots__ = ("answer", "error", "others", "own", "stale")
+
+    def __init__(
+        self,
+        own: Verb,
+        others: Verb | None = None,
+        *,
+        answer: Answer | None = None,
+        error: Exception | None = None,
+        stale: bool = False,
+    ) -> None:
+        self.own = own
+        self.others = own if others is None else others
+        self.answer = answer
+        self.error = error
+        self.stale = stale
+
+
+class Flight:
+    """One load. ``people`` counts those who still want it."""
+
+    __slots__ = ("detached", "gates", "key", "outcome", "people", "tags", "task", "waits_for")
+
+    def __init__(self, key: str, tags: tuple[str, ...]) -> None:
+        self.key = key
+        self.tags = tags
+        self.detached = False
+        self.outcome: Outcome | None = None
+        self.gates: list[Gate] = []
+        self.people = 0
+        self.task: Any = None
+        self.waits_for: set[Flight] = set()
+
+    def __repr__(self) -> str:
+        state = "over" if self.outcome else "detached" if self.detached else "in the air"
+        return f"<Flight {self.key!r} {state}, {self.people} on board>"
+
+    def enter(self, gate: Gate) -> None:
+        """Wait for the outcome at this gate."""
+        self.people += 1
+        if self.outcome is not None:
+            gate.set_result(self.outcome)
+        else:
+            self.gates.append(gate)
+
+    def leave(self, gate: Gate) -> None:
+        """Wait no longer; the last one out cancels the load."""
+        self.people -= 1
+        if gate in self.gates:
+            self.gates.remove(gate)
+        if self.people <= 0 and self.outcome is None and self.task is not None:
+            self.task.cancel()
+
+    def reaches(self, other: "Flight") -> bool:
+        """Whether this one waits for the other, directly or through more flights."""
+        seen: set[Flight] = set()
+        todo = [self]
+        while todo:
+            flight = todo.pop()
+            if flight is other:
+                return True
+            if flight not in seen:
+                seen.add(flight)
+                todo += flight.waits_for
+        return False
+
+
+class Flights:
+    """All flights of one process's cache, by key."""
+
+    def __init__(self) -> None:
+        self._table: dict[str, Flight] = {}
+        self._air: set[Flight] = set()
+
+    def __len__(self) -> int:
+        return len(self._air)
+
+    def get(self, key: str) -> Flight | None:
+        """The flight that may be joined."""
+        return self._table.get(key)
+
+    def start(self, key: str, tags: tuple[str, ...]) -> Flight:
+        """A new flight. One that is in the table already is detached."""
+        self.detach_key(key)
+        flight = self._table[key] = Flight(key, tags)
+        self._air.add(flight)
+        return flight
+
+    def end(self, flight: Flight, outcome: Outcome) -> None:
+        """Tell everybody; a flight that ended is never left in the table."""
+        if flight.outcome is not None:
+            return
+        flight.outcome = outcome
+        self._air.discard(flight)
+        if self._table.get(flight.key) is flight:
+            del self._table[flight.key]
+        gates, flight.gates = flight.gates, []
+        for gate in gates:
+            if not gate.done():
+                gate.set_result(outcome)
+
+    def detach_key(self, key: str) -> None:
+        """Nobody may join the flight of this key any more."""
+        flight = self._table.pop(key, None)
+        if flight is not None:
+            flight.detached = True
+
+    def detach_tag(self, tag: str) -> None:
+        """Nobody may join a flight that captured this tag any more."""
+        for flight in [flight for flight in self._table.values() if tag in flight.tags]:
+            self.detach_key(flight.key)
+
+    def detach_all(self) -> None:
+        """Nobody may join any flight that runs now."""
+        for key in list(self._table):
+            self.detach_key(key)
+
+    def in_the_air(self) -> list[Flight]:
+        """All that have not ended, detached ones too."""
+        return list(self._air)
+
+
+def waiting_for(flight: Flight) -> Callable[[], None]:
+    """Note that the flight of this context waits for another; returns how to take that back.
+
+    Raises:
+        LoadCycle: The other waits for this one.
+    """
+    me = CURRENT.get()
+    if me is None or me.outcome is not None:
+        return lambda: None
+    if flight.reaches(me):
+        raise LoadCycle(
+            f"the loader of {me.key!r} waits for {flight.key!r}, which waits for it: neither could ever end"
+            if flight is not me
+            else f"the loader of {me.key!r} asks for its own key"
+        )
+    me.waits_for.add(flight)
+    return lambda: me.waits_for.discard(flight)

@@ -1,0 +1,372 @@
+"""Loading: from "it is not there, or may not be used" to a value, with at most one loader in the fleet.
+
+Two rights, one each: the *lease* where there is no entry, the *claim* where there is one to replace. Who gets neither
+waits for the push that the winner's store causes, with a timer of its own, and asks again.
+"""
+
+import logging
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any
+
+from .entry import GRACE
+from .errors import CodecError
+from .flights import CURRENT, Outcome, Verb
+from .freshness import Freshness
+from .parts import NO_LOOK, Parts, Run, kept_options
+from .ports import NO_ANSWER, Alarm
+from .results import Keep, NoStore
+from .seen import Answer, Claimed, Look, Seen
+
+__all__ = ["Loading"]
+
+log = logging.getLogger("fleetcache")
+
+# After a lease or claim should have ended: long enough that its holder's last word is in, spread so that waiters do not
+# come all at once.
+JITTER = (0.005, 0.015)
+# Without tracking no push wakes anybody: ask again this often, with as much jitter.
+POLL = 0.05
+
+
+class Loading:
+    """The load of one flight."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._complained: set[tuple[str, type]] = set()
+
+    # -- looking ---------------------------------------------------------------------------------------------------
+
+    async def look(self, run: Run) -> Seen:
+        """What stands under the key, its tags asked for if that is what it takes."""
+        parts = self._parts
+        if not parts.shared.usable or parts.coherence.journal.owes_key(run.key):
+            return NO_LOOK
+        self._renew_token(run)
+        seen = await parts.ask(parts.shared.look(run.key, run.declared, run.token), run.budget)
+        return await self.settled(run, seen)
+
+    async def settled(self, run: Run, seen: Any) -> Seen:
+        """The same look, judged again once its tags are known."""
+        parts = self._parts
+        if seen is not NO_ANSWER and seen.look is Look.UNKNOWN_TAGS:
+            seen = await parts.ask(parts.shared.settle(run.key, seen, run.declared, run.token), run.budget)
+        if seen is NO_ANSWER or seen.look is Look.UNKNOWN_TAGS:
+            return NO_LOOK
+        found: Seen = seen
+        return found
+
+    def _renew_token(self, run: Run) -> None:
+        """A void token fills nothing; a new one, before a new request, may."""
+        if not run.token.valid:
+            run.token = self._parts.coherence.take(run.key, run.options.tags)
+
+    # -- the way to a value ------------------------------------------------------------------------------------------
+
+    async def fetch(self, run: Run, *, anew: bool = False) -> None:
+        """Run until the flight has an outcome.
+
+        Args:
+            run: What is loaded.
+            anew: Whether an entry that is there, fresh even, is to be replaced (``refresh``).
+        """
+        parts = self._parts
+        try:
+            outcome = await self._obtain(run, anew=anew)
+        except Exception as error:  # noqa: BLE001 - the loader's own exception, for every caller of this flight
+            outcome = Outcome(Verb.RAISE, error=error)
+        finally:
+            parts.coherence.done(run.token)
+        parts.flights.end(run.flight, outcome)
+
+    async def _obtain(self, run: Run, *, anew: bool) -> Outcome:
+        parts = self._parts
+        give_up = parts.ports.clock() + parts.load_wait
+        watched = False
+        while True:
+            # The watch is set before anything is asked, so that no news is missed in between.
+            watch = parts.coherence.watch(run.key, parts.ports.gate())
+            try:
+                if run.seen is None or (run.seen.look is Look.HELD and not watched):
+                    run.seen = await self.look(run)
+                watched = True
+                step = await self._step(run, run.seen, anew=anew)
+                if isinstance(step, Outcome):
+                    return step
+                run.seen = step if step.look is not Look.HELD else None
+                if step.look is Look.HELD and not await self.news(watch.gate, step.remaining, give_up):
+                    parts.counters.wait_timeouts += 1
+                    return await self._load(run, None, None)
+            finally:
+                parts.coherence.unwatch(watch)
+
+    async def news(self, gate: Any, remaining: float, give_up: float) -> bool:
+        """Wait for a push or our own timer; ``False`` when the wait has lasted long enough."""
+        parts = self._parts
+        now = parts.ports.clock()
+        if now >= give_up:
+            return False
+        parts.counters.waits += 1
+        least, more = JITTER
+        pause = max(0.0, remaining) + least + more * parts.ports.random()
+        if not parts.coherence.tracking:
+            pause = min(pause, POLL * (1 + parts.ports.random()))
+        await parts.ports.wait(gate, min(now + pause, give_up))
+        return True
+
+    async def _step(self, run: Run, seen: Seen, *, anew: bool) -> Outcome | Seen:
+        """One move: an outcome, or what was seen instead."""
+        match seen.look:
+            case Look.FRESH | Look.STALE if not anew:
+                return Outcome(Verb.ANSWER, answer=seen.answer, stale=seen.look is Look.STALE)
+            case Look.HELD:
+                return seen
+            case Look.FOREIGN:
+                self._parts.shared.discard(run.key)
+                return await self._lease(run)
+            case Look.NONE:
+                return await self._lease(run)
+            case Look.FAULT | Look.UNKNOWN_TAGS | Look.GRANTED:
+                return await self._load(run, None, None)
+            case _:
+                return await self._claim(run, anew=anew)
+
+    async def _lease(self, run: Run) -> Outcome | Seen:
+        parts = self._parts
+        self._renew_token(run)
+        placeholder = parts.entries.head(b"L")
+        ms = round(parts.times.lease(run.group) * 1000)
+        gate = parts.shared.acquire(run.key, placeholder, ms, run.declared, run.token)
+        seen = await parts.ask(gate, run.budget)
+        if seen is not NO_ANSWER and seen.look is Look.GRANTED:
+            return await self._load(run, placeholder, None)
+        return await self.settled(run, seen)
+
+    async def _claim(self, run: Run, *, anew: bool, only: bytes | None = None) -> Outcome | Seen:
+        """Take the claim and load; ``only``: the head of the one entry that is to be replaced, if it is still there."""
+        parts = self._parts
+        self._renew_token(run)
+        mark = parts.entries.head(b"C")
+        ms = round(parts.times.lease(run.group) * 1000)
+        claimed = await parts.ask(parts.shared.claim(run.key, mark, ms, run.declared, run.token), run.budget)
+        if not isinstance(claimed, Claimed):
+            return NO_LOOK
+        try:
+            seen = await self.settled(run, claimed.seen)
+        except BaseException:
+            if claimed.granted:
+                parts.shared.unclaim(run.key, mark)
+            raise
+        if not claimed.granted:
+            if seen.look in {Look.SPENT, Look.UNUSABLE} or (anew and seen.look in {Look.FRESH, Look.STALE}):
+                return Seen(Look.HELD, remaining=claimed.remaining)
+            return seen
+        replaceable = seen.look in {Look.SPENT, Look.UNUSABLE, Look.STALE} or (anew and seen.look is Look.FRESH)
+        if not replaceable or (only is not None and seen.head != only):
+            parts.shared.unclaim(run.key, mark)
+            return seen
+        return await self._load(run, seen.head, mark)
+
+    async def refresh(self, run: Run, head: bytes) -> None:
+        """In the background: replace the entry with this head, if the claim is to be had; else somebody else does it."""
+        parts = self._parts
+        outcome = Outcome(Verb.AGAIN)
+        try:
+            if not parts.shared.usable:
+                outcome = await self._load(run, None, None)
+            else:
+                step = await self._claim(run, anew=True, only=head)
+                if isinstance(step, Outcome):
+                    outcome = step
+        except Exception as error:  # noqa: BLE001 - for those who joined; the stale value stays for all others
+            outcome = Outcome(Verb.RAISE, error=error)
+            log.warning("fleetcache: a background refresh failed (%s); the old value stays", type(error).__name__)
+        finally:
+            parts.coherence.done(run.token)
+        parts.flights.end(run.flight, outcome)
+
+    # -- loading and storing -----------------------------------------------------------------------------------------
+
+    async def _load(self, run: Run, base: bytes | None, mark: bytes | None) -> Outcome:
+        """Run the loader; store by swapping ``base`` (our placeholder, or the entry under our claim ``mark``).
+
+        Without a base nothing is stored on the server.
+        """
+        parts = self._parts
+        if base is None:
+            return await self._load_unbacked(run)
+        renewal = self.keep_alive(run, base, mark)
+        try:
+            captured = await parts.capture(run.options.tags, run.budget)
+            started = parts.ports.clock()
+            result = await self.call(run)
+            cost = parts.ports.clock() - started
+            answer, options = self.unwrap(run, result)
+        except BaseException:
+            self.give_back(run, base, mark)
+            raise
+        finally:
+            renewal()
+        return await self.send(run, (base, mark), (answer, options), captured, (started, cost))()
+
+    def send(
+        self,
+        run: Run,
+        right: tuple[bytes | None, bytes | None],
+        value: tuple[Answer, Freshness | None],
+        captured: Any,
+        times: tuple[float, float],
+    ) -> Callable[[], Coroutine[Any, Any, Outcome]]:
+        """Write what was loaded, or give the right back; returns how to wait for the outcome.
+
+        Args:
+            run: What was loaded.
+            right: The head that may be replaced, and the mark of our claim if it is one.
+            value: The answer, and how to keep it.
+            captured: The tags with the versions they had before the loader ran.
+            times: When the loader started, and how long it took.
+        """
+        parts = self._parts
+        (base, mark), (answer, options) = right, value
+        if base is None or answer.payload is None or options is None or captured is None:
+            self.give_back(run, base, mark)
+            return partial(self._unstored, run, answer, options, times)
+        head, blob = parts.entries.pack(run.key, answer, captured, options, times[1])
+        current: list[bool] = []
+
+        def stored(sent_at: float) -> None:
+            current.append(parts.coherence.captured(options.tags) == captured)
+            if current[0]:
+                held = parts.entries.hold(
+                    answer, options.tags, parts.near_life(options, sent_at), cost=times[1], head=head
+                )
+                parts.coherence.fill(run.token, held)
+
+        gate = parts.shared.swap(run.key, base, blob, options.kept_ms, stored)
+        if mark is not None:
+            parts.shared.unclaim(run.key, mark)  # in the same write: who waits for the claim is woken with the value
+
+        async def outcome() -> Outcome:
+            result = await parts.ask(gate, run.budget)
+            if result is True and current == [True] and not run.flight.detached:
+                return Outcome(Verb.ANSWER, answer=answer)
+            if isinstance(result, bool):  # somebody removed or replaced it, or a tag of it, meanwhile
+                return Outcome(Verb.ANSWER, Verb.AGAIN, answer=answer)
+            if mark is None:
+                parts.shared.release(run.key, base)
+            return await self._unstored(run, answer, options, times)
+
+        return outcome
+
+    async def _unstored(
+        self, run: Run, answer: Answer, options: Freshness | None, times: tuple[float, float]
+    ) -> Outcome:
+        """A value that the server does not have: those who joined may have it unless something changed since."""
+        if options is not None:
+            self._parts.keep_unbacked(run.token, answer, options, *times)
+        if answer.payload is None:
+            return Outcome(Verb.ANSWER, Verb.ALONE, answer=answer)
+        return Outcome(Verb.ANSWER, Verb.AGAIN if run.flight.detached else None, answer=answer)
+
+    async def _load_unbacked(self, run: Run) -> Outcome:
+        """Load without the server: the value is for this process only, and not for long."""
+        parts = self._parts
+        self._renew_token(run)
+        started = parts.ports.clock()
+        try:
+            result = await self.call(run)
+        except Exception:
+            answer = self._last_resort(run)
+            if answer is None:
+                raise
+            return Outcome(Verb.ANSWER, answer=answer, stale=True)
+        cost = parts.ports.clock() - started
+        return await self._unstored(run, *self.unwrap(run, result), (started, cost))
+
+    async def bare(self, run: Run) -> Any:
+        """Load for one caller, outside any flight, and keep nothing."""
+        result = await self.call(run)
+        return result.value if isinstance(result, Keep | NoStore) else result
+
+    def _last_resort(self, run: Run) -> Answer | None:
+        """Promise 3's one exception: offline, and the loader failed too; an entry within its own life still answers."""
+        parts = self._parts
+        held = parts.near.items.get(run.key)
+        if parts.shared.usable or held is None or run.options.offline_ttl <= 0:
+            return None
+        answer = parts.entries.from_near(held, run.declared) if parts.ports.clock() < held.stale_until else None
+        if answer is not None:
+            parts.counters.offline_stale_hits += 1
+        return answer
+
+    async def call(self, run: Run) -> Any:
+        """Run the loader, counted and timed."""
+        parts = self._parts
+        parts.counters.loads += 1
+        started = parts.ports.clock()
+        outer = CURRENT.set(run.flight)
+        try:
+            return await parts.ports.load(run.loader, *run.args)
+        except BaseException:
+            parts.counters.load_failures += 1
+            raise
+        finally:
+            CURRENT.reset(outer)
+            took = parts.ports.clock() - started
+            parts.counters.load_seconds += took
+            parts.times.learn(run.group, took)
+
+    def unwrap(self, run: Run, result: Any) -> tuple[Answer, Freshness | None]:
+        """The loader's result as an answer, and how to keep it; ``None`` = not at all."""
+        if isinstance(result, NoStore):
+            return self._encoded(result.value, run, to_store=False), None
+        if isinstance(result, Keep):
+            return self._encoded(result.value, run), kept_options(run.options, result.ttl, result.stale)
+        return self._encoded(result, run), run.options
+
+    def _encoded(self, value: Any, run: Run, *, to_store: bool = True) -> Answer:
+        """The value as others will get it, or, if it cannot be encoded, as it is for its one caller."""
+        parts, declared, group = self._parts, run.declared, run.group
+        try:
+            return parts.entries.encode(value, declared)
+        except CodecError as error:
+            if not to_store:
+                return Answer(value, None, 0, declared)
+            if parts.strict:
+                raise
+            parts.counters.uncached += 1
+            sort = (group, type(value))
+            if sort not in self._complained and len(self._complained) < 1000:  # noqa: PLR2004 - a bound against leaks
+                self._complained.add(sort)
+                log.error("fleetcache: what %s loads is answered but not kept: %s", group, error)
+            return Answer(value, None, 0, declared)
+
+    # -- leases and claims -------------------------------------------------------------------------------------------
+
+    def give_back(self, run: Run, base: bytes | None, mark: bytes | None) -> None:
+        """Release the lease, or the claim."""
+        if mark is not None:
+            self._parts.shared.unclaim(run.key, mark)
+        elif base is not None:
+            self._parts.shared.release(run.key, base)
+
+    def keep_alive(self, run: Run, base: bytes, mark: bytes | None) -> Callable[[], None]:
+        """Renew the right every third of its length while the loader runs; returns how to stop that."""
+        parts = self._parts
+        lease = parts.times.lease(run.group)
+        alarms: list[Alarm] = []
+
+        def ring() -> None:
+            ms = round(lease * 1000)
+            if mark is None:
+                parts.shared.renew(run.key, base, ms)
+            else:
+                parts.shared.renew(run.key, mark, ms, claim=True)
+                # The entry must not end before its refresh does, or others would see none and load beside it. It stays
+                # spent: no life is added beyond the grace.
+                parts.shared.renew(run.key, base, min(ms, round(GRACE * 1000)))
+            alarms[:] = [parts.ports.alarm(lease / 3, ring)]
+
+        alarms.append(parts.ports.alarm(lease / 3, ring))
+        return lambda: alarms[0].cancel()

@@ -1,0 +1,158 @@
+"""The parts that policy works with, put together once per cache, and how it asks the server within a budget."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from .durations import seconds
+from .errors import Closed
+from .flights import Flight, Flights
+from .freshness import Freshness
+from .ports import NO_ANSWER, CoherencePort, EntriesPort, Gate, NearPort, Ports, SharedPort, TrustPort
+from .seen import Answer, Look, Seen
+from .stats import Counters
+
+__all__ = ["NO_LOOK", "Budget", "LoadTimes", "Parts", "Run"]
+
+NO_LOOK = Seen(Look.FAULT, reason="no answer")
+
+
+class Budget:
+    """What one call of the user may still wait for the server: one operation timeout in all (promise 4)."""
+
+    __slots__ = ("left", "whole")
+
+    def __init__(self, timeout: float) -> None:
+        self.left = timeout
+        self.whole = True  # until something was spent, the wire's own timeout is as good and costs no timer
+
+
+class LoadTimes:
+    """How long loads usually take, by loader: leases are twice that.
+
+    The average moves by a quarter with each load, so that one slow load does not stretch the next hundred leases.
+    """
+
+    FIRST, LEAST, MOST = 10.0, 1.0, 10.0
+    GROUPS = 1000
+
+    def __init__(self) -> None:
+        self._usual: dict[str, float] = {}
+
+    def learn(self, group: str, took: float) -> None:
+        """A load was seen, stored or not."""
+        usual = self._usual.get(group)
+        if usual is None and len(self._usual) >= self.GROUPS:
+            self._usual.clear()
+        self._usual[group] = took if usual is None else usual + (took - usual) / 4
+
+    def lease(self, group: str) -> float:
+        """Seconds a lease or claim is asked for."""
+        usual = self._usual.get(group)
+        return self.FIRST if usual is None else min(self.MOST, max(self.LEAST, 2 * usual))
+
+
+@dataclass(slots=True)
+class Run:
+    """One load on its way: what was asked, and how far it is."""
+
+    key: str
+    loader: Callable[..., Any]
+    options: Freshness
+    declared: Any
+    group: str
+    flight: Flight
+    budget: Budget
+    token: Any
+    seen: Seen | None = None
+    args: tuple[Any, ...] = ()
+
+
+@dataclass(slots=True)
+class Parts:
+    """Everything policy is handed.
+
+    Attributes:
+        alone: There is no server by choice (memory, null): near is all there is, and nothing bounds it but ttl.
+        strict: ``CACHE_STRICT``.
+    """
+
+    near: NearPort
+    coherence: CoherencePort
+    shared: SharedPort
+    entries: EntriesPort
+    flights: Flights
+    ports: Ports
+    trust: TrustPort
+    counters: Counters
+    operation_timeout: float
+    load_wait: float
+    max_staleness: float
+    alone: bool
+    strict: bool
+    times: LoadTimes = field(default_factory=LoadTimes)
+    closed: bool = False
+
+    def check_open(self) -> None:
+        """Raise ``Closed`` after ``close()``."""
+        if self.closed:
+            raise Closed("this cache was closed: open a new one")
+
+    def budget(self) -> Budget:
+        """For one call."""
+        return Budget(self.operation_timeout)
+
+    async def ask(self, gate: Gate | None, budget: Budget) -> Any:
+        """The outcome of a call on the server, or ``NO_ANSWER``: not sent, not answered, or the budget is spent."""
+        if gate is None:
+            return NO_ANSWER
+        began = self.ports.clock()
+        try:
+            return await self.ports.wait(gate, None if budget.whole else began + budget.left)
+        finally:
+            budget.whole = False
+            budget.left -= self.ports.clock() - began
+
+    def near_answer(self, key: str, declared: Any, options: Freshness) -> tuple[Answer, Any] | None:
+        """What near may answer, fresh or stale, with the held entry."""
+        held = self.near.items.get(key)
+        now = self.ports.clock()
+        if held is None or now >= held.stale_until:
+            return None
+        if not held.unbacked and now >= self.trust.bound(options.offline_ttl):
+            return None
+        answer = self.entries.from_near(held, declared)
+        return None if answer is None else (answer, held)
+
+    def keep_unbacked(self, token: Any, answer: Answer, options: Freshness, started: float, cost: float = 0.0) -> None:
+        """Keep in near what shared did not confirm, for as long as that is safe."""
+        if self.alone:
+            longest = float("inf")
+        else:
+            longest = self.max_staleness if self.shared.usable else options.offline_ttl
+        kept = options.bounded(longest)
+        if kept.ttl > 0 and answer.payload is not None:
+            life = (started + kept.ttl, started + kept.ttl + kept.stale)
+            held = self.entries.hold(answer, options.tags, life, unbacked=True, cost=cost)
+            self.coherence.fill(token, held)
+
+    def near_life(self, options: Freshness, sent_at: float) -> tuple[float, float]:
+        """Until when near may call a value fresh, and stale, that was sent to the server at ``sent_at``."""
+        most = self.coherence.life(sent_at)
+        fresh_until = sent_at + options.ttl
+        return min(fresh_until, most), min(fresh_until + options.stale, most)
+
+    async def capture(self, tags: tuple[str, ...], budget: Budget) -> Any:
+        """The versions of the tags, known or asked for; ``None`` when they cannot be had."""
+        missing = self.coherence.missing(tags)
+        if missing:
+            await self.ask(self.shared.capture(missing, lambda: None, self.ports.gate()), budget)
+        return self.coherence.captured(tags)
+
+
+def kept_options(options: Freshness, ttl: Any, stale: Any) -> Freshness:
+    """The options after a loader decided by its result (``Keep``)."""
+    return options.kept(
+        None if ttl is None else seconds(ttl, name="Keep.ttl"),
+        None if stale is None else seconds(stale, name="Keep.stale", zero=True),
+    )

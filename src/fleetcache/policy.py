@@ -1,0 +1,302 @@
+"""The rules of reading: near, then shared, then the loader; one flight per key, stale while refreshing, alone if need be.
+
+Written once, as ``async def`` that awaits nothing but ports.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from .errors import LoadTimeout
+from .flights import Flight, Outcome, Verb, waiting_for
+from .freshness import Freshness, is_early
+from .loading import Loading
+from .parts import Parts, Run
+from .ports import NO_ANSWER
+from .seen import Answer, Look, Seen
+
+__all__ = ["Asked", "Policy"]
+
+# After a background refresh failed: a down origin is not asked by every hit on a stale entry.
+PAUSE = 5.0
+PAUSES_MOST = 10_000
+
+
+class Asked:
+    """What a caller of ``get_or_set`` asked, resolved once."""
+
+    __slots__ = ("args", "declared", "group", "key", "loader", "options")
+
+    def __init__(
+        self,
+        key: str,
+        loader: Callable[..., Any],
+        options: Freshness,
+        declared: Any,
+        group: str,
+        args: tuple[Any, ...] = (),
+    ) -> None:
+        self.key, self.loader, self.options = key, loader, options
+        self.declared, self.group, self.args = declared, group, args
+
+
+class Policy:
+    """Reading and loading."""
+
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
+        self.loading = Loading(parts)
+        self._paused: dict[str, float] = {}
+
+    # -- get -------------------------------------------------------------------------------------------------------
+
+    async def get(self, key: str, declared: Any, options: Freshness, *, allow_stale: bool) -> Answer | None:
+        """An entry that is there; never a load."""
+        parts = self.parts
+        parts.check_open()
+        found = self._near(key, declared, options, allow_stale=allow_stale)
+        if found is not None:
+            return found
+        if parts.shared.usable and not parts.coherence.journal.owes_key(key):
+            seen = await self._seen(key, declared, options)
+            if seen.look is Look.FRESH or (allow_stale and seen.look is Look.STALE):
+                self._count_shared(seen)
+                return seen.answer
+            if seen.look is Look.FAULT:
+                found = self._near(key, declared, options, allow_stale=allow_stale)
+                if found is not None:
+                    return found
+        parts.counters.misses += 1
+        return None
+
+    async def _seen(self, key: str, declared: Any, options: Freshness) -> Seen:
+        parts = self.parts
+        token = parts.coherence.take(key)
+        try:
+            gate = parts.shared.look(key, declared, token)
+            seen = NO_ANSWER if gate is None else await parts.ports.wait(gate, None)
+            if seen is NO_ANSWER or seen.look is Look.UNKNOWN_TAGS:
+                run = Run(key, _no_loader, options, declared, "", _NOWHERE, parts.budget(), token)
+                seen = await self.loading.settled(run, seen)
+        finally:
+            parts.coherence.done(token)
+        found: Seen = seen
+        return found
+
+    def _near(self, key: str, declared: Any, options: Freshness, *, allow_stale: bool) -> Answer | None:
+        found = self.parts.near_answer(key, declared, options)
+        if found is None:
+            return None
+        answer, held = found
+        if self.parts.ports.clock() < held.fresh_until:
+            self.parts.counters.near_hits += 1
+        elif allow_stale:
+            self.parts.counters.stale_hits += 1
+        else:
+            return None
+        return answer
+
+    def _count_shared(self, seen: Seen) -> None:
+        if seen.look is Look.STALE:
+            self.parts.counters.stale_hits += 1
+        else:
+            self.parts.counters.shared_hits += 1
+
+    # -- get or load -------------------------------------------------------------------------------------------------
+
+    async def get_or_set(self, asked: Asked) -> Any:
+        """The value, from wherever it is to be had.
+
+        Raises:
+            LoadTimeout: This caller's ``load_timeout`` ran out.
+            LoadCycle: The loader waits for itself.
+            Exception: Whatever the loader raised.
+        """
+        parts = self.parts
+        parts.check_open()
+        found = parts.near_answer(asked.key, asked.declared, asked.options)
+        if found is not None:
+            answer, held = found
+            self.near_hit(asked, held)
+            return answer.value
+        until = None if asked.options.load_timeout is None else parts.ports.clock() + asked.options.load_timeout
+        while True:
+            parts.check_open()
+            flight = parts.flights.get(asked.key)
+            if flight is None:
+                verb, answer_or_none = await self._lead(asked, until)
+            else:
+                verb, answer_or_none = await self.join(flight, until)
+            if verb is Verb.ANSWER:
+                return answer_or_none
+            if verb is Verb.ALONE:
+                return await self._alone(asked)
+
+    def near_hit(self, asked: Asked, held: Any) -> None:
+        """Count a hit in near, and start the refresh that it may call for."""
+        parts, options = self.parts, asked.options
+        now = parts.ports.clock()
+        if now >= held.fresh_until:
+            parts.counters.stale_hits += 1
+            self._refresh_behind(asked, held.head)
+            return
+        parts.counters.near_hits += 1
+        if options.refreshes and is_early(held.fresh_until - now, held.cost, parts.ports.random):
+            self._refresh_behind(asked, held.head)
+
+    async def _lead(self, asked: Asked, until: float | None) -> tuple[Verb, Any]:
+        """Be the first who asks: look at the server here, and let a flight do what a load takes."""
+        parts = self.parts
+        flight = parts.flights.start(asked.key, asked.options.tags)
+        gate = parts.ports.gate()
+        flight.enter(gate)
+        run = self._run(asked, flight)
+        undo = waiting_for(flight)
+        try:
+            run.seen = await self.loading.look(run)
+            if run.seen.look in {Look.FRESH, Look.STALE}:
+                parts.coherence.done(run.token)
+                return self._found(asked, flight, run.seen)
+            parts.counters.misses += 1
+            await parts.ports.fly(flight, partial(self.loading.fetch, run), partial(self._landed, flight))
+            return await self._outcome(flight, gate, until, own=True)
+        except BaseException:
+            if flight.task is None:
+                parts.coherence.done(run.token)
+                self._landed(flight)
+            raise
+        finally:
+            undo()
+
+    def _run(self, asked: Asked, flight: Flight) -> Run:
+        parts = self.parts
+        token = parts.coherence.take(asked.key, asked.options.tags)
+        budget = parts.budget()
+        return Run(
+            asked.key,
+            asked.loader,
+            asked.options,
+            asked.declared,
+            asked.group,
+            flight,
+            budget,
+            token,
+            args=asked.args,
+        )
+
+    def _landed(self, flight: Flight) -> None:
+        """Whatever happened, a flight that is over leaves the table."""
+        self.parts.flights.end(flight, Outcome(Verb.AGAIN))
+
+    def _found(self, asked: Asked, flight: Flight, seen: Seen) -> tuple[Verb, Any]:
+        parts = self.parts
+        parts.flights.end(flight, Outcome(Verb.ANSWER, answer=seen.answer, stale=seen.look is Look.STALE))
+        self._count_shared(seen)
+        left = seen.fresh_until - parts.ports.clock()
+        early = asked.options.refreshes and is_early(left, seen.cost, parts.ports.random)
+        if seen.look is Look.STALE or early:
+            self._refresh_behind(asked, seen.head)
+        return Verb.ANSWER, seen.answer.value if seen.answer is not None else None
+
+    async def join(self, flight: Flight, until: float | None) -> tuple[Verb, Any]:
+        """Wait for a load that is under way in this process."""
+        parts = self.parts
+        undo = waiting_for(flight)
+        gate = parts.ports.gate()
+        flight.enter(gate)
+        parts.counters.joins += 1
+        try:
+            return await self._outcome(flight, gate, until, own=False)
+        finally:
+            undo()
+
+    async def _outcome(self, flight: Flight, gate: Any, until: float | None, *, own: bool) -> tuple[Verb, Any]:
+        parts = self.parts
+        capped = None if own else parts.ports.clock() + parts.load_wait
+        first = min((t for t in (until, capped) if t is not None), default=None)
+        try:
+            outcome = await parts.ports.wait(gate, first)
+        except BaseException:
+            flight.leave(gate)
+            raise
+        if outcome is NO_ANSWER:
+            flight.leave(gate)
+            if first == until:
+                raise LoadTimeout(f"the load of {flight.key!r} took longer than this caller's load_timeout")
+            parts.counters.wait_timeouts += 1
+            return Verb.ALONE, None
+        verb = outcome.own if own else outcome.others
+        if verb is Verb.RAISE:
+            raise outcome.error
+        if verb is not Verb.ANSWER:
+            return verb, None
+        return verb, outcome.answer.value if own else parts.entries.copy(outcome.answer)
+
+    async def _alone(self, asked: Asked) -> Any:
+        """Load for this caller, outside any flight, and store nothing."""
+        parts = self.parts
+        flight = Flight(asked.key, asked.options.tags)
+        run = self._run(asked, flight)
+        try:
+            result = await self.loading.bare(run)
+        finally:
+            parts.coherence.done(run.token)
+        return result
+
+    # -- refresh -----------------------------------------------------------------------------------------------------
+
+    async def refresh(self, asked: Asked) -> Any:
+        """Load now and replace what is there, by claim or lease, never past a removal."""
+        parts = self.parts
+        parts.check_open()
+        until = None if asked.options.load_timeout is None else parts.ports.clock() + asked.options.load_timeout
+        flight = parts.flights.start(asked.key, asked.options.tags)
+        gate = parts.ports.gate()
+        flight.enter(gate)
+        run = self._run(asked, flight)
+        undo = waiting_for(flight)
+        try:
+            await parts.ports.fly(flight, partial(self.loading.fetch, run, anew=True), partial(self._landed, flight))
+            verb, value = await self._outcome(flight, gate, until, own=True)
+        finally:
+            undo()
+        if verb is Verb.ANSWER:
+            return value
+        parts.check_open()
+        return await self._alone(asked)
+
+    def _refresh_behind(self, asked: Asked, head: bytes) -> None:
+        """Start a background refresh, unless one runs, or the last one failed a moment ago."""
+        parts = self.parts
+        if not asked.options.refreshes or parts.closed or parts.flights.get(asked.key) is not None:
+            return
+        now = parts.ports.clock()
+        if self._paused and self._paused.get(asked.key, now) > now:
+            return
+        flight = parts.flights.start(asked.key, asked.options.tags)
+        flight.people = 1  # nobody waits for it, and nobody's leaving cancels it
+        run = self._run(asked, flight)
+
+        def landed() -> None:
+            outcome = flight.outcome
+            if outcome is not None and outcome.own is Verb.RAISE:
+                self._pause(asked.key)
+            parts.coherence.done(run.token)
+            self._landed(flight)
+
+        if not parts.ports.background(flight, partial(self.loading.refresh, run, head), landed):
+            landed()
+        else:
+            parts.counters.refreshes += 1
+
+    def _pause(self, key: str) -> None:
+        if len(self._paused) >= PAUSES_MOST:
+            self._paused.clear()
+        self._paused[key] = self.parts.ports.clock() + PAUSE * (0.5 + self.parts.ports.random())
+
+
+async def _no_loader() -> None:
+    raise AssertionError("a plain read has no loader")
+
+
+_NOWHERE = Flight("", ())

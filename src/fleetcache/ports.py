@@ -1,0 +1,195 @@
+"""What policy is handed, as protocols: it knows no tier, no wire and no event loop.
+
+``Ports`` is the world of one face: asyncio hands in futures and tasks, threads will hand in ports that block and never
+suspend. The others are the tiers as policy uses them; the classes of the same names are their only documentation.
+"""
+
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, Protocol
+
+from .entry import Tags
+from .freshness import Freshness
+from .seen import Answer, Seen
+from .wire.session import NO_ANSWER, Gate
+
+__all__ = [
+    "NO_ANSWER",
+    "Alarm",
+    "CoherencePort",
+    "EntriesPort",
+    "FlightPort",
+    "Gate",
+    "HeldPort",
+    "NearPort",
+    "Ports",
+    "SharedPort",
+    "TrustPort",
+    "Work",
+]
+
+
+Work = Callable[[], Coroutine[Any, Any, None]]
+
+
+class Alarm(Protocol):
+    """Something that will happen unless it is cancelled."""
+
+    def cancel(self) -> None:
+        """Do not."""
+        ...
+
+
+class FlightPort(Protocol):
+    """A flight, as far as the world must know one."""
+
+    task: Any
+
+
+class Ports(Protocol):
+    """Waiting, running loaders, and time."""
+
+    def clock(self) -> float:
+        """Seconds."""
+        ...
+
+    def random(self) -> float:
+        """In [0, 1)."""
+        ...
+
+    def gate(self) -> Gate:
+        """A new closed gate."""
+        ...
+
+    async def wait(self, gate: Gate, until: float | None) -> Any:
+        """What the gate was opened with; opens it with ``NO_ANSWER`` at ``until``."""
+        ...
+
+    async def load(self, loader: Callable[..., Any], *args: Any) -> Any:
+        """Run the user's loader."""
+        ...
+
+    async def fly(self, flight: FlightPort, work: Work, landed: Callable[[], None]) -> None:
+        """Run a flight's load, in a task of its own (asyncio) or here and now (threads), and call ``landed`` after."""
+        ...
+
+    def background(self, flight: FlightPort, work: Work, landed: Callable[[], None]) -> bool:
+        """Run a refresh that nobody waits for; ``False`` when it cannot be run now, and then nothing is called."""
+        ...
+
+    def alarm(self, delay: float, ring: Callable[[], None]) -> Alarm:
+        """Call ``ring`` after ``delay`` seconds."""
+        ...
+
+
+class HeldPort(Protocol):
+    """An entry in near."""
+
+    value: Any
+    encoded: bool
+    codec: int
+    declared: Any
+    fresh_until: float
+    stale_until: float
+    unbacked: bool
+    tags: tuple[str, ...]
+    cost: float
+    head: bytes
+
+
+class NearPort(Protocol):
+    """The near store."""
+
+    @property
+    def items(self) -> Mapping[str, Any]: ...  # noqa: D102
+    def put(self, key: str, held: Any) -> bool: ...  # noqa: D102 - see the class of the same name
+    def forget(self, key: str) -> bool: ...  # noqa: D102
+
+
+class TokenPort(Protocol):
+    """The right to fill near."""
+
+    key: str
+    valid: bool
+
+
+class WatchPort(Protocol):
+    """A wait for news."""
+
+    gate: Gate
+
+
+class JournalPort(Protocol):
+    """What is owed to the server."""
+
+    def is_newest(self, target: tuple[str, str], tags: tuple[str, ...], number: int) -> bool: ...
+    def owes_key(self, key: str) -> bool: ...
+    def next(self) -> int: ...
+    def owe(self, target: tuple[str, str], number: int) -> None: ...
+
+
+class CoherencePort(Protocol):
+    """Tokens, watches, removals."""
+
+    tracking: bool
+
+    @property
+    def journal(self) -> JournalPort: ...  # noqa: D102
+    def take(self, key: str, tags: tuple[str, ...] = ()) -> Any: ...  # noqa: D102
+    def done(self, token: Any) -> None: ...  # noqa: D102
+    def watch(self, key: str, gate: Gate) -> Any: ...  # noqa: D102
+    def unwatch(self, watch: Any) -> None: ...  # noqa: D102
+    def fill(self, token: Any, held: Any) -> bool: ...  # noqa: D102
+    def captured(self, tags: tuple[str, ...]) -> Tags | None: ...  # noqa: D102
+    def missing(self, tags: tuple[str, ...]) -> list[str]: ...  # noqa: D102
+    def life(self, sent_at: float) -> float: ...  # noqa: D102
+    def removing(self, target: tuple[str, str]) -> int: ...  # noqa: D102
+    def forget_key(self, key: str) -> None: ...  # noqa: D102
+
+
+class EntriesPort(Protocol):
+    """Values to entries."""
+
+    @property
+    def signs(self) -> bool: ...  # noqa: D102
+    def encode(self, value: Any, declared: Any) -> Answer: ...  # noqa: D102
+    def copy(self, answer: Answer) -> Any: ...  # noqa: D102
+    def hold(self, answer: Answer, tags: tuple[str, ...], life: tuple[float, float], **more: Any) -> Any: ...  # noqa: D102
+    def head(self, mark: bytes = b"V") -> bytes: ...  # noqa: D102
+    def pack(self, key: str, answer: Answer, tags: Tags, options: Freshness, cost: float) -> tuple[bytes, bytes]: ...  # noqa: D102
+    def prolonged(self, held: Any, value: Any, life: tuple[float, float]) -> Any: ...  # noqa: D102
+    def tags_of(self, seen: Seen) -> Tags: ...  # noqa: D102
+    def from_near(self, held: Any, declared: Any) -> Answer | None: ...  # noqa: D102
+
+
+class TrustPort(Protocol):
+    """How far near may be trusted."""
+
+    def bound(self, offline_ttl: float) -> float: ...  # noqa: D102
+
+
+class SharedPort(Protocol):
+    """The verbs on the server; each returns a gate, or ``None`` when nothing may be sent."""
+
+    usable: bool
+
+    def look(self, key: str, declared: Any, token: Any) -> Gate | None: ...  # noqa: D102
+    def settle(self, key: str, seen: Seen, declared: Any, token: Any) -> Gate | None: ...  # noqa: D102
+    def capture(self, tags: Any, then: Callable[[], Any], gate: Gate) -> Gate | None: ...  # noqa: D102
+    def acquire(self, key: str, placeholder: bytes, lease_ms: int, declared: Any, token: Any) -> Gate | None: ...  # noqa: D102
+    def claim(self, key: str, mark: bytes, lease_ms: int, declared: Any, token: Any) -> Gate | None: ...  # noqa: D102
+    def swap(  # noqa: D102
+        self, key: str, expected: bytes, blob: bytes, kept_ms: int, stored: Callable[[float], None]
+    ) -> Gate | None: ...
+    def renew(self, key: str, head: bytes, ms: int, *, claim: bool = False) -> None: ...  # noqa: D102
+    def release(self, key: str, placeholder: bytes) -> None: ...  # noqa: D102
+    def unclaim(self, key: str, mark: bytes) -> None: ...  # noqa: D102
+    def discard(self, key: str) -> None: ...  # noqa: D102
+    def put(  # noqa: D102
+        self, key: str, blob: bytes, kept_ms: int, token: Any, hold: Callable[[float], Any], number: int
+    ) -> Gate | None: ...
+    def remove(self, target: tuple[str, str], number: int) -> Gate | None: ...  # noqa: D102
+    def add(  # noqa: D102
+        self, key: str, blob: bytes, kept_ms: int, declared: Any, token: Any, stored: Callable[[float], None]
+    ) -> Gate | None: ...
+    def incr(self, key: str, blob: bytes, kept_ms: int, replacing: bytes, token: Any) -> Gate | None: ...  # noqa: D102
+    def touch(self, key: str, head: bytes, kept_ms: int) -> Gate | None: ...  # noqa: D102

@@ -1,0 +1,136 @@
+"""What the cache does inside a handshake, and on the live connection for what it still owes.
+
+In this order, before anything is read: scripts; if the server is not the one we knew, what it may have forgotten; the
+journal; the tag that is on every entry.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from .clock import Clock
+from .coherence import Coherence
+from .journal import ALL, Target
+from .keys import ALL_TAG, Layout
+from .shared import SCRIPTS, Shared, mint_command
+from .stats import Counters
+from .wire.handshake import Ask, Greeting
+from .wire.session import Call, Command, ReplyError
+
+__all__ = ["Recovery"]
+
+# One write of the handshake; more would hold everything else up.
+CHUNK = 500
+# On the live connection: the first repetition comes with the next heartbeat, then ever more seldom.
+PAUSE_FIRST, PAUSE_MOST = 0.5, 10.0
+
+
+class Recovery:
+    """Replay, distrust and the heartbeat.
+
+    Args:
+        trust_restart: ``CACHE_TRUST_RESTART``: keep entries although the server restarted or failed over.
+        version: 16 new random bytes, for a tag that has no version.
+    """
+
+    def __init__(
+        self,
+        coherence: Coherence,
+        layout: Layout,
+        shared: Shared,
+        counters: Counters,
+        clock: Clock,
+        *,
+        trust_restart: bool,
+        version: Callable[[], bytes],
+    ) -> None:
+        self._coherence, self._layout, self._shared = coherence, layout, shared
+        self._counters, self._clock = counters, clock
+        self._trust_restart, self._version = trust_restart, version
+        self._met = False
+        self._run_id: str | None = None
+        self._next_replay = 0.0
+        self._pause = PAUSE_FIRST
+        self.replayed = 0  # in the last handshake
+
+    def remember(self, earlier: "Recovery") -> None:
+        """Know the server that this process met on an earlier event loop."""
+        self._met, self._run_id = earlier._met, earlier._run_id  # noqa: SLF001 - its own kind
+
+    async def recover(self, ask: Ask, greeting: Greeting) -> None:
+        """The cache's step of the handshake."""
+        coherence = self._coherence
+        coherence.tracking = greeting.tracking
+        coherence.copies.clear()
+        await ask(*(("SCRIPT", "LOAD", script.text) for script in SCRIPTS.values()))
+        await self._distrust(ask, greeting)
+        await self._replay(ask)
+        sent_at = self._clock()
+        (minted,) = await ask(mint_command(self._layout, ALL_TAG, self._version(), whole=True))
+        if isinstance(minted, list) and isinstance(minted[0], bytes):
+            coherence.keep_version(ALL_TAG, minted[0], sent_at)
+        elif isinstance(minted, ReplyError):
+            self._shared.fault("store", minted)
+        self._met, self._run_id = True, greeting.run_id
+
+    async def _distrust(self, ask: Ask, greeting: Greeting) -> None:
+        """A server that restarted or failed over may have forgotten removals it had acknowledged, tags with them.
+
+        If the tag on every entry still has the version we knew, remove it: compared, so that the fleet goes cold once
+        and not once per instance. A run id that cannot be read proves nothing, and counts as another.
+        """
+        known = self._coherence.last_all
+        same = self._run_id is not None and self._run_id == greeting.run_id
+        if not self._met or same or self._trust_restart or known is None:
+            return
+        (reply,) = await ask(SCRIPTS["release"].call(self._layout.tag(ALL_TAG), known, whole=True))
+        if isinstance(reply, ReplyError):
+            self._coherence.journal.owe(ALL, self._coherence.journal.next())
+
+    async def _replay(self, ask: Ask) -> None:
+        journal = self._coherence.journal
+        pending = journal.pending()
+        self.replayed = 0
+        for start in range(0, len(pending), CHUNK):
+            chunk = pending[start : start + CHUNK]
+            replies = await ask(*(self._removal(target) for target, _ in chunk), patient=False)
+            for (target, number), reply in zip(chunk, replies, strict=True):
+                if isinstance(reply, ReplyError):
+                    self._shared.fault("remove", reply, fatal=False)  # it does not keep the link offline
+                else:
+                    journal.acknowledged(target, number)
+                    self.replayed += 1
+        self._counters.replayed += self.replayed
+
+    def _removal(self, target: Target) -> Command:
+        kind, name = target
+        return ("DEL", self._layout.entry(name) if kind == "e" else self._layout.tag(name))
+
+    def replay_now(self) -> None:
+        """On the live connection, when it leaves suspect."""
+        self._pause = PAUSE_FIRST
+        self._next_replay = 0.0
+        self._replay_live()
+
+    def _replay_live(self) -> None:
+        pending = self._coherence.journal.pending()
+        now = self._clock()
+        if not pending or now < self._next_replay:
+            return
+        self._next_replay = now + self._pause
+        self._pause = min(PAUSE_MOST, self._pause * 2)
+        for target, number in pending[:CHUNK]:
+            self._counters.replayed += 1
+            self._shared.remove(target, number)
+
+    def heartbeat(self) -> Call:
+        """``GET`` of the tag on every entry: proves promise 3 and keeps the tag from looking idle to the server."""
+        self._replay_live()
+
+        def answered(replies: list[Any]) -> None:
+            if isinstance(replies[0], ReplyError):
+                self._shared.fault("read", replies[0])
+            else:
+                self._coherence.heard_all_tag(replies[0], call.sent_at)
+
+        call = Call((("GET", self._layout.tag(ALL_TAG)),), answered)
+        return call

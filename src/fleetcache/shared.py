@@ -1,0 +1,444 @@
+"""The verbs on the server, as calls: what is sent, and what its replies mean, in frame order.
+
+Each returns the gate that its outcome opens, or ``None`` when nothing may be sent now. Policy waits on gates; whatever
+fills, empties or wakes has happened by then.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib.resources import files
+from typing import Any, Protocol
+
+from .clock import Clock
+from .coherence import Coherence, Token
+from .entries import Entries
+from .entry import HEAD_SIZE, parse_header
+from .freshness import Left
+from .journal import Target
+from .keys import ALL_TAG, Layout
+from .near import Held
+from .seen import Claimed, Look, Seen
+from .stats import Counters
+from .tags import Currency
+from .wire.faults import reply_reason
+from .wire.session import ANSWERED_LATER, Call, Command, Gate, ReplyError
+
+__all__ = ["SCRIPTS", "Script", "Shared", "Wire", "mint_command"]
+
+TAG_KEPT_MS = 60 * 86_400_000
+"""Tags outlive every entry (30 days at most) twice over; the script renews them below half."""
+
+# Enough of an entry for its header and a few tags: whether what a delete removed was alive.
+HEADER_MOST = 511
+
+
+class Wire(Protocol):
+    """What shared needs of the connection."""
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another call may be queued."""
+        ...
+
+    def submit(self, call: Call) -> None:
+        """Send it."""
+        ...
+
+    def expect_own(self, key: bytes) -> None:
+        """The next frame is known to be our own push."""
+        ...
+
+    def fail(self, reason: str, detail: str) -> None:
+        """Give the connection up."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A script of the wire format. It touches one key."""
+
+    name: str
+    text: str
+    sha: str
+
+    def call(self, key: bytes, *args: bytes | int, whole: bool = False) -> Command:
+        """The command; ``whole`` sends the text, once, to a server that has forgotten it."""
+        return ("EVAL" if whole else "EVALSHA", self.text if whole else self.sha, 1, key, *args)
+
+
+def _load(name: str) -> Script:
+    text = (files(__package__) / "scripts" / f"{name}.lua").read_text(encoding="utf-8")
+    return Script(name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
+
+
+SCRIPTS = {name: _load(name) for name in ("acquire", "swap", "put", "release", "renew", "mint", "add", "incr", "touch")}
+
+
+def mint_command(layout: Layout, tag: str, version: bytes, *, whole: bool = False) -> Command:
+    """Read the version of a tag, or give it this one."""
+    return SCRIPTS["mint"].call(layout.tag(tag), version, 0 if tag == ALL_TAG else TAG_KEPT_MS, whole=whole)
+
+
+class Shared:
+    """The server as policy sees it, while a wire is attached and the link is online.
+
+    Args:
+        layout: Keys on the server.
+        entries: Bytes to values.
+        coherence: Told of everything that was sent and answered.
+        counters: Errors by reason.
+        clock: Seconds.
+        gate: Makes a new gate.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        entries: Entries,
+        coherence: Coherence,
+        counters: Counters,
+        clock: Clock,
+        gate: Callable[[], Gate],
+    ) -> None:
+        self._layout, self._entries, self._coherence = layout, entries, coherence
+        self._counters, self._clock, self._gate = counters, clock, gate
+        self.wire: Wire | None = None
+        self.usable = False
+        self.refusals: dict[str, tuple[str, float]] = {}
+
+    # -- sending -------------------------------------------------------------------------------------------------
+
+    def _open(self) -> bool:
+        if not self.usable or self.wire is None:
+            return False
+        if self.wire.has_room:
+            return True
+        self._counters.overload += 1
+        return False
+
+    def _submit(self, call: Call) -> None:
+        if self.wire is not None:
+            self.wire.submit(call)
+
+    def _run(
+        self,
+        script: str,
+        key: bytes,
+        args: Sequence[bytes | int],
+        handle: Callable[[Any, float], Any],
+        gate: Gate | None,
+        lost: Callable[[], None] | None = None,
+    ) -> Gate | None:
+        """Send a script; ``handle`` gets its reply and when it was sent."""
+
+        def answered(replies: list[Any]) -> Any:
+            reply = replies[0]
+            if isinstance(reply, ReplyError) and reply_reason(reply) == "noscript" and self.wire is not None:
+                whole = Call([SCRIPTS[script].call(key, *args, whole=True)], again, gate, call.lost)
+                call.lost = None
+                self.wire.submit(whole)
+                return ANSWERED_LATER
+            return handle(reply, call.sent_at)
+
+        def again(replies: list[Any]) -> Any:
+            return handle(replies[0], call.sent_at)
+
+        call = Call([SCRIPTS[script].call(key, *args)], answered, gate, lost)
+        self._submit(call)
+        return gate
+
+    def _expect_own(self, raw: bytes) -> None:
+        if self._coherence.tracking and self.wire is not None:
+            self.wire.expect_own(raw)
+
+    def fault(self, kind: str, error: ReplyError, *, fatal: bool = True) -> str:
+        """An error reply: counted, shown in health until the same kind of operation succeeds again."""
+        reason = reply_reason(error)
+        self._counters.errors[reason] += 1
+        self.refusals.setdefault(kind, (reason, self._clock()))
+        # A wrong node, or a user who may not even read: only a new connection can find out when that has ended.
+        wrong_node = reason in {"readonly", "auth", "cluster_mode"} or (kind == "read" and reason == "noperm")
+        if wrong_node and fatal and self.wire is not None:
+            self.wire.fail(reason, str(error))
+        return reason
+
+    def _works(self, kind: str) -> None:
+        if self.refusals:
+            self.refusals.pop(kind, None)
+
+    # -- reading -------------------------------------------------------------------------------------------------
+
+    def look(self, key: str, declared: Any, token: Token) -> Gate | None:
+        """``GET`` and ``PTTL`` in one write: a ``Seen``."""
+        if not self._open():
+            return None
+        raw = self._layout.entry(key)
+
+        def answered(replies: list[Any]) -> Seen:
+            return self._see(key, replies[0], replies[1], call.sent_at, declared, token)
+
+        call = Call((("GET", raw), ("PTTL", raw)), answered, self._gate())
+        self._submit(call)
+        return call.gate
+
+    def _see(self, key: str, blob: Any, pttl: Any, sent_at: float, declared: Any, token: Token) -> Seen:
+        if isinstance(blob, ReplyError):
+            return Seen(Look.FAULT, reason=self.fault("read", blob))
+        self._works("read")
+        return self._entries.see(key, blob, pttl, sent_at, declared, token)
+
+    def settle(self, key: str, seen: Seen, declared: Any, token: Token) -> Gate | None:
+        """Ask for the tags an entry's currency hangs on, and judge the same bytes again."""
+        blob, pttl = seen.blob
+        return self.capture(
+            seen.unknown, lambda: self._entries.see(key, blob, pttl, seen.sent_at, declared, token), self._gate()
+        )
+
+    def capture(self, tags: Sequence[str], then: Callable[[], Any], gate: Gate) -> Gate | None:
+        """Read or mint versions, all in one write; ``then`` runs with the last of them and opens the gate."""
+        if not self._open():
+            return None
+        left = len(tags)
+
+        def answered(tag: str, reply: Any, sent_at: float) -> Any:
+            nonlocal left
+            left -= 1
+            self._minted(tag, reply, sent_at)
+            return then() if left == 0 else ANSWERED_LATER
+
+        for tag in tags:
+            args = (self._entries.head(b"")[:16], 0 if tag == ALL_TAG else TAG_KEPT_MS)
+            self._run("mint", self._layout.tag(tag), args, partial(answered, tag), gate)
+        return gate
+
+    def _minted(self, tag: str, reply: Any, sent_at: float) -> None:
+        if isinstance(reply, ReplyError):
+            self.fault("store", reply)
+        elif isinstance(reply, list) and isinstance(reply[0], bytes):
+            self._coherence.keep_version(tag, reply[0], sent_at)
+            if reply[1:] == [1]:
+                self._expect_own(self._layout.tag(tag))
+
+    # -- leases and claims ---------------------------------------------------------------------------------------
+
+    def acquire(self, key: str, placeholder: bytes, lease_ms: int, declared: Any, token: Token) -> Gate | None:
+        """Take the lease: a ``Seen``, ``GRANTED`` or what is there."""
+        if not self._open():
+            return None
+        raw, gate = self._layout.entry(key), self._gate()
+
+        def answered(reply: Any, sent_at: float) -> Seen:
+            if isinstance(reply, ReplyError):
+                return Seen(Look.FAULT, reason=self.fault("store", reply))
+            if isinstance(reply, list):
+                return self._see(key, reply[0], reply[1], sent_at, declared, token)
+            self._works("store")
+            self._expect_own(raw)
+            self._counters.leases += 1
+            if gate.done():  # nobody waits for it any more
+                self.release(key, placeholder)
+            return Seen(Look.GRANTED, head=placeholder)
+
+        return self._run("acquire", raw, (placeholder, lease_ms), answered, gate)
+
+    def claim(self, key: str, mark: bytes, lease_ms: int, declared: Any, token: Token) -> Gate | None:
+        """Take the right to replace an entry, with a new look at it: a ``Claimed``."""
+        if not self._open():
+            return None
+        raw, sibling, gate = self._layout.entry(key), self._layout.claim(key), self._gate()
+
+        def answered(replies: list[Any]) -> Claimed:
+            set_, left, blob, pttl = replies
+            if isinstance(set_, ReplyError):
+                return Claimed(Seen(Look.FAULT, reason=self.fault("store", set_)), 0.0, granted=False)
+            granted = set_ is not None
+            if granted:
+                self._counters.claims += 1
+                if gate.done():
+                    self.unclaim(key, mark)
+            seen = self._see(key, blob, pttl, call.sent_at, declared, token)
+            return Claimed(seen, max(left, 0) / 1000 if isinstance(left, int) else 0.0, granted=granted)
+
+        commands: tuple[Command, ...] = (
+            ("SET", sibling, mark, "NX", "PX", lease_ms),
+            ("PTTL", sibling),
+            ("GET", raw),
+            ("PTTL", raw),
+        )
+        call = Call(commands, answered, gate)
+        self._submit(call)
+        return gate
+
+    def swap(
+        self, key: str, expected: bytes, blob: bytes, kept_ms: int, stored: Callable[[float], None]
+    ) -> Gate | None:
+        """Replace what carries the expected head: ``True`` stored, ``False`` refused, a reason for an error.
+
+        ``stored`` runs in frame order with the time the call was sent: the moment to fill near.
+        """
+        if not self._open():
+            return None
+        raw = self._layout.entry(key)
+
+        def answered(reply: Any, sent_at: float) -> bool | str:
+            if isinstance(reply, ReplyError):
+                return self.fault("store", reply)
+            self._works("store")
+            if reply != 1:
+                self._counters.refused_swaps += 1
+                return False
+            self._expect_own(raw)
+            stored(sent_at)
+            return True
+
+        return self._run("swap", raw, (expected, blob, kept_ms), answered, self._gate())
+
+    def renew(self, key: str, head: bytes, ms: int, *, claim: bool = False) -> None:
+        """Let a placeholder, a claim or the entry under it live on. Nobody waits for it."""
+        if self._open():
+            raw = self._layout.claim(key) if claim else self._layout.entry(key)
+            self._run("renew", raw, (head, ms), lambda reply, _at: self._own_if_done(raw, reply), None)
+
+    def release(self, key: str, placeholder: bytes) -> None:
+        """Give a lease back without a value."""
+        if self._open():
+            raw = self._layout.entry(key)
+            self._run("release", raw, (placeholder,), lambda reply, _at: self._own_if_done(raw, reply), None)
+
+    def unclaim(self, key: str, mark: bytes) -> None:
+        """Give a claim back."""
+        if self._open():
+            self._run("release", self._layout.claim(key), (mark,), lambda _reply, _at: None, None)
+
+    def _own_if_done(self, raw: bytes, reply: Any) -> None:
+        if reply == 1:
+            self._expect_own(raw)
+
+    # -- writes --------------------------------------------------------------------------------------------------
+
+    def put(
+        self, key: str, blob: bytes, kept_ms: int, token: Token, hold: Callable[[float], Held], number: int
+    ) -> Gate | None:
+        """Store unconditionally: ``True``, or a reason. What was not acknowledged is owed as a removal."""
+        target: Target = ("e", key)
+        if not self._open():
+            self._coherence.journal.owe(target, number)
+            return None
+        raw = self._layout.entry(key)
+
+        def answered(reply: Any, sent_at: float) -> bool | str:
+            if isinstance(reply, ReplyError):
+                self._coherence.journal.owe(target, number)
+                return self.fault("store", reply)
+            self._works("store")
+            self._expect_own(raw)
+            self._coherence.removed(target, number, keep=token)
+            self._coherence.fill(token, hold(sent_at))
+            return True
+
+        owe = self._owing(target, number)
+        return self._run("put", raw, (blob, kept_ms), answered, self._gate(), owe)
+
+    def _owing(self, target: Target, number: int) -> Callable[[], None]:
+        return lambda: self._coherence.journal.owe(target, number)
+
+    def discard(self, key: str) -> None:
+        """``DEL`` what is not ours, before the lease is asked for in the same write."""
+        if self._open():
+            self._submit(Call((("DEL", self._layout.entry(key)),)))
+
+    def remove(self, target: Target, number: int) -> Gate | None:
+        """``DEL``: whether something alive was removed, or a reason. Never lost: what is not acknowledged is owed."""
+        if not self._open():
+            self._coherence.journal.owe(target, number)
+            return None
+        kind, name = target
+        if kind == "e":
+            raw = self._layout.entry(name)
+            commands: tuple[Command, ...] = (("GETRANGE", raw, 0, HEADER_MOST), ("PTTL", raw), ("DEL", raw))
+        else:
+            commands = (("DEL", self._layout.tag(name)),)
+
+        def answered(replies: list[Any]) -> bool | str:
+            done = replies[-1]
+            if isinstance(done, ReplyError):
+                self._coherence.journal.owe(target, number)
+                return self.fault("remove", done)
+            self._works("remove")
+            alive = done == 1 and (kind == "t" or self._was_alive(replies[0], replies[1]))
+            self._coherence.removed(target, number)
+            return alive
+
+        call = Call(commands, answered, self._gate(), self._owing(target, number))
+        self._submit(call)
+        return call.gate
+
+    def _was_alive(self, start: Any, pttl: Any) -> bool:
+        if not isinstance(start, bytes) or not isinstance(pttl, int) or len(start) < HEAD_SIZE:
+            return False
+        header = parse_header(start, cut=True)
+        if header is None:
+            return False
+        currency, _ = self._coherence.judge(header.section)
+        return currency is not Currency.OUTDATED and Left.of(pttl, header.stale).is_fresh
+
+    def add(
+        self, key: str, blob: bytes, kept_ms: int, declared: Any, token: Token, stored: Callable[[float], None]
+    ) -> Gate | None:
+        """Store if absent: a ``Seen``, ``GRANTED`` when stored, else what is there."""
+        if not self._open():
+            return None
+        raw = self._layout.entry(key)
+
+        def answered(reply: Any, sent_at: float) -> Seen:
+            if isinstance(reply, ReplyError):
+                return Seen(Look.FAULT, reason=self.fault("store", reply))
+            if isinstance(reply, list):
+                return self._see(key, reply[0], reply[1], sent_at, declared, token)
+            self._works("store")
+            self._expect_own(raw)
+            stored(sent_at)
+            return Seen(Look.GRANTED)
+
+        return self._run("add", raw, (blob, kept_ms), answered, self._gate())
+
+    def incr(self, key: str, blob: bytes, kept_ms: int, replacing: bytes, token: Token) -> Gate | None:
+        """Add to a counter: the new ``int``, a ``Seen`` of what is there instead, or a reason."""
+        if not self._open():
+            return None
+
+        def answered(reply: Any, sent_at: float) -> int | Seen | str:
+            if isinstance(reply, ReplyError):
+                return self.fault("store", reply)
+            self._works("store")
+            if isinstance(reply, list) and reply[0] == 1:
+                return int(reply[1])
+            if isinstance(reply, list) and reply[0] == 0:
+                return self._see(key, reply[1], reply[2], sent_at, Any, token)
+            return "overflow"
+
+        args = (blob, kept_ms, self._entries.head(), replacing)
+        return self._run("incr", self._layout.entry(key), args, answered, self._gate())
+
+    def touch(self, key: str, head: bytes, kept_ms: int) -> Gate | None:
+        """A new life for the entry with this head: ``True`` if it had it still."""
+        if not self._open():
+            return None
+
+        def answered(reply: Any, _sent_at: float) -> bool:
+            if isinstance(reply, ReplyError):
+                self.fault("store", reply)
+                return False
+            return bool(reply == 1)
+
+        return self._run("touch", self._layout.entry(key), (head, kept_ms), answered, self._gate())
+
+    def echo(self) -> Gate | None:
+        """A real command, for the round trip that health reports."""
+        if not self._open():
+            return None
+        call = Call((("GET", self._layout.tag(ALL_TAG)),), lambda replies: replies[0], self._gate())
+        self._submit(call)
+        return call.gate

@@ -1,0 +1,329 @@
+"""The rules of writing: forget here first, tell the server, and owe it what it did not acknowledge."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from .entry import GRACE
+from .errors import CodecError, Unavailable
+from .freshness import Freshness
+from .journal import Target
+from .parts import Budget, Parts
+from .ports import NO_ANSWER, Gate
+from .seen import Answer, Look, Seen
+
+__all__ = ["Writing"]
+
+# How often a compare-and-set is tried when others write the same key at the same time.
+TRIES = 16
+COUNTER_MOST = 2**53  # the script counts in doubles
+_REPLACEABLE = frozenset({Look.STALE, Look.SPENT, Look.UNUSABLE})
+
+
+class Writing:
+    """set, add, delete, touch, incr, tags and clear."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    # -- set ---------------------------------------------------------------------------------------------------------
+
+    async def set(self, key: str, value: Any, options: Freshness, declared: Any, *, strict: bool) -> None:
+        """Store one value, whatever is there."""
+        await self.set_many({key: value}, options, declared, strict=strict)
+
+    async def set_many(self, values: Mapping[str, Any], options: Freshness, declared: Any, *, strict: bool) -> None:
+        """Store many: one write on the wire. Nothing is sent before all could be encoded."""
+        parts = self._parts
+        parts.check_open()
+        answers = {key: parts.entries.encode(value, declared) for key, value in values.items()}
+        parts.counters.sets += len(answers)
+        budget = parts.budget()
+        captured = None if parts.alone else await parts.capture(options.tags, budget)
+        sent = [(key, answer, *self._put(key, answer, options, captured)) for key, answer in answers.items()]
+        stored = True
+        for key, answer, number, token, gate in sent:
+            try:
+                stored &= await self._acknowledged(key, answer, options, (number, token, gate), budget)
+            finally:
+                parts.coherence.done(token)
+        if strict and not stored and not parts.alone:
+            raise Unavailable("the server did not acknowledge the write")
+
+    def _put(self, key: str, answer: Answer, options: Freshness, captured: Any) -> tuple[int, Any, Gate | None]:
+        parts = self._parts
+        number = parts.coherence.removing(("e", key))
+        token = parts.coherence.take(key, options.tags)
+        if captured is None:
+            if not parts.alone:
+                parts.coherence.journal.owe(("e", key), number)
+            return number, token, None
+        head, blob = parts.entries.pack(key, answer, captured, options, 0.0)
+
+        def hold(sent_at: float) -> Any:
+            return parts.entries.hold(answer, options.tags, parts.near_life(options, sent_at), head=head)
+
+        return number, token, parts.shared.put(key, blob, options.kept_ms, token, hold, number)
+
+    async def _acknowledged(
+        self, key: str, answer: Answer, options: Freshness, sent: tuple[int, Any, Gate | None], budget: Budget
+    ) -> bool:
+        parts = self._parts
+        number, token, gate = sent
+        started = parts.ports.clock()
+        result = await parts.ask(gate, budget)
+        if result is True:
+            return True
+        if isinstance(result, str):
+            # Refused (full, for one): what stood there before must not stay.
+            parts.coherence.done(token)
+            await parts.ask(parts.shared.remove(("e", key), number), budget)
+            token = parts.coherence.take(key, options.tags)
+            parts.keep_unbacked(token, answer, options, started)
+            parts.coherence.done(token)
+        else:
+            # A change of the link's state voided the token of the put; nothing else may have happened to the key.
+            fresh = parts.coherence.take(key, options.tags)
+            if token.valid or parts.coherence.journal.is_newest(("e", key), options.tags, number):
+                parts.keep_unbacked(fresh, answer, options, started)
+            parts.coherence.done(fresh)
+        return False
+
+    # -- removals ----------------------------------------------------------------------------------------------------
+
+    async def delete_many(self, keys: Iterable[str], *, strict: bool) -> int:
+        """Remove; returns how many live values are known to be removed."""
+        parts = self._parts
+        parts.check_open()
+        wanted = list(dict.fromkeys(keys))
+        if parts.alone:
+            return sum(self._delete_here(key) for key in wanted)
+        return await self._remove([("e", key) for key in wanted], strict=strict)
+
+    def _delete_here(self, key: str) -> bool:
+        parts = self._parts
+        held = parts.near.items.get(key)
+        parts.coherence.removing(("e", key))
+        parts.counters.removals += 1
+        return held is not None and parts.ports.clock() < held.fresh_until
+
+    async def invalidate(self, tags: Iterable[str], *, strict: bool) -> None:
+        """Remove everything that carries one of the tags."""
+        parts = self._parts
+        parts.check_open()
+        if parts.alone:
+            for tag in tags:
+                parts.coherence.removing(("t", tag))
+                parts.counters.removals += 1
+            return
+        await self._remove([("t", tag) for tag in tags], strict=strict)
+
+    async def _remove(self, targets: list[Target], *, strict: bool) -> int:
+        """All in one write. What is not acknowledged is owed."""
+        parts = self._parts
+        budget = parts.budget()
+        parts.counters.removals += len(targets)
+        gates = [parts.shared.remove(target, parts.coherence.removing(target)) for target in targets]
+        results = [await parts.ask(gate, budget) for gate in gates]
+        if strict and not all(isinstance(result, bool) for result in results):
+            raise Unavailable("the server did not acknowledge the removal; it will be repeated when it can be heard")
+        return sum(result is True for result in results)
+
+    # -- add -----------------------------------------------------------------------------------------------------------
+
+    async def add(self, key: str, value: Any, options: Freshness, declared: Any) -> bool:
+        """Store if there is no fresh entry."""
+        parts = self._parts
+        parts.check_open()
+        answer = parts.entries.encode(value, declared)
+        if parts.alone:
+            return self._add_here(key, answer, options)
+        budget = parts.budget()
+        captured = await parts.capture(options.tags, budget)
+        for _ in range(TRIES if captured is not None else 0):
+            done = await self._add_once(key, answer, options, captured, budget)
+            if done is not None:
+                return done
+        return False
+
+    def _add_here(self, key: str, answer: Answer, options: Freshness) -> bool:
+        parts = self._parts
+        held = parts.near.items.get(key)
+        now = parts.ports.clock()
+        if held is not None and now < held.fresh_until:
+            return False
+        parts.coherence.removing(("e", key))
+        self._keep_here(key, answer, options, now)
+        return True
+
+    def _keep_here(self, key: str, answer: Answer, options: Freshness, now: float) -> None:
+        parts = self._parts
+        token = parts.coherence.take(key, options.tags)
+        parts.keep_unbacked(token, answer, options, now)
+        parts.coherence.done(token)
+
+    async def _add_once(
+        self, key: str, answer: Answer, options: Freshness, captured: Any, budget: Budget
+    ) -> bool | None:
+        """``None`` = what was there has changed meanwhile: once more."""
+        parts = self._parts
+        head, blob = parts.entries.pack(key, answer, captured, options, 0.0)
+        token = parts.coherence.take(key, options.tags)
+
+        def stored(sent_at: float) -> None:
+            held = parts.entries.hold(answer, options.tags, parts.near_life(options, sent_at), head=head)
+            parts.coherence.fill(token, held)
+
+        try:
+            gate = parts.shared.add(key, blob, options.kept_ms, type(answer.value), token, stored)
+            seen = await self._settled(key, await parts.ask(gate, budget), token, budget)
+            if seen.look is Look.GRANTED:
+                return True
+            if seen.look in _REPLACEABLE:
+                swapped = await parts.ask(parts.shared.swap(key, seen.head, blob, options.kept_ms, stored), budget)
+                return None if swapped is False else swapped is True
+            if seen.look is Look.FOREIGN:
+                parts.shared.discard(key)
+                return None
+            return False
+        finally:
+            parts.coherence.done(token)
+
+    async def _settled(self, key: str, seen: Any, token: Any, budget: Budget) -> Seen:
+        parts = self._parts
+        if isinstance(seen, Seen) and seen.look is Look.UNKNOWN_TAGS:
+            seen = await parts.ask(parts.shared.settle(key, seen, Any, token), budget)
+        return seen if isinstance(seen, Seen) else Seen(Look.FAULT)
+
+    # -- touch ---------------------------------------------------------------------------------------------------------
+
+    async def touch(self, key: str, ttl: float) -> bool:
+        """Let a fresh entry live for ``ttl`` from now; ``False`` when there is none."""
+        parts = self._parts
+        parts.check_open()
+        if parts.alone:
+            return self._touch_here(key, ttl)
+        seen, budget = await self.look(key)
+        if seen.look is not Look.FRESH:
+            return False
+        kept_ms = round((ttl + seen.stale + GRACE) * 1000)
+        done = await parts.ask(parts.shared.touch(key, seen.head, kept_ms), budget) is True
+        parts.coherence.forget_key(key)
+        return done
+
+    def _touch_here(self, key: str, ttl: float) -> bool:
+        parts = self._parts
+        held = parts.near.items.get(key)
+        now = parts.ports.clock()
+        if held is None or now >= held.fresh_until:
+            return False
+        stale = held.stale_until - held.fresh_until
+        return parts.near.put(key, parts.entries.prolonged(held, held.value, (now + ttl, now + ttl + stale)))
+
+    async def look(self, key: str) -> tuple[Seen, Budget]:
+        """What stands under a key, as plain data."""
+        parts = self._parts
+        budget = parts.budget()
+        token = parts.coherence.take(key)
+        try:
+            if parts.coherence.journal.owes_key(key):
+                return Seen(Look.FAULT), budget
+            seen = await parts.ask(parts.shared.look(key, Any, token), budget)
+            return await self._settled(key, seen, token, budget), budget
+        finally:
+            parts.coherence.done(token)
+
+    # -- incr ----------------------------------------------------------------------------------------------------------
+
+    async def incr(self, key: str, delta: int, options: Freshness) -> int:
+        """Add to a counter. A new one begins at 0; one that is there keeps its life.
+
+        Raises:
+            Unavailable: The server did not answer; there is no guess.
+            CodecError: What is there is no integer, or the sum is beyond 2^53.
+        """
+        parts = self._parts
+        parts.check_open()
+        answer = parts.entries.encode(delta, int)
+        if abs(delta) > COUNTER_MOST:
+            raise CodecError(f"incr: {delta} is beyond 2^53")
+        if parts.alone:
+            return self._incr_here(key, delta, answer, options)
+        budget = parts.budget()
+        captured = await parts.capture(options.tags, budget)
+        if captured is None or parts.coherence.journal.owes_key(key):
+            raise Unavailable(f"incr of {key!r}: the server cannot be heard, and a counter is not guessed")
+        replacing = b""
+        for _ in range(TRIES):
+            if parts.entries.signs:
+                result: Any = await self._incr_signed(key, delta, options, captured, budget)
+            else:
+                _, blob = parts.entries.pack(key, answer, captured, options, 0.0)
+                token = parts.coherence.take(key)
+                result = await parts.ask(parts.shared.incr(key, blob, options.kept_ms, replacing, token), budget)
+                if isinstance(result, Seen):
+                    result = await self._settled(key, result, token, budget)
+                parts.coherence.done(token)
+            if isinstance(result, Seen) and result.look is Look.FRESH:
+                result = await self._incr_by_swap(key, result, delta, budget)
+            if isinstance(result, int):
+                parts.coherence.forget_key(key)
+                return result
+            if result == "overflow":
+                raise CodecError(f"incr of {key!r}: the sum is beyond 2^53")
+            if result is NO_ANSWER or isinstance(result, str) or result.look is Look.FAULT:
+                break
+            if result.look is Look.FOREIGN:
+                parts.shared.discard(key)
+            replacing = result.head
+        raise Unavailable(f"incr of {key!r}: the server did not acknowledge")
+
+    async def _incr_by_swap(self, key: str, seen: Seen, delta: int, budget: Budget) -> Any:
+        """An integer that the script may not write: signed, or with tags of its own. Compare and set."""
+        parts = self._parts
+        value = seen.answer.value if seen.answer is not None else None
+        if type(value) is not int:
+            raise CodecError(f"incr of {key!r}: it holds a {type(value).__name__}, not an integer")
+        if abs(value + delta) > COUNTER_MOST:
+            return "overflow"
+        left = max(0.001, seen.fresh_until - parts.ports.clock())
+        options = Freshness(ttl=left, stale=seen.stale, tags=(), offline_ttl=0.0)
+        new = parts.entries.encode(value + delta, int)
+        _, blob = parts.entries.pack(key, new, parts.entries.tags_of(seen), options, seen.cost)
+        gate = parts.shared.swap(key, seen.head, blob, options.kept_ms, lambda _at: None)
+        swapped = await parts.ask(gate, budget)
+        if swapped is True:
+            return value + delta
+        return Seen(Look.HELD) if swapped is False else swapped
+
+    async def _incr_signed(self, key: str, delta: int, options: Freshness, captured: Any, budget: Budget) -> Any:
+        parts = self._parts
+        token = parts.coherence.take(key, options.tags)
+        try:
+            seen = await self._settled(key, await parts.ask(parts.shared.look(key, Any, token), budget), token, budget)
+            if seen.look in {Look.FRESH, Look.FAULT}:
+                return seen
+            _, blob = parts.entries.pack(key, parts.entries.encode(delta, int), captured, options, 0.0)
+            if seen.look in _REPLACEABLE or seen.look is Look.HELD:
+                gate = parts.shared.swap(key, seen.head, blob, options.kept_ms, lambda _at: None)
+                return delta if await parts.ask(gate, budget) is True else Seen(Look.HELD)
+            added = await parts.ask(parts.shared.add(key, blob, options.kept_ms, int, token, lambda _at: None), budget)
+            return delta if isinstance(added, Seen) and added.look is Look.GRANTED else added
+        finally:
+            parts.coherence.done(token)
+
+    def _incr_here(self, key: str, delta: int, answer: Answer, options: Freshness) -> int:
+        parts = self._parts
+        held = parts.near.items.get(key)
+        now = parts.ports.clock()
+        if held is None or now >= held.fresh_until:
+            parts.coherence.removing(("e", key))
+            self._keep_here(key, answer, options, now)
+            return delta
+        found = parts.entries.from_near(held, Any)
+        if found is None or type(found.value) is not int:
+            raise CodecError(f"incr of {key!r}: it holds a {type(found and found.value).__name__}, not an integer")
+        total = found.value + delta
+        if abs(total) > COUNTER_MOST:
+            raise CodecError(f"incr of {key!r}: the sum is beyond 2^53")
+        parts.near.put(key, parts.entries.prolonged(held, total, (held.fresh_until, held.stale_until)))
+        return int(total)
