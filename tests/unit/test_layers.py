@@ -17,8 +17,8 @@ LEVELS = [
     "ports codec declared settings stats eviction wire.address wire.faults wire.session",
     "near flights wire.link",
     """policy loading writing batches parts coherence journal tags entries shared
-    wire.handshake wire.aio wire.threads wire.topology""",
-    "health aio_ports driver decorator namespace cache sync embedded",
+    recovery wire.handshake wire.aio wire.threads wire.topology""",
+    "health aio_ports engine explain verbs decorator cache sync embedded",
     "ops contrib cli testing",
 ]
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names.split()}
