@@ -31,7 +31,7 @@ _is_literal: Final = re.compile(r"(?:None|True|False|-?(?:inf|nan|\d+(?:\.\d+)?(
 _LITERAL_STARTS: Final = "-0123456789NTFin"
 
 
-class Unwritable(Exception):  # noqa: N818 - never leaves the package: function_keys names function and parameter
+class Unwritable(Exception):
     """The value has no text of its own; the message says which type."""
 
 

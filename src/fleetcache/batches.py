@@ -4,7 +4,7 @@ Two overlapping batches never wait for each other in a ring: what was granted is
 that others hold is waited for.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from .flights import Flight, Outcome, Verb
@@ -56,6 +56,7 @@ class Batches:
         return {key: found[key] for key in dict.fromkeys(keys) if key in found}
 
     def run(self, key: str, options: Freshness, declared: Any, flight: Flight | None = None, group: str = "") -> Run:
+        """One key of a batch."""
         parts = self.parts
         token = parts.coherence.take(key, options.tags)
         return Run(key, _none, options, declared, group, flight or Flight(key, options.tags), parts.budget(), token)
@@ -189,7 +190,7 @@ class _Round:
                 results.append((run, *self._right(run, await parts.ask(gate, budget), lease, claim)))
         return results
 
-    def _right(
+    def _right(  # noqa: PLR0911 - one exit for each answer
         self, run: Run, got: Any, placeholder: bytes | None, mark: bytes | None
     ) -> tuple[Seen, bytes | None, bytes | None]:
         """What the answer to ``acquire`` or ``claim`` gives us."""
@@ -220,8 +221,6 @@ class _Round:
             started = parts.ports.clock()
             loaded = await self._loading.call(self._lead_run(granted))
             cost = parts.ports.clock() - started
-            if not isinstance(loaded, Mapping):
-                raise TypeError(f"the loader of get_or_set_many must return a mapping, not {type(loaded).__name__}")
             unwrapped = {key: self._loading.unwrap(granted[key][0], loaded[key]) for key in granted if key in loaded}
         except BaseException as error:
             for run, base, mark in granted.values():
@@ -235,7 +234,7 @@ class _Round:
         await self._store(granted, unwrapped, captured, (started, cost))
 
     def _lead_run(self, granted: dict[str, tuple[Run, bytes | None, bytes | None]]) -> Run:
-        """The run that carries the loader. All others wait for it, so that a loader's wait for any of them is a cycle."""
+        """The run that carries the loader. The others wait for it, so that a loader's wait for any is a cycle."""
         runs = [run for run, _, _ in granted.values()]
         lead = runs[0]
         lead.loader, lead.args = self._loader, (list(granted),)

@@ -1,7 +1,7 @@
 """Time, as an argument. Everything that needs it is handed a ``Clock``; tests hand in their own.
 
-Seconds since some fixed point, never going back. ``CLOCK_BOOTTIME`` goes on while the host sleeps, so that a laptop or a
-paused virtual machine that wakes up does not trust copies that are hours old; macOS has no such clock for us and its
+Seconds since some fixed point, never going back. ``CLOCK_BOOTTIME`` goes on while the host sleeps, so that a laptop or
+a paused virtual machine that wakes up does not trust copies that are hours old; macOS has no such clock for us and its
 monotonic one is used.
 """
 

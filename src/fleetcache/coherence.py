@@ -3,11 +3,11 @@
 Rules:
 
 1. Everything here happens synchronously, when frames are parsed, a call is sent or the link changes; never later.
-2. Near is filled only under a *token* for the key and its tags, taken before the first request was written. A push for
-   any of them, a null push, a local removal and every change of the link's state void it.
-3. A push for a key or a tag forgets it in near, wakes who waits for it, and detaches its flights: nobody joins them any
+2. Near is filled only under a *token* for the key and its tags, taken before the first request was written. A push
+   for any of them, a null push, a local removal and every change of the link's state void it.
+3. A push for a key or a tag forgets it in near, wakes who waits, and detaches its flights: nobody joins them any
    more. A local removal does the same, when it is sent and again when it is answered.
-4. Our storing scripts read the key before they write it, so the server pushes to us exactly once, as the very next frame
+4. Our storing scripts read the key before they write it, so the server pushes to us exactly once, as the next frame
    after the reply. Only that frame is taken for our own: it wakes and does nothing else. Any other is foreign.
 5. Values that shared did not confirm are *unbacked*: they answer only while the link is not online, and go when it is.
 """

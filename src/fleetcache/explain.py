@@ -22,8 +22,8 @@ class Explanation:
         near_fresh_for: Seconds near may still call it fresh; negative = since when it may not.
         trusted_for: Seconds until the horizon, unless the server is heard again before.
         unbacked: Whether near holds it unconfirmed by the server.
-        shared: What stands on the server: ``fresh``, ``stale``, ``spent``, ``unusable``, ``foreign``, ``held`` (somebody
-            loads), ``none``, or ``fault`` (no answer).
+        shared: What stands on the server: ``fresh``, ``stale``, ``spent``, ``unusable``, ``foreign``, ``held``
+            (somebody loads), ``none``, or ``fault`` (no answer).
         why: For what cannot be used, what is wrong.
         shared_fresh_for: Seconds the server's entry is still fresh.
         tags: The entry's tags.

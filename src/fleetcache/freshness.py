@@ -1,4 +1,4 @@
-"""The options of one call, resolved once and frozen: how long a value is fresh, how long stale, and what else was asked.
+"""The options of one call, resolved once and frozen: how long a value is fresh, how long stale, what else was asked.
 
 Everything about an entry's lifetimes is answered here, so that no other module adds or compares durations of its own.
 """

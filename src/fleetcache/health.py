@@ -1,7 +1,7 @@
 """Health: which driver was asked for, which is in use, why, since when, and what is at stake.
 
-Answered from the link's state. The one thing measured is the round trip of a real command, at most once a second however
-many probes ask. Nothing here ever holds a secret.
+Answered from the link's state. The one thing measured is the round trip of a real command, at most once a second
+however many probes ask. Nothing here ever holds a secret.
 """
 
 from collections.abc import Callable
@@ -47,7 +47,7 @@ class Health:
     """A report, ready for JSON.
 
     Attributes:
-        status: ``healthy``, ``degraded`` (works, with less) or ``unhealthy`` (``CACHE_REQUIRED`` and no server; closed).
+        status: ``healthy``, ``degraded`` (works, with less) or ``unhealthy`` (``CACHE_REQUIRED``, no server; closed).
         driver: The driver asked for, ``auto`` resolved: ``redis``, ``memory`` or ``null``.
         active: The one in use now: ``memory`` while falling back.
         shared: Whether all instances share one store now.

@@ -169,7 +169,7 @@ class Loading:
         return await self._load(run, seen.head, mark)
 
     async def refresh(self, run: Run, head: bytes) -> None:
-        """In the background: replace the entry with this head, if the claim is to be had; else somebody else does it."""
+        """In the background: replace the entry with this head, if the claim is to be had; else another does it."""
         parts = self._parts
         outcome = Outcome(Verb.AGAIN)
         try:
@@ -339,7 +339,9 @@ class Loading:
             sort = (group, type(value))
             if sort not in self._complained and len(self._complained) < 1000:  # noqa: PLR2004 - a bound against leaks
                 self._complained.add(sort)
-                log.error("fleetcache: what %s loads is answered but not kept: %s", group, error)
+                log.error(  # noqa: TRY400 - the message says it all; the trace is of our own code
+                    "fleetcache: what %s loads is answered but not kept: %s", group, error
+                )
             return Answer(value, None, 0, declared)
 
     # -- leases and claims -------------------------------------------------------------------------------------------
@@ -369,4 +371,4 @@ class Loading:
             alarms[:] = [parts.ports.alarm(lease / 3, ring)]
 
         alarms.append(parts.ports.alarm(lease / 3, ring))
-        return lambda: alarms[0].cancel()
+        return lambda: alarms[0].cancel()  # noqa: PLW0108 - the alarm is another by then

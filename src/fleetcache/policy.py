@@ -1,4 +1,4 @@
-"""The rules of reading: near, then shared, then the loader; one flight per key, stale while refreshing, alone if need be.
+"""The rules of reading: near, then shared, then the loader; one flight per key, stale while refreshing, else alone.
 
 Written once, as ``async def`` that awaits nothing but ports.
 """

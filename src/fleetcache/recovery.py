@@ -7,11 +7,12 @@ journal; the tag that is on every entry.
 from collections.abc import Callable
 from typing import Any
 
+from .calls import SCRIPTS, mint_command
 from .clock import Clock
 from .coherence import Coherence
 from .journal import ALL, Target
 from .keys import ALL_TAG, Layout
-from .shared import SCRIPTS, Shared, mint_command
+from .shared import Shared
 from .stats import Counters
 from .wire.handshake import Ask, Greeting
 from .wire.session import Call, Command, ReplyError

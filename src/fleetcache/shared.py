@@ -4,169 +4,29 @@ Each returns the gate that its outcome opens, or ``None`` when nothing may be se
 fills, empties or wakes has happened by then.
 """
 
-import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
-from importlib.resources import files
-from typing import Any, Protocol
+from typing import Any
 
-from .clock import Clock
-from .coherence import Coherence, Token
-from .entries import Entries
+from .calls import TAG_KEPT_MS, Calls
+from .coherence import Token
 from .entry import HEAD_SIZE, parse_header
 from .freshness import Left
 from .journal import Target
-from .keys import ALL_TAG, Layout
+from .keys import ALL_TAG
 from .near import Held
 from .seen import Claimed, Look, Seen
-from .stats import Counters
 from .tags import Currency
-from .wire.faults import reply_reason
 from .wire.session import ANSWERED_LATER, Call, Command, Gate, ReplyError
 
-__all__ = ["SCRIPTS", "Script", "Shared", "Wire", "mint_command"]
-
-TAG_KEPT_MS = 60 * 86_400_000
-"""Tags outlive every entry (30 days at most) twice over; the script renews them below half."""
+__all__ = ["Shared"]
 
 # Enough of an entry for its header and a few tags: whether what a delete removed was alive.
 HEADER_MOST = 511
 
 
-class Wire(Protocol):
-    """What shared needs of the connection."""
-
-    @property
-    def has_room(self) -> bool:
-        """Whether another call may be queued."""
-        ...
-
-    def submit(self, call: Call) -> None:
-        """Send it."""
-        ...
-
-    def expect_own(self, key: bytes) -> None:
-        """The next frame is known to be our own push."""
-        ...
-
-    def fail(self, reason: str, detail: str) -> None:
-        """Give the connection up."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Script:
-    """A script of the wire format. It touches one key."""
-
-    name: str
-    text: str
-    sha: str
-
-    def call(self, key: bytes, *args: bytes | int, whole: bool = False) -> Command:
-        """The command; ``whole`` sends the text, once, to a server that has forgotten it."""
-        return ("EVAL" if whole else "EVALSHA", self.text if whole else self.sha, 1, key, *args)
-
-
-def _load(name: str) -> Script:
-    text = (files(__package__) / "scripts" / f"{name}.lua").read_text(encoding="utf-8")
-    return Script(name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
-
-
-SCRIPTS = {name: _load(name) for name in ("acquire", "swap", "put", "release", "renew", "mint", "add", "incr", "touch")}
-
-
-def mint_command(layout: Layout, tag: str, version: bytes, *, whole: bool = False) -> Command:
-    """Read the version of a tag, or give it this one."""
-    return SCRIPTS["mint"].call(layout.tag(tag), version, 0 if tag == ALL_TAG else TAG_KEPT_MS, whole=whole)
-
-
-class Shared:
-    """The server as policy sees it, while a wire is attached and the link is online.
-
-    Args:
-        layout: Keys on the server.
-        entries: Bytes to values.
-        coherence: Told of everything that was sent and answered.
-        counters: Errors by reason.
-        clock: Seconds.
-        gate: Makes a new gate.
-    """
-
-    def __init__(
-        self,
-        layout: Layout,
-        entries: Entries,
-        coherence: Coherence,
-        counters: Counters,
-        clock: Clock,
-        gate: Callable[[], Gate],
-    ) -> None:
-        self._layout, self._entries, self._coherence = layout, entries, coherence
-        self._counters, self._clock, self._gate = counters, clock, gate
-        self.wire: Wire | None = None
-        self.usable = False
-        self.refusals: dict[str, tuple[str, float]] = {}
-
-    # -- sending -------------------------------------------------------------------------------------------------
-
-    def _open(self) -> bool:
-        if not self.usable or self.wire is None:
-            return False
-        if self.wire.has_room:
-            return True
-        self._counters.overload += 1
-        return False
-
-    def _submit(self, call: Call) -> None:
-        if self.wire is not None:
-            self.wire.submit(call)
-
-    def _run(
-        self,
-        script: str,
-        key: bytes,
-        args: Sequence[bytes | int],
-        handle: Callable[[Any, float], Any],
-        gate: Gate | None,
-        lost: Callable[[], None] | None = None,
-    ) -> Gate | None:
-        """Send a script; ``handle`` gets its reply and when it was sent."""
-
-        def answered(replies: list[Any]) -> Any:
-            reply = replies[0]
-            if isinstance(reply, ReplyError) and reply_reason(reply) == "noscript" and self.wire is not None:
-                whole = Call([SCRIPTS[script].call(key, *args, whole=True)], again, gate, call.lost)
-                call.lost = None
-                self.wire.submit(whole)
-                return ANSWERED_LATER
-            return handle(reply, call.sent_at)
-
-        def again(replies: list[Any]) -> Any:
-            return handle(replies[0], call.sent_at)
-
-        call = Call([SCRIPTS[script].call(key, *args)], answered, gate, lost)
-        self._submit(call)
-        return gate
-
-    def _expect_own(self, raw: bytes) -> None:
-        if self._coherence.tracking and self.wire is not None:
-            self.wire.expect_own(raw)
-
-    def fault(self, kind: str, error: ReplyError, *, fatal: bool = True) -> str:
-        """An error reply: counted, shown in health until the same kind of operation succeeds again."""
-        reason = reply_reason(error)
-        self._counters.errors[reason] += 1
-        self.refusals.setdefault(kind, (reason, self._clock()))
-        # A wrong node, or a user who may not even read: only a new connection can find out when that has ended.
-        wrong_node = reason in {"readonly", "auth", "cluster_mode"} or (kind == "read" and reason == "noperm")
-        if wrong_node and fatal and self.wire is not None:
-            self.wire.fail(reason, str(error))
-        return reason
-
-    def _works(self, kind: str) -> None:
-        if self.refusals:
-            self.refusals.pop(kind, None)
+class Shared(Calls):
+    """The server as policy sees it."""
 
     # -- reading -------------------------------------------------------------------------------------------------
 

@@ -182,7 +182,7 @@ class AsyncVerbs:
         self._key(key)
         return default
 
-    async def get_many(self, keys: Iterable[str], *, type: Any = Any) -> dict[str, Any]:  # noqa: A002 - the field's word
+    async def get_many(self, keys: Iterable[str], *, type: Any = Any) -> dict[str, Any]:  # noqa: A002 - as in get
         """The fresh entries among ``keys``, in one round trip; absent keys are left out."""
         names = {self._key(key): key for key in _several(keys)}
         if self._is_bypassed or not names:
@@ -361,7 +361,7 @@ class AsyncVerbs:
         return not self._is_bypassed and await self._engine.writing.add(full, value, options, type)
 
     async def incr(self, key: str, delta: int = 1, *, ttl: Duration | None = None) -> int:
-        """Add to a counter and return the sum; a new one begins at 0 and lives ``ttl``, which later calls do not change.
+        """Add to a counter and return the sum; a new one begins at 0 and lives ``ttl``; later calls do not change that.
 
         Raises:
             Unavailable: The server did not acknowledge: no guess is made.
@@ -427,7 +427,7 @@ class AsyncVerbs:
         load_timeout: Duration | None = ...,
         offline_ttl: Duration | None = ...,
     ) -> "Decorator": ...
-    def cached(self, fn: Any = None, /, key: Any = None, type: Any = ..., **options: Any) -> Any:  # noqa: A002 - the field's word
+    def cached(self, fn: Any = None, /, key: Any = None, type: Any = ..., **options: Any) -> Any:  # noqa: A002 - as get
         """Cache what an ``async def`` returns, by its arguments. Bare, or with the options of ``get_or_set``.
 
         Args:

@@ -16,7 +16,7 @@ LEVELS = [
     "entry freshness keys function_keys signing values seen arguments",
     "ports codec declared settings stats eviction wire.address wire.faults wire.session",
     "near flights wire.link",
-    """policy loading writing batches parts coherence journal tags entries shared
+    """policy loading writing batches parts coherence journal tags entries calls shared
     recovery wire.handshake wire.aio wire.threads wire.topology""",
     "health aio_ports engine explain verbs decorator cache sync embedded",
     "ops contrib cli testing",

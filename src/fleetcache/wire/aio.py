@@ -1,7 +1,7 @@
 """The asyncio shell of the wire: sockets, timers and the task that reconnects. It decides nothing.
 
 ``session`` knows the protocol, ``link`` the states, ``handshake`` the first words; this file moves bytes between them
-and the event loop, batches what one turn of the loop wrote, and aborts connections so that nothing of theirs lands late.
+and the event loop, batches what one turn of the loop wrote, and aborts connections so that nothing of them lands late.
 """
 
 import asyncio

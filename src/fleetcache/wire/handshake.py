@@ -1,7 +1,7 @@
 """The handshake: ordinary calls on a new session, until the link may be called online.
 
-Written once for every shell: it awaits nothing but ``ask``. What the cache itself needs in between (scripts, what must be
-replayed, the first tag) is the ``recover`` step it is handed; the wire knows no cache.
+Written once for every shell: it awaits nothing but ``ask``. What the cache itself needs in between (scripts, what must
+be replayed, the first tag) is the ``recover`` step it is handed; the wire knows no cache.
 """
 
 from collections.abc import Awaitable, Callable

@@ -5,7 +5,7 @@ Rules:
 1. ``online`` is the only state in which calls are sent. Everything else is answered from near or by the loader.
 2. *Head of line*: replies come in order, so when the oldest unanswered call is older than the operation timeout, every
    later one would wait behind it: ``suspect``. The next reply that leaves a young queue brings it back.
-3. *Silence*: nothing answered that was sent within ``max_staleness``: ``offline``, the connection is kept, and any reply
+3. *Silence*: nothing answered that was sent within ``max_staleness``: ``offline``; the connection is kept, any reply
    brings it back in the same epoch. Three times that: the connection is aborted.
 4. Every step to ``online`` is told to the listener, with whether a new epoch began: what near held from another
    connection, and what no server confirmed, must go then.
