@@ -1,0 +1,147 @@
+"""The routes: live, ready, health and metrics, as one ASGI app to be mounted or run alone.
+
+Rules:
+
+1. *Live* is about the process: it looks at nothing, so it answers while the event loop turns.
+2. *Ready* is about new requests: not before the first attempt to connect has ended, not while shutting down, and not
+   when unhealthy.
+3. *Health* is the report: 503 only for unhealthy, because an app that works with less must not be restarted for it.
+4. Nothing is stored by anybody on the way, whatever the status.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from prometheus_client import CollectorRegistry, generate_latest
+from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import Message, Receive, Scope, Send
+
+from ..health import Status
+from .checks import Check, CheckFunction, Checks
+from .metrics import collector
+from .report import Detail, check_detail, joined
+from .watched import Watched
+
+__all__ = ["OpsApp"]
+
+# Plain and old: every scraper reads it, and no Accept header of a stranger has to be understood.
+_EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class OpsApp:
+    """Health, readiness, liveness and metrics of one cache.
+
+    ``GET`` and ``HEAD`` on ``/livez /readyz /healthz`` (also ``/live /ready /health``) and ``/metrics``.
+
+    Args:
+        cache: The cache to watch.
+        checks: The user's own, by name: async functions or ``Check``. They are part of health and ready, never of live.
+        detail: ``brief`` shows status, driver, active, reason, since and each check's status: fit for strangers.
+            ``full`` shows everything that is known, for a port that only operators reach. Never a secret.
+
+    Raises:
+        ConfigError: An unknown ``detail``, or a check that is none.
+
+    Example:
+        >>> from fleetcache import Cache
+        >>> from starlette.applications import Starlette
+        >>> from starlette.routing import Mount
+        >>> app = Starlette(routes=[Mount("/ops", OpsApp(Cache("memory://")))])
+    """
+
+    def __init__(
+        self,
+        cache: Watched,
+        checks: Mapping[str, Check | CheckFunction] | None = None,
+        detail: Detail = "brief",
+    ) -> None:
+        self._cache = cache
+        self._checks = Checks(checks)
+        self._full = check_detail(detail)
+        self._closing = False
+        self._registry = CollectorRegistry()
+        self._registry.register(collector(cache))
+        endpoints = {
+            self._live: ("/livez", "/live"),
+            self._ready: ("/readyz", "/ready"),
+            self._health: ("/healthz", "/health"),
+            self._metrics: ("/metrics",),
+        }
+        routes = [Route(path, endpoint) for endpoint, paths in endpoints.items() for path in paths]
+        self._app = Starlette(routes=routes, lifespan=self._lifespan)
+
+    def shutting_down(self) -> None:
+        """Say no to ready from now on: to be called when the process is told to end, before it stops listening.
+
+        Run alone, the end of the ASGI lifespan does it as well; mounted apps are not told of that.
+        """
+        self._closing = True
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The ASGI app."""
+        if scope["type"] == "http":
+            send = _unstored(send, head=scope["method"] == "HEAD")
+        await self._app(scope, receive, send)
+
+    @asynccontextmanager
+    async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
+        self._closing = False
+        yield
+        self.shutting_down()
+
+    async def _live(self, _request: Request) -> Response:
+        return _answer({"status": "alive"}, good=True)
+
+    async def _ready(self, _request: Request) -> Response:
+        # While shutting down what the checks look at may be closed already: nothing is asked any more.
+        body = joined(self._cache.status_now(), {}, full=self._full) if self._ending else await self._report()
+        because = self._not_ready(body["status"])
+        return _answer({"ready": because is None, "because": because} | body, good=because is None)
+
+    async def _health(self, _request: Request) -> Response:
+        body = await self._report()
+        return _answer(body, good=body["status"] is not Status.UNHEALTHY)
+
+    async def _metrics(self, _request: Request) -> Response:
+        return Response(generate_latest(self._registry), headers={"Content-Type": _EXPOSITION})
+
+    async def _report(self) -> dict[str, Any]:
+        # Side by side, so that a probe waits for the slower of the two and not for their sum.
+        health, results = await asyncio.gather(self._cache.health(), self._checks.results())
+        return joined(health, results, full=self._full)
+
+    @property
+    def _ending(self) -> bool:
+        return self._closing or self._cache.closed
+
+    def _not_ready(self, status: Status) -> str | None:
+        if self._ending:
+            return "shutting_down"
+        if not self._cache.tried:
+            return "connecting"
+        return "unhealthy" if status is Status.UNHEALTHY else None
+
+
+def _answer(body: dict[str, Any], *, good: bool) -> Response:
+    # ASCII: whatever a system or a check says, half a surrogate too, can be written.
+    return Response(json.dumps(body), status_code=200 if good else 503, media_type="application/json")
+
+
+def _unstored(send: Send, *, head: bool) -> Send:
+    """Forbid every cache on the way to keep the answer, and leave out the body that HEAD does not have."""
+
+    async def sent(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            MutableHeaders(scope=message)["Cache-Control"] = "no-store"
+        elif head and message["type"] == "http.response.body":
+            message = {**message, "body": b""}
+        await send(message)
+
+    return sent

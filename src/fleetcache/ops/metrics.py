@@ -1,0 +1,149 @@
+"""The cache's counters and gauges for Prometheus: one table, read anew at every scrape, without awaiting anything.
+
+Labels take their values from the fixed sets below and from nowhere else, so that no key, tag or address becomes one and
+the number of series never grows. Each of them is there from the start, at 0: a rate sees the first error too.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from ..health import Status
+from ..wire.link import LinkState
+from .watched import Watched
+
+__all__ = ["LINK_STATES", "OTHER", "REASONS", "UNUSABLE", "collector"]
+
+OTHER = "other"
+"""The value of a label for what is in none of the sets: newer than this table."""
+
+# What a server's refusal or a lost connection is called, see ``wire.faults``.
+REASONS = (
+    *(
+        "auth",
+        "busy",
+        "cluster_mode",
+        "clusterdown",
+        "error",
+        "loading",
+        "masterdown",
+        "maxclients",
+        "misconf",
+        "noperm",
+    ),
+    *("noproto", "noreplicas", "noscript", "oom", "protocol", "readonly", "refused", "reset", "timeout", "tls"),
+    *("unreachable", "wrongtype"),
+)
+# What is wrong with an entry that was found on the server, see ``entries``.
+UNUSABLE = ("foreign", "format", "signature", "size", "tags", "value")
+# ``none`` where there is no server by choice.
+LINK_STATES = (*(state.value for state in LinkState), "none")
+
+# Field of Stats: name without _total, help.
+_COUNTERS = {
+    "misses": ("misses", "Reads that neither near nor shared could answer"),
+    "loads": ("loads", "Loaders started"),
+    "load_seconds": ("load_seconds", "Time that loaders took, in seconds, failed ones too"),
+    "load_failures": ("load_failures", "Loaders that raised or were cancelled"),
+    "offline_stale_hits": ("offline_stale_served", "Offline and the loader failed: an entry past its bound answered"),
+    "joins": ("joins", "Calls that joined a load of this process"),
+    "waits": ("waits", "Waits for a load of another process"),
+    "wait_timeouts": ("wait_timeouts", "Waits that took longer than CACHE_LOAD_WAIT"),
+    "leases": ("leases", "Rights to load a key that is not there, granted to this process"),
+    "claims": ("claims", "Rights to replace an entry that is there, granted to this process"),
+    "refused_swaps": ("refused_swaps", "Loaded values not stored, because the key was removed or set meanwhile"),
+    "refreshes": ("refreshes", "Loads in the background while the older value answered"),
+    "uncached": ("uncached", "Values answered but not kept: not encodable or too large"),
+    "sets": ("sets", "Values stored by set"),
+    "removals": ("removals", "Keys and tags removed by this process"),
+    "reconnects": ("reconnects", "Connections made after the first"),
+    "replayed": ("replayed", "Removals delivered late, after the server was away"),
+    "timeouts": ("timeouts", "Operations on the server that ran out of time"),
+    "overload": ("overload", "Operations not sent, because too much was unanswered"),
+    "near_evictions": ("near_evictions", "Entries that left near to make room"),
+}
+# Field of Stats: name, help.
+_GAUGES = {
+    "near_items": ("near_items", "Entries in near"),
+    "near_bytes": ("near_bytes", "Bytes in near"),
+    "flights": ("flights", "Loads under way in this process"),
+    "waiters": ("waiters", "Calls waiting for a load of another process"),
+    "tag_copies": ("tag_copies", "Tags whose version this process knows"),
+    "journal": ("journal_entries", "Removals still owed to the server"),
+    "epoch": ("link_epoch", "Number of the link's current life"),
+}
+
+
+def collector(cache: Watched) -> Collector:
+    """The metrics of a cache, for a registry that you already have.
+
+    A scrape never waits and never speaks with the server. All processes of an app have their own numbers.
+
+    Args:
+        cache: The cache. Its namespaces are in its numbers; a second cache needs a registry of its own, because metrics
+            of the same name would collide.
+
+    Returns:
+        A collector of prometheus-client.
+
+    Example:
+        >>> from fleetcache import Cache
+        >>> from prometheus_client import CollectorRegistry
+        >>> registry = CollectorRegistry()
+        >>> registry.register(collector(Cache("memory://")))
+        >>> registry.get_sample_value("fleetcache_up")
+        1.0
+    """
+    return _CacheCollector(cache)
+
+
+class _CacheCollector(Collector):
+    def __init__(self, cache: Watched) -> None:
+        self._cache = cache
+
+    def collect(self) -> Iterable[Metric]:
+        """All families, from one look at the cache."""
+        stats, health = self._cache.stats(), self._cache.status_now()
+        for field, (name, text) in _COUNTERS.items():
+            yield CounterMetricFamily(f"fleetcache_{name}", text, value=getattr(stats, field))
+        for field, (name, text) in _GAUGES.items():
+            yield GaugeMetricFamily(f"fleetcache_{name}", text, value=getattr(stats, field))
+        yield _labelled(
+            CounterMetricFamily("fleetcache_hits", "Reads answered, by what answered them", labels=["tier"]),
+            {"near": stats.near_hits, "shared": stats.shared_hits, "stale": stats.stale_hits},
+        )
+        yield _labelled(
+            CounterMetricFamily("fleetcache_pushes", "Keys the server told us to forget, by cause", labels=["kind"]),
+            {"own": stats.own_pushes, "null": stats.null_pushes, "foreign": stats.pushes},
+        )
+        yield _labelled(
+            CounterMetricFamily("fleetcache_unusable", "Entries found on the server, by defect", labels=["kind"]),
+            _bounded(stats.unusable, UNUSABLE),
+        )
+        yield _labelled(
+            CounterMetricFamily("fleetcache_errors", "Refusals and lost connections, by reason", labels=["reason"]),
+            _bounded(stats.errors, REASONS),
+        )
+        yield _labelled(
+            GaugeMetricFamily("fleetcache_link_state", "1 for the state the link is in, else 0", labels=["state"]),
+            {state: state == stats.link for state in LINK_STATES},
+        )
+        healthy, unhealthy = health.status is Status.HEALTHY, health.status is Status.UNHEALTHY
+        yield GaugeMetricFamily("fleetcache_degraded", "1 while the cache is less than was asked for", not healthy)
+        yield GaugeMetricFamily("fleetcache_up", "0 while the cache is unhealthy", not unhealthy)
+        yield GaugeMetricFamily("fleetcache_near_max_bytes", "Bytes near may hold", health.near_max_bytes)
+
+
+def _labelled(
+    family: CounterMetricFamily | GaugeMetricFamily, values: Mapping[str, float]
+) -> CounterMetricFamily | GaugeMetricFamily:
+    for label, value in values.items():
+        family.add_metric([label], value)
+    return family
+
+
+def _bounded(counts: Mapping[str, int], known: tuple[str, ...]) -> dict[str, int]:
+    """Every known label, and the sum of all others under one."""
+    values = {label: counts.get(label, 0) for label in known}
+    return values | {OTHER: sum(count for label, count in counts.items() if label not in values)}

@@ -1,0 +1,40 @@
+"""One report of the cache's health and the user's checks, in the detail that whoever asks may see."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from ..durations import refusal
+from ..health import Health, Status
+from .checks import Result
+
+__all__ = ["Detail", "check_detail", "joined", "overall"]
+
+Detail = Literal["brief", "full"]
+
+
+def check_detail(detail: object) -> bool:
+    """Whether to show everything.
+
+    Raises:
+        ConfigError: Neither ``brief`` nor ``full``.
+    """
+    if detail not in ("brief", "full"):
+        raise refusal("detail", detail, "is unknown", "brief, full")
+    return detail == "full"
+
+
+def overall(health: Health, results: Mapping[str, Result]) -> Status:
+    """The worst of the cache and the checks."""
+    failed = [result for result in results.values() if not result.ok]
+    if health.status is Status.UNHEALTHY or any(result.critical for result in failed):
+        return Status.UNHEALTHY
+    return Status.DEGRADED if failed else health.status
+
+
+def joined(health: Health, results: Mapping[str, Result], *, full: bool) -> dict[str, Any]:
+    """The report for JSON. ``status`` is of everything; ``reason``, ``since`` and the rest speak of the cache."""
+    body = health.as_dict() if full else health.brief()
+    body["status"] = overall(health, results)
+    if results:
+        body["checks"] = {name: result.as_dict(full=full) for name, result in results.items()}
+    return body
