@@ -1,0 +1,135 @@
+"""The origin: a geo-IP service as the public ones are, slow and stingy, with a real database behind it.
+
+It answers 45 calls a minute and 429 beyond that, takes 50-150 ms, and counts every call, which the demo is
+about. Run it: ``python -m examples.geo.origin --port 9000``.
+"""
+
+import argparse
+import asyncio
+import ipaddress
+import math
+import os
+import random
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from examples.geo.database import Database
+
+LIMIT = 45  # calls a minute, as a well-known free geo-IP service allows
+WINDOW = 60.0  # seconds
+DELAY = (0.050, 0.150)  # seconds: a call over the internet and a look-up
+
+
+class Window:
+    """A rate limit over the last minute, whenever that is.
+
+    Args:
+        limit: Calls that a window holds; may be changed at any time.
+        clock: Seconds that only grow.
+    """
+
+    def __init__(self, limit: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self.limit = limit
+        self._clock = clock
+        self._taken: deque[float] = deque()
+
+    def take(self) -> float:
+        """Take a place for a call: 0 if there is one, else the seconds until there will be."""
+        now = self._clock()
+        while self._taken and self._taken[0] <= now - WINDOW:
+            self._taken.popleft()
+        if len(self._taken) < self.limit:
+            self._taken.append(now)
+            return 0.0
+        # A lowered limit may have several calls to wait for.
+        last_in_the_way = self._taken[len(self._taken) - self.limit] if self.limit else now
+        return last_in_the_way + WINDOW - now
+
+    def clear(self) -> None:
+        """Forget what was taken."""
+        self._taken.clear()
+
+
+class Origin:
+    """The service: its database, its limit and its count.
+
+    Args:
+        limit: Calls a minute.
+        seed: Of the time that calls take.
+    """
+
+    def __init__(self, limit: int, seed: int) -> None:
+        self._database = Database()
+        self._window = Window(limit)
+        self._rng = random.Random(seed)
+        self._answered: Counter[str] = Counter()
+        self._refused: Counter[str] = Counter()
+
+    async def json(self, request: Request) -> JSONResponse:
+        """``GET /json/{ip}``: where an address is."""
+        try:
+            ip = str(ipaddress.ip_address(request.path_params["ip"]))
+        except ValueError as error:
+            return JSONResponse({"error": str(error)}, 400)
+        if wait := self._window.take():
+            self._refused[ip] += 1
+            return JSONResponse({"error": "too many calls"}, 429, {"Retry-After": str(math.ceil(wait))})
+        self._answered[ip] += 1
+        await asyncio.sleep(self._rng.uniform(*DELAY))
+        return JSONResponse(self._database.lookup(ip))
+
+    async def calls(self, request: Request) -> JSONResponse:
+        """``GET /calls``: how often it was asked. ``DELETE`` begins anew, with an empty minute."""
+        if request.method == "DELETE":
+            self._answered.clear()
+            self._refused.clear()
+            self._window.clear()
+        return JSONResponse(
+            {
+                "total": self._answered.total(),
+                "by_address": self._answered,
+                "refused": self._refused.total(),
+            }
+        )
+
+    async def limit(self, request: Request) -> JSONResponse:
+        """``PUT /limit/{n}``: allow that many calls a minute from now on."""
+        self._window.limit = request.path_params["n"]
+        return JSONResponse({"limit": self._window.limit})
+
+    async def addresses(self, request: Request) -> JSONResponse:
+        """``GET /addresses/{count}/{seed}``: addresses from the networks that the database knows. Not counted."""
+        return JSONResponse(self._database.addresses(**request.path_params))
+
+    def app(self) -> Starlette:
+        """Return the ASGI app."""
+        return Starlette(
+            routes=[
+                Route("/json/{ip}", self.json),
+                Route("/calls", self.calls, methods=["GET", "DELETE"]),
+                Route("/limit/{n:int}", self.limit, methods=["PUT"]),
+                Route("/addresses/{count:int}/{seed:int}", self.addresses),
+            ]
+        )
+
+
+def main() -> None:
+    """Serve until told to stop. Each option may come from the environment instead."""
+    parser = argparse.ArgumentParser(description="A geo-IP service that allows few calls and counts them.")
+    parser.add_argument("--port", type=int, default=os.environ.get("GEO_ORIGIN_PORT", "9000"))
+    parser.add_argument("--limit", type=int, default=os.environ.get("GEO_ORIGIN_LIMIT", str(LIMIT)))
+    parser.add_argument("--seed", type=int, default=os.environ.get("GEO_ORIGIN_SEED", "1"))
+    options = parser.parse_args()
+    app = Origin(options.limit, options.seed).app()
+    uvicorn.run(app, host="127.0.0.1", port=options.port, log_level="warning", access_log=False)
+
+
+if __name__ == "__main__":
+    main()
