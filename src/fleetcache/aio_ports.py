@@ -3,7 +3,7 @@
 import asyncio
 import inspect
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from .clock import Clock
@@ -33,11 +33,12 @@ class AioPorts:
         """A future of the running loop."""
         return asyncio.get_running_loop().create_future()
 
-    async def wait(self, gate: Gate, until: float | None) -> Any:
+    def wait(self, gate: Gate, until: float | None) -> Awaitable[Any]:
         """Wait for the gate. A timer opens it, no task is cancelled: an answer that is already there is never lost."""
         future: asyncio.Future[Any] = gate  # type: ignore[assignment] # what ``gate`` made
-        if until is None or future.done():
-            return await future
+        return future if until is None or future.done() else self._wait_until(future, until)
+
+    async def _wait_until(self, future: "asyncio.Future[Any]", until: float) -> Any:
         delay = max(0.0, until - self.clock())
         timer = asyncio.get_running_loop().call_later(delay, _open, future)
         try:

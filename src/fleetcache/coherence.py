@@ -263,8 +263,11 @@ class Coherence:
 
     def judge(self, section: bytes) -> tuple[Currency, tuple[str, ...]]:
         """Whether an entry with these tags is current."""
+        names = self.copies.current_sections.get(section)
+        if names is not None and not self.journal.owes:
+            return Currency.CURRENT, names
         currency, names = self.copies.judge(section, self._clock())
-        if len(self.journal) and any(self.journal.owes_tag(name) for name in names):
+        if self.journal.owes and any(self.journal.owes_tag(name) for name in names):
             return Currency.OUTDATED, ()
         return currency, names
 

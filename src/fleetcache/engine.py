@@ -91,9 +91,10 @@ class Engine:
         self.on_rebuilt: WeakSet[Any] = WeakSet()
         self.bypasses = 0
         self.closed = False
+        self.settled = False  # nothing is to be waited for before a call, while the loop is the same
         self._started = clock()
         self._wire: AioWire | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self.loop: asyncio.AbstractEventLoop | None = None
         self._down_since: float | None = None
         self._latency: float | None = None
         self._probed = -float("inf")
@@ -180,10 +181,12 @@ class Engine:
         """Be on this loop, connected as far as one operation timeout allows at the very first call."""
         if self.closed:
             raise Closed("this cache was closed: open a new one")
-        if asyncio.get_running_loop() is not self._loop:
+        if asyncio.get_running_loop() is not self.loop:
             self._move_here()
         if self._wire is not None and not self._wire.first_attempt.done():
             await self.first_attempt(self.settings.operation_timeout)
+        else:
+            self.settled = True
 
     async def first_attempt(self, timeout: float) -> None:  # noqa: ASYNC109 - a bound, not a cancellation
         """Wait until the first attempt to connect ended either way, or ``timeout`` seconds."""
@@ -192,10 +195,11 @@ class Engine:
 
     def _move_here(self) -> None:
         """The first loop, or another than before: what lived on the old one is abandoned."""
-        old = self._loop
+        old = self.loop
+        self.settled = False
         if old is not None and old.is_running():
             raise Closed("this cache is in use on another event loop that still runs: give each loop its own Cache")
-        self._loop = asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
         if old is not None:
             self._leave(keep_journal=True)
         if self.driver != "redis":
@@ -244,7 +248,7 @@ class Engine:
 
     def after_fork(self) -> None:
         """In the child: start clean. The parent replays what the parent owes."""
-        self._loop = None
+        self.loop = None
         self._probe = None
         self._down_since = None
         self._leave(keep_journal=False)
@@ -388,8 +392,9 @@ class Engine:
         if self.closed:
             return
         self.closed = self.parts.closed = True
+        self.settled = False
         self.rebuilt()
-        if asyncio.get_running_loop() is not self._loop:
+        if asyncio.get_running_loop() is not self.loop:
             return  # never used here, or on a loop that is gone: nothing of it is alive
         await self.ports.close()
         self.recovery.replay_now()

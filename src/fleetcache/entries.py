@@ -161,13 +161,8 @@ class Entries:
         """Judge what stands under a key and fill near with it if it can be used."""
         if blob is None:
             return _NOTHING
-        for reply in (blob, pttl):
-            if isinstance(reply, ReplyError):
-                return Seen(Look.FAULT, reason=reply_reason(reply))
-        if not isinstance(blob, bytes) or not isinstance(pttl, int) or pttl == -1 or not has_head(blob):
-            return self._unusable(Look.FOREIGN, b"", "foreign")
-        if pttl <= 0:
-            return _NOTHING  # it went between the two commands; what it was worth then cannot be told
+        if type(blob) is not bytes or type(pttl) is not int or pttl <= 0 or not has_head(blob):
+            return self._odd(blob, pttl)
         head = blob[:HEAD_SIZE]
         if is_placeholder(blob):
             return Seen(Look.HELD, head=head, remaining=pttl / 1000)
@@ -222,6 +217,14 @@ class Entries:
             held = self.hold(seen.answer, names, life, cost=header.cost, head=header.head)  # type: ignore[arg-type] # set above
             self._coherence.fill(token, held)
         return seen
+
+    def _odd(self, blob: Any, pttl: Any) -> Seen:
+        for reply in (blob, pttl):
+            if isinstance(reply, ReplyError):
+                return Seen(Look.FAULT, reason=reply_reason(reply))
+        if isinstance(blob, bytes) and isinstance(pttl, int) and pttl in {0, -2}:
+            return _NOTHING  # it went between the two commands; what it was worth then cannot be told
+        return self._unusable(Look.FOREIGN, b"", "foreign")
 
     def _unusable(self, look: Look, head: bytes, why: str) -> Seen:
         self._counters.unusable[why] += 1

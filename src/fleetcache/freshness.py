@@ -6,6 +6,7 @@ Everything about an entry's lifetimes is answered here, so that no other module 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from .entry import GRACE
 
@@ -15,8 +16,7 @@ MINIMUM_TTL = 0.001
 """The server counts in milliseconds; a shorter life would round to none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Left:
+class Left(NamedTuple):
     """What is left of an entry, in seconds from the moment the read of it was sent."""
 
     fresh: float

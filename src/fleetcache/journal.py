@@ -32,6 +32,11 @@ class Journal:
     def __len__(self) -> int:
         return len(self._owed)
 
+    @property
+    def owes(self) -> bool:
+        """Whether anything is owed."""
+        return bool(self._owed)
+
     def next(self) -> int:
         """The number of an intent that is being sent."""
         self._number += 1

@@ -26,6 +26,11 @@ class Budget:
         self.left = timeout
         self.whole = True  # until something was spent, the wire's own timeout is as good and costs no timer
 
+    def spend(self, took: float) -> None:
+        """So long it waited."""
+        self.whole = False
+        self.left -= took
+
 
 class LoadTimes:
     """How long loads usually take, by loader: leases are twice that.
@@ -110,8 +115,7 @@ class Parts:
         try:
             return await self.ports.wait(gate, None if budget.whole else began + budget.left)
         finally:
-            budget.whole = False
-            budget.left -= self.ports.clock() - began
+            budget.spend(self.ports.clock() - began)
 
     def near_answer(self, key: str, declared: Any, options: Freshness) -> tuple[Answer, Any] | None:
         """What near may answer, fresh or stale, with the held entry."""

@@ -54,9 +54,10 @@ class Policy:
         """An entry that is there; never a load."""
         parts = self.parts
         parts.check_open()
-        found = self._near(key, declared, options, allow_stale=allow_stale)
-        if found is not None:
-            return found
+        if key in parts.near.items:
+            found = self._near(key, declared, options, allow_stale=allow_stale)
+            if found is not None:
+                return found
         if parts.shared.usable and not parts.coherence.journal.owes_key(key):
             seen = await self._seen(key, declared, options)
             if seen.look is Look.FRESH or (allow_stale and seen.look is Look.STALE):
@@ -76,7 +77,10 @@ class Policy:
             gate = parts.shared.look(key, declared, token)
             seen = NO_ANSWER if gate is None else await parts.ports.wait(gate, None)
             if seen is NO_ANSWER or seen.look is Look.UNKNOWN_TAGS:
-                run = Run(key, _no_loader, options, declared, "", _NOWHERE, parts.budget(), token)
+                budget = parts.budget()
+                if seen is not NO_ANSWER:
+                    budget.spend(parts.ports.clock() - seen.sent_at)
+                run = Run(key, _no_loader, options, declared, "", _NOWHERE, budget, token)
                 seen = await self.loading.settled(run, seen)
         finally:
             parts.coherence.done(token)

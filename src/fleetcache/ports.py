@@ -4,7 +4,7 @@
 suspend. The others are the tiers as policy uses them; the classes of the same names are their only documentation.
 """
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, Protocol
 
 from .entry import Tags
@@ -60,7 +60,7 @@ class Ports(Protocol):
         """A new closed gate."""
         ...
 
-    async def wait(self, gate: Gate, until: float | None) -> Any:
+    def wait(self, gate: Gate, until: float | None) -> Awaitable[Any]:
         """What the gate was opened with; opens it with ``NO_ANSWER`` at ``until``."""
         ...
 

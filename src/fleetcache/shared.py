@@ -25,6 +25,25 @@ __all__ = ["Shared"]
 HEADER_MOST = 511
 
 
+class _Look(Call):
+    """``GET`` and ``PTTL`` of one entry: the hit path, so packed by one format and without a closure."""
+
+    __slots__ = ("declared", "key", "shared", "token")
+
+    def __init__(self, shared: "Shared", key: str, raw: bytes, declared: Any, token: Token, gate: Gate) -> None:
+        size = len(raw)
+        self.payload = b"*2\r\n$3\r\nGET\r\n$%d\r\n%b\r\n*2\r\n$4\r\nPTTL\r\n$%d\r\n%b\r\n" % (size, raw, size, raw)
+        self.count = 2
+        self.gate = gate
+        self.lost = None
+        self.replies = []
+        self.shared, self.key, self.declared, self.token = shared, key, declared, token
+
+    def handle(self, replies: list[Any]) -> Seen:
+        """Judge, in frame order."""
+        return self.shared.see(self.key, replies[0], replies[1], self.sent_at, self.declared, self.token)
+
+
 class Shared(Calls):
     """The server as policy sees it."""
 
@@ -34,19 +53,16 @@ class Shared(Calls):
         """``GET`` and ``PTTL`` in one write: a ``Seen``."""
         if not self._open():
             return None
-        raw = self._layout.entry(key)
+        gate = self._gate()
+        self._submit(_Look(self, key, self._layout.entry(key), declared, token, gate))
+        return gate
 
-        def answered(replies: list[Any]) -> Seen:
-            return self._see(key, replies[0], replies[1], call.sent_at, declared, token)
-
-        call = Call((("GET", raw), ("PTTL", raw)), answered, self._gate())
-        self._submit(call)
-        return call.gate
-
-    def _see(self, key: str, blob: Any, pttl: Any, sent_at: float, declared: Any, token: Token) -> Seen:
+    def see(self, key: str, blob: Any, pttl: Any, sent_at: float, declared: Any, token: Token) -> Seen:
+        """What the replies to ``GET`` and ``PTTL`` say."""
         if isinstance(blob, ReplyError):
             return Seen(Look.FAULT, reason=self.fault("read", blob))
-        self._works("read")
+        if self.refusals:
+            self._works("read")
         return self._entries.see(key, blob, pttl, sent_at, declared, token)
 
     def settle(self, key: str, seen: Seen, declared: Any, token: Token) -> Gate | None:
@@ -93,7 +109,7 @@ class Shared(Calls):
             if isinstance(reply, ReplyError):
                 return Seen(Look.FAULT, reason=self.fault("store", reply))
             if isinstance(reply, list):
-                return self._see(key, reply[0], reply[1], sent_at, declared, token)
+                return self.see(key, reply[0], reply[1], sent_at, declared, token)
             self._works("store")
             self._expect_own(raw)
             self._counters.leases += 1
@@ -118,7 +134,7 @@ class Shared(Calls):
                 self._counters.claims += 1
                 if gate.done():
                     self.unclaim(key, mark)
-            seen = self._see(key, blob, pttl, call.sent_at, declared, token)
+            seen = self.see(key, blob, pttl, call.sent_at, declared, token)
             return Claimed(seen, max(left, 0) / 1000 if isinstance(left, int) else 0.0, granted=granted)
 
         commands: tuple[Command, ...] = (
@@ -256,7 +272,7 @@ class Shared(Calls):
             if isinstance(reply, ReplyError):
                 return Seen(Look.FAULT, reason=self.fault("store", reply))
             if isinstance(reply, list):
-                return self._see(key, reply[0], reply[1], sent_at, declared, token)
+                return self.see(key, reply[0], reply[1], sent_at, declared, token)
             self._works("store")
             self._expect_own(raw)
             stored(sent_at)
@@ -276,7 +292,7 @@ class Shared(Calls):
             if isinstance(reply, list) and reply[0] == 1:
                 return int(reply[1])
             if isinstance(reply, list) and reply[0] == 0:
-                return self._see(key, reply[1], reply[2], sent_at, Any, token)
+                return self.see(key, reply[1], reply[2], sent_at, Any, token)
             return "overflow"
 
         args = (blob, kept_ms, self._entries.head(), replacing)

@@ -31,7 +31,7 @@ class TagCopies:
         self._copies: dict[str, tuple[bytes, float]] = {}
         # Entries of equal tags and versions share the bytes of their tags' part: one look-up instead of a parse.
         # Kept only for copies that do not age.
-        self._current_sections: dict[bytes, tuple[str, ...]] = {}
+        self.current_sections: dict[bytes, tuple[str, ...]] = {}
 
     def __len__(self) -> int:
         return len(self._copies)
@@ -40,7 +40,7 @@ class TagCopies:
         """Take in a copy; returns the name of a copy that had to go for it, whose entries must go with it."""
         known = self._copies.get(tag)
         if known is None or known[0] != version:
-            self._current_sections.clear()
+            self.current_sections.clear()
         self._copies[tag] = (version, until)
         if len(self._copies) <= self.MOST:
             return None
@@ -51,12 +51,12 @@ class TagCopies:
     def drop(self, tag: str) -> None:
         """The version is no longer known."""
         if self._copies.pop(tag, None) is not None:
-            self._current_sections.clear()
+            self.current_sections.clear()
 
     def clear(self) -> None:
         """No version is known."""
         self._copies.clear()
-        self._current_sections.clear()
+        self.current_sections.clear()
 
     def version(self, tag: str, now: float) -> bytes | None:
         """The current version as far as known."""
@@ -69,7 +69,7 @@ class TagCopies:
 
     def judge(self, section: bytes, now: float) -> tuple[Currency, tuple[str, ...]]:
         """Whether an entry with these tags is current; the names, or for ``UNKNOWN`` those that must be asked for."""
-        names = self._current_sections.get(section)
+        names = self.current_sections.get(section)
         if names is not None:
             return Currency.CURRENT, names
         tags = parse_tags(section)
@@ -89,7 +89,7 @@ class TagCopies:
             return Currency.UNKNOWN, tuple(unknown)
         names = tuple(name for name, _ in tags)
         if endless:
-            if len(self._current_sections) > self.MOST:
-                self._current_sections.clear()
-            self._current_sections[section] = names
+            if len(self.current_sections) > self.MOST:
+                self.current_sections.clear()
+            self.current_sections[section] = names
         return Currency.CURRENT, names
