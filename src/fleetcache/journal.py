@@ -45,7 +45,8 @@ class Journal:
     def owe(self, target: Target, number: int) -> None:
         """The intent ended without success."""
         if self.covers_all and target != ALL:
-            return  # removing the tag on every entry removes this one too
+            # Removing the tag on every entry removes this one too, but only if that is done after this intent.
+            target = ALL
         self._owed[target] = max(number, self._owed.get(target, 0))
         if len(self._owed) > self._most:
             self._owed = {ALL: self._number}

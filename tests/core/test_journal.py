@@ -1,0 +1,143 @@
+"""The journal: what is owed, what clears it, and what happens when there is too much."""
+
+import pytest
+
+from fleetcache.journal import ALL, Journal, Target
+
+KEY: Target = ("e", "k")
+TAG: Target = ("t", "geo")
+
+
+def test_nothing_is_owed_at_first() -> None:
+    journal = Journal()
+    assert (len(journal), journal.pending(), journal.covers_all) == (0, [], False)
+    assert not journal.owes_key("k")
+    assert not journal.owes_tag("geo")
+
+
+def test_numbers_only_grow() -> None:
+    journal = Journal()
+    assert [journal.next() for _ in range(3)] == [1, 2, 3]
+
+
+def test_a_key_and_a_tag_of_one_name_are_two() -> None:
+    journal = Journal()
+    journal.owe(("e", "geo"), journal.next())
+    assert journal.owes_key("geo")
+    assert not journal.owes_tag("geo")
+
+
+@pytest.mark.parametrize(("answered", "owed"), [(1, True), (2, False), (3, False)])
+def test_only_a_success_of_that_intent_or_a_newer_one_clears_it(answered: int, owed: bool) -> None:
+    journal = Journal()
+    journal.owe(KEY, 2)
+    journal.acknowledged(KEY, answered)
+    assert journal.owes_key("k") is owed
+
+
+def test_a_late_success_of_an_older_intent_leaves_the_newer_one_owed() -> None:
+    journal = Journal()
+    first, second = journal.next(), journal.next()
+    journal.owe(KEY, first)
+    journal.owe(KEY, second)
+    journal.acknowledged(KEY, first)
+    assert journal.pending() == [(KEY, second)]
+    journal.acknowledged(KEY, second)
+    assert journal.pending() == []
+
+
+def test_an_older_intent_that_fails_late_does_not_hide_the_newer_one() -> None:
+    journal = Journal()
+    journal.owe(KEY, 5)
+    journal.owe(KEY, 3)
+    assert journal.pending() == [(KEY, 5)]
+
+
+def test_what_is_not_owed_may_be_acknowledged() -> None:
+    journal = Journal()
+    journal.acknowledged(KEY, 1)
+    assert len(journal) == 0
+
+
+def test_a_success_clears_its_own_target_only() -> None:
+    journal = Journal()
+    journal.owe(KEY, 1)
+    journal.owe(TAG, 2)
+    journal.acknowledged(TAG, 9)
+    assert journal.pending() == [(KEY, 1)]
+
+
+def test_the_oldest_is_repeated_first() -> None:
+    journal = Journal()
+    for name in "cab":
+        journal.owe(("e", name), journal.next())
+    assert [target for target, _ in journal.pending()] == [("e", "c"), ("e", "a"), ("e", "b")]
+
+
+# -- overflow --------------------------------------------------------------------------------------------------------
+
+
+def test_too_much_becomes_everything() -> None:
+    journal = Journal(most=3)
+    for number in range(1, 5):
+        assert not journal.covers_all
+        journal.owe(("e", str(number)), journal.next())
+    assert journal.covers_all
+    assert journal.pending() == [(ALL, 4)]
+    assert journal.owes_key("never heard of")
+    assert journal.owes_tag("nor of this")
+
+
+def test_beyond_everything_there_is_nothing_more_to_owe() -> None:
+    journal = Journal(most=0)
+    journal.owe(KEY, journal.next())
+    journal.owe(TAG, journal.next())
+    assert journal.pending() == [(ALL, 2)]
+    assert len(journal) == 1
+
+
+def test_everything_is_cleared_only_by_a_success_of_everything() -> None:
+    journal = Journal(most=0)
+    journal.owe(KEY, journal.next())
+    journal.acknowledged(KEY, 1)
+    assert journal.covers_all
+    journal.acknowledged(ALL, 1)
+    assert not journal.covers_all
+    assert not journal.owes_key("k")
+
+
+def test_a_removal_sent_after_the_overflow_is_not_lost_with_it() -> None:
+    """Everything was owed at 1; a removal that failed at 2 must not be cleared by a success of 1."""
+    journal = Journal(most=0)
+    journal.owe(KEY, journal.next())
+    journal.owe(TAG, journal.next())
+    journal.acknowledged(ALL, 1)
+    assert journal.owes_tag("geo")
+    journal.acknowledged(ALL, 2)
+    assert not journal.owes_tag("geo")
+
+
+# -- is_newest -------------------------------------------------------------------------------------------------------
+
+
+def test_an_owed_write_is_the_newest_until_its_key_or_a_tag_of_it_is_removed_again() -> None:
+    journal = Journal()
+    number = journal.next()
+    assert not journal.is_newest(KEY, ("*", "geo"), number)
+    journal.owe(KEY, number)
+    assert journal.is_newest(KEY, ("*", "geo"), number)
+    journal.owe(("t", "other"), journal.next())
+    assert journal.is_newest(KEY, ("*", "geo"), number)
+    journal.owe(TAG, journal.next())
+    assert not journal.is_newest(KEY, ("*", "geo"), number)
+    assert journal.is_newest(KEY, ("*",), number)
+    journal.owe(KEY, journal.next())
+    assert not journal.is_newest(KEY, ("*",), number)
+
+
+def test_a_tag_removed_before_the_write_does_not_matter() -> None:
+    journal = Journal()
+    journal.owe(TAG, journal.next())
+    number = journal.next()
+    journal.owe(KEY, number)
+    assert journal.is_newest(KEY, ("*", "geo"), number)
