@@ -1,0 +1,213 @@
+"""Flights: who joins, who leaves, who is told, and loaders that wait for each other."""
+
+from contextvars import copy_context
+from typing import Any
+
+import pytest
+
+from fleetcache.errors import LoadCycle
+from fleetcache.flights import CURRENT, Flight, Flights, Outcome, Verb, waiting_for
+
+DONE = Outcome(Verb.ANSWER)
+
+
+class Gate:
+    def __init__(self) -> None:
+        self.result: Any = None
+
+    def done(self) -> bool:
+        return self.result is not None
+
+    def set_result(self, result: Any, /) -> None:
+        assert self.result is None, "a gate opens once"
+        self.result = result
+
+
+class Task:
+    def __init__(self) -> None:
+        self.cancelled = 0
+
+    def cancel(self) -> None:
+        self.cancelled += 1
+
+
+def boarded(flight: Flight, people: int) -> list[Gate]:
+    gates = [Gate() for _ in range(people)]
+    for gate in gates:
+        flight.enter(gate)
+    return gates
+
+
+def test_everybody_on_board_is_told_the_outcome() -> None:
+    flights = Flights()
+    flight = flights.start("k", ("*",))
+    assert flights.get("k") is flight
+    gates = boarded(flight, 3)
+    flights.end(flight, DONE)
+    assert [gate.result for gate in gates] == [DONE] * 3
+    assert flights.get("k") is None
+    assert len(flights) == 0
+
+
+def test_who_enters_a_flight_that_is_over_is_told_at_once() -> None:
+    flights = Flights()
+    flight = flights.start("k", ())
+    flights.end(flight, DONE)
+    (late,) = boarded(flight, 1)
+    assert late.result is DONE
+
+
+def test_a_flight_ends_once() -> None:
+    flights = Flights()
+    flight = flights.start("k", ())
+    flights.end(flight, DONE)
+    flights.end(flight, Outcome(Verb.AGAIN))
+    assert flight.outcome is DONE
+
+
+def test_others_may_be_told_something_else_than_the_one_who_started_it() -> None:
+    assert (DONE.own, DONE.others) == (Verb.ANSWER, Verb.ANSWER)
+    removed = Outcome(Verb.ANSWER, Verb.AGAIN)
+    assert (removed.own, removed.others) == (Verb.ANSWER, Verb.AGAIN)
+
+
+def test_the_last_one_out_cancels_the_load() -> None:
+    flight = Flights().start("k", ())
+    flight.task = task = Task()
+    first, second = boarded(flight, 2)
+    flight.leave(first)
+    assert task.cancelled == 0
+    flight.leave(second)
+    assert task.cancelled == 1
+
+
+def test_who_left_is_not_told_and_the_others_are() -> None:
+    flights = Flights()
+    flight = flights.start("k", ())
+    gone, stays = boarded(flight, 2)
+    flight.leave(gone)
+    flights.end(flight, DONE)
+    assert (gone.result, stays.result) == (None, DONE)
+
+
+def test_leaving_a_flight_that_is_over_cancels_nothing() -> None:
+    flights = Flights()
+    flight = flights.start("k", ())
+    flight.task = task = Task()
+    (gate,) = boarded(flight, 1)
+    flights.end(flight, DONE)
+    flight.leave(gate)
+    assert task.cancelled == 0
+
+
+def test_a_detached_flight_goes_on_for_those_in_it_and_nobody_joins() -> None:
+    flights = Flights()
+    flight = flights.start("k", ())
+    (gate,) = boarded(flight, 1)
+    flights.detach_key("k")
+    assert flight.detached
+    assert flights.get("k") is None
+    assert flights.in_the_air() == [flight]
+    assert len(flights) == 1
+    flights.end(flight, DONE)
+    assert gate.result is DONE
+    assert len(flights) == 0
+
+
+def test_a_new_flight_detaches_the_old_and_the_old_ones_end_leaves_the_new_in_the_table() -> None:
+    flights = Flights()
+    old = flights.start("k", ())
+    new = flights.start("k", ())
+    assert (old.detached, new.detached) == (True, False)
+    flights.end(old, DONE)
+    assert flights.get("k") is new
+
+
+def test_a_tag_detaches_the_flights_that_captured_it() -> None:
+    flights = Flights()
+    geo, other = flights.start("a", ("*", "geo")), flights.start("b", ("*",))
+    flights.detach_tag("geo")
+    assert (geo.detached, other.detached) == (True, False)
+    flights.detach_tag("*")
+    assert other.detached
+
+
+def test_all_flights_can_be_detached_at_once() -> None:
+    flights = Flights()
+    both = [flights.start(key, ()) for key in "ab"]
+    flights.detach_all()
+    flights.detach_all()
+    assert all(flight.detached for flight in both)
+
+
+def test_detaching_what_is_not_there_does_nothing() -> None:
+    Flights().detach_key("k")
+    Flights().detach_tag("geo")
+
+
+# -- cycles ----------------------------------------------------------------------------------------------------------
+
+
+def inside(flight: Flight, other: Flight) -> Any:
+    """Have the loader of ``flight`` wait for another."""
+
+    def loader() -> Any:
+        CURRENT.set(flight)
+        return waiting_for(other)
+
+    return copy_context().run(loader)
+
+
+def test_a_loader_that_asks_for_its_own_key_is_an_error() -> None:
+    flight = Flights().start("k", ())
+    with pytest.raises(LoadCycle, match="'k' asks for its own key"):
+        inside(flight, flight)
+
+
+def test_two_loaders_that_wait_for_each_other_are_an_error() -> None:
+    flights = Flights()
+    a, b = flights.start("a", ()), flights.start("b", ())
+    inside(a, b)
+    with pytest.raises(LoadCycle, match="'b' waits for 'a'"):
+        inside(b, a)
+
+
+def test_a_cycle_through_others_is_an_error() -> None:
+    a, b, c, d = (Flights().start(key, ()) for key in "abcd")
+    inside(a, b)
+    inside(b, d)  # a detour that is not part of the circle
+    inside(b, c)
+    with pytest.raises(LoadCycle):
+        inside(c, a)
+    inside(c, d)
+
+
+def test_a_wait_that_is_over_is_no_part_of_a_cycle() -> None:
+    a, b = (Flights().start(key, ()) for key in "ab")
+    undo = inside(a, b)
+    undo()
+    inside(b, a)
+
+
+def test_outside_of_loaders_there_are_no_cycles() -> None:
+    waiting_for(Flight("k", ()))()
+
+
+def test_what_a_loader_left_running_may_wait_for_anything() -> None:
+    """A task that a loader started inherits its context, and outlives the flight."""
+    flights = Flights()
+    a = flights.start("a", ())
+    flights.end(a, DONE)
+    inside(a, a)
+    assert a.waits_for == set()
+
+
+def test_it_shows_what_an_operator_asks() -> None:
+    flights = Flights()
+    flight = flights.start("k", ())
+    boarded(flight, 2)
+    assert repr(flight) == "<Flight 'k' in the air, 2 on board>"
+    flights.detach_all()
+    assert repr(flight) == "<Flight 'k' detached, 2 on board>"
+    flights.end(flight, DONE)
+    assert repr(flight) == "<Flight 'k' over, 2 on board>"

@@ -1,0 +1,238 @@
+"""The handshake against a scripted server: what it asks, in which order, and what each answer means."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from fleetcache.wire.address import Address
+from fleetcache.wire.handshake import Greeting, HandshakeError, handshake
+from fleetcache.wire.session import Command, ReplyError
+
+HELLO = {b"server": b"redis", b"version": b"7.0.15", b"id": 7, b"mode": b"standalone", b"role": b"master"}
+INFO = b"# Server\r\nredis_version:7.0.15\r\nrun_id:abc\r\n"
+
+
+class Scripted:
+    """Answers by the command's first words; writes down what was asked.
+
+    Args:
+        **answers: Replies instead of those of a healthy server, by command with ``_`` for blanks.
+    """
+
+    def __init__(self, **answers: Any) -> None:
+        self.answers = {
+            "HELLO": HELLO,
+            "AUTH": b"OK",
+            "SELECT": b"OK",
+            "CLIENT_TRACKING": b"OK",
+            "INFO": INFO,
+            "CLIENT_KILL": 1,
+            "GET": None,
+            "SET": b"OK",
+            "DEL": 1,
+        } | {name: ReplyError(text) if isinstance(text, str) else text for name, text in answers.items()}
+        self.asked: list[Command] = []
+        self.impatient: list[str] = []
+
+    async def ask(self, *commands: Command, patient: bool = True) -> list[Any]:
+        self.asked += commands
+        if not patient:
+            self.impatient += [str(command[0]) for command in commands]
+        return [self.answers.get("_".join(map(str, c[:2])), self.answers.get(str(c[0]))) for c in commands]
+
+    @property
+    def words(self) -> list[str]:
+        return [" ".join(str(word) for word in command[:2]) for command in self.asked]
+
+
+def shake(
+    script: Scripted,
+    *,
+    url: str = "redis://h",
+    credentials: tuple[str, ...] = (),
+    previous: Greeting | None = None,
+    pushed: Callable[[], bool] = lambda: True,
+) -> Greeting:
+    async def recover(_ask: Any, greeting: Greeting) -> None:
+        await script.ask(("RECOVER", f"tracking={greeting.tracking}"))
+
+    async def main() -> Greeting:
+        return await handshake(
+            script.ask,
+            Address.parse(url),
+            credentials,
+            name="me",
+            probe=b"p:me",
+            probe_pushed=pushed,
+            previous=previous,
+            recover=recover,
+        )
+
+    return asyncio.run(main())
+
+
+def test_a_healthy_server() -> None:
+    script = Scripted()
+    assert shake(script, url="redis://h/3", credentials=("ann", "secret")) == Greeting(
+        engine="redis", version="7.0.15", client_id=7, run_id="abc", resp3=True, tracking=True
+    )
+    assert script.asked == [
+        ("HELLO", 3, "AUTH", "ann", "secret", "SETNAME", "me"),
+        ("SELECT", 3),
+        ("CLIENT", "TRACKING", "ON"),
+        ("INFO", "server"),
+        ("RECOVER", "tracking=True"),
+        ("GET", b"p:me"),
+        ("SET", b"p:me", "1", "PX", 10_000),
+        ("DEL", b"p:me"),
+    ]
+
+
+def test_tracking_is_on_before_anything_of_the_cache_is_read() -> None:
+    script = Scripted()
+    shake(script)
+    assert script.words.index("CLIENT TRACKING") < script.words.index("RECOVER tracking=True")
+
+
+def test_a_password_alone_is_the_default_users() -> None:
+    script = Scripted()
+    shake(script, credentials=("secret",))
+    assert script.asked[0][:5] == ("HELLO", 3, "AUTH", "default", "secret")
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        ("WRONGPASS invalid username-password pair or user is disabled.", "auth"),
+        ("NOAUTH HELLO must be called with the client already authenticated", "auth"),
+        ("LOADING Redis is loading the dataset in memory", "loading"),
+        ("MASTERDOWN Link with MASTER is down", "masterdown"),
+        ("BUSY Redis is busy running a script", "busy"),
+        ("ERR max number of clients reached", "maxclients"),
+        ("ERR something else", "error"),
+    ],
+)
+def test_a_refused_hello_says_why(answer: str, reason: str) -> None:
+    with pytest.raises(HandshakeError) as caught:
+        shake(Scripted(HELLO=answer))
+    assert caught.value.reason == reason
+    assert answer in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("hello", "reason"),
+    [({b"mode": b"cluster"}, "cluster_mode"), ({b"role": b"replica"}, "readonly"), ({b"role": b"slave"}, "readonly")],
+)
+def test_a_server_of_the_wrong_kind_is_refused(hello: dict[bytes, bytes], reason: str) -> None:
+    with pytest.raises(HandshakeError) as caught:
+        shake(Scripted(HELLO=HELLO | hello))
+    assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize(("answer", "reason"), [("NOPERM no", "noperm"), ("ERR DB index is out of range", "error")])
+def test_a_refused_database_says_why(answer: str, reason: str) -> None:
+    with pytest.raises(HandshakeError, match="SELECT 3") as caught:
+        shake(Scripted(SELECT=answer), url="redis://h/3")
+    assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize("answer", ["NOPROTO unsupported protocol version", "ERR unknown command 'HELLO'"])
+def test_a_server_without_resp3_is_used_without_tracking(answer: str) -> None:
+    script = Scripted(HELLO=answer)
+    greeting = shake(script, credentials=("secret",))
+    assert (greeting.resp3, greeting.tracking, greeting.client_id) == (False, False, None)
+    assert greeting.no_tracking_because == "the server refused RESP3"
+    assert ("AUTH", "secret") in script.asked
+    assert "CLIENT TRACKING" not in script.words
+    assert "GET b'p:me'" not in script.words
+
+
+def test_a_wrong_password_is_found_out_without_resp3_too() -> None:
+    with pytest.raises(HandshakeError) as caught:
+        shake(Scripted(HELLO="NOPROTO no", AUTH="ERR invalid password"), credentials=("secret",))
+    assert caught.value.reason == "auth"
+    assert "secret" not in str(caught.value)
+
+
+def test_a_server_that_refuses_tracking_is_used_without() -> None:
+    greeting = shake(Scripted(CLIENT_TRACKING="ERR unknown subcommand"))
+    assert not greeting.tracking
+    assert greeting.no_tracking_because == "ERR unknown subcommand"
+
+
+@pytest.mark.parametrize("command", ["INFO", "CLIENT_KILL"])
+def test_optional_commands_may_be_forbidden(command: str) -> None:
+    previous = Greeting(client_id=3, run_id="abc")
+    greeting = shake(Scripted(**{command: "NOPERM this user has no permissions"}), previous=previous)
+    assert greeting.tracking
+    assert greeting.run_id == (None if command == "INFO" else "abc")
+
+
+def test_valkey_is_known_by_its_own_version() -> None:
+    greeting = shake(Scripted(INFO=b"redis_version:7.2.4\r\nvalkey_version:9.0.1\r\nrun_id:x\r\n"))
+    assert (greeting.engine, greeting.version, greeting.run_id) == ("valkey", "9.0.1", "x")
+
+
+@pytest.mark.parametrize("hello", [[b"server", b"redis", b"id", 7], {}, b"OK", None, 3])
+def test_a_strange_hello_is_no_crash(hello: Any) -> None:
+    assert shake(Scripted(HELLO=hello)).engine == "redis"
+
+
+# -- the previous connection -----------------------------------------------------------------------------------------
+
+
+def killed(script: Scripted) -> list[Any]:
+    return [command[3] for command in script.asked if command[:2] == ("CLIENT", "KILL")]
+
+
+def test_our_last_connection_is_ended_before_the_cache_recovers() -> None:
+    script = Scripted()
+    shake(script, previous=Greeting(client_id=3, run_id="abc"))
+    assert killed(script) == [3]
+    assert script.words.index("CLIENT KILL") < script.words.index("RECOVER tracking=True")
+
+
+@pytest.mark.parametrize(
+    "previous",
+    [
+        None,
+        Greeting(client_id=3, run_id="another run, where 3 may be anybody"),
+        Greeting(client_id=3, run_id=None),
+        Greeting(client_id=None, run_id="abc"),
+        Greeting(client_id=7, run_id="abc"),  # ourselves
+    ],
+)
+def test_nobody_else_is_ever_killed(previous: Greeting | None) -> None:
+    script = Scripted()
+    shake(script, previous=previous)
+    assert killed(script) == []
+
+
+# -- the self-test ---------------------------------------------------------------------------------------------------
+
+
+def test_without_the_push_of_the_self_test_nothing_is_tracked() -> None:
+    greeting = shake(Scripted(), pushed=lambda: False)
+    assert not greeting.tracking
+    assert greeting.no_tracking_because == "the self-test saw no invalidation"
+
+
+@pytest.mark.parametrize("answer", ["OOM command not allowed", "MISCONF Errors writing", "READONLY You can't"])
+def test_a_write_that_is_refused_says_nothing_against_tracking(answer: str) -> None:
+    assert shake(Scripted(SET=answer), pushed=lambda: False).tracking
+
+
+@pytest.mark.parametrize(("answer", "reason"), [("NOPERM no", "noperm"), ("NOAUTH Authentication required", "auth")])
+def test_a_user_who_may_not_read_is_refused(answer: str, reason: str) -> None:
+    with pytest.raises(HandshakeError) as caught:
+        shake(Scripted(GET=answer))
+    assert caught.value.reason == reason
+
+
+def test_the_self_test_does_not_wait_for_better_times() -> None:
+    """A server that is busy answers its probe later; everything before is asked again until it does."""
+    script = Scripted()
+    shake(script)
+    assert script.impatient == ["GET", "SET", "DEL"]

@@ -1,0 +1,254 @@
+"""The protocol without I/O: replies go to the oldest call, pushes come in order, however the bytes were cut."""
+
+from typing import Any
+
+import hiredis
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fleetcache.wire.session import ANSWERED_LATER, NO_ANSWER, Call, ProtocolError, ReplyError, Session
+
+PUSH = b">2\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\nk\r\n"
+NULL_PUSH = b">2\r\n$10\r\ninvalidate\r\n_\r\n"
+LIMIT = 1000
+
+
+class Gate:
+    """A gate that keeps what it was opened with."""
+
+    def __init__(self) -> None:
+        self.results: list[Any] = []
+
+    def done(self) -> bool:
+        return bool(self.results)
+
+    def set_result(self, result: Any, /) -> None:
+        self.results.append(result)
+
+
+class Wire:
+    """A session that writes down, in order, everything that it tells."""
+
+    def __init__(self, frame_limit: int = LIMIT) -> None:
+        self.events: list[Any] = []
+        self.session = Session(lambda frame: self.events.append(("push", list(frame))), frame_limit)
+        self.session.on_own = lambda key: self.events.append(("own", key))
+
+    def call(self, name: str, *, commands: int = 1, at: float = 0.0, gate: Gate | None = None) -> Call:
+        def lost() -> None:
+            self.events.append(("lost", name))
+
+        def handle(replies: list[Any]) -> Any:
+            self.events.append((name, [str(r) if isinstance(r, ReplyError) else r for r in replies]))
+            return replies
+
+        call = Call([("PING",)] * commands, handle, gate, lost)
+        self.session.add(call, at)
+        return call
+
+
+def test_commands_are_packed_one_after_the_other() -> None:
+    call = Call([("GET", b"k"), ("PTTL", "k")])
+    assert call.payload == b"*2\r\n$3\r\nGET\r\n$1\r\nk\r\n*2\r\n$4\r\nPTTL\r\n$1\r\nk\r\n"
+    assert call.count == 2
+
+
+def test_replies_belong_to_the_oldest_call() -> None:
+    wire = Wire()
+    wire.call("a", at=1.0)
+    wire.call("b", at=2.0)
+    assert wire.session.oldest == 1.0
+    assert wire.session.feed(b"+first\r\n") == 1.0
+    assert wire.session.oldest == 2.0
+    assert wire.session.feed(b"+second\r\n") == 2.0
+    assert wire.session.oldest is None
+    assert wire.events == [("a", [b"first"]), ("b", [b"second"])]
+
+
+def test_a_call_of_many_commands_is_answered_with_the_last_reply() -> None:
+    wire, gate = Wire(), Gate()
+    wire.call("a", commands=3, gate=gate)
+    assert wire.session.feed(b"+1\r\n+2\r\n") is None
+    assert not gate.done()
+    assert wire.session.feed(b"+3\r\n") == 0.0
+    assert gate.results == [[b"1", b"2", b"3"]]
+
+
+def test_pushes_come_where_the_server_sent_them_even_between_replies_of_one_call() -> None:
+    wire = Wire()
+    wire.call("a", commands=2)
+    wire.call("b")
+    wire.session.feed(b"+1\r\n" + PUSH + b"+2\r\n" + NULL_PUSH + b"+3\r\n")
+    push, everything = ("push", [b"invalidate", [b"k"]]), ("push", [b"invalidate", None])
+    assert wire.events == [push, ("a", [b"1", b"2"]), everything, ("b", [b"3"])]
+
+
+def test_bytes_may_be_cut_anywhere() -> None:
+    data = b"+1\r\n" + PUSH + b"$5\r\nhello\r\n" + b"_\r\n" + NULL_PUSH + b"-ERR no\r\n"
+
+    def events(*pieces: bytes) -> list[Any]:
+        wire = Wire()
+        for name, commands in (("a", 2), ("b", 1), ("c", 1)):
+            wire.call(name, commands=commands)
+        for piece in pieces:
+            wire.session.feed(piece)
+        return wire.events
+
+    whole = events(data)
+    assert len(whole) == 5
+    for cut in range(len(data) + 1):
+        assert events(data[:cut], data[cut:]) == whole
+    assert events(*(data[at : at + 1] for at in range(len(data)))) == whole
+
+
+FRAMES = st.sampled_from(
+    [b"+OK\r\n", b":7\r\n", b"_\r\n", b"$4\r\n\r\n\r\n\r\n", b"-OOM full\r\n", b"*1\r\n#t\r\n", PUSH, NULL_PUSH]
+)
+
+
+@given(st.lists(FRAMES, max_size=12), st.lists(st.integers(0, 200), max_size=8), st.integers(1, 3))
+def test_any_chunking_gives_the_same_events(frames: list[bytes], cuts: list[int], commands: int) -> None:
+    data = b"".join(frames)
+    replies = sum(not frame.startswith(b">") for frame in frames)
+
+    def events(places: list[int]) -> tuple[list[Any], int]:
+        wire = Wire()
+        for number in range(replies):
+            wire.call(str(number), commands=commands)
+        for start, end in zip([0, *places], [*places, len(data)], strict=True):
+            wire.session.feed(data[start:end])
+        return wire.events, wire.session.unanswered_bytes
+
+    assert events(sorted(min(cut, len(data)) for cut in cuts)) == events([])
+
+
+def test_an_abandoned_call_keeps_its_slot_and_its_late_reply_is_still_handled() -> None:
+    wire, early, later = Wire(), Gate(), Gate()
+    abandoned = wire.call("a", gate=early)
+    wire.call("b", gate=later)
+    abandoned.give_up()
+    assert early.results == [NO_ANSWER]
+    wire.session.feed(b"+for a\r\n+for b\r\n")
+    assert wire.events == [("lost", "a"), ("a", [b"for a"]), ("b", [b"for b"])]
+    assert early.results == [NO_ANSWER]
+    assert later.results == [[b"for b"]]
+
+
+def test_giving_up_tells_it_once() -> None:
+    wire, gate = Wire(), Gate()
+    call = wire.call("a", gate=gate)
+    call.give_up()
+    call.give_up()
+    wire.session.end()
+    assert wire.events == [("lost", "a")]
+    assert gate.results == [NO_ANSWER]
+
+
+def test_error_replies_are_values() -> None:
+    wire, gate = Wire(), Gate()
+    wire.call("a", commands=2, gate=gate)
+    wire.session.feed(b"-WRONGTYPE not that\r\n+OK\r\n")
+    ((error, ok),) = gate.results
+    assert isinstance(error, ReplyError)
+    assert str(error) == "WRONGTYPE not that"
+    assert ok == b"OK"
+
+
+def test_a_gate_may_be_opened_by_another_call() -> None:
+    wire, gate = Wire(), Gate()
+    wire.session.add(Call([("PING",)], lambda _replies: ANSWERED_LATER, gate), 0.0)
+    wire.session.feed(b"+OK\r\n")
+    assert not gate.done()
+
+
+def test_only_the_very_next_frame_is_taken_for_our_own_push() -> None:
+    wire = Wire()
+    wire.session.expect_own = b"k"
+    wire.session.feed(PUSH + PUSH)
+    assert wire.events == [("own", b"k"), ("push", [b"invalidate", [b"k"]])]
+
+
+@pytest.mark.parametrize("between", [b"+reply\r\n", PUSH.replace(b"k", b"j"), NULL_PUSH, b">1\r\n+other\r\n"])
+def test_any_other_frame_ends_the_expectation_of_our_own_push(between: bytes) -> None:
+    wire = Wire()
+    wire.call("a")
+    wire.session.expect_own = b"k"
+    wire.session.feed(between + PUSH)
+    assert wire.events[-1] == ("push", [b"invalidate", [b"k"]])
+    assert ("own", b"k") not in wire.events
+
+
+def test_a_push_of_two_keys_is_never_our_own() -> None:
+    wire = Wire()
+    wire.session.expect_own = b"k"
+    wire.session.feed(b">2\r\n$10\r\ninvalidate\r\n*2\r\n$1\r\nk\r\n$1\r\nj\r\n")
+    assert wire.events == [("push", [b"invalidate", [b"k", b"j"]])]
+
+
+def test_a_reply_that_nobody_asked_for_ends_the_connection() -> None:
+    with pytest.raises(ProtocolError, match="nobody asked"):
+        Wire().session.feed(b"+surprise\r\n")
+
+
+def test_what_is_no_protocol_ends_the_connection() -> None:
+    wire = Wire()
+    wire.call("a")
+    with pytest.raises(ProtocolError):
+        wire.session.feed(b"HTTP/1.1 400 Bad Request\r\n")
+
+
+def test_one_unfinished_frame_may_not_grow_without_bound() -> None:
+    wire = Wire(frame_limit=100)
+    wire.call("a")
+    wire.session.feed(b"$1000000\r\n" + bytes(80))
+    with pytest.raises(ProtocolError, match="more than 100 bytes"):
+        wire.session.feed(bytes(80))
+
+
+def test_many_small_frames_are_no_large_one() -> None:
+    wire = Wire(frame_limit=100)
+    for _ in range(1000):
+        wire.call("a")
+    wire.session.feed(b"+0123456789\r\n" * 500)
+    wire.session.feed(b"+0123456789\r\n" * 500)
+    assert len(wire.events) == 1000
+
+
+def test_overdue_calls_are_those_at_the_front() -> None:
+    wire = Wire()
+    old, older, new = (wire.call(name, at=at) for name, at in (("a", 1.0), ("b", 2.0), ("c", 3.0)))
+    assert wire.session.overdue(2.0) == [old, older]
+    assert wire.session.overdue(0.5) == []
+    assert wire.session.overdue(9.0) == [old, older, new]
+
+
+def test_unanswered_bytes_are_those_of_unanswered_calls() -> None:
+    wire = Wire()
+    size = len(wire.call("a").payload)
+    wire.call("b")
+    assert wire.session.unanswered_bytes == 2 * size
+    wire.session.feed(b"+OK\r\n")
+    assert wire.session.unanswered_bytes == size
+
+
+def test_at_the_end_every_call_ends_once_without_an_answer() -> None:
+    wire = Wire()
+    gates = [Gate(), Gate()]
+    for gate in gates:
+        wire.call("a", gate=gate)
+    wire.session.end()
+    wire.session.end()
+    assert [gate.results for gate in gates] == [[NO_ANSWER], [NO_ANSWER]]
+    assert wire.events == [("lost", "a")] * 2
+    assert wire.session.oldest is None
+    assert wire.session.unanswered_bytes == 0
+
+
+def test_replies_are_not_decoded() -> None:
+    """A value that is no text must not raise in the parser."""
+    wire, gate = Wire(), Gate()
+    wire.call("a", gate=gate)
+    blob = bytes(range(256))
+    wire.session.feed(hiredis.pack_command((blob,)).replace(b"*1\r\n", b""))
+    assert gate.results == [[blob]]

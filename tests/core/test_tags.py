@@ -1,0 +1,91 @@
+"""Tag copies: equal to what the entry carries is current, another is outdated, none is unknown."""
+
+import pytest
+
+from fleetcache.entry import tag_section
+from fleetcache.tags import Currency, TagCopies
+
+FOREVER = float("inf")
+ALL, GEO, OLD = b"a" * 16, b"g" * 16, b"o" * 16
+BOTH = tag_section((("*", ALL), ("geo", GEO)))
+
+
+def copies(**versions: bytes) -> TagCopies:
+    held = TagCopies()
+    held.keep("*", ALL, FOREVER)
+    for tag, version in versions.items():
+        held.keep(tag, version, FOREVER)
+    return held
+
+
+def test_all_equal_is_current() -> None:
+    held = copies(geo=GEO)
+    assert held.judge(BOTH, 0.0) == (Currency.CURRENT, ("*", "geo"))
+    assert held.judge(BOTH, 0.0) == (Currency.CURRENT, ("*", "geo"))  # remembered
+    assert len(held) == 2
+
+
+def test_one_that_differs_is_outdated() -> None:
+    assert copies(geo=OLD).judge(BOTH, 0.0) == (Currency.OUTDATED, ())
+
+
+def test_a_missing_copy_is_unknown_never_current() -> None:
+    assert copies().judge(BOTH, 0.0) == (Currency.UNKNOWN, ("geo",))
+    assert TagCopies().judge(BOTH, 0.0) == (Currency.UNKNOWN, ("*", "geo"))
+
+
+def test_one_that_differs_is_enough_though_another_is_unknown() -> None:
+    held = TagCopies()
+    held.keep("*", OLD, FOREVER)
+    assert held.judge(BOTH, 0.0)[0] is Currency.OUTDATED
+
+
+@pytest.mark.parametrize("section", [b"", b"\x01*", BOTH[:-1], b"\xff" + BOTH, b"\x01\xff" + ALL])
+def test_broken_tags_are_outdated(section: bytes) -> None:
+    assert copies(geo=GEO).judge(section, 0.0) == (Currency.OUTDATED, ())
+
+
+def test_what_was_current_is_judged_anew_after_each_change() -> None:
+    held = copies(geo=GEO)
+    held.judge(BOTH, 0.0)
+    held.drop("geo")
+    assert held.judge(BOTH, 0.0) == (Currency.UNKNOWN, ("geo",))
+    held.keep("geo", GEO, FOREVER)
+    assert held.judge(BOTH, 0.0)[0] is Currency.CURRENT
+    held.keep("geo", OLD, FOREVER)
+    assert held.judge(BOTH, 0.0)[0] is Currency.OUTDATED
+    held.clear()
+    assert held.judge(BOTH, 0.0)[0] is Currency.UNKNOWN
+
+
+def test_the_same_version_again_changes_nothing() -> None:
+    held = copies(geo=GEO)
+    held.judge(BOTH, 0.0)
+    held.keep("geo", GEO, FOREVER)
+    assert held.judge(BOTH, 0.0)[0] is Currency.CURRENT
+
+
+def test_without_tracking_a_copy_ages() -> None:
+    held = TagCopies()
+    held.keep("*", ALL, FOREVER)
+    held.keep("geo", GEO, 5.0)
+    assert held.judge(BOTH, 4.9)[0] is Currency.CURRENT
+    assert held.version("geo", 4.9) == GEO
+    assert held.judge(BOTH, 5.0) == (Currency.UNKNOWN, ("geo",))
+    assert held.version("geo", 5.0) is None
+
+
+def test_missing_names_what_must_be_asked_for() -> None:
+    held = copies(geo=GEO)
+    assert held.missing(("*", "geo", "other"), 0.0) == ["other"]
+
+
+def test_copies_are_bounded_and_who_goes_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(TagCopies, "MOST", 3)
+    held = copies(a=GEO, b=GEO)
+    assert held.keep("c", GEO, FOREVER) == "a"
+    assert held.version("a", 0.0) is None
+    assert held.keep("d", GEO, FOREVER) == "b"
+    assert held.version("*", 0.0) == ALL  # every entry needs it
+    assert held.keep("d", OLD, FOREVER) is None
+    assert len(held) == 3
