@@ -1,0 +1,150 @@
+"""Waiting for somebody else's load: pushes that never come, grants that come too late, loads that are doomed."""
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from fleetcache import Cache
+from fleetcache.calls import SCRIPTS
+from fleetcache.keys import Layout
+from fleetcache.loading import Loading
+from fleetcache.shared import Shared
+from tests.support.client import Client
+from tests.support.proxy import Proxy
+from tests.support.run import run
+from tests.support.servers import Server
+from tests.support.waiting import eventually
+
+LEASE_MS = 300
+LOAD_WAIT = 1.5
+
+
+# -- a holder that died -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def never_expires(server: Server) -> Iterator[Client]:
+    """A server that deletes what has expired only when it is asked for: as good as one with 100,000 other keys."""
+    with server.client() as client:
+        client("DEBUG", "SET-ACTIVE-EXPIRE", 0)
+        yield client
+        client("DEBUG", "SET-ACTIVE-EXPIRE", 1)
+
+
+async def _wait_for_the_dead(server: Server, prefix: str, client: Client) -> float:
+    """How long it took to get a value under the lease of somebody who died."""
+
+    async def load() -> str:
+        return "loaded"
+
+    async with Cache(server.url, prefix=prefix, load_wait=LOAD_WAIT, operation_timeout="1s") as cache:
+        client("SET", Layout(prefix).entry("k"), b"L" + b"x" * 16, "PX", LEASE_MS)
+        began = time.monotonic()
+        assert await cache.get_or_set("k", load) == "loaded"
+        return time.monotonic() - began
+
+
+def test_a_waiter_has_its_own_timer(server: Server, prefix: str, never_expires: Client) -> None:
+    took = run(_wait_for_the_dead(server, prefix, never_expires))
+    assert LEASE_MS / 1000 * 0.9 < took < LOAD_WAIT * 0.8
+
+
+def test_twin_a_waiter_that_relies_on_the_push_waits_in_vain(
+    server: Server, prefix: str, never_expires: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own_timer = Loading.news
+
+    async def only_pushes(self: Loading, gate: Any, _remaining: float, give_up: float) -> bool:
+        return await own_timer(self, gate, 1000.0, give_up)
+
+    monkeypatch.setattr(Loading, "news", only_pushes)
+    took = run(_wait_for_the_dead(server, prefix, never_expires))
+    assert took >= LOAD_WAIT * 0.99
+
+
+# -- a grant that comes too late --------------------------------------------------------------------------------------
+
+
+async def _be_granted_too_late(server: Server, prefix: str, client: Client) -> Any:
+    """What stands under the key when the reply to ``acquire`` came after its caller had given up."""
+
+    async def load() -> str:
+        return "loaded"
+
+    timeout = 0.4
+    with Proxy(server) as proxy:
+        async with Cache(proxy.url, prefix=prefix, operation_timeout=timeout, max_staleness="5s") as cache:
+            # The look takes most of what this caller will wait for the server, and the grant more than the rest.
+            proxy.delay(timeout * 0.65, "down")
+            assert await cache.get_or_set("k", load) == "loaded"
+            await eventually(lambda: cache.stats().leases == 1)
+            proxy.delay(0, "down")
+            await cache.get("another")
+            assert cache.stats().link == "online"
+            return client("GET", Layout(prefix).entry("k"))
+
+
+def test_a_grant_after_its_callers_deadline_is_given_back(server: Server, prefix: str) -> None:
+    with server.client() as client:
+        assert run(_be_granted_too_late(server, prefix, client)) is None
+
+
+def test_twin_without_giving_it_back_the_key_stays_held(
+    server: Server, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Shared, "release", lambda _self, _key, _placeholder: None)
+    with server.client() as client:
+        held = run(_be_granted_too_late(server, prefix, client))
+        assert held is not None
+        assert held[:1] == b"L"
+
+
+# -- a load that a foreign removal has doomed -------------------------------------------------------------------------
+
+
+async def _ask_after_a_foreign_delete(server: Server, prefix: str, client: Client) -> bool:
+    """Whether a call that comes after somebody else's delete is answered while the older load still runs."""
+    source, go_on = ["old"], asyncio.Event()
+
+    async def load() -> str:
+        value = source[0]
+        if value == "old":
+            await go_on.wait()
+        return value
+
+    async with Cache(server.url, prefix=prefix, operation_timeout="1s") as cache:
+        first = asyncio.create_task(cache.get_or_set("k", load))
+        await eventually(lambda: cache.stats().loads == 1)
+        source[0] = "new"
+        client("DEL", Layout(prefix).entry("k"))
+        await cache.get("another")  # its reply comes after the push, if there is one
+        second = asyncio.create_task(cache.get_or_set("k", load))
+        await asyncio.wait((second,), timeout=0.3)
+        at_once = second.done()
+        go_on.set()
+        assert (await first, await second) == ("old", "new")
+        assert await cache.get("k") == "new"
+        return at_once
+
+
+def test_nobody_joins_a_load_that_a_foreign_delete_has_doomed(server: Server, prefix: str) -> None:
+    with server.client() as client:
+        assert run(_ask_after_a_foreign_delete(server, prefix, client)) is True
+
+
+def test_twin_a_grant_that_leaves_its_holder_unregistered_makes_others_wait_for_the_doomed_load(
+    server: Server, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even so the old value goes to nobody else: its swap is refused, and who joined asks again."""
+    script = SCRIPTS["acquire"]
+    text = script.text.replace("redis.call('PTTL', KEYS[1])\nreturn 0", "return 0")
+    assert text != script.text
+    sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+    monkeypatch.setitem(SCRIPTS, "acquire", replace(script, text=text, sha=sha))
+    with server.client() as client:
+        assert run(_ask_after_a_foreign_delete(server, prefix, client)) is False
