@@ -72,6 +72,8 @@ class Coherence:
     # Without tracking nothing tells us of a change: copies live this long, entry and tag each, or half of
     # max_staleness if that is less.
     UNTRACKED_LIFE = 1.0
+    # Near drops what is past its life by itself only when it is full: sweep twice as many as come in.
+    SWEEP_EVERY = 64
 
     def __init__(self, near: Near, layout: Layout, flights: Detaching, counters: Counters, clock: Clock) -> None:
         self.near = near
@@ -81,6 +83,7 @@ class Coherence:
         self.last_all: bytes | None = None  # the newest version of the tag on every entry, over all epochs
         self.untracked_life = self.UNTRACKED_LIFE
         self._layout, self._flights, self._counters, self._clock = layout, flights, counters, clock
+        self._fills = 0
         self._tokens: dict[str, list[Token]] = {}
         self._watches: dict[str, list[Watch]] = {}
 
@@ -242,6 +245,9 @@ class Coherence:
 
     def fill(self, token: Token, held: Held) -> bool:
         """Put a value into near, if nothing happened to its key or tags since the token was taken."""
+        self._fills += 1
+        if self._fills % self.SWEEP_EVERY == 0:
+            self.near.sweep(self._clock(), limit=2 * self.SWEEP_EVERY)
         return token.valid and self.near.put(token.key, held)
 
     def life(self, sent_at: float) -> float:

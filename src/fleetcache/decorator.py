@@ -7,13 +7,14 @@ import asyncio
 import functools
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, overload
 
 from .declared import declared_type
 from .errors import ConfigError
 from .freshness import Freshness
 from .function_keys import FunctionKey
 from .policy import Asked
+from .results import Keep, NoStore
 
 if TYPE_CHECKING:
     from .verbs import AsyncVerbs
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["CachedFunction", "Decorator"]
 
 P = ParamSpec("P")
+Q = ParamSpec("Q")
 T = TypeVar("T")
 
 # Keys of calls seen lately, so that a hit does not bind and write its arguments again.
@@ -32,7 +34,7 @@ _PLAIN = frozenset({str, int, bool, bytes, type(None)})
 class Decorator(Protocol):
     """What ``cached(...)`` with parentheses returns."""
 
-    def __call__(self, fn: Callable[P, Awaitable[T]], /) -> "CachedFunction[P, T]":
+    def __call__(self, fn: Callable[P, Awaitable[T | NoStore[T] | Keep[T]]], /) -> "CachedFunction[P, T]":
         """Decorate."""
         ...
 
@@ -62,7 +64,8 @@ class CachedFunction(Generic[P, T]):
         self._verbs, self._fn, self._options, self._type = verbs, fn, options, type_
         self._maker = FunctionKey(fn, key)
         self._keys: dict[Any, tuple[Any, str]] = {}
-        self._simple = options.stale == 0 and not options.early
+        # A bound of its own while offline is policy's to judge.
+        self._at_hand = options.offline_ttl == verbs._defaults.offline_ttl  # noqa: SLF001 - the verbs' hot path
         self._declared: Any = None
         # So that frameworks take it for what it is; on 3.11 by the shape of a function, later by a mark.
         self.__code__ = fn.__code__
@@ -77,7 +80,9 @@ class CachedFunction(Generic[P, T]):
     @overload
     def __get__(self, obj: None, owner: type | None = None) -> "CachedFunction[P, T]": ...
     @overload
-    def __get__(self, obj: object, owner: type | None = None) -> "BoundFunction[T]": ...
+    def __get__(
+        self: "CachedFunction[Concatenate[Any, Q], T]", obj: object, owner: type | None = None
+    ) -> "BoundFunction[Q, T]": ...
     def __get__(self, obj: object | None, owner: type | None = None) -> Any:
         """Bind as a method does."""
         return self if obj is None else BoundFunction(self, obj)
@@ -111,8 +116,8 @@ class CachedFunction(Generic[P, T]):
     async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
         """The cached result, or the function's."""
         key = self._key(args, kwargs)
-        if self._simple:
-            held = self._verbs._at_hand(key)  # noqa: SLF001 - the verbs' hot path
+        if self._at_hand:
+            held = self._verbs._at_hand(key, refreshes=self._options.refreshes)  # noqa: SLF001 - the verbs' hot path
             if held is not None:
                 if not held.encoded and held.declared is self._declare():
                     value: T = held.value
@@ -149,7 +154,7 @@ class CachedFunction(Generic[P, T]):
         return result
 
 
-class BoundFunction(Generic[T]):
+class BoundFunction(Generic[P, T]):
     """A cached method, bound to its object: the same verbs, without ``self``."""
 
     def __init__(self, function: CachedFunction[..., T], obj: object) -> None:
@@ -162,26 +167,26 @@ class BoundFunction(Generic[T]):
         if hasattr(inspect, "markcoroutinefunction"):
             inspect.markcoroutinefunction(self)
 
-    async def __call__(self, *args: Any, **kwargs: Any) -> T:
+    async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
         """The cached result, or the method's."""
         return await self._function(self._obj, *args, **kwargs)
 
-    def key(self, *args: Any, **kwargs: Any) -> str:
+    def key(self, *args: P.args, **kwargs: P.kwargs) -> str:
         """The key of this call."""
         return self._function.key(self._obj, *args, **kwargs)
 
-    async def invalidate(self, *args: Any, **kwargs: Any) -> bool:
+    async def invalidate(self, *args: P.args, **kwargs: P.kwargs) -> bool:
         """Remove the result of this call everywhere."""
         return await self._function.invalidate(self._obj, *args, **kwargs)
 
-    async def refresh(self, *args: Any, **kwargs: Any) -> T:
+    async def refresh(self, *args: P.args, **kwargs: P.kwargs) -> T:
         """Call the method now and replace its cached result."""
         return await self._function.refresh(self._obj, *args, **kwargs)
 
-    def peek(self, *args: Any, **kwargs: Any) -> T | None:
+    def peek(self, *args: P.args, **kwargs: P.kwargs) -> T | None:
         """The result if near has it."""
         return self._function.peek(self._obj, *args, **kwargs)
 
-    def uncached(self, *args: Any, **kwargs: Any) -> Awaitable[T]:
+    def uncached(self, *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
         """The method itself."""
         return self._function.uncached(self._obj, *args, **kwargs)

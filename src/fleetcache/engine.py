@@ -92,7 +92,7 @@ class Engine:
         self.bypasses = 0
         self.closed = False
         self.settled = False  # nothing is to be waited for before a call, while the loop is the same
-        self._started = clock()
+        self._started = self._entered = clock()
         self._wire: AioWire | None = None
         self.loop: asyncio.AbstractEventLoop | None = None
         self._down_since: float | None = None
@@ -184,13 +184,12 @@ class Engine:
         if asyncio.get_running_loop() is not self.loop:
             self._move_here()
         if self._wire is not None and not self._wire.first_attempt.done():
-            await self.first_attempt(self.settings.operation_timeout)
-        else:
-            self.settled = True
+            await self.first_attempt(self._entered + self.settings.operation_timeout - self.clock())
+        self.settled = True
 
     async def first_attempt(self, timeout: float) -> None:  # noqa: ASYNC109 - a bound, not a cancellation
         """Wait until the first attempt to connect ended either way, or ``timeout`` seconds."""
-        if self._wire is not None:
+        if self._wire is not None and timeout > 0:
             await asyncio.wait((self._wire.first_attempt,), timeout=timeout)
 
     def _move_here(self) -> None:
@@ -200,10 +199,12 @@ class Engine:
         if old is not None and old.is_running():
             raise Closed("this cache is in use on another event loop that still runs: give each loop its own Cache")
         self.loop = asyncio.get_running_loop()
+        self._entered = self.clock()
+        if self.driver != "redis":
+            self.flights.detach_all()  # what flew on the old loop lands no more
+            return
         if old is not None:
             self._leave(keep_journal=True)
-        if self.driver != "redis":
-            return
         address = self.settings.address
         if address is None or not isinstance(self.link, Link):  # the settings do not allow it
             raise AssertionError("driver redis without a URL")

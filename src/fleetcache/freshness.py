@@ -10,7 +10,10 @@ from typing import NamedTuple
 
 from .entry import GRACE
 
-__all__ = ["MINIMUM_TTL", "Freshness", "Left"]
+__all__ = ["EARLY_RANGE", "MINIMUM_TTL", "Freshness", "Left", "is_early"]
+
+EARLY_RANGE = 20
+"""Farther from its end than so many times its cost an entry starts no early refresh: the chance is under 1 in 10^8."""
 
 MINIMUM_TTL = 0.001
 """The server counts in milliseconds; a shorter life would round to none."""
@@ -87,5 +90,4 @@ def is_early(fresh_left: float, cost: float, random: Callable[[], float]) -> boo
     Probabilistic early expiration (Vattani, Chierichetti, Lowenstein, "Optimal Probabilistic Cache Stampede
     Prevention", VLDB 2015) with beta 1: the costlier the load, the earlier somebody starts.
     """
-    # Beyond 20 times the cost the chance is under 1 in 10^8: spare the logarithm.
-    return cost > 0 and fresh_left < 20 * cost and fresh_left <= -cost * math.log(1.0 - random())
+    return cost > 0 and fresh_left < EARLY_RANGE * cost and fresh_left <= -cost * math.log(1.0 - random())

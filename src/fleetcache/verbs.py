@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 from .declared import declared_type
 from .durations import MAX_TTL, Duration, seconds
 from .errors import Unavailable
-from .freshness import Freshness
+from .freshness import EARLY_RANGE, Freshness
 from .keys import ALL_TAG, check_key, check_tag, check_tags, family_tag
 from .policy import Asked
 from .results import Keep, NoStore
@@ -164,8 +164,11 @@ class AsyncVerbs:
         answer = await engine.policy.get(full, type, self._defaults, allow_stale=allow_stale)
         return default if answer is None else answer.value
 
-    def _at_hand(self, key: Any) -> Any:
-        """A fresh entry of near that may be trusted now, marked and counted; ``None`` leaves the rest to policy."""
+    def _at_hand(self, key: Any, *, refreshes: bool = False) -> Any:
+        """A fresh entry of near that may be trusted now, marked and counted; ``None`` leaves the rest to policy.
+
+        ``refreshes``: the call may start a refresh, so an entry close to its end is policy's to judge.
+        """
         try:
             held = self._near_get(key)
         except TypeError:  # no str: policy's way names the rule
@@ -173,7 +176,10 @@ class AsyncVerbs:
         if held is None:
             return None
         now = self._clock()
-        if now >= held.fresh_until or (now >= self._link.horizon and not held.unbacked):
+        left = held.fresh_until - now
+        if left <= 0 or (now >= self._link.horizon and not held.unbacked):
+            return None
+        if refreshes and left < EARLY_RANGE * held.cost:
             return None
         if held.freq < 3:  # noqa: PLR2004 - near's mark
             held.freq += 1
@@ -242,15 +248,14 @@ class AsyncVerbs:
             LoadCycle: The loader waits for its own key.
             Exception: Whatever the loader raised; nothing is stored then.
         """
-        simple = not tags and ttl is None and stale is None and offline_ttl is None
-        held = self._at_hand(key) if simple and type is ... and self._defaults.stale == 0 and not early else None
-        if held is not None and not held.encoded and held.declared is declared_type(loader):
-            found: T = held.value
-            return found
-        if held is not None:
-            self._counters.near_hits -= 1  # policy counts it
-        options = self._options(ttl, stale, tags, early=early, load_timeout=load_timeout, offline_ttl=offline_ttl)
         declared = declared_type(loader) if type is ... else type
+        if offline_ttl is None:
+            held = self._at_hand(key, refreshes=True)
+            answer = None if held is None else self._engine.entries.from_near(held, declared)
+            if answer is not None:
+                found: T = answer.value
+                return found
+        options = self._options(ttl, stale, tags, early=early, load_timeout=load_timeout, offline_ttl=offline_ttl)
         value: T = await self._obtain(Asked(self._key(key), loader, options, declared, _group(loader)))
         return value
 
@@ -431,7 +436,7 @@ class AsyncVerbs:
     # -- functions ---------------------------------------------------------------------------------------------------
 
     @overload
-    def cached(self, fn: "Callable[P, Awaitable[T]]", /) -> "CachedFunction[P, T]": ...
+    def cached(self, fn: "Callable[P, Awaitable[T | NoStore[T] | Keep[T]]]", /) -> "CachedFunction[P, T]": ...
     @overload
     def cached(
         self,
@@ -445,7 +450,20 @@ class AsyncVerbs:
         load_timeout: Duration | None = ...,
         offline_ttl: Duration | None = ...,
     ) -> "Decorator": ...
-    def cached(self, fn: Any = None, /, key: Any = None, type: Any = ..., **options: Any) -> Any:  # noqa: A002 - as get
+    def cached(
+        self,
+        fn: Any = None,
+        /,
+        *,
+        ttl: Duration | None = None,
+        key: "str | Callable[..., str] | None" = None,
+        stale: Duration | None = None,
+        tags: Iterable[str] = (),
+        type: Any = ...,  # noqa: A002 - as get
+        early: bool = False,
+        load_timeout: Duration | None = None,
+        offline_ttl: Duration | None = None,
+    ) -> Any:
         """Cache what an ``async def`` returns, by its arguments. Bare, or with the options of ``get_or_set``.
 
         Args:
@@ -453,7 +471,12 @@ class AsyncVerbs:
             key: A template such as ``"geo:{ip}"``, a function of the call's arguments, or ``None``: the function's name
                 and all arguments.
             type: The type results are decoded as; by default the return annotation.
-            **options: ``ttl``, ``stale``, ``tags``, ``early``, ``load_timeout``, ``offline_ttl``.
+            ttl: As for ``get_or_set``; so are the others.
+            stale: How long after that it is still answered while it is loaded anew.
+            tags: Names that ``invalidate_tags`` may remove it by.
+            early: Whether hits close to the end may start the refresh already.
+            load_timeout: Bounds each caller's wait.
+            offline_ttl: Bound of near answers while the server cannot be heard.
 
         Example:
             >>> from fleetcache import Cache
@@ -466,10 +489,10 @@ class AsyncVerbs:
         """
         from .decorator import CachedFunction  # noqa: PLC0415 - it needs the verbs
 
-        resolved = self._options(**options)
+        options = self._options(ttl, stale, tags, early=early, load_timeout=load_timeout, offline_ttl=offline_ttl)
 
         def decorate(function: Any) -> Any:
-            return CachedFunction(self, function, key, resolved, type)
+            return CachedFunction(self, function, key, options, type)
 
         return decorate if fn is None else decorate(fn)
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from ..clock import Clock
+from ..errors import ConfigError
 from .address import Address, CredentialProvider
 from .faults import TRANSIENT, connect_reason, reply_reason
 from .handshake import Ask, Greeting, HandshakeError, handshake
@@ -243,12 +244,22 @@ class AioWire:
         self._task = self._loop.create_task(self._run(), name="fleetcache-link")
 
     async def _run(self) -> None:
-        while self.link.state is not LinkState.CLOSED:
-            reason = await self._live_once()
-            self._drop(reason)
-            if not self.first_attempt.done():
-                self.first_attempt.set_result(None)
-            await asyncio.sleep(self.link.backoff(self._random))
+        try:
+            while self.link.state is not LinkState.CLOSED:
+                reason = await self._live_once()
+                self._drop(reason)
+                self._tell_first_attempt()
+                await asyncio.sleep(self.link.backoff(self._random))
+        finally:
+            # Also when the loop ends without a close(): nothing may be left open, and nobody waiting.
+            self._abort()
+            self._session.end()
+            self._disarm()
+            self._tell_first_attempt()
+
+    def _tell_first_attempt(self) -> None:
+        if not self.first_attempt.done():
+            self.first_attempt.set_result(None)
 
     async def _live_once(self) -> str:
         """One connection from its first byte to its last; returns why it ended."""
@@ -271,16 +282,22 @@ class AioWire:
         except HandshakeError as error:
             self.last_error = str(error)
             return error.reason
-        except (OSError, ValueError) as error:  # ValueError: what ssl says of a file that is no certificate
+        except ConfigError as error:  # a certificate file that cannot be read
+            self.last_error = str(error)
+            return "tls"
+        except (OSError, UnicodeError) as error:  # UnicodeError: a host name that is none
             self.last_error = f"{type(error).__name__}: {error}"
             return connect_reason(error) if not self._ended.done() else self._ended.result()
+        except Exception as error:
+            log.exception("fleetcache: the handshake failed by a defect of ours; it is tried again")
+            self.last_error = type(error).__name__
+            return "error"
         self.greeting = greeting
         sent_at = self._clock()
         self._last_heartbeat = sent_at
         self.link.ready(sent_at, sent_at)
         self._arm_next(sent_at)
-        if not self.first_attempt.done():
-            self.first_attempt.set_result(None)
+        self._tell_first_attempt()
         return await self._ended
 
     async def _connect(self) -> None:
@@ -310,9 +327,11 @@ class AioWire:
                 return ()
             return (self.address.username, password) if self.address.username else (password,)
         asynchronous = getattr(provider, "get_credentials_async", None)
-        if asynchronous is not None:
-            return tuple(await asynchronous())
-        return tuple(provider.get_credentials())
+        try:
+            return tuple(await asynchronous() if asynchronous is not None else provider.get_credentials())
+        except Exception as error:  # noqa: BLE001 - the text of whatever a user's provider raises may hold a secret
+            # Its text may hold what it was about to give.
+            raise HandshakeError("auth", f"the credential provider raised {type(error).__name__}") from None
 
     def _asking(self, deadline: asyncio.Timeout) -> Ask:
         async def ask(*commands: Command, patient: bool = True) -> list[Any]:
@@ -325,8 +344,7 @@ class AioWire:
                     return replies
                 # The server is there and says "not yet": wait on this connection, as long as it keeps saying so.
                 self.link.reason = reason
-                if not self.first_attempt.done():
-                    self.first_attempt.set_result(None)
+                self._tell_first_attempt()
                 await asyncio.sleep(Link.BACKOFF_FIRST)
                 deadline.reschedule(self._loop.time() + self._limits.connect_timeout)
 
@@ -375,11 +393,6 @@ class AioWire:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._task
-        self._abort()
-        self._session.end()
-        self._disarm()
-        if not self.first_attempt.done():
-            self.first_attempt.set_result(None)
         # One turn, so that the transport's own farewell runs while the loop still does.
         await asyncio.sleep(0)
 
