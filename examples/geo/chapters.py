@@ -4,7 +4,6 @@ Each chapter uses addresses and organisations of its own and leaves the scene as
 """
 
 import asyncio
-import time
 from collections import defaultdict
 
 from examples.geo.countries import Countries
@@ -13,6 +12,7 @@ from examples.geo.stage import Stage, failures, milliseconds
 from examples.geo.traffic import Answer, Traffic
 
 _AT_ONCE = 0.1  # seconds: nobody notices. The bound that is promised whatever the network does is two seconds
+_GIVE_UP = 1.0  # seconds: whoever has not seen a change by then has missed it
 _ROUNDS = 20
 _AGAIN = 1_500  # requests, once everything is cached
 _BEYOND = 15  # more new addresses than the origin answers in a minute
@@ -67,28 +67,33 @@ async def changed_setting(stage: Stage) -> None:
         f"changed behind the caches' back, {sum(cached)} of {len(cached)} did not notice",
         held=all(cached),
     )
-    at_first, slowest = 0, 0.0
+    at_first, asked, slowest = 0, 0, 0.0
     for number in range(_ROUNDS):
         codes = ["DE", chr(ord("A") + number) * 2]
         change = await stage.traffic.request(names[number % len(names)], path, method="PUT", json=codes)
         changed = change.began + change.seconds
         delays = await asyncio.gather(*(_seen_after(stage, name, path, codes, changed) for name in names))
+        asked += len(names)
         at_first += sum(tries == 1 for tries, _ in delays)
         slowest = max(slowest, *(delay for _, delay in delays))
+        if slowest > _AT_ONCE:
+            break
     stage.find(
         "a change is seen by the others at once",
-        f"{at_first} of {_ROUNDS * len(names)} first requests after it had it; all within {milliseconds(slowest)}",
+        f"{at_first} of {asked} first requests after it had it; all within {milliseconds(slowest)}",
         held=slowest <= _AT_ONCE,
     )
 
 
 async def _seen_after(stage: Stage, name: str, path: str, codes: list[str], changed: float) -> tuple[int, float]:
     """Ask until the new value comes: how many requests that took, and when the last was sent, after the change."""
-    for tries in range(1, 1000):
+    tries = 0
+    while True:
+        tries += 1
         answer = await stage.traffic.request(name, path)
-        if answer.ok and answer.body["countries"] == codes:
-            return tries, answer.began - changed
-    return tries, time.monotonic() - changed
+        waited = answer.began - changed
+        if waited > _GIVE_UP or (answer.ok and answer.body["countries"] == codes):
+            return tries, waited
 
 
 async def origin_without_calls(stage: Stage) -> None:
@@ -119,7 +124,7 @@ async def origin_without_calls(stage: Stage) -> None:
 
 
 def _is_clear(answer: Answer) -> bool:
-    wait = answer.headers.get("Retry-After", "")
+    wait = answer.headers.get("retry-after", "")
     return (
         answer.status == 503  # noqa: PLR2004 - the HTTP status that the README promises
         and answer.body["error"] == "origin_busy"

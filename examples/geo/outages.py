@@ -28,8 +28,10 @@ async def killed_under_load(stage: Stage) -> None:
         await _change(stage, org, _OLD, by=name)
         await stage.traffic.from_all(f"/countries/{org}")
     stage.say("Valkey is killed (SIGKILL) under load")
-    async with _load(stage, "while Valkey is dead") as answers:
+    async with _load(stage) as answers:
+        stage.timed["a steady load, all cached"] = answers[-_BEFORE:]
         await _kill(stage)
+        before = len(answers)
         for org, name in orgs.items():
             await _change(stage, org, _NEWER, by=name)
         own = [await _codes(stage, org, name) == _NEWER for org, name in orgs.items()]
@@ -41,12 +43,13 @@ async def killed_under_load(stage: Stage) -> None:
         new = await stage.traffic.locate(stage.scene.new_addresses(_NEW))
         stage.find("new addresses are still answered", failures(new), held=all(answer.ok for answer in new))
         await _more(answers, _DURING)
+        during = stage.timed["the same load while Valkey is dead"] = answers[before:]
         stage.say("Valkey is started again, empty")
         await asyncio.to_thread(stage.scene.valkey.start)
         await _online_again(stage)
         await _nothing_stale(stage, list(orgs), "nothing stale after the return")
     _no_failed_request(stage, "Valkey killed under load: no failed request", answers)
-    _patience(stage, answers)
+    _patience(stage, during)
 
 
 async def old_snapshot(stage: Stage) -> None:
@@ -58,7 +61,7 @@ async def old_snapshot(stage: Stage) -> None:
     await _change(stage, org, _NEWER, by=changer)
     await stage.traffic.from_all(f"/countries/{org}")
     stage.say("a snapshot was saved, then a setting changed; Valkey is killed and restarted with that snapshot")
-    async with _load(stage, "around a restart with an old snapshot") as answers:
+    async with _load(stage) as answers:
         await _kill(stage)
         await asyncio.to_thread(stage.scene.valkey.start, from_snapshot=True)
         there = stage.scene.valkey.command("EXISTS", f"{PREFIX}:e:countries:{org}") == ":1"
@@ -73,17 +76,15 @@ async def old_snapshot(stage: Stage) -> None:
 
 
 @asynccontextmanager
-async def _load(stage: Stage, label: str) -> AsyncIterator[list[Answer]]:
-    """Ask for addresses that all instances know while the block runs; those after it began are timed."""
+async def _load(stage: Stage) -> AsyncIterator[list[Answer]]:
+    """Ask for addresses that all instances know while the block runs, and some time before."""
     known = stage.scene.new_addresses(_KNOWN)
     for _ in stage.traffic.instances:
         await stage.traffic.locate(known)
         known = known[1:] + known[:1]  # so that round robin brings each address to each instance
     async with stage.traffic.load(known) as answers:
         await _more(answers, _BEFORE)
-        before = len(answers)
         yield answers
-    stage.timed[label] = answers[before:]
 
 
 async def _more(answers: list[Answer], count: int) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shlex
 import signal
 import subprocess
 import time
@@ -24,7 +25,7 @@ class Process:
     Args:
         name: What it is called, in errors too.
         command: Its command line.
-        folder: Where its log goes.
+        folder: The scene's; its log goes there.
         env: Its environment; ours by default.
         cwd: Its current folder; ours by default.
     """
@@ -44,9 +45,9 @@ class Process:
             self._child = subprocess.Popen(  # noqa: S603 - our own command lines, no shell
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env, cwd=cwd, start_new_session=True
             )
-        # When the scene is killed unannounced, its end of the pipe closes, the shell reads on and ends the child.
-        script = f"read _; kill -9 {self.pid}"
-        self._guard = subprocess.Popen(["/bin/sh", "-c", script], stdin=subprocess.PIPE, start_new_session=True)  # noqa: S603 - a pid only
+        # When the scene is killed unannounced, its end of the pipe closes, the shell reads on and clears up.
+        script = f"read _; kill -9 {self.pid}; rm -rf {shlex.quote(str(folder))}"
+        self._guard = subprocess.Popen(["/bin/sh", "-c", script], stdin=subprocess.PIPE, start_new_session=True)  # noqa: S603 - a pid and a folder of ours
 
     @property
     def pid(self) -> int:

@@ -155,6 +155,7 @@ class Scene:
         }
         command = [sys.executable, "-m", "uvicorn", "examples.geo.app:app", "--host", HOST, "--port", str(port)]
         command += ["--no-access-log", "--log-level", "warning", "--timeout-graceful-shutdown", "1"]
+        command += ["--timeout-keep-alive", "300"]  # longer than the story: a closed connection should mean a fault
         env = environment(**own | self._variables | variables)
         return Instance(name, f"http://{HOST}:{port}", Process(f"instance-{name}", command, self._folder, env, ROOT))
 

@@ -4,14 +4,14 @@ import asyncio
 import itertools
 import math
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Self
 
-import httpx
+from examples.geo.http_client import HttpClient, Response
 
-_TIMEOUT = 10.0  # seconds: no answer is a failed request
 _AT_ONCE = 24  # requests under way: enough for several to want the same address at the same time
 _WORKERS = 6  # of a load in the background
 _PAUSE = 0.01  # seconds between two requests of such a worker: load, not a benchmark
@@ -26,7 +26,7 @@ class Answer:
         path: What for.
         status: HTTP status; 0 when there was no answer.
         body: JSON; what went wrong when there was no answer.
-        headers: As sent.
+        headers: As sent, names in lower case.
         began: When it was sent, by the monotonic clock.
         seconds: How long it took, ours and theirs.
     """
@@ -35,14 +35,14 @@ class Answer:
     path: str
     status: int
     body: Any
-    headers: httpx.Headers
+    headers: Mapping[str, str]
     began: float
     seconds: float
 
     @property
     def ok(self) -> bool:
         """Whether it is the answer that the client hoped for."""
-        return self.status == httpx.codes.OK
+        return self.status == HTTPStatus.OK
 
 
 class Traffic:
@@ -56,26 +56,23 @@ class Traffic:
         self.instances = instances
         self.answers: list[Answer] = []
         self._turn = itertools.cycle(instances)
-        # No proxy and no .netrc of this machine: everything is on the loopback interface.
-        limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
-        self._http = httpx.AsyncClient(timeout=_TIMEOUT, limits=limits, trust_env=False)
+        self._http = HttpClient()
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._http.aclose()
+        await self._http.close()
 
     async def request(self, instance: str, path: str, *, method: str = "GET", json: Any = None) -> Answer:
         """Send one request to one instance, and keep its answer."""
         began = time.monotonic()
         try:
-            response = await self._http.request(method, self.instances[instance] + path, json=json)
-        except httpx.HTTPError as error:
-            status, body, headers = 0, repr(error), httpx.Headers()
-        else:
-            status, body, headers = response.status_code, response.json(), response.headers
-        answer = Answer(instance, path, status, body, headers, began, time.monotonic() - began)
+            response = await self._http.request(method, self.instances[instance], path, json)
+        except (OSError, EOFError) as error:
+            response = Response(0, {}, repr(error))
+        seconds = time.monotonic() - began
+        answer = Answer(instance, path, response.status, response.body, response.headers, began, seconds)
         self.answers.append(answer)
         return answer
 
