@@ -150,6 +150,7 @@ class Calls:
             self.wire.fail(reason, str(error))
         return reason
 
-    def _works(self, kind: str) -> None:
+    def works(self, kind: str) -> None:
+        """An operation of this kind succeeded: its refusal is over."""
         if self.refusals:
             self.refusals.pop(kind, None)

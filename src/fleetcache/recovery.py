@@ -131,6 +131,7 @@ class Recovery:
             if isinstance(replies[0], ReplyError):
                 self._shared.fault("read", replies[0])
             else:
+                self._shared.works("read")
                 self._coherence.heard_all_tag(replies[0], call.sent_at)
 
         call = Call((("GET", self._layout.tag(ALL_TAG)),), answered)

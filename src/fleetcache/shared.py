@@ -62,7 +62,7 @@ class Shared(Calls):
         if isinstance(blob, ReplyError):
             return Seen(Look.FAULT, reason=self.fault("read", blob))
         if self.refusals:
-            self._works("read")
+            self.works("read")
         return self._entries.see(key, blob, pttl, sent_at, declared, token)
 
     def settle(self, key: str, seen: Seen, declared: Any, token: Token) -> Gate | None:
@@ -110,7 +110,7 @@ class Shared(Calls):
                 return Seen(Look.FAULT, reason=self.fault("store", reply))
             if isinstance(reply, list):
                 return self.see(key, reply[0], reply[1], sent_at, declared, token)
-            self._works("store")
+            self.works("store")
             self._expect_own(raw)
             self._counters.leases += 1
             if gate.done():  # nobody waits for it any more
@@ -161,7 +161,7 @@ class Shared(Calls):
         def answered(reply: Any, sent_at: float) -> bool | str:
             if isinstance(reply, ReplyError):
                 return self.fault("store", reply)
-            self._works("store")
+            self.works("store")
             if reply != 1:
                 self._counters.refused_swaps += 1
                 return False
@@ -208,7 +208,7 @@ class Shared(Calls):
             if isinstance(reply, ReplyError):
                 self._coherence.journal.owe(target, number)
                 return self.fault("store", reply)
-            self._works("store")
+            self.works("store")
             self._expect_own(raw)
             self._coherence.removed(target, number, keep=token)
             self._coherence.fill(token, hold(sent_at))
@@ -242,7 +242,7 @@ class Shared(Calls):
             if isinstance(done, ReplyError):
                 self._coherence.journal.owe(target, number)
                 return self.fault("remove", done)
-            self._works("remove")
+            self.works("remove")
             alive = done == 1 and (kind == "t" or self._was_alive(replies[0], replies[1]))
             self._coherence.removed(target, number)
             return alive
@@ -273,7 +273,7 @@ class Shared(Calls):
                 return Seen(Look.FAULT, reason=self.fault("store", reply))
             if isinstance(reply, list):
                 return self.see(key, reply[0], reply[1], sent_at, declared, token)
-            self._works("store")
+            self.works("store")
             self._expect_own(raw)
             stored(sent_at)
             return Seen(Look.GRANTED)
@@ -288,7 +288,7 @@ class Shared(Calls):
         def answered(reply: Any, sent_at: float) -> int | Seen | str:
             if isinstance(reply, ReplyError):
                 return self.fault("store", reply)
-            self._works("store")
+            self.works("store")
             if isinstance(reply, list) and reply[0] == 1:
                 return int(reply[1])
             if isinstance(reply, list) and reply[0] == 0:
