@@ -21,7 +21,7 @@ from tests.support.servers import Server
 from tests.support.waiting import eventually
 
 LEASE_MS = 300
-LOAD_WAIT = 1.5
+LOAD_WAIT = 1.0
 
 
 # -- a holder that died -----------------------------------------------------------------------------------------------

@@ -1,0 +1,145 @@
+"""The head of the line: a stall that is our own, values loaded past a stuck server, removals that it never heard of."""
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+
+from fleetcache import Cache
+from fleetcache.near import Near
+from fleetcache.recovery import Recovery
+from fleetcache.wire.aio import AioWire
+from fleetcache.wire.link import LinkState
+from tests.conftest import StartServer
+from tests.support.run import run
+from tests.support.servers import Server
+from tests.support.waiting import eventually
+
+TIMEOUT = 0.25
+STALL = 0.3
+
+
+# -- our own stall ---------------------------------------------------------------------------------------------------
+
+
+async def _stall_ourselves(server: Server, prefix: str) -> tuple[int, set[LinkState]]:
+    """How many replies were lost, and where the link went, while the loop was blocked longer than the timeout."""
+    # More than the loop reads in one turn, so that timers are due while bytes still wait in the socket.
+    values = {f"k{n}": bytes([n]) * 200_000 for n in range(15)}
+    async with (
+        Cache(server.url, prefix=prefix, operation_timeout="5s") as writer,
+        Cache(server.url, prefix=prefix, operation_timeout=TIMEOUT, max_staleness="5s") as cache,
+    ):
+        await writer.set_many(values)
+        states = _record_states(cache)
+        reads = [asyncio.create_task(cache.get(key)) for key in values]
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # they are written now
+        time.sleep(STALL)  # noqa: ASYNC251 - this is the trap
+        found = await asyncio.gather(*reads)
+        lost = sum(got != value for got, value in zip(found, values.values(), strict=True))
+        return lost + cache.stats().timeouts, set(states)
+
+
+def _record_states(cache: Cache) -> set[LinkState]:
+    states: set[LinkState] = set()
+    link: Any = cache._engine.link
+    tell = link._on_state
+
+    def note(old: LinkState, new: LinkState, new_epoch: bool) -> None:
+        states.add(new)
+        tell(old, new, new_epoch)
+
+    link._on_state = note
+    return states
+
+
+def test_our_own_stall_loses_no_reply_and_suspects_nobody(server: Server, prefix: str) -> None:
+    assert run(_stall_ourselves(server, prefix)) == (0, set())
+
+
+def test_twin_without_a_look_at_the_socket_the_server_is_taken_for_slow(
+    server: Server, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(AioWire, "_has_bytes", lambda _self: False)
+    lost, states = run(_stall_ourselves(server, prefix))
+    assert lost > 0
+    assert LinkState.SUSPECT in states
+
+
+# -- values that shared never confirmed ------------------------------------------------------------------------------
+
+
+async def _load_past_a_stuck_server(server: Server, prefix: str) -> tuple[str, Any]:
+    """What a cache answers, when the server goes on, for what it loaded meanwhile and another has since removed."""
+    source = ["old"]
+
+    async def load() -> str:
+        return source[0]
+
+    async with (
+        Cache(server.url, prefix=prefix, operation_timeout=0.1, max_staleness="10s") as cache,
+        Cache(server.url, prefix=prefix, operation_timeout="5s", max_staleness="10s") as other,
+    ):
+        server.freeze()
+        assert await cache.get_or_set("k", load) == "old"
+        assert cache.stats().link == "suspect"
+        assert cache.peek("k") == "old", "while the link is not online it answers"
+        source[0] = "new"
+        server.thaw()
+        await eventually(lambda: cache.stats().link == "online")
+        epoch = cache.stats().epoch
+        at_hand = cache.peek("k")
+        await other.delete("k")  # of a key that is not there: nobody is told
+        answer = await cache.get_or_set("k", load)
+        assert epoch == 1
+        return answer, at_hand
+
+
+def test_what_was_loaded_past_a_stuck_server_is_never_served_once_online(
+    fresh_server: StartServer, prefix: str
+) -> None:
+    assert run(_load_past_a_stuck_server(fresh_server(), prefix)) == ("new", None)
+
+
+def test_twin_kept_unbacked_values_outlive_a_removal_that_nobody_hears_of(
+    fresh_server: StartServer, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Near, "forget_unbacked", lambda _self: 0)
+    assert run(_load_past_a_stuck_server(fresh_server(), prefix)) == ("old", "old")
+
+
+# -- removals that it never heard of ---------------------------------------------------------------------------------
+
+
+async def _delete_past_a_stuck_server(server: Server, prefix: str) -> tuple[str, int]:
+    """What another cache answers after the server goes on, for a key that was deleted while nothing could be sent."""
+    async with (
+        Cache(server.url, prefix=prefix, operation_timeout=0.1, max_staleness="10s") as cache,
+        Cache(server.url, prefix=prefix, operation_timeout="5s", max_staleness="10s") as other,
+    ):
+        await cache.set("k", "old")
+        server.freeze()
+        await cache.get("absent")
+        assert cache.stats().link == "suspect"
+        assert await cache.delete("k") is False
+        assert cache.stats().journal == 1
+        assert await cache.get("k") is None
+        server.thaw()
+        await eventually(lambda: cache.stats().link == "online")
+        await asyncio.sleep(0.05)  # for what a reply would not tell: that nothing comes
+        await cache.get("absent too")
+        assert cache.stats().epoch == 1, "the same connection"
+        return await other.get("k", "gone"), cache.stats().journal
+
+
+def test_the_journal_is_replayed_on_the_connection_that_was_stuck(fresh_server: StartServer, prefix: str) -> None:
+    assert run(_delete_past_a_stuck_server(fresh_server(), prefix)) == ("gone", 0)
+
+
+def test_twin_without_the_replay_the_deleted_value_stays(
+    fresh_server: StartServer, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Recovery, "_replay_live", lambda _self: None)
+    assert run(_delete_past_a_stuck_server(fresh_server(), prefix)) == ("old", 1)
