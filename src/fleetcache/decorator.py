@@ -14,7 +14,7 @@ from .errors import ConfigError
 from .freshness import Freshness
 from .function_keys import FunctionKey
 from .policy import Asked
-from .results import Keep, NoStore
+from .results import Loader, Wrapping
 
 if TYPE_CHECKING:
     from .verbs import AsyncVerbs
@@ -34,9 +34,10 @@ _PLAIN = frozenset({str, int, bool, bytes, type(None)})
 class Decorator(Protocol):
     """What ``cached(...)`` with parentheses returns."""
 
-    def __call__(self, fn: Callable[P, Awaitable[T | NoStore[T] | Keep[T]]], /) -> "CachedFunction[P, T]":
-        """Decorate."""
-        ...
+    @overload
+    def __call__(self, fn: Wrapping[P, T], /) -> "CachedFunction[P, T]": ...
+    @overload
+    def __call__(self, fn: Loader[P, T], /) -> "CachedFunction[P, T]": ...
 
 
 class CachedFunction(Generic[P, T]):

@@ -4,13 +4,16 @@
 read as a loader of ``User``. ``MISSING`` tells an absent entry from a stored ``None``.
 """
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, ParamSpec, TypeVar
 
-__all__ = ["MISSING", "Keep", "Missing", "NoStore"]
+__all__ = ["MISSING", "Keep", "Loader", "Missing", "NoStore", "Wrapping"]
 
+P = ParamSpec("P")
+T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 
@@ -48,6 +51,13 @@ class Keep(Generic[T_co]):
     value: T_co
     ttl: float | str | timedelta | None = field(default=None, kw_only=True)
     stale: float | str | timedelta | None = field(default=None, kw_only=True)
+
+
+Loader = Callable[P, Awaitable[T | NoStore[T] | Keep[T]]]
+"""An ``async def`` that gives a ``T``, and may say how to keep it."""
+
+Wrapping = Callable[P, Awaitable[NoStore[T] | Keep[T]]]
+"""One that always says it. A case of its own: a type checker would take its ``Keep[T]`` for the ``T`` of a loader."""
 
 
 class Missing(Enum):

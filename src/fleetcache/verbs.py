@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ParamSpec, TypedDict, TypeVar, Unpack, overload
 
 from .declared import declared_type
 from .durations import MAX_TTL, Duration, seconds
@@ -16,7 +16,7 @@ from .errors import Unavailable
 from .freshness import EARLY_RANGE, Freshness
 from .keys import ALL_TAG, check_key, check_tag, check_tags, family_tag
 from .policy import Asked
-from .results import Keep, NoStore
+from .results import Keep, Loader, NoStore, Wrapping
 from .stats import Stats
 
 if TYPE_CHECKING:
@@ -39,6 +39,29 @@ def _nothing(_key: str) -> None:
 
 def _prefixed(look_up: Callable[[str], Any], prefix: str, key: str) -> Any:
     return look_up(prefix + key)
+
+
+class RefreshOptions(TypedDict, total=False):
+    """Options of ``refresh``."""
+
+    ttl: Duration | None
+    stale: Duration | None
+    tags: Iterable[str]
+    type: Any
+    load_timeout: Duration | None
+
+
+class LoadOptions(RefreshOptions, total=False):
+    """Options of ``get_or_set``."""
+
+    early: bool
+    offline_ttl: Duration | None
+
+
+class FunctionOptions(LoadOptions, total=False):
+    """Options of ``cached``."""
+
+    key: str | Callable[..., str] | None
 
 
 class AsyncVerbs:
@@ -217,10 +240,14 @@ class AsyncVerbs:
 
     # -- loading -----------------------------------------------------------------------------------------------------
 
+    @overload
+    async def get_or_set(self, key: str, loader: Wrapping[[], T], **options: Unpack[LoadOptions]) -> T: ...
+    @overload
+    async def get_or_set(self, key: str, loader: Loader[[], T], **options: Unpack[LoadOptions]) -> T: ...
     async def get_or_set(
         self,
         key: str,
-        loader: Callable[[], Awaitable[T | NoStore[T] | Keep[T]]],
+        loader: Callable[[], Awaitable[Any]],
         *,
         ttl: Duration | None = None,
         stale: Duration | None = None,
@@ -266,10 +293,14 @@ class AsyncVerbs:
         await engine.enter()
         return await engine.policy.get_or_set(asked)
 
+    @overload
+    async def refresh(self, key: str, loader: Wrapping[[], T], **options: Unpack[RefreshOptions]) -> T: ...
+    @overload
+    async def refresh(self, key: str, loader: Loader[[], T], **options: Unpack[RefreshOptions]) -> T: ...
     async def refresh(
         self,
         key: str,
-        loader: Callable[[], Awaitable[T | NoStore[T] | Keep[T]]],
+        loader: Callable[[], Awaitable[Any]],
         *,
         ttl: Duration | None = None,
         stale: Duration | None = None,
@@ -390,7 +421,7 @@ class AsyncVerbs:
             Unavailable: The server did not acknowledge: no guess is made.
             CodecError: What is there is no integer, or the sum is beyond 2^53.
         """
-        if not isinstance(delta, int) or isinstance(delta, bool):
+        if isinstance(delta, bool) or not isinstance(delta, int):
             raise TypeError(f"incr: delta must be an int, not {delta!r}")
         options, full = self._options(ttl), self._key(key)
         await self._engine.enter()
@@ -436,20 +467,11 @@ class AsyncVerbs:
     # -- functions ---------------------------------------------------------------------------------------------------
 
     @overload
-    def cached(self, fn: "Callable[P, Awaitable[T | NoStore[T] | Keep[T]]]", /) -> "CachedFunction[P, T]": ...
+    def cached(self, fn: Wrapping[P, T], /) -> "CachedFunction[P, T]": ...
     @overload
-    def cached(
-        self,
-        *,
-        ttl: Duration | None = ...,
-        key: "str | Callable[..., str] | None" = ...,
-        stale: Duration | None = ...,
-        tags: Iterable[str] = ...,
-        type: Any = ...,
-        early: bool = ...,
-        load_timeout: Duration | None = ...,
-        offline_ttl: Duration | None = ...,
-    ) -> "Decorator": ...
+    def cached(self, fn: Loader[P, T], /) -> "CachedFunction[P, T]": ...
+    @overload
+    def cached(self, /, **options: Unpack[FunctionOptions]) -> "Decorator": ...
     def cached(
         self,
         fn: Any = None,
