@@ -185,8 +185,9 @@ def test_ready_is_withdrawn_when_the_app_says_that_it_ends_and_no_check_is_asked
             calls += 1
 
         async with Cache("memory://") as cache:
+            assert (await get(OpsApp(cache, checks={"count": count}), "/readyz"))[0] == 200
+            assert calls == 1
             app = OpsApp(cache, checks={"count": count})
-            assert (await get(app, "/readyz"))[0] == 200
             app.shutting_down()
             code, body = await get(app, "/readyz")
             assert (code, body["because"], body["status"]) == (503, "shutting_down", "healthy")

@@ -1,17 +1,19 @@
 """The pages on health and metrics: their examples run, and their tables are those of the code."""
 
+import doctest
 import os
 import re
 import subprocess
 import sys
 from dataclasses import fields
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from prometheus_client import CollectorRegistry
 
 from fleetcache import Cache, Health
-from fleetcache.ops import collector
+from fleetcache.ops import app, checks, collector, metrics
 from fleetcache.ops.metrics import REASONS
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -28,6 +30,13 @@ def test_the_examples_run(page: str, shown: str) -> None:
         ended = subprocess.run(command, check=False, capture_output=True, text=True, env=clean)  # noqa: S603 - our own page
         assert ended.returncode == 0, ended.stderr
         assert shown in ended.stdout
+
+
+@pytest.mark.parametrize("module", [app, checks, metrics])
+def test_the_examples_of_docstrings_run(module: ModuleType) -> None:
+    result = doctest.testmod(module)
+    assert result.attempted > 0
+    assert result.failed == 0
 
 
 def test_the_table_of_reasons_has_every_reason() -> None:

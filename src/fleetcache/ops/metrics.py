@@ -129,9 +129,9 @@ class _CacheCollector(Collector):
             GaugeMetricFamily("fleetcache_link_state", "1 for the state the link is in, else 0", labels=["state"]),
             {state: state == stats.link for state in LINK_STATES},
         )
-        healthy, unhealthy = health.status is Status.HEALTHY, health.status is Status.UNHEALTHY
-        yield GaugeMetricFamily("fleetcache_degraded", "1 while the cache is less than was asked for", not healthy)
-        yield GaugeMetricFamily("fleetcache_up", "0 while the cache is unhealthy", not unhealthy)
+        degraded, up = health.status is not Status.HEALTHY, health.status is not Status.UNHEALTHY
+        yield GaugeMetricFamily("fleetcache_degraded", "1 while the cache is less than was asked for", float(degraded))
+        yield GaugeMetricFamily("fleetcache_up", "0 while the cache is unhealthy", float(up))
         yield GaugeMetricFamily("fleetcache_near_max_bytes", "Bytes near may hold", health.near_max_bytes)
 
 
