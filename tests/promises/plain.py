@@ -1,0 +1,89 @@
+"""The cache that everybody writes first: get, else load and set; one flight per process, a dict in front, no fences."""
+
+import asyncio
+import functools
+import pickle
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from tests.support.client import Client
+from tests.support.servers import Server
+
+__all__ = ["Plain"]
+
+Loader = Callable[[], Awaitable[Any]]
+
+
+class Plain:
+    """Speaks to the server through a blocking client and keeps what it saw.
+
+    Args:
+        server: Where.
+        prefix: Of its keys.
+        timeout: Of one command, in seconds.
+    """
+
+    def __init__(self, server: Server, prefix: str, timeout: float = 5) -> None:
+        self._server, self._prefix, self._timeout = server, prefix, timeout
+        self._client: Client | None = None
+        self._near: dict[str, Any] = {}
+        self._flights: dict[str, asyncio.Future[Any]] = {}
+
+    def _ask(self, *command: Any) -> Any:
+        if self._client is None:
+            self._client = self._server.client(direct=False)
+        return self._client(*command, timeout=self._timeout)
+
+    async def get(self, key: str, default: Any = None) -> Any:
+        """From the dict, else from the server."""
+        if key in self._near:
+            return self._near[key]
+        blob = self._ask("GET", f"{self._prefix}:{key}")
+        if blob is None:
+            return default
+        self._near[key] = pickle.loads(blob)  # noqa: S301 - what makes it naive
+        return self._near[key]
+
+    async def get_or_set(self, key: str, loader: Loader, **_: Any) -> Any:
+        """Load what is not there, once per process."""
+        found = await self.get(key, self)
+        if found is not self:
+            return found
+        flight = self._flights.get(key)
+        if flight is None:
+            flight = self._flights[key] = asyncio.ensure_future(loader())
+            flight.add_done_callback(lambda _: self._flights.pop(key, None))
+            await self.set(key, await flight)
+        return await flight
+
+    async def set(self, key: str, value: Any, **_: Any) -> None:
+        """Store."""
+        self._near[key] = value
+        self._ask("SET", f"{self._prefix}:{key}", pickle.dumps(value), "EX", 300)
+
+    async def delete(self, key: str) -> bool:
+        """Remove."""
+        self._near.pop(key, None)
+        return bool(self._ask("DEL", f"{self._prefix}:{key}") == 1)
+
+    async def invalidate_tags(self, *_: str) -> None:
+        """Remove everything: it knows no tags."""
+        await self.clear()
+
+    async def clear(self) -> None:
+        """Remove everything."""
+        self._near.clear()
+        for key in self._ask("KEYS", f"{self._prefix}:*"):
+            self._ask("DEL", key)
+
+    def cached(self, *, key: str) -> Callable[[Callable[[], Awaitable[Any]]], Loader]:
+        """Cache a function without arguments."""
+        return lambda fn: functools.partial(self.get_or_set, key, fn)
+
+    async def open(self) -> None:
+        """Connect at the first command."""
+
+    async def close(self) -> None:
+        """Disconnect."""
+        if self._client is not None:
+            self._client.close()

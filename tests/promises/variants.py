@@ -1,0 +1,179 @@
+"""Caches that a promise is held against: ours, and naive ones that differ from it in one part each.
+
+A naive variant is what one would have built without knowing better. A check that it passes proves nothing.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from fleetcache import Cache
+from fleetcache.codec import MSGPACK
+from fleetcache.near import Held
+from fleetcache.parts import LoadTimes
+from fleetcache.seen import Answer, Claimed, Look, Seen
+from fleetcache.wire.link import Link
+from fleetcache.wire.session import Call
+
+__all__ = [
+    "Variant",
+    "deaf",
+    "everlasting_lease",
+    "fills_late",
+    "forgets_what_it_owes",
+    "hands_out_its_own",
+    "keeps_what_it_removed",
+    "no_lease",
+    "ours",
+    "patient",
+    "replace",
+    "stores_anyway",
+    "trusts_for_ever",
+    "trusts_restarts",
+]
+
+Variant = Callable[..., Cache]
+
+
+def replace(part: object, **methods: object) -> None:
+    """Put other methods in the place of a part's own."""
+    for name, method in methods.items():
+        if not hasattr(part, name):
+            raise AttributeError(f"{part!r} has no {name}: the naive variant would be none")
+        setattr(part, name, method)
+
+
+def _opened(result: object) -> "asyncio.Future[Any]":
+    gate = asyncio.get_running_loop().create_future()
+    gate.set_result(result)
+    return gate
+
+
+def _then(gate: Any, change: Callable[[Any], object]) -> "asyncio.Future[Any] | None":
+    if gate is None:
+        return None
+    later: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+    def opened(gate: "asyncio.Future[Any]") -> None:
+        later.set_result(change(gate.result()))
+
+    gate.add_done_callback(opened)
+    return later
+
+
+def nothing(*_: Any, **__: Any) -> None:
+    """Do nothing."""
+
+
+def ours(url: str, **settings: Any) -> Cache:
+    """The cache as it is."""
+    return Cache(url, **settings)
+
+
+def no_lease(url: str, **settings: Any) -> Cache:
+    """Whoever finds nothing loads. One load per process and key, as most caches promise it."""
+    cache = stores_anyway(url, **settings)
+    shared = cache._engine.shared
+    look = shared.look
+
+    def acquire(_key: str, placeholder: bytes, *_: object) -> Any:
+        return _opened(Seen(Look.GRANTED, head=placeholder))
+
+    def claim(key: str, _mark: bytes, _ms: int, declared: Any, token: Any) -> Any:
+        return _then(look(key, declared, token), lambda seen: Claimed(seen, 0.0, granted=True))
+
+    replace(shared, acquire=acquire, claim=claim)
+    return cache
+
+
+def everlasting_lease(url: str, **settings: Any) -> Cache:
+    """A lease is taken for ten seconds, however long loads take."""
+    cache = Cache(url, **settings)
+    replace(cache._engine.parts.times, lease=lambda _group: LoadTimes.FIRST)
+    return cache
+
+
+def stores_anyway(url: str, **settings: Any) -> Cache:
+    """What was loaded is stored, whatever happened to the key meanwhile."""
+    cache = Cache(url, **settings)
+    shared, layout = cache._engine.shared, cache._engine.layout
+    swap = shared.swap
+
+    def swap_anyway(key: str, expected: bytes, *rest: Any) -> Any:
+        if shared.wire is not None and shared.usable:  # whatever is there, in the same write it is what is expected
+            shared.wire.submit(Call((("SET", layout.entry(key), expected, "PX", 1000),)))
+        return swap(key, expected, *rest)
+
+    replace(shared, swap=swap_anyway)
+    return cache
+
+
+def fills_late(url: str, **settings: Any) -> Cache:
+    """Near is filled by the coroutine that waited for the reply, not while frames are parsed."""
+    cache = Cache(url, **settings)
+
+    def fill(token: Any, held: Held) -> bool:
+        asyncio.get_running_loop().call_soon(cache._engine.near.put, token.key, held)
+        return True
+
+    replace(cache._engine.coherence, fill=fill)
+    return cache
+
+
+def deaf(url: str, **settings: Any) -> Cache:
+    """Pushes are not listened to."""
+    cache = Cache(url, **settings)
+    replace(cache._engine.coherence, on_push=nothing, heard_all_tag=nothing)
+    return cache
+
+
+def keeps_what_it_removed(url: str, **settings: Any) -> Cache:
+    """A removal is sent, and near waits for the push as for anybody's."""
+    cache = Cache(url, **settings)
+    replace(cache._engine.coherence, _forget_target=nothing)
+    return cache
+
+
+def trusts_for_ever(url: str, **settings: Any) -> Cache:
+    """Near answers for as long as the entry lives, whether the server can be heard or not."""
+    cache = Cache(url, **settings)
+    link = cache._engine.link
+    assert isinstance(link, Link)
+    replace(link, bound=lambda _offline_ttl: float("inf"), _settle_horizon=lambda: replace(link, horizon=float("inf")))
+    return cache
+
+
+def forgets_what_it_owes(url: str, **settings: Any) -> Cache:
+    """A removal that nobody acknowledged was bad luck."""
+    cache = Cache(url, **settings)
+    replace(cache._engine.coherence.journal, owe=nothing)
+    return cache
+
+
+def trusts_restarts(url: str, **settings: Any) -> Cache:
+    """``CACHE_TRUST_RESTART=true``."""
+    return Cache(url, **settings | {"trust_restart": True})
+
+
+def patient(url: str, **settings: Any) -> Cache:
+    """Waits for the server as other clients do: seconds."""
+    return Cache(url, **settings | {"operation_timeout": "2s", "max_staleness": "10s"})
+
+
+def hands_out_its_own(url: str, **settings: Any) -> Cache:
+    """Near keeps the object it was given, and everybody who joins a load gets the loader's."""
+    cache = Cache(url, **settings)
+    entries = cache._engine.entries
+    hold: Callable[..., Held] = entries.hold
+
+    def holding(answer: Answer, *life: Any, **more: Any) -> Held:
+        held = hold(answer, *life, **more)
+        held.value, held.encoded, held.declared = answer.value, False, answer.declared
+        return held
+
+    def encode(value: Any, declared: Any) -> Answer:
+        codec, payload, _ = entries.codecs.encode(value, declared)
+        return Answer(value, payload, codec or MSGPACK, declared)
+
+    replace(entries, hold=holding, copy=lambda answer: answer.value, encode=encode)
+    return cache
