@@ -11,7 +11,7 @@ from .coherence import Coherence
 from .entries import Entries
 from .keys import ALL_TAG, Layout
 from .stats import Counters
-from .wire.faults import reply_reason
+from .wire.faults import TRANSIENT, reply_reason
 from .wire.session import ANSWERED_LATER, Call, Command, Gate, ReplyError
 
 __all__ = ["SCRIPTS", "TAG_KEPT_MS", "Calls", "Script", "Wire", "mint_command"]
@@ -151,6 +151,9 @@ class Calls:
         return reason
 
     def works(self, kind: str) -> None:
-        """An operation of this kind succeeded: its refusal is over."""
+        """An operation of this kind succeeded: its refusal is over, and every one of a server that was not ready."""
         if self.refusals:
             self.refusals.pop(kind, None)
+            for other, (reason, _) in list(self.refusals.items()):
+                if reason in TRANSIENT:
+                    del self.refusals[other]

@@ -10,6 +10,7 @@ import random as _random
 import socket
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from importlib.metadata import version as package_version
 from typing import Any
 from weakref import WeakSet
@@ -349,7 +350,7 @@ class Engine:
             since=wall_time(now - since),
             at_stake=at_stake(stake),
             instance=self._instance,
-            fleetcache=package_version("fleetcache"),
+            fleetcache=_own_version(),
             server=address.safe if address is not None else None,
             engine=greeting.engine if greeting is not None else None,
             version=greeting.version if greeting is not None else None,
@@ -412,6 +413,11 @@ class Engine:
                 await self._probe
         if self._wire is not None:
             await self._wire.close()
+
+
+@cache
+def _own_version() -> str:
+    return package_version("fleetcache")
 
 
 def _after_fork() -> None:

@@ -179,7 +179,6 @@ def test_no_answer_shows_the_password(fresh_server: StartServer, detail: str) ->
     run(scene())
 
 
-@pytest.mark.xfail(reason="Health.last_error shows what the server repeats: to be cut out by the wire", strict=True)
 def test_no_answer_shows_the_password_that_a_server_repeats() -> None:
     """Old servers and proxies quote the arguments of a command that they do not know."""
 

@@ -104,6 +104,7 @@ class AioWire:
         self._probe_pushed = False
         self._last_heartbeat = -float("inf")
         self._task: asyncio.Task[None] | None = None
+        self._secrets: tuple[str, ...] = ()
         self.greeting: Greeting | None = None
         self.last_error: str | None = None
         self.first_attempt: asyncio.Future[None] = self._loop.create_future()
@@ -169,7 +170,7 @@ class AioWire:
     def fail(self, reason: str, detail: str) -> None:
         """Give the connection up."""
         if self._ended is not None and not self._ended.done():
-            self.last_error = detail
+            self.last_error = self._without_secrets(detail)
             self._ended.set_result(reason)
         self._abort()
 
@@ -187,7 +188,8 @@ class AioWire:
         session, link = self._session, self.link
         before = now - self._limits.operation_timeout
         oldest = session.oldest
-        if oldest is not None and oldest <= before:
+        # The handshake has a deadline of its own, longer than one operation's.
+        if oldest is not None and oldest <= before and link.state is not LinkState.RECOVERING:
             # Bytes that are there count as alive: our own stall must not look like a dead server.
             if self._postponed < POSTPONE_MOST and self._has_bytes():
                 self._postponed += 1
@@ -268,7 +270,7 @@ class AioWire:
             async with asyncio.timeout(self._limits.connect_timeout) as deadline:
                 await self._connect()
                 self.link.opened(self._clock())
-                credentials = await self._credentials()
+                credentials = self._secrets = await self._credentials()
                 greeting = await handshake(
                     self._asking(deadline),
                     self.address,
@@ -280,7 +282,7 @@ class AioWire:
                     recover=self._hooks.recover,
                 )
         except HandshakeError as error:
-            self.last_error = str(error)
+            self.last_error = self._without_secrets(str(error))
             return error.reason
         except ConfigError as error:  # a certificate file that cannot be read
             self.last_error = str(error)
@@ -299,6 +301,12 @@ class AioWire:
         self._arm_next(sent_at)
         self._tell_first_attempt()
         return await self._ended
+
+    def _without_secrets(self, said: str) -> str:
+        """A server or a proxy that does not know a command may repeat its arguments, the password among them."""
+        for secret in self._secrets[-1:]:
+            said = said.replace(secret, "***") if secret else said
+        return said
 
     async def _connect(self) -> None:
         address = self.address
