@@ -1,0 +1,148 @@
+"""Servers that lack something: no tracking, no RESP3, or a cluster where one server was expected."""
+
+import asyncio
+import time
+
+import hiredis
+import pytest
+
+from fleetcache import Cache, loading
+from fleetcache.coherence import Coherence
+from tests.conftest import StartServer
+from tests.support.client import Client
+from tests.support.run import run
+from tests.support.servers import Server
+from tests.support.waiting import eventually
+
+STALENESS = 0.8  # without pushes copies live half of it
+
+
+def untracked(server: Server, client: Client) -> str:
+    """The URL of a user who may not ``CLIENT TRACKING``."""
+    client("ACL", "SETUSER", "plain", "on", ">secret", "~*", "&*", "+@all", "-client|tracking")
+    return f"redis://plain:secret@{server.address.host}:{server.address.port}/0"
+
+
+async def _see_a_change(url: str, prefix: str, patience: float = 3) -> tuple[str, float]:
+    """What an untracked cache says of its coherence, and how long it goes on with what another has overwritten."""
+    async with (
+        Cache(url, prefix=prefix, operation_timeout="1s", max_staleness=STALENESS) as cache,
+        Cache(url, prefix=prefix, operation_timeout="1s", max_staleness=STALENESS) as other,
+    ):
+        await other.set("k", "old")
+        assert await cache.get("k") == "old"
+        await other.set("k", "new")
+        began = time.monotonic()
+        await eventually(lambda: _reads(cache, "new"), timeout=patience)
+        return (await cache.health()).coherence, time.monotonic() - began
+
+
+async def _reads(cache: Cache, expected: str) -> bool:
+    return bool(await cache.get("k") == expected)
+
+
+async def _load_together(url: str, prefix: str) -> tuple[int, float]:
+    """How often two untracked caches load one key that both ask for, and how long the slower of them waits."""
+    loads = 0
+
+    async def load() -> str:
+        nonlocal loads
+        loads += 1
+        await asyncio.sleep(0.2)
+        return "loaded"
+
+    async with (
+        Cache(url, prefix=prefix, operation_timeout="1s", load_wait="1s") as cache,
+        Cache(url, prefix=prefix, operation_timeout="1s", load_wait="1s") as other,
+    ):
+        began = time.monotonic()
+        answers = await asyncio.gather(cache.get_or_set("k", load), other.get_or_set("k", load))
+        assert list(answers) == ["loaded", "loaded"]
+        return loads, time.monotonic() - began
+
+
+async def _remove_while_loading(url: str, prefix: str) -> None:
+    source = ["old"]
+
+    async def load() -> str:
+        value = source[0]
+        await asyncio.sleep(0.1)
+        return value
+
+    async with (
+        Cache(url, prefix=prefix, operation_timeout="1s", max_staleness=STALENESS) as cache,
+        Cache(url, prefix=prefix, operation_timeout="1s", max_staleness=STALENESS) as other,
+    ):
+        first = asyncio.create_task(cache.get_or_set("k", load))
+        await eventually(lambda: cache.stats().loads == 1)
+        source[0] = "new"
+        await other.delete("k")
+        assert await first == "old"
+        assert await other.get("k") is None, "the late store was refused"
+        assert await other.get_or_set("k", load) == "new"
+
+
+def test_without_tracking_changes_are_seen_soon_and_health_says_so(server: Server, prefix: str) -> None:
+    with server.client() as client:
+        coherence, took = run(_see_a_change(untracked(server, client), prefix))
+    assert coherence == "ttl"
+    assert took < STALENESS
+
+
+def test_twin_copies_that_are_not_aged_are_never_given_up(
+    server: Server, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Coherence, "life", lambda _self, _sent_at: float("inf"))
+    with server.client() as client, pytest.raises(AssertionError, match="was not true"):
+        run(_see_a_change(untracked(server, client), prefix, patience=2 * STALENESS))
+
+
+def test_without_tracking_there_is_one_load_and_waiters_poll(server: Server, prefix: str) -> None:
+    with server.client() as client:
+        loads, took = run(_load_together(untracked(server, client), prefix))
+    assert loads == 1
+    assert took < 0.8
+
+
+def test_twin_waiters_that_do_not_poll_wait_to_the_end(
+    server: Server, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loading, "POLL", 60.0)
+    with server.client() as client:
+        _, took = run(_load_together(untracked(server, client), prefix))
+    assert took >= 0.99
+
+
+def test_without_tracking_a_removal_still_beats_a_load(server: Server, prefix: str) -> None:
+    with server.client() as client:
+        run(_remove_while_loading(untracked(server, client), prefix))
+
+
+def test_a_server_that_speaks_resp2_only(fresh_server: StartServer, prefix: str) -> None:
+    """The old protocol has no pushes; everything else works."""
+    server = fresh_server("tcp", "--rename-command", "HELLO", "")
+    with pytest.raises(hiredis.ReplyError, match="unknown command"):
+        server.client()
+    coherence, took = run(_see_a_change(server.url, prefix))
+    assert coherence == "ttl"
+    assert took < STALENESS
+    run(_remove_while_loading(server.url, f"{prefix}-removal"))
+    loads, _ = run(_load_together(server.url, f"{prefix}-together"))
+    assert loads == 1
+
+
+def test_a_cluster_behind_a_plain_url_is_refused_by_name(fresh_server: StartServer, prefix: str) -> None:
+    run(_meet_a_cluster(fresh_server("tcp", "--cluster-enabled", "yes"), prefix))
+
+
+async def _meet_a_cluster(server: Server, prefix: str) -> None:
+    async def load() -> str:
+        return "loaded"
+
+    async with Cache(server.url, prefix=prefix, operation_timeout="1s") as cache:
+        health = await cache.health()
+        assert (health.link, health.reason, health.active) == ("offline", "cluster_mode", "memory")
+        assert await cache.get_or_set("k", load) == "loaded"
+        assert await cache.get("k") == "loaded"
+        assert await cache.delete("k") is False
+        assert await cache.get("k") is None
