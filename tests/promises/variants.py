@@ -22,7 +22,6 @@ __all__ = [
     "fills_late",
     "forgets_what_it_owes",
     "hands_out_its_own",
-    "keeps_what_it_removed",
     "no_lease",
     "ours",
     "patient",
@@ -30,6 +29,7 @@ __all__ = [
     "stores_anyway",
     "trusts_for_ever",
     "trusts_restarts",
+    "waits_to_be_told",
 ]
 
 Variant = Callable[..., Cache]
@@ -127,10 +127,16 @@ def deaf(url: str, **settings: Any) -> Cache:
     return cache
 
 
-def keeps_what_it_removed(url: str, **settings: Any) -> Cache:
-    """A removal is sent, and near waits for the push as for anybody's."""
+def waits_to_be_told(url: str, **settings: Any) -> Cache:
+    """Near forgets when the push comes, our own removals too; over a network that is later than the reply."""
     cache = Cache(url, **settings)
-    replace(cache._engine.coherence, _forget_target=nothing)
+    coherence = cache._engine.coherence
+    on_push = coherence.on_push
+    replace(
+        coherence,
+        _forget_target=nothing,
+        on_push=lambda frame: asyncio.get_running_loop().call_later(0.05, on_push, frame),
+    )
     return cache
 
 

@@ -1,0 +1,191 @@
+"""Promise 2: what a loader began before a removal was acknowledged is never served to a call that begins after it.
+
+By shared and by the instance that removed at once, by near of the others within ``max_staleness``.
+"""
+
+import asyncio
+import itertools
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
+
+from fleetcache import Cache
+from tests.promises.plain import Plain
+from tests.promises.variants import Variant, deaf, fills_late, ours, stores_anyway, waits_to_be_told
+from tests.support.run import run
+from tests.support.servers import Server
+
+BOUND = 0.3  # max_staleness, in seconds
+TAG = "people"
+
+Removal = Callable[[Any, str], Awaitable[object]]
+
+REMOVALS: dict[str, Removal] = {
+    "delete": lambda cache, key: cache.delete(key),
+    "set": lambda cache, key: cache.set(key, "new", tags=(TAG,)),
+    "invalidate_tags": lambda cache, _key: cache.invalidate_tags(TAG),
+    "clear": lambda cache, _key: cache.clear(),
+}
+
+_numbers = itertools.count()
+
+
+@asynccontextmanager
+async def instances(variant: Variant, server: Server, prefix: str, **settings: Any) -> AsyncIterator[list[Any]]:
+    """Three of them, on keys that no other scene uses."""
+    settings = {"prefix": f"{prefix}-{next(_numbers)}", "operation_timeout": "2s", "max_staleness": BOUND} | settings
+    caches = [variant(server.url, **settings) for _ in range(3)]
+    for cache in caches:
+        await cache.open()
+    try:
+        yield caches
+    finally:
+        for cache in caches:
+            await cache.close()
+
+
+class Source:
+    """Where values come from: says when it was asked, and holds its first answer back."""
+
+    def __init__(self) -> None:
+        self.value = "old"
+        self.asked, self.go = asyncio.Event(), asyncio.Event()
+
+    async def slow(self) -> str:
+        value = self.value
+        self.asked.set()
+        await self.go.wait()
+        return value
+
+    async def quick(self) -> str:
+        return self.value
+
+
+async def while_loading(caches: list[Any], remove: Removal, remover: int) -> int:
+    """Old answers to calls that began after a removal by ``caches[remover]`` while ``caches[0]`` was loading."""
+    source = Source()
+    doomed = asyncio.ensure_future(caches[0].get_or_set("key", source.slow, tags=(TAG,)))
+    await source.asked.wait()
+    source.value = "new"
+    await remove(caches[remover], "key")
+    # The loader's own instance hears of a foreign removal by a push: it has until the bound.
+    prompt = [cache for cache in caches if cache is caches[remover] or cache is not caches[0]]
+    calls = [asyncio.ensure_future(cache.get_or_set("key", source.quick, tags=(TAG,))) for cache in prompt]
+    await asyncio.sleep(BOUND if remover else 0)
+    calls += [asyncio.ensure_future(cache.get_or_set("key", source.quick, tags=(TAG,))) for cache in caches]
+    await asyncio.sleep(0.02)  # all of them wait, or have their answer
+    source.go.set()
+    answers = await asyncio.gather(*calls)
+    await doomed
+    for cache in caches * 2:  # the late store, if it was one, is there by now
+        answers += [await cache.get("key"), await cache.get_or_set("key", source.quick, tags=(TAG,))]
+    return answers.count("old")
+
+
+async def removals_while_loading(variant: Variant, server: Server, prefix: str) -> dict[str, int]:
+    async def scene(name: str, remover: int) -> tuple[str, int]:
+        async with instances(variant, server, prefix) as caches:
+            return f"{name} by {remover}", await while_loading(caches, REMOVALS[name], remover)
+
+    return dict(await asyncio.gather(*(scene(name, remover) for name in REMOVALS for remover in (0, 1))))
+
+
+def test_a_removal_beats_a_load_that_runs(any_server: Server, prefix: str) -> None:
+    violations = run(removals_while_loading(ours, any_server, prefix))
+    assert violations == dict.fromkeys(violations, 0)
+
+
+def test_a_plain_cache_serves_what_was_removed(one_server: Server, prefix: str) -> None:
+    def plain(_url: str, **settings: Any) -> Any:
+        return Plain(one_server, settings["prefix"])
+
+    violations = run(removals_while_loading(plain, one_server, prefix))
+    assert all(violations.values()), violations
+
+
+def test_storing_without_a_comparison_serves_what_was_removed(one_server: Server, prefix: str) -> None:
+    violations = run(removals_while_loading(stores_anyway, one_server, prefix))
+    assert violations["delete by 0"] > 0
+    assert violations["delete by 1"] > 0
+    assert violations["set by 1"] > 0
+
+
+async def held_in_near(variant: Variant, server: Server, prefix: str) -> dict[str, int]:
+    """Old answers from near: of the remover at once, of the others after the bound; by whose, and what was done."""
+
+    async def scene(name: str) -> dict[str, int]:
+        async with instances(variant, server, prefix) as caches:
+            source = Source()
+            for cache in caches:
+                await cache.get_or_set("key", source.quick, tags=(TAG,))
+                assert cache.peek("key", type=str) == "old"
+            source.value = "new"
+            remover, *others = caches
+            await REMOVALS[name](remover, "key")
+            at_once = [remover.peek("key", type=str), await remover.get_or_set("key", source.quick, tags=(TAG,))]
+            await asyncio.sleep(BOUND)
+            later = [await cache.get_or_set("key", source.quick, tags=(TAG,)) for cache in others]
+            return {f"{name} here": at_once.count("old"), f"{name} there": later.count("old")}
+
+    found: dict[str, int] = {}
+    for each in await asyncio.gather(*(scene(name) for name in REMOVALS)):
+        found |= each
+    return found
+
+
+def test_near_forgets_what_was_removed(any_server: Server, prefix: str) -> None:
+    violations = run(held_in_near(ours, any_server, prefix))
+    assert violations == dict.fromkeys(violations, 0)
+
+
+def test_near_that_does_not_listen_keeps_what_others_removed(one_server: Server, prefix: str) -> None:
+    violations = run(held_in_near(deaf, one_server, prefix))
+    assert all(violations[f"{name} there"] for name in REMOVALS), violations
+
+
+def test_near_that_waits_for_the_push_keeps_what_it_removed_itself(one_server: Server, prefix: str) -> None:
+    violations = run(held_in_near(waits_to_be_told, one_server, prefix))
+    assert all(violations[f"{name} here"] for name in ("delete", "invalidate_tags", "clear")), violations
+
+
+async def storm(variant: Variant, server: Server, prefix: str) -> int:
+    """Keys that some instance still answers with a superseded value, after all had the bound's time to hear of it."""
+    order = random.Random(7)
+    source = {f"k{number}": 0 for number in range(150)}
+    over = asyncio.Event()
+
+    async def load(key: str) -> int:
+        value = source[key]
+        await asyncio.sleep(0)
+        return value
+
+    async def read(cache: Cache) -> None:
+        while not over.is_set():
+            for key in order.sample(list(source), 10):
+                await cache.get_or_set(key, partial(load, key), type=int)
+            await asyncio.sleep(0)
+
+    async def change(cache: Cache) -> None:
+        for _ in range(60):
+            keys = order.sample(list(source), 5)
+            for key in keys:
+                source[key] += 1
+            await cache.delete_many(keys)
+
+    async with instances(variant, server, prefix) as caches:
+        readers = [asyncio.ensure_future(read(cache)) for cache in caches for _ in range(4)]
+        await asyncio.gather(*(change(cache) for cache in caches))
+        over.set()
+        await asyncio.gather(*readers)
+        await asyncio.sleep(BOUND)
+        return sum([await cache.get(key, source[key], type=int) != source[key] for key in source for cache in caches])
+
+
+def test_nothing_superseded_stays_after_a_storm(server: Server, prefix: str) -> None:
+    assert run(storm(ours, server, prefix)) == 0
+
+
+def test_filling_near_late_keeps_what_was_superseded(one_server: Server, prefix: str) -> None:
+    assert run(storm(fills_late, one_server, prefix)) > 0
