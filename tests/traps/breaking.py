@@ -1,0 +1,61 @@
+"""A server that breaks the protocol: relays to a real one until an entry is asked for, then says what it is told to."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from tests.support.servers import Server
+
+__all__ = ["Break", "breaking"]
+
+Break = Callable[[asyncio.StreamWriter], Awaitable[None]]
+
+
+@asynccontextmanager
+async def breaking(server: Server, trigger: bytes, rage: Break) -> AsyncIterator[str]:
+    """The URL of a server that answers a write containing ``trigger`` by ``rage``, every time."""
+    running: set[asyncio.Task[None]] = set()
+
+    def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(_serve(server, trigger, rage, reader, writer))
+        running.add(task)
+        task.add_done_callback(running.discard)
+
+    listener = await asyncio.start_server(connected, "127.0.0.1", 0)
+    try:
+        yield f"redis://127.0.0.1:{listener.sockets[0].getsockname()[1]}/0"
+    finally:
+        listener.close()
+        for task in running:
+            task.cancel()
+        if running:
+            await asyncio.wait(running)
+        await asyncio.sleep(0)
+
+
+async def _serve(
+    server: Server, trigger: bytes, rage: Break, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
+    real_reader, real_writer = await asyncio.open_connection(server.address.host, server.address.port)
+    relay = asyncio.create_task(_relay(real_reader, writer))
+    try:
+        while data := await reader.read(65536):
+            if trigger in data:
+                relay.cancel()
+                await rage(writer)
+                await reader.read()
+                return
+            real_writer.write(data)
+            await real_writer.drain()
+    except OSError:
+        pass  # the client has had enough, as it should
+    finally:
+        relay.cancel()
+        for each in (writer, real_writer):
+            each.transport.abort()
+
+
+async def _relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(65536):
+        writer.write(data)
+        await writer.drain()
