@@ -16,6 +16,7 @@ __all__ = [
     "MAX_TAG_BYTES",
     "Layout",
     "check_key",
+    "check_namespace",
     "check_tag",
     "check_tags",
     "family_tag",
@@ -58,6 +59,18 @@ def check_tag(tag: object) -> str:
     if name.startswith(ALL_TAG):
         raise KeyRuleError(f'a tag may not begin with "*" (reserved for clear()): {_shown(name)}')
     return name
+
+
+def check_namespace(name: object, parents: str = "") -> str:
+    """The name of a namespace, if it may be one: its whole path, with a ``*``, is the tag that its ``clear()`` removes.
+
+    Raises:
+        KeyRuleError: says which rule it breaks.
+    """
+    checked = _check_name(name, "namespace", MAX_TAG_BYTES - len(ALL_TAG) - len(parents.encode()))
+    if checked.startswith(ALL_TAG):
+        raise KeyRuleError(f'a namespace may not begin with "*" (reserved for clear()): {_shown(checked)}')
+    return checked
 
 
 def check_tags(tags: object) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ A hit in near is answered here, synchronously: one look-up, two comparisons and 
 """
 
 from asyncio import get_running_loop
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
@@ -14,7 +14,7 @@ from .declared import declared_type
 from .durations import MAX_TTL, Duration, seconds
 from .errors import Unavailable
 from .freshness import EARLY_RANGE, Freshness
-from .keys import ALL_TAG, check_key, check_tag, check_tags, family_tag
+from .keys import ALL_TAG, check_key, check_namespace, check_tag, check_tags, family_tag
 from .policy import Asked
 from .results import Keep, Loader, NoStore, Wrapping
 from .stats import Stats
@@ -391,6 +391,8 @@ class AsyncVerbs:
     ) -> None:
         """As ``set`` for many keys, in one write. If one value cannot be encoded, nothing is sent."""
         options = self._options(ttl, stale, tags)
+        if not isinstance(mapping, Mapping):
+            raise TypeError(f"set_many takes a mapping of keys to values, not {_kind(mapping)}")
         values = {self._key(key): value for key, value in mapping.items()}
         engine = self._engine
         await engine.enter()
@@ -528,8 +530,7 @@ class AsyncVerbs:
             ttl: Default ttl of entries set through it.
             stale: Default stale time.
         """
-        check_tag(name)
-        prefix = f"{self._prefix}{name}:"
+        prefix = f"{self._prefix}{check_namespace(name, self._prefix)}:"
         options = self._options(ttl, stale)
         return Namespace(self._engine, prefix, (*self._tags, family_tag(prefix[:-1])), options)
 
@@ -567,14 +568,25 @@ class Namespace(AsyncVerbs):
         return f"<Namespace {self._prefix!r}>"
 
 
-def _several(keys: Iterable[str]) -> Iterable[str]:
-    if isinstance(keys, str):
-        raise TypeError(f"keys must be several keys, not the one str {keys!r}: write [{keys!r}]")
+def _several(keys: Any) -> Iterable[str]:
+    if isinstance(keys, str | bytes):
+        raise TypeError(f"keys must be several keys, not the one {_kind(keys)} {keys[:60]!r}: write [key]")
+    if not isinstance(keys, Iterable):
+        raise TypeError(f"keys must be several keys, such as a list of str, not {_kind(keys)}")
     return keys
 
 
 def _group(loader: Any) -> str:
-    """Loads of one function take alike long: leases learn by it."""
+    """Loads of one function take alike long: leases learn by it.
+
+    Raises:
+        TypeError: It is no function.
+    """
+    if not callable(loader):
+        hint = "pass the function itself, without calling it" if isinstance(loader, Awaitable) else "write an async def"
+        if isinstance(loader, Coroutine):
+            loader.close()  # or Python would complain as well that nobody awaited it
+        raise TypeError(f"the loader must be a function, not a {_kind(loader)}: {hint}")
     return getattr(loader, "__qualname__", "") or type(loader).__qualname__
 
 
