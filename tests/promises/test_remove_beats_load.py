@@ -14,8 +14,10 @@ from typing import Any
 from fleetcache import Cache
 from tests.promises.plain import Plain
 from tests.promises.variants import Variant, deaf, fills_late, ours, stores_anyway, waits_to_be_told
+from tests.support.proxy import Proxy
 from tests.support.run import run
 from tests.support.servers import Server
+from tests.support.waiting import eventually, wait_until
 
 BOUND = 0.3  # max_staleness, in seconds
 TAG = "people"
@@ -187,5 +189,38 @@ def test_nothing_superseded_stays_after_a_storm(server: Server, prefix: str) -> 
     assert run(storm(ours, server, prefix)) == 0
 
 
-def test_filling_near_late_keeps_what_was_superseded(one_server: Server, prefix: str) -> None:
-    assert run(storm(fills_late, one_server, prefix)) > 0
+def test_a_storm_leaves_superseded_values_with_who_does_not_listen(one_server: Server, prefix: str) -> None:
+    assert run(storm(deaf, one_server, prefix)) > 0
+
+
+async def reply_and_push_together(variant: Variant, server: Server, prefix: str) -> int:
+    """Superseded values in near after replies arrived in one piece with the pushes that outdated them."""
+    keys = [f"k{number}" for number in range(10)]
+    settings: dict[str, Any] = {"prefix": prefix, "operation_timeout": "2s", "max_staleness": "2s"}
+    with Proxy(server) as proxy:
+        async with variant(proxy.url, **settings) as reader, Cache(server.url, **settings) as writer:
+            await writer.set_many(dict.fromkeys(keys, "old"), ttl="1m")
+            proxy.stall("down")
+            reads = asyncio.gather(*(reader.get(key, type=str) for key in keys))
+            await eventually(lambda: proxy.held("down") > len(keys) * len("old"))
+            await writer.delete_many(keys, strict=True)
+            with server.client() as client:  # the server has written its pushes once it has answered a later command
+                client("PING")
+            proxy.release("down")
+            _compute_until(lambda: proxy.held("down") == 0)
+            assert await reads == ["old"] * len(keys)  # asked before the removal
+            await asyncio.sleep(0.01)
+            return sum(reader.peek(key, type=str) == "old" for key in keys)
+
+
+def _compute_until(done: Callable[[], bool]) -> None:
+    """Keep the event loop busy, so that everything is in the socket before it looks."""
+    wait_until(done)
+
+
+def test_a_push_in_one_piece_with_its_reply_is_heeded(server: Server, prefix: str) -> None:
+    assert run(reply_and_push_together(ours, server, prefix)) == 0
+
+
+def test_filling_near_after_the_frames_were_parsed_keeps_what_was_superseded(one_server: Server, prefix: str) -> None:
+    assert run(reply_and_push_together(fills_late, one_server, prefix)) > 0
