@@ -174,7 +174,7 @@ class Writing:
             parts.coherence.fill(token, held)
 
         try:
-            gate = parts.shared.add(key, blob, options.kept_ms, type(answer.value), token, stored)
+            gate = parts.shared.add(key, blob, options.kept_ms, Any, token, stored)
             seen = await self._settled(key, await parts.ask(gate, budget), token, budget)
             if seen.look is Look.GRANTED:
                 return True
@@ -306,7 +306,7 @@ class Writing:
             if seen.look in _REPLACEABLE or seen.look is Look.HELD:
                 gate = parts.shared.swap(key, seen.head, blob, options.kept_ms, lambda _at: None)
                 return delta if await parts.ask(gate, budget) is True else Seen(Look.HELD)
-            added = await parts.ask(parts.shared.add(key, blob, options.kept_ms, int, token, lambda _at: None), budget)
+            added = await parts.ask(parts.shared.add(key, blob, options.kept_ms, Any, token, lambda _at: None), budget)
             return delta if isinstance(added, Seen) and added.look is Look.GRANTED else added
         finally:
             parts.coherence.done(token)

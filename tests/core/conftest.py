@@ -1,0 +1,38 @@
+"""The drivers that the tests of the verbs run on."""
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from fleetcache import Cache
+from tests.core.drivers import VARIANTS, Driver, On
+from tests.support.run import run
+from tests.support.servers import Server, Transport
+
+
+@pytest.fixture(params=VARIANTS)
+def driver(request: pytest.FixtureRequest, shared_servers: Callable[[str, Transport], Server], prefix: str) -> Driver:
+    """Memory, each server, and a server without near, one after the other."""
+    variant: str = request.param
+    server = None if variant == "memory" else shared_servers(variant.split(maxsplit=1)[0], "tcp")
+    return Driver(variant, server, prefix)
+
+
+@pytest.fixture
+def on(driver: Driver) -> On:
+    """Runs an async test body with one open cache of each driver."""
+
+    def run_on(body: Callable[[Cache], Awaitable[None]]) -> None:
+        async def main() -> None:
+            async with driver.cache() as cache:
+                await body(cache)
+
+        run(main())
+
+    return run_on
+
+
+@pytest.fixture
+def remote(server: Server, prefix: str) -> Driver:
+    """Each server."""
+    return Driver(server.engine, server, prefix)

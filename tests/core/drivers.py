@@ -1,0 +1,51 @@
+"""One test body for every driver: memory, each real server, and a real server without near."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from fleetcache import Cache
+from tests.support.client import Client
+from tests.support.engines import engines
+from tests.support.servers import Server
+
+__all__ = ["VARIANTS", "Driver", "On", "commands_of"]
+
+On = Callable[[Callable[[Cache], Awaitable[None]]], None]
+"""Runs an async test body with one open cache."""
+
+# The last reads every answer from the server, so that what near answers is held to the same.
+VARIANTS = ("memory", *engines(), "valkey without near")
+
+
+class Driver:
+    """Opens caches of one kind, all sharing what caches of this kind can share.
+
+    Args:
+        variant: One of ``VARIANTS``.
+        server: A clean one, if the variant needs one.
+        prefix: Of this test alone.
+    """
+
+    def __init__(self, variant: str, server: Server | None, prefix: str) -> None:
+        self.variant, self.server, self.prefix = variant, server, prefix
+        self.has_near = not variant.endswith("without near")
+
+    @property
+    def url(self) -> str:
+        return self.server.url if self.server is not None else "memory://"
+
+    def cache(self, **settings: Any) -> Cache:
+        """A new cache. Two of them share what is stored only where there is a server.
+
+        A machine that is busy with other tests must not look like a dead server: timeouts are long.
+        """
+        unhurried = {"operation_timeout": "5s", "connect_timeout": "10s", "max_staleness": "30s"}
+        near = {} if self.has_near else {"near_max_bytes": 0}
+        return Cache(self.url, **{"prefix": self.prefix, **unhurried, **near, **settings})
+
+
+def commands_of(client: Client) -> dict[str, int]:
+    """How often each command was called so far, but for those that looking takes."""
+    lines = client("INFO", "commandstats").decode().splitlines()
+    calls = (line.removeprefix("cmdstat_").split(":calls=") for line in lines if line.startswith("cmdstat_"))
+    return {name: int(rest.split(",")[0]) for name, rest in calls if name not in {"info", "hello"}}
