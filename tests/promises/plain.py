@@ -5,6 +5,7 @@ import functools
 import pickle
 from collections.abc import Awaitable, Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 from tests.support.client import Client
 from tests.support.servers import Server
@@ -20,18 +21,20 @@ class Plain:
     Args:
         server: Where.
         prefix: Of its keys.
+        url: Whose user and password it takes; the server's own by default.
         timeout: Of one command, in seconds.
     """
 
-    def __init__(self, server: Server, prefix: str, timeout: float = 5) -> None:
+    def __init__(self, server: Server, prefix: str, *, url: str = "", timeout: float = 5) -> None:
         self._server, self._prefix, self._timeout = server, prefix, timeout
+        self._login = urlsplit(url or server.url)
         self._client: Client | None = None
         self._near: dict[str, Any] = {}
         self._flights: dict[str, asyncio.Future[Any]] = {}
 
     def _ask(self, *command: Any) -> Any:
         if self._client is None:
-            self._client = self._server.client(direct=False)
+            self._client = self._server.client(user=self._login.username, password=self._login.password, direct=False)
         return self._client(*command, timeout=self._timeout)
 
     async def get(self, key: str, default: Any = None) -> Any:

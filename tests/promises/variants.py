@@ -162,8 +162,8 @@ def trusts_restarts(url: str, **settings: Any) -> Cache:
 
 
 def patient(url: str, **settings: Any) -> Cache:
-    """Waits for the server as other clients do: seconds."""
-    return Cache(url, **settings | {"operation_timeout": "2s", "max_staleness": "10s"})
+    """Waits for the server for longer than anybody would wait for a cache."""
+    return Cache(url, **settings | {"operation_timeout": "500ms", "max_staleness": "10s"})
 
 
 def hands_out_its_own(url: str, **settings: Any) -> Cache:

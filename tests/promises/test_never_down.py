@@ -1,0 +1,161 @@
+"""Promise 4: no fault of the server reaches the caller, and it costs a call one operation timeout at most."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import pytest
+
+from fleetcache import Cache
+from tests.conftest import StartServer
+from tests.promises.faults import FAULTS, Fault, as_user
+from tests.promises.plain import Plain
+from tests.promises.variants import Variant, ours, patient
+from tests.support.proxy import Proxy
+from tests.support.run import run
+from tests.support.servers import Server
+from tests.support.waiting import eventually
+
+TIMEOUT = 0.25  # of one operation, in seconds
+MARGIN = 0.05
+NOTHING = 0.005  # what a call may cost once the server is known to be away
+BACK = 2.0  # until the instance is online after the server's return
+
+
+async def load() -> str:
+    return "loaded"
+
+
+def calls(cache: Any, number: int) -> dict[str, Callable[[], Awaitable[object]]]:
+    """Every verb on keys of its own, and on one that near holds. The first asks the server."""
+    decorated = cache.cached(key=f"decorated{number}")(load)
+    return {
+        "get of nothing": lambda: cache.get(f"nothing{number}"),
+        "get": lambda: cache.get("warm"),
+        "get_or_set": lambda: cache.get_or_set(f"loaded{number}", load, tags=(f"tag{number}",)),
+        "set": lambda: cache.set(f"set{number}", "value", tags=(f"other{number}",)),
+        "delete": lambda: cache.delete(f"loaded{number}"),
+        "invalidate_tags": lambda: cache.invalidate_tags(f"tag{number}"),
+        "decorated": decorated,
+    }
+
+
+def _kept_waiting() -> float:
+    """Seconds this thread was ready to run and another had the processor: no cost of the call. Linux tells."""
+    schedule = Path("/proc/thread-self/schedstat")
+    return int(schedule.read_text().split()[1]) / 1e9 if schedule.exists() else 0.0
+
+
+async def timed(call: Callable[[], Awaitable[object]]) -> tuple[float, BaseException | None]:
+    """How long a call took, and what it raised."""
+    waited, began = _kept_waiting(), perf_counter()
+    error = None
+    try:
+        await call()
+    except Exception as raised:  # noqa: BLE001 - to count it
+        error = raised
+    return perf_counter() - began - (_kept_waiting() - waited), error
+
+
+async def suffer(cache: Any, fault: Fault, begin: Callable[[], object]) -> list[str]:
+    """What every verb did wrong, twice over."""
+    if not fault.from_start:
+        await cache.open()
+        await cache.set("warm", "value")
+        begin()
+    wrong = []
+    most = TIMEOUT + MARGIN
+    for number in range(2):
+        for verb, call in calls(cache, number).items():
+            took, error = await timed(call)
+            if error is not None:
+                wrong.append(f"{verb} raised {error!r}")
+            if took > most:
+                wrong.append(f"{verb} took {took * 1000:.1f} ms, over {most * 1000:.0f}")
+            if fault.silent:
+                most = NOTHING
+    return wrong
+
+
+def suffering(variant: Callable[[str], Any], server: Server, fault: Fault) -> list[str]:
+    async def main(url: str, begin: Callable[[], object]) -> list[str]:
+        cache = variant(as_user(url, fault.user))
+        wrong = await suffer(cache, fault, begin)
+        if isinstance(cache, Cache) and fault.reason is not None:
+            try:
+                await eventually(lambda: cache.status_now().reason == fault.reason, timeout=3)
+            except AssertionError:
+                wrong.append(f"health says {cache.status_now().brief()}")
+        await cache.close()
+        return wrong
+
+    with Proxy(server) as proxy, ExitStack() as stack:
+
+        def begin() -> None:
+            client = fault.begin(server, proxy)
+            if client is not None:
+                stack.enter_context(client)
+
+        if fault.from_start:
+            begin()
+        return run(main(proxy.url if fault.slow else server.url, begin))
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_no_fault_of_the_server_is_the_callers(fresh_server: StartServer, prefix: str, fault: str) -> None:
+    def variant(url: str) -> Cache:
+        return ours(url, prefix=prefix, operation_timeout=TIMEOUT, max_staleness=0.6)
+
+    assert suffering(variant, fresh_server(), FAULTS[fault]) == []
+
+
+@pytest.mark.parametrize("fault", [name for name in FAULTS if not name.startswith("slow")])
+def test_a_plain_cache_hands_every_fault_on(one_fresh_server: StartServer, prefix: str, fault: str) -> None:
+    server = one_fresh_server()
+    wrong = suffering(lambda url: Plain(server, prefix, url=url, timeout=0.35), server, FAULTS[fault])
+    assert any("raised" in what for what in wrong), wrong
+
+
+@pytest.mark.parametrize("fault", ["slow by 100 ms", "slow by 1 s"])
+def test_a_patient_cache_makes_every_caller_wait(one_fresh_server: StartServer, prefix: str, fault: str) -> None:
+    wrong = suffering(lambda url: patient(url, prefix=prefix), one_fresh_server(), FAULTS[fault])
+    assert any("took" in what for what in wrong), wrong
+
+
+def return_late(variant: Variant, server: Server, prefix: str, fault: str, away: float) -> float:
+    """Seconds over the bound from the server's return until the instance is online."""
+
+    async def main() -> float:
+        cache = variant(server.url, prefix=prefix, operation_timeout=TIMEOUT, max_staleness=0.3)
+        await cache.open()
+        FAULTS[fault].begin(server, None)  # type: ignore[arg-type] # neither needs the proxy
+        await eventually(lambda: cache.status_now().link == "offline")
+        await asyncio.sleep(away)
+        await asyncio.to_thread(server.restart if fault == "killed" else server.thaw)
+        began = perf_counter()
+        await eventually(lambda: cache.status_now().status == "healthy")
+        late = perf_counter() - began - BACK
+        await cache.close()
+        return max(0.0, late)
+
+    return run(main())
+
+
+# Frozen: before and after the connection is given up, which is at three times max_staleness.
+@pytest.mark.parametrize(("fault", "away"), [("killed", 0.5), ("frozen", 0.1), ("frozen", 1.5)])
+def test_it_is_online_soon_after_the_servers_return(
+    fresh_server: StartServer, prefix: str, fault: str, away: float
+) -> None:
+    assert return_late(ours, fresh_server(), prefix, fault, away) == 0
+
+
+def test_trying_again_ever_more_seldom_finds_the_server_late(one_fresh_server: StartServer, prefix: str) -> None:
+    def slow(url: str, **settings: Any) -> Cache:
+        cache = Cache(url, **settings)
+        cache._engine.link.backoff = lambda _random: 3.0  # type: ignore[union-attr,method-assign] # the naive part
+        return cache
+
+    assert return_late(slow, one_fresh_server(), prefix, "killed", 0.5) > 0
