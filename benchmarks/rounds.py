@@ -1,0 +1,92 @@
+"""Alternating short rounds: ours, the other, ours, the other. Noise of the machine then meets both alike.
+
+What is compared is each round's ratio; what is reported is the median of them.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from itertools import cycle, islice, repeat
+from typing import Any
+
+from benchmarks.figures import Effort
+
+__all__ = ["Subject", "alternate", "awaiting", "calling", "throughput"]
+
+# Runs so many calls and says the seconds that all of them took.
+Subject = Callable[[int], Awaitable[float]]
+
+_LEAST_CALLS = 10
+# A round of a slow side still has to end: the calibration runs at most so many calls.
+_MOST_CALLS = 1_000_000
+
+
+def awaiting(call: Callable[[Any], Awaitable[object]], argument: Any) -> Subject:
+    """One task that awaits one call after the other."""
+
+    async def run(calls: int) -> float:
+        began = time.perf_counter()
+        for _ in repeat(None, calls):
+            await call(argument)
+        return time.perf_counter() - began
+
+    return run
+
+
+def calling(call: Callable[[Any], object], argument: Any) -> Subject:
+    """As ``awaiting`` for a plain call."""
+
+    async def run(calls: int) -> float:
+        began = time.perf_counter()
+        for _ in repeat(None, calls):
+            call(argument)
+        return time.perf_counter() - began
+
+    return run
+
+
+def throughput(call: Callable[[str], Awaitable[object]], keys: Sequence[str], tasks: int) -> Subject:
+    """So many tasks that await one call after the other, each going round all keys from a place of its own."""
+    apart = max(1, len(keys) // tasks)
+
+    async def worker(task: int, calls: int) -> None:
+        for key in islice(cycle(keys), task * apart, task * apart + calls):
+            await call(key)
+
+    async def run(calls: int) -> float:
+        each = max(1, calls // tasks)
+        began = time.perf_counter()
+        await asyncio.gather(*(worker(task, each) for task in range(tasks)))
+        return (time.perf_counter() - began) * calls / (each * tasks)
+
+    return run
+
+
+async def alternate(
+    subjects: Mapping[str, Subject], effort: Effort, *, least: int = _LEAST_CALLS
+) -> dict[str, list[float]]:
+    """Run all subjects in turn, round after round, each round beginning with another one.
+
+    Args:
+        subjects: By name.
+        effort: How many rounds, and how long one is.
+        least: Calls in a round at least.
+
+    Returns:
+        Seconds a call, by subject, one figure a round.
+    """
+    calls = {name: await _calibrate(subject, effort.seconds, least) for name, subject in subjects.items()}
+    figures: dict[str, list[float]] = {name: [] for name in subjects}
+    names = list(subjects)
+    for number in range(effort.rounds):
+        for name in names[number % len(names) :] + names[: number % len(names)]:
+            figures[name].append(await subjects[name](calls[name]) / calls[name])
+    return figures
+
+
+async def _calibrate(subject: Subject, seconds: float, least: int) -> int:
+    """How many calls fill a round; warms up on the way."""
+    calls = least
+    while (took := await subject(calls)) < seconds / 4 and calls < _MOST_CALLS:
+        calls *= 4
+    return max(least, min(_MOST_CALLS, int(calls * seconds / max(took, 1e-9))))
