@@ -1,0 +1,101 @@
+"""Bytes of an aborted connection that land later: an old ``set`` must not come back after what replaced it.
+
+A kernel goes on retransmitting what an orphaned socket had sent. Two guards: the connection is reset, not closed, and
+the next handshake ends it on the server. Each is shown to hold alone, and nothing to hold without both.
+"""
+
+import struct
+from typing import Any
+
+import pytest
+
+from fleetcache import Cache
+from fleetcache.keys import Layout
+from fleetcache.wire import aio
+from tests.support.client import Client
+from tests.support.pipes import Way
+from tests.support.proxy import Proxy
+from tests.support.run import run
+from tests.support.servers import Server
+from tests.support.waiting import eventually
+
+STALENESS = 0.2  # three times that without an answer, and the connection is given up
+
+
+class Network(Proxy):
+    """A proxy whose later connections are spared what holds up the earlier ones."""
+
+    def spare_new_connections(self) -> tuple[Way, Way]:
+        """Let connections from now on pass; returns the rules that still hold for the others."""
+        old = self._up, self._down
+        self._do(self._new_ways)
+        return old
+
+    def _new_ways(self) -> None:
+        self._up, self._down = Way(), Way()
+
+    def release_old(self, old: tuple[Way, Way]) -> None:
+        """The network heals for the earlier connections too."""
+        for way in old:
+            self._do(way.go)
+
+    def held_by(self, old: tuple[Way, Way]) -> int:
+        """How many bytes of the earlier connections still wait."""
+        return self._do(lambda: sum(way.held for way in old))
+
+
+def login(client: Client, *, may_kill: bool) -> str:
+    """A user, who may or may not end connections."""
+    client("ACL", "SETUSER", "limited", "on", ">secret", "~*", "&*", "+@all", *(() if may_kill else ("-client|kill",)))
+    return "limited:secret"
+
+
+async def _write_into_a_black_hole(server: Server, prefix: str, who: str, client: Client) -> str:
+    """What a cache answers for a key once the old connection's bytes have had every chance to land."""
+    raw = Layout(prefix).entry("k")
+    with Network(server) as network:
+        url = f"redis://{who}@127.0.0.1:{network.port}/0"
+        async with Cache(url, prefix=prefix, operation_timeout=0.1, max_staleness=STALENESS) as cache:
+            await cache.set("k", "first")
+            network.stall("up")
+            await cache.set("k", "OLD")  # on its way, for ever
+            old = network.spare_new_connections()
+            await eventually(lambda: cache.stats().epoch == 2 and cache.stats().link == "online")
+            assert client("EXISTS", raw) == 0, "the replay removed what was not acknowledged"
+            network.release_old(old)
+            await eventually(lambda: network.held_by(old) == 0)
+            await eventually(lambda: network.open == 1)  # the old connection has ended, its last bytes before it
+            await cache.get("another")
+            found: str = await cache.get("k", "gone")
+            return found
+
+
+@pytest.fixture
+def without_reset(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Connections are closed without the option that makes it a reset."""
+    monkeypatch.setattr(aio, "struct", NoLinger)
+
+
+class NoLinger:
+    """Packs "do not linger" where "linger for zero seconds" is asked for."""
+
+    @staticmethod
+    def pack(layout: str, *_numbers: Any) -> bytes:
+        return struct.pack(layout, 0, 0)
+
+
+def test_a_reset_connection_leaves_nothing_behind(server: Server, prefix: str) -> None:
+    with server.client() as client:
+        assert run(_write_into_a_black_hole(server, prefix, login(client, may_kill=False), client)) == "gone"
+
+
+@pytest.mark.usefixtures("without_reset")
+def test_the_next_handshake_ends_a_connection_that_was_closed_only(server: Server, prefix: str) -> None:
+    with server.client() as client:
+        assert run(_write_into_a_black_hole(server, prefix, login(client, may_kill=True), client)) == "gone"
+
+
+@pytest.mark.usefixtures("without_reset")
+def test_twin_without_both_the_old_value_is_back(server: Server, prefix: str) -> None:
+    with server.client() as client:
+        assert run(_write_into_a_black_hole(server, prefix, login(client, may_kill=False), client)) == "OLD"
