@@ -5,7 +5,7 @@ A hit in near is answered here, synchronously: one look-up, two comparisons and 
 
 from asyncio import get_running_loop
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from functools import partial
 from typing import TYPE_CHECKING, Any, ParamSpec, TypedDict, TypeVar, Unpack, overload
@@ -421,7 +421,7 @@ class AsyncVerbs:
 
         Raises:
             Unavailable: The server did not acknowledge: no guess is made.
-            CodecError: What is there is no integer, or the sum is beyond 2^53.
+            CodecError: What is there is no integer, or the sum is beyond 2^53 - 1.
         """
         if isinstance(delta, bool) or not isinstance(delta, int):
             raise TypeError(f"incr: delta must be an int, not {delta!r}")
@@ -544,9 +544,10 @@ class AsyncVerbs:
         try:
             yield
         finally:
-            _BYPASSED.reset(token)
             engine.bypasses -= 1
             engine.rebuilt()
+            with suppress(ValueError):  # left in another context than entered, as some frameworks do: that one is over
+                _BYPASSED.reset(token)
 
     def stats(self) -> Stats:
         """Counters and gauges of the whole cache, namespaces included."""

@@ -15,7 +15,7 @@ __all__ = ["Writing"]
 
 # How often a compare-and-set is tried when others write the same key at the same time.
 TRIES = 16
-COUNTER_MOST = 2**53  # the script counts in doubles
+COUNTER_MOST = 2**53 - 1  # the script counts in doubles: the next one is where 1 more makes no difference
 _REPLACEABLE = frozenset({Look.STALE, Look.SPENT, Look.UNUSABLE})
 
 
@@ -55,7 +55,7 @@ class Writing:
         token = parts.coherence.take(key, options.tags)
         if captured is None:
             if not parts.alone:
-                parts.coherence.journal.owe(("e", key), number)
+                parts.coherence.owe(("e", key), number)
             return number, token, None
         head, blob = parts.entries.pack(key, answer, captured, options, 0.0)
 
@@ -182,7 +182,7 @@ class Writing:
                 swapped = await parts.ask(parts.shared.swap(key, seen.head, blob, options.kept_ms, stored), budget)
                 return None if swapped is False else swapped is True
             if seen.look is Look.FOREIGN:
-                parts.shared.discard(key)
+                parts.shared.discard(key, seen.head)
                 return None
             return False
         finally:
@@ -239,13 +239,13 @@ class Writing:
 
         Raises:
             Unavailable: The server did not answer; there is no guess.
-            CodecError: What is there is no integer, or the sum is beyond 2^53.
+            CodecError: What is there is no integer, or the sum is beyond 2^53 - 1.
         """
         parts = self._parts
         parts.check_open()
-        answer = parts.entries.encode(delta, int)
         if abs(delta) > COUNTER_MOST:
-            raise CodecError(f"incr: {delta} is beyond 2^53")
+            raise CodecError(f"incr of {key!r}: the step is beyond 2^53 - 1")
+        answer = parts.entries.encode(delta, int)
         if parts.alone:
             return self._incr_here(key, delta, answer, options)
         budget = parts.budget()
@@ -253,7 +253,7 @@ class Writing:
         if captured is None or parts.coherence.journal.owes_key(key):
             raise Unavailable(f"incr of {key!r}: the server cannot be heard, and a counter is not guessed")
         replacing = b""
-        for _ in range(TRIES):
+        while budget.left > 0:  # each round somebody's count is stored, seldom ours when many count at once
             if parts.entries.signs:
                 result: Any = await self._incr_signed(key, delta, options, captured, budget)
             else:
@@ -269,11 +269,11 @@ class Writing:
                 parts.coherence.forget_key(key)
                 return result
             if result == "overflow":
-                raise CodecError(f"incr of {key!r}: the sum is beyond 2^53")
+                raise CodecError(f"incr of {key!r}: the sum is beyond 2^53 - 1")
             if result is NO_ANSWER or isinstance(result, str) or result.look is Look.FAULT:
                 break
             if result.look is Look.FOREIGN:
-                parts.shared.discard(key)
+                parts.shared.discard(key, result.head)
             replacing = result.head
         raise Unavailable(f"incr of {key!r}: the server did not acknowledge")
 
@@ -324,6 +324,6 @@ class Writing:
             raise CodecError(f"incr of {key!r}: it holds a {type(found and found.value).__name__}, not an integer")
         total = found.value + delta
         if abs(total) > COUNTER_MOST:
-            raise CodecError(f"incr of {key!r}: the sum is beyond 2^53")
+            raise CodecError(f"incr of {key!r}: the sum is beyond 2^53 - 1")
         parts.near.put(key, parts.entries.prolonged(held, total, (held.fresh_until, held.stale_until)))
         return int(total)

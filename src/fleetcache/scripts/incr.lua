@@ -1,7 +1,7 @@
 -- Add to a counter: an entry of codec 0 (decimal text), fresh, unsigned, of the same tags; its life stays as it is.
 -- ARGV: a whole entry to begin with (its payload is the delta), ms to keep, new stamp head, head of an entry that may
 -- be replaced because it is unusable ('' = none)
--- -> {1, new value} | {0, what is there, its PTTL} | {2} beyond 2^53, where Lua can no longer count
+-- -> {1, new value} | {0, what is there, its PTTL} | {2} the sum is beyond 2^53 - 1, where Lua can no longer count
 local v = redis.call('GET', KEYS[1])
 local start = struct.unpack('>H', string.sub(ARGV[1], 34, 35))
 local delta = tonumber(string.sub(ARGV[1], start + 1))
@@ -16,8 +16,8 @@ if #v <= start or string.sub(v, 18, 20) ~= string.sub(ARGV[1], 18, 20) or
   return {0, v, pttl}
 end
 local sum = tonumber(string.sub(v, start + 1))
-if not sum then return {0, v, pttl} end
+if not sum or math.abs(sum) >= 9007199254740992 then return {0, v, pttl} end
 sum = sum + delta
-if sum > 9007199254740992 or sum < -9007199254740992 then return {2} end
+if math.abs(sum) >= 9007199254740992 then return {2} end
 redis.call('SET', KEYS[1], ARGV[3] .. string.sub(v, 18, start) .. string.format('%.0f', sum), 'PX', pttl)
 return {1, sum}
