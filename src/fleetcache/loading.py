@@ -14,7 +14,7 @@ from .errors import CodecError
 from .flights import CURRENT, Outcome, Verb
 from .freshness import Freshness
 from .parts import NO_LOOK, Parts, Run, kept_options
-from .ports import NO_ANSWER, Alarm
+from .ports import NO_ANSWER, Alarm, LoaderCancelledError
 from .results import Keep, NoStore
 from .seen import Answer, Claimed, Look, Seen
 
@@ -35,6 +35,7 @@ class Loading:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._complained: set[tuple[str, type]] = set()
+        self._rights: list[tuple[Run, bytes, bytes | None]] = []
 
     # -- looking ---------------------------------------------------------------------------------------------------
 
@@ -74,10 +75,10 @@ class Loading:
         parts = self._parts
         try:
             outcome = await self._obtain(run, anew=anew)
+        except LoaderCancelledError as error:
+            outcome = Outcome(Verb.RAISE, Verb.AGAIN, error=error.original)
         except Exception as error:  # noqa: BLE001 - the loader's own exception, for every caller of this flight
             outcome = Outcome(Verb.RAISE, error=error)
-        finally:
-            parts.coherence.done(run.token)
         parts.flights.end(run.flight, outcome)
 
     async def _obtain(self, run: Run, *, anew: bool) -> Outcome:
@@ -98,6 +99,8 @@ class Loading:
                 if step.look is Look.HELD and not await self.news(watch.gate, step.remaining, give_up):
                     parts.counters.wait_timeouts += 1
                     return await self._load(run, None, None)
+                if step.look is Look.HELD:
+                    run.budget = parts.budget()  # what was spent before the wait has nothing to do with what follows
             finally:
                 parts.coherence.unwatch(watch)
 
@@ -123,7 +126,7 @@ class Loading:
             case Look.HELD:
                 return seen
             case Look.FOREIGN:
-                self._parts.shared.discard(run.key)
+                self._parts.shared.discard(run.key, seen.head)
                 return await self._lease(run)
             case Look.NONE:
                 return await self._lease(run)
@@ -138,7 +141,12 @@ class Loading:
         placeholder = parts.entries.head(b"L")
         ms = round(parts.times.lease(run.group) * 1000)
         gate = parts.shared.acquire(run.key, placeholder, ms, run.declared, run.token)
-        seen = await parts.ask(gate, run.budget)
+        try:
+            seen = await parts.ask(gate, run.budget)
+        except BaseException:
+            # Cancelled, perhaps with the grant already in hand: nobody else would give it back.
+            parts.shared.release(run.key, placeholder)
+            raise
         if seen is not NO_ANSWER and seen.look is Look.GRANTED:
             return await self._load(run, placeholder, None)
         return await self.settled(run, seen)
@@ -149,14 +157,14 @@ class Loading:
         self._renew_token(run)
         mark = parts.entries.head(b"C")
         ms = round(parts.times.lease(run.group) * 1000)
-        claimed = await parts.ask(parts.shared.claim(run.key, mark, ms, run.declared, run.token), run.budget)
-        if not isinstance(claimed, Claimed):
-            return NO_LOOK
+        gate = parts.shared.claim(run.key, mark, ms, run.declared, run.token)
         try:
+            claimed = await parts.ask(gate, run.budget)
+            if not isinstance(claimed, Claimed):
+                return NO_LOOK
             seen = await self.settled(run, claimed.seen)
         except BaseException:
-            if claimed.granted:
-                parts.shared.unclaim(run.key, mark)
+            parts.shared.unclaim(run.key, mark)  # as with a lease
             raise
         if not claimed.granted:
             if seen.look in {Look.SPENT, Look.UNUSABLE} or (anew and seen.look in {Look.FRESH, Look.STALE}):
@@ -182,8 +190,6 @@ class Loading:
         except Exception as error:  # noqa: BLE001 - for those who joined; the stale value stays for all others
             outcome = Outcome(Verb.RAISE, error=error)
             log.warning("fleetcache: a background refresh failed (%s); the old value stays", type(error).__name__)
-        finally:
-            parts.coherence.done(run.token)
         parts.flights.end(run.flight, outcome)
 
     # -- loading and storing -----------------------------------------------------------------------------------------
@@ -202,6 +208,7 @@ class Loading:
             started = parts.ports.clock()
             result = await self.call(run)
             cost = parts.ports.clock() - started
+            run.budget = parts.budget()  # the loader's own time is not counted, and storing is a wait of its own
             answer, options = self.unwrap(run, result)
         except BaseException:
             self.give_back(run, base, mark)
@@ -248,7 +255,11 @@ class Loading:
             parts.shared.unclaim(run.key, mark)  # in the same write: who waits for the claim is woken with the value
 
         async def outcome() -> Outcome:
-            result = await parts.ask(gate, run.budget)
+            try:
+                result = await parts.ask(gate, run.budget)
+            except BaseException:
+                self.give_back(run, base, mark)  # of a swap that was refused as an error, and nothing else
+                raise
             if result is True and current == [True] and not run.flight.detached:
                 return Outcome(Verb.ANSWER, answer=answer)
             if isinstance(result, bool):  # somebody removed or replaced it, or a tag of it, meanwhile
@@ -286,14 +297,18 @@ class Loading:
 
     async def bare(self, run: Run) -> Any:
         """Load for one caller, outside any flight, and keep nothing."""
-        result = await self.call(run)
-        return result.value if isinstance(result, Keep | NoStore) else result
+        try:
+            result = await self.call(run)
+        except LoaderCancelledError as error:
+            raise error.original from None
+        answer, _ = self.unwrap(run, result)
+        return answer.value
 
     def _last_resort(self, run: Run) -> Answer | None:
         """Promise 3's one exception: offline, and the loader failed too; an entry within its own life still answers."""
         parts = self._parts
         held = parts.near.items.get(run.key)
-        if parts.shared.usable or held is None or run.options.offline_ttl <= 0:
+        if parts.alone or parts.shared.usable or held is None or run.options.offline_ttl <= 0:
             return None
         answer = parts.entries.from_near(held, run.declared) if parts.ports.clock() < held.stale_until else None
         if answer is not None:
@@ -355,20 +370,35 @@ class Loading:
 
     def keep_alive(self, run: Run, base: bytes, mark: bytes | None) -> Callable[[], None]:
         """Renew the right every third of its length while the loader runs; returns how to stop that."""
-        parts = self._parts
-        lease = parts.times.lease(run.group)
+        parts, lease = self._parts, run.lease
+        ms = round(lease * 1000)
         alarms: list[Alarm] = []
+        right = (run, base, mark)
+
+        def keep_base() -> None:
+            # The entry must not end before its refresh does, or others would see none and load beside it. It stays
+            # spent: no life is added beyond the grace.
+            parts.shared.renew(run.key, base, min(ms, round(GRACE * 1000)))
 
         def ring() -> None:
-            ms = round(lease * 1000)
             if mark is None:
                 parts.shared.renew(run.key, base, ms)
             else:
                 parts.shared.renew(run.key, mark, ms, claim=True)
-                # The entry must not end before its refresh does, or others would see none and load beside it. It stays
-                # spent: no life is added beyond the grace.
-                parts.shared.renew(run.key, base, min(ms, round(GRACE * 1000)))
+                keep_base()
             alarms[:] = [parts.ports.alarm(lease / 3, ring)]
 
+        def stop() -> None:
+            alarms[0].cancel()
+            self._rights.remove(right)
+
+        if mark is not None:
+            keep_base()
         alarms.append(parts.ports.alarm(lease / 3, ring))
-        return lambda: alarms[0].cancel()  # noqa: PLW0108 - the alarm is another by then
+        self._rights.append(right)
+        return stop
+
+    def give_all_back(self) -> None:
+        """At the end: whoever still loads does it for himself, and the fleet need not wait for it."""
+        for run, base, mark in self._rights:
+            self.give_back(run, base, mark)

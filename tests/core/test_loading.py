@@ -1,0 +1,330 @@
+"""get_or_set and refresh: one load, what the loader's result decides, and who waits how long."""
+
+import asyncio
+from contextvars import ContextVar
+
+import pytest
+
+from fleetcache import MISSING, Cache, Keep, LoadCycle, LoadTimeout, NoStore
+from tests.core.drivers import Driver, On
+from tests.support.run import run
+from tests.support.waiting import eventually
+
+
+class Origin:
+    """A loader that counts, and waits until it is let go.
+
+    Args:
+        error: Raised instead of an answer.
+        waits: Whether it waits for ``go``.
+    """
+
+    def __init__(self, error: Exception | None = None, *, waits: bool = False) -> None:
+        self.calls = 0
+        self.cancelled = 0
+        self.error = error
+        self.go = asyncio.Event()
+        if not waits:
+            self.go.set()
+
+    async def load(self) -> str:
+        self.calls += 1
+        number = self.calls
+        try:
+            await self.go.wait()
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        if self.error is not None:
+            raise self.error
+        return f"value {number}"
+
+
+def test_a_value_is_loaded_once_and_then_answered(on: On) -> None:
+    async def body(cache: Cache) -> None:
+        origin = Origin()
+        for _ in range(3):
+            assert await cache.get_or_set("k", origin.load) == "value 1"
+        assert await cache.get("k", type=str) == "value 1"
+        assert origin.calls == 1
+
+    on(body)
+
+
+def test_all_who_ask_at_once_share_one_load(on: On) -> None:
+    async def body(cache: Cache) -> None:
+        origin = Origin(waits=True)
+        callers = [asyncio.create_task(cache.get_or_set("k", origin.load)) for _ in range(50)]
+        await eventually(lambda: cache.stats().joins == 49)
+        origin.go.set()
+        assert await asyncio.gather(*callers) == ["value 1"] * 50
+        assert origin.calls == 1
+        assert cache.stats().flights == 0
+
+    on(body)
+
+
+def test_the_loaders_own_exception_reaches_everybody_and_nothing_is_stored(on: On) -> None:
+    async def body(cache: Cache) -> None:
+        error = LookupError("no such user")
+        origin = Origin(error, waits=True)
+        callers = [asyncio.create_task(cache.get_or_set("k", origin.load)) for _ in range(5)]
+        await eventually(lambda: cache.stats().joins == 4)
+        origin.go.set()
+        assert await asyncio.gather(*callers, return_exceptions=True) == [error] * 5
+        assert await cache.get("k", MISSING) is MISSING
+        origin.error = None
+        assert await cache.get_or_set("k", origin.load) == "value 2"
+
+    on(body)
+
+
+def test_not_kept_is_answered_to_all_who_wait_and_to_nobody_later(on: On) -> None:
+    origin_calls = 0
+    go = asyncio.Event()
+
+    async def load() -> str | NoStore[str]:
+        nonlocal origin_calls
+        origin_calls += 1
+        await go.wait()
+        return NoStore("unknown")
+
+    async def body(cache: Cache) -> None:
+        callers = [asyncio.create_task(cache.get_or_set("k", load)) for _ in range(5)]
+        await eventually(lambda: cache.stats().joins == 4)
+        go.set()
+        assert await asyncio.gather(*callers) == ["unknown"] * 5
+        assert origin_calls == 1
+        assert await cache.get("k", MISSING) is MISSING
+        await cache.get_or_set("k", load)
+        assert origin_calls == 2
+
+    on(body)
+
+
+def test_the_result_may_decide_its_own_life(on: On) -> None:
+    async def load() -> Keep[str]:
+        return Keep("short", ttl="20ms", stale="1m")
+
+    async def body(cache: Cache) -> None:
+        assert await cache.get_or_set("k", load, ttl="1h") == "short"
+
+        async def absent() -> bool:
+            return await cache.get("k", MISSING) is MISSING
+
+        await eventually(absent)
+        assert await cache.get("k", allow_stale=True) == "short"
+
+    on(body)
+
+
+def test_a_result_that_decides_nonsense_is_an_error(on: On) -> None:
+    async def load() -> Keep[str]:
+        return Keep("value", ttl=0)
+
+    async def body(cache: Cache) -> None:
+        with pytest.raises(ValueError, match=r"Keep\.ttl = 0 must be more than zero"):
+            await cache.get_or_set("k", load)
+        assert await cache.get("k", MISSING) is MISSING
+
+    on(body)
+
+
+def test_refresh_loads_and_replaces_what_is_there(on: On) -> None:
+    async def body(cache: Cache) -> None:
+        origin = Origin()
+        assert await cache.refresh("k", origin.load) == "value 1"
+        assert await cache.refresh("k", origin.load) == "value 2"
+        assert await cache.get("k") == "value 2"
+        origin.error = LookupError("gone")
+        with pytest.raises(LookupError):
+            await cache.refresh("k", origin.load)
+        assert await cache.get("k") == "value 2"
+
+    on(body)
+
+
+def test_a_removal_beats_the_load_that_runs(on: On) -> None:
+    async def body(cache: Cache) -> None:
+        old, new = Origin(waits=True), Origin()
+        caller = asyncio.create_task(cache.get_or_set("k", old.load, tags=["t"]))
+        await eventually(lambda: old.calls)
+        await cache.delete("k")
+        assert await cache.get_or_set("k", new.load) == "value 1"  # does not join the doomed load
+        assert new.calls == 1
+        old.go.set()
+        assert await caller == "value 1"
+        await cache.delete("k")
+        old.go.clear()
+        caller = asyncio.create_task(cache.get_or_set("k", old.load, tags=["t"]))
+        await eventually(lambda: old.calls == 2)
+        await cache.invalidate_tags("t")
+        old.go.set()
+        assert await caller == "value 2"
+        assert await cache.get("k", MISSING) is MISSING
+
+    on(body)
+
+
+# -- waiting ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_callers_patience_bounds_its_wait_and_not_the_load(on: On) -> None:
+    async def body(cache: Cache) -> None:
+        origin = Origin(waits=True)
+        patient = asyncio.create_task(cache.get_or_set("k", origin.load))
+        await eventually(lambda: origin.calls)
+        with pytest.raises(LoadTimeout, match="'k'"):
+            await cache.get_or_set("k", origin.load, load_timeout="10ms")
+        origin.go.set()
+        assert await patient == "value 1"
+        assert (origin.calls, origin.cancelled) == (1, 0)
+
+    on(body)
+
+
+def test_the_first_caller_may_be_the_impatient_one(on: On) -> None:
+    async def body(cache: Cache) -> None:
+        origin = Origin(waits=True)
+        with pytest.raises(LoadTimeout):
+            await cache.get_or_set("k", origin.load, load_timeout="10ms")
+        await eventually(lambda: origin.cancelled)  # nobody wants it any more
+        origin.go.set()
+        assert await cache.get_or_set("k", origin.load) == "value 2"
+
+    on(body)
+
+
+def test_a_cancelled_caller_leaves_the_load_to_the_others_and_the_last_one_ends_it(on: On) -> None:
+    async def body(cache: Cache) -> None:
+        origin = Origin(waits=True)
+        callers = [asyncio.create_task(cache.get_or_set("k", origin.load)) for _ in range(3)]
+        await eventually(lambda: cache.stats().joins == 2)
+        callers[0].cancel()
+        callers[2].cancel()
+        await asyncio.wait(callers[::2])
+        assert origin.cancelled == 0
+        callers[1].cancel()
+        await eventually(lambda: origin.cancelled)
+        await eventually(lambda: cache.stats().flights == 0)
+        origin.go.set()
+        assert await cache.get_or_set("k", origin.load) == "value 2"  # the lease was given back
+
+    on(body)
+
+
+def test_a_wait_for_others_is_capped(driver: Driver) -> None:
+    async def main() -> None:
+        async with driver.cache(load_wait="20ms") as cache:
+            origin, mine = Origin(waits=True), Origin()
+            other = asyncio.create_task(cache.get_or_set("k", origin.load))
+            await eventually(lambda: origin.calls)
+            assert await cache.get_or_set("k", mine.load) == "value 1"
+            assert cache.stats().wait_timeouts == 1
+            origin.go.set()
+            await other
+
+    run(main())
+
+
+# -- loaders that call the cache -------------------------------------------------------------------------------------
+
+
+def test_a_loader_may_ask_for_other_keys(on: On) -> None:
+    async def body(cache: Cache) -> None:
+        origin = Origin()
+
+        async def outer() -> str:
+            return "of " + await cache.get_or_set("inner", origin.load)
+
+        assert await cache.get_or_set("outer", outer) == "of value 1"
+
+    on(body)
+
+
+def test_a_loader_that_asks_for_its_own_key_is_an_error_not_a_deadlock(on: On) -> None:
+    async def body(cache: Cache) -> None:
+        async def a() -> str:
+            return await cache.get_or_set("b", b)
+
+        async def b() -> str:
+            return await cache.get_or_set("a", a)
+
+        async def own() -> str:
+            return await cache.get_or_set("own", own)
+
+        for key, loader in (("own", own), ("a", a)):
+            with pytest.raises(LoadCycle):
+                await cache.get_or_set(key, loader)
+        assert cache.stats().flights == 0
+
+    on(body)
+
+
+def test_a_loader_sees_the_context_of_its_caller(on: On) -> None:
+    request: ContextVar[str] = ContextVar("request")
+
+    async def load() -> str:
+        return request.get()
+
+    async def body(cache: Cache) -> None:
+        request.set("r1")
+        assert await cache.get_or_set("k", load) == "r1"
+
+    on(body)
+
+
+# -- stale -----------------------------------------------------------------------------------------------------------
+
+
+def test_stale_is_answered_at_once_and_refreshed_behind_by_one(on: On) -> None:
+    async def body(cache: Cache) -> None:
+        origin = Origin()
+        assert await cache.get_or_set("k", origin.load, ttl="20ms", stale="1m") == "value 1"
+
+        async def absent() -> bool:
+            return await cache.get("k", MISSING) is MISSING
+
+        await eventually(absent)
+        origin.go.clear()
+        answers = await asyncio.gather(*(cache.get_or_set("k", origin.load, ttl="1m", stale="1m") for _ in range(10)))
+        assert answers == ["value 1"] * 10
+        await eventually(lambda: origin.calls == 2)
+        origin.go.set()
+
+        async def renewed() -> bool:
+            return await cache.get("k", type=str) == "value 2"
+
+        await eventually(renewed)
+        assert origin.calls == 2
+
+    on(body)
+
+
+def test_a_failed_refresh_leaves_the_stale_value_and_pauses(on: On) -> None:
+    async def body(cache: Cache) -> None:
+        origin = Origin()
+        await cache.get_or_set("k", origin.load, ttl="10ms", stale="1m")
+        origin.error = LookupError("down")
+
+        async def failed() -> bool:
+            assert await cache.get_or_set("k", origin.load, ttl="10ms", stale="1m") == "value 1"
+            return cache.stats().load_failures > 0
+
+        await eventually(failed)
+        for _ in range(10):
+            assert await cache.get_or_set("k", origin.load, ttl="10ms", stale="1m") == "value 1"
+        assert origin.calls == 2
+
+    on(body)
+
+
+def test_without_stale_nothing_loads_in_the_background(on: On) -> None:
+    async def body(cache: Cache) -> None:
+        origin = Origin()
+        await cache.get_or_set("k", origin.load)
+        for _ in range(20):
+            await cache.get_or_set("k", origin.load)
+        assert cache.stats().refreshes == 0
+
+    on(body)
