@@ -183,11 +183,17 @@ class _Round:
             else:
                 asked.append((run, seen, None, None, None))
         results: list[tuple[Run, Seen, bytes | None, bytes | None]] = []
-        for run, seen, gate, lease, claim in asked:
-            if lease is None and claim is None:
-                results.append((run, seen, None, None))
-            else:
-                results.append((run, *self._right(run, await parts.ask(gate, budget), lease, claim)))
+        try:
+            for run, seen, gate, lease, claim in asked:
+                if lease is None and claim is None:
+                    results.append((run, seen, None, None))
+                else:
+                    results.append((run, *self._right(run, await parts.ask(gate, budget), lease, claim)))
+        except BaseException:
+            # Cancelled: what was granted by now, or will be, nobody else would give back.
+            for run, _, _, lease, claim in asked:
+                self._loading.give_back(run, lease, claim)
+            raise
         return results
 
     def _right(  # noqa: PLR0911 - one exit for each answer
