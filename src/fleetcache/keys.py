@@ -67,7 +67,10 @@ def check_namespace(name: object, parents: str = "") -> str:
     Raises:
         KeyRuleError: says which rule it breaks.
     """
-    checked = _check_name(name, "namespace", MAX_TAG_BYTES - len(ALL_TAG) - len(parents.encode()))
+    checked = _check_name(name, "namespace", MAX_TAG_BYTES)
+    size = len(family_tag(parents + checked).encode())
+    if size > MAX_TAG_BYTES:
+        raise KeyRuleError(f"a namespace with its parents has at most {MAX_TAG_BYTES - 1} bytes, not {size - 1}")
     if checked.startswith(ALL_TAG):
         raise KeyRuleError(f'a namespace may not begin with "*" (reserved for clear()): {_shown(checked)}')
     return checked

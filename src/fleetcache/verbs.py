@@ -377,7 +377,7 @@ class AsyncVerbs:
             CodecError: It would not come back as it is; nothing was sent.
             Unavailable: ``strict`` and not acknowledged.
         """
-        await self.set_many({key: value}, ttl=ttl, stale=stale, tags=tags, type=type, strict=strict)
+        await self.set_many({check_key(key): value}, ttl=ttl, stale=stale, tags=tags, type=type, strict=strict)
 
     async def set_many(
         self,
