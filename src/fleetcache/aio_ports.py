@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from .clock import Clock
-from .ports import Alarm, FlightPort, Work
+from .ports import Alarm, FlightPort, LoaderCancelledError, Work
 from .wire.session import NO_ANSWER, Gate
 
 __all__ = ["AioPorts"]
@@ -58,7 +58,13 @@ class AioPorts:
             raise TypeError(
                 f"the loader {name} returned a {type(result).__name__}, not an awaitable: write it as `async def`"
             )
-        return await result
+        try:
+            return await result
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling() > 0:
+                raise
+            raise LoaderCancelledError(error) from None
 
     async def fly(self, flight: FlightPort, work: Work, landed: Callable[[], None]) -> None:
         """In a task of the flight, under a copy of this caller's context."""
@@ -89,14 +95,14 @@ class AioPorts:
         """A timer."""
         return asyncio.get_running_loop().call_later(delay, ring)
 
-    async def close(self) -> None:
-        """Cancel what runs and wait until it has given back what it held."""
+    async def close(self, patience: float) -> None:
+        """Cancel what runs and wait, ``patience`` seconds at most, until it has given back what it held."""
         self.closed = True
         tasks = [task for task in self._tasks if task is not asyncio.current_task()]
         for task in tasks:
             task.cancel()
         if tasks:
-            await asyncio.wait(tasks)
+            await asyncio.wait(tasks, timeout=patience)
 
 
 def _open(future: "asyncio.Future[Any]") -> None:

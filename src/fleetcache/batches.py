@@ -5,19 +5,23 @@ that others hold is waited for.
 """
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
-from .flights import Flight, Outcome, Verb
+from .flights import Flight, Outcome, Verb, waiting_for
 from .freshness import Freshness
 from .loading import Loading
 from .parts import Parts, Run
 from .policy import Policy
-from .ports import NO_ANSWER
+from .ports import NO_ANSWER, LoaderCancelledError
 from .seen import Answer, Claimed, Look, Seen
 
 __all__ = ["Batches"]
 
 Loader = Callable[..., Any]
+
+
+_REPLACEABLE = frozenset({Look.SPENT, Look.UNUSABLE, Look.STALE})
+_SETTLED = frozenset({Look.FRESH, Look.STALE, Look.FAULT})
 
 
 class Batches:
@@ -94,14 +98,13 @@ class Batches:
         missing = [key for key in wanted if key not in found]
         give_up = self.parts.ports.clock() + self.parts.load_wait
         while missing:
-            round_ = _Round(self, missing, loader, options, declared, group)
-            values, again = await round_.play()
+            self.parts.check_open()
+            round_ = Round(self, missing, loader, options, declared, group, give_up)
+            values, missing = await round_.play()
             found.update(values)
-            missing = again
             if missing and self.parts.ports.clock() >= give_up:
                 self.parts.counters.wait_timeouts += len(missing)
-                loaded = await self.parts.ports.load(loader, missing)
-                found.update({key: loaded[key] for key in missing if key in loaded})
+                found.update(await round_.alone(missing))
                 break
             if missing:
                 more = await self.get_many(missing, declared, options)
@@ -110,16 +113,32 @@ class Batches:
         return {key: found[key] for key in wanted if key in found}
 
 
-class _Round:
+class Right(NamedTuple):
+    """What one key of a round got: the head that a store may replace, the mark of our claim, and what was seen."""
+
+    run: Run
+    seen: Seen
+    base: bytes | None = None
+    mark: bytes | None = None
+
+
+class Round:
     """One round: take what rights are to be had, load those keys with one call, then wait for the rest."""
 
     def __init__(
-        self, batches: Batches, keys: list[str], loader: Loader, options: Freshness, declared: Any, group: str
+        self,
+        batches: Batches,
+        keys: list[str],
+        loader: Loader,
+        options: Freshness,
+        declared: Any,
+        group: str,
+        give_up: float,
     ) -> None:
         self._batches = batches
         self._parts, self._policy, self._loading = batches.parts, batches.policy, batches.loading
         self._keys, self._loader, self._options = keys, loader, options
-        self._declared, self._group = declared, group
+        self._declared, self._group, self._give_up = declared, group, give_up
         self._values: dict[str, Any] = {}
         self._again: list[str] = []
 
@@ -127,157 +146,190 @@ class _Round:
         """The values found or loaded, and the keys to ask for again."""
         parts = self._parts
         joined = {key: flight for key in self._keys if (flight := parts.flights.get(key)) is not None}
-        runs = []
-        for key in self._keys:
-            if key not in joined:
-                flight = parts.flights.start(key, self._options.tags)
-                run = self._batches.run(key, self._options, self._declared, flight, self._group)
-                runs.append(run)
+        runs = [self._start(key) for key in self._keys if key not in joined]
         watches = {run.key: parts.coherence.watch(run.key, parts.ports.gate()) for run in runs}
+        undo = [waiting_for(run.flight) for run in runs]
         try:
             waiting = await self._lead(runs)
             await self._rest(waiting, watches, joined)
         finally:
+            for take_back in undo:
+                take_back()
             for run in runs:
                 parts.coherence.unwatch(watches[run.key])
                 parts.coherence.done(run.token)
                 parts.flights.end(run.flight, Outcome(Verb.AGAIN))
         return self._values, self._again
 
+    def _start(self, key: str) -> Run:
+        flight = self._parts.flights.start(key, self._options.tags)
+        return self._batches.run(key, self._options, self._declared, flight, self._group)
+
     async def _lead(self, runs: list[Run]) -> dict[str, float]:
         """Load what is ours to load; returns what others hold, with how long."""
-        granted: dict[str, tuple[Run, bytes | None, bytes | None]] = {}
+        granted: list[Right] = []
         waiting: dict[str, float] = {}
-        for run, seen, base, mark in await self._rights(runs):
-            if seen.look in {Look.FRESH, Look.STALE} and seen.answer is not None and base is None:
+        for right in await self._rights(runs):
+            run, seen = right.run, right.seen
+            if seen.look in {Look.FRESH, Look.STALE} and seen.answer is not None and right.base is None:
                 self._values[run.key] = seen.answer.value
                 self._parts.flights.end(run.flight, Outcome(Verb.ANSWER, answer=seen.answer))
             elif seen.look is Look.HELD:
                 waiting[run.key] = seen.remaining
                 self._parts.flights.end(run.flight, Outcome(Verb.AGAIN))
             else:
-                granted[run.key] = (run, base, mark)
+                granted.append(right)
         if granted:
             await self._load(granted)
         return waiting
 
-    async def _rights(self, runs: list[Run]) -> list[tuple[Run, Seen, bytes | None, bytes | None]]:
-        """Leases for what is not there, claims for what may not be used, all in one write.
-
-        What comes back is, per key, what was seen, the head that a store may replace, and the mark of our claim.
-        """
+    async def _rights(self, runs: list[Run]) -> list[Right]:
+        """Leases for what is not there, claims for what may not be used, all in one write."""
         parts = self._parts
         budget = parts.budget()
-        ms = round(parts.times.lease(self._group) * 1000)
-        asked: list[tuple[Run, Seen, Any, bytes | None, bytes | None]] = []
-        for run, seen in await self._batches.look(runs):
-            mark = parts.entries.head(b"C")
-            placeholder = parts.entries.head(b"L")
-            if seen.look in {Look.NONE, Look.FOREIGN}:
-                if seen.look is Look.FOREIGN:
-                    parts.shared.discard(run.key)
-                gate = parts.shared.acquire(run.key, placeholder, ms, run.declared, run.token)
-                asked.append((run, seen, gate, placeholder, None))
-            elif seen.look in {Look.SPENT, Look.UNUSABLE, Look.STALE}:
-                asked.append((run, seen, parts.shared.claim(run.key, mark, ms, run.declared, run.token), None, mark))
-            else:
-                asked.append((run, seen, None, None, None))
-        results: list[tuple[Run, Seen, bytes | None, bytes | None]] = []
+        asked = [self._ask_right(run, seen) for run, seen in await self._batches.look(runs)]
         try:
-            for run, seen, gate, lease, claim in asked:
-                if lease is None and claim is None:
-                    results.append((run, seen, None, None))
-                else:
-                    results.append((run, *self._right(run, await parts.ask(gate, budget), lease, claim)))
+            return [
+                self._right(right, await parts.ask(gate, budget)) if right.base or right.mark else right
+                for right, gate in asked
+            ]
         except BaseException:
             # Cancelled: what was granted by now, or will be, nobody else would give back.
-            for run, _, _, lease, claim in asked:
-                self._loading.give_back(run, lease, claim)
+            for right, _ in asked:
+                self._give_back(right)
             raise
-        return results
 
-    def _right(  # noqa: PLR0911 - one exit for each answer
-        self, run: Run, got: Any, placeholder: bytes | None, mark: bytes | None
-    ) -> tuple[Seen, bytes | None, bytes | None]:
+    def _ask_right(self, run: Run, seen: Seen) -> tuple[Right, Any]:
+        """Send for the right that fits; the ``Right`` says what was asked, until the answer is in."""
+        parts = self._parts
+        run.lease = parts.times.lease(self._group)
+        ms = round(run.lease * 1000)
+        if seen.look in {Look.NONE, Look.FOREIGN}:
+            if seen.look is Look.FOREIGN:
+                parts.shared.discard(run.key, seen.head)
+            placeholder = parts.entries.head(b"L")
+            gate = parts.shared.acquire(run.key, placeholder, ms, run.declared, run.token)
+            return Right(run, seen, base=placeholder), gate
+        if seen.look in _REPLACEABLE:
+            mark = parts.entries.head(b"C")
+            return Right(run, seen, mark=mark), parts.shared.claim(run.key, mark, ms, run.declared, run.token)
+        return Right(run, seen), None
+
+    def _right(self, asked: Right, got: Any) -> Right:
         """What the answer to ``acquire`` or ``claim`` gives us."""
+        run = asked.run
         if isinstance(got, Claimed):
             seen = got.seen
-            if got.granted and seen.look in {Look.SPENT, Look.UNUSABLE, Look.STALE}:
-                return seen, seen.head, mark
-            if got.granted and mark is not None:
-                self._parts.shared.unclaim(run.key, mark)
-            if seen.look in {Look.FRESH, Look.STALE, Look.FAULT}:
-                return seen, None, None
-            return Seen(Look.HELD, remaining=got.remaining if not got.granted else 0.0), None, None
+            if got.granted and seen.look in _REPLACEABLE:
+                return Right(run, seen, seen.head, asked.mark)
+            if got.granted:
+                self._give_back(asked)
+            if seen.look in _SETTLED:
+                return Right(run, seen)
+            return Right(run, Seen(Look.HELD, remaining=0.0 if got.granted else got.remaining))
         if isinstance(got, Seen):
             if got.look is Look.GRANTED:
-                return got, placeholder, None
-            if got.look in {Look.FRESH, Look.STALE, Look.HELD, Look.FAULT}:
-                return got, None, None
-            return Seen(Look.HELD), None, None
-        return Seen(Look.FAULT), None, None
+                return Right(run, got, base=asked.base)
+            return Right(run, got if got.look in _SETTLED or got.look is Look.HELD else Seen(Look.HELD))
+        return Right(run, Seen(Look.FAULT))
 
-    async def _load(self, granted: dict[str, tuple[Run, bytes | None, bytes | None]]) -> None:
+    def _give_back(self, right: Right) -> None:
+        self._loading.give_back(right.run, right.base, right.mark)
+
+    async def _load(self, granted: list[Right]) -> None:
         """One call of the loader for all; each key is fulfilled, or released when the mapping lacks it."""
         parts = self._parts
-        budget = parts.budget()
-        stops = [self._loading.keep_alive(run, base, mark) for run, base, mark in granted.values() if base is not None]
+        stops = [self._loading.keep_alive(run, base, mark) for run, _, base, mark in granted if base is not None]
         try:
-            captured = await parts.capture(self._options.tags, budget)
+            captured = await parts.capture(self._options.tags, parts.budget())
             started = parts.ports.clock()
             loaded = await self._loading.call(self._lead_run(granted))
             cost = parts.ports.clock() - started
-            unwrapped = {key: self._loading.unwrap(granted[key][0], loaded[key]) for key in granted if key in loaded}
-        except BaseException as error:
-            for run, base, mark in granted.values():
-                self._loading.give_back(run, base, mark)
-                if isinstance(error, Exception):
-                    parts.flights.end(run.flight, Outcome(Verb.RAISE, error=error))
-            raise
+            unwrapped = {
+                right.run.key: self._loading.unwrap(right.run, loaded[right.run.key])
+                for right in granted
+                if right.run.key in loaded
+            }
+        except BaseException as error:  # noqa: BLE001 - raised again, as what its caller is to see
+            for right in granted:
+                self._give_back(right)
+            if isinstance(error, Exception) and self._old_answers(granted):
+                return
+            raise self._told(granted, error) from None
         finally:
             for stop in stops:
                 stop()
         await self._store(granted, unwrapped, captured, (started, cost))
 
-    def _lead_run(self, granted: dict[str, tuple[Run, bytes | None, bytes | None]]) -> Run:
+    def _old_answers(self, granted: list[Right]) -> bool:
+        """The loader failed: whether there is an old value for every key, stale or, offline, within its own life."""
+        answers = {
+            right.run.key: right.seen.answer if right.seen.look is Look.STALE else self._loading.last_resort(right.run)
+            for right in granted
+        }
+        if not all(answers.values()):
+            return False
+        self._values.update({key: answer.value for key, answer in answers.items() if answer is not None})
+        return True
+
+    def _told(self, granted: list[Right], error: BaseException) -> BaseException:
+        """The loader's exception, told to those who joined unless it is one of this caller alone."""
+        if isinstance(error, LoaderCancelledError):
+            return error.original
+        if isinstance(error, Exception):
+            for right in granted:
+                self._parts.flights.end(right.run.flight, Outcome(Verb.RAISE, error=error))
+        return error
+
+    def _lead_run(self, granted: list[Right]) -> Run:
         """The run that carries the loader. The others wait for it, so that a loader's wait for any is a cycle."""
-        runs = [run for run, _, _ in granted.values()]
-        lead = runs[0]
-        lead.loader, lead.args = self._loader, (list(granted),)
-        for run in runs[1:]:
-            run.flight.waits_for.add(lead.flight)
+        lead = granted[0].run
+        lead.loader, lead.args = self._loader, ([right.run.key for right in granted],)
+        for right in granted[1:]:
+            right.run.flight.waits_for.add(lead.flight)
         return lead
 
     async def _store(
         self,
-        granted: dict[str, tuple[Run, bytes | None, bytes | None]],
+        granted: list[Right],
         unwrapped: dict[str, tuple[Answer, Freshness | None]],
         captured: Any,
         times: tuple[float, float],
     ) -> None:
         stores = []
-        for key, (run, base, mark) in granted.items():
-            if key not in unwrapped:
-                self._loading.give_back(run, base, mark)
+        for right in granted:
+            run = right.run
+            if run.key not in unwrapped:
+                self._give_back(right)
                 continue
-            answer, options = unwrapped[key]
-            self._values[key] = answer.value
-            stores.append((run, self._loading.send(run, (base, mark), (answer, options), captured, times)))
+            run.budget = self._parts.budget()
+            self._values[run.key] = unwrapped[run.key][0].value
+            send = self._loading.send(run, (right.base, right.mark), unwrapped[run.key], captured, times)
+            stores.append((run, send))
         for run, finish in stores:
             self._parts.flights.end(run.flight, await finish())
 
     async def _rest(self, waiting: dict[str, float], watches: dict[str, Any], joined: dict[str, Flight]) -> None:
-        """Holding nothing now, wait until the first of the others has news, then the next round asks for all."""
-        parts = self._parts
+        """Holding nothing now, wait until the others have news; then the next round asks for all."""
         for key, flight in joined.items():
-            verb, value = await self._policy.join(flight, None)
+            verb, value = await self._policy.join(flight, self._declared, None, self._give_up)
             if verb is Verb.ANSWER:
                 self._values[key] = value
             else:
                 self._again.append(key)
         for key, remaining in waiting.items():
-            await self._loading.news(watches[key].gate, remaining, parts.ports.clock() + parts.load_wait)
+            await self._loading.news(watches[key].gate, remaining, self._give_up)
             self._again.append(key)
+
+    async def alone(self, keys: list[str]) -> dict[str, Any]:
+        """The wait has lasted long enough: load for this caller, outside any flight, and store nothing."""
+        run = self._batches.run(keys[0], self._options, self._declared, None, self._group)
+        run.loader, run.args = self._loader, (keys,)
+        try:
+            loaded = await self._loading.direct(run)
+        finally:
+            self._parts.coherence.done(run.token)
+        return {key: self._loading.unwrap(run, loaded[key])[0].value for key in keys if key in loaded}
 
 
 async def _none(*_args: Any) -> None:

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
+from pkgutil import get_data
 from typing import Any, Protocol
 
 from .clock import Clock
@@ -55,8 +55,10 @@ class Script:
 
 
 def _load(name: str) -> Script:
-    text = (files(__package__) / "scripts" / f"{name}.lua").read_text(encoding="utf-8")
-    return Script(name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
+    text = get_data(__package__, f"scripts/{name}.lua")  # a sixth of what importlib.resources costs every start
+    if text is None:
+        raise FileNotFoundError(f"scripts/{name}.lua is not where fleetcache is")
+    return Script(name, text.decode(), hashlib.sha1(text, usedforsecurity=False).hexdigest())
 
 
 SCRIPTS = {name: _load(name) for name in ("acquire", "swap", "put", "release", "renew", "mint", "add", "incr", "touch")}
@@ -116,12 +118,18 @@ class Calls:
         handle: Callable[[Any, float], Any],
         gate: Gate | None,
         lost: Callable[[], None] | None = None,
+        still: Callable[[], bool] = lambda: True,
     ) -> Gate | None:
-        """Send a script; ``handle`` gets its reply and when it was sent."""
+        """Send a script; ``handle`` gets its reply and when it was sent.
+
+        ``still``: whether it may be sent a second time, as a whole, should the server have forgotten the script: a
+        store that a removal has overtaken meanwhile must not land behind it.
+        """
 
         def answered(replies: list[Any]) -> Any:
             reply = replies[0]
-            if isinstance(reply, ReplyError) and reply_reason(reply) == "noscript" and self.wire is not None:
+            forgotten = isinstance(reply, ReplyError) and reply_reason(reply) == "noscript"
+            if forgotten and still() and self.wire is not None:
                 whole = Call([SCRIPTS[script].call(key, *args, whole=True)], again, gate, call.lost)
                 call.lost = None
                 self.wire.submit(whole)

@@ -229,6 +229,11 @@ class Coherence:
         self._forget_target(target, None)
         return self.journal.next()
 
+    def owe(self, target: Target, number: int) -> None:
+        """It ended without an acknowledgement. What was read of it meanwhile goes, unless something newer is owed."""
+        if self.journal.owe(target, number):
+            self._forget_target(target, None)
+
     def removed(self, target: Target, number: int, keep: Token | None = None) -> None:
         """The server acknowledged it."""
         self.journal.acknowledged(target, number)
@@ -248,7 +253,9 @@ class Coherence:
         self._fills += 1
         if self._fills % self.SWEEP_EVERY == 0:
             self.near.sweep(self._clock(), limit=2 * self.SWEEP_EVERY)
-        return token.valid and self.near.put(token.key, held)
+        if not token.valid or (not held.unbacked and self.journal.owes_key(token.key)):
+            return False
+        return self.near.put(token.key, held)
 
     def life(self, sent_at: float) -> float:
         """Until when a copy from a read sent at ``sent_at`` may be kept, whatever the server's own times say."""

@@ -7,6 +7,7 @@ import asyncio
 import functools
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine
+from types import CodeType
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, overload
 
 from .declared import declared_type
@@ -167,6 +168,25 @@ class BoundFunction(Generic[P, T]):
         self._is_coroutine = getattr(asyncio.coroutines, "_is_coroutine", None)
         if hasattr(inspect, "markcoroutinefunction"):
             inspect.markcoroutinefunction(self)
+
+    # So that ``inspect`` takes it for a coroutine function of the remaining arguments; asked for seldom, so not kept.
+
+    @property
+    def __code__(self) -> CodeType:
+        return self._function.__code__
+
+    @property
+    def __defaults__(self) -> tuple[Any, ...] | None:
+        return self._function.__defaults__
+
+    @property
+    def __kwdefaults__(self) -> dict[str, Any] | None:
+        return self._function.__kwdefaults__
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        whole = inspect.signature(self._function)
+        return whole.replace(parameters=list(whole.parameters.values())[1:])
 
     async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
         """The cached result, or the method's."""

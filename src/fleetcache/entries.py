@@ -89,11 +89,16 @@ class Entries:
             )
         return Answer(decoded, payload, codec, declared)
 
-    def copy(self, answer: Answer) -> Any:
-        """The value for one more caller: its own copy, unless nobody can change it."""
-        if answer.payload is None or immutable(answer.value):
+    def copy(self, answer: Answer, declared: Any) -> Any:
+        """The value for one more caller, of the type that one declared: its own copy, unless nobody can change it.
+
+        Raises:
+            CodecError: It is not of that type.
+        """
+        same = declared is answer.declared or declared == answer.declared
+        if answer.payload is None or (same and immutable(answer.value)):
             return answer.value
-        return self.codecs.decode(answer.codec, answer.payload, answer.declared)
+        return self.codecs.decode(answer.codec, answer.payload, declared)
 
     def from_near(self, held: Held, declared: Any) -> Answer | None:
         """What near holds, as a value of the asked type; ``None`` if it is none of that type."""
@@ -224,7 +229,8 @@ class Entries:
                 return Seen(Look.FAULT, reason=reply_reason(reply))
         if isinstance(blob, bytes) and isinstance(pttl, int) and pttl in {0, -2}:
             return _NOTHING  # it went between the two commands; what it was worth then cannot be told
-        return self._unusable(Look.FOREIGN, b"", "foreign")
+        head = blob[:HEAD_SIZE] if isinstance(blob, bytes) else b""
+        return self._unusable(Look.FOREIGN, head, "foreign")
 
     def _unusable(self, look: Look, head: bytes, why: str) -> Seen:
         self._counters.unusable[why] += 1

@@ -31,7 +31,7 @@ class Verb(Enum):
 class Outcome:
     """How a flight ended. ``own`` is what its starter does, ``others`` what those do that joined."""
 
-    __slots__ = ("answer", "error", "others", "own", "stale")
+    __slots__ = ("answer", "error", "others", "own", "stale", "trace")
 
     def __init__(
         self,
@@ -39,13 +39,14 @@ class Outcome:
         others: Verb | None = None,
         *,
         answer: Answer | None = None,
-        error: Exception | None = None,
+        error: BaseException | None = None,
         stale: bool = False,
     ) -> None:
         self.own = own
         self.others = own if others is None else others
         self.answer = answer
         self.error = error
+        self.trace = None if error is None else error.__traceback__  # raised many times, it must not grow
         self.stale = stale
 
 
@@ -103,6 +104,7 @@ class Flights:
 
     def __init__(self) -> None:
         self._table: dict[str, Flight] = {}
+        self._behind: dict[str, Flight] = {}
         self._air: set[Flight] = set()
 
     def __len__(self) -> int:
@@ -112,10 +114,17 @@ class Flights:
         """The flight that may be joined."""
         return self._table.get(key)
 
-    def start(self, key: str, tags: tuple[str, ...]) -> Flight:
+    def behind(self, key: str) -> Flight | None:
+        """The background refresh of the key: nobody joins it while the server can tell what there is meanwhile."""
+        return self._behind.get(key)
+
+    def start(self, key: str, tags: tuple[str, ...], *, behind: bool = False) -> Flight:
         """A new flight. One that is in the table already is detached."""
-        self.detach_key(key)
-        flight = self._table[key] = Flight(key, tags)
+        table = self._behind if behind else self._table
+        earlier = table.get(key)
+        if earlier is not None:
+            earlier.detached = True
+        flight = table[key] = Flight(key, tags)
         self._air.add(flight)
         return flight
 
@@ -125,8 +134,9 @@ class Flights:
             return
         flight.outcome = outcome
         self._air.discard(flight)
-        if self._table.get(flight.key) is flight:
-            del self._table[flight.key]
+        for table in (self._table, self._behind):
+            if table.get(flight.key) is flight:
+                del table[flight.key]
         gates, flight.gates = flight.gates, []
         for gate in gates:
             if not gate.done():
@@ -134,18 +144,20 @@ class Flights:
 
     def detach_key(self, key: str) -> None:
         """Nobody may join the flight of this key any more."""
-        flight = self._table.pop(key, None)
-        if flight is not None:
-            flight.detached = True
+        for table in (self._table, self._behind):
+            flight = table.pop(key, None)
+            if flight is not None:
+                flight.detached = True
 
     def detach_tag(self, tag: str) -> None:
         """Nobody may join a flight that captured this tag any more."""
-        for flight in [flight for flight in self._table.values() if tag in flight.tags]:
-            self.detach_key(flight.key)
+        for table in (self._table, self._behind):
+            for flight in [flight for flight in table.values() if tag in flight.tags]:
+                self.detach_key(flight.key)
 
     def detach_all(self) -> None:
         """Nobody may join any flight that runs now."""
-        for key in list(self._table):
+        for key in [*self._table, *self._behind]:
             self.detach_key(key)
 
     def in_the_air(self) -> list[Flight]:

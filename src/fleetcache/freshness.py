@@ -5,8 +5,10 @@ Everything about an entry's lifetimes is answered here, so that no other module 
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import NamedTuple
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from .entry import GRACE
 
@@ -42,8 +44,7 @@ class Left(NamedTuple):
         return cls(until_spent - stale, until_spent)
 
 
-@dataclass(frozen=True, slots=True)
-class Freshness:
+class Freshness(Struct, frozen=True):
     """Options of one call, all in seconds.
 
     Attributes:

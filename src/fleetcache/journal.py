@@ -42,14 +42,16 @@ class Journal:
         self._number += 1
         return self._number
 
-    def owe(self, target: Target, number: int) -> None:
-        """The intent ended without success."""
+    def owe(self, target: Target, number: int) -> bool:
+        """The intent ended without success; whether it is the newest for its target."""
         if self.covers_all and target != ALL:
             # Removing the tag on every entry removes this one too, but only if that is done after this intent.
             target = ALL
         self._owed[target] = max(number, self._owed.get(target, 0))
+        newest = self._owed[target] == number
         if len(self._owed) > self._most:
             self._owed = {ALL: self._number}
+        return newest
 
     def acknowledged(self, target: Target, number: int) -> None:
         """The server said yes to intent ``number``, early or late."""

@@ -139,8 +139,8 @@ class Loading:
         parts = self._parts
         self._renew_token(run)
         placeholder = parts.entries.head(b"L")
-        ms = round(parts.times.lease(run.group) * 1000)
-        gate = parts.shared.acquire(run.key, placeholder, ms, run.declared, run.token)
+        run.lease = parts.times.lease(run.group)
+        gate = parts.shared.acquire(run.key, placeholder, round(run.lease * 1000), run.declared, run.token)
         try:
             seen = await parts.ask(gate, run.budget)
         except BaseException:
@@ -156,8 +156,8 @@ class Loading:
         parts = self._parts
         self._renew_token(run)
         mark = parts.entries.head(b"C")
-        ms = round(parts.times.lease(run.group) * 1000)
-        gate = parts.shared.claim(run.key, mark, ms, run.declared, run.token)
+        run.lease = parts.times.lease(run.group)
+        gate = parts.shared.claim(run.key, mark, round(run.lease * 1000), run.declared, run.token)
         try:
             claimed = await parts.ask(gate, run.budget)
             if not isinstance(claimed, Claimed):
@@ -288,7 +288,7 @@ class Loading:
         try:
             result = await self.call(run)
         except Exception:
-            answer = self._last_resort(run)
+            answer = self.last_resort(run)
             if answer is None:
                 raise
             return Outcome(Verb.ANSWER, answer=answer, stale=True)
@@ -297,14 +297,17 @@ class Loading:
 
     async def bare(self, run: Run) -> Any:
         """Load for one caller, outside any flight, and keep nothing."""
-        try:
-            result = await self.call(run)
-        except LoaderCancelledError as error:
-            raise error.original from None
-        answer, _ = self.unwrap(run, result)
+        answer, _ = self.unwrap(run, await self.direct(run))
         return answer.value
 
-    def _last_resort(self, run: Run) -> Answer | None:
+    async def direct(self, run: Run) -> Any:
+        """Run the loader for its own caller alone."""
+        try:
+            return await self.call(run)
+        except LoaderCancelledError as error:
+            raise error.original from None
+
+    def last_resort(self, run: Run) -> Answer | None:
         """Promise 3's one exception: offline, and the loader failed too; an entry within its own life still answers."""
         parts = self._parts
         held = parts.near.items.get(run.key)

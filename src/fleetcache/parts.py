@@ -1,13 +1,14 @@
 """The parts that policy works with, put together once per cache, and how it asks the server within a budget."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
-from .durations import seconds
+from msgspec import Struct, field
+
+from .durations import MAX_TTL, seconds
 from .errors import Closed
 from .flights import Flight, Flights
-from .freshness import Freshness
+from .freshness import MINIMUM_TTL, Freshness
 from .ports import NO_ANSWER, CoherencePort, EntriesPort, Gate, NearPort, Ports, SharedPort, TrustPort
 from .seen import Answer, Look, Seen
 from .stats import Counters
@@ -57,8 +58,7 @@ class LoadTimes:
         return self.FIRST if usual is None else min(self.MOST, max(self.LEAST, 2 * usual))
 
 
-@dataclass(slots=True)
-class Run:
+class Run(Struct):
     """One load on its way: what was asked, and how far it is."""
 
     key: str
@@ -69,12 +69,12 @@ class Run:
     flight: Flight
     budget: Budget
     token: Any
+    lease: float = 0.0  # seconds, of the right it holds
     seen: Seen | None = None
     args: tuple[Any, ...] = ()
 
 
-@dataclass(slots=True)
-class Parts:
+class Parts(Struct):
     """Everything policy is handed.
 
     Attributes:
@@ -123,7 +123,10 @@ class Parts:
         now = self.ports.clock()
         if held is None or now >= held.stale_until:
             return None
-        if not held.unbacked and now >= self.trust.bound(options.offline_ttl):
+        if held.unbacked:
+            if options.offline_ttl <= 0 and not self.alone:
+                return None  # it was loaded for a caller with another bound
+        elif now >= self.trust.bound(options.offline_ttl):
             return None
         answer = self.entries.from_near(held, declared)
         return None if answer is None else (answer, held)
@@ -157,6 +160,6 @@ class Parts:
 def kept_options(options: Freshness, ttl: Any, stale: Any) -> Freshness:
     """The options after a loader decided by its result (``Keep``)."""
     return options.kept(
-        None if ttl is None else seconds(ttl, name="Keep.ttl"),
-        None if stale is None else seconds(stale, name="Keep.stale", zero=True),
+        None if ttl is None else seconds(ttl, name="Keep.ttl", minimum=MINIMUM_TTL, maximum=MAX_TTL),
+        None if stale is None else seconds(stale, name="Keep.stale", zero=True, maximum=MAX_TTL),
     )

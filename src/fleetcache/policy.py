@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from .errors import LoadTimeout
+from .errors import CodecError, LoadTimeout
 from .flights import Flight, Outcome, Verb, waiting_for
 from .freshness import Freshness, is_early
 from .loading import Loading
@@ -123,14 +123,18 @@ class Policy:
             answer, held = found
             self.near_hit(asked, held)
             return answer.value
-        until = None if asked.options.load_timeout is None else parts.ports.clock() + asked.options.load_timeout
+        now = parts.ports.clock()
+        until = None if asked.options.load_timeout is None else now + asked.options.load_timeout
+        capped = now + parts.load_wait
         while True:
             parts.check_open()
             flight = parts.flights.get(asked.key)
+            if flight is None and not parts.shared.usable:
+                flight = parts.flights.behind(asked.key)  # nobody else can tell what there is
             if flight is None:
                 verb, answer_or_none = await self._lead(asked, until)
             else:
-                verb, answer_or_none = await self.join(flight, until)
+                verb, answer_or_none = await self.join(flight, asked.declared, until, capped)
             if verb is Verb.ANSWER:
                 return answer_or_none
             if verb is Verb.ALONE:
@@ -162,12 +166,11 @@ class Policy:
                 parts.coherence.done(run.token)
                 return self._found(asked, flight, run.seen)
             parts.counters.misses += 1
-            await parts.ports.fly(flight, partial(self.loading.fetch, run), partial(self._landed, flight))
-            return await self._outcome(flight, gate, until, own=True)
+            await parts.ports.fly(flight, partial(self.loading.fetch, run), partial(self._landed, run))
+            return await self._outcome(flight, gate, until)
         except BaseException:
             if flight.task is None:
-                parts.coherence.done(run.token)
-                self._landed(flight)
+                self._landed(run)
             raise
         finally:
             undo()
@@ -188,9 +191,10 @@ class Policy:
             args=asked.args,
         )
 
-    def _landed(self, flight: Flight) -> None:
-        """Whatever happened, a flight that is over leaves the table."""
-        self.parts.flights.end(flight, Outcome(Verb.AGAIN))
+    def _landed(self, run: Run) -> None:
+        """Whatever happened, a flight that is over leaves the table, and its token goes back."""
+        self.parts.coherence.done(run.token)
+        self.parts.flights.end(run.flight, Outcome(Verb.AGAIN))
 
     def _found(self, asked: Asked, flight: Flight, seen: Seen) -> tuple[Verb, Any]:
         parts = self.parts
@@ -202,21 +206,27 @@ class Policy:
             self._refresh_behind(asked, seen.head)
         return Verb.ANSWER, seen.answer.value if seen.answer is not None else None
 
-    async def join(self, flight: Flight, until: float | None) -> tuple[Verb, Any]:
-        """Wait for a load that is under way in this process."""
+    async def join(self, flight: Flight, declared: Any, until: float | None, capped: float) -> tuple[Verb, Any]:
+        """Wait for a load that is under way in this process, until ``capped`` at most."""
         parts = self.parts
         undo = waiting_for(flight)
         gate = parts.ports.gate()
         flight.enter(gate)
         parts.counters.joins += 1
         try:
-            return await self._outcome(flight, gate, until, own=False)
+            verb, answer = await self._outcome(flight, gate, until, capped)
+            return verb, None if answer is None else parts.entries.copy(answer, declared)
+        except CodecError:
+            return Verb.AGAIN, None  # what flew is not of the type this caller declared
         finally:
             undo()
 
-    async def _outcome(self, flight: Flight, gate: Any, until: float | None, *, own: bool) -> tuple[Verb, Any]:
+    async def _outcome(
+        self, flight: Flight, gate: Any, until: float | None, capped: float | None = None
+    ) -> tuple[Verb, Any]:
+        """How a flight ended for its starter (no ``capped``: its own load is waited for), or for one who joined."""
         parts = self.parts
-        capped = None if own else parts.ports.clock() + parts.load_wait
+        own = capped is None
         first = min((t for t in (until, capped) if t is not None), default=None)
         try:
             outcome = await parts.ports.wait(gate, first)
@@ -231,10 +241,10 @@ class Policy:
             return Verb.ALONE, None
         verb = outcome.own if own else outcome.others
         if verb is Verb.RAISE:
-            raise outcome.error
+            raise outcome.error.with_traceback(outcome.trace)
         if verb is not Verb.ANSWER:
             return verb, None
-        return verb, outcome.answer.value if own else parts.entries.copy(outcome.answer)
+        return verb, outcome.answer.value if own else outcome.answer
 
     async def _alone(self, asked: Asked) -> Any:
         """Load for this caller, outside any flight, and store nothing."""
@@ -254,14 +264,17 @@ class Policy:
         parts = self.parts
         parts.check_open()
         until = None if asked.options.load_timeout is None else parts.ports.clock() + asked.options.load_timeout
+        earlier = parts.flights.get(asked.key)
+        if earlier is not None:
+            waiting_for(earlier)()  # a loader that refreshes its own key would wait for itself
         flight = parts.flights.start(asked.key, asked.options.tags)
         gate = parts.ports.gate()
         flight.enter(gate)
         run = self._run(asked, flight)
         undo = waiting_for(flight)
         try:
-            await parts.ports.fly(flight, partial(self.loading.fetch, run, anew=True), partial(self._landed, flight))
-            verb, value = await self._outcome(flight, gate, until, own=True)
+            await parts.ports.fly(flight, partial(self.loading.fetch, run, anew=True), partial(self._landed, run))
+            verb, value = await self._outcome(flight, gate, until)
         finally:
             undo()
         if verb is Verb.ANSWER:
@@ -272,21 +285,21 @@ class Policy:
     def _refresh_behind(self, asked: Asked, head: bytes) -> None:
         """Start a background refresh, unless one runs, or the last one failed a moment ago."""
         parts = self.parts
-        if not asked.options.refreshes or parts.closed or parts.flights.get(asked.key) is not None:
+        flights = parts.flights
+        if not asked.options.refreshes or parts.closed or flights.get(asked.key) or flights.behind(asked.key):
             return
         now = parts.ports.clock()
         if self._paused and self._paused.get(asked.key, now) > now:
             return
-        flight = parts.flights.start(asked.key, asked.options.tags)
+        flight = flights.start(asked.key, asked.options.tags, behind=True)
         flight.people = 1  # nobody waits for it, and nobody's leaving cancels it
         run = self._run(asked, flight)
 
         def landed() -> None:
             outcome = flight.outcome
-            if outcome is not None and outcome.own is Verb.RAISE:
+            if outcome is None or outcome.own is Verb.RAISE or outcome.stale:
                 self._pause(asked.key)
-            parts.coherence.done(run.token)
-            self._landed(flight)
+            self._landed(run)
 
         if not parts.ports.background(flight, partial(self.loading.refresh, run, head), landed):
             landed()

@@ -20,12 +20,21 @@ __all__ = [
     "FlightPort",
     "Gate",
     "HeldPort",
+    "LoaderCancelledError",
     "NearPort",
     "Ports",
     "SharedPort",
     "TrustPort",
     "Work",
 ]
+
+
+class LoaderCancelledError(Exception):
+    """The loader ended by a cancellation that was not ours; ``original`` is for its caller."""
+
+    def __init__(self, original: BaseException) -> None:
+        super().__init__("the loader was cancelled by something it waited for")
+        self.original = original
 
 
 Work = Callable[[], Coroutine[Any, Any, None]]
@@ -65,7 +74,7 @@ class Ports(Protocol):
         ...
 
     async def load(self, loader: Callable[..., Any], *args: Any) -> Any:
-        """Run the user's loader."""
+        """Run the user's loader; ``LoaderCancelledError`` when it was cancelled and this load was not."""
         ...
 
     async def fly(self, flight: FlightPort, work: Work, landed: Callable[[], None]) -> None:
@@ -124,7 +133,6 @@ class JournalPort(Protocol):
     def is_newest(self, target: tuple[str, str], tags: tuple[str, ...], number: int) -> bool: ...
     def owes_key(self, key: str) -> bool: ...
     def next(self) -> int: ...
-    def owe(self, target: tuple[str, str], number: int) -> None: ...
 
 
 class CoherencePort(Protocol):
@@ -142,6 +150,7 @@ class CoherencePort(Protocol):
     def captured(self, tags: tuple[str, ...]) -> Tags | None: ...  # noqa: D102
     def missing(self, tags: tuple[str, ...]) -> list[str]: ...  # noqa: D102
     def life(self, sent_at: float) -> float: ...  # noqa: D102
+    def owe(self, target: tuple[str, str], number: int) -> None: ...  # noqa: D102
     def removing(self, target: tuple[str, str]) -> int: ...  # noqa: D102
     def forget_key(self, key: str) -> None: ...  # noqa: D102
 
@@ -152,7 +161,7 @@ class EntriesPort(Protocol):
     @property
     def signs(self) -> bool: ...  # noqa: D102
     def encode(self, value: Any, declared: Any) -> Answer: ...  # noqa: D102
-    def copy(self, answer: Answer) -> Any: ...  # noqa: D102
+    def copy(self, answer: Answer, declared: Any) -> Any: ...  # noqa: D102
     def hold(self, answer: Answer, tags: tuple[str, ...], life: tuple[float, float], **more: Any) -> Any: ...  # noqa: D102
     def head(self, mark: bytes = b"V") -> bytes: ...  # noqa: D102
     def pack(self, key: str, answer: Answer, tags: Tags, options: Freshness, cost: float) -> tuple[bytes, bytes]: ...  # noqa: D102
@@ -183,7 +192,7 @@ class SharedPort(Protocol):
     def renew(self, key: str, head: bytes, ms: int, *, claim: bool = False) -> None: ...  # noqa: D102
     def release(self, key: str, placeholder: bytes) -> None: ...  # noqa: D102
     def unclaim(self, key: str, mark: bytes) -> None: ...  # noqa: D102
-    def discard(self, key: str) -> None: ...  # noqa: D102
+    def discard(self, key: str, head: bytes) -> None: ...  # noqa: D102
     def put(  # noqa: D102
         self, key: str, blob: bytes, kept_ms: int, token: Any, hold: Callable[[float], Any], number: int
     ) -> Gate | None: ...

@@ -51,6 +51,7 @@ class Recovery:
         self._run_id: str | None = None
         self._next_replay = 0.0
         self._pause = PAUSE_FIRST
+        self._pending = self._turn = 0
         self.replayed = 0  # in the last handshake
 
     def remember(self, earlier: "Recovery") -> None:
@@ -66,12 +67,14 @@ class Recovery:
         await self._distrust(ask, greeting)
         await self._replay(ask)
         sent_at = self._clock()
-        (minted,) = await ask(mint_command(self._layout, ALL_TAG, self._version(), whole=True))
-        if isinstance(minted, list) and isinstance(minted[0], bytes):
-            coherence.keep_version(ALL_TAG, minted[0], sent_at)
-        elif isinstance(minted, ReplyError):
-            self._shared.fault("store", minted)
+        mint = mint_command(self._layout, ALL_TAG, self._version(), whole=True)
+        # In frame order: a push that follows the reply must find the copy it is to drop.
+        await ask(mint, handle=lambda replies: self._minted(replies, sent_at))
         self._met, self._run_id = True, greeting.run_id
+
+    def _minted(self, replies: list[Any], sent_at: float) -> list[Any]:
+        self._shared.minted(ALL_TAG, replies[0], sent_at)
+        return replies
 
     async def _distrust(self, ask: Ask, greeting: Greeting) -> None:
         """A server that restarted or failed over may have forgotten removals it had acknowledged, tags with them.
@@ -85,7 +88,7 @@ class Recovery:
             return
         (reply,) = await ask(SCRIPTS["release"].call(self._layout.tag(ALL_TAG), known, whole=True))
         if isinstance(reply, ReplyError):
-            self._coherence.journal.owe(ALL, self._coherence.journal.next())
+            self._coherence.owe(ALL, self._coherence.journal.next())
 
     async def _replay(self, ask: Ask) -> None:
         journal = self._coherence.journal
@@ -117,9 +120,14 @@ class Recovery:
         now = self._clock()
         if not pending or now < self._next_replay:
             return
-        self._next_replay = now + self._pause
-        self._pause = min(PAUSE_MOST, self._pause * 2)
-        for target, number in pending[:CHUNK]:
+        # While it goes down, go on at once; what is refused again and again must not keep the rest from its turn.
+        shrinks = len(pending) < self._pending
+        self._pause = PAUSE_FIRST if shrinks else min(PAUSE_MOST, self._pause * 2)
+        self._next_replay = now if shrinks else now + self._pause
+        self._pending = len(pending)
+        first = self._turn % len(pending)
+        self._turn = first + CHUNK
+        for target, number in (pending[first:] + pending[:first])[:CHUNK]:
             self._counters.replayed += 1
             self._shared.remove(target, number)
 

@@ -81,7 +81,7 @@ class Shared(Calls):
         def answered(tag: str, reply: Any, sent_at: float) -> Any:
             nonlocal left
             left -= 1
-            self._minted(tag, reply, sent_at)
+            self.minted(tag, reply, sent_at)
             return then() if left == 0 else ANSWERED_LATER
 
         for tag in tags:
@@ -89,10 +89,11 @@ class Shared(Calls):
             self._run("mint", self._layout.tag(tag), args, partial(answered, tag), gate)
         return gate
 
-    def _minted(self, tag: str, reply: Any, sent_at: float) -> None:
+    def minted(self, tag: str, reply: Any, sent_at: float) -> None:
+        """A version was read or made."""
         if isinstance(reply, ReplyError):
             self.fault("store", reply)
-        elif isinstance(reply, list) and isinstance(reply[0], bytes):
+        elif isinstance(reply, list) and len(reply) == 2 and isinstance(reply[0], bytes):  # noqa: PLR2004 - version, wrote
             self._coherence.keep_version(tag, reply[0], sent_at)
             if reply[1:] == [1]:
                 self._expect_own(self._layout.tag(tag))
@@ -200,13 +201,13 @@ class Shared(Calls):
         """Store unconditionally: ``True``, or a reason. What was not acknowledged is owed as a removal."""
         target: Target = ("e", key)
         if not self._open():
-            self._coherence.journal.owe(target, number)
+            self._coherence.owe(target, number)
             return None
         raw = self._layout.entry(key)
 
         def answered(reply: Any, sent_at: float) -> bool | str:
             if isinstance(reply, ReplyError):
-                self._coherence.journal.owe(target, number)
+                self._coherence.owe(target, number)
                 return self.fault("store", reply)
             self.works("store")
             self._expect_own(raw)
@@ -215,20 +216,20 @@ class Shared(Calls):
             return True
 
         owe = self._owing(target, number)
-        return self._run("put", raw, (blob, kept_ms), answered, self._gate(), owe)
+        return self._run("put", raw, (blob, kept_ms), answered, self._gate(), owe, lambda: token.valid)
 
     def _owing(self, target: Target, number: int) -> Callable[[], None]:
-        return lambda: self._coherence.journal.owe(target, number)
+        return lambda: self._coherence.owe(target, number)
 
-    def discard(self, key: str) -> None:
-        """``DEL`` what is not ours, before the lease is asked for in the same write."""
+    def discard(self, key: str, head: bytes) -> None:
+        """Remove what is not ours, if it is there still, before the lease is asked for in the same write."""
         if self._open():
-            self._submit(Call((("DEL", self._layout.entry(key)),)))
+            self._run("release", self._layout.entry(key), (head,), lambda _reply, _at: None, None)
 
     def remove(self, target: Target, number: int) -> Gate | None:
         """``DEL``: whether something alive was removed, or a reason. Never lost: what is not acknowledged is owed."""
         if not self._open():
-            self._coherence.journal.owe(target, number)
+            self._coherence.owe(target, number)
             return None
         kind, name = target
         if kind == "e":
@@ -240,7 +241,7 @@ class Shared(Calls):
         def answered(replies: list[Any]) -> bool | str:
             done = replies[-1]
             if isinstance(done, ReplyError):
-                self._coherence.journal.owe(target, number)
+                self._coherence.owe(target, number)
                 return self.fault("remove", done)
             self.works("remove")
             alive = done == 1 and (kind == "t" or self._was_alive(replies[0], replies[1]))
@@ -278,7 +279,7 @@ class Shared(Calls):
             stored(sent_at)
             return Seen(Look.GRANTED)
 
-        return self._run("add", raw, (blob, kept_ms), answered, self._gate())
+        return self._run("add", raw, (blob, kept_ms), answered, self._gate(), still=lambda: token.valid)
 
     def incr(self, key: str, blob: bytes, kept_ms: int, replacing: bytes, token: Token) -> Gate | None:
         """Add to a counter: the new ``int``, a ``Seen`` of what is there instead, or a reason."""
@@ -296,7 +297,7 @@ class Shared(Calls):
             return "overflow"
 
         args = (blob, kept_ms, self._entries.head(), replacing)
-        return self._run("incr", self._layout.entry(key), args, answered, self._gate())
+        return self._run("incr", self._layout.entry(key), args, answered, self._gate(), still=lambda: token.valid)
 
     def touch(self, key: str, head: bytes, kept_ms: int) -> Gate | None:
         """A new life for the entry with this head: ``True`` if it had it still."""

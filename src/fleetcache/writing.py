@@ -139,7 +139,9 @@ class Writing:
             return self._add_here(key, answer, options)
         budget = parts.budget()
         captured = await parts.capture(options.tags, budget)
-        for _ in range(TRIES if captured is not None else 0):
+        if captured is None or parts.coherence.journal.owes_key(key):
+            return False
+        for _ in range(TRIES):
             done = await self._add_once(key, answer, options, captured, budget)
             if done is not None:
                 return done
@@ -170,8 +172,9 @@ class Writing:
         token = parts.coherence.take(key, options.tags)
 
         def stored(sent_at: float) -> None:
-            held = parts.entries.hold(answer, options.tags, parts.near_life(options, sent_at), head=head)
-            parts.coherence.fill(token, held)
+            if parts.coherence.captured(options.tags) == captured:
+                held = parts.entries.hold(answer, options.tags, parts.near_life(options, sent_at), head=head)
+                parts.coherence.fill(token, held)
 
         try:
             gate = parts.shared.add(key, blob, options.kept_ms, Any, token, stored)

@@ -12,8 +12,9 @@ import socket
 import struct
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, cast
+
+from msgspec import Struct
 
 from ..clock import Clock
 from ..errors import ConfigError
@@ -27,6 +28,8 @@ __all__ = ["AioWire", "WireHooks", "WireLimits"]
 
 log = logging.getLogger("fleetcache")
 
+Handle = Callable[[list[Any]], list[Any]]
+
 # What may be unanswered at once. Beyond it the server does not keep up, and a new call would only wait.
 MOST_CALLS = 20_000
 MOST_BYTES = 64 * 1024 * 1024
@@ -34,8 +37,7 @@ MOST_BYTES = 64 * 1024 * 1024
 POSTPONE, POSTPONE_MOST = 0.001, 100
 
 
-@dataclass(frozen=True, slots=True)
-class WireLimits:
+class WireLimits(Struct, frozen=True):
     """Durations in seconds, the frame's in bytes."""
 
     operation_timeout: float
@@ -44,8 +46,7 @@ class WireLimits:
     frame: int
 
 
-@dataclass(frozen=True, slots=True)
-class WireHooks:
+class WireHooks(Struct, frozen=True):
     """What the wire tells the cache, all synchronously and in frame order but ``recover``."""
 
     on_push: Callable[[list[Any]], None]
@@ -342,10 +343,10 @@ class AioWire:
             raise HandshakeError("auth", f"the credential provider raised {type(error).__name__}") from None
 
     def _asking(self, deadline: asyncio.Timeout) -> Ask:
-        async def ask(*commands: Command, patient: bool = True) -> list[Any]:
+        async def ask(*commands: Command, patient: bool = True, handle: Handle | None = None) -> list[Any]:
             while True:
                 gate: asyncio.Future[Any] = self._loop.create_future()
-                self.submit(Call(commands, gate=gate))
+                self.submit(Call(commands, gate=gate) if handle is None else Call(commands, handle, gate))
                 replies = await self._reply_or_end(gate)
                 reason = next((reply_reason(r) for r in replies if isinstance(r, ReplyError)), "")
                 if not (patient and reason in TRANSIENT):
@@ -411,7 +412,8 @@ class AioWire:
         closed, only kept alive; what must be kept is returned.
         """
         transport, self._transport = self._transport, None
-        self._timer = None
+        self.connection = None
+        self._disarm()
         for call in self._session.calls:
             if call.lost is not None:  # what was not acknowledged is owed; nobody who waits can be told any more
                 call.lost()
@@ -419,4 +421,7 @@ class AioWire:
         if raw is not None:
             with suppress(OSError):
                 os.close(raw.fileno())
-        return [self, transport, self._task]
+        if transport is None:
+            return []
+        transport.set_protocol(asyncio.Protocol())  # nothing of the cache is kept alive with it
+        return [transport] if self._task is None or self._task.done() else [transport, self._task]

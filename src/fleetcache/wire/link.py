@@ -43,6 +43,9 @@ _MOVES: dict[LinkState, frozenset[LinkState]] = {
 }
 
 
+_HEARD = frozenset({_S.ONLINE, _S.SUSPECT})
+
+
 class IllegalMoveError(AssertionError):
     """A move the table does not have: a defect of ours, never of the server."""
 
@@ -110,12 +113,11 @@ class Link:
         self._on_state(old, to, new_epoch)
 
     def _settle_horizon(self) -> None:
-        heard = self.state in (LinkState.ONLINE, LinkState.SUSPECT)
-        self.horizon = self.confirmed + (self._max_staleness if heard else self._offline_ttl)
+        self.horizon = self.confirmed + (self._max_staleness if self.state in _HEARD else self._offline_ttl)
 
     def bound(self, offline_ttl: float) -> float:
         """Until when near may be trusted by a call with this ``offline_ttl``."""
-        return self.confirmed + offline_ttl if self.state is LinkState.OFFLINE else self.horizon
+        return self.horizon if self.state in _HEARD else self.confirmed + offline_ttl
 
     def opened(self, now: float) -> None:
         """A connection stands; the handshake may begin."""

@@ -170,7 +170,11 @@ class Session:
 
     def _answer(self, call: Call) -> None:
         self.unanswered_bytes -= len(call.payload)
-        result = call.handle(call.replies)
+        try:
+            result = call.handle(call.replies)
+        except BaseException:
+            call.give_up()  # it is in the queue no more: nobody else would tell its caller
+            raise
         gate = call.gate
         if gate is not None and result is not ANSWERED_LATER and not gate.done():
             gate.set_result(result)
