@@ -36,11 +36,19 @@ class Scripted:
         self.asked: list[Command] = []
         self.impatient: list[str] = []
 
-    async def ask(self, *commands: Command, patient: bool = True) -> list[Any]:
+    async def ask(
+        self, *commands: Command, patient: bool = True, handle: Callable[[list[Any]], list[Any]] | None = None
+    ) -> list[Any]:
         self.asked += commands
         if not patient:
             self.impatient += [str(command[0]) for command in commands]
-        return [self.answers.get("_".join(map(str, c[:2])), self.answers.get(str(c[0]))) for c in commands]
+        replies = [self.answers.get("_".join(map(str, c[:2])), self.answers.get(str(c[0]))) for c in commands]
+        return replies if handle is None else handle(replies)
+
+    @property
+    def probed(self) -> bool:
+        """Whether the push for the probe would be in by now: after the reply to its ``SET``."""
+        return any(command[0] == "DEL" for command in self.asked)
 
     @property
     def words(self) -> list[str]:
@@ -53,7 +61,7 @@ def shake(
     url: str = "redis://h",
     credentials: tuple[str, ...] = (),
     previous: Greeting | None = None,
-    pushed: Callable[[], bool] = lambda: True,
+    pushed: Callable[[], bool] | None = None,
 ) -> Greeting:
     async def recover(_ask: Any, greeting: Greeting) -> None:
         await script.ask(("RECOVER", f"tracking={greeting.tracking}"))
@@ -65,7 +73,7 @@ def shake(
             credentials,
             name="me",
             probe=b"p:me",
-            probe_pushed=pushed,
+            probe_pushed=pushed or (lambda: script.probed),
             previous=previous,
             recover=recover,
         )
@@ -236,3 +244,9 @@ def test_the_self_test_does_not_wait_for_better_times() -> None:
     script = Scripted()
     shake(script)
     assert script.impatient == ["GET", "SET", "DEL"]
+
+
+def test_a_push_before_its_reply_is_no_tracking_to_rely_on() -> None:
+    greeting = shake(Scripted(), pushed=lambda: True)
+    assert not greeting.tracking
+    assert greeting.no_tracking_because == "the self-test saw an invalidation before its reply"
