@@ -7,7 +7,6 @@ import asyncio
 import functools
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine
-from types import CodeType
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, overload
 
 from .declared import declared_type
@@ -172,15 +171,15 @@ class BoundFunction(Generic[P, T]):
     # So that ``inspect`` takes it for a coroutine function of the remaining arguments; asked for seldom, so not kept.
 
     @property
-    def __code__(self) -> CodeType:
+    def __code__(self) -> Any:
         return self._function.__code__
 
     @property
-    def __defaults__(self) -> tuple[Any, ...] | None:
+    def __defaults__(self) -> Any:
         return self._function.__defaults__
 
     @property
-    def __kwdefaults__(self) -> dict[str, Any] | None:
+    def __kwdefaults__(self) -> Any:
         return self._function.__kwdefaults__
 
     @property
