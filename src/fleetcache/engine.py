@@ -96,6 +96,8 @@ class Engine:
         self._wire: AioWire | None = None
         self.loop: asyncio.AbstractEventLoop | None = None
         self._down_since: float | None = None
+        self._away_since: float | None = None
+        self._told_since = (-1.0, "")
         self._latency: float | None = None
         self._probed = -float("inf")
         self._probe: asyncio.Task[None] | None = None
@@ -251,7 +253,7 @@ class Engine:
         """In the child: start clean. The parent replays what the parent owes."""
         self.loop = None
         self._probe = None
-        self._down_since = None
+        self._down_since = self._away_since = None
         self._leave(keep_journal=False)
 
     # -- what the wire tells -----------------------------------------------------------------------------------------
@@ -276,6 +278,10 @@ class Engine:
         self.coherence.on_state(new, new_epoch=new_epoch)
         if new is LinkState.ONLINE and old is not LinkState.RECOVERING:
             self.recovery.replay_now()
+        if new is LinkState.ONLINE:
+            self._away_since = None
+        elif self._away_since is None:  # suspect, offline and every attempt to come back are one absence
+            self._away_since = self.clock()
         self._log(new)
 
     def _log(self, new: LinkState) -> None:
@@ -348,7 +354,7 @@ class Engine:
             active=self.driver if online or self.driver != "redis" else "memory",
             shared=online,
             reason=reason,
-            since=wall_time(now - since),
+            since=self._wall_since(since, now),
             at_stake=at_stake(stake),
             instance=self._instance,
             fleetcache=_own_version(),
@@ -367,6 +373,12 @@ class Engine:
             last_error=wire.last_error if wire is not None else None,
         )
 
+    def _wall_since(self, since: float, now: float) -> str:
+        """One text for one moment: it takes a look at two clocks, and no report may seem to change by that."""
+        if self._told_since[0] != since:
+            self._told_since = (since, wall_time(now - since))
+        return self._told_since[1]
+
     def _judge(self) -> tuple[Status, str | None, float, str]:
         """Status, reason, since (on our clock), and what is at stake."""
         link = self.link
@@ -378,7 +390,7 @@ class Engine:
         lacking = Status.UNHEALTHY if self.settings.required else Status.DEGRADED
         if link.state is not LinkState.ONLINE:
             reason = link.reason or ("connecting" if link.state is not LinkState.SUSPECT else "timeout")
-            since = link.since if self._down_since is None else self._down_since
+            since = link.since if self._away_since is None else self._away_since
             return lacking, reason, since, "offline"
         for kind in ("read", "store", "remove"):
             if kind in self.shared.refusals:
