@@ -1,0 +1,225 @@
+"""add, incr and touch as scripts, called as any client would: what each does with what may stand under a key."""
+
+import struct
+from typing import Any
+
+import hiredis
+import pytest
+
+from fleetcache.entry import pack, tag_section
+from fleetcache.calls import SCRIPTS
+from tests.support.client import Client
+from tests.support.servers import Server
+
+KEY = b"fc:e:k"
+GRACE = 10_000
+TAGS = tag_section((("*", b"v" * 16),))
+OTHER_TAGS = tag_section((("*", b"w" * 16),))
+PLACEHOLDER = b"L" + b"p" * 16
+
+
+def head(stamp: bytes = b"1") -> bytes:
+    return b"V" + stamp * 16
+
+
+def entry(payload: bytes, *, stamp: bytes = b"1", codec: int = 0, stale: float = 0.0, tags: bytes = TAGS) -> bytes:
+    return pack(head(stamp), codec, (60.0, stale, 0.0), tags, 1, signed=False) + payload
+
+
+def payload_of(blob: bytes) -> bytes:
+    (start,) = struct.unpack(">H", blob[33:35])
+    return blob[start:]
+
+
+def run(client: Client, script: str, *args: bytes | int) -> Any:
+    return client(*SCRIPTS[script].call(KEY, *args, whole=True))
+
+
+@pytest.fixture
+def client(server: Server) -> Any:
+    with server.client() as client:
+        yield client
+
+
+def test_every_script_touches_one_key_and_is_loaded_by_its_sha(client: Client) -> None:
+    for script in SCRIPTS.values():
+        assert client("SCRIPT", "LOAD", script.text).decode() == script.sha
+        assert "KEYS[2]" not in script.text
+
+
+# -- add -------------------------------------------------------------------------------------------------------------
+
+
+def test_add_stores_where_nothing_is(client: Client) -> None:
+    assert run(client, "add", entry(b"new"), 5000) == 0
+    assert client("GET", KEY) == entry(b"new")
+    assert 0 < client("PTTL", KEY) <= 5000
+
+
+def test_add_takes_a_placeholder_for_nothing_and_its_load_ends_refused(client: Client) -> None:
+    client("SET", KEY, PLACEHOLDER, "PX", 1000)
+    assert run(client, "add", entry(b"new"), 5000) == 0
+    assert run(client, "swap", PLACEHOLDER, entry(b"loaded"), 5000) == 0
+    assert client("GET", KEY) == entry(b"new")
+
+
+@pytest.mark.parametrize("there", [entry(b"old"), b"foreign", b""])
+def test_add_shows_what_is_there_and_leaves_it(client: Client, there: bytes) -> None:
+    client("SET", KEY, there, "PX", 5000)
+    found, left = run(client, "add", entry(b"new"), 60_000)
+    assert found == there
+    assert 0 < left <= 5000
+    assert client("GET", KEY) == there
+
+
+# -- touch -----------------------------------------------------------------------------------------------------------
+
+
+def test_touch_gives_the_entry_with_that_head_a_new_life(client: Client) -> None:
+    client("SET", KEY, entry(b"value"), "PX", 5000)
+    assert run(client, "touch", head(), 60_000) == 1
+    assert client("PTTL", KEY) > 50_000
+    assert run(client, "touch", head(), 1000) == 1
+    assert 0 < client("PTTL", KEY) <= 1000
+    assert client("GET", KEY) == entry(b"value")
+
+
+@pytest.mark.parametrize("there", [None, entry(b"value", stamp=b"2"), PLACEHOLDER, b"foreign"])
+def test_touch_leaves_everything_else(client: Client, there: bytes | None) -> None:
+    if there is not None:
+        client("SET", KEY, there, "PX", 5000)
+    assert run(client, "touch", head(), 60_000) == 0
+    assert client("PTTL", KEY) <= 5000
+
+
+# -- incr ------------------------------------------------------------------------------------------------------------
+
+
+def incr(client: Client, delta: int, *, replacing: bytes = b"", stamp: bytes = b"9") -> Any:
+    start = entry(str(delta).encode(), stamp=b"s")
+    return run(client, "incr", start, 60_000 + GRACE, head(stamp), replacing)
+
+
+def test_incr_begins_with_the_step(client: Client) -> None:
+    assert incr(client, 5) == [1, 5]
+    assert client("GET", KEY) == entry(b"5", stamp=b"s")
+    assert 60_000 < client("PTTL", KEY) <= 60_000 + GRACE
+
+
+def test_incr_adds_and_keeps_the_life_under_a_new_head(client: Client) -> None:
+    client("SET", KEY, entry(b"40"), "PX", 5000 + GRACE)
+    assert incr(client, 2) == [1, 42]
+    assert client("GET", KEY) == entry(b"42", stamp=b"9")
+    assert GRACE < client("PTTL", KEY) <= 5000 + GRACE
+    assert incr(client, -50) == [1, -8]
+
+
+def test_incr_takes_a_placeholder_for_nothing(client: Client) -> None:
+    client("SET", KEY, PLACEHOLDER, "PX", 1000)
+    assert incr(client, 3) == [1, 3]
+
+
+@pytest.mark.parametrize(
+    "there",
+    [
+        entry(b"40", codec=1),  # not a plain integer
+        entry(b"40", tags=OTHER_TAGS),  # perhaps invalidated: the caller must look
+        entry(b"text"),
+        entry(b""),
+        entry(str(2**53).encode()),  # beyond what Lua counts
+        b"foreign",
+    ],
+)
+def test_incr_shows_what_it_cannot_count_and_leaves_it(client: Client, there: bytes) -> None:
+    client("SET", KEY, there, "PX", 5000 + GRACE)
+    code, found, left = incr(client, 1)
+    assert (code, found) == (0, there)
+    assert 0 < left <= 5000 + GRACE
+    assert client("GET", KEY) == there
+
+
+def test_incr_does_not_count_on_what_is_no_longer_fresh(client: Client) -> None:
+    there = entry(b"40", stale=5.0)
+    client("SET", KEY, there, "PX", 4900 + GRACE)
+    code, found, _ = incr(client, 1)
+    assert (code, found) == (0, there)
+    assert incr(client, 1, replacing=head()) == [1, 1]
+
+
+def test_incr_replaces_only_what_it_was_told(client: Client) -> None:
+    client("SET", KEY, b"V" + b"x" * 40, "PX", 5000)
+    assert incr(client, 1, replacing=head(b"2"))[0] == 0
+    assert incr(client, 1, replacing=head(b"x")) == [1, 1]
+
+
+@pytest.mark.parametrize(("held", "delta"), [(2**53 - 1, 1), (-(2**53) + 1, -1), (1, 2**53 - 1)])
+def test_incr_stops_where_it_can_no_longer_count(client: Client, held: int, delta: int) -> None:
+    client("SET", KEY, entry(str(held).encode()), "PX", 60_000)
+    assert incr(client, delta) == [2]
+    assert payload_of(client("GET", KEY)) == str(held).encode()
+    assert incr(client, -delta) == [1, held - delta]
+    assert payload_of(client("GET", KEY)) == str(held - delta).encode()
+
+
+# -- what the connection hears, and a full server ----------------------------------------------------------------------
+
+
+def tracked(server: Server) -> Client:
+    client = server.client()
+    client("CLIENT", "TRACKING", "ON")
+    return client
+
+
+PREPARED: dict[str, tuple[bytes | None, tuple[bytes | int, ...]]] = {
+    "add": (None, (entry(b"new"), 60_000)),
+    "incr": (entry(b"1"), (entry(b"1", stamp=b"s"), 60_000, head(b"9"), b"")),
+    "touch": (entry(b"1"), (head(), 60_000)),
+}
+
+
+@pytest.mark.parametrize("script", PREPARED)
+def test_who_holds_a_copy_hears_of_it_once(server: Server, script: str) -> None:
+    there, args = PREPARED[script]
+    with tracked(server) as other, server.client() as writer:
+        if there is not None:
+            writer("SET", KEY, there, "PX", 60_000)
+        other("GET", KEY)
+        run(writer, script, *args)
+        assert other.drain() == [[b"invalidate", [KEY]]]
+
+
+@pytest.mark.parametrize("script", PREPARED)
+def test_the_writer_hears_its_own_push_as_the_very_next_frame_and_no_second(server: Server, script: str) -> None:
+    there, args = PREPARED[script]
+    with tracked(server) as writer, server.client() as plain:
+        if there is not None:
+            plain("SET", KEY, there, "PX", 60_000)
+        writer("GET", KEY)
+        run(writer, script, *args)
+        assert writer.drain() == [[b"invalidate", [KEY]]]
+
+
+def test_after_add_the_writer_hears_of_foreign_changes(server: Server) -> None:
+    """It fills near with what it stored: somebody else's removal must reach it."""
+    with tracked(server) as writer, server.client() as other:
+        run(writer, "add", entry(b"new"), 60_000)
+        writer.drain()
+        other("DEL", KEY)
+        assert writer.drain() == [[b"invalidate", [KEY]]]
+
+
+def test_a_full_server_refuses_to_store_and_goes_on_reading_and_removing(client: Client) -> None:
+    client("SET", KEY, entry(b"1"), "PX", 60_000)
+    client("CONFIG", "SET", "maxmemory-policy", "noeviction")
+    client("CONFIG", "SET", "maxmemory", "1")
+    for script in ("add", "incr"):
+        there, args = PREPARED[script]
+        if there is None:
+            client("DEL", KEY)
+        with pytest.raises(hiredis.ReplyError, match="OOM"):
+            run(client, script, *args)
+        client("CONFIG", "SET", "maxmemory", "0")
+        client("SET", KEY, entry(b"1"), "PX", 60_000)
+        client("CONFIG", "SET", "maxmemory", "1")
+    assert client("GET", KEY) == entry(b"1")
+    assert client("DEL", KEY) == 1
