@@ -229,16 +229,12 @@ def _from_plain(declared: Any, plain: Any) -> Any:
 def _pickled(value: Any, declared: Any) -> tuple[bytes, Any]:
     import pickle  # noqa: PLC0415 - for the few who choose it
 
-    import pickle  # noqa: PLC0415 - for the few who choose it
-
     payload = pickle.dumps(value, _PICKLE_PROTOCOL)
     # Any reader would refuse what is not of its type; and what does not unpickle must not be stored.
     return payload, value if type(value) in SCALARS and declared is Any else _unpickled(payload, declared)
 
 
 def _unpickled(payload: bytes | memoryview, declared: Any) -> Any:
-    import pickle  # noqa: PLC0415 - as above
-
     import pickle  # noqa: PLC0415 - as above
 
     value = pickle.loads(payload)  # noqa: S301 - chosen by name, and signed: see Codecs.decode
