@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from .flights import Flight, Outcome, Verb, waiting_for
 from .freshness import Freshness
 from .loading import Loading
-from .parts import Parts, Run
+from .parts import Budget, Parts, Run
 from .policy import Policy
 from .ports import NO_ANSWER, LoaderCancelledError
 from .seen import Answer, Claimed, Look, Seen
@@ -33,7 +33,9 @@ class Batches:
 
     # -- get_many ----------------------------------------------------------------------------------------------------
 
-    async def get_many(self, keys: Iterable[str], declared: Any, options: Freshness) -> dict[str, Any]:
+    async def get_many(
+        self, keys: Iterable[str], declared: Any, options: Freshness, budget: Budget | None = None
+    ) -> dict[str, Any]:
         """Fresh entries only; absent keys are left out."""
         parts = self.parts
         parts.check_open()
@@ -48,7 +50,7 @@ class Batches:
                 wanted.append(key)
         runs = [self.run(key, options, declared) for key in wanted]
         try:
-            for run, seen in await self.look(runs):
+            for run, seen in await self.look(runs, budget or parts.budget()):
                 if seen.look is Look.FRESH and seen.answer is not None:
                     parts.counters.shared_hits += 1
                     found[run.key] = seen.answer.value
@@ -65,12 +67,11 @@ class Batches:
         token = parts.coherence.take(key, options.tags)
         return Run(key, _none, options, declared, group, flight or Flight(key, options.tags), parts.budget(), token)
 
-    async def look(self, runs: list[Run]) -> list[tuple[Run, Seen]]:
+    async def look(self, runs: list[Run], budget: Budget) -> list[tuple[Run, Seen]]:
         """All reads in one write, then all unknown tags in another."""
         parts = self.parts
         if not parts.shared.usable:
             return [(run, Seen(Look.FAULT)) for run in runs]
-        budget = parts.budget()
         gates = [
             None if parts.coherence.journal.owes_key(run.key) else parts.shared.look(run.key, run.declared, run.token)
             for run in runs
@@ -94,12 +95,13 @@ class Batches:
     ) -> dict[str, Any]:
         """Every key that the tiers or the loader know; the loader gets the missing keys, once a round."""
         wanted = list(dict.fromkeys(keys))
-        found = await self.get_many(wanted, declared, options)
+        budget = self.parts.budget()
+        found = await self.get_many(wanted, declared, options, budget)
         missing = [key for key in wanted if key not in found]
         give_up = self.parts.ports.clock() + self.parts.load_wait
         while missing:
             self.parts.check_open()
-            round_ = Round(self, missing, loader, options, declared, group, give_up)
+            round_ = Round(self, missing, loader, options, declared, group, give_up, budget)
             values, missing = await round_.play()
             found.update(values)
             if missing and self.parts.ports.clock() >= give_up:
@@ -107,7 +109,8 @@ class Batches:
                 found.update(await round_.alone(missing))
                 break
             if missing:
-                more = await self.get_many(missing, declared, options)
+                budget = self.parts.budget()  # others were waited for: what follows is asked anew
+                more = await self.get_many(missing, declared, options, budget)
                 found.update(more)
                 missing = [key for key in missing if key not in more]
         return {key: found[key] for key in wanted if key in found}
@@ -134,8 +137,10 @@ class Round:
         declared: Any,
         group: str,
         give_up: float,
+        budget: Budget,
     ) -> None:
         self._batches = batches
+        self._budget = budget
         self._parts, self._policy, self._loading = batches.parts, batches.policy, batches.loading
         self._keys, self._loader, self._options = keys, loader, options
         self._declared, self._group, self._give_up = declared, group, give_up
@@ -185,9 +190,8 @@ class Round:
 
     async def _rights(self, runs: list[Run]) -> list[Right]:
         """Leases for what is not there, claims for what may not be used, all in one write."""
-        parts = self._parts
-        budget = parts.budget()
-        asked = [self._ask_right(run, seen) for run, seen in await self._batches.look(runs)]
+        parts, budget = self._parts, self._budget
+        asked = [self._ask_right(run, seen) for run, seen in await self._batches.look(runs, budget)]
         try:
             return [
                 self._right(right, await parts.ask(gate, budget)) if right.base or right.mark else right
@@ -241,7 +245,7 @@ class Round:
         parts = self._parts
         stops = [self._loading.keep_alive(run, base, mark) for run, _, base, mark in granted if base is not None]
         try:
-            captured = await parts.capture(self._options.tags, parts.budget())
+            captured = await parts.capture(self._options.tags, self._budget)
             started = parts.ports.clock()
             loaded = await self._loading.call(self._lead_run(granted))
             cost = parts.ports.clock() - started
@@ -302,7 +306,7 @@ class Round:
             if run.key not in unwrapped:
                 self._give_back(right)
                 continue
-            run.budget = self._parts.budget()
+            run.budget = self._budget
             self._values[run.key] = unwrapped[run.key][0].value
             send = self._loading.send(run, (right.base, right.mark), unwrapped[run.key], captured, times)
             stores.append((run, send))

@@ -67,6 +67,7 @@ class CachedFunction(Generic[P, T]):
         self._keys: dict[Any, tuple[Any, str]] = {}
         # A bound of its own while offline is policy's to judge.
         self._at_hand = options.offline_ttl == verbs._defaults.offline_ttl  # noqa: SLF001 - the verbs' hot path
+        self._refreshes = options.refreshes
         self._declared: Any = None
         # So that frameworks take it for what it is; on 3.11 by the shape of a function, later by a mark.
         self.__code__ = fn.__code__
@@ -118,9 +119,9 @@ class CachedFunction(Generic[P, T]):
         """The cached result, or the function's."""
         key = self._key(args, kwargs)
         if self._at_hand:
-            held = self._verbs._at_hand(key, refreshes=self._options.refreshes)  # noqa: SLF001 - the verbs' hot path
+            held = self._verbs._at_hand(key, refreshes=self._refreshes)  # noqa: SLF001 - the verbs' hot path
             if held is not None:
-                if not held.encoded and held.declared is self._declare():
+                if held.declared is self._declared and not held.encoded:
                     value: T = held.value
                     return value
                 answer = self._verbs._engine.entries.from_near(held, self._declare())  # noqa: SLF001 - as above

@@ -208,7 +208,6 @@ class Loading:
             started = parts.ports.clock()
             result = await self.call(run)
             cost = parts.ports.clock() - started
-            run.budget = parts.budget()  # the loader's own time is not counted, and storing is a wait of its own
             answer, options = self.unwrap(run, result)
         except BaseException:
             self.give_back(run, base, mark)

@@ -223,6 +223,8 @@ class AsyncVerbs:
         """The value if near can answer at once: no await, no I/O. Arguments as for ``get``."""
         held = self._at_hand(key)
         if held is not None:
+            if held.declared is type and not held.encoded:
+                return held.value
             answer = self._engine.entries.from_near(held, type)
             if answer is not None:
                 return answer.value
