@@ -1,11 +1,13 @@
 """The drivers that the tests of the verbs run on."""
 
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 
 from fleetcache import Cache
 from tests.core.drivers import VARIANTS, Driver, On
+from tests.core.scene import Body, Scene
 from tests.support.run import run
 from tests.support.servers import Server, Transport
 
@@ -36,3 +38,19 @@ def on(driver: Driver) -> On:
 def remote(server: Server, prefix: str) -> Driver:
     """Each server."""
     return Driver(server.engine, server, prefix)
+
+
+@pytest.fixture
+def play(remote: Driver) -> Callable[..., None]:
+    """Acts a scene, on each server."""
+
+    def run_on(body: Body, **settings: Any) -> None:
+        async def main() -> None:
+            assert remote.server is not None
+            async with remote.cache(**settings) as cache, remote.cache() as other:
+                with remote.server.client() as raw:
+                    await body(Scene(cache, other, raw, remote.prefix))
+
+        run(main())
+
+    return run_on

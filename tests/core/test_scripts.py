@@ -6,8 +6,8 @@ from typing import Any
 import hiredis
 import pytest
 
-from fleetcache.entry import pack, tag_section
 from fleetcache.calls import SCRIPTS
+from fleetcache.entry import pack, tag_section
 from tests.support.client import Client
 from tests.support.servers import Server
 
