@@ -181,5 +181,5 @@ def hands_out_its_own(url: str, **settings: Any) -> Cache:
         codec, payload, _ = entries.codecs.encode(value, declared)
         return Answer(value, payload, codec or MSGPACK, declared)
 
-    replace(entries, hold=holding, copy=lambda answer: answer.value, encode=encode)
+    replace(entries, hold=holding, copy=lambda answer, *_: answer.value, encode=encode)
     return cache
