@@ -1,0 +1,117 @@
+"""Coherence: what becomes of near and of tag copies when the link or a tag changes."""
+
+import pytest
+
+from fleetcache.entry import tag_section
+from fleetcache.flights import Flight
+from fleetcache.tags import Currency
+from fleetcache.wire.link import LinkState
+from tests.core.world import LAYOUT, TAGS, V1, World
+
+# -- the link --------------------------------------------------------------------------------------------------------
+
+
+def test_coming_online_in_the_same_epoch_drops_what_nobody_confirmed_and_keeps_the_rest() -> None:
+    world = World()
+    world.fill("backed")
+    world.fill("unbacked", unbacked=True)
+    flight = world.flights.start("f", TAGS)
+    world.it.on_state(LinkState.ONLINE, new_epoch=False)
+    assert list(world.near.items) == ["backed"]
+    assert flight.detached
+
+
+def test_a_new_epoch_empties_near() -> None:
+    world = World()
+    world.fill("backed")
+    world.it.on_state(LinkState.ONLINE, new_epoch=True)
+    assert not world.near.items
+
+
+@pytest.mark.parametrize("state", [LinkState.SUSPECT, LinkState.OFFLINE, LinkState.RECOVERING])
+def test_near_goes_on_answering_while_the_server_is_away(state: LinkState) -> None:
+    world = World()
+    world.fill()
+    world.fill("unbacked", unbacked=True)
+    world.it.on_state(state, new_epoch=False)
+    assert set(world.near.items) == {"k", "unbacked"}
+
+
+# -- tags ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_pushed_tag_forgets_its_entries_and_its_version() -> None:
+    world = World()
+    world.fill("a")
+    world.fill("b", tags=("*",))
+    world.push(LAYOUT.tag("geo"))
+    assert list(world.near.items) == ["b"]
+    assert world.it.captured(TAGS) is None
+    assert world.it.missing(TAGS) == ["geo"]
+
+
+def test_captured_versions_are_those_known_now() -> None:
+    world = World()
+    assert world.it.captured(TAGS) == (("*", V1), ("geo", V1))
+
+
+def test_an_owed_tag_is_neither_captured_nor_judged_current_nor_learnt() -> None:
+    world = World()
+    section = tag_section((("*", V1), ("geo", V1)))
+    assert world.it.judge(section)[0] is Currency.CURRENT
+    world.it.journal.owe(("t", "geo"), world.it.removing(("t", "geo")))
+    world.it.keep_version("geo", V1, 0.0)
+    assert world.it.captured(TAGS) is None
+    assert world.it.judge(section) != (Currency.CURRENT, TAGS)
+    assert world.it.judge(section)[0] is Currency.OUTDATED
+
+
+def test_without_tracking_copies_live_a_second() -> None:
+    world = World()
+    world.it.tracking = False
+    world.it.keep_version("geo", V1, world.clock())
+    assert world.it.life(world.clock()) == world.clock() + 1.0
+    world.clock.advance(1.0)
+    assert world.it.captured(TAGS) is None
+
+
+def test_the_tag_on_every_entry_is_remembered_beyond_its_connection() -> None:
+    """By it a restarted server is known to have forgotten removals."""
+    world = World()
+    world.push(None)
+    world.it.on_state(LinkState.ONLINE, new_epoch=True)
+    assert world.it.last_all == V1
+
+
+def test_too_many_tag_copies_take_their_entries_with_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    monkeypatch.setattr(type(world.it.copies), "MOST", 2)
+    world.fill()
+    world.it.keep_version("third", V1, 0.0)
+    assert "k" not in world.near.items
+
+
+def test_pushes_are_counted() -> None:
+    world = World()
+    world.push(LAYOUT.entry("k"), LAYOUT.tag("geo"), b"foreign")
+    world.push(None)
+    world.it.on_own_push(LAYOUT.entry("k"))
+    counted = world.counters
+    assert (counted.pushes, counted.null_pushes, counted.own_pushes) == (2, 1, 1)
+
+
+def test_a_removal_takes_a_number_whether_or_not_the_server_can_be_heard() -> None:
+    world = World()
+    first, second = world.it.removing(("e", "k")), world.it.removing(("t", "geo"))
+    assert second > first
+    assert len(world.it.journal) == 0
+    world.it.journal.owe(("e", "k"), first)
+    world.it.removed(("e", "k"), first)
+    assert len(world.it.journal) == 0
+
+
+def test_flights_that_are_detached_stay_with_their_passengers() -> None:
+    world = World()
+    flight: Flight = world.flights.start("k", TAGS)
+    world.push(LAYOUT.entry("k"))
+    assert world.flights.in_the_air() == [flight]
