@@ -107,9 +107,9 @@ class Cache(AsyncVerbs):
         """How the cache does; see ``Health``. At most one live command a second, however many ask."""
         if not self.closed:
             await self._engine.enter()
-            await self._engine.probe()
-        return self._engine.status_now()
+            await self._engine.reporter.probe()
+        return self._engine.reporter.report()
 
     def status_now(self) -> Health:
         """The same from what is known, without awaiting anything."""
-        return self._engine.status_now()
+        return self._engine.reporter.report()

@@ -9,8 +9,6 @@ import os
 import random as _random
 import socket
 from collections.abc import Callable
-from contextlib import suppress
-from functools import cache
 from typing import Any
 from weakref import WeakSet
 
@@ -23,12 +21,12 @@ from .durations import text
 from .entries import Entries
 from .errors import Closed
 from .flights import Flights
-from .health import Health, Status, at_stake, wall_time
 from .keys import Layout
 from .near import Near
 from .parts import Parts
 from .policy import Policy
 from .recovery import Recovery
+from .reporting import Reporter
 from .settings import Settings
 from .shared import Shared
 from .signing import Signer
@@ -43,8 +41,6 @@ log = logging.getLogger("fleetcache")
 
 # One unfinished frame may take so many times the largest value: room for what a release with another limit stored.
 FRAME_TIMES = 16
-# Health probes: at most one live command in so many seconds.
-PROBE_EVERY = 1.0
 
 _ENGINES: "WeakSet[Engine]" = WeakSet()
 # What a forked child inherited of its parent's connections: closing them would speak on the parent's socket.
@@ -92,15 +88,12 @@ class Engine:
         self.bypasses = 0
         self.closed = False
         self.settled = False  # nothing is to be waited for before a call, while the loop is the same
-        self._started = self._entered = clock()
-        self._wire: AioWire | None = None
+        self._entered = clock()
+        self.reporter = Reporter(self)
+        self.wire: AioWire | None = None
         self.loop: asyncio.AbstractEventLoop | None = None
         self._down_since: float | None = None
-        self._away_since: float | None = None
-        self._told_since = (-1.0, "")
-        self._latency: float | None = None
-        self._probed = -float("inf")
-        self._probe: asyncio.Task[None] | None = None
+        self.away_since: float | None = None
         self.last_error: str | None = None
         self._build()
         _ENGINES.add(self)
@@ -160,7 +153,7 @@ class Engine:
         self.policy = Policy(self.parts)
         self.writing = Writing(self.parts)
         self.batches = Batches(self.parts, self.policy)
-        self._instance = f"{socket.gethostname()[:40]}-{os.getpid()}-{self._token(3).hex()}"
+        self.instance = f"{socket.gethostname()[:40]}-{os.getpid()}-{self._token(3).hex()}"
 
     def _new_link(self) -> None:
         settings = self.settings
@@ -185,14 +178,14 @@ class Engine:
             raise Closed("this cache was closed: open a new one")
         if asyncio.get_running_loop() is not self.loop:
             self._move_here()
-        if self._wire is not None and not self._wire.first_attempt.done():
+        if self.wire is not None and not self.wire.first_attempt.done():
             await self.first_attempt(self._entered + self.settings.operation_timeout - self.clock())
         self.settled = True
 
     async def first_attempt(self, timeout: float) -> None:  # noqa: ASYNC109 - a bound, not a cancellation
         """Wait until the first attempt to connect ended either way, or ``timeout`` seconds."""
-        if self._wire is not None and timeout > 0:
-            await asyncio.wait((self._wire.first_attempt,), timeout=timeout)
+        if self.wire is not None and timeout > 0:
+            await asyncio.wait((self.wire.first_attempt,), timeout=timeout)
 
     def _move_here(self) -> None:
         """The first loop, or another than before: what lived on the old one is abandoned."""
@@ -211,7 +204,7 @@ class Engine:
         if address is None or not isinstance(self.link, Link):  # the settings do not allow it
             raise AssertionError("driver redis without a URL")
         settings = self.settings
-        self._wire = AioWire(
+        self.wire = AioWire(
             address,
             settings.credential_provider,
             self.link,
@@ -231,17 +224,18 @@ class Engine:
             ),
             clock=self.clock,
             random=self._random,
-            name=f"fleetcache-{self._instance}",
-            probe=self.layout.probe(self._instance),
+            name=f"fleetcache-{self.instance}",
+            probe=self.layout.probe(self.instance),
         )
-        self.shared.wire = self._wire
-        self._wire.start()
+        self.shared.wire = self.wire
+        self.wire.start()
 
     def _leave(self, *, keep_journal: bool) -> None:
         """Give up what belongs to another loop or process, without touching its sockets' streams."""
-        if self._wire is not None:
-            _INHERITED.extend(self._wire.abandon())
-        self._wire = None
+        if self.wire is not None:
+            _INHERITED.extend(self.wire.abandon())
+        self.wire = None
+        self.reporter.forget()
         coherence, recovery = self.coherence, self.recovery
         self._build()
         if keep_journal:
@@ -252,8 +246,7 @@ class Engine:
     def after_fork(self) -> None:
         """In the child: start clean. The parent replays what the parent owes."""
         self.loop = None
-        self._probe = None
-        self._down_since = self._away_since = None
+        self._down_since = self.away_since = None
         self._leave(keep_journal=False)
 
     # -- what the wire tells -----------------------------------------------------------------------------------------
@@ -266,7 +259,7 @@ class Engine:
         if new is LinkState.ONLINE and new_epoch:
             self.counters.reconnects += self.link.epoch > 1
             self.shared.refusals.clear()
-            greeting = self._wire.greeting if self._wire is not None else None
+            greeting = self.wire.greeting if self.wire is not None else None
             if greeting is not None and not greeting.tracking:
                 self.coherence.tracking = False
                 self.coherence.copies.clear()
@@ -279,9 +272,9 @@ class Engine:
         if new is LinkState.ONLINE and old is not LinkState.RECOVERING:
             self.recovery.replay_now()
         if new is LinkState.ONLINE:
-            self._away_since = None
-        elif self._away_since is None:  # suspect, offline and every attempt to come back are one absence
-            self._away_since = self.clock()
+            self.away_since = None
+        elif self.away_since is None:  # suspect, offline and every attempt to come back are one absence
+            self.away_since = self.clock()
         self._log(new)
 
     def _log(self, new: LinkState) -> None:
@@ -321,85 +314,6 @@ class Engine:
             epoch=self.link.epoch,
         )
 
-    async def probe(self) -> None:
-        """Measure a round trip, at most once a second; all who ask at once share one."""
-        if self._wire is None or self.clock() - self._probed < PROBE_EVERY:
-            return
-        if self._probe is None or self._probe.done():
-            self._probe = asyncio.get_running_loop().create_task(self._measure(), name="fleetcache-probe")
-        await asyncio.wait((self._probe,))
-
-    async def _measure(self) -> None:
-        self._probed = began = self.clock()
-        gate = self.shared.echo()
-        self._latency = None
-        if gate is not None:
-            answer = await self.ports.wait(gate, began + self.settings.operation_timeout)
-            self._latency = (
-                round((self.clock() - began) * 1000, 3) if answer is None or isinstance(answer, bytes) else None
-            )
-
-    def status_now(self) -> Health:
-        """The report from what is known, without a word to the server."""
-        now = self.clock()
-        status, reason, since, stake = self._judge()
-        wire, link = self._wire, self.link
-        greeting = wire.greeting if wire is not None else None
-        address = self.settings.address if self.driver == "redis" else None
-        online = self.shared.usable
-        heard = isinstance(link, Link) and link.confirmed > -float("inf")
-        return Health(
-            status=status,
-            driver=self.driver,
-            active=self.driver if online or self.driver != "redis" else "memory",
-            shared=online,
-            reason=reason,
-            since=self._wall_since(since, now),
-            at_stake=at_stake(stake),
-            instance=self._instance,
-            fleetcache=_own_version(),
-            server=address.safe if address is not None else None,
-            engine=greeting.engine if greeting is not None else None,
-            version=greeting.version if greeting is not None else None,
-            link="none" if isinstance(link, Solitude) else link.state.value,
-            epoch=link.epoch,
-            latency_ms=self._latency if online else None,
-            coherence=("tracking" if self.coherence.tracking else "ttl") if online else "none",
-            horizon_age=round(now - link.confirmed, 3) if heard else None,
-            journal=len(self.coherence.journal),
-            near_items=len(self.near),
-            near_bytes=self.near.bytes,
-            near_max_bytes=self.near.max_bytes,
-            last_error=wire.last_error if wire is not None else None,
-        )
-
-    def _wall_since(self, since: float, now: float) -> str:
-        """One text for one moment: it takes a look at two clocks, and no report may seem to change by that."""
-        if self._told_since[0] != since:
-            self._told_since = (since, wall_time(now - since))
-        return self._told_since[1]
-
-    def _judge(self) -> tuple[Status, str | None, float, str]:
-        """Status, reason, since (on our clock), and what is at stake."""
-        link = self.link
-        if self.closed:
-            return Status.UNHEALTHY, "closed", link.since, "closed"
-        if isinstance(link, Solitude):
-            no_url = self.settings.driver == "auto"
-            return Status.HEALTHY, "no_redis_url" if no_url else None, self._started, self.driver
-        lacking = Status.UNHEALTHY if self.settings.required else Status.DEGRADED
-        if link.state is not LinkState.ONLINE:
-            reason = link.reason or ("connecting" if link.state is not LinkState.SUSPECT else "timeout")
-            since = link.since if self._away_since is None else self._away_since
-            return lacking, reason, since, "offline"
-        for kind in ("read", "store", "remove"):
-            if kind in self.shared.refusals:
-                reason, since = self.shared.refusals[kind]
-                return Status.DEGRADED, reason, since, kind
-        if not self.coherence.tracking:
-            return Status.DEGRADED, "no_tracking", link.since, "ttl"
-        return Status.HEALTHY, None, link.since, "none"
-
     # -- the end -----------------------------------------------------------------------------------------------------
 
     async def close(self) -> None:
@@ -421,19 +335,9 @@ class Engine:
         lost = len(self.coherence.journal)
         if lost:
             log.warning("fleetcache: closed while %d removals were not acknowledged by the server", lost)
-        if self._probe is not None:
-            self._probe.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._probe
-        if self._wire is not None:
-            await self._wire.close()
-
-
-@cache
-def _own_version() -> str:
-    from importlib.metadata import version  # noqa: PLC0415 - 20 ms that no start needs
-
-    return version("fleetcache")
+        await self.reporter.close()
+        if self.wire is not None:
+            await self.wire.close()
 
 
 def _after_fork() -> None:

@@ -41,13 +41,13 @@ def says_all_is_well(url: str, **settings: Any) -> Cache:
     """A report made of the settings, as most are: the client object exists, so the cache is well."""
     cache = Cache(url, **settings)
     engine = cache._engine
-    honest: Callable[[], Health] = engine.status_now
+    honest: Callable[[], Health] = engine.reporter.report
 
     def status_now() -> Health:
         said = honest().as_dict()
         return Health(**said | {"status": Status.HEALTHY, "active": said["driver"], "shared": True, "server": url})
 
-    replace(engine, status_now=status_now, _judge=lambda: (Status.HEALTHY, None, engine.clock(), "none"))
+    replace(engine.reporter, report=status_now, _judge=lambda: (Status.HEALTHY, None, engine.clock(), "none"))
     return cache
 
 

@@ -73,7 +73,7 @@ async def _fuzz_a_naive_cache(server: Server, prefix: str) -> int:
             try:
                 return await wait(gate, until)
             except asyncio.CancelledError:
-                wire: Any = cache._engine._wire
+                wire: Any = cache._engine.wire
                 calls = wire._session.calls
                 for call in [call for call in calls if call.gate is gate]:
                     calls.remove(call)

@@ -15,10 +15,10 @@ LEVELS = [
     "errors clock durations sizes results wire",
     "entry freshness keys function_keys signing values seen arguments",
     "ports codec declared settings stats eviction wire.address wire.faults wire.session",
-    "near flights wire.link",
+    "near flights wire.link wire.dialing",
     """policy loading writing batches parts coherence journal tags entries calls shared
-    recovery wire.handshake wire.aio wire.threads wire.topology""",
-    "health aio_ports engine explain verbs decorator cache sync embedded",
+    recovery wire.handshake wire.dialing wire.aio wire.threads wire.topology""",
+    "health aio_ports engine reporting explain verbs decorator cache sync embedded",
     "ops contrib cli testing",
 ]
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names.split()}

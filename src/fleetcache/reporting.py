@@ -1,0 +1,128 @@
+"""The health report, made from the parts of an engine: the one place that says what a state means for an operator."""
+
+import asyncio
+from contextlib import suppress
+from functools import cache
+from typing import TYPE_CHECKING
+
+from .health import Health, Status, at_stake, wall_time
+from .wire.link import Link, LinkState
+
+if TYPE_CHECKING:
+    from .engine import Engine
+
+__all__ = ["Reporter"]
+
+# Health probes: at most one live command in so many seconds.
+PROBE_EVERY = 1.0
+
+
+class Reporter:
+    """Reports on one engine, and measures its round trip."""
+
+    def __init__(self, engine: "Engine") -> None:
+        self._engine = engine
+        self._started = engine.clock()
+        self._latency: float | None = None
+        self._probed = -float("inf")
+        self._probe: asyncio.Task[None] | None = None
+        self._told_since = (0.0, "")
+
+    async def probe(self) -> None:
+        """Measure a round trip, at most once a second; all who ask at once share one."""
+        if self._engine.wire is None or self._engine.clock() - self._probed < PROBE_EVERY:
+            return
+        if self._probe is None or self._probe.done():
+            self._probe = asyncio.get_running_loop().create_task(self._measure(), name="fleetcache-probe")
+        await asyncio.wait((self._probe,))
+
+    async def _measure(self) -> None:
+        engine = self._engine
+        self._probed = began = engine.clock()
+        gate = engine.shared.echo()
+        self._latency = None
+        if gate is not None:
+            answer = await engine.ports.wait(gate, began + engine.settings.operation_timeout)
+            if answer is None or isinstance(answer, bytes):
+                self._latency = round((engine.clock() - began) * 1000, 3)
+
+    async def close(self) -> None:
+        """Measure no more."""
+        if self._probe is not None:
+            self._probe.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._probe
+
+    def forget(self) -> None:
+        """The loop or the process is another: its task is not ours to wait for."""
+        self._probe, self._latency, self._probed = None, None, -float("inf")
+
+    def report(self) -> Health:
+        """The report from what is known, without a word to the server."""
+        engine = self._engine
+        now = engine.clock()
+        status, reason, since, stake = self._judge()
+        wire, link = engine.wire, engine.link
+        greeting = wire.greeting if wire is not None else None
+        address = engine.settings.address if engine.driver == "redis" else None
+        online = engine.shared.usable
+        heard = isinstance(link, Link) and link.confirmed > -float("inf")
+        return Health(
+            status=status,
+            driver=engine.driver,
+            active=engine.driver if online or engine.driver != "redis" else "memory",
+            shared=online,
+            reason=reason,
+            since=self._wall_since(since, now),
+            at_stake=at_stake(stake),
+            instance=engine.instance,
+            fleetcache=_own_version(),
+            server=address.safe if address is not None else None,
+            engine=greeting.engine if greeting is not None else None,
+            version=greeting.version if greeting is not None else None,
+            link="none" if not isinstance(link, Link) else link.state.value,
+            epoch=link.epoch,
+            latency_ms=self._latency if online else None,
+            coherence=("tracking" if engine.coherence.tracking else "ttl") if online else "none",
+            horizon_age=round(now - link.confirmed, 3) if heard else None,
+            journal=len(engine.coherence.journal),
+            near_items=len(engine.near),
+            near_bytes=engine.near.bytes,
+            near_max_bytes=engine.near.max_bytes,
+            last_error=wire.last_error if wire is not None else None,
+        )
+
+    def _wall_since(self, since: float, now: float) -> str:
+        """One text for one moment: it takes a look at two clocks, and no report may seem to change by that."""
+        if self._told_since[0] != since:
+            self._told_since = (since, wall_time(now - since))
+        return self._told_since[1]
+
+    def _judge(self) -> tuple[Status, str | None, float, str]:
+        """Status, reason, since (on our clock), and what is at stake."""
+        engine = self._engine
+        link = engine.link
+        if engine.closed:
+            return Status.UNHEALTHY, "closed", link.since, "closed"
+        if not isinstance(link, Link):
+            no_url = engine.settings.driver == "auto"
+            return Status.HEALTHY, "no_redis_url" if no_url else None, self._started, engine.driver
+        lacking = Status.UNHEALTHY if engine.settings.required else Status.DEGRADED
+        if link.state is not LinkState.ONLINE:
+            reason = link.reason or ("connecting" if link.state is not LinkState.SUSPECT else "timeout")
+            since = link.since if engine.away_since is None else engine.away_since
+            return lacking, reason, since, "offline"
+        for kind in ("read", "store", "remove"):
+            if kind in engine.shared.refusals:
+                reason, since = engine.shared.refusals[kind]
+                return Status.DEGRADED, reason, since, kind
+        if not engine.coherence.tracking:
+            return Status.DEGRADED, "no_tracking", link.since, "ttl"
+        return Status.HEALTHY, None, link.since, "none"
+
+
+@cache
+def _own_version() -> str:
+    from importlib.metadata import version  # noqa: PLC0415 - 20 ms that no start needs
+
+    return version("fleetcache")
