@@ -19,6 +19,7 @@ from msgspec import Struct
 from ..clock import Clock
 from ..errors import ConfigError
 from .address import Address, CredentialProvider
+from .dialing import dial
 from .faults import TRANSIENT, connect_reason, reply_reason
 from .handshake import Ask, Greeting, HandshakeError, handshake
 from .link import Link, LinkState, Verdict
@@ -318,13 +319,12 @@ class AioWire:
         if address.path is not None:
             transport, _ = await self._loop.create_unix_connection(lambda: connection, address.path)
         else:
+            context = address.ssl_context()
             transport, _ = await self._loop.create_connection(
                 lambda: connection,
-                address.host,
-                address.port,
-                ssl=address.ssl_context(),
-                # Both families are tried nearly at once: half a name's addresses may lead nowhere.
-                happy_eyeballs_delay=0.25,
+                sock=await dial(address.host, address.port),
+                ssl=context,
+                server_hostname=address.host if context is not None else None,
             )
         self._transport = transport
 
