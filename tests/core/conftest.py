@@ -14,7 +14,7 @@ from tests.support.servers import Server, Transport
 
 @pytest.fixture(params=VARIANTS)
 def driver(request: pytest.FixtureRequest, shared_servers: Callable[[str, Transport], Server], prefix: str) -> Driver:
-    """Memory, each server, and a server without near, one after the other."""
+    """Memory, a server, and a server without near, one after the other."""
     variant: str = request.param
     server = None if variant == "memory" else shared_servers(variant.split(maxsplit=1)[0], "tcp")
     return Driver(variant, server, prefix)

@@ -90,13 +90,13 @@ def test_only_the_first_call_decides_how_long_it_lives(on: On) -> None:
     on(body)
 
 
-@pytest.mark.parametrize("value", ["5", 1.0, True, None, [1], b"1"])
-def test_what_is_no_integer_is_not_counted_and_not_changed(on: On, value: object) -> None:
+def test_what_is_no_integer_is_not_counted_and_not_changed(on: On) -> None:
     async def body(cache: Cache) -> None:
-        await cache.set("k", value)
-        with pytest.raises(CodecError, match=f"holds a {type(value).__name__}, not an integer"):
-            await cache.incr("k")
-        assert await cache.get("k") == value
+        for value in ("5", 1.0, True, None, [1], b"1"):
+            await cache.set("k", value)
+            with pytest.raises(CodecError, match=f"holds a {type(value).__name__}, not an integer"):
+                await cache.incr("k")
+            assert await cache.get("k") == value
 
     on(body)
 

@@ -30,13 +30,16 @@ def test_what_is_not_there_is_the_default(on: On) -> None:
     on(body)
 
 
-@pytest.mark.parametrize("value", ["text", "", b"\x00\xff", 0, -(2**40), 1.5, True, [1, [2]], {"a": {"b": None}}])
-def test_a_value_comes_back_as_it_was(on: On, value: object) -> None:
+VALUES = ["text", "", b"\x00\xff", 0, -(2**40), 1.5, True, [1, [2]], {"a": {"b": None}}]
+
+
+def test_a_value_comes_back_as_it_was(on: On) -> None:
     async def body(cache: Cache) -> None:
-        await cache.set("k", value)
-        found = await cache.get("k")
-        assert found == value
-        assert type(found) is type(value)
+        for value in VALUES:
+            await cache.set("k", value)
+            found = await cache.get("k")
+            assert found == value
+            assert type(found) is type(value)
 
     on(body)
 
