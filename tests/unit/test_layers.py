@@ -18,7 +18,7 @@ LEVELS = [
     "near flights wire.link wire.dialing",
     """policy loading writing batches parts coherence journal tags entries calls shared
     recovery wire.handshake wire.dialing wire.aio wire.threads wire.topology""",
-    "health aio_ports engine reporting explain verbs decorator cache sync embedded",
+    "health aio_ports engine reporting explain reading_verbs verbs decorator cache sync embedded",
     "ops contrib cli testing",
 ]
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names.split()}
