@@ -64,7 +64,7 @@ async def _hear(worker: Process, word: str) -> None:
 async def _ended(worker: Process) -> None:
     if worker.returncode is None:
         worker.kill()
-    await worker.communicate()
+    await worker.wait()
 
 
 ROWS = (
