@@ -171,7 +171,7 @@ def test_a_cancelled_caller_leaves_the_load_to_the_others_and_the_last_one_ends_
     async def body(cache: Cache) -> None:
         origin = Origin(waits=True)
         callers = [asyncio.create_task(cache.get_or_set("k", origin.load)) for _ in range(3)]
-        await eventually(lambda: cache.stats().joins == 2)
+        await eventually(lambda: cache.stats().joins == 2 and origin.calls)
         callers[0].cancel()
         callers[2].cancel()
         await asyncio.wait(callers[::2])
