@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fleetcache import Cache
-from fleetcache.loading import Loading
+from fleetcache.shared import Shared
 from tests.support.client import Client
 from tests.support.run import run
 from tests.support.servers import Server
@@ -91,7 +91,61 @@ def test_a_cancelled_caller_leaves_nothing_behind(server: Server, prefix: str, v
     assert held == 0
 
 
-def test_twin_without_giving_back_leases_stay(server: Server, prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Loading, "give_back", lambda _self, _run, _base, _mark: None)
-    _, held = run(_cancel_everywhere(server, prefix, VERBS["get_or_set"]))
-    assert held > 0
+# -- at the two moments that matter most ------------------------------------------------------------------------------
+
+
+async def _cancel_in_the_loader(server: Server, prefix: str) -> int:
+    """How many leases stay when the only caller goes while its loader runs."""
+    async with Cache(server.url, prefix=prefix, operation_timeout="2s") as cache:
+        caller = asyncio.create_task(cache.get_or_set("k", asyncio.Event().wait))
+        await eventually(lambda: cache.stats().loads == 1)
+        caller.cancel()
+        return await _rights_left(cache, server, prefix)
+
+
+async def _cancel_with_the_grant(server: Server, prefix: str) -> int:
+    """How many leases stay when the load is cancelled between the reply that grants and the wake-up for it."""
+    async with Cache(server.url, prefix=prefix, operation_timeout="2s") as cache:
+        shared: Any = cache._engine.shared
+        acquire = shared.acquire
+
+        def acquire_and_cancel(*args: Any) -> Any:
+            gate = acquire(*args)
+            (flight,) = cache._engine.flights.in_the_air()
+
+            def cancel(_gate: Any) -> None:
+                flight.task.cancel()  # what the last one to leave does
+                caller.cancel()
+
+            gate.add_done_callback(cancel)
+            return gate
+
+        vars(shared)["acquire"] = acquire_and_cancel
+        caller = asyncio.create_task(cache.get_or_set("k", load))
+        await asyncio.wait((caller,))
+        assert cache.stats().leases == 1
+        return await _rights_left(cache, server, prefix)
+
+
+async def _rights_left(cache: Cache, server: Server, prefix: str) -> int:
+    await eventually(lambda: _nothing_left(cache))
+    await cache.get("another")
+    await cache.get("and another")
+    with server.client() as client:
+        return _rights_held(client, prefix)
+
+
+MOMENTS = {"in the loader": _cancel_in_the_loader, "with the grant": _cancel_with_the_grant}
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_cancelled_load_gives_its_lease_back(server: Server, prefix: str, moment: str) -> None:
+    assert run(MOMENTS[moment](server, prefix)) == 0
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_twin_without_giving_back_the_lease_stays(
+    server: Server, prefix: str, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    monkeypatch.setattr(Shared, "release", lambda _self, _key, _placeholder: None)
+    assert run(MOMENTS[moment](server, prefix)) == 1
