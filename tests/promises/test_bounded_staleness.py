@@ -46,7 +46,7 @@ async def stalled(variant: Variant, server: Server, prefix: str, direction: Dire
             proxy.stall(direction)
             await other.set("key", "new", strict=True)
             written = now = perf_counter()
-            while now < written + 2 * OFFLINE_TTL:
+            while now < written + OFFLINE_TTL + 0.2:
                 offline = deafened.status_now().link == "offline"
                 now = perf_counter()
                 if deafened.peek("key", type=str) == "old":

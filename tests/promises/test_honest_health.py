@@ -72,7 +72,7 @@ async def until_told(cache: Cache, reason: str | None) -> Health:
     """The report that gives the reason; after a while whatever report there is."""
     await asyncio.gather(cache.set("key", "value"), cache.delete("other"), cache.get("nothing"))
     with suppress(AssertionError):
-        await eventually(lambda: cache.status_now().reason == reason, timeout=2)
+        await eventually(lambda: cache.status_now().reason == reason, timeout=1.5)
     return await cache.health()
 
 
@@ -87,7 +87,7 @@ def wrongly_reported(variant: Variant, server: Server, prefix: str, name: str) -
         url = as_user(server.url, fault.user.replace("wrong", SECRET) or f"default:{SECRET}")
         begun = datetime.now(UTC)
         wrong = []
-        cache = variant(url, prefix=prefix, operation_timeout=0.2, max_staleness=0.6)
+        cache = variant(url, prefix=prefix, operation_timeout=0.2, max_staleness=0.3)
         if not fault.from_start:
             await cache.open()
             wrong += wrong_in(await cache.health(), good, "none", begun)
@@ -96,7 +96,7 @@ def wrongly_reported(variant: Variant, server: Server, prefix: str, name: str) -
         first = await until_told(cache, fault.reason)
         wrong += wrong_in(first, bad, stake, begun)
         # Long enough to go from suspect to offline, or to try again a few times.
-        await asyncio.sleep(0.7 if fault.silent else 0.1)
+        await asyncio.sleep(0.4 if fault.silent else 0.1)
         later = await cache.health()
         if (later.since, later.reason) != (first.since, first.reason):
             wrong.append("it began anew though nothing changed")

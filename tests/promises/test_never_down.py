@@ -115,7 +115,7 @@ def test_no_fault_of_the_server_is_the_callers(fresh_server: StartServer, prefix
 @pytest.mark.parametrize("fault", [name for name in FAULTS if not name.startswith("slow")])
 def test_a_plain_cache_hands_every_fault_on(one_fresh_server: StartServer, prefix: str, fault: str) -> None:
     server = one_fresh_server()
-    wrong = suffering(lambda url: Plain(server, prefix, url=url, timeout=0.35), server, FAULTS[fault])
+    wrong = suffering(lambda url: Plain(server, prefix, url=url, timeout=0.1), server, FAULTS[fault])
     assert any("raised" in what for what in wrong), wrong
 
 
@@ -155,7 +155,7 @@ def test_it_is_online_soon_after_the_servers_return(
 def test_trying_again_ever_more_seldom_finds_the_server_late(one_fresh_server: StartServer, prefix: str) -> None:
     def slow(url: str, **settings: Any) -> Cache:
         cache = Cache(url, **settings)
-        cache._engine.link.backoff = lambda _random: 3.0  # type: ignore[union-attr,method-assign] # the naive part
+        cache._engine.link.backoff = lambda _random: BACK + 0.5  # type: ignore[union-attr,method-assign] # the naive part
         return cache
 
-    assert return_late(slow, one_fresh_server(), prefix, "killed", 0.5) > 0
+    assert return_late(slow, one_fresh_server(), prefix, "killed", 0.0) > 0

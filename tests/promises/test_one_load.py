@@ -78,7 +78,7 @@ def test_a_lease_that_does_not_fit_the_loader_delays_them_longer(one_server: Ser
 
 
 KEYS = [f"k{number}" for number in range(24)]
-LONG = 2.0  # seconds for a batch that takes a hundredth of it; a ring lasts until a lease ends, 10
+LONG = 1.5  # seconds for a batch that takes a hundredth of it; a ring lasts until a lease ends, 10
 
 
 class OrderlyBatches:
