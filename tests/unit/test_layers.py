@@ -15,7 +15,7 @@ LEVELS = [
     "errors clock durations sizes results wire",
     "entry freshness keys function_keys signing values seen arguments",
     "ports codec declared settings stats eviction wire.address wire.faults wire.session",
-    "near flights wire.link wire.dialing",
+    "near flights wire.link",
     """policy loading writing batches parts coherence journal tags entries calls shared
     recovery wire.handshake wire.dialing wire.aio wire.threads wire.topology""",
     "health aio_ports engine reporting explain reading_verbs verbs decorator cache sync embedded",
