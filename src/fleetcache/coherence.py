@@ -89,6 +89,11 @@ class Coherence:
 
     # -- tokens and watches ----------------------------------------------------------------------------------------
 
+    @property
+    def keeps(self) -> bool:
+        """Whether near keeps anything: else no token is needed to read."""
+        return self.near.max_bytes > 0
+
     def take(self, key: str, tags: tuple[str, ...] = ()) -> Token:
         """A token, before the first request is written. Give it back with ``done``."""
         token = Token(key, tags)

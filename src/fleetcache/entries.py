@@ -66,7 +66,6 @@ class Entries:
     ) -> None:
         self.codecs, self._signer, self._coherence = codecs, signer, coherence
         self._layout, self._counters, self.max_bytes, self._stamp = layout, counters, max_bytes, stamp
-        self._keeps = coherence.near.max_bytes > 0
 
     @property
     def signs(self) -> bool:
@@ -162,75 +161,62 @@ class Entries:
 
     # -- from the server -----------------------------------------------------------------------------------------
 
-    def see(self, key: str, blob: Any, pttl: Any, sent_at: float, declared: Any, token: Token | None) -> Seen:  # noqa: PLR0911 - one exit for each thing that may be found
+    def see(  # noqa: PLR0911 - one exit for each thing that may be found
+        self, key: str, blob: Any, pttl: Any, sent_at: float, declared: Any, token: Token | None
+    ) -> Seen:
         """Judge what stands under a key and fill near with it if it can be used."""
         if blob is None:
             return _NOTHING
-        if type(blob) is not bytes or type(pttl) is not int or pttl <= 0 or not has_head(blob):
+        header = parse_header(blob) if type(blob) is bytes else None
+        if header is None or type(pttl) is not int or pttl <= 0:
             return self._odd(blob, pttl)
-        head = blob[:HEAD_SIZE]
-        if is_placeholder(blob):
-            return Seen(Look.HELD, head=head, remaining=pttl / 1000)
-        header = parse_header(blob)
-        if header is None:
-            return self._unusable(Look.UNUSABLE, head, "format")
         if len(blob) - header.payload_start > self.max_bytes:
-            return self._unusable(Look.UNUSABLE, head, "size")
+            return self._unusable(Look.UNUSABLE, header.head, "size")
         currency, names = self._coherence.judge(header.section)
-        if currency is Currency.UNKNOWN:
-            seen = Seen(Look.UNKNOWN_TAGS, head=head)
-            seen.unknown, seen.blob, seen.sent_at = names, (blob, pttl), sent_at
-            return seen
-        if currency is Currency.OUTDATED:
-            return self._unusable(Look.UNUSABLE, head, "tags")
-        return self._use(key, blob, header, Left.of(pttl, header.stale), names, sent_at, declared, token)
-
-    def _use(
-        self,
-        key: str,
-        blob: bytes,
-        header: Header,
-        left: Left,
-        names: tuple[str, ...],
-        sent_at: float,
-        declared: Any,
-        token: Token | None,
-    ) -> Seen:
+        if currency is not Currency.CURRENT:
+            if currency is Currency.OUTDATED:
+                return self._unusable(Look.UNUSABLE, header.head, "tags")
+            return Seen(Look.UNKNOWN_TAGS, header.head, sent_at=sent_at, unknown=names, blob=(blob, pttl))
+        left = Left.of(pttl, header.stale)
         if left.stale <= 0:
-            return Seen(Look.SPENT, head=header.head)
-        if self._signer is not None and not (
-            header.signature is not None
-            and self._signer.verify(self._layout.entry(key), signed_part(blob, header), header.signature)
-        ):
+            return Seen(Look.SPENT, header.head)
+        if self._signer is not None and not self._is_signed(key, blob, header):
             return self._unusable(Look.UNUSABLE, header.head, "signature")
         payload = blob[header.payload_start :]
         try:
             value = self.codecs.decode(header.codec, payload, declared)
         except CodecError:
             return self._unusable(Look.UNUSABLE, header.head, "value")
-        seen = Seen(
-            Look.FRESH if left.is_fresh else Look.STALE,
-            head=header.head,
-            answer=Answer(value, payload, header.codec, declared),
-        )
-        seen.sent_at = sent_at
-        seen.cost, seen.fresh_until = header.cost, sent_at + left.fresh
-        seen.stale, seen.section = header.stale, header.section
-        if token is not None and token.valid and self._keeps:
+        answer = Answer(value, payload, header.codec, declared)
+        fresh_until = sent_at + left.fresh
+        if token is not None and token.valid:
             most = self._coherence.life(sent_at)
-            life = (min(seen.fresh_until, most), min(sent_at + left.stale, most))
-            held = self.hold(seen.answer, names, life, cost=header.cost, head=header.head)  # type: ignore[arg-type] # set above
+            life = (min(fresh_until, most), min(sent_at + left.stale, most))
+            held = self.hold(answer, names, life, cost=header.cost, head=header.head)
             self._coherence.fill(token, held)
-        return seen
+        look = Look.FRESH if left.fresh > 0 else Look.STALE
+        return Seen(look, header.head, answer, 0.0, "", header.cost, fresh_until, sent_at, header.stale, header.section)
+
+    def _is_signed(self, key: str, blob: bytes, header: Header) -> bool:
+        """By one of our keys, over the key on the server and everything in the entry."""
+        signer, signature = self._signer, header.signature
+        if signer is None or signature is None:
+            return False
+        return signer.verify(self._layout.entry(key), signed_part(blob, header), signature)
 
     def _odd(self, blob: Any, pttl: Any) -> Seen:
+        """Everything that is no entry of a format we read."""
         for reply in (blob, pttl):
             if isinstance(reply, ReplyError):
                 return Seen(Look.FAULT, reason=reply_reason(reply))
-        if isinstance(blob, bytes) and isinstance(pttl, int) and pttl in {0, -2}:
-            return _NOTHING  # it went between the two commands; what it was worth then cannot be told
         head = blob[:HEAD_SIZE] if isinstance(blob, bytes) else b""
-        return self._unusable(Look.FOREIGN, head, "foreign")
+        if not head or not isinstance(pttl, int) or pttl == -1 or not has_head(blob):
+            return self._unusable(Look.FOREIGN, head, "foreign")
+        if pttl <= 0:
+            return _NOTHING  # it went between the two commands; what it was worth then cannot be told
+        if is_placeholder(blob):
+            return Seen(Look.HELD, head, remaining=pttl / 1000)
+        return self._unusable(Look.UNUSABLE, head, "format")
 
     def _unusable(self, look: Look, head: bytes, why: str) -> Seen:
         self._counters.unusable[why] += 1

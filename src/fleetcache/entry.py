@@ -21,7 +21,8 @@ follows from the time the server has left for the key (``PTTL``), which it keeps
 """
 
 import struct
-from typing import NamedTuple
+
+import msgspec
 
 __all__ = [
     "FORMATS_READ",
@@ -55,12 +56,11 @@ Tags = tuple[tuple[str, bytes], ...]
 """Names of tags with the version each had before the loader ran."""
 
 
-class Header(NamedTuple):
+class Header(msgspec.Struct, gc=False):
     """What stands before the payload; ``section`` is the tags' part, the same bytes for all entries of equal tags."""
 
     head: bytes
     codec: int
-    ttl: float
     stale: float
     cost: float
     section: bytes
@@ -122,7 +122,7 @@ def parse_header(blob: bytes, *, cut: bool = False) -> Header | None:
     """
     if len(blob) < TAGS_START or blob[:1] != b"V":
         return None
-    written, codec, flags, _count, ttl, stale, cost, start = _FIXED.unpack_from(blob, HEAD_SIZE)
+    written, codec, flags, _count, _ttl, stale, cost, start = _FIXED.unpack_from(blob, HEAD_SIZE)
     if written not in FORMATS_READ or flags & ~SIGNED:
         return None
     tags_end = start - SIGNATURE_SIZE if flags else start
@@ -131,7 +131,6 @@ def parse_header(blob: bytes, *, cut: bool = False) -> Header | None:
     return Header(
         blob[:HEAD_SIZE],
         codec,
-        ttl / 1000,
         stale / 1000,
         cost / 1000,
         blob[TAGS_START:tags_end],

@@ -5,7 +5,6 @@ Everything about an entry's lifetimes is answered here, so that no other module 
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -21,7 +20,7 @@ MINIMUM_TTL = 0.001
 """The server counts in milliseconds; a shorter life would round to none."""
 
 
-class Left(NamedTuple):
+class Left(Struct, gc=False, frozen=True):
     """What is left of an entry, in seconds from the moment the read of it was sent."""
 
     fresh: float

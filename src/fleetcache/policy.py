@@ -11,7 +11,7 @@ from .errors import CodecError, LoadTimeout
 from .flights import Flight, Outcome, Verb, waiting_for
 from .freshness import Freshness, is_early
 from .loading import Loading
-from .parts import Parts, Run
+from .parts import NO_LOOK, Parts, Run
 from .ports import NO_ANSWER
 from .seen import Answer, Look, Seen
 
@@ -47,6 +47,7 @@ class Policy:
         self.parts = parts
         self.loading = Loading(parts)
         self._paused: dict[str, float] = {}
+        self._keeps = parts.coherence.keeps
 
     # -- get -------------------------------------------------------------------------------------------------------
 
@@ -59,7 +60,17 @@ class Policy:
             if found is not None:
                 return found
         if parts.shared.usable and not parts.coherence.journal.owes_key(key):
-            seen = await self._seen(key, declared, options)
+            token = parts.coherence.take(key) if self._keeps else None
+            try:
+                gate = parts.shared.look(key, declared, token)
+                seen = NO_LOOK if gate is None else await parts.ports.wait(gate, None)
+                if seen is NO_ANSWER:
+                    seen = NO_LOOK
+                elif seen.look is Look.UNKNOWN_TAGS:
+                    seen = await self._settled(key, seen, declared, options, token)
+            finally:
+                if token is not None:
+                    parts.coherence.done(token)
             if seen.look is Look.FRESH or (allow_stale and seen.look is Look.STALE):
                 self._count_shared(seen)
                 return seen.answer
@@ -70,22 +81,13 @@ class Policy:
         parts.counters.misses += 1
         return None
 
-    async def _seen(self, key: str, declared: Any, options: Freshness) -> Seen:
+    async def _settled(self, key: str, seen: Seen, declared: Any, options: Freshness, token: Any) -> Seen:
+        """Judged again once its tags are known, within what the first look left of the operation timeout."""
         parts = self.parts
-        token = parts.coherence.take(key)
-        try:
-            gate = parts.shared.look(key, declared, token)
-            seen = NO_ANSWER if gate is None else await parts.ports.wait(gate, None)
-            if seen is NO_ANSWER or seen.look is Look.UNKNOWN_TAGS:
-                budget = parts.budget()
-                if seen is not NO_ANSWER:
-                    budget.spend(parts.ports.clock() - seen.sent_at)
-                run = Run(key, _no_loader, options, declared, "", _NOWHERE, budget, token)
-                seen = await self.loading.settled(run, seen)
-        finally:
-            parts.coherence.done(token)
-        found: Seen = seen
-        return found
+        budget = parts.budget()
+        budget.spend(parts.ports.clock() - seen.sent_at)
+        run = Run(key, _no_loader, options, declared, "", _NOWHERE, budget, token)
+        return await self.loading.settled(run, seen)
 
     def _near(self, key: str, declared: Any, options: Freshness, *, allow_stale: bool) -> Answer | None:
         found = self.parts.near_answer(key, declared, options)

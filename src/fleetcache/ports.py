@@ -141,6 +141,8 @@ class CoherencePort(Protocol):
     tracking: bool
 
     @property
+    def keeps(self) -> bool: ...  # noqa: D102
+    @property
     def journal(self) -> JournalPort: ...  # noqa: D102
     def take(self, key: str, tags: tuple[str, ...] = ()) -> Any: ...  # noqa: D102
     def done(self, token: Any) -> None: ...  # noqa: D102

@@ -3,6 +3,8 @@
 from enum import Enum
 from typing import Any
 
+import msgspec
+
 __all__ = ["Answer", "Claimed", "Look", "Seen"]
 
 
@@ -21,72 +23,53 @@ class Look(Enum):
     FAULT = "fault"  # no answer, or an error reply
 
 
-class Answer:
+class Answer(msgspec.Struct):
     """A value on its way to callers, of whom each gets what nobody else can change (promise 7).
 
     ``payload`` is ``None`` for a value that could not be encoded: then only its loader's caller may have it.
     """
 
-    __slots__ = ("codec", "declared", "payload", "value")
-
-    def __init__(self, value: Any, payload: bytes | None, codec: int, declared: Any) -> None:
-        self.value = value
-        self.payload = payload
-        self.codec = codec
-        self.declared = declared
+    value: Any
+    payload: bytes | None
+    codec: int
+    declared: Any
 
 
-class Seen:
-    """One look."""
+class Seen(msgspec.Struct):
+    """One look.
 
-    __slots__ = (
-        "answer",
-        "blob",
-        "cost",
-        "fresh_until",
-        "head",
-        "look",
-        "reason",
-        "remaining",
-        "section",
-        "sent_at",
-        "stale",
-        "unknown",
-    )
+    Attributes:
+        look: What stands there.
+        head: Its identity, where a script can compare one.
+        answer: Its value, if it can be used.
+        remaining: Seconds a placeholder or the claim of another still has.
+        reason: What is wrong with it.
+        cost, fresh_until, stale, section: Of an entry that can be used: how long its load took, until when it is fresh
+            on our clock, its stale time, its tags' part.
+        sent_at: When the look was sent.
+        unknown, blob: For ``UNKNOWN_TAGS``: the tags to ask for, and what is to be judged once more.
+    """
 
-    def __init__(
-        self,
-        look: Look,
-        *,
-        head: bytes = b"",
-        answer: Answer | None = None,
-        remaining: float = 0.0,
-        reason: str = "",
-    ) -> None:
-        self.look = look
-        self.head = head
-        self.answer = answer
-        self.remaining = remaining  # seconds a placeholder or the claim of another still has
-        self.reason = reason
-        self.cost = 0.0
-        self.fresh_until = 0.0
-        self.sent_at = 0.0
-        self.stale = 0.0
-        self.section = b""
-        # for UNKNOWN_TAGS: what is needed to judge once more
-        self.unknown: tuple[str, ...] = ()
-        self.blob: tuple[bytes, int] = (b"", 0)
+    look: Look
+    head: bytes = b""
+    answer: Answer | None = None
+    remaining: float = 0.0
+    reason: str = ""
+    cost: float = 0.0
+    fresh_until: float = 0.0
+    sent_at: float = 0.0
+    stale: float = 0.0
+    section: bytes = b""
+    unknown: tuple[str, ...] = ()
+    blob: tuple[bytes, int] = (b"", 0)
 
     def __repr__(self) -> str:
         return f"<Seen {self.look.value}{' ' + self.reason if self.reason else ''}>"
 
 
-class Claimed:
+class Claimed(msgspec.Struct):
     """The answer to a claim: whether it is ours, and a new look at the entry taken with it."""
 
-    __slots__ = ("granted", "remaining", "seen")
-
-    def __init__(self, seen: Seen, remaining: float, *, granted: bool) -> None:
-        self.seen = seen
-        self.remaining = remaining
-        self.granted = granted
+    seen: Seen
+    remaining: float
+    granted: bool

