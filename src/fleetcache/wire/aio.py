@@ -34,8 +34,6 @@ Handle = Callable[[list[Any]], list[Any]]
 # What may be unanswered at once. Beyond it the server does not keep up, and a new call would only wait.
 MOST_CALLS = 20_000
 MOST_BYTES = 64 * 1024 * 1024
-# So many calls are written together at most: the server works on them while we make the next.
-BATCH = 32
 # Own stall: how often in a row bytes that wait in the socket may postpone a judgement, and by how much.
 POSTPONE, POSTPONE_MOST = 0.001, 100
 
@@ -127,18 +125,12 @@ class AioWire:
         return len(session.calls) < MOST_CALLS and session.unanswered_bytes < MOST_BYTES
 
     def submit(self, call: Call) -> None:
-        """Send a call: at once if nothing else is under way, else with what this turn of the loop sends too."""
+        """Queue a call; all that one turn of the loop queues is written at once."""
         now = self._clock()
-        session, out = self._session, self._out
-        if not out and not session.calls and self._transport is not None:
-            self._transport.write(call.payload)
-        else:
-            if not out:
-                self._loop.call_soon(self._flush)
-            out.append(call.payload)
-            if len(out) >= BATCH:
-                self._flush()
-        session.add(call, now)
+        self._session.add(call, now)
+        if not self._out:
+            self._loop.call_soon(self._flush)
+        self._out.append(call.payload)
         due = now + self._limits.operation_timeout
         if due < self._wake_at:
             self._arm(due)
@@ -148,10 +140,9 @@ class AioWire:
         self._session.expect_own = key
 
     def _flush(self) -> None:
-        out = self._out
+        out, self._out = self._out, []
         if self._transport is not None and out:
-            self._transport.write(b"".join(out))
-        out.clear()
+            self._transport.write(out[0] if len(out) == 1 else b"".join(out))
 
     # -- frames --------------------------------------------------------------------------------------------------
 
