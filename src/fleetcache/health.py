@@ -5,10 +5,12 @@ however many probes ask. Nothing here ever holds a secret.
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 __all__ = ["SCHEMA", "Health", "Status", "at_stake"]
 
@@ -42,8 +44,7 @@ def at_stake(what: str) -> str:
     return _AT_STAKE[what]
 
 
-@dataclass(frozen=True, slots=True)
-class Health:
+class Health(Struct, frozen=True, kw_only=True):
     """A report, ready for JSON.
 
     Attributes:

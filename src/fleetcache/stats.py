@@ -1,14 +1,14 @@
 """What happened so far, as plain counters: cheap to raise on the hot path, read by health, metrics and tests."""
 
 from collections import Counter
-from dataclasses import dataclass, field, fields
 from typing import Any
+
+from msgspec import Struct, field
 
 __all__ = ["Counters", "Stats"]
 
 
-@dataclass(slots=True)
-class Counters:
+class Counters(Struct):
     """Raised by the parts while they work; one per cache, shared with its namespaces."""
 
     near_hits: int = 0
@@ -41,13 +41,12 @@ class Counters:
 
     def snapshot(self, **gauges: Any) -> "Stats":
         """A frozen copy with the gauges that other parts know."""
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        values: dict[str, Any] = {name: getattr(self, name) for name in self.__struct_fields__}
         values["unusable"], values["errors"] = dict(self.unusable), dict(self.errors)
         return Stats(**values, **gauges)
 
 
-@dataclass(frozen=True, slots=True)
-class Stats:
+class Stats(Struct, frozen=True, kw_only=True):
     """Counters and gauges of one cache at one moment. Counters only grow for the life of the cache object."""
 
     near_hits: int

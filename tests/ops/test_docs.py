@@ -5,11 +5,11 @@ import os
 import re
 import subprocess
 import sys
-from dataclasses import fields
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from msgspec.structs import fields
 from prometheus_client import CollectorRegistry
 
 from fleetcache import Cache, Health
