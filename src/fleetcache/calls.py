@@ -1,10 +1,11 @@
 """How calls are sent: scripts with their fallback, own pushes, faults remembered. ``shared`` adds the verbs."""
 
 import hashlib
+import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pkgutil import get_data
 from typing import Any, Protocol
+
+from msgspec import Struct
 
 from .clock import Clock
 from .coherence import Coherence
@@ -41,8 +42,7 @@ class Wire(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Script:
+class Script(Struct, frozen=True):
     """A script of the wire format. It touches one key."""
 
     name: str
@@ -55,10 +55,10 @@ class Script:
 
 
 def _load(name: str) -> Script:
-    text = get_data(__package__, f"scripts/{name}.lua")  # a sixth of what importlib.resources costs every start
-    if text is None:
-        raise FileNotFoundError(f"scripts/{name}.lua is not where fleetcache is")
-    return Script(name, text.decode(), hashlib.sha1(text, usedforsecurity=False).hexdigest())
+    # By the module's own loader, which is there; importlib.resources and pkgutil would cost an import more.
+    loader: Any = globals()["__loader__"]
+    text = loader.get_data(os.path.join(os.path.dirname(__file__), "scripts", f"{name}.lua")).decode()  # noqa: PTH118, PTH120 - as above
+    return Script(name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 
 SCRIPTS = {name: _load(name) for name in ("acquire", "swap", "put", "release", "renew", "mint", "add", "incr", "touch")}

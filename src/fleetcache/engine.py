@@ -6,7 +6,6 @@ The face (``cache``) sees the parts through it; so do namespaces, which share th
 import asyncio
 import logging
 import os
-import random as _random
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +13,7 @@ from weakref import WeakSet
 
 from .aio_ports import AioPorts
 from .batches import Batches
-from .clock import Clock, monotonic
+from .clock import Clock, monotonic, system_random
 from .codec import Codecs
 from .coherence import Coherence
 from .durations import text
@@ -77,7 +76,7 @@ class Engine:
         settings: Settings,
         *,
         clock: Clock = monotonic,
-        random: Callable[[], float] = _random.random,
+        random: Callable[[], float] = system_random,
         token: Callable[[int], bytes] = os.urandom,
     ) -> None:
         self.settings = settings

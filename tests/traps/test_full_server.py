@@ -4,10 +4,10 @@ Measured: with ``GETEX`` first, a 5 MB server that should refuse grew to 31 MB.
 """
 
 import asyncio
-from dataclasses import replace
 
 import hiredis
 import pytest
+from msgspec.structs import replace
 
 from fleetcache import Cache
 from fleetcache.calls import SCRIPTS, Script

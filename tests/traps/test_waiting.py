@@ -4,10 +4,10 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from fleetcache import Cache
 from fleetcache.calls import SCRIPTS
