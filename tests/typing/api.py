@@ -226,3 +226,4 @@ async def refused(service: Service) -> None:
     Settings(driver="dynamo")  # type: ignore[arg-type]
     found = await cache.get("k", type=str)
     number: int = found  # type: ignore[assignment]
+    assert number
