@@ -73,7 +73,9 @@ class Batches:
         if not parts.shared.usable:
             return [(run, Seen(Look.FAULT)) for run in runs]
         gates = [
-            None if parts.coherence.journal.owes_key(run.key) else parts.shared.look(run.key, run.declared, run.token)
+            None
+            if parts.coherence.journal.owes_key(run.key)
+            else parts.shared.look(run.key, run.declared, run.token, of_many=True)
             for run in runs
         ]
         seen = [await parts.ask(gate, budget) for gate in gates]

@@ -29,8 +29,8 @@ class Wire(Protocol):
         """Whether another call may be queued."""
         ...
 
-    def submit(self, call: Call) -> None:
-        """Send it."""
+    def submit(self, call: Call, *, at_once: bool = False) -> None:
+        """Send it, with what else this turn sends, or ``at_once``."""
         ...
 
     def expect_own(self, key: bytes) -> None:

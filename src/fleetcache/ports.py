@@ -183,7 +183,7 @@ class SharedPort(Protocol):
 
     usable: bool
 
-    def look(self, key: str, declared: Any, token: Any) -> Gate | None: ...  # noqa: D102
+    def look(self, key: str, declared: Any, token: Any, *, of_many: bool = False) -> Gate | None: ...  # noqa: D102
     def settle(self, key: str, seen: Seen, declared: Any, token: Any) -> Gate | None: ...  # noqa: D102
     def capture(self, tags: Any, then: Callable[[], Any], gate: Gate) -> Gate | None: ...  # noqa: D102
     def acquire(self, key: str, placeholder: bytes, lease_ms: int, declared: Any, token: Any) -> Gate | None: ...  # noqa: D102

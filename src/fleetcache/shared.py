@@ -49,12 +49,13 @@ class Shared(Calls):
 
     # -- reading -------------------------------------------------------------------------------------------------
 
-    def look(self, key: str, declared: Any, token: Token | None) -> Gate | None:
-        """``GET`` and ``PTTL`` in one write: a ``Seen``."""
-        if not self._open():
+    def look(self, key: str, declared: Any, token: Token | None, *, of_many: bool = False) -> Gate | None:
+        """``GET`` and ``PTTL`` in one write: a ``Seen``. ``of_many``: one of a batch, which is one write."""
+        wire = self.wire
+        if wire is None or not self._open():
             return None
         gate = self._gate()
-        self._submit(_Look(self, key, self._layout.entry(key), declared, token, gate))
+        wire.submit(_Look(self, key, self._layout.entry(key), declared, token, gate), at_once=not of_many)
         return gate
 
     def see(self, key: str, blob: Any, pttl: Any, sent_at: float, declared: Any, token: Token | None) -> Seen:

@@ -135,7 +135,7 @@ class Session:
         """When the oldest unanswered call was sent."""
         return self.calls[0].sent_at if self.calls else None
 
-    def feed(self, data: bytes) -> float | None:
+    def feed(self, data: bytes | memoryview) -> float | None:
         """Take in what arrived.
 
         Returns:
@@ -145,7 +145,7 @@ class Session:
             ProtocolError: The connection must be aborted.
         """
         reader = self._reader
-        reader.feed(data)
+        reader.feed(data)  # type: ignore[arg-type]  # it takes any buffer; its stub is behind
         answered = None
         frame = reader.gets()
         self._unfinished = self._unfinished + len(data) if frame is False else 0
