@@ -1,10 +1,12 @@
 """The fault proxy does what it says, before servers of every engine and transport."""
 
+import gc
 import os
 import socket
 import ssl
 import struct
 import time
+import warnings
 from collections.abc import Iterator
 
 import pytest
@@ -174,3 +176,14 @@ def test_steered_from_an_event_loop(proxy: Proxy, client: Client) -> None:
 
     run(steer())
     assert client.frame() == b"PONG"
+
+
+def test_a_connection_that_comes_as_it_stops_leaves_no_socket_open(server: Server) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for _ in range(20):
+            proxy = Proxy(server)
+            with socket.create_connection(("127.0.0.1", proxy.port)):
+                proxy.stop()
+            del proxy
+        gc.collect()  # what was left open would say so now, and fail this test

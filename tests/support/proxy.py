@@ -101,7 +101,7 @@ class Proxy:
 
     def refuse(self) -> None:
         """Refuse new connections; those that are there go on."""
-        self._do(self._close_listener)
+        asyncio.run_coroutine_threadsafe(self._close_listener(), self._loop).result(5)
 
     def accept(self) -> None:
         """Accept connections again."""
@@ -148,10 +148,17 @@ class Proxy:
                 if self.port:  # a URL with it is out: no other will do
                     raise
 
-    def _close_listener(self) -> None:
-        if self._listener:
-            self._listener.close()
-            self._listener = None
+    async def _close_listener(self) -> None:
+        listener, self._listener = self._listener, None
+        if listener is None:
+            return
+        for each in listener.sockets:
+            self._loop.remove_reader(each.fileno())
+        # What was accepted a moment ago takes some passes until it is told to us; a server that was closed before would
+        # drop it with its socket open.
+        for _ in range(10):
+            await asyncio.sleep(0)
+        listener.close()
 
     def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
@@ -191,7 +198,7 @@ class Proxy:
             task.cancel()
 
     async def _finish(self) -> None:
-        self._close_listener()
+        await self._close_listener()
         self._end_all(reset)
         if self._tasks:
             await asyncio.wait(self._tasks)
