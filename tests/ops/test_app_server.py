@@ -155,7 +155,8 @@ def test_probes_cost_the_server_one_command_a_second_however_many_ask(fresh_serv
                 probes += len(answers)
             took = time.monotonic() - began
             assert probes >= 400
-            assert 2 <= gets(server) - before <= took + 1
+            # At least one shows that the command is real; how many more depends on how long a round takes here.
+            assert 1 <= gets(server) - before <= took + 1
 
     run(scene())
 
