@@ -1,6 +1,5 @@
 """``Cache``: the async face. Reads the settings, owns the engine, opens and closes it."""
 
-import asyncio
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
@@ -98,10 +97,6 @@ class Cache(AsyncVerbs):
     def tried(self) -> bool:
         """Whether the first attempt to connect has ended, either way."""
         return self._engine.tried
-
-    def start(self) -> None:
-        """Begin to connect in the background; to be called on the event loop."""
-        self._starting = asyncio.get_running_loop().create_task(self._engine.enter())
 
     async def health(self) -> Health:
         """How the cache does; see ``Health``. At most one live command a second, however many ask."""

@@ -19,7 +19,6 @@ __all__ = [
     "EntriesPort",
     "FlightPort",
     "Gate",
-    "HeldPort",
     "LoaderCancelledError",
     "NearPort",
     "Ports",
@@ -90,21 +89,6 @@ class Ports(Protocol):
         ...
 
 
-class HeldPort(Protocol):
-    """An entry in near."""
-
-    value: Any
-    encoded: bool
-    codec: int
-    declared: Any
-    fresh_until: float
-    stale_until: float
-    unbacked: bool
-    tags: tuple[str, ...]
-    cost: float
-    head: bytes
-
-
 class NearPort(Protocol):
     """The near store."""
 
@@ -112,19 +96,6 @@ class NearPort(Protocol):
     def items(self) -> Mapping[str, Any]: ...  # noqa: D102
     def put(self, key: str, held: Any) -> bool: ...  # noqa: D102 - see the class of the same name
     def forget(self, key: str) -> bool: ...  # noqa: D102
-
-
-class TokenPort(Protocol):
-    """The right to fill near."""
-
-    key: str
-    valid: bool
-
-
-class WatchPort(Protocol):
-    """A wait for news."""
-
-    gate: Gate
 
 
 class JournalPort(Protocol):

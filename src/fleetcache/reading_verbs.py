@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypedDict, TypeVar, Unpack, ov
 
 from .declared import declared_type
 from .durations import MAX_TTL, Duration, seconds
-from .freshness import EARLY_RANGE, Freshness
+from .freshness import EARLY_RANGE, MINIMUM_TTL, Freshness
 from .keys import ALL_TAG, check_key, check_tags
 from .policy import Asked
 from .results import Keep, Loader, NoStore, Wrapping
@@ -101,7 +101,7 @@ class ReadingVerbs:
     ) -> Freshness:
         defaults = self._defaults
         return Freshness(
-            ttl=defaults.ttl if ttl is None else seconds(ttl, name="ttl", minimum=0.001, maximum=MAX_TTL),
+            ttl=defaults.ttl if ttl is None else seconds(ttl, name="ttl", minimum=MINIMUM_TTL, maximum=MAX_TTL),
             stale=defaults.stale if stale is None else seconds(stale, name="stale", zero=True, maximum=MAX_TTL),
             tags=self._tags + check_tags(tags) if tags else self._tags,
             offline_ttl=defaults.offline_ttl

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, Unpack, overload
 
 from .durations import MAX_TTL, Duration, seconds
 from .errors import Unavailable
+from .freshness import MINIMUM_TTL
 from .keys import check_key, check_namespace, check_tag, family_tag
 from .reading_verbs import ALL, BYPASSED, FunctionOptions, ReadingVerbs, kind_of, several
 from .results import Loader, Wrapping
@@ -101,7 +102,7 @@ class AsyncVerbs(ReadingVerbs):
 
     async def touch(self, key: str, ttl: Duration) -> bool:
         """Let a fresh entry live ``ttl`` from now; ``False`` when there is none. Every instance forgets its copy."""
-        full, life = self._key(key), seconds(ttl, name="ttl", minimum=0.001, maximum=MAX_TTL)
+        full, life = self._key(key), seconds(ttl, name="ttl", minimum=MINIMUM_TTL, maximum=MAX_TTL)
         await self._engine.enter()
         return not self._is_bypassed and await self._engine.writing.touch(full, life)
 

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from .address import Address
 from .faults import reply_reason
-from .session import Command, ReplyError
+from .session import ReplyError
 
 __all__ = ["Ask", "Greeting", "HandshakeError", "handshake"]
 
@@ -175,6 +175,3 @@ def _pairs(reply: Any) -> list[tuple[Any, Any]]:
 
 def _text(value: Any) -> str:
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value or "")
-
-
-Commands = tuple[Command, ...]
