@@ -84,7 +84,7 @@ class Engine:
         self.driver = settings.resolved_driver
         self.counters = Counters()
         self.on_rebuilt: WeakSet[Any] = WeakSet()
-        self.bypasses = 0
+        self.bypasses: set[object] = set()  # a mark for each ``bypass()`` that is not left yet
         self.closed = False
         self.settled = False  # nothing is to be waited for before a call, while the loop is the same
         self._entered = clock()

@@ -25,7 +25,9 @@ P = ParamSpec("P")
 T = TypeVar("T")
 D = TypeVar("D")
 
-BYPASSED: ContextVar[frozenset[int]] = ContextVar("fleetcache_bypassed", default=frozenset())
+# The marks of the ``bypass()`` blocks around this context. A task keeps those it was started with, so one counts only
+# while its cache knows it too: until the block is left.
+BYPASSED: ContextVar[frozenset[object]] = ContextVar("fleetcache_bypassed", default=frozenset())
 
 
 def _nothing(_key: str) -> None:
@@ -75,7 +77,7 @@ class ReadingVerbs:
         engine = self._engine
         # Nothing is at hand once the cache is closed, and while any context bypasses it: policy's way sorts that out.
         look_up: Callable[[str], Any] = engine.near.items.get
-        if engine.closed or engine.bypasses > 0:
+        if engine.closed or engine.bypasses:
             look_up = _nothing
         elif self._prefix:
             look_up = partial(_prefixed, look_up, self._prefix)
@@ -113,7 +115,8 @@ class ReadingVerbs:
 
     @property
     def _is_bypassed(self) -> bool:
-        return self._engine.bypasses > 0 and id(self._engine) in BYPASSED.get()
+        bypasses = self._engine.bypasses
+        return bool(bypasses) and not bypasses.isdisjoint(BYPASSED.get())
 
     # -- reading -----------------------------------------------------------------------------------------------------
 

@@ -205,15 +205,18 @@ class AsyncVerbs(ReadingVerbs):
 
     @contextmanager
     def bypass(self) -> Iterator[None]:
-        """In this context nothing is read from the cache and nothing stored; removals still go out."""
-        engine = self._engine
-        token = BYPASSED.set(BYPASSED.get() | {id(engine)})
-        engine.bypasses += 1
+        """In this context nothing is read from the cache and nothing stored; removals still go out.
+
+        So for the whole cache, namespaces included, and for tasks that are started meanwhile, until the block is left.
+        """
+        engine, mark = self._engine, object()
+        token = BYPASSED.set(BYPASSED.get() | {mark})
+        engine.bypasses.add(mark)
         engine.rebuilt()
         try:
             yield
         finally:
-            engine.bypasses -= 1
+            engine.bypasses.remove(mark)
             engine.rebuilt()
             with suppress(ValueError):  # left in another context than entered, as some frameworks do: that one is over
                 BYPASSED.reset(token)

@@ -93,6 +93,25 @@ def test_only_this_context_bypasses_and_only_this_cache(on: On) -> None:
     on(body)
 
 
+def test_a_task_started_in_a_bypass_is_bypassed_until_that_block_is_left(on: On) -> None:
+    async def body(cache: Cache) -> None:
+        await cache.set("k", "stored")
+        go = asyncio.Event()
+
+        async def outlives() -> object:
+            await go.wait()
+            return await cache.get("k")
+
+        with cache.bypass():
+            task = asyncio.create_task(outlives())
+            await asyncio.sleep(0)
+        with cache.bypass():  # somebody else's
+            go.set()
+            assert await task == "stored"
+
+    on(body)
+
+
 def test_an_error_ends_the_bypass(on: On) -> None:
     async def body(cache: Cache) -> None:
         await cache.set("k", "stored")
