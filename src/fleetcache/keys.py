@@ -64,6 +64,8 @@ def check_tag(tag: object) -> str:
 def check_namespace(name: object, parents: str = "") -> str:
     """The name of a namespace, if it may be one: its whole path, with a ``*``, is the tag that its ``clear()`` removes.
 
+    A colon nests: ``a:b`` is the namespace ``b`` in ``a``.
+
     Raises:
         KeyRuleError: says which rule it breaks.
     """
@@ -73,6 +75,8 @@ def check_namespace(name: object, parents: str = "") -> str:
         raise KeyRuleError(f"a namespace with its parents has at most {MAX_TAG_BYTES - 1} bytes, not {size - 1}")
     if checked.startswith(ALL_TAG):
         raise KeyRuleError(f'a namespace may not begin with "*" (reserved for clear()): {_shown(checked)}')
+    if not all(checked.split(":")):
+        raise KeyRuleError(f"a namespace has no empty part, and the colon behind it is ours: {_shown(checked)}")
     return checked
 
 

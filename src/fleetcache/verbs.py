@@ -195,13 +195,16 @@ class AsyncVerbs(ReadingVerbs):
         """A view with its own prefix, defaults and ``clear()``: same near and link.
 
         Args:
-            name: Becomes ``name:`` before every key. Namespaces nest.
+            name: Becomes ``name:`` before every key. Namespaces nest: ``a:b`` is ``b`` in ``a``, and goes with its
+                ``clear()``.
             ttl: Default ttl of entries set through it.
             stale: Default stale time.
         """
-        prefix = f"{self._prefix}{check_namespace(name, self._prefix)}:"
-        options = self._options(ttl, stale)
-        return Namespace(self._engine, prefix, (*self._tags, family_tag(prefix[:-1])), options)
+        path, tags = self._prefix, self._tags
+        for part in check_namespace(name, self._prefix).split(":"):
+            tags = (*tags, family_tag(path + part))
+            path = f"{path}{part}:"
+        return Namespace(self._engine, path, tags, self._options(ttl, stale))
 
     @contextmanager
     def bypass(self) -> Iterator[None]:

@@ -150,7 +150,7 @@ def test_a_namespace_names_a_wrong_key_too(key: Any) -> None:
     run(main())
 
 
-@pytest.mark.parametrize("name", ["", 3, "*all", "x" * 255])
+@pytest.mark.parametrize("name", ["", 3, "*all", "x" * 255, "users:", ":", "a::b"])
 def test_a_wrong_namespace_is_named(name: Any) -> None:
     with pytest.raises(KeyRuleError, match="a namespace"):
         Cache("memory://").namespace(name)

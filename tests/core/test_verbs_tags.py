@@ -51,6 +51,20 @@ def test_clear_removes_everything_and_new_entries_stay(on: On) -> None:
     on(body)
 
 
+def test_a_colon_in_its_name_nests_a_namespace(on: On) -> None:
+    async def body(cache: Cache) -> None:
+        short, long = cache.namespace("tenant:7"), cache.namespace("tenant").namespace("7")
+        for outer in (cache.namespace("tenant"), short, long):
+            await short.set("k", 1)
+            assert await long.get("k") == 1
+            await cache.namespace("tenant:8").clear()
+            assert await long.get("k") == 1
+            await outer.clear()
+            assert await gone(short)
+
+    on(body)
+
+
 def test_a_namespace_has_keys_defaults_and_a_clear_of_its_own(on: On) -> None:
     async def body(cache: Cache) -> None:
         users, admins = cache.namespace("users", ttl="20ms", stale="1m"), cache.namespace("users").namespace("admins")
