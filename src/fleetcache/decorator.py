@@ -9,6 +9,8 @@ import inspect
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, overload
 
+from msgspec.structs import replace
+
 from .declared import declared_type
 from .errors import ConfigError
 from .freshness import Freshness
@@ -49,21 +51,27 @@ class CachedFunction(Generic[P, T]):
         key: Template, function or ``None``.
         options: Resolved once.
         type_: The declared type, or ``...`` for the return annotation.
+        clearable: Whether results carry a tag of the function's own, for ``invalidate_all``.
 
     Raises:
         ConfigError: The function is not ``async def``.
         KeyRuleError: The template does not fit the function.
     """
 
-    def __init__(self, verbs: "AsyncVerbs", fn: Any, key: Any, options: Freshness, type_: Any) -> None:
+    def __init__(
+        self, verbs: "AsyncVerbs", fn: Any, key: Any, options: Freshness, type_: Any, *, clearable: bool
+    ) -> None:
         if isinstance(fn, staticmethod | classmethod):
             raise ConfigError(f"put @cached below @{type(fn).__name__}, next to the function")
         if not inspect.iscoroutinefunction(fn):
             name = getattr(fn, "__qualname__", repr(fn))
             raise ConfigError(f"@cached on {name}: the async cache wants an `async def`")
         functools.update_wrapper(self, fn)
-        self._verbs, self._fn, self._options, self._type = verbs, fn, options, type_
         self._maker = FunctionKey(fn, key)
+        self._family = self._maker.tag(verbs._prefix) if clearable else None  # noqa: SLF001 - keys and tags are one's
+        if self._family is not None:
+            options = replace(options, tags=(self._family, *options.tags))
+        self._verbs, self._fn, self._options, self._type = verbs, fn, options, type_
         self._keys: dict[Any, tuple[Any, str]] = {}
         # A bound of its own while offline is policy's to judge.
         self._at_hand = options.offline_ttl == verbs._defaults.offline_ttl  # noqa: SLF001 - the verbs' hot path
@@ -140,6 +148,26 @@ class CachedFunction(Generic[P, T]):
         """Remove the result of this call everywhere."""
         return await self._verbs.delete(self._key(args, kwargs))
 
+    async def invalidate_all(self, *, strict: bool = False) -> None:
+        """Remove the results of every call everywhere, at the cost of one ``DEL``. Needs ``cached(clearable=True)``.
+
+        Args:
+            strict: Raise when the server did not acknowledge. It is repeated until it does either way.
+
+        Raises:
+            ConfigError: The function is not clearable.
+            Unavailable: ``strict`` and not acknowledged.
+        """
+        if self._family is None:
+            name = self._fn.__qualname__
+            raise ConfigError(
+                f"{name}.invalidate_all(): results of {name} carry no tag to remove them by; "
+                "decorate it with @cached(clearable=True)"
+            )
+        engine = self._verbs._engine  # noqa: SLF001 - the tag is an internal one, which invalidate_tags refuses
+        await engine.enter()
+        await engine.writing.invalidate((self._family,), strict=strict)
+
     async def refresh(self, *args: P.args, **kwargs: P.kwargs) -> T:
         """Call the function now and replace its cached result."""
         result: T = await self._verbs._renew(self._asked(self._key(args, kwargs), args, kwargs))  # noqa: SLF001
@@ -199,6 +227,10 @@ class BoundFunction(Generic[P, T]):
     async def invalidate(self, *args: P.args, **kwargs: P.kwargs) -> bool:
         """Remove the result of this call everywhere."""
         return await self._function.invalidate(self._obj, *args, **kwargs)
+
+    async def invalidate_all(self, *, strict: bool = False) -> None:
+        """Remove the results of every call on every object, not of this one alone."""
+        await self._function.invalidate_all(strict=strict)
 
     async def refresh(self, *args: P.args, **kwargs: P.kwargs) -> T:
         """Call the method now and replace its cached result."""

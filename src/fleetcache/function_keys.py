@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from .arguments import SEPARATORS, Unwritable, write_argument
 from .errors import KeyRuleError
-from .keys import MAX_KEY_BYTES, check_key
+from .keys import MAX_KEY_BYTES, MAX_TAG_BYTES, check_key, function_tag
 
 __all__ = ["FunctionKey"]
 
@@ -42,6 +42,10 @@ class FunctionKey:
         template: ``"geo:{ip}"`` or ``"order:{user.id}"``; a function that is called with the call's arguments and gives
             the key; ``None``: module, qualified name and all arguments.
 
+    Attributes:
+        family: what all its keys have in common: the template with its fields left empty, or the function's module and
+            qualified name. The same in every process, and whatever its parameters are called.
+
     Raises:
         KeyRuleError: the template is malformed or names what is not a parameter, or the function needs a template.
 
@@ -51,7 +55,7 @@ class FunctionKey:
         'geo:1.2.3.4:en'
     """
 
-    __slots__ = ("_binder", "_call", "_escape", "_head", "_limit", "_name", "_owner", "_parts")
+    __slots__ = ("_binder", "_call", "_escape", "_head", "_limit", "_name", "_owner", "_parts", "family")
 
     def __init__(self, fn: Any, template: str | Callable[..., str] | None) -> None:
         function = fn.__func__ if isinstance(fn, (staticmethod, classmethod)) else fn
@@ -69,6 +73,9 @@ class FunctionKey:
             self._call, self._head, self._parts = template, "", []
         else:
             raise KeyRuleError(f"{self._name}: key= is a template or a function, not {type(template).__name__}")
+        self.family = f"{getattr(function, '__module__', '')}.{self._name}"
+        if isinstance(template, str):
+            self.family = self._head + "".join("{}" + tail for _, _, tail in self._parts)
         fixed = self._head + "".join(tail for _, _, tail in self._parts)
         self._limit = len(fixed.encode()) + _MAX_ARGUMENT_BYTES
         if self._limit + 2 * _DIGEST_BYTES + 1 > MAX_KEY_BYTES:
@@ -102,9 +109,18 @@ class FunctionKey:
         raw = text.encode()
         if len(raw) <= self._limit:
             return text
-        # Longer than any key that is not cut, so the two kinds never meet.
-        digest = hashlib.blake2b(raw, digest_size=_DIGEST_BYTES).hexdigest()
-        return f"{raw[: self._limit].decode(errors='ignore')}#{digest}"
+        return _cut(raw, self._limit)  # longer than any key that is not cut, so the two kinds never meet
+
+    def tag(self, prefix: str) -> str:
+        """The internal tag of the whole family, in the namespace with this prefix.
+
+        Example:
+            >>> async def locate(ip: str) -> str: ...
+            >>> FunctionKey(locate, "geo:{ip}").tag("maps:")
+            '**maps:geo:{}'
+        """
+        raw = function_tag(prefix + self.family).encode()
+        return raw.decode() if len(raw) <= MAX_TAG_BYTES else _cut(raw, MAX_TAG_BYTES - 2 * _DIGEST_BYTES - 1)
 
     def _called(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
         assert self._call is not None  # noqa: S101 - for the type checker: the only caller has looked
@@ -133,6 +149,11 @@ class FunctionKey:
 
     def __repr__(self) -> str:
         return f"<FunctionKey {self._name} {self._head}…>"
+
+
+def _cut(raw: bytes, kept: int) -> str:
+    digest = hashlib.blake2b(raw, digest_size=_DIGEST_BYTES).hexdigest()
+    return f"{raw[:kept].decode(errors='ignore')}#{digest}"
 
 
 class _Binder:

@@ -20,6 +20,7 @@ __all__ = [
     "check_tag",
     "check_tags",
     "family_tag",
+    "function_tag",
 ]
 
 # Far above any sensible key, far below what would delay everybody else on the connection.
@@ -35,6 +36,11 @@ ALL_TAG: Final = "*"
 def family_tag(namespace: str) -> str:
     """The internal tag on every entry of a namespace: removing it is that namespace's ``clear()``."""
     return ALL_TAG + namespace
+
+
+def function_tag(family: str) -> str:
+    """The internal tag on every result of a clearable function. No namespace begins with a ``*``, so none has it."""
+    return 2 * ALL_TAG + family
 
 
 def check_key(key: object) -> str:

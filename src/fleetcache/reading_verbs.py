@@ -59,6 +59,7 @@ class FunctionOptions(LoadOptions, total=False):
     """Options of ``cached``."""
 
     key: str | Callable[..., str] | None
+    clearable: bool
 
 
 class ReadingVerbs:

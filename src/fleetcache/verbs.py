@@ -156,6 +156,7 @@ class AsyncVerbs(ReadingVerbs):
         early: bool = False,
         load_timeout: Duration | None = None,
         offline_ttl: Duration | None = None,
+        clearable: bool = False,
     ) -> Any:
         """Cache what an ``async def`` returns, by its arguments. Bare, or with the options of ``get_or_set``.
 
@@ -170,6 +171,8 @@ class AsyncVerbs(ReadingVerbs):
             early: Whether hits close to the end may start the refresh already.
             load_timeout: Bounds each caller's wait.
             offline_ttl: Bound of near answers while the server cannot be heard.
+            clearable: Whether ``invalidate_all()`` removes the results of all calls at once. Not by default: it takes a
+                tag on every result, of which each instance keeps a copy that the server tracks.
 
         Example:
             >>> from fleetcache import Cache
@@ -185,7 +188,7 @@ class AsyncVerbs(ReadingVerbs):
         options = self._options(ttl, stale, tags, early=early, load_timeout=load_timeout, offline_ttl=offline_ttl)
 
         def decorate(function: Any) -> Any:
-            return CachedFunction(self, function, key, options, type)
+            return CachedFunction(self, function, key, options, type, clearable=clearable)
 
         return decorate if fn is None else decorate(fn)
 

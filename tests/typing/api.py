@@ -123,7 +123,7 @@ async def bare(name: str, *, age: int = 0) -> User:
     return User(f"{name}{age}")
 
 
-@cache.cached(ttl="5m", key="user:{name}", tags=("users",))
+@cache.cached(ttl="5m", key="user:{name}", tags=("users",), clearable=True)
 async def with_options(name: str, *, age: int = 0) -> User:
     return User(f"{name}{age}")
 
@@ -170,6 +170,8 @@ async def functions() -> None:
     assert_type(await bare.refresh("ann"), User)
     assert_type(await bare.invalidate("ann"), bool)
     assert_type(await bare.uncached("ann"), User)
+    await with_options.invalidate_all()
+    await with_options.invalidate_all(strict=True)
     passed_on: Callable[[str], Coroutine[Any, Any, User]] = with_options
     await passed_on("ann")
 
@@ -194,6 +196,8 @@ async def methods(service: Service) -> None:
     assert_type(await service.user.invalidate("ann", age=3), bool)
     assert_type(await service.user.refresh("ann"), User)
     assert_type(service.user.peek("ann"), User | None)
+    await service.user.invalidate_all(strict=True)
+    await Service.user.invalidate_all()
     assert_type(await service.user.uncached("ann"), User)
     assert_type(await Service.user(service, "ann"), User)
 
@@ -218,6 +222,8 @@ async def refused(service: Service) -> None:
     with_options.key("ann", year=3)  # type: ignore[call-arg]
     await service.user(3)  # type: ignore[arg-type]
     await service.user.invalidate("ann", year=3)  # type: ignore[call-arg]
+    await with_options.invalidate_all("ann")  # type: ignore[call-arg]
+    cache.cached(clearable="yes")  # type: ignore[call-overload]
     cache.cached(ttll=5)  # type: ignore[call-overload]
     cache.cached(plain_loader)  # type: ignore[arg-type]
     cache.cached(ttl=5)(plain_loader)  # type: ignore[arg-type]

@@ -404,3 +404,26 @@ def test_what_is_bound_already_needs_a_template(fn: Any) -> None:
 
 def test_its_repr_tells_the_function() -> None:
     assert repr(FunctionKey(locate, "geo:{ip}")) == "<FunctionKey locate geo:…>"
+
+
+@pytest.mark.parametrize(
+    ("function", "template", "tag"),
+    [
+        (locate, "geo:{ip}", "**geo:{}"),
+        (one, "geo:{x}", "**geo:{}"),  # the same keys, the same family
+        (locate, "geo:{ip}:{lang}", "**geo:{}:{}"),
+        (locate, "fixed", "**fixed"),
+        (locate, None, f"**{__name__}.locate"),
+        (locate, lambda *_: "k", f"**{__name__}.locate"),
+        (DataRepository.load, "r:{self.name}:{x}", "**r:{}:{}"),
+    ],
+)
+def test_a_familys_tag_is_what_its_keys_have_in_common(function: Any, template: Any, tag: str) -> None:
+    assert FunctionKey(function, template).tag("") == tag
+    assert FunctionKey(function, template).tag("n:") == f"**n:{tag[2:]}"
+
+
+def test_a_long_familys_tag_is_cut_and_still_its_own() -> None:
+    tags = {FunctionKey(locate, "ä" * length + ":{ip}").tag("") for length in (120, 126, 130, 131, 2000)}
+    assert len(tags) == 5
+    assert all(len(tag.encode()) <= 255 for tag in tags)
