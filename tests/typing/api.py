@@ -222,7 +222,7 @@ async def refused(service: Service) -> None:
     with_options.key("ann", year=3)  # type: ignore[call-arg]
     await service.user(3)  # type: ignore[arg-type]
     await service.user.invalidate("ann", year=3)  # type: ignore[call-arg]
-    await with_options.invalidate_all("ann")  # type: ignore[call-arg]
+    await with_options.invalidate_all(True)  # type: ignore[call-arg]
     cache.cached(clearable="yes")  # type: ignore[call-overload]
     cache.cached(ttll=5)  # type: ignore[call-overload]
     cache.cached(plain_loader)  # type: ignore[arg-type]
