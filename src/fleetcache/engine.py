@@ -24,14 +24,17 @@ from .keys import Layout
 from .near import Near
 from .parts import Parts
 from .policy import Policy
+from .ports import Ports
 from .recovery import Recovery
 from .reporting import Reporter
 from .settings import Settings
 from .shared import Shared
 from .signing import Signer
 from .stats import Counters, Stats
-from .wire.aio import AioWire, WireHooks, WireLimits
+from .wire.aio import AioWire
+from .wire.keeper import Keeper
 from .wire.link import Link, LinkState
+from .wire.pulse import WireHooks, WireLimits
 from .writing import Writing
 
 __all__ = ["Engine"]
@@ -89,7 +92,7 @@ class Engine:
         self.settled = False  # nothing is to be waited for before a call, while the loop is the same
         self._entered = clock()
         self.reporter = Reporter(self)
-        self.wire: AioWire | None = None
+        self.wire: Keeper | None = None
         self.loop: asyncio.AbstractEventLoop | None = None
         self._down_since: float | None = None
         self.away_since: float | None = None
@@ -110,7 +113,7 @@ class Engine:
         self.flights = Flights()
         self.coherence = Coherence(self.near, self.layout, self.flights, self.counters, self.clock)
         self.coherence.untracked_life = min(Coherence.UNTRACKED_LIFE, settings.max_staleness / 2)
-        self.ports = AioPorts(self.clock, self._random)
+        self.ports = self._new_ports()
         entries = Entries(
             Codecs(settings.codec),
             Signer(settings.signing_keys) if settings.signing_keys else None,
@@ -169,22 +172,31 @@ class Engine:
         for face in list(self.on_rebuilt):
             face.bind()
 
-    # -- the loop ----------------------------------------------------------------------------------------------------
+    # -- the loop: ``sync_engine`` has threads here ------------------------------------------------------------------
+
+    def _new_ports(self) -> Ports:
+        return AioPorts(self.clock, self._random)
+
+    def _is_here(self) -> bool:
+        """Whether what lives of it lives where this is called."""
+        return asyncio.get_running_loop() is self.loop
 
     async def enter(self) -> None:
         """Be on this loop, connected as far as one operation timeout allows at the very first call."""
         if self.closed:
             raise Closed("this cache was closed: open a new one")
-        if asyncio.get_running_loop() is not self.loop:
+        if not self._is_here():
             self._move_here()
-        if self.wire is not None and not self.wire.first_attempt.done():
+        if self.wire is not None and not self.wire.tried:
             await self.first_attempt(self._entered + self.settings.operation_timeout - self.clock())
         self.settled = True
 
     async def first_attempt(self, timeout: float) -> None:  # noqa: ASYNC109 - a bound, not a cancellation
         """Wait until the first attempt to connect ended either way, or ``timeout`` seconds."""
         if self.wire is not None and timeout > 0:
-            await asyncio.wait((self.wire.first_attempt,), timeout=timeout)
+            gate = self.ports.gate()
+            self.wire.when_tried(gate)
+            await self.ports.wait(gate, self.clock() + timeout)
 
     def _move_here(self) -> None:
         """The first loop, or another than before: what lived on the old one is abandoned."""
@@ -199,11 +211,15 @@ class Engine:
             return
         if old is not None:
             self._leave(keep_journal=True)
+        self._start(AioWire)
+
+    def _start(self, shell: type[Keeper]) -> None:
+        """Begin to connect."""
         address = self.settings.address
         if address is None or not isinstance(self.link, Link):  # the settings do not allow it
             raise AssertionError("driver redis without a URL")
         settings = self.settings
-        self.wire = AioWire(
+        self.wire = shell(
             address,
             settings.credential_provider,
             self.link,
@@ -232,8 +248,11 @@ class Engine:
     def _leave(self, *, keep_journal: bool) -> None:
         """Give up what belongs to another loop or process, without touching its sockets' streams."""
         if self.wire is not None:
+            if keep_journal:
+                self.wire.lose_calls()
             _INHERITED.extend(self.wire.abandon())
-        self.wire = None
+        self.wire = self.shared.wire = None
+        self.shared.usable = False  # whoever still holds the old parts must not speak on the old connection
         self.reporter.forget()
         coherence, recovery = self.coherence, self.recovery
         self._build()
@@ -322,7 +341,7 @@ class Engine:
         self.closed = self.parts.closed = True
         self.settled = False
         self.rebuilt()
-        if asyncio.get_running_loop() is not self.loop:
+        if not self._is_here():
             return  # never used here, or on a loop that is gone: nothing of it is alive
         await self.ports.close(self.settings.operation_timeout)
         self.policy.loading.give_all_back()
@@ -334,7 +353,6 @@ class Engine:
         lost = len(self.coherence.journal)
         if lost:
             log.warning("fleetcache: closed while %d removals were not acknowledged by the server", lost)
-        await self.reporter.close()
         if self.wire is not None:
             await self.wire.close()
 

@@ -88,6 +88,10 @@ class Ports(Protocol):
         """Call ``ring`` after ``delay`` seconds."""
         ...
 
+    async def close(self, patience: float) -> None:
+        """End what runs in the background; wait for it ``patience`` seconds at most."""
+        ...
+
 
 class NearPort(Protocol):
     """The near store."""

@@ -1,12 +1,11 @@
 """The health report, made from the parts of an engine: the one place that says what a state means for an operator."""
 
-import asyncio
-from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING
 
 from .health import Health, Status, at_stake, wall_time
 from .wire.link import Link, LinkState
+from .wire.session import Gate
 
 if TYPE_CHECKING:
     from .engine import Engine
@@ -25,37 +24,42 @@ class Reporter:
         self._started = engine.clock()
         self._latency: float | None = None
         self._probed = -float("inf")
-        self._probe: asyncio.Task[None] | None = None
+        self._asking: list[Gate] | None = None  # who waits for the measurement under way
         self._told_since = (0.0, "")
 
     async def probe(self) -> None:
         """Measure a round trip, at most once a second; all who ask at once share one."""
-        if self._engine.wire is None or self._engine.clock() - self._probed < PROBE_EVERY:
+        engine = self._engine
+        until = engine.clock() + engine.settings.operation_timeout
+        if self._asking is not None:
+            gate = engine.ports.gate()
+            self._asking.append(gate)
+            await engine.ports.wait(gate, until)
             return
-        if self._probe is None or self._probe.done():
-            self._probe = asyncio.get_running_loop().create_task(self._measure(), name="fleetcache-probe")
-        await asyncio.wait((self._probe,))
+        if engine.wire is None or engine.clock() - self._probed < PROBE_EVERY:
+            return
+        asking = self._asking = []
+        try:
+            await self._measure(until)
+        finally:
+            self._asking = None
+            for gate in asking:
+                if not gate.done():
+                    gate.set_result(None)
 
-    async def _measure(self) -> None:
+    async def _measure(self, until: float) -> None:
         engine = self._engine
         self._probed = began = engine.clock()
         gate = engine.shared.echo()
         self._latency = None
         if gate is not None:
-            answer = await engine.ports.wait(gate, began + engine.settings.operation_timeout)
+            answer = await engine.ports.wait(gate, until)
             if answer is None or isinstance(answer, bytes):
                 self._latency = round((engine.clock() - began) * 1000, 3)
 
-    async def close(self) -> None:
-        """Measure no more."""
-        if self._probe is not None:
-            self._probe.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._probe
-
     def forget(self) -> None:
-        """The loop or the process is another: its task is not ours to wait for."""
-        self._probe, self._latency, self._probed = None, None, -float("inf")
+        """The loop or the process is another: who measured there says nothing here."""
+        self._asking, self._latency, self._probed = None, None, -float("inf")
 
     def report(self) -> Health:
         """The report from what is known, without a word to the server."""

@@ -17,7 +17,7 @@ LEVELS = [
     "ports codec declared settings stats eviction wire.address wire.faults wire.session",
     "near flights wire.link",
     """policy loading writing batches parts coherence journal tags entries calls shared
-    recovery wire.handshake wire.dialing wire.aio wire.threads wire.topology""",
+    recovery wire.handshake wire.dialing wire.pulse wire.keeper wire.aio wire.threads wire.topology""",
     "health aio_ports engine reporting explain reading_verbs verbs decorator cache sync embedded",
     "ops contrib cli testing",
 ]

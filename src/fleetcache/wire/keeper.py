@@ -1,0 +1,240 @@
+"""Keeps a connection alive, whatever the shell: connects, shakes hands, serves, and begins anew when it is lost.
+
+Written once, as ``async def`` that awaits only the shell's own methods: ``aio`` suspends there, ``threads`` blocks.
+"""
+
+import logging
+from abc import abstractmethod
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol
+
+from ..clock import Clock
+from ..errors import ConfigError
+from .address import Address, CredentialProvider
+from .faults import TRANSIENT, connect_reason, reply_reason
+from .handshake import Ask, Greeting, HandshakeError, handshake
+from .link import Link, LinkState
+from .pulse import Pulse, WireHooks, WireLimits
+from .session import Call, Command, Gate, ReplyError
+
+__all__ = ["Deadline", "Keeper"]
+
+log = logging.getLogger("fleetcache")
+
+Handle = Callable[[list[Any]], list[Any]]
+
+
+class Deadline(Protocol):
+    """A bound that may be moved."""
+
+    def extend(self, seconds: float) -> None:
+        """So long from now."""
+        ...
+
+
+class Keeper(Pulse):
+    """One connection that is kept alive.
+
+    Args:
+        address: Of the server.
+        provider: Gives user and password anew for each connection; ``None`` = those of the address.
+        link: Its states.
+        limits: Bounds.
+        hooks: Whom it tells.
+        clock: Seconds.
+        random: In [0, 1).
+        name: Shown on the server.
+        probe: As for ``Pulse``.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        provider: CredentialProvider | None,
+        link: Link,
+        limits: WireLimits,
+        hooks: WireHooks,
+        *,
+        clock: Clock,
+        random: Callable[[], float],
+        name: str,
+        probe: bytes,
+    ) -> None:
+        super().__init__(link, limits, hooks, clock, probe)
+        self.address = address
+        self._provider, self._random, self._name = provider, random, name
+        self.greeting: Greeting | None = None
+        self.tried = False
+        self._curious: list[Gate] = []
+
+    # -- what a shell does -------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def _gate(self) -> Gate:
+        """A new gate."""
+
+    @abstractmethod
+    async def _connect(self) -> None:
+        """Open a connection."""
+
+    @abstractmethod
+    async def _until_over(self) -> None:
+        """Serve the connection until ``_over`` says why it ended."""
+
+    @abstractmethod
+    async def _reply(self, gate: Gate) -> Any:
+        """Serve it until the gate is open or the connection over; what the gate was opened with, if it was."""
+
+    @abstractmethod
+    async def _pause(self, seconds: float) -> None:
+        """Do nothing for so long."""
+
+    @abstractmethod
+    def _within(self, seconds: float) -> AbstractAsyncContextManager[Deadline]:
+        """Raise ``TimeoutError`` in what waits longer inside."""
+
+    @abstractmethod
+    async def _provided(self, provider: CredentialProvider) -> tuple[str, ...]:
+        """Ask for user and password."""
+
+    @abstractmethod
+    def _disarm(self) -> None:
+        """No timer."""
+
+    @abstractmethod
+    def start(self) -> None:
+        """Begin to connect, in the background, for as long as the wire lives."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """End it all."""
+
+    @abstractmethod
+    def abandon(self) -> list[Any]:
+        """In a forked child, or on a loop that is gone: let the connection go without a word to the server.
+
+        Returns:
+            What must be kept alive, since its end would speak.
+        """
+
+    # -- the connection's life ---------------------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        """Connect, serve, connect again, for as long as the wire lives."""
+        try:
+            while self.link.state is not LinkState.CLOSED:
+                reason = await self._live_once()
+                self._drop(reason)
+                self._tell_tried()
+                await self._pause(self.link.backoff(self._random))
+        finally:
+            # Also when the loop ends without a close(): nothing may be left open, and nobody waiting.
+            self._abort()
+            self._session.end()
+            self._disarm()
+            self._tell_tried()
+
+    def when_tried(self, gate: Gate) -> None:
+        """Open the gate when the first attempt to connect has ended either way."""
+        if self.tried:
+            gate.set_result(None)
+        else:
+            self._curious.append(gate)
+
+    def _tell_tried(self) -> None:
+        self.tried = True
+        curious, self._curious = self._curious, []
+        for gate in curious:
+            if not gate.done():
+                gate.set_result(None)
+
+    async def _live_once(self) -> str:
+        """One connection from its first byte to its last; returns why it ended."""
+        self._over = None
+        self._session = self._new_session()
+        self._probe_pushed = False
+        try:
+            async with self._within(self._limits.connect_timeout) as deadline:
+                await self._connect()
+                self._check_over()
+                self.link.opened(self._clock())
+                credentials = self._secrets = await self._credentials()
+                greeting = await handshake(
+                    self._asking(deadline),
+                    self.address,
+                    credentials,
+                    name=self._name,
+                    probe=self._probe,
+                    probe_pushed=lambda: self._probe_pushed,
+                    previous=self.greeting,
+                    recover=self._hooks.recover,
+                )
+                self._check_over()
+        except HandshakeError as error:
+            self.last_error = self._without_secrets(str(error))
+            return error.reason
+        except ConfigError as error:  # a certificate file that cannot be read
+            self.last_error = str(error)
+            return "tls"
+        except (OSError, UnicodeError) as error:  # UnicodeError: a host name that is none
+            self.last_error = f"{type(error).__name__}: {error}"
+            return self._why() or connect_reason(error)
+        except Exception as error:
+            log.exception("fleetcache: the handshake failed by a defect of ours; it is tried again")
+            self.last_error = type(error).__name__
+            return "error"
+        self.greeting = greeting
+        sent_at = self._clock()
+        self._last_heartbeat = sent_at
+        self.link.ready(sent_at, sent_at)
+        self._arm_next(sent_at)
+        self._tell_tried()
+        await self._until_over()
+        return self._why() or "error"
+
+    def _why(self) -> str | None:
+        """Why the connection is over, if it is by now."""
+        return self._over
+
+    def _check_over(self) -> None:
+        if self._over is not None:
+            raise HandshakeError(self._over, self.last_error or "no answer")
+
+    async def _credentials(self) -> tuple[str, ...]:
+        provider = self._provider
+        if provider is None:
+            password = self.address.password
+            if password is None:
+                return ()
+            return (self.address.username, password) if self.address.username else (password,)
+        try:
+            return await self._provided(provider)
+        except Exception as error:  # noqa: BLE001 - the text of whatever a user's provider raises may hold a secret
+            # Its text may hold what it was about to give.
+            raise HandshakeError("auth", f"the credential provider raised {type(error).__name__}") from None
+
+    def _asking(self, deadline: Deadline) -> Ask:
+        async def ask(*commands: Command, patient: bool = True, handle: Handle | None = None) -> list[Any]:
+            while True:
+                gate = self._gate()
+                self.submit(Call(commands, gate=gate) if handle is None else Call(commands, handle, gate))
+                replies: Any = await self._reply(gate)
+                if not isinstance(replies, list):
+                    raise HandshakeError(self._over or "timeout", self.last_error or "no answer")
+                reason = next((reply_reason(r) for r in replies if isinstance(r, ReplyError)), "")
+                if not (patient and reason in TRANSIENT):
+                    return replies
+                # The server is there and says "not yet": wait on this connection, as long as it keeps saying so.
+                self.link.reason = reason
+                self._tell_tried()
+                await self._pause(Link.BACKOFF_FIRST)
+                deadline.extend(self._limits.connect_timeout)
+
+        return ask
+
+    def _drop(self, reason: str) -> None:
+        self._abort()
+        self.link.lost(reason, self._clock())
+        self._session.end()
+        self._disarm()

@@ -1,0 +1,206 @@
+"""One connection while it stands, whatever the shell: how much it takes, when it beats, what is overdue.
+
+A shell moves bytes and waits, by asyncio or with a thread; it decides nothing. ``keeper`` adds the life between two
+connections.
+"""
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from msgspec import Struct
+
+from ..clock import Clock
+from .handshake import Ask, Greeting
+from .link import Link, LinkState, Verdict
+from .session import Call, ProtocolError, Session
+
+__all__ = ["Pulse", "WireHooks", "WireLimits"]
+
+log = logging.getLogger("fleetcache")
+
+# What may be unanswered at once. Beyond it the server does not keep up, and a new call would only wait.
+MOST_CALLS = 20_000
+MOST_BYTES = 64 * 1024 * 1024
+# Own stall: how often in a row bytes that wait in the socket may postpone a judgement, and by how much.
+POSTPONE, POSTPONE_MOST = 0.001, 100
+
+
+class WireLimits(Struct, frozen=True):
+    """Durations in seconds, the frame's in bytes."""
+
+    operation_timeout: float
+    connect_timeout: float
+    max_staleness: float
+    frame: int
+
+
+class WireHooks(Struct, frozen=True):
+    """What the wire tells the cache, all synchronously and in frame order but ``recover``."""
+
+    on_push: Callable[[list[Any]], None]
+    on_own_push: Callable[[bytes], None]
+    on_timeout: Callable[[], None]
+    recover: Callable[[Ask, Greeting], Awaitable[None]]
+    on_defect: Callable[[], None]
+    heartbeat: Callable[[], Call]
+
+
+class Pulse(ABC):
+    """One connection.
+
+    Args:
+        link: Its states.
+        limits: Bounds.
+        hooks: Whom it tells.
+        clock: Seconds.
+        probe: A key of our own for the self-test of tracking, whose push is nobody else's business.
+    """
+
+    def __init__(self, link: Link, limits: WireLimits, hooks: WireHooks, clock: Clock, probe: bytes) -> None:
+        self.link = link
+        self._limits, self._hooks, self._clock, self._probe = limits, hooks, clock, probe
+        self._session = self._new_session()
+        self._wake_at = float("inf")
+        self._postponed = 0
+        self._over: str | None = None  # why the connection at hand is no more
+        self._probe_pushed = False
+        self._last_heartbeat = -float("inf")
+        self._secrets: tuple[str, ...] = ()
+        self.last_error: str | None = None
+
+    # -- what a shell does -------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def submit(self, call: Call, *, at_once: bool = False) -> None:
+        """Queue a call; what one turn queues is written together, unless ``at_once``."""
+
+    @abstractmethod
+    def _arm(self, when: float) -> None:
+        """Call ``_tick`` then, and not at the time it was told before."""
+
+    @abstractmethod
+    def _has_bytes(self) -> bool:
+        """Whether something waits in the socket."""
+
+    @abstractmethod
+    def _abort(self) -> None:
+        """Close with a reset: else the kernel goes on sending, and an old SET lands seconds after it was replaced."""
+
+    @abstractmethod
+    def _tell_over(self) -> None:
+        """Whoever serves the connection must look at ``_over``."""
+
+    # -- calls -------------------------------------------------------------------------------------------------------
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another call may be queued."""
+        session = self._session
+        return len(session.calls) < MOST_CALLS and session.unanswered_bytes < MOST_BYTES
+
+    def expect_own(self, key: bytes) -> None:
+        """The next frame is known to be our own push for ``key``."""
+        self._session.expect_own = key
+
+    # -- frames ------------------------------------------------------------------------------------------------------
+
+    def received(self, data: memoryview) -> None:
+        """Parse and act, synchronously and in order."""
+        try:
+            answered = self._session.feed(data)
+        except ProtocolError as error:
+            self.fail("protocol", str(error))
+            return
+        except Exception as error:
+            # A defect of ours: what near holds can no longer be vouched for.
+            log.exception("fleetcache: a frame could not be handled; the connection is given up")
+            self._hooks.on_defect()
+            self.fail("error", repr(error))
+            return
+        if answered is not None:
+            self._postponed = 0
+            self.link.replied(answered, self._session.oldest, self._clock())
+
+    def _on_push(self, frame: list[Any]) -> None:
+        if len(frame) == 2 and frame[0] == b"invalidate" and frame[1] == [self._probe]:  # noqa: PLR2004 - kind and keys
+            self._probe_pushed = True
+        else:
+            self._hooks.on_push(frame)
+
+    def fail(self, reason: str, detail: str) -> None:
+        """Give the connection up."""
+        if self._over is None:
+            self.last_error = self._without_secrets(detail)
+            self._over = reason
+            self._tell_over()
+        self._abort()
+
+    def _without_secrets(self, said: str) -> str:
+        """A server or a proxy that does not know a command may repeat its arguments, the password among them."""
+        for secret in self._secrets[-1:]:
+            said = said.replace(secret, "***") if secret else said
+        return said
+
+    def _new_session(self) -> Session:
+        session = Session(self._on_push, self._limits.frame)
+        session.on_own = self._hooks.on_own_push
+        return session
+
+    # -- time --------------------------------------------------------------------------------------------------------
+
+    def _tick(self) -> None:
+        self._wake_at = float("inf")
+        now = self._clock()
+        session, link = self._session, self.link
+        before = now - self._limits.operation_timeout
+        oldest = session.oldest
+        # The handshake has a deadline of its own, longer than one operation's.
+        if oldest is not None and oldest <= before and link.state is not LinkState.RECOVERING:
+            # Bytes that are there count as alive: our own stall must not look like a dead server.
+            if self._postponed < POSTPONE_MOST and self._has_bytes():
+                self._postponed += 1
+                self._arm(now + POSTPONE)
+                return
+            self._judge(before, oldest, now)
+        if link.connected and link.state is not LinkState.RECOVERING:
+            self._beat(now)
+        self._arm_next(now)
+
+    def _judge(self, before: float, oldest: float, now: float) -> None:
+        verdict = self.link.check(oldest, now)
+        for call in self._session.overdue(before):
+            if call.gate is not None and not call.gate.done():
+                self._hooks.on_timeout()
+            call.give_up()
+        if verdict is Verdict.ABORT:
+            self.fail("timeout", f"no answer for {now - oldest:.1f} s")
+
+    def _beat(self, now: float) -> None:
+        """At least every third of ``max_staleness``, also under load; one at a time while nothing is answered."""
+        due = self._last_heartbeat + self._limits.max_staleness / 3
+        if now >= due - 0.001 and (self.link.usable or not self._session.calls):
+            self._last_heartbeat = now
+            self.submit(self._hooks.heartbeat())
+
+    def _arm_next(self, now: float) -> None:
+        if not self.link.connected:
+            return
+        candidates = [self._last_heartbeat + self._limits.max_staleness / 3] if self.link.usable else []
+        check = self.link.next_check(self._session.oldest)
+        if check is not None:
+            candidates.append(check)
+        before = now - self._limits.operation_timeout
+        waiting = next((call.sent_at for call in self._session.calls if call.sent_at > before), None)
+        if waiting is not None:
+            candidates.append(waiting + self._limits.operation_timeout)
+        if candidates:
+            # Not sooner than 2 ms: many calls overdue one after the other are judged together.
+            self._arm(max(min(candidates), now + 0.002))
+
+    def lose_calls(self) -> None:
+        """Nobody who waits can be told any more, but what was not acknowledged is owed."""
+        for call in self._session.calls:
+            if call.lost is not None:
+                call.lost()
