@@ -15,6 +15,7 @@ from .health import Health, Status
 from .results import MISSING, Keep, NoStore
 from .settings import Settings
 from .stats import Stats
+from .sync import SyncCache
 
 __all__ = [
     "MISSING",
@@ -32,5 +33,6 @@ __all__ = [
     "Settings",
     "Stats",
     "Status",
+    "SyncCache",
     "Unavailable",
 ]

@@ -11,7 +11,7 @@ from .health import Health
 from .settings import Settings
 from .verbs import ALL, AsyncVerbs
 
-__all__ = ["Cache"]
+__all__ = ["Cache", "chosen", "defaults", "described"]
 
 
 class Cache(AsyncVerbs):
@@ -37,20 +37,8 @@ class Cache(AsyncVerbs):
     """
 
     def __init__(self, url: str | None = None, *, settings: Settings | None = None, **overrides: Any) -> None:
-        if (url is None) == (settings is None):
-            raise ConfigError("Cache takes a URL or settings=Settings(...), one of them; or use Cache.from_env()")
-        if settings is None:
-            settings = Settings.from_url(str(url), **overrides)
-        elif overrides:
-            raise ConfigError(f"Cache: {', '.join(sorted(overrides))} must be given to Settings")
-        self.settings = settings
-        defaults = Freshness(
-            ttl=settings.ttl,
-            stale=settings.stale,
-            tags=ALL,
-            offline_ttl=settings.offline_ttl,
-        )
-        super().__init__(Engine(settings), "", ALL, defaults)
+        self.settings = chosen(type(self).__name__, url, settings, overrides)
+        super().__init__(Engine(self.settings), "", ALL, defaults(self.settings))
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, **overrides: Any) -> Self:
@@ -66,9 +54,7 @@ class Cache(AsyncVerbs):
         return cls(settings=Settings.from_env(environ, **overrides))
 
     def __repr__(self) -> str:
-        address = self.settings.address
-        where = f" {address.safe}" if address is not None and self._engine.driver == "redis" else ""
-        return f"<Cache {self._engine.driver}{where} {self._engine.stats().link}>"
+        return f"<{type(self).__name__} {described(self._engine)}>"
 
     async def open(self) -> None:
         """Connect, or find out that it cannot be done now; not needed, the first use does it too."""
@@ -108,3 +94,30 @@ class Cache(AsyncVerbs):
     def status_now(self) -> Health:
         """The same from what is known, without awaiting anything."""
         return self._engine.reporter.report()
+
+
+def chosen(name: str, url: str | None, settings: Settings | None, overrides: dict[str, Any]) -> Settings:
+    """The settings that a cache is to have.
+
+    Raises:
+        ConfigError: Not one of URL and settings, or overrides beside settings.
+    """
+    if (url is None) == (settings is None):
+        raise ConfigError(f"{name} takes a URL or settings=Settings(...), one of them; or use {name}.from_env()")
+    if settings is None:
+        return Settings.from_url(str(url), **overrides)
+    if overrides:
+        raise ConfigError(f"{name}: {', '.join(sorted(overrides))} must be given to Settings")
+    return settings
+
+
+def defaults(settings: Settings) -> Freshness:
+    """The options of a call that names none."""
+    return Freshness(ttl=settings.ttl, stale=settings.stale, tags=ALL, offline_ttl=settings.offline_ttl)
+
+
+def described(engine: Engine) -> str:
+    """What a cache is, on one line and without secrets."""
+    address = engine.settings.address
+    where = f" {address.safe}" if address is not None and engine.driver == "redis" else ""
+    return f"{engine.driver}{where} {engine.stats().link}"

@@ -6,8 +6,8 @@ It keeps the function's name, signature and types, counts as a coroutine functio
 import asyncio
 import functools
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, overload
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, cast, overload
 
 from msgspec.structs import replace
 
@@ -21,7 +21,7 @@ from .results import Loader, Wrapping
 if TYPE_CHECKING:
     from .verbs import AsyncVerbs
 
-__all__ = ["CachedFunction", "Decorator"]
+__all__ = ["CachedFunction", "Decorator", "KeyedFunction"]
 
 P = ParamSpec("P")
 Q = ParamSpec("Q")
@@ -42,8 +42,8 @@ class Decorator(Protocol):
     def __call__(self, fn: Loader[P, T], /) -> "CachedFunction[P, T]": ...
 
 
-class CachedFunction(Generic[P, T]):
-    """A cached ``async def``; call it as before.
+class KeyedFunction(Generic[P, T]):
+    """What a cached function is without calling it: its keys, its declared type, its options. For both faces.
 
     Args:
         verbs: The cache or namespace.
@@ -54,7 +54,7 @@ class CachedFunction(Generic[P, T]):
         clearable: Whether results carry a tag of the function's own, for ``invalidate_all``.
 
     Raises:
-        ConfigError: The function is not ``async def``.
+        ConfigError: It is no function.
         KeyRuleError: The template does not fit the function.
     """
 
@@ -63,10 +63,7 @@ class CachedFunction(Generic[P, T]):
     ) -> None:
         if isinstance(fn, staticmethod | classmethod):
             raise ConfigError(f"put @cached below @{type(fn).__name__}, next to the function")
-        if not inspect.iscoroutinefunction(fn):
-            name = getattr(fn, "__qualname__", repr(fn))
-            raise ConfigError(f"@cached on {name}: the async cache wants an `async def`")
-        functools.update_wrapper(self, fn)
+        functools.update_wrapper(cast("Any", self), fn)
         self._maker = FunctionKey(fn, key)
         self._family = self._maker.tag(verbs._prefix) if clearable else None  # noqa: SLF001 - keys and tags are one's
         if self._family is not None:
@@ -77,25 +74,9 @@ class CachedFunction(Generic[P, T]):
         self._at_hand = options.offline_ttl == verbs._defaults.offline_ttl  # noqa: SLF001 - the verbs' hot path
         self._refreshes = options.refreshes
         self._declared: Any = None
-        # So that frameworks take it for what it is; on 3.11 by the shape of a function, later by a mark.
-        self.__code__ = fn.__code__
-        self.__defaults__, self.__kwdefaults__ = fn.__defaults__, fn.__kwdefaults__
-        self._is_coroutine = getattr(asyncio.coroutines, "_is_coroutine", None)
-        if hasattr(inspect, "markcoroutinefunction"):
-            inspect.markcoroutinefunction(self)
 
     def __repr__(self) -> str:
         return f"<cached {self._fn.__qualname__}>"
-
-    @overload
-    def __get__(self, obj: None, owner: type | None = None) -> "CachedFunction[P, T]": ...
-    @overload
-    def __get__(
-        self: "CachedFunction[Concatenate[Any, Q], T]", obj: object, owner: type | None = None
-    ) -> "BoundFunction[Q, T]": ...
-    def __get__(self, obj: object | None, owner: type | None = None) -> Any:
-        """Bind as a method does."""
-        return self if obj is None else BoundFunction(self, obj)
 
     def key(self, *args: P.args, **kwargs: P.kwargs) -> str:
         """The key of this call, without a namespace's prefix."""
@@ -123,6 +104,59 @@ class CachedFunction(Generic[P, T]):
             self._declared = declared_type(self._fn) if self._type is ... else self._type
         return self._declared
 
+    def _asked(self, key: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Asked:
+        loader: Callable[..., Any] = functools.partial(self._fn, **kwargs) if kwargs else self._fn
+        full = self._verbs._key(key)  # noqa: SLF001 - one way to a key
+        return Asked(full, loader, self._options, self._declare(), self._fn.__qualname__, args)
+
+    async def _remove_all(self, *, strict: bool) -> None:
+        if self._family is None:
+            name = self._fn.__qualname__
+            raise ConfigError(
+                f"{name}.invalidate_all(): results of {name} carry no tag to remove them by; "
+                "decorate it with @cached(clearable=True)"
+            )
+        engine = self._verbs._engine  # noqa: SLF001 - the tag is an internal one, which invalidate_tags refuses
+        await engine.enter()
+        await engine.writing.invalidate((self._family,), strict=strict)
+
+    def peek(self, *args: P.args, **kwargs: P.kwargs) -> T | None:
+        """The result if near has it: no I/O."""
+        found: T | None = self._verbs.peek(self._key(args, kwargs), type=self._declare())
+        return found
+
+
+class CachedFunction(KeyedFunction[P, T]):
+    """A cached ``async def``; call it as before.
+
+    Raises:
+        ConfigError: The function is not ``async def``.
+    """
+
+    def __init__(
+        self, verbs: "AsyncVerbs", fn: Any, key: Any, options: Freshness, type_: Any, *, clearable: bool
+    ) -> None:
+        if not isinstance(fn, staticmethod | classmethod) and not inspect.iscoroutinefunction(fn):
+            name = getattr(fn, "__qualname__", repr(fn))
+            raise ConfigError(f"@cached on {name}: the async cache wants an `async def`; SyncCache takes a `def`")
+        super().__init__(verbs, fn, key, options, type_, clearable=clearable)
+        # So that frameworks take it for what it is; on 3.11 by the shape of a function, later by a mark.
+        self.__code__ = fn.__code__
+        self.__defaults__, self.__kwdefaults__ = fn.__defaults__, fn.__kwdefaults__
+        self._is_coroutine = getattr(asyncio.coroutines, "_is_coroutine", None)
+        if hasattr(inspect, "markcoroutinefunction"):
+            inspect.markcoroutinefunction(self)
+
+    @overload
+    def __get__(self, obj: None, owner: type | None = None) -> "CachedFunction[P, T]": ...
+    @overload
+    def __get__(
+        self: "CachedFunction[Concatenate[Any, Q], T]", obj: object, owner: type | None = None
+    ) -> "BoundFunction[Q, T]": ...
+    def __get__(self, obj: object | None, owner: type | None = None) -> Any:
+        """Bind as a method does."""
+        return self if obj is None else BoundFunction(self, obj)
+
     async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
         """The cached result, or the function's."""
         key = self._key(args, kwargs)
@@ -139,11 +173,6 @@ class CachedFunction(Generic[P, T]):
         result: T = await self._verbs._obtain(self._asked(key, args, kwargs))  # noqa: SLF001 - as above
         return result
 
-    def _asked(self, key: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Asked:
-        loader: Callable[..., Coroutine[Any, Any, Any]] = functools.partial(self._fn, **kwargs) if kwargs else self._fn
-        full = self._verbs._key(key)  # noqa: SLF001 - one way to a key
-        return Asked(full, loader, self._options, self._declare(), self._fn.__qualname__, args)
-
     async def invalidate(self, *args: P.args, **kwargs: P.kwargs) -> bool:
         """Remove the result of this call everywhere."""
         return await self._verbs.delete(self._key(args, kwargs))
@@ -158,25 +187,12 @@ class CachedFunction(Generic[P, T]):
             ConfigError: The function is not clearable.
             Unavailable: ``strict`` and not acknowledged.
         """
-        if self._family is None:
-            name = self._fn.__qualname__
-            raise ConfigError(
-                f"{name}.invalidate_all(): results of {name} carry no tag to remove them by; "
-                "decorate it with @cached(clearable=True)"
-            )
-        engine = self._verbs._engine  # noqa: SLF001 - the tag is an internal one, which invalidate_tags refuses
-        await engine.enter()
-        await engine.writing.invalidate((self._family,), strict=strict)
+        await self._remove_all(strict=strict)
 
     async def refresh(self, *args: P.args, **kwargs: P.kwargs) -> T:
         """Call the function now and replace its cached result."""
         result: T = await self._verbs._renew(self._asked(self._key(args, kwargs), args, kwargs))  # noqa: SLF001
         return result
-
-    def peek(self, *args: P.args, **kwargs: P.kwargs) -> T | None:
-        """The result if near has it: no await, no I/O."""
-        found: T | None = self._verbs.peek(self._key(args, kwargs), type=self._declare())
-        return found
 
     def uncached(self, *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
         """The function itself."""

@@ -8,7 +8,7 @@ import logging
 import os
 import socket
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 from weakref import WeakSet
 
 from .aio_ports import AioPorts
@@ -40,6 +40,8 @@ from .writing import Writing
 __all__ = ["Engine"]
 
 log = logging.getLogger("fleetcache")
+
+W = TypeVar("W", bound=Keeper)
 
 # One unfinished frame may take so many times the largest value: room for what a release with another limit stored.
 FRAME_TIMES = 16
@@ -211,15 +213,15 @@ class Engine:
             return
         if old is not None:
             self._leave(keep_journal=True)
-        self._start(AioWire)
+        self._new_wire(AioWire).start()
 
-    def _start(self, shell: type[Keeper]) -> None:
-        """Begin to connect."""
+    def _new_wire(self, shell: Callable[..., W]) -> W:
+        """A connection of this kind, between the parts that are there now."""
         address = self.settings.address
         if address is None or not isinstance(self.link, Link):  # the settings do not allow it
             raise AssertionError("driver redis without a URL")
         settings = self.settings
-        self.wire = shell(
+        wire = self.wire = self.shared.wire = shell(
             address,
             settings.credential_provider,
             self.link,
@@ -242,8 +244,7 @@ class Engine:
             name=f"fleetcache-{self.instance}",
             probe=self.layout.probe(self.instance),
         )
-        self.shared.wire = self.wire
-        self.wire.start()
+        return wire
 
     def _leave(self, *, keep_journal: bool) -> None:
         """Give up what belongs to another loop or process, without touching its sockets' streams."""

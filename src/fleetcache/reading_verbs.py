@@ -6,7 +6,7 @@ A hit in near is answered here, synchronously: one look-up, two comparisons and 
 from asyncio import get_running_loop
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from contextvars import ContextVar
-from functools import partial
+from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, TypedDict, TypeVar, Unpack, overload
 
 from .declared import declared_type
@@ -344,14 +344,22 @@ class ReadingVerbs:
         if not names:
             return {}
 
-        async def load(missing: list[str]) -> Any:
-            loaded = await engine.ports.load(loader, [names[full] for full in missing])
+        def by_full_names(loaded: Any, missing: list[str]) -> dict[str, Any]:
             if not isinstance(loaded, Mapping):
                 raise TypeError(f"the loader of get_or_set_many must return a mapping, not {kind_of(loaded)}")
             return {full: loaded[names[full]] for full in missing if names[full] in loaded}
 
+        async def awaited(loaded: Awaitable[Any], missing: list[str]) -> dict[str, Any]:
+            return by_full_names(await loaded, missing)
+
+        @wraps(loader)
+        def load(missing: list[str]) -> Any:
+            loaded: Any = loader([names[full] for full in missing])
+            # A plain result is one face's right and the other's error: its ports tell.
+            return awaited(loaded, missing) if isinstance(loaded, Awaitable) else by_full_names(loaded, missing)
+
         if self._is_bypassed:
-            found = {full: _plain(value) for full, value in (await load(list(names))).items()}
+            found = {full: _plain(value) for full, value in (await engine.ports.load(load, list(names))).items()}
         else:
             await engine.enter()
             found = await engine.batches.get_or_set_many(names, load, options, type, _group(loader))

@@ -10,7 +10,7 @@ from datetime import timedelta
 from enum import Enum
 from typing import Final, Generic, ParamSpec, TypeVar
 
-__all__ = ["MISSING", "Keep", "Loader", "Missing", "NoStore", "Wrapping"]
+__all__ = ["MISSING", "Keep", "Loader", "Missing", "NoStore", "SyncLoader", "SyncWrapping", "Wrapping"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -58,6 +58,13 @@ Loader = Callable[P, Awaitable[T | NoStore[T] | Keep[T]]]
 
 Wrapping = Callable[P, Awaitable[NoStore[T] | Keep[T]]]
 """One that always says it. A case of its own: a type checker would take its ``Keep[T]`` for the ``T`` of a loader."""
+
+
+SyncLoader = Callable[P, T | NoStore[T] | Keep[T]]
+"""A ``def`` that gives a ``T``, and may say how to keep it."""
+
+SyncWrapping = Callable[P, NoStore[T] | Keep[T]]
+"""One that always says it."""
 
 
 class Missing(Enum):

@@ -15,10 +15,11 @@ LEVELS = [
     "errors clock durations sizes results wire",
     "entry freshness keys function_keys signing values seen arguments embedded.faults embedded.binary",
     "ports codec declared settings stats eviction wire.address wire.faults wire.session",
-    "near flights wire.link",
+    "near flights wire.link wire.monitor",
     """policy loading writing batches parts coherence journal tags entries calls shared
-    recovery wire.handshake wire.dialing wire.pulse wire.keeper wire.aio wire.threads wire.topology""",
-    "health aio_ports engine reporting explain reading_verbs verbs decorator cache sync embedded",
+    recovery wire.handshake wire.dialing wire.dialing_threads wire.tls wire.pulse wire.keeper wire.aio wire.threads wire.topology""",
+    """health aio_ports sync_pool sync_ports engine sync_engine reporting explain reading_verbs verbs decorator cache
+    sync_reading sync_verbs sync_decorator sync_bridge sync embedded""",
     "ops contrib cli testing",
 ]
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names.split()}

@@ -1,0 +1,140 @@
+"""``SyncCache``: the face for threads. The same settings, parts and rules as ``Cache``, and no event loop."""
+
+from collections.abc import Callable, Coroutine, Mapping
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from .cache import chosen, defaults, described
+from .health import Health
+from .settings import Settings
+from .sync_engine import SyncEngine
+from .sync_pool import Around
+from .sync_verbs import SyncVerbs
+from .verbs import ALL, AsyncVerbs
+
+__all__ = ["SyncCache"]
+
+T = TypeVar("T")
+
+
+class _HereAndNow:
+    """Runs the rules in the calling thread, under the engine's monitor."""
+
+    def __init__(self, engine: SyncEngine) -> None:
+        self._engine = engine
+
+    def run(self, coro: Coroutine[Any, Any, T]) -> T:
+        """To its end: it waits only by blocking."""
+        self._engine.check_process()
+        return self._engine.monitor.run(coro)
+
+    def run_loading(self, loader: Callable[..., Any], make: Callable[[Any], Coroutine[Any, Any, T]]) -> T:
+        """The ports of threads take a ``def`` as it is."""
+        return self.run(make(loader))
+
+
+class SyncCache(SyncVerbs):
+    """One coherent cache for every instance, for threads: the verbs of ``Cache`` without ``await``.
+
+    Any number of threads may use it. Hits in near take no lock; everything else goes over one connection, which a
+    daemon thread of its own keeps alive from the first use on. After a fork the child starts clean.
+
+    Args:
+        url: ``redis://``, ``rediss://``, ``unix://``, ``memory://`` or ``null://``.
+        settings: Instead of a URL, everything.
+        **overrides: Fields of ``Settings`` to go with the URL, such as ``prefix="shop"``.
+
+    Raises:
+        ConfigError: A setting is wrong; names it, its value and the choices.
+
+    Example:
+        >>> from fleetcache import SyncCache
+        >>> with SyncCache("memory://") as cache:
+        ...     cache.set("greeting", "hello", ttl="1m")
+        ...     print(cache.get("greeting"))
+        hello
+    """
+
+    def __init__(self, url: str | None = None, *, settings: Settings | None = None, **overrides: Any) -> None:
+        self.settings = chosen(type(self).__name__, url, settings, overrides)
+        engine = SyncEngine(self.settings)
+        super().__init__(AsyncVerbs(engine, "", ALL, defaults(self.settings)), _HereAndNow(engine))
+        self._threads = engine
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None, **overrides: Any) -> Self:
+        """As the environment says: ``CACHE_DRIVER``, ``REDIS_URL`` and the other ``CACHE_*`` variables.
+
+        Args:
+            environ: The variables; by default those of the process.
+            **overrides: Fields of ``Settings`` that win over the environment.
+
+        Raises:
+            ConfigError: A variable is wrong; names it, its value and the choices.
+        """
+        return cls(settings=Settings.from_env(environ, **overrides))
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {described(self._engine)}>"
+
+    def open(self) -> None:
+        """Connect, or find out that it cannot be done now; not needed, the first use does it too."""
+        self._run(self._open())
+
+    async def _open(self) -> None:
+        await self._engine.enter()
+        await self._engine.first_attempt(self.settings.connect_timeout)
+
+    def close(self) -> None:
+        """Stop refreshes, give back leases, deliver what is owed if that takes one operation timeout, disconnect."""
+        self._run(self._engine.close())
+
+    def __enter__(self) -> Self:
+        self.open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def around_refresh(self, around: Around) -> None:
+        """Run every background refresh within what ``around()`` returns, a context manager.
+
+        For what a request has and a thread of ours has not: ``app.app_context`` of Flask; of Django, one that calls
+        ``close_old_connections()`` before and after. Refreshes run only where ``stale`` or ``early`` was asked for.
+
+        Example:
+            >>> from contextlib import contextmanager
+            >>> from fleetcache import SyncCache
+            >>> cache = SyncCache("memory://", stale="1m")
+            >>> @contextmanager
+            ... def fresh_connections():
+            ...     yield
+            >>> cache.around_refresh(fresh_connections)
+        """
+        self._threads.around.append(around)
+
+    @property
+    def closed(self) -> bool:
+        """Whether ``close()`` was called."""
+        return self._engine.closed
+
+    @property
+    def tried(self) -> bool:
+        """Whether the first attempt to connect has ended, either way."""
+        return self._engine.tried
+
+    def health(self) -> Health:
+        """How the cache does; see ``Health``. At most one live command a second, however many ask."""
+        if not self.closed:
+            self._run(self._probe())
+        return self._engine.reporter.report()
+
+    async def _probe(self) -> None:
+        await self._engine.enter()
+        await self._engine.reporter.probe()
+
+    def status_now(self) -> Health:
+        """The same from what is known, without waiting for anything."""
+        return self._engine.reporter.report()

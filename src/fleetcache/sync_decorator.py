@@ -1,0 +1,137 @@
+"""``@cache.cached`` on a ``def``: a function whose results are cached by its arguments, for threads."""
+
+import inspect
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, overload
+
+from .decorator import KeyedFunction
+from .errors import ConfigError
+from .freshness import Freshness
+from .policy import Asked
+from .results import SyncLoader, SyncWrapping
+
+if TYPE_CHECKING:
+    from .sync_verbs import SyncVerbs
+
+__all__ = ["SyncCachedFunction", "SyncDecorator"]
+
+P = ParamSpec("P")
+Q = ParamSpec("Q")
+T = TypeVar("T")
+
+
+class SyncDecorator(Protocol):
+    """What ``cached(...)`` with parentheses returns."""
+
+    @overload
+    def __call__(self, fn: SyncWrapping[P, T], /) -> "SyncCachedFunction[P, T]": ...
+    @overload
+    def __call__(self, fn: SyncLoader[P, T], /) -> "SyncCachedFunction[P, T]": ...
+
+
+class SyncCachedFunction(KeyedFunction[P, T]):
+    """A cached ``def``; call it as before.
+
+    Raises:
+        ConfigError: The function is an ``async def``.
+    """
+
+    def __init__(
+        self, verbs: "SyncVerbs", fn: Any, key: Any, options: Freshness, type_: Any, *, clearable: bool
+    ) -> None:
+        if inspect.iscoroutinefunction(fn):
+            name = getattr(fn, "__qualname__", repr(fn))
+            raise ConfigError(f"@cached on {name}: the cache for threads wants a `def`; Cache takes an `async def`")
+        super().__init__(verbs._verbs, fn, key, options, type_, clearable=clearable)  # noqa: SLF001 - two faces of one thing
+        self._sync = verbs
+
+    @overload
+    def __get__(self, obj: None, owner: type | None = None) -> "SyncCachedFunction[P, T]": ...
+    @overload
+    def __get__(
+        self: "SyncCachedFunction[Concatenate[Any, Q], T]", obj: object, owner: type | None = None
+    ) -> "SyncBoundFunction[Q, T]": ...
+    def __get__(self, obj: object | None, owner: type | None = None) -> Any:
+        """Bind as a method does."""
+        return self if obj is None else SyncBoundFunction(self, obj)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
+        """The cached result, or the function's."""
+        key = self._key(args, kwargs)
+        if self._at_hand:
+            held = self._verbs._at_hand(key, refreshes=self._refreshes)  # noqa: SLF001 - the verbs' hot path
+            if held is not None:
+                if held.declared is self._declared and not held.encoded:
+                    value: T = held.value
+                    return value
+                answer = self._verbs._engine.entries.from_near(held, self._declare())  # noqa: SLF001 - as above
+                if answer is not None:
+                    found: T = answer.value
+                    return found
+        return self._load(self._asked(key, args, kwargs), anew=False)
+
+    def _load(self, asked: Asked, *, anew: bool) -> T:
+        way = self._verbs._renew if anew else self._verbs._obtain  # noqa: SLF001 - the verbs without their options
+
+        def make(lent: Any) -> Coroutine[Any, Any, T]:
+            asked.loader = lent
+            return way(asked)
+
+        return self._sync._runner.run_loading(asked.loader, make)  # noqa: SLF001 - as above
+
+    def invalidate(self, *args: P.args, **kwargs: P.kwargs) -> bool:
+        """Remove the result of this call everywhere."""
+        return self._sync.delete(self._key(args, kwargs))
+
+    def invalidate_all(self, *, strict: bool = False) -> None:
+        """Remove the results of every call everywhere. Needs ``cached(clearable=True)``; errors as for ``Cache``."""
+        self._sync._run(self._remove_all(strict=strict))  # noqa: SLF001 - as above
+
+    def refresh(self, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call the function now and replace its cached result."""
+        return self._load(self._asked(self._key(args, kwargs), args, kwargs), anew=True)
+
+    def uncached(self, *args: P.args, **kwargs: P.kwargs) -> T:
+        """The function itself."""
+        result: T = self._fn(*args, **kwargs)
+        return result
+
+
+class SyncBoundFunction(Generic[P, T]):
+    """A cached method, bound to its object: the same verbs, without ``self``."""
+
+    def __init__(self, function: SyncCachedFunction[..., T], obj: object) -> None:
+        self._function, self._obj = function, obj
+        self.__wrapped__ = function
+        self.__name__ = function._fn.__name__  # noqa: SLF001 - two halves of one concept
+        self.__doc__ = function.__doc__
+        self.__self__ = obj
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        whole = inspect.signature(self._function)
+        return whole.replace(parameters=list(whole.parameters.values())[1:])
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
+        """The cached result, or the method's."""
+        return self._function(self._obj, *args, **kwargs)
+
+    def key(self, *args: P.args, **kwargs: P.kwargs) -> str:
+        """The key of this call."""
+        return self._function.key(self._obj, *args, **kwargs)
+
+    def invalidate(self, *args: P.args, **kwargs: P.kwargs) -> bool:
+        """Remove the result of this call everywhere."""
+        return self._function.invalidate(self._obj, *args, **kwargs)
+
+    def refresh(self, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call the method now and replace its cached result."""
+        return self._function.refresh(self._obj, *args, **kwargs)
+
+    def peek(self, *args: P.args, **kwargs: P.kwargs) -> T | None:
+        """The result if near has it."""
+        return self._function.peek(self._obj, *args, **kwargs)
+
+    def uncached(self, *args: P.args, **kwargs: P.kwargs) -> T:
+        """The method itself."""
+        return self._function.uncached(self._obj, *args, **kwargs)

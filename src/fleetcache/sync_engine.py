@@ -1,0 +1,97 @@
+"""The engine on threads: the same parts, entered under a monitor, with a link thread where tasks would be.
+
+It also ends them: at a close, in a forked child, and when the interpreter goes.
+"""
+
+import atexit
+import os
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
+
+from .engine import Engine
+from .errors import Closed
+from .flights import Outcome, Verb
+from .settings import Settings
+from .sync_pool import Around, RefreshPool
+from .sync_ports import SyncPorts
+from .wire.monitor import Monitor
+from .wire.threads import ThreadWire
+
+if TYPE_CHECKING:
+    from .ports import Ports
+
+__all__ = ["SyncEngine"]
+
+_IN_USE: "WeakSet[SyncEngine]" = WeakSet()
+
+
+class SyncEngine(Engine):
+    """All parts of one cache for threads; arguments as for ``Engine``."""
+
+    def __init__(self, settings: Settings, **more: Any) -> None:
+        self.around: list[Around] = []
+        super().__init__(settings, **more)
+
+    def _build(self) -> None:
+        # First, and in a forked child anew: another thread may have held the lock, and it is not here to give it back.
+        self.monitor = Monitor()
+        self.pid = os.getpid()
+        super()._build()
+        self.monitor.on_torn = self._torn
+
+    def _new_ports(self) -> "Ports":
+        self._threads = SyncPorts(
+            self.clock, self._random, self.monitor, RefreshPool(self.around), self.settings.operation_timeout
+        )
+        return self._threads
+
+    def _is_here(self) -> bool:
+        return self.pid == os.getpid()
+
+    def check_process(self) -> None:
+        """In a child of a fork that Python was not told of: start clean."""
+        if self.pid != os.getpid():
+            self.after_fork()
+
+    async def enter(self) -> None:
+        """Be connected as far as one operation timeout allows at the very first call."""
+        if self.settled:
+            return
+        if self.closed:
+            raise Closed("this cache was closed: open a new one")
+        if self.wire is None and self.driver == "redis":
+            self._entered = self.clock()
+            self._begin()
+        if self.wire is not None and not self.wire.tried:
+            await self.first_attempt(self._entered + self.settings.operation_timeout - self.clock())
+        self.settled = True
+
+    def _begin(self) -> None:
+        wire = self._new_wire(partial(ThreadWire, monitor=self.monitor))
+        self._threads.timer = wire
+        self.monitor.before_release = wire.flush
+        _IN_USE.add(self)
+        wire.start()
+
+    def _torn(self) -> None:
+        """A signal broke off a rule in the middle: what may be half done is not believed, and nobody waits for it."""
+        self.coherence.forget_all()
+        for flight in self.flights.in_the_air():
+            self.flights.end(flight, Outcome(Verb.AGAIN))
+        if self.wire is not None:
+            self.wire.fail("interrupted", "a call was interrupted in the middle of a rule")
+
+    def after_fork(self) -> None:
+        """In the child: start clean."""
+        self.settled = False
+        _IN_USE.discard(self)
+        super().after_fork()
+
+
+@atexit.register
+def _at_exit() -> None:
+    """Give leases back and deliver what is owed, if that takes one operation timeout; never longer."""
+    for engine in list(_IN_USE):
+        engine.check_process()
+        engine.monitor.run(engine.close())

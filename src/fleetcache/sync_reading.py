@@ -1,0 +1,199 @@
+"""The verbs of threads that read and load; ``sync_verbs`` adds the others.
+
+A hit in near is answered here, in the calling thread and without a lock. Everything else is the async verb itself, run
+to its end by a runner: see ``Runner``. No rule is written twice.
+"""
+
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from typing import Any, ParamSpec, Protocol, TypeVar, Unpack, overload
+
+from .declared import declared_type
+from .durations import Duration
+from .reading_verbs import LoadOptions, RefreshOptions
+from .results import SyncLoader, SyncWrapping
+from .seen import Answer
+from .verbs import AsyncVerbs
+
+__all__ = ["Runner", "SyncReadingVerbs"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+D = TypeVar("D")
+
+
+class Runner(Protocol):
+    """Runs coroutines of the rules for a thread: under the monitor of an engine on threads, or on an event loop."""
+
+    def run(self, coro: Coroutine[Any, Any, T]) -> T:
+        """Its result."""
+        ...
+
+    def run_loading(self, loader: Callable[..., Any], make: Callable[[Any], Coroutine[Any, Any, T]]) -> T:
+        """The result of what ``make`` makes with the loader, in the shape that this engine wants loaders to have."""
+        ...
+
+
+class SyncReadingVerbs:
+    """The verbs over one engine, for threads.
+
+    Args:
+        verbs: The same verbs, as coroutines.
+        runner: Runs them.
+    """
+
+    def __init__(self, verbs: AsyncVerbs, runner: Runner) -> None:
+        self._verbs, self._runner = verbs, runner
+        self._run = runner.run
+        self._engine = verbs._engine  # noqa: SLF001 - two faces of one thing
+        self.bind()
+        self._engine.on_rebuilt.add(self)
+
+    def bind(self) -> None:
+        """Fetch anew what the hot path keeps at hand."""
+        verbs = self._verbs
+        verbs.bind()  # perhaps before its own turn: its hot path is ours
+        self._near_get, self._clock = verbs._near_get, verbs._clock  # noqa: SLF001 - as above
+        self._link, self._counters = verbs._link, verbs._counters  # noqa: SLF001 - as above
+
+    # -- reading -----------------------------------------------------------------------------------------------------
+
+    @overload
+    def get(self, key: str, *, allow_stale: bool = ...) -> Any: ...
+    @overload
+    def get(self, key: str, default: Any, *, allow_stale: bool = ...) -> Any: ...
+    @overload
+    def get(self, key: str, default: None = ..., *, type: type[T], allow_stale: bool = ...) -> T | None: ...
+    @overload
+    def get(self, key: str, default: D, *, type: type[T], allow_stale: bool = ...) -> T | D: ...
+    @overload
+    def get(self, key: str, default: Any = ..., *, type: Any, allow_stale: bool = ...) -> Any: ...
+    def get(
+        self,
+        key: str,
+        default: Any = None,
+        *,
+        type: Any = Any,  # noqa: A002 - the field's word
+        allow_stale: bool = False,
+    ) -> Any:
+        """The value under a key, if it is there and fresh. Arguments and errors as for ``Cache.get``.
+
+        Example:
+            >>> from fleetcache import SyncCache
+            >>> with SyncCache("memory://") as cache:
+            ...     cache.set("answer", 42)
+            ...     print(cache.get("answer", type=int), cache.get("question", "?"))
+            42 ?
+        """
+        # What ``_at_hand`` does, written out once more: this line is what the cache is for, and a call costs a third.
+        try:
+            held = self._near_get(key)
+        except TypeError:
+            held = None
+        if (
+            held is not None
+            and held.declared is type
+            and (now := self._clock()) < held.fresh_until
+            and (now < self._link.horizon or held.unbacked)
+            and not held.encoded
+        ):
+            if held.freq < 3:  # noqa: PLR2004 - near's mark
+                held.freq += 1
+            self._counters.near_hits += 1
+            return held.value
+        answer = self._run(self._look_up(key, type, allow_stale))
+        return default if answer is None else answer.value
+
+    async def _look_up(self, key: str, declared: Any, allow_stale: bool) -> Answer | None:
+        verbs, engine = self._verbs, self._engine
+        full = verbs._key(key)  # noqa: SLF001 - one way to a key
+        await engine.enter()
+        if verbs._is_bypassed:  # noqa: SLF001 - as above
+            return None
+        return await engine.policy.get(full, declared, verbs._defaults, allow_stale=allow_stale)  # noqa: SLF001 - as above
+
+    @overload
+    def peek(self, key: str) -> Any: ...
+    @overload
+    def peek(self, key: str, default: Any) -> Any: ...
+    @overload
+    def peek(self, key: str, default: None = ..., *, type: type[T]) -> T | None: ...
+    @overload
+    def peek(self, key: str, default: D, *, type: type[T]) -> T | D: ...
+    @overload
+    def peek(self, key: str, default: Any = ..., *, type: Any) -> Any: ...
+    def peek(self, key: str, default: Any = None, *, type: Any = Any) -> Any:  # noqa: A002 - the field's word
+        """The value if near can answer at once: no I/O, no lock. Arguments as for ``get``."""
+        return self._verbs.peek(key, default, type=type)
+
+    def get_many(self, keys: Iterable[str], *, type: Any = Any) -> dict[str, Any]:  # noqa: A002 - as in get
+        """The fresh entries among ``keys``, in one round trip; absent keys are left out."""
+        return self._run(self._verbs.get_many(keys, type=type))
+
+    # -- loading -----------------------------------------------------------------------------------------------------
+
+    @overload
+    def get_or_set(self, key: str, loader: SyncWrapping[[], T], **options: Unpack[LoadOptions]) -> T: ...
+    @overload
+    def get_or_set(self, key: str, loader: SyncLoader[[], T], **options: Unpack[LoadOptions]) -> T: ...
+    def get_or_set(self, key: str, loader: Callable[[], Any], **options: Unpack[LoadOptions]) -> Any:
+        """The value under a key; if there is none, what ``loader`` returns, loaded once in the whole fleet.
+
+        Args:
+            key: 1 byte to 8 KiB.
+            loader: A ``def`` without arguments, run in this thread and its context. May return ``NoStore(value)`` or
+                ``Keep(value, ttl=...)``.
+            **options: As for ``Cache.get_or_set``; ``load_timeout`` bounds the wait for somebody else's load, since
+                nobody but this thread can end its own.
+
+        Raises:
+            LoadTimeout: ``load_timeout`` ran out.
+            LoadCycle: The loader waits for its own key.
+            Exception: Whatever the loader raised; nothing is stored then.
+
+        Example:
+            >>> from fleetcache import SyncCache
+            >>> with SyncCache("memory://") as cache:
+            ...     cache.get_or_set("answer", lambda: 6 * 7, ttl="1m")
+            42
+        """
+        if options.get("offline_ttl") is None:
+            held = self._verbs._at_hand(key, refreshes=True)  # noqa: SLF001 - the verbs' hot path
+            if held is not None:
+                declared = options.get("type", ...)
+                declared = declared_type(loader) if declared is ... else declared
+                answer = self._engine.entries.from_near(held, declared)
+                if answer is not None:
+                    return answer.value
+        return self._runner.run_loading(loader, lambda lent: self._verbs.get_or_set(key, lent, **options))
+
+    @overload
+    def refresh(self, key: str, loader: SyncWrapping[[], T], **options: Unpack[RefreshOptions]) -> T: ...
+    @overload
+    def refresh(self, key: str, loader: SyncLoader[[], T], **options: Unpack[RefreshOptions]) -> T: ...
+    def refresh(self, key: str, loader: Callable[[], Any], **options: Unpack[RefreshOptions]) -> Any:
+        """Load now and replace what is there; a removal meanwhile still wins. Arguments as for ``get_or_set``."""
+        return self._runner.run_loading(loader, lambda lent: self._verbs.refresh(key, lent, **options))
+
+    def get_or_set_many(
+        self,
+        keys: Iterable[str],
+        loader: Callable[[list[str]], Mapping[str, T]],
+        *,
+        ttl: Duration | None = None,
+        stale: Duration | None = None,
+        tags: Iterable[str] = (),
+        type: Any = Any,  # noqa: A002 - the field's word
+        offline_ttl: Duration | None = None,
+    ) -> dict[str, T]:
+        """As ``get_or_set`` for many keys: ``loader(missing_keys)`` returns a mapping, called once a round.
+
+        Keys that the mapping lacks are left out of the result, and nothing is stored for them. ``type`` is the type of
+        one value.
+        """
+
+        def make(lent: Any) -> Coroutine[Any, Any, dict[str, T]]:
+            return self._verbs.get_or_set_many(
+                keys, lent, ttl=ttl, stale=stale, tags=tags, type=type, offline_ttl=offline_ttl
+            )
+
+        return self._runner.run_loading(loader, make)

@@ -1,0 +1,183 @@
+"""The verbs of threads: what ``SyncCache``, its namespaces and ``Cache.sync`` share. Reading is in ``sync_reading``."""
+
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, Unpack, overload
+
+from .durations import Duration
+from .reading_verbs import FunctionOptions
+from .results import SyncLoader, SyncWrapping
+from .stats import Stats
+from .sync_reading import SyncReadingVerbs
+
+if TYPE_CHECKING:
+    from .explain import Explanation
+    from .sync_decorator import SyncCachedFunction, SyncDecorator
+
+__all__ = ["SyncNamespace", "SyncVerbs"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class SyncVerbs(SyncReadingVerbs):
+    """The verbs over one engine, for threads, with a prefix and defaults of their own."""
+
+    # -- writing -----------------------------------------------------------------------------------------------------
+
+    def set(
+        self,
+        key: str,
+        value: Any,
+        *,
+        ttl: Duration | None = None,
+        stale: Duration | None = None,
+        tags: Iterable[str] = (),
+        type: Any = Any,  # noqa: A002 - the field's word
+        strict: bool = False,
+    ) -> None:
+        """Store a value, whatever is there. Change your source first.
+
+        Not acknowledged by the server, it is kept here and removed there when the server is back; ``strict`` raises.
+
+        Raises:
+            CodecError: It would not come back as it is; nothing was sent.
+            Unavailable: ``strict`` and not acknowledged.
+        """
+        self._run(self._verbs.set(key, value, ttl=ttl, stale=stale, tags=tags, type=type, strict=strict))
+
+    def set_many(
+        self,
+        mapping: Mapping[str, Any],
+        *,
+        ttl: Duration | None = None,
+        stale: Duration | None = None,
+        tags: Iterable[str] = (),
+        type: Any = Any,  # noqa: A002 - the field's word
+        strict: bool = False,
+    ) -> None:
+        """As ``set`` for many keys, in one write. If one value cannot be encoded, nothing is sent."""
+        self._run(self._verbs.set_many(mapping, ttl=ttl, stale=stale, tags=tags, type=type, strict=strict))
+
+    def add(
+        self,
+        key: str,
+        value: Any,
+        *,
+        ttl: Duration | None = None,
+        stale: Duration | None = None,
+        tags: Iterable[str] = (),
+        type: Any = Any,  # noqa: A002 - the field's word
+    ) -> bool:
+        """Store if there is no fresh entry; ``False`` if there is, or the server did not acknowledge. Not a lock."""
+        return self._run(self._verbs.add(key, value, ttl=ttl, stale=stale, tags=tags, type=type))
+
+    def incr(self, key: str, delta: int = 1, *, ttl: Duration | None = None) -> int:
+        """Add to a counter and return the sum; a new one begins at 0 and lives ``ttl``; later calls do not change that.
+
+        Raises:
+            Unavailable: The server did not acknowledge: no guess is made.
+            CodecError: What is there is no integer, or the sum is beyond 2^53 - 1.
+        """
+        return self._run(self._verbs.incr(key, delta, ttl=ttl))
+
+    def touch(self, key: str, ttl: Duration) -> bool:
+        """Let a fresh entry live ``ttl`` from now; ``False`` when there is none. Every instance forgets its copy."""
+        return self._run(self._verbs.touch(key, ttl))
+
+    def delete(self, key: str, *, strict: bool = False) -> bool:
+        """Remove an entry everywhere. Change your source first.
+
+        Returns:
+            Whether a live value is known to be removed. ``False`` too when the server did not acknowledge; then the
+            removal is kept and repeated, and until it is done this instance treats the key as absent.
+
+        Raises:
+            Unavailable: ``strict`` and not acknowledged.
+        """
+        return self._run(self._verbs.delete(key, strict=strict))
+
+    def delete_many(self, keys: Iterable[str], *, strict: bool = False) -> int:
+        """As ``delete`` for many keys, in one write; how many live values are known to be removed."""
+        return self._run(self._verbs.delete_many(keys, strict=strict))
+
+    def invalidate_tags(self, *tags: str, strict: bool = False) -> None:
+        """Remove every entry that carries one of the tags, in every namespace: one ``DEL`` a tag."""
+        self._run(self._verbs.invalidate_tags(*tags, strict=strict))
+
+    def clear(self, *, strict: bool = False) -> None:
+        """Remove everything of this cache, or of this namespace. Other keys of the server are not touched."""
+        self._run(self._verbs.clear(strict=strict))
+
+    # -- functions ---------------------------------------------------------------------------------------------------
+
+    @overload
+    def cached(self, fn: SyncWrapping[P, T], /) -> "SyncCachedFunction[P, T]": ...
+    @overload
+    def cached(self, fn: SyncLoader[P, T], /) -> "SyncCachedFunction[P, T]": ...
+    @overload
+    def cached(self, /, **options: Unpack[FunctionOptions]) -> "SyncDecorator": ...
+    def cached(
+        self,
+        fn: Any = None,
+        /,
+        *,
+        ttl: Duration | None = None,
+        key: str | Callable[..., str] | None = None,
+        stale: Duration | None = None,
+        tags: Iterable[str] = (),
+        type: Any = ...,  # noqa: A002 - as get
+        early: bool = False,
+        load_timeout: Duration | None = None,
+        offline_ttl: Duration | None = None,
+        clearable: bool = False,
+    ) -> Any:
+        """Cache what a ``def`` returns, by its arguments. Bare, or with the options of ``Cache.cached``.
+
+        Example:
+            >>> from fleetcache import SyncCache
+            >>> cache = SyncCache("memory://")
+            >>> @cache.cached(ttl="10m", key="square:{n}")
+            ... def square(n: int) -> int:
+            ...     return n * n
+            >>> square(3), square.key(3), square.peek(3), square.invalidate(3)
+            (9, 'square:3', 9, True)
+        """
+        from .sync_decorator import SyncCachedFunction  # noqa: PLC0415 - it needs the verbs
+
+        options = self._verbs._options(  # noqa: SLF001 - two faces of one thing
+            ttl, stale, tags, early=early, load_timeout=load_timeout, offline_ttl=offline_ttl
+        )
+
+        def decorate(function: Any) -> Any:
+            return SyncCachedFunction(self, function, key, options, type, clearable=clearable)
+
+        return decorate if fn is None else decorate(fn)
+
+    # -- views -------------------------------------------------------------------------------------------------------
+
+    def namespace(self, name: str, *, ttl: Duration | None = None, stale: Duration | None = None) -> "SyncNamespace":
+        """A view with its own prefix, defaults and ``clear()``: same near and link. Arguments as for ``Cache``'s."""
+        return SyncNamespace(self._verbs.namespace(name, ttl=ttl, stale=stale), self._runner)
+
+    def bypass(self) -> AbstractContextManager[None]:
+        """In this context nothing is read from the cache and nothing stored; removals still go out.
+
+        For this thread, and for what runs under a copy of its context.
+        """
+        return self._verbs.bypass()
+
+    def stats(self) -> Stats:
+        """Counters and gauges of the whole cache, namespaces included."""
+        return self._verbs.stats()
+
+    def explain(self, key: str) -> "Explanation":
+        """What both tiers hold of one key, for people."""
+        return self._run(self._verbs.explain(key))
+
+
+class SyncNamespace(SyncVerbs):
+    """A view on a cache for threads; see ``SyncCache.namespace``."""
+
+    def __repr__(self) -> str:
+        return f"<SyncNamespace {self._verbs._prefix!r}>"  # noqa: SLF001 - two faces of one thing

@@ -1,0 +1,147 @@
+"""The monitor: threads take turns in the rules, as tasks do on an event loop.
+
+Policy, coherence, flights, journal and the link are written for a world where nothing happens between two ``await``s.
+One lock makes that true for threads: who runs a rule holds it, and lets the others in only where a port blocks.
+"""
+
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from threading import Lock, RLock, get_ident
+from typing import Any, TypeVar
+
+from .session import NO_ANSWER
+
+__all__ = ["Monitor", "SyncGate", "finish"]
+
+T = TypeVar("T")
+
+
+def finish(coro: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine that waits only by blocking: the whole event loop of a thread.
+
+    Raises:
+        RuntimeError: It suspended, so somebody handed it a port of another world.
+    """
+    try:
+        coro.send(None)
+    except StopIteration as done:
+        result: T = done.value
+        return result
+    coro.close()
+    raise RuntimeError(f"{coro!r} suspended: on a thread every port must block")
+
+
+class SyncGate:
+    """What one thread waits on, opened once. Touched only by who holds the monitor."""
+
+    __slots__ = ("_bell", "_open", "_result")
+
+    def __init__(self) -> None:
+        self._open = False
+        self._result: Any = None
+        self._bell: Any = None
+
+    def done(self) -> bool:
+        """Whether it is open."""
+        return self._open
+
+    def set_result(self, result: Any, /) -> None:
+        """Open it."""
+        self._result, self._open = result, True
+        if self._bell is not None:
+            self._bell.release()
+
+    def result(self) -> Any:
+        """What it was opened with."""
+        return self._result
+
+    def bell(self) -> Any:
+        """A lock that is released when the gate opens."""
+        bell = self._bell = Lock()
+        bell.acquire()
+        return bell
+
+
+class Monitor:
+    """The lock, and the way in and out of it.
+
+    Reentrant, since rules call what users wrote: encoders, log handlers, destructors. It is never held while a thread
+    blocks, nor while a loader runs, so nobody waits for it longer than others compute.
+    """
+
+    def __init__(self) -> None:
+        self._lock: Any = RLock()
+        self.before_release: Callable[[], None] = _nothing
+        self.on_torn: Callable[[], None] = _nothing
+        self._outside: BaseException | None = None
+
+    def run(self, coro: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine of the rules, and what it wrote goes out."""
+        with self._lock:
+            try:
+                return finish(coro)
+            except BaseException as error:
+                # An exception that a signal threw into the middle of a rule may have left it half done.
+                if not isinstance(error, Exception) and error is not self._outside:
+                    self.on_torn()
+                raise
+            finally:
+                self._outside = None
+                self.before_release()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Run a rule that waits for nothing."""
+        with self._lock:
+            try:
+                yield
+            finally:
+                self.before_release()
+
+    @contextmanager
+    def left(self) -> Iterator[None]:
+        """Let the others in, while this thread runs what is not ours or blocks."""
+        self.before_release()
+        depth = raised = None
+        try:
+            depth = self._lock._release_save()  # noqa: SLF001 - as threading.Condition does
+            yield
+        except BaseException as error:
+            raised = error
+            raise
+        finally:
+            self._back(depth, raised)
+
+    def wait(self, gate: SyncGate, timeout: float) -> bool:
+        """Let the others in until the gate is open or ``timeout`` seconds have passed; whether it is open."""
+        if gate.done():
+            return True
+        bell = gate.bell()
+        self.before_release()
+        depth = raised = None
+        try:
+            depth = self._lock._release_save()  # noqa: SLF001 - as above
+            bell.acquire(True, timeout)
+        except BaseException as error:
+            raised = error
+            raise
+        finally:
+            self._back(depth, raised)
+        return gate.done()
+
+    def _back(self, depth: Any, raised: BaseException | None) -> None:
+        # A signal may have come after the release and before its result was kept.
+        if not self._lock._is_owned():  # noqa: SLF001 - as above
+            self._lock._acquire_restore(depth or (1, get_ident()))  # noqa: SLF001 - as above
+        self._outside = raised
+
+
+def answerless(gate: SyncGate) -> Any:
+    """What a gate says whose time is over."""
+    if not gate.done():
+        gate.set_result(NO_ANSWER)
+    return gate.result()
+
+
+def _nothing() -> None:
+    pass

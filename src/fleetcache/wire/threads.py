@@ -1,0 +1,367 @@
+"""The thread shell of the wire: one non-blocking socket, one link thread. It decides nothing.
+
+Callers write for themselves, what the socket does not take at once goes to the link thread, which alone reads, rings
+alarms, connects and closes. Everything here runs under the monitor, but for the moments that block.
+"""
+
+import heapq
+import logging
+import os
+import select
+import socket
+import struct
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, suppress
+from threading import Thread, current_thread
+from typing import Any, Self
+
+from .address import CredentialProvider
+from .dialing_threads import dial_blocking
+from .keeper import Deadline, Keeper
+from .link import LinkState
+from .monitor import Monitor, SyncGate
+from .session import Call, Gate
+from .tls import Tls
+
+__all__ = ["ThreadWire"]
+
+log = logging.getLogger("fleetcache")
+
+READ_SIZE = 256 * 1024
+# Seconds that close() waits for the link thread to end. It is a daemon: nothing waits for it longer.
+FAREWELL = 1.0
+
+
+class _Alarm:
+    """Something that the link thread does at its time."""
+
+    __slots__ = ("ring", "when")
+
+    def __init__(self, when: float, ring: Callable[[], None]) -> None:
+        self.when = when
+        self.ring: Callable[[], None] | None = ring
+
+    def __lt__(self, other: "_Alarm") -> bool:
+        return self.when < other.when
+
+    def cancel(self) -> None:
+        """Do not."""
+        self.ring = None
+
+
+class _Bound(AbstractAsyncContextManager["Deadline"]):
+    """A bound on what the link thread waits for."""
+
+    def __init__(self, wire: "ThreadWire", seconds: float) -> None:
+        self._wire, self._seconds = wire, seconds
+
+    def extend(self, seconds: float) -> None:
+        """So long from now."""
+        self._wire.bound(seconds)
+
+    async def __aenter__(self) -> Self:
+        self._wire.bound(self._seconds)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._wire.bound(float("inf"))
+
+
+class ThreadWire(Keeper):
+    """One connection that is kept alive by a thread; further arguments as for ``Keeper``.
+
+    Args:
+        monitor: Held by whoever calls anything here.
+    """
+
+    def __init__(self, *args: Any, monitor: Monitor, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._monitor = monitor
+        self._sock: socket.socket | None = None
+        self._tls: Tls | None = None
+        self._out: list[bytes] = []
+        self._rest: memoryview | None = None  # what the socket did not take; only the link thread sends meanwhile
+        self._buffer = memoryview(bytearray(READ_SIZE))
+        self._alarms: list[_Alarm] = []
+        self._until = float("inf")
+        self._sleeps_until = -float("inf")  # of the link thread; never, while it is awake
+        self._bell, self._knocker = socket.socketpair()
+        self._bell.setblocking(False)
+        self._knocker.setblocking(False)
+        self._thread = Thread(target=self._main, name="fleetcache-link", daemon=True)
+
+    # -- calls -------------------------------------------------------------------------------------------------------
+
+    def submit(self, call: Call, *, at_once: bool = False) -> None:  # noqa: ARG002 - it is written when the monitor is left, which is as soon
+        """Queue a call; what a thread queues before it lets others in is written together."""
+        now = self._clock()
+        try:
+            self._out.append(call.payload)
+            self._session.add(call, now)
+        except BaseException:
+            self.fail("interrupted", "a call was interrupted while it was queued")
+            raise
+        due = now + self._limits.operation_timeout
+        if due < self._wake_at:
+            self._arm(due)
+
+    def flush(self) -> None:
+        """Write what was queued, as far as the socket takes it at once."""
+        if self._out and self._rest is None:
+            self._write()
+
+    def _write(self) -> None:
+        out, self._out = self._out, []
+        sock = self._sock
+        if sock is None or self._over is not None:
+            return
+        data = out[0] if len(out) == 1 else b"".join(out)
+        try:
+            if self._tls is not None:
+                data = self._tls.encrypt(data)
+            self._send(sock, memoryview(data))
+        except OSError as error:
+            self.fail("reset", repr(error))
+        except BaseException:
+            # Nobody knows how much of it is on its way: what follows would be read as the rest of it.
+            self.fail("interrupted", "a call was interrupted while it was written")
+            raise
+
+    def _send(self, sock: socket.socket, data: memoryview) -> None:
+        try:
+            sent = sock.send(data)
+        except (BlockingIOError, InterruptedError):
+            sent = 0
+        left = data[sent:]
+        if left:
+            self._rest = left
+            self._knock()
+        else:
+            self._rest = None
+
+    def _write_on(self) -> None:
+        """In the link thread, when the socket takes more."""
+        sock, rest = self._sock, self._rest
+        if sock is None or rest is None:
+            return
+        try:
+            self._send(sock, rest)
+        except OSError as error:
+            self.fail("reset", repr(error))
+        self.flush()
+
+    # -- time --------------------------------------------------------------------------------------------------------
+
+    def alarm(self, delay: float, ring: Callable[[], None]) -> _Alarm:
+        """Call ``ring`` after ``delay`` seconds, in the link thread and under the monitor."""
+        alarm = _Alarm(self._clock() + delay, ring)
+        heapq.heappush(self._alarms, alarm)
+        self._be_up_by(alarm.when)
+        return alarm
+
+    def look_at_clock(self) -> None:
+        """Judge now what is overdue, in whatever thread."""
+        if self.link.connected:
+            self._tick()
+
+    def _arm(self, when: float) -> None:
+        self._wake_at = when
+        self._be_up_by(when)
+
+    def _disarm(self) -> None:
+        self._wake_at = float("inf")
+
+    def _be_up_by(self, when: float) -> None:
+        if when < self._sleeps_until:
+            self._knock()
+
+    def _knock(self) -> None:
+        """Wake the link thread, if it sleeps and nobody has done so yet."""
+        if self._sleeps_until > -float("inf"):
+            self._sleeps_until = -float("inf")
+            with suppress(OSError):
+                self._knocker.send(b"!")
+
+    def _has_bytes(self) -> bool:
+        if self._sock is None:
+            return False
+        poll = select.poll()
+        poll.register(self._sock, select.POLLIN)
+        return bool(poll.poll(0))
+
+    def bound(self, seconds: float) -> None:
+        """Raise ``TimeoutError`` in whatever the link thread waits for that long from now."""
+        self._until = self._clock() + seconds
+
+    def _within(self, seconds: float) -> AbstractAsyncContextManager[Deadline]:
+        return _Bound(self, seconds)
+
+    # -- the link thread ---------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start the link thread."""
+        try:
+            self._thread.start()
+        except RuntimeError:  # the interpreter is ending, or the system has no more threads: then without a server
+            self.link.lost("unreachable", self._clock())
+            self._tell_tried()
+            self._let_go()
+
+    def _main(self) -> None:
+        try:
+            self._monitor.run(self._run())
+        except Exception:
+            log.exception("fleetcache: the link thread ended by a defect of ours; this instance stays offline")
+        finally:
+            self._let_go()
+
+    def _turn(self, until: float = float("inf")) -> None:
+        """Sleep until something happens or ``until``, and deal with what happened."""
+        self.flush()
+        if self._over is not None and self._sock is not None:
+            return
+        wake = min(until, self._until, self._wake_at, self._alarms[0].when if self._alarms else float("inf"))
+        self._sleeps_until = wake
+        size = self._sleep(max(0.0, wake - self._clock()))
+        self._sleeps_until = -float("inf")
+        if self._over is None and size is not None:
+            self._take(size)
+        if self._over is None and self._rest is not None:
+            self._write_on()
+        now = self._clock()
+        while self._alarms and self._alarms[0].when <= now:
+            ring = heapq.heappop(self._alarms).ring
+            if ring is not None:
+                ring()
+        if now >= self._wake_at:
+            self._tick()
+        if now >= self._until:
+            raise TimeoutError("no answer")
+
+    def _sleep(self, seconds: float) -> int | OSError | None:
+        """Without the monitor: wait, and read; how many bytes, an error, or ``None`` when there was nothing to read."""
+        sock = self._sock
+        poll = select.poll()
+        poll.register(self._bell, select.POLLIN)
+        if sock is not None:
+            poll.register(sock, select.POLLIN if self._rest is None else select.POLLIN | select.POLLOUT)
+        with self._monitor.left():
+            ready = dict(poll.poll(None if seconds == float("inf") else seconds * 1000))
+            if self._bell.fileno() in ready:
+                with suppress(OSError):
+                    self._bell.recv(64)
+            if sock is None or not ready.get(sock.fileno(), 0) & ~select.POLLOUT:
+                return None
+            try:
+                return sock.recv_into(self._buffer)
+            except (BlockingIOError, InterruptedError):
+                return None
+            except OSError as error:
+                return error
+
+    def _take(self, size: int | OSError) -> None:
+        """Hand on what was read."""
+        if isinstance(size, OSError):
+            self.fail("reset", repr(size))
+        elif size == 0:
+            self.fail("reset", "the server closed the connection")
+        elif self._tls is None:
+            self.received(self._buffer[:size])
+        else:
+            try:
+                said = self._tls.decrypt(self._buffer[:size])
+            except (OSError, EOFError) as error:
+                self.fail("reset", repr(error))
+                return
+            if self._tls.pending and self._rest is None:
+                self._out.append(b"")
+            if said:
+                self.received(memoryview(said))
+
+    async def _until_over(self) -> None:
+        while self._over is None:
+            self._turn()
+
+    async def _reply(self, gate: Gate) -> Any:
+        while not gate.done() and self._over is None:
+            self._turn()
+        return gate.result() if isinstance(gate, SyncGate) and gate.done() else None
+
+    async def _pause(self, seconds: float) -> None:
+        until = self._clock() + seconds
+        while self._clock() < until and self.link.state is not LinkState.CLOSED:
+            self._turn(until)
+
+    def _gate(self) -> SyncGate:
+        return SyncGate()
+
+    # -- the connection's life -----------------------------------------------------------------------------------------
+
+    async def _connect(self) -> None:
+        self._out, self._rest = [], None
+        with self._monitor.left():
+            sock, tls = self._dial()
+        self._sock, self._tls = sock, tls
+
+    def _dial(self) -> tuple[socket.socket, Tls | None]:
+        address = self.address
+        context = address.ssl_context() if address.path is None else None
+        if address.path is not None:
+            sock = socket.socket(socket.AF_UNIX)
+        else:
+            sock = dial_blocking(address.host, address.port, self._until, self._clock)
+        try:
+            sock.settimeout(max(0.001, self._until - self._clock()))
+            if address.path is not None:
+                sock.connect(address.path)
+            else:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            tls = None if context is None else Tls(context, address.host)
+            if tls is not None:
+                tls.shake(sock)
+            sock.setblocking(False)
+        except BaseException:
+            sock.close()
+            raise
+        return sock, tls
+
+    async def _provided(self, provider: CredentialProvider) -> tuple[str, ...]:
+        with self._monitor.left():
+            return tuple(provider.get_credentials())
+
+    def _tell_over(self) -> None:
+        self._knock()
+
+    def _abort(self) -> None:
+        self._out, self._rest = [], None
+        # Only the link thread closes: another could give the number to a new file while it polls.
+        if current_thread() is not self._thread:
+            self._knock()
+            return
+        sock, self._sock, self._tls = self._sock, None, None
+        if sock is not None:
+            with suppress(OSError):
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            sock.close()
+
+    async def close(self) -> None:
+        """End the connection and the thread."""
+        self.link.close(self._clock())
+        self._over = self._over or "closed"
+        self._knock()
+        if self._thread.is_alive() and current_thread() is not self._thread:
+            with self._monitor.left():
+                self._thread.join(FAREWELL)
+
+    def _let_go(self) -> None:
+        for sock in (self._bell, self._knocker):
+            sock.close()
+
+    def abandon(self) -> list[Any]:
+        """In a forked child: close our copies of the descriptors, without a lock and without a word."""
+        sock, self._sock = self._sock, None
+        if sock is not None:
+            with suppress(OSError):
+                os.close(sock.detach())
+        self._let_go()
+        return []
