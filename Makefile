@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 DEV := $(VENV)/.dev-installed
 BENCH := $(VENV)/.bench-installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-# Arguments for pytest: make test ARGS="-k near -x"
+# Arguments for pytest or the demo: make test ARGS="-k near -x", make demo ARGS="--seconds 20"
 ARGS ?=
 
 demo: $(DEV)
@@ -33,7 +33,7 @@ COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --
 	--custom-compile-command "make lock" pyproject.toml
 lock: $(DEV)
 	$(PIP) install "uv>=0.9"
-	$(BIN)/$(COMPILE) --extra all --extra embedded --group dev --output-file requirements-dev.txt
+	$(BIN)/$(COMPILE) --extra all --extra demo --extra embedded --group dev --output-file requirements-dev.txt
 	$(BIN)/$(COMPILE) --group bench --constraint requirements-dev.txt --output-file requirements-bench.txt
 
 $(BIN)/python:
