@@ -18,7 +18,7 @@ class Cache(AsyncVerbs):
     """One coherent cache for every instance: near copies here, Redis or Valkey behind, memory when that is away.
 
     Args:
-        url: ``redis://``, ``rediss://``, ``unix://``, ``memory://`` or ``null://``.
+        url: ``redis://``, ``rediss://``, ``unix://``, ``memory://``, ``embedded://`` or ``null://``.
         settings: Instead of a URL, everything.
         **overrides: Fields of ``Settings`` to go with the URL, such as ``prefix="shop"``.
 
@@ -66,8 +66,8 @@ class Cache(AsyncVerbs):
         return cls(settings=Settings.from_env(environ, **overrides))
 
     def __repr__(self) -> str:
-        address = self.settings.address
-        where = f" {address.safe}" if address is not None and self._engine.driver == "redis" else ""
+        address = self._engine.address
+        where = f" {address.safe}" if address is not None else ""
         return f"<Cache {self._engine.driver}{where} {self._engine.stats().link}>"
 
     async def open(self) -> None:
@@ -91,6 +91,8 @@ class Cache(AsyncVerbs):
     @property
     def closed(self) -> bool:
         """Whether ``close()`` was called."""
+        if self._engine.closed and self._engine.reopen is not None:
+            self._engine.reopen()
         return self._engine.closed
 
     @property

@@ -8,7 +8,7 @@ import logging
 import os
 import socket
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from .aio_ports import AioPorts
@@ -30,9 +30,14 @@ from .settings import Settings
 from .shared import Shared
 from .signing import Signer
 from .stats import Counters, Stats
+from .wire.address import Address
 from .wire.aio import AioWire, WireHooks, WireLimits
+from .wire.faults import EMBEDDED
 from .wire.link import Link, LinkState
 from .writing import Writing
+
+if TYPE_CHECKING:
+    from .embedded.host import Host
 
 __all__ = ["Engine"]
 
@@ -85,6 +90,8 @@ class Engine:
         self.counters = Counters()
         self.on_rebuilt: WeakSet[Any] = WeakSet()
         self.bypasses: set[object] = set()  # a mark for each ``bypass()`` that is not left yet
+        self.host = _host(settings)
+        self.address: Address | None = settings.address if self.host is None else self.host.address
         self.closed = False
         self.settled = False  # nothing is to be waited for before a call, while the loop is the same
         self._entered = clock()
@@ -96,7 +103,7 @@ class Engine:
         self.last_error: str | None = None
         self._build()
         _ENGINES.add(self)
-        if self.driver == "redis" and settings.default_prefix:
+        if settings.has_server and settings.default_prefix:
             log.warning(
                 "fleetcache: CACHE_PREFIX is the default %r: two services on one server would share keys; set your own",
                 settings.prefix,
@@ -144,10 +151,10 @@ class Engine:
             operation_timeout=settings.operation_timeout,
             load_wait=settings.load_wait,
             max_staleness=settings.max_staleness,
-            alone=self.driver != "redis",
+            alone=not settings.has_server,
             strict=settings.strict,
         )
-        if self.driver == "redis":
+        if settings.has_server:
             self._new_link()
         self.policy = Policy(self.parts)
         self.writing = Writing(self.parts)
@@ -194,17 +201,16 @@ class Engine:
             raise Closed("this cache is in use on another event loop that still runs: give each loop its own Cache")
         self.loop = asyncio.get_running_loop()
         self._entered = self.clock()
-        if self.driver != "redis":
+        if not self.settings.has_server:
             self.flights.detach_all()  # what flew on the old loop lands no more
             return
         if old is not None:
             self._leave(keep_journal=True)
-        address = self.settings.address
-        if address is None or not isinstance(self.link, Link):  # the settings do not allow it
-            raise AssertionError("driver redis without a URL")
+        if self.address is None or not isinstance(self.link, Link):  # the settings do not allow it
+            raise AssertionError(f"driver {self.driver} without an address")
         settings = self.settings
         self.wire = AioWire(
-            address,
+            self.address,
             settings.credential_provider,
             self.link,
             WireLimits(
@@ -230,6 +236,7 @@ class Engine:
         self.wire.start()
 
     def _leave(self, *, keep_journal: bool) -> None:
+                prepare=None if self.host is None else self.host.ready,
         """Give up what belongs to another loop or process, without touching its sockets' streams."""
         if self.wire is not None:
             _INHERITED.extend(self.wire.abandon())
@@ -282,11 +289,11 @@ class Engine:
         if new is LinkState.OFFLINE and self._down_since is None:
             self._down_since = now
             self.counters.errors[self.link.reason or "error"] += 1
-            address = self.settings.address
+            what = f"{self.address.safe if self.address else 'the server'} answers no more"
+            if self.link.reason in EMBEDDED and self.wire is not None:
+                what = f"there is no embedded server: {self.wire.last_error}"
             log.warning(
-                "fleetcache: offline (%s): %s answers no more; this instance goes on from its own memory",
-                self.link.reason,
-                address.safe if address else "the server",
+                "fleetcache: offline (%s): %s; this instance goes on from its own memory", self.link.reason, what
             )
         elif new is LinkState.ONLINE and self._down_since is not None:
             away, self._down_since = now - self._down_since, None
@@ -345,3 +352,14 @@ def _after_fork() -> None:
 
 
 os.register_at_fork(after_in_child=_after_fork)
+        if self.host is not None:
+            self.host.leave()
+
+
+def _host(settings: Settings) -> "Host | None":
+    """For the driver that has its own server."""
+    if settings.resolved_driver != "embedded":
+        return None
+    from .embedded.host import Host  # noqa: PLC0415 - only who asks for a server pays for how it is started
+
+    return Host(settings.embedded_dir, settings.embedded_max_bytes)

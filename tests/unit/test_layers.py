@@ -13,12 +13,14 @@ PACKAGE = Path(__file__).parents[2] / "src" / "fleetcache"
 # Lowest first. The last level is packages: all of what is in them.
 LEVELS = [
     "errors clock durations sizes results wire",
-    "entry freshness keys function_keys signing values seen arguments embedded.faults embedded.binary",
+    """entry freshness keys function_keys signing values seen arguments
+    embedded.faults embedded.binary embedded.locks embedded.supervisor""",
     "ports codec declared settings stats eviction wire.address wire.faults wire.session",
-    "near flights wire.link",
+    "near flights wire.link embedded.folder",
     """policy loading writing batches parts coherence journal tags entries calls shared
     recovery wire.handshake wire.dialing wire.aio wire.threads wire.topology""",
-    "health aio_ports engine reporting explain reading_verbs verbs decorator cache sync embedded",
+    """health aio_ports engine reporting explain reading_verbs verbs decorator cache sync
+    embedded embedded.launch embedded.seat embedded.host""",
     "ops contrib cli testing",
 ]
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names.split()}

@@ -58,6 +58,7 @@ class WireHooks(Struct, frozen=True):
     recover: Callable[[Ask, Greeting], Awaitable[None]]
     on_defect: Callable[[], None]
     heartbeat: Callable[[], Call]
+    prepare: Callable[[], Awaitable[None]] | None = None  # before each attempt; has bounds of its own
 
 
 class _Connection(asyncio.BufferedProtocol):
@@ -286,6 +287,8 @@ class AioWire:
         """One connection from its first byte to its last; returns why it ended."""
         self._ended = self._loop.create_future()
         try:
+            if self._hooks.prepare is not None:
+                await self._hooks.prepare()
             async with asyncio.timeout(self._limits.connect_timeout) as deadline:
                 await self._connect()
                 self.link.opened(self._clock())

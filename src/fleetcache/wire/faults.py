@@ -6,7 +6,7 @@ The codes are stable: health reports, metrics and alerts carry them.
 import ssl
 from typing import Final
 
-__all__ = ["DOOMED", "TRANSIENT", "connect_reason", "reply_reason"]
+__all__ = ["DOOMED", "EMBEDDED", "TRANSIENT", "connect_reason", "reply_reason"]
 
 _BY_CODE: Final = {
     "OOM": "oom",
@@ -32,7 +32,10 @@ _BY_CODE: Final = {
 TRANSIENT: Final = frozenset({"loading", "busy", "masterdown", "clusterdown"})
 """The server is there and will be well by itself: wait on the same connection."""
 
-DOOMED: Final = frozenset({"auth", "noperm", "cluster_mode", "tls"})
+EMBEDDED: Final = frozenset({"embedded_binary", "embedded_folder", "embedded_unsafe", "embedded_start"})
+"""There is no embedded server, see ``embedded.faults``."""
+
+DOOMED: Final = frozenset({"auth", "noperm", "cluster_mode", "tls"}) | EMBEDDED
 """Only a person can mend it: reconnect slowly."""
 
 
