@@ -91,8 +91,6 @@ class Cache(AsyncVerbs):
     @property
     def closed(self) -> bool:
         """Whether ``close()`` was called."""
-        if self._engine.closed and self._engine.reopen is not None:
-            self._engine.reopen()
         return self._engine.closed
 
     @property
