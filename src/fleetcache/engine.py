@@ -13,7 +13,7 @@ from weakref import WeakSet
 
 from .aio_ports import AioPorts
 from .batches import Batches
-from .clock import Clock, monotonic, system_random
+from .clock import Clock, Ticks, monotonic, system_random
 from .codec import Codecs
 from .coherence import Coherence
 from .durations import text
@@ -87,7 +87,10 @@ class Engine:
         self.settings = settings
         self.clock, self._random, self._token = clock, random, token
         self.driver = settings.resolved_driver
+        self.host = _host(settings)
+        self.address: Address | None = settings.address if self.host is None else self.host.address
         self.counters = Counters()
+        self.ticks = Ticks(clock)
         self.on_rebuilt: WeakSet[Any] = WeakSet()
         self.bypasses: set[object] = set()  # a mark for each ``bypass()`` that is not left yet
         self.host = _host(settings)
@@ -226,6 +229,7 @@ class Engine:
                 recover=self.recovery.recover,
                 on_defect=self.coherence.forget_all,
                 heartbeat=self.recovery.heartbeat,
+                prepare=None if self.host is None else self.host.ready,
             ),
             clock=self.clock,
             random=self._random,
@@ -236,7 +240,6 @@ class Engine:
         self.wire.start()
 
     def _leave(self, *, keep_journal: bool) -> None:
-                prepare=None if self.host is None else self.host.ready,
         """Give up what belongs to another loop or process, without touching its sockets' streams."""
         if self.wire is not None:
             _INHERITED.extend(self.wire.abandon())
@@ -344,14 +347,6 @@ class Engine:
         await self.reporter.close()
         if self.wire is not None:
             await self.wire.close()
-
-
-def _after_fork() -> None:
-    for engine in list(_ENGINES):
-        engine.after_fork()
-
-
-os.register_at_fork(after_in_child=_after_fork)
         if self.host is not None:
             self.host.leave()
 
@@ -363,3 +358,11 @@ def _host(settings: Settings) -> "Host | None":
     from .embedded.host import Host  # noqa: PLC0415 - only who asks for a server pays for how it is started
 
     return Host(settings.embedded_dir, settings.embedded_max_bytes)
+
+
+def _after_fork() -> None:
+    for engine in list(_ENGINES):
+        engine.after_fork()
+
+
+os.register_at_fork(after_in_child=_after_fork)
