@@ -13,7 +13,7 @@ from weakref import WeakSet
 
 from .aio_ports import AioPorts
 from .batches import Batches
-from .clock import Clock, Ticks, monotonic, system_random
+from .clock import Clock, monotonic, system_random
 from .codec import Codecs
 from .coherence import Coherence
 from .durations import text
@@ -90,11 +90,8 @@ class Engine:
         self.host = _host(settings)
         self.address: Address | None = settings.address if self.host is None else self.host.address
         self.counters = Counters()
-        self.ticks = Ticks(clock)
         self.on_rebuilt: WeakSet[Any] = WeakSet()
         self.bypasses: set[object] = set()  # a mark for each ``bypass()`` that is not left yet
-        self.host = _host(settings)
-        self.address: Address | None = settings.address if self.host is None else self.host.address
         self.closed = False
         self.settled = False  # nothing is to be waited for before a call, while the loop is the same
         self._entered = clock()
