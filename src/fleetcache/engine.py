@@ -13,7 +13,7 @@ from weakref import WeakSet
 
 from .aio_ports import AioPorts
 from .batches import Batches
-from .clock import Clock, monotonic, system_random
+from .clock import Clock, Ticks, monotonic, system_random
 from .codec import Codecs
 from .coherence import Coherence
 from .durations import text
@@ -54,12 +54,13 @@ _INHERITED: list[Any] = []
 class Solitude:
     """The link of a cache that has no server by choice: nothing bounds near but the entries' own lives."""
 
-    state = LinkState.CLOSED
-    horizon = float("inf")
-    confirmed = float("inf")
-    since = 0.0
-    epoch = 0
-    reason = None
+    def __init__(self) -> None:
+        # On the instance, as Link has them: each near hit reads one, and a class's attributes take longer.
+        self.state = LinkState.CLOSED
+        self.horizon = self.confirmed = float("inf")
+        self.since = 0.0
+        self.epoch = 0
+        self.reason: str | None = None
 
     def bound(self, offline_ttl: float) -> float:  # noqa: ARG002 - as Link
         """For ever."""
@@ -90,8 +91,11 @@ class Engine:
         self.host = _host(settings)
         self.address: Address | None = settings.address if self.host is None else self.host.address
         self.counters = Counters()
+        self.ticks = Ticks(clock)
         self.on_rebuilt: WeakSet[Any] = WeakSet()
         self.bypasses: set[object] = set()  # a mark for each ``bypass()`` that is not left yet
+        self.stand_in: Engine | None = None  # works in this one's place while a test overrides it
+        self.reopen: Callable[[], None] | None = None  # of a stand-in: puts a new one in its place
         self.closed = False
         self.settled = False  # nothing is to be waited for before a call, while the loop is the same
         self._entered = clock()
