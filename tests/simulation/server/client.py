@@ -73,7 +73,7 @@ class SimClient:
         return out
 
     def drop(self) -> None:
-        """The connection is gone, seen from the server: nothing more comes in or goes out."""
+        """Nothing more comes in or goes out: the connection was lost, or the client killed."""
         self._out.clear()
         self.end()
 
@@ -81,12 +81,6 @@ class SimClient:
         """Close, after what is still to go out."""
         self.closed = True
         self.server.clients.pop(self.id, None)
-
-    def kill(self) -> None:
-        """``CLIENT KILL``: whoever kills itself still gets the reply, anybody else nothing more."""
-        if not self.running:
-            self._out.clear()
-        self.end()
 
     def answer(self, reply: Reply) -> None:
         """Append a reply."""

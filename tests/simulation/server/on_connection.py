@@ -147,9 +147,9 @@ def _client_kill(client: "SimClient", args: list[bytes]) -> Reply:
     if len(args) != 2 or args[0].upper() != b"ID" or not args[1].isdigit():
         raise NotSimulated(f"CLIENT KILL {args}")
     other = client.server.clients.get(int(args[1]))
-    if other is None:
+    if other is None or other is client:  # SKIPME is the default
         return 0
-    other.kill()
+    other.drop()
     return 1
 
 
