@@ -43,14 +43,24 @@ class Cache(AsyncVerbs):
             settings = Settings.from_url(str(url), **overrides)
         elif overrides:
             raise ConfigError(f"Cache: {', '.join(sorted(overrides))} must be given to Settings")
-        self.settings = settings
+        self._face(Engine(settings))
+
+    def _face(self, engine: Engine) -> None:
+        settings = engine.settings
         defaults = Freshness(
             ttl=settings.ttl,
             stale=settings.stale,
             tags=ALL,
             offline_ttl=settings.offline_ttl,
         )
-        super().__init__(Engine(settings), "", ALL, defaults)
+        super().__init__(engine, "", ALL, defaults)
+
+    @classmethod
+    def _over(cls, engine: Engine) -> Self:
+        """The face of an engine that is there; for ``fleetcache.testing``, which gives it a clock of its own."""
+        cache = cls.__new__(cls)
+        cache._face(engine)
+        return cache
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, **overrides: Any) -> Self:
@@ -63,7 +73,15 @@ class Cache(AsyncVerbs):
         Raises:
             ConfigError: A variable is wrong; names it, its value and the choices.
         """
-        return cls(settings=Settings.from_env(environ, **overrides))
+        cache = cls(settings=Settings.from_env(environ, **overrides))
+        if environ is None:
+            cache._home.came_from_env()
+        return cache
+
+    @property
+    def settings(self) -> Settings:
+        """How it is set up; in a test that overrides it, how the one in its place is."""
+        return self._engine.settings
 
     def __repr__(self) -> str:
         address = self._engine.address
@@ -72,6 +90,8 @@ class Cache(AsyncVerbs):
 
     async def open(self) -> None:
         """Connect, or find out that it cannot be done now; not needed, the first use does it too."""
+        if self._engine.closed and self._engine.reopen is not None:
+            self._engine.reopen()
         await self._engine.enter()
         await self._engine.first_attempt(self.settings.connect_timeout)
 

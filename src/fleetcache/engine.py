@@ -47,6 +47,9 @@ log = logging.getLogger("fleetcache")
 FRAME_TIMES = 16
 
 _ENGINES: "WeakSet[Engine]" = WeakSet()
+# Those that the process's own environment described, and who is told of new ones: tests put others in their place.
+FROM_ENV: "WeakSet[Engine]" = WeakSet()
+ON_FROM_ENV: "list[Callable[[Engine], None]]" = []
 # What a forked child inherited of its parent's connections: closing them would speak on the parent's socket.
 _INHERITED: list[Any] = []
 
@@ -174,6 +177,17 @@ class Engine:
             offline_ttl=settings.offline_ttl,
             on_state=self._on_state,
         )
+
+    def came_from_env(self) -> None:
+        """The process's own environment described it."""
+        FROM_ENV.add(self)
+        for tell in ON_FROM_ENV:
+            tell(self)
+
+    @property
+    def acting(self) -> "Engine":
+        """The engine that the faces use: this one, but in a test that put another in its place."""
+        return self.stand_in or self
 
     def rebuilt(self) -> None:
         """Tell the faces that what they keep for their hot path has changed."""
