@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 ARGS ?=
 
 demo: $(DEV)
-	$(BIN)/python examples/geo/demo.py
+	$(BIN)/fleetcache demo $(ARGS)
 
 test: $(DEV)
 	$(BIN)/coverage run -m pytest $(ARGS)

@@ -29,11 +29,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
-from examples.geo.countries import Countries
-from examples.geo.instance_header import InstanceHeader
-from examples.geo.origin_client import Location, OriginClient, OriginError
 from fleetcache import Cache
 from fleetcache.ops import OpsApp
+
+from .countries import Countries
+from .instance_header import InstanceHeader
+from .origin_client import Location, OriginClient, OriginError
 
 INSTANCE = os.environ.get("GEO_INSTANCE") or f"{socket.gethostname()}-{os.getpid()}"
 TTL = os.environ.get("GEO_TTL") or "10m"  # networks change hands rarely

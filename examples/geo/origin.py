@@ -20,10 +20,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from examples.geo.database import Database
+from .database import Database
 
 LIMIT = 45  # calls a minute, as a well-known free geo-IP service allows
-WINDOW = 60.0  # seconds
+WINDOW = 60.0  # seconds; the demo has no minute to wait for, and gives a shorter one
 DELAY = (0.050, 0.150)  # seconds: a call over the internet and a look-up
 
 
@@ -32,25 +32,32 @@ class Window:
 
     Args:
         limit: Calls that a window holds; may be changed at any time.
+        seconds: Length of the window.
         clock: Seconds that only grow.
     """
 
-    def __init__(self, limit: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, limit: int, seconds: float = WINDOW, clock: Callable[[], float] = time.monotonic) -> None:
         self.limit = limit
+        self._seconds = seconds
         self._clock = clock
         self._taken: deque[float] = deque()
 
     def take(self) -> float:
         """Take a place for a call: 0 if there is one, else the seconds until there will be."""
-        now = self._clock()
-        while self._taken and self._taken[0] <= now - WINDOW:
-            self._taken.popleft()
-        if len(self._taken) < self.limit:
-            self._taken.append(now)
+        if self.left:
+            self._taken.append(self._clock())
             return 0.0
+        now = self._clock()
         # A lowered limit may have several calls to wait for.
         last_in_the_way = self._taken[len(self._taken) - self.limit] if self.limit else now
-        return last_in_the_way + WINDOW - now
+        return last_in_the_way + self._seconds - now
+
+    @property
+    def left(self) -> int:
+        """Calls that are left now."""
+        while self._taken and self._taken[0] <= self._clock() - self._seconds:
+            self._taken.popleft()
+        return max(0, self.limit - len(self._taken))
 
     def clear(self) -> None:
         """Forget what was taken."""
@@ -62,12 +69,13 @@ class Origin:
 
     Args:
         limit: Calls a minute.
+        window: Seconds that a minute has here.
         seed: Of the time that calls take.
     """
 
-    def __init__(self, limit: int, seed: int) -> None:
+    def __init__(self, limit: int, window: float, seed: int) -> None:
         self._database = Database()
-        self._window = Window(limit)
+        self._window = Window(limit, window)
         self._rng = random.Random(seed)
         self._answered: Counter[str] = Counter()
         self._refused: Counter[str] = Counter()
@@ -86,22 +94,24 @@ class Origin:
         return JSONResponse(self._database.lookup(ip))
 
     async def calls(self, request: Request) -> JSONResponse:
-        """``GET /calls``: how often it was asked. ``DELETE`` begins anew, with an empty minute."""
+        """``GET /calls``: how often it was asked, and how often it may be. ``DELETE`` counts from zero again."""
         if request.method == "DELETE":
             self._answered.clear()
             self._refused.clear()
-            self._window.clear()
         return JSONResponse(
             {
                 "total": self._answered.total(),
                 "by_address": self._answered,
                 "refused": self._refused.total(),
+                "limit": self._window.limit,
+                "left": self._window.left,
             }
         )
 
     async def limit(self, request: Request) -> JSONResponse:
-        """``PUT /limit/{n}``: allow that many calls a minute from now on."""
+        """``PUT /limit/{n}``: allow that many calls a minute from now on; the minute begins now."""
         self._window.limit = request.path_params["n"]
+        self._window.clear()
         return JSONResponse({"limit": self._window.limit})
 
     async def addresses(self, request: Request) -> JSONResponse:
@@ -125,9 +135,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="A geo-IP service that allows few calls and counts them.")
     parser.add_argument("--port", type=int, default=os.environ.get("GEO_ORIGIN_PORT", "9000"))
     parser.add_argument("--limit", type=int, default=os.environ.get("GEO_ORIGIN_LIMIT", str(LIMIT)))
+    parser.add_argument("--window", type=float, default=os.environ.get("GEO_ORIGIN_WINDOW", str(WINDOW)))
     parser.add_argument("--seed", type=int, default=os.environ.get("GEO_ORIGIN_SEED", "1"))
     options = parser.parse_args()
-    app = Origin(options.limit, options.seed).app()
+    app = Origin(options.limit, options.window, options.seed).app()
     uvicorn.run(app, host="127.0.0.1", port=options.port, log_level="warning", access_log=False)
 
 

