@@ -7,7 +7,7 @@ from rich.text import Text
 
 __all__ = ["bar", "sparkline", "stacked"]
 
-_LEVELS = " ▁▂▃▄▅▆▇█"
+_LEVELS = "▁▂▃▄▅▆▇█"
 _FULL = "█"
 
 
@@ -41,8 +41,18 @@ def bar(share: float, style: str) -> _Stacked:
     return _Stacked([(share, style)], 1)
 
 
-def sparkline(values: Sequence[float], width: int) -> Text:
-    """The last ``width`` values as a curve, from zero up to the highest."""
-    shown = values[-width:]
-    highest = max(shown, default=0) or 1
-    return Text("".join(_LEVELS[round(value / highest * (len(_LEVELS) - 1))] for value in shown), style="blue")
+class _Sparkline:
+    def __init__(self, values: Sequence[float], style: str) -> None:
+        self._values = values
+        self._style = style
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        shown = self._values[-options.max_width :]
+        highest = max(shown, default=0) or 1
+        curve = "".join(_LEVELS[round(value / highest * (len(_LEVELS) - 1))] for value in shown)
+        yield Text(curve, style=self._style, no_wrap=True)
+
+
+def sparkline(values: Sequence[float], style: str) -> _Sparkline:
+    """The last values as a curve, from zero up to the highest."""
+    return _Sparkline(values, style)

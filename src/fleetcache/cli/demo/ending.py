@@ -11,6 +11,8 @@ from .result import PERCENTILES, Result
 
 __all__ = ["print_ending"]
 
+_PROMISED = 52  # columns: no promise is longer, so what was seen is what wraps
+
 
 def print_ending(console: Console, result: Result) -> None:
     """Print everything that stays on the screen."""
@@ -41,8 +43,8 @@ def _promises(result: Result) -> RenderableType:
     table = Table(
         box=box.SIMPLE_HEAD, title="Promised and seen", title_justify="left", title_style="bold", pad_edge=False
     )
-    table.add_column("promised", ratio=2)
-    table.add_column("seen", ratio=3)
+    table.add_column("promised", min_width=_PROMISED)
+    table.add_column("seen")
     table.add_column("held")
     for each in result.findings:
         verdict = Text("ok", style="green") if each.held else Text("FAILED", style="bold red")

@@ -17,7 +17,7 @@ from .traffic import Traffic
 
 __all__ = ["InstanceNumbers", "Numbers", "Watch", "scrape"]
 
-_HISTORY = 60  # looks that a curve shows
+_HISTORY = 200  # looks that a curve shows where there is room
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class InstanceNumbers:
         items: Entries in near.
         near, shared, stale: Hits by tier. Stale ones are answered while the value is loaded anew.
         late: Offline and the loader failed: an entry past its bound answered.
-        loads: Loaders started.
+        loads: Loaders that answered.
         owed: Removals still owed to the server.
     """
 
@@ -61,8 +61,8 @@ class Numbers:
         separate: Calls that instances with a cache of their own each would have made.
         requests, refused, failed: As ``Tally`` has them.
         p50, p95, p99: Seconds that the newest requests took.
-        rates: Requests a second, and
-        slowest: 99th percentiles: the newest looks, oldest first.
+        rate: Requests a second, since the last look.
+        slowest: 99th percentiles of the last looks, oldest first.
     """
 
     instances: tuple[InstanceNumbers, ...]
@@ -76,7 +76,7 @@ class Numbers:
     p50: float
     p95: float
     p99: float
-    rates: tuple[float, ...]
+    rate: float
     slowest: tuple[float, ...]
 
 
@@ -100,7 +100,7 @@ async def scrape(traffic: Traffic, name: str) -> InstanceNumbers:
         shared=found["fleetcache_hits_total", "shared"],
         stale=found["fleetcache_hits_total", "stale"],
         late=found["fleetcache_offline_stale_served_total",],
-        loads=found["fleetcache_loads_total",],
+        loads=found["fleetcache_loads_total",] - found["fleetcache_load_failures_total",],
         owed=found["fleetcache_journal_entries",],
     )
 
@@ -116,7 +116,6 @@ class Watch:
     def __init__(self, scene: Scene, traffic: Traffic) -> None:
         self._scene = scene
         self._traffic = traffic
-        self._rates: deque[float] = deque(maxlen=_HISTORY)
         self._slowest: deque[float] = deque(maxlen=_HISTORY)
         self._last = (time.monotonic(), 0)
 
@@ -128,7 +127,6 @@ class Watch:
         recent = list(tally.recent) or [0.0]
         p50, p95, p99 = (percentile(recent, percent) for percent in (50, 95, 99))
         (before, requests), self._last = self._last, (now, tally.requests)
-        self._rates.append((tally.requests - requests) / (now - before))
         self._slowest.append(p99)
         return Numbers(
             instances=tuple(instances),
@@ -142,6 +140,6 @@ class Watch:
             p50=p50,
             p95=p95,
             p99=p99,
-            rates=tuple(self._rates),
+            rate=(tally.requests - requests) / (now - before),
             slowest=tuple(self._slowest),
         )

@@ -71,7 +71,7 @@ async def _origin_at_its_limit(stage: Stage) -> None:
     answers = await stage.traffic.send(stage.scene.new_addresses(_LIMIT + _BEYOND))
     answered, clear = sum(answer.ok for answer in answers), sum(answer.refused for answer in answers)
     stage.find(
-        "over the limit, and nobody has the answer: a clear error",
+        "origin at its limit, nothing known: a clear error",
         f"{answered} new addresses answered, {clear} of {_BEYOND} others are 503 with a reason and Retry-After",
         held=(answered, clear) == (_LIMIT, _BEYOND),
     )
@@ -83,7 +83,7 @@ async def _kill(stage: Stage) -> None:
     reasons = sorted({str(report.get("reason")) for report in (await stage.healths()).values()})
     probes = [*(await stage.traffic.from_all("/healthz")).values(), *(await stage.traffic.from_all("/livez")).values()]
     stage.find(
-        "health says degraded and why; the instances stay in service",
+        "health says degraded and why; all stay in service",
         f"degraded after {milliseconds(took)}, reason {', '.join(reasons)}; "
         f"{sum(answer.ok for answer in probes)} of {len(probes)} probes answer 200",
         held=took is not None and "None" not in reasons and all(answer.ok for answer in probes),
@@ -97,7 +97,7 @@ async def _changed_meanwhile(stage: Stage, orgs: dict[str, str]) -> None:
     changed = time.monotonic()
     own = [await stage.codes(org, name) == _NEWER for org, name in orgs.items()]
     stage.find(
-        "a setting changed during the outage is seen at once by who changed it",
+        "a setting changed meanwhile: seen by who changed it",
         f"{sum(own)} of {len(own)} instances answer their own change",
         held=all(own),
     )
@@ -107,7 +107,7 @@ async def _changed_meanwhile(stage: Stage, orgs: dict[str, str]) -> None:
 
     everywhere_after = None if await wait_for(all_answer_it) is None else time.monotonic() - changed
     stage.find(
-        f"and by the others when their copies end, {OFFLINE_TTL:g} s into the outage at most",
+        f"seen by the others when their copies end, in {OFFLINE_TTL:g} s",
         f"all answered all changes after {milliseconds(everywhere_after)}",
         held=everywhere_after is not None and everywhere_after <= _LATEST,
     )
@@ -118,7 +118,7 @@ async def _nobody_knows(stage: Stage) -> None:
     refused = [answer.seconds for answer in answers if answer.refused]
     slowest = milliseconds(max(refused)) if refused else "never"
     stage.find(
-        "no Valkey, no origin, nobody has the answer: still a clear error, soon",
+        "no Valkey, no origin, nothing known: a clear error",
         f"{len(refused)} of {len(answers)} are 503 with a reason and Retry-After, all within {slowest}",
         held=len(refused) == len(answers) and max(refused) <= _OUTAGE_P99,
     )
@@ -126,8 +126,8 @@ async def _nobody_knows(stage: Stage) -> None:
 
 def _no_error(stage: Stage, answers: Sequence[Answer], late: int, calls: int) -> None:
     stage.find(
-        "Valkey dead, origin at its limit: no failed request for what is in memory",
-        f"{failures(answers)}; {calls} origin calls, {late:,} answers past their {OFFLINE_TTL:g} s for want of newer",
+        "Valkey dead, origin at its limit: no failed request",
+        f"{failures(answers)}; {calls} origin calls, {late:,} answers past their {OFFLINE_TTL:g} s",
         held=bool(answers) and all(answer.ok for answer in answers) and calls == 0 and late > 0,
     )
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from rich import box
 from rich.align import Align
-from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.spinner import Spinner
 from rich.table import Table
@@ -13,6 +13,7 @@ from rich.text import Text
 from .answer import digits
 from .bars import bar, sparkline, stacked
 from .finding import Finding
+from .newest import Newest
 from .numbers import InstanceNumbers, Numbers
 from .scene import UNLIMITED
 from .story import ACTS
@@ -21,11 +22,11 @@ __all__ = ["header", "instances", "origin", "promises", "requests", "story", "ti
 
 _NEAR, _SHARED, _LOADED, _OLD = "green", "cyan", "magenta", "yellow"
 _STATUS = {"healthy": "green", "degraded": "yellow"}
-_WAITING = Text("starting", style="dim")
+_HELD, _BROKEN = Text("✔ ", "green"), Text("✖ ", "bold red")
 
 
-def header(act: int, seconds: float) -> Panel:
-    """The acts, the present one's headline, and the clock."""
+def header(act: int, seconds: float, numbers: Numbers | None) -> Panel:
+    """The acts, the present one's headline, and the clock; red while the server is dead."""
     steps = Text(no_wrap=True, overflow="ellipsis")
     for number, each in enumerate(ACTS):
         mark, style = ("✔", "green") if number < act else ("●", "bold") if number == act else ("○", "dim")
@@ -36,28 +37,27 @@ def header(act: int, seconds: float) -> Panel:
         Group(steps, Text(headline, style="bold", no_wrap=True, overflow="ellipsis")),
         "[bold]fleetcache demo[/]",
         clock,
-        style="bright_blue",
+        style="red" if numbers and not numbers.valkey_alive else "bright_blue",
     )
 
 
 def requests(numbers: Numbers | None) -> Panel:
     """What the client counted: how many, how they ended, how long they took."""
     if numbers is None:
-        return _panel(_WAITING, "requests")
+        return _panel("", "requests")
     grid = _grid()
     grid.add_row("sent", _count(numbers.requests))
-    grid.add_row("a second", Text.assemble(sparkline(numbers.rates, 10), f" {numbers.rates[-1]:,.0f}"))
     grid.add_row("failed", _count(numbers.failed, bad=True))
     grid.add_row("refused", Text(f"{numbers.refused:,}", style="yellow" if numbers.refused else "dim"))
     times = " ".join(digits(seconds) for seconds in (numbers.p50, numbers.p95, numbers.p99))
-    grid.add_row("p50 95 99", f"{times} ms")
-    return _panel(grid, "requests")
+    grid.add_row("p50 95 99", times)
+    return _panel(Group(grid, sparkline(numbers.slowest, "blue")), "requests", f"{numbers.rate:,.0f}/s, times in ms")
 
 
 def tiers(numbers: Numbers | None) -> Panel:
     """What answered the reads of the caches, by the instances' own metrics."""
     if numbers is None:
-        return _panel(_WAITING, "answered from")
+        return _panel("", "answered from")
     each = numbers.instances
     parts = [
         ("near", sum(one.near for one in each), _NEAR),
@@ -75,7 +75,7 @@ def tiers(numbers: Numbers | None) -> Panel:
 def origin(numbers: Numbers | None, fleet: int) -> Panel:
     """The origin's own count, beside what separate caches would have made of the same answers."""
     if numbers is None:
-        return _panel(_WAITING, "origin calls")
+        return _panel("", "origin calls")
     ours, separate = numbers.calls["total"], numbers.separate
     most = max(ours, separate, 1)
     first, second = _grid(), _grid()
@@ -109,31 +109,16 @@ def instances(numbers: Numbers | None) -> Panel:
 
 def story(lines: Sequence[tuple[float, str]]) -> Panel:
     """The newest lines of the story."""
-    texts = [Text.assemble((f"{seconds:4.0f} s  ", "dim"), line) for seconds, line in lines]
-    return _panel(_Newest(texts), "story")
+    return _panel(Newest([(Text(f"{seconds:3.0f} s  ", "dim"), Text(line)) for seconds, line in lines]), "story")
 
 
 def promises(findings: Sequence[Finding]) -> Panel:
     """What was held so far."""
-    texts = [
-        Text.assemble(
-            ("✔ ", "green") if each.held else ("✖ ", "bold red"), each.promised, no_wrap=True, overflow="ellipsis"
-        )
-        for each in findings
+    entries = [
+        (_HELD if each.held else _BROKEN, Text.assemble(each.promised, ("\n" + each.seen, "dim"))) for each in findings
     ]
     held = sum(each.held for each in findings)
-    return _panel(_Newest(texts), "promises", f"{held} of {len(findings)} held" if findings else "")
-
-
-class _Newest:
-    """As many of the last lines as there is room for."""
-
-    def __init__(self, texts: Sequence[Text]) -> None:
-        self._texts = texts
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        lines = [line for text in self._texts for line in text.wrap(console, options.max_width)]
-        yield Group(*lines[-(options.height or len(lines)) :])
+    return _panel(Newest(entries), "promises", f"{held} of {len(findings)} held" if findings else "")
 
 
 def _instance(each: InstanceNumbers) -> list[RenderableType]:

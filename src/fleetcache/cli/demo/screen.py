@@ -19,7 +19,7 @@ __all__ = ["Screen"]
 _FRAMES = 8  # a second: smooth enough, and a few per cent of one core
 _NARROWEST = 80  # columns
 _HEADER, _FIGURES = 4, 7  # lines
-_AROUND_INSTANCES = 4  # lines of frame and headings
+_AROUND_INSTANCES = 3  # lines of frame and headings
 _SHORTEST_STORY = 6  # lines with the frame
 _STORY_KEPT = 50  # lines: no terminal shows more
 
@@ -78,7 +78,7 @@ class Screen:
     def _draw(self) -> RenderableType:
         """Draw what is known now. Runs in the thread of ``Live``."""
         panel, numbers = self._layout, self._numbers
-        panel["header"].update(panels.header(self._act, time.monotonic() - self._began))
+        panel["header"].update(panels.header(self._act, time.monotonic() - self._began, numbers))
         panel["requests"].update(panels.requests(numbers))
         panel["tiers"].update(panels.tiers(numbers))
         panel["origin"].update(panels.origin(numbers, self._plan.instances))
@@ -97,5 +97,5 @@ def _layout(plan: Plan) -> Layout:
         Layout(name="words"),
     )
     layout["figures"].split_row(*(Layout(name=name) for name in ("requests", "tiers", "origin")))
-    layout["words"].split_row(Layout(name="story", ratio=3), Layout(name="promises", ratio=2))
+    layout["words"].split_row(Layout(name="story"), Layout(name="promises"))
     return layout
