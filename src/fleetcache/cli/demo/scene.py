@@ -158,7 +158,10 @@ class Scene:
         return False
 
     def _ask_origin(self, method: str, path: str) -> Any:
-        return self._http.request(method, self.origin_url + path).raise_for_status().json()
+        try:
+            return self._http.request(method, self.origin_url + path).raise_for_status().json()
+        except httpx.HTTPError as error:
+            raise SceneError(f"the origin does not answer: {error!r}\n{self._origin.last_words()}") from error
 
 
 def app_folder() -> Path:

@@ -35,9 +35,8 @@ async def changed_setting(stage: Stage, seconds: float) -> None:
             late = max(late, *(delay for _, delay, _ in seen))
             stage.changes.append(max(answered for _, _, answered in seen))
             if number < len(stage.names):
-                stage.say(
-                    f"  changed on {stage.names[number]}, answered by all others {milliseconds(stage.changes[-1])} later"
-                )
+                after = milliseconds(stage.changes[-1])
+                stage.say(f"  changed on {stage.names[number]}, answered by all others {after} later")
             await sleep_until(min(end, began + _PERIOD))
     stage.find(
         "a change is seen by the others at once",

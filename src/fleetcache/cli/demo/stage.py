@@ -50,6 +50,11 @@ class Stage:
         return list(self.traffic.instances)
 
     @property
+    def server(self) -> str:
+        """What the server calls itself: Valkey or Redis."""
+        return self.scene.valkey.version.partition(" ")[0]
+
+    @property
     def popular(self) -> list[str]:
         """The addresses that are asked for most."""
         return [address for address, _ in Counter(self.requests).most_common(_POPULAR)]

@@ -33,9 +33,9 @@ ACTS = (
     Act("cold start", "Nothing is cached: every address is new to the fleet once", 0.28, one_call_per_address),
     Act("warm", "Everything is cached: the origin is left alone", 0.12, asked_again),
     Act("a change", "One instance changes a setting that all have in memory", 0.15, changed_setting),
-    Act("outage", "Valkey is killed under load, and the origin has no calls left", 0.25, killed_under_load),
-    Act("old snapshot", "Valkey comes back with an old snapshot", 0.10, back_with_an_old_snapshot),
-    Act("back empty", "Valkey dies once more, and comes back empty", 0.10, back_empty),
+    Act("outage", "The server is killed under load, and the origin has no calls left", 0.25, killed_under_load),
+    Act("old snapshot", "The server comes back with an old snapshot", 0.10, back_with_an_old_snapshot),
+    Act("back empty", "The server dies once more, and comes back empty", 0.10, back_empty),
 )
 
 

@@ -1,4 +1,4 @@
-"""The scene's Valkey: a real server in a private folder, killed and brought back as the story needs it."""
+"""The scene's server, Valkey or Redis: in a private folder, killed and brought back as the story needs it."""
 
 import contextlib
 import re
