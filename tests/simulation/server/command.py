@@ -25,12 +25,14 @@ class Command:
         arity: Arguments with the name; negative is at least.
         flags: As ``COMMAND INFO`` says, and ``may_replicate``, which it keeps to itself.
         keys: Which arguments after the name are keys.
+        only_valkey: Flags it has there beside the others.
     """
 
     run: Callable[[Any, list[bytes]], Reply]
     arity: int
     flags: frozenset[str]
     keys: Literal["none", "first", "all"] = "none"
+    only_valkey: frozenset[str] = frozenset()
 
     def takes(self, count: int) -> bool:
         """Whether so many arguments, the name among them, are allowed."""

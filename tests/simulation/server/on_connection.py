@@ -169,16 +169,17 @@ def _flush(client: "SimClient", args: list[bytes], database: int | None) -> Repl
 
 
 _ALWAYS = "loading noscript stale"
+_ALLOW_BUSY = flags("allow_busy")
 
 TABLE = {
     "PING": Command(_ping, -1, flags("fast")),
     "HELLO": Command(_hello, -1, flags(f"{_ALWAYS} allow_busy fast no_auth")),
     "AUTH": Command(_auth, -2, flags(f"{_ALWAYS} allow_busy fast no_auth")),
-    "SELECT": Command(_select, 2, flags("loading stale fast")),
+    "SELECT": Command(_select, 2, flags("loading stale fast"), only_valkey=_ALLOW_BUSY),
     "INFO": Command(_info, -1, flags("loading stale")),
-    "CLIENT ID": Command(_client_id, 2, flags(_ALWAYS)),
-    "CLIENT SETNAME": Command(_client_setname, 3, flags(_ALWAYS)),
-    "CLIENT GETNAME": Command(_client_getname, 2, flags(_ALWAYS)),
+    "CLIENT ID": Command(_client_id, 2, flags(_ALWAYS), only_valkey=_ALLOW_BUSY),
+    "CLIENT SETNAME": Command(_client_setname, 3, flags(_ALWAYS), only_valkey=_ALLOW_BUSY),
+    "CLIENT GETNAME": Command(_client_getname, 2, flags(_ALWAYS), only_valkey=_ALLOW_BUSY),
     "CLIENT TRACKING": Command(_client_tracking, -3, flags(_ALWAYS)),
     "CLIENT KILL": Command(_client_kill, -3, flags(f"{_ALWAYS} admin")),
     "FLUSHDB": Command(_flushdb, -1, flags("write")),

@@ -8,9 +8,6 @@ from .resp import ErrorReply, Reply, Status
 
 __all__ = ["TABLE"]
 
-# The server computes in 64 bits of microseconds.
-LONGEST_MS = 2**63 // 1000
-
 
 class _Context(Protocol):
     keys: Keyspace
@@ -61,12 +58,12 @@ def _pttl(on: _Context, args: list[bytes]) -> Reply:
 
 def _set(on: _Context, args: list[bytes]) -> Reply:
     options, life = _set_options(args[2:])
+    due = None if life is None else _due(on, life, "set")
     place = (on.database, args[0])
     before = on.keys.get(place)
     old = _string(before) if "GET" in options else None
     if ("NX" in options and before is not None) or ("XX" in options and before is None):
         return old
-    due = None if life is None else on.keys.now() + life
     if "KEEPTTL" in options and before is not None:
         due = before.due
     on.keys.put(place, Stored(args[1], due))
@@ -92,21 +89,33 @@ def _set_options(args: list[bytes]) -> tuple[set[str], int | None]:
         options.add(option)
     if amount is None:
         return options, None
-    life = integer(amount) * (1000 if "EX" in options else 1)
-    if not 0 < life < LONGEST_MS:
-        raise ErrorReply("ERR invalid expire time in 'set' command")
-    return options, life
+    life = integer(amount)
+    if life <= 0:
+        raise _invalid_life("set")
+    return options, life * 1000 if "EX" in options else life
+
+
+def _due(on: _Context, life: int, command: str) -> int:
+    due = on.keys.now() + life
+    if due >= 2**63:
+        raise _invalid_life(command)
+    return due
+
+
+def _invalid_life(command: str) -> ErrorReply:
+    return ErrorReply(f"ERR invalid expire time in '{command}' command")
 
 
 def _pexpire(on: _Context, args: list[bytes]) -> Reply:
     if len(args) > 2:
         raise NotSimulated("PEXPIRE with options")
     life, place = integer(args[1]), (on.database, args[0])
+    due = _due(on, life, "pexpire")
     stored = on.keys.get(place)
     if stored is None:
         return 0
     if life > 0:
-        on.keys.put(place, Stored(stored.value, on.keys.now() + life))
+        on.keys.put(place, Stored(stored.value, due))
     else:
         on.keys.delete(place)
     return 1

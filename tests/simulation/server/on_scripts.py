@@ -11,7 +11,7 @@ from lupa import lua51
 
 from .command import Command, NotSimulated, flags, integer
 from .resp import ErrorReply, Reply, Status
-from .state import refusal_in_script
+from .state import MASTERDOWN, refusal_in_script
 
 if TYPE_CHECKING:  # both import each other
     from .client import SimClient
@@ -121,6 +121,8 @@ def _run(client: "SimClient", text: bytes, args: list[bytes]) -> Reply:
         raise ErrorReply("ERR Number of keys can't be greater than number of args")
     if count < 0:
         raise ErrorReply("ERR Number of keys can't be negative")
+    if client.server.state.masterdown:  # the flag says that it may run, for scripts that declare as much: ours do not
+        raise ErrorReply(MASTERDOWN)
     keys, values = args[1 : 1 + count], args[1 + count :]
     call = _lua.table_from({b"call": _Run(client, keys).call})
     try:
@@ -177,6 +179,6 @@ TABLE = {
     "EVAL": Command(_eval, -3, _RUNS),
     "EVALSHA": Command(_evalsha, -3, _RUNS),
     "SCRIPT LOAD": Command(_script_load, 3, flags("noscript stale")),
-    "SCRIPT EXISTS": Command(_script_exists, -3, flags("noscript")),
-    "SCRIPT FLUSH": Command(_script_flush, -2, flags("noscript")),
+    "SCRIPT EXISTS": Command(_script_exists, -3, flags("noscript"), only_valkey=flags("stale")),
+    "SCRIPT FLUSH": Command(_script_flush, -2, flags("noscript"), only_valkey=flags("stale")),
 }

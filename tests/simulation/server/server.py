@@ -5,6 +5,7 @@ It does nothing by itself: it runs commands as bytes come in, and expires, evict
 
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 from random import Random
 
 from . import on_connection, on_keys, on_scripts
@@ -17,7 +18,11 @@ from .tracking import Tracking
 
 __all__ = ["COMMANDS", "SimServer"]
 
-COMMANDS: dict[str, Command] = {**on_keys.TABLE, **on_connection.TABLE, **on_scripts.TABLE}
+_TABLE: dict[str, Command] = {**on_keys.TABLE, **on_connection.TABLE, **on_scripts.TABLE}
+COMMANDS: dict[Engine, dict[str, Command]] = {
+    "redis": _TABLE,
+    "valkey": {name: replace(each, flags=each.flags | each.only_valkey) for name, each in _TABLE.items()},
+}
 
 _CONTAINERS = {"CLIENT", "SCRIPT"}
 
@@ -143,9 +148,10 @@ class SimServer:
         name = " ".join(arg.upper().decode(errors="replace") for arg in args[:parts])
         if name in self.state.unknown:
             return name, None, []
-        if name not in COMMANDS:
+        commands = COMMANDS[self.engine]
+        if name not in commands:
             raise NotSimulated(name)
-        return name, COMMANDS[name], args[parts:]
+        return name, commands[name], args[parts:]
 
     def has_run(self, client: SimClient, command: Command, keys: list[bytes]) -> None:
         """Register what a client has read. It counts whatever the answer was."""
@@ -163,7 +169,7 @@ class SimServer:
         limit = self._maxmemory
         while limit is not None and self.keys.size > limit and self.evict() is not None:
             pass
-        self.full = self.state.oom
+        self.full = self.state.oom and not self.state.readonly  # a replica leaves that to its primary
         self.tracking.limit()
 
 

@@ -9,7 +9,7 @@ from typing import Literal
 
 from .resp import ErrorReply
 
-__all__ = ["Engine", "State", "forbidden", "refusal", "refusal_in_script"]
+__all__ = ["MASTERDOWN", "Engine", "State", "forbidden", "refusal", "refusal_in_script"]
 
 Engine = Literal["valkey", "redis"]
 
@@ -26,6 +26,7 @@ class State:
         masterdown: A replica that lost its primary and does not serve old data.
         loading: Reads its snapshot: ``-LOADING`` for nearly everything.
         misconf: Cannot save: ``-MISCONF`` for writes and ``PING``.
+        noreplicas: Too few replicas to be allowed to write: ``-NOREPLICAS`` for writes.
         busy: A script runs and runs: ``-BUSY`` for nearly everything.
         paused: ``CLIENT PAUSE WRITE``: writes and scripts wait, and all behind them on the same connection.
         noperm: Commands, such as ``GET`` or ``CLIENT KILL``, that the user may not run: ``-NOPERM``.
@@ -39,6 +40,7 @@ class State:
     masterdown: bool = False
     loading: bool = False
     misconf: bool = False
+    noreplicas: bool = False
     busy: bool = False
     paused: bool = False
     noperm: Flags = frozenset()
@@ -53,6 +55,7 @@ MISCONF = (
     "MISCONF {engine} is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that "
     "may modify the data set are disabled."
 )
+NOREPLICAS = "NOREPLICAS Not enough good replicas to write."
 MASTERDOWN = "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'."
 LOADING = "LOADING {engine} is loading the dataset in memory"
 BUSY = "BUSY {engine} is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE."
@@ -77,6 +80,7 @@ def refusal(name: str, flags: Flags, state: State, engine: Engine, *, full: bool
         (
             (full and "denyoom" in flags, OOM),
             (state.misconf and (writes or name == "PING"), MISCONF),
+            (state.noreplicas and not state.readonly and writes, NOREPLICAS),
             (state.readonly and writes, READONLY),
             (state.masterdown and "stale" not in flags, MASTERDOWN),
             (state.loading and "loading" not in flags, LOADING),
@@ -93,15 +97,17 @@ def refusal_in_script(
     writes = "write" in flags and not dirty
     who = "The user executing the script can't run this command or subcommand"
     denied = f"ERR {who}" if engine == "redis" else f"ERR ACL failure in script: {_no_permission(name, engine)}"
-    checks = (
+    never = (
         ("noscript" in flags, "ERR This Redis command is not allowed from script"),
-        (state.masterdown and "stale" not in flags, "ERR Can not execute the command on a stale replica"),
         (name in state.noperm, denied),
+    )
+    not_now = (
         (state.readonly and writes, READONLY),
         (state.misconf and writes, MISCONF),
+        (state.noreplicas and not state.readonly and writes, NOREPLICAS),
         (full and "denyoom" in flags and not dirty, OOM),
     )
-    return _first(checks, engine)
+    return _first((*never, *(not_now if engine == "redis" else reversed(not_now))), engine)
 
 
 def _no_permission(name: str, engine: Engine) -> str:

@@ -10,7 +10,7 @@ from random import Random
 from fleetcache.calls import SCRIPTS
 from fleetcache.entry import pack, tag_section
 
-from .sides import Command, IdOf
+from .frames import Command, IdOf
 from .steps import Connect, Expire, Send, Step
 
 __all__ = ["CLIENTS", "entry", "sequence"]
@@ -25,9 +25,41 @@ HEADS = (b"V" + b"1" * 16, b"V" + b"2" * 16)
 TAGS = tuple(tag_section((("*", version),)) for version in VERSIONS)
 
 
-def entry(payload: bytes, *, head: bytes = HEADS[0], codec: int = 0, stale: float = 0.0, tags: bytes = TAGS[0]) -> bytes:
+def entry(
+    payload: bytes, *, head: bytes = HEADS[0], codec: int = 0, stale: float = 0.0, tags: bytes = TAGS[0]
+) -> bytes:
     """Return an entry as the cache writes it."""
     return pack(head, codec, (60.0, stale, 0.0), tags, 1, signed=False) + payload
+
+
+WRONG: tuple[Command, ...] = (
+    ("GET",),
+    ("SET", "a"),
+    ("SET", "a", "v", "PX", "0"),
+    ("SET", "a", "v", "PX", "x"),
+    ("SET", "a", "v", "PX"),
+    ("SET", "a", "v", "NX", "XX"),
+    ("SET", "a", "v", "Q"),
+    ("PEXPIRE", "a", "1.5"),
+    ("PEXPIRE", "a", str(2**63 - 1)),
+    ("GETRANGE", "a", "0", "x"),
+    ("CLIENT", "ID", "x"),
+    ("PING", "a", "b"),
+    ("AUTH", "any"),
+    ("AUTH", "nobody", "any"),
+    ("HELLO", "3", "WHAT"),
+    ("HELLO", "three"),
+    ("SELECT", "one"),
+    ("FLUSHALL", "NOW"),
+    ("EVALSHA", "none", 1, "a"),
+    ("EVAL", "return 1", 2, "a"),
+    ("EVAL", "return (", 0),
+    ("EVAL", "return #nil", 0),
+    ("EVAL", "return redis.call('GET')", 0),
+    ("EVAL", "return redis.call('PING', {})", 0),
+    ("EVAL", "return redis.call('CLIENT', 'ID')", 0),
+    ("SCRIPT", "LOAD", "return ("),
+)
 
 
 class _Dice:
@@ -40,10 +72,10 @@ class _Dice:
         self._keeps = iter(self.random.sample(range(25_000, 40_000_000, 40_000), 999))
 
     def life(self) -> int:
-        return next(self._lives)
+        return int(next(self._lives))
 
     def keep(self) -> int:
-        return next(self._keeps)
+        return int(next(self._keeps))
 
     def key(self) -> bytes:
         return self.random.choice(KEYS)
@@ -73,20 +105,37 @@ def sequence(seed: int) -> list[Step]:
             steps.append(Send(client, (("CLIENT", "TRACKING", "ON"),)))
     if dice.random.random() < 0.9:
         steps.append(Send(0, tuple(("SCRIPT", "LOAD", script.text) for script in SCRIPTS.values())))
-    steps += [_step(dice) for _ in range(STEPS)]
+    for _ in range(STEPS):
+        steps += _steps(dice)
     return [*steps, *(Send(client, ()) for client in range(CLIENTS))]
 
 
-def _step(dice: _Dice) -> Step:
-    kind = dice.random.random()
-    if kind < 0.02:
-        return Connect(dice.client())
-    if kind < 0.04:
-        return Expire(CLIENTS)
+def _steps(dice: _Dice) -> list[Step]:
+    kind, client = dice.random.random(), dice.client()
+    if kind < 0.03:
+        return [Connect(client)]
+    if kind < 0.07:
+        dying = SCRIPTS["put"].call(dice.key(), dice.entry(), 1, whole=True)  # registers before it is due
+        return [Send(client, (dying,), passing=True), Send(dice.client(), (("GET", dice.key()),)), Expire(CLIENTS)]
+    if kind < 0.25:
+        return [Send(client, dice.random.choice(list(_together(dice))))]
     commands = tuple(_command(dice) for _ in range(dice.random.choice((1, 1, 1, 2, 3))))
-    if kind < 0.2:  # what becomes due must come last: the rest of the write would race with the clock
-        return Send(dice.client(), (*commands, _short_lived(dice)), passing=True)
-    return Send(dice.client(), commands)
+    if kind < 0.4:  # what becomes due must come last: the rest of the write would race with the clock
+        return [Send(client, (*commands, _short_lived(dice)), passing=True)]
+    return [Send(client, commands)]
+
+
+def _together(dice: _Dice) -> Iterator[tuple[Command, ...]]:
+    """Yield what goes out in one write: as the cache has it, and what two commands make of each other."""
+    key, other = dice.key(), dice.key()
+    look = (("GET", key), ("PTTL", key))
+    yield look
+    yield (("SET", other, dice.head(), "NX", "PX", dice.life()), ("PTTL", other), *look)
+    yield (("GETRANGE", key, 0, 511), ("PTTL", key), ("DEL", key))
+    yield (*look, *(call for call in _storing(dice, dice.life())[:1]))
+    yield (("SET", key, dice.value()), ("CLIENT", "KILL", "ID", IdOf(dice.client())))
+    yield (*look, ("CLIENT", "TRACKING", "OFF"), ("SET", other, b""), ("CLIENT", "TRACKING", "ON"))
+    yield (*look, ("HELLO", 2), ("DEL", other), ("HELLO", 3))
 
 
 def _command(dice: _Dice) -> Command:
@@ -126,13 +175,14 @@ def _short_lived(dice: _Dice) -> Command:
 
 
 def _storing(dice: _Dice, ms: int) -> list[Command]:
-    key, replacing = dice.key(), dice.random.choice((b"", dice.head()))
+    pick = dice.random.choice
+    key, delta = dice.key(), entry(pick((b"1", b"-3", b"9007199254740991")))
     calls: dict[str, tuple[bytes | int, ...]] = {
-        "acquire": (dice.random.choice(PLACEHOLDERS), ms),
+        "acquire": (pick(PLACEHOLDERS), ms),
         "swap": (dice.head(), dice.entry(), ms),
         "put": (dice.entry(), ms),
         "add": (dice.entry(), ms),
-        "incr": (entry(dice.random.choice((b"1", b"-3", b"9007199254740991"))), ms, dice.random.choice(HEADS), replacing),
+        "incr": (delta, ms, pick(HEADS), pick((b"", dice.head()))),
         "renew": (dice.head(), ms),
         "touch": (dice.head(), ms),
     }
@@ -156,12 +206,10 @@ def _rare(dice: _Dice) -> Iterator[Command]:
     yield ("HELLO", pick((2, 3, 3, 4)), "SETNAME", "me")
     yield ("HELLO", 3, "AUTH", "default", "any")
     yield ("SELECT", pick((0, 0, 1, 16)))
+    yield ("INFO", "server")
     yield ("FLUSHDB",)
     yield ("FLUSHALL", "ASYNC")
     yield ("SCRIPT", "LOAD", SCRIPTS[pick(list(SCRIPTS))].text)
     yield ("SCRIPT", "EXISTS", SCRIPTS["put"].sha, "none")
     yield ("SCRIPT", "FLUSH")
-    yield pick((("GET",), ("SET", "a"), ("PEXPIRE", "a", "1.5"), ("GETRANGE", "a", "0", "x"), ("CLIENT", "ID", "x")))
-    yield pick((("SET", "a", "v", "PX", "0"), ("SET", "a", "v", "NX", "XX"), ("SET", "a", "v", "PX"), ("SET", "a", "v", "Q")))
-    yield pick((("EVALSHA", "none", 1, "a"), ("EVAL", "return 1", 2, "a"), ("EVAL", "return (", 0), ("EVAL", "x()", 0)))
-    yield pick((("PING", "text"), ("PING", "a", "b"), ("AUTH", "any"), ("AUTH", "nobody", "any"), ("HELLO", "3", "WHAT")))
+    yield pick(WRONG)

@@ -8,12 +8,17 @@ from typing import Any
 
 from fleetcache.calls import SCRIPTS
 
-from .sides import Command, Push, Side
+from .frames import Command, Push
+from .sides import Side
 
 __all__ = ["Connect", "Expire", "Send", "Step", "difference", "play"]
 
 # Lifetimes in play lie five seconds apart or more; a sequence that took longer than this proves nothing.
 SLACK_MS = 2500
+# A value is shown in full up to here.
+BRIEF = 20
+# Each waits about two milliseconds for time to pass, and counts whole ones.
+ROUNDING_MS = 100
 
 
 class Step(ABC):
@@ -33,7 +38,7 @@ class Connect(Step):
     def play(self, side: Side, after: Any) -> list[Any]:
         del after
         side.connect(self.client)
-        return []
+        return side.exchange(self.client, [("HELLO", 3)])
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,15 @@ class Send(Step):
 
 
 def _shown(command: Command) -> str:
-    return " ".join(_SCRIPT_NAMES.get(arg, arg if isinstance(arg, str) else repr(arg)) for arg in command)
+    return " ".join(_SCRIPT_NAMES.get(arg) or (arg if isinstance(arg, str) else _brief(arg)) for arg in command)
+
+
+def _brief(seen: Any) -> str:
+    if isinstance(seen, list):
+        return f"[{', '.join(map(_brief, seen))}]"
+    if isinstance(seen, bytes) and len(seen) > BRIEF:
+        return f"<{len(seen)} bytes {seen[:2].decode(errors='replace')}…{seen[-2:].decode(errors='replace')}>"
+    return repr(seen)
 
 
 _SCRIPT_NAMES: dict[object, str] = {
@@ -92,8 +105,12 @@ def difference(steps: Sequence[Step], real: Sequence[Any], simulated: Sequence[A
     """Tell the story up to the first step at which they differ, or None."""
     for number, (truth, claim) in enumerate(zip(real, simulated, strict=True)):
         if not _agree(truth, claim):
-            earlier = [f"{step}\n    {seen}" for step, seen in zip(steps[:number], real, strict=False)]
-            return "\n".join([*earlier, f"{steps[number]}", f"    real      {truth}", f"    simulated {claim}"])
+            earlier = [f"{step}\n    {_brief(seen)}" for step, seen in zip(steps[:number], real, strict=False)]
+            first = next(
+                (at for at, pair in enumerate(zip(truth, claim, strict=False)) if not _agree(*pair)), "the last"
+            )
+            last = [f"    real      {_brief(truth)}", f"    simulated {_brief(claim)}", f"    from frame {first} on"]
+            return "\n".join([*earlier, str(steps[number]), *last])
     return None
 
 
@@ -101,5 +118,5 @@ def _agree(real: Any, simulated: Any) -> bool:
     if isinstance(real, list) and isinstance(simulated, list):
         return len(real) == len(simulated) and all(map(_agree, real, simulated))
     if isinstance(real, int) and isinstance(simulated, int) and simulated > SLACK_MS:
-        return 0 <= simulated - real < SLACK_MS  # a remaining life: in the simulation no time has passed
+        return -SLACK_MS < real - simulated < ROUNDING_MS  # a remaining life: the simulation is quicker
     return type(real) is type(simulated) and bool(real == simulated)
