@@ -36,7 +36,7 @@ async def changed_setting(stage: Stage, seconds: float) -> None:
             stage.changes.append(max(answered for _, _, answered in seen))
             if number < len(stage.names):
                 after = milliseconds(stage.changes[-1])
-                stage.say(f"  changed on {stage.names[number]}, answered by all others {after} later")
+                stage.say(f"  changed on {stage.names[number]}, seen by the others {after} later")
             await sleep_until(min(end, began + _PERIOD))
     stage.find(
         "a change is seen by the others at once",

@@ -17,7 +17,7 @@ __all__ = ["Stage", "sleep_until", "wait_for"]
 
 _PAUSE = 0.01  # seconds between two looks
 _PATIENCE = 10.0  # seconds; an act that waits longer for something has found a fault
-_POPULAR = 24  # addresses that every instance has in memory: few, since after an outage each costs a call again
+_POPULAR = 12  # addresses that every instance has in memory: few, since after an outage each costs a call again
 
 
 @dataclass
