@@ -1,6 +1,6 @@
-# make demo | test | check | bench | lock. Each sets up what it needs in .venv the first time; nothing else is installed.
+# make demo | test | check | docs | bench | story | lock. Each sets up what it needs in .venv the first time; nothing else is installed.
 
-.PHONY: demo test check bench lock
+.PHONY: demo test check docs bench story lock
 .DEFAULT_GOAL := test
 
 VENV := .venv
@@ -24,9 +24,18 @@ check: $(DEV)
 	$(BIN)/mypy
 	$(BIN)/pyright
 	$(MAKE) test
+	$(MAKE) docs
+
+# The theme announces its successor at every build; that is no warning about our pages.
+docs: $(DEV)
+	$(BIN)/python -m docs.tools.settings_page
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 bench: $(BENCH)
 	$(BIN)/python benchmarks/run.py
+
+story: $(BENCH)
+	$(BIN)/python benchmarks/story.py
 
 # Newest versions that fit, for every platform and every Python from the oldest we support. The index itself is not named: it is the installer's.
 COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --quiet --upgrade \
