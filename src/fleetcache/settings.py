@@ -50,6 +50,8 @@ def _prefix(value: object, *, name: str) -> str:
     accepted = f"1 to {LONGEST_PREFIX} bytes without blanks, control characters and braces, no colon at either end"
     if not isinstance(value, str) or not value:
         raise refusal(name, value, "is no prefix", accepted)
+    if "://" in value:  # in the wrong variable; as a prefix its password would stand in every key
+        raise refusal(name, value, "is a URL", accepted)
     if not value.isprintable() or set(value) & set("{} ") or value.strip(":") != value:
         raise refusal(name, value, "would break keys", accepted)
     if len(value.encode()) > LONGEST_PREFIX:

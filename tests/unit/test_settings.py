@@ -139,6 +139,7 @@ WRONG: list[tuple[dict[str, str], str]] = [
     ({"CACHE_PREFIX": ":a"}, r"CACHE_PREFIX \(prefix\) = ':a' would break keys"),
     ({"CACHE_PREFIX": "a:"}, r"CACHE_PREFIX \(prefix\) = 'a:' would break keys"),
     ({"CACHE_PREFIX": "\udc80"}, r"CACHE_PREFIX \(prefix\) = '\\udc80' would break keys"),
+    ({"CACHE_PREFIX": "redis://h"}, r"CACHE_PREFIX \(prefix\) = text that looks like a URL .* is a URL; accepted"),
     ({"CACHE_PREFIX": "ü" * 33}, r"CACHE_PREFIX \(prefix\) = 'ü+' is too long"),
     ({"CACHE_TTL": "0"}, r"CACHE_TTL \(ttl\) = '0' must be more than zero; accepted: seconds"),
     ({"CACHE_TTL": "31d"}, r"CACHE_TTL \(ttl\) = '31d' is over 30d"),
