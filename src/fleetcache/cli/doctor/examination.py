@@ -9,12 +9,11 @@ from secrets import token_hex
 from time import perf_counter
 
 from ...cache import Cache
-from ...errors import ConfigError
 from ...health import Health, Status
 from ...keys import Layout, check_key
 from ...settings import Settings
 from ...wire.address import Address
-from ...wire.faults import connect_reason
+from ...wire.faults import EMBEDDED, connect_reason
 from ...wire.handshake import Greeting, HandshakeError
 from ...wire.session import ProtocolError
 from . import permissions, server
@@ -31,8 +30,17 @@ from .visit import Visit
 
 __all__ = ["examine"]
 
-# Said by the server itself before anybody may ask it anything else.
-_CLOSED_DOORS = frozenset({"auth", "cluster_mode", "readonly", "maxclients"})
+# There is nobody to ask any more: the health report has said why.
+_AWAY = frozenset({"refused", "unreachable", "timeout", "reset", "protocol", "tls", "auth", "maxclients"}) | EMBEDDED
+# Answers, and is not the server that a cache needs: how it is set up does not matter.
+_ANOTHER = frozenset({"cluster_mode", "readonly"})
+
+# What it looks like when one end speaks TLS and the other does not.
+_SILENT = frozenset({"timeout", "reset", "protocol"})
+_OTHER_END = {
+    "tcp": "or rediss:// in the URL, if the server speaks TLS there",
+    "tls": "or redis:// in the URL, if the server speaks no TLS there",
+}
 
 
 async def examine(
@@ -75,7 +83,10 @@ async def examine(
 
 async def _with_a_cache(report: Report, settings: Settings, key: str | None, clock: Callable[[], float]) -> None:
     """Open one as the app would, and say how it does; then ask its server."""
+    name = f"doctor-{token_hex(4)}"
     async with Cache(settings=settings) as cache:
+        if settings.has_server:
+            await _use(cache, name)
         health = await cache.health()
         report.health = health.as_dict()
         wire = cache._engine.wire  # noqa: SLF001 - where the server is, when the cache starts it by itself
@@ -83,23 +94,36 @@ async def _with_a_cache(report: Report, settings: Settings, key: str | None, clo
             if key is not None:
                 report.key = await _alone(cache, key)
             return
-        report.findings.append(_server(health))
+        report.findings.append(_server(health, wire.address))
+        if health.reason in _AWAY:
+            return
         try:
-            await _visit(report, cache, wire.address, (key, clock))
-        except (OSError, ConfigError, ProtocolError) as error:
-            # With the server away the health report has said so.
-            if health.shared:
-                report.findings.append(_lost(error))
+            await _visit(report, cache, wire.address, (name, key, clock))
+        except (OSError, ProtocolError) as error:
+            report.findings.append(_lost(error))
 
 
-def _server(health: Health) -> Finding:
+async def _use(cache: Cache, key: str) -> None:
+    """What an app does, once: a server that is full, or refuses, shows only then."""
+
+    async def load() -> str:
+        return "loaded"
+
+    await cache.get_or_set(key, load, ttl=10)
+    await cache.set(key, "set", ttl=10)
+    await cache.delete(key)
+
+
+def _server(health: Health, address: Address) -> Finding:
     """How a cache with this configuration does."""
     if health.status is Status.HEALTHY:
         return Finding(Code.SERVER, Severity.OK, f"reached: {health.server}")
     reason = health.reason or "error"
     what, action = REASONS.get(reason, (reason, "see what the server says"))
+    if reason in _SILENT and address.kind in _OTHER_END:
+        action += f"; {_OTHER_END[address.kind]}"
     said = f" ({health.last_error})" if health.last_error else ""
-    message = f"{health.server}: {what}{said}; {health.at_stake}"
+    message = f"{health.server}: {what}{said}: {health.at_stake}"
     # Without tracking a cache is degraded too, and there is a finding of its own for that.
     severity = Severity.NOTE if reason == "no_tracking" else Severity.PROBLEM
     return Finding(Code.SERVER, severity, message, action, reason=reason)
@@ -111,11 +135,13 @@ def _lost(error: Exception) -> Finding:
     return Finding(Code.SERVER, Severity.PROBLEM, f"a second connection failed: {what}", action, reason=reason)
 
 
-async def _visit(report: Report, cache: Cache, address: Address, asked: tuple[str | None, Callable[[], float]]) -> None:
+async def _visit(
+    report: Report, cache: Cache, address: Address, asked: tuple[str, str | None, Callable[[], float]]
+) -> None:
     """Ask the server on a connection of our own."""
-    key, clock = asked
+    name, key, clock = asked
     settings = cache.settings
-    layout, name = Layout(settings.prefix), f"doctor-{token_hex(4)}"
+    layout = Layout(settings.prefix)
     # One question may take what a whole handshake may: a slow server should be measured, not given up.
     async with await Visit.to(address, settings.connect_timeout) as visit:
         greeting = Greeting()
@@ -125,7 +151,7 @@ async def _visit(report: Report, cache: Cache, address: Address, asked: tuple[st
             if error.reason == "cluster_mode":
                 what, action = REASONS[error.reason]
                 report.findings.append(Finding(Code.CLUSTER, Severity.PROBLEM, what, action))
-            if error.reason in _CLOSED_DOORS:
+            if error.reason in _ANOTHER:
                 return
             greeting.no_tracking_because = f"the handshake ended before: {error}"
         met = await server.meet(visit, greeting)

@@ -42,7 +42,7 @@ def near_misses(environ: Mapping[str, str]) -> list[Finding]:
 
 def _meant(names: Iterable[str]) -> Iterator[tuple[str, str]]:
     """Each name with the setting it resembles."""
-    endings = {name.removeprefix(OURS): name for name in NAMES}
+    endings = {name.removeprefix(OURS): name for name in NAMES if name.startswith(OURS)}
     for name in names:
         upper = name.upper()
         beginning = next((each for each in BEGINNINGS if upper.startswith(each)), None)
