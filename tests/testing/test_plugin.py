@@ -26,11 +26,11 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytes
     return pytester
 
 
-def outcomes(project: pytest.Pytester, *, fresh: bool, **files: str) -> dict[str, int]:
+def outcomes(project: pytest.Pytester, *options: str, fresh: bool, **files: str) -> dict[str, int]:
     """Run tests of the app in this process."""
     project.makeini(INI.format(fresh=str(fresh).lower()))
     project.makepyfile(**files)
-    return project.runpytest_inprocess().parseoutcomes()
+    return project.runpytest_inprocess(*options).parseoutcomes()
 
 
 EVERY_TEST_BEGINS_EMPTY = """
@@ -102,7 +102,7 @@ def test_every_test_begins_empty_if_the_ini_file_says_so(project: pytest.Pyteste
 
 def test_otherwise_tests_see_what_others_left(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("REDIS_URL")
-    assert outcomes(project, fresh=False, test_app=EVERY_TEST_BEGINS_EMPTY).get("failed", 0) >= 5
+    assert outcomes(project, "--tb=no", fresh=False, test_app=EVERY_TEST_BEGINS_EMPTY).get("failed", 0) >= 5
 
 
 def test_two_modules_may_each_start_the_app_once(project: pytest.Pytester) -> None:
@@ -259,7 +259,9 @@ def test_unused_it_costs_nothing(pytester: pytest.Pytester) -> None:
     )
     command = [sys.executable, "-m", "pytest", "-p", "_fleetcache_pytest", "-p", "no:cacheprovider"]
     alone = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # another plugin may use the package
-    run = subprocess.run(command, cwd=pytester.path, env=alone, check=False, capture_output=True)
+    run = subprocess.run(  # noqa: S603 - pytest itself
+        command, cwd=pytester.path, env=alone, check=False, capture_output=True
+    )
     assert run.returncode == 0, run.stdout.decode()
 
 
