@@ -23,7 +23,7 @@ from starlette.routing import Route
 from .database import Database
 
 LIMIT = 45  # calls a minute, as a well-known free geo-IP service allows
-WINDOW = 60.0  # seconds; the demo has no minute to wait for, and gives a shorter one
+WINDOW = 60.0  # seconds
 DELAY = (0.050, 0.150)  # seconds: a call over the internet and a look-up
 
 
@@ -32,13 +32,11 @@ class Window:
 
     Args:
         limit: Calls that a window holds; may be changed at any time.
-        seconds: Length of the window.
         clock: Seconds that only grow.
     """
 
-    def __init__(self, limit: int, seconds: float = WINDOW, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, limit: int, clock: Callable[[], float] = time.monotonic) -> None:
         self.limit = limit
-        self._seconds = seconds
         self._clock = clock
         self._taken: deque[float] = deque()
 
@@ -50,12 +48,12 @@ class Window:
         now = self._clock()
         # A lowered limit may have several calls to wait for.
         last_in_the_way = self._taken[len(self._taken) - self.limit] if self.limit else now
-        return last_in_the_way + self._seconds - now
+        return last_in_the_way + WINDOW - now
 
     @property
     def left(self) -> int:
         """Calls that are left now."""
-        while self._taken and self._taken[0] <= self._clock() - self._seconds:
+        while self._taken and self._taken[0] <= self._clock() - WINDOW:
             self._taken.popleft()
         return max(0, self.limit - len(self._taken))
 
@@ -69,13 +67,12 @@ class Origin:
 
     Args:
         limit: Calls a minute.
-        window: Seconds that a minute has here.
         seed: Of the time that calls take.
     """
 
-    def __init__(self, limit: int, window: float, seed: int) -> None:
+    def __init__(self, limit: int, seed: int) -> None:
         self._database = Database()
-        self._window = Window(limit, window)
+        self._window = Window(limit)
         self._rng = random.Random(seed)
         self._answered: Counter[str] = Counter()
         self._refused: Counter[str] = Counter()
@@ -135,10 +132,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="A geo-IP service that allows few calls and counts them.")
     parser.add_argument("--port", type=int, default=os.environ.get("GEO_ORIGIN_PORT", "9000"))
     parser.add_argument("--limit", type=int, default=os.environ.get("GEO_ORIGIN_LIMIT", str(LIMIT)))
-    parser.add_argument("--window", type=float, default=os.environ.get("GEO_ORIGIN_WINDOW", str(WINDOW)))
     parser.add_argument("--seed", type=int, default=os.environ.get("GEO_ORIGIN_SEED", "1"))
     options = parser.parse_args()
-    app = Origin(options.limit, options.window, options.seed).app()
+    app = Origin(options.limit, options.seed).app()
     uvicorn.run(app, host="127.0.0.1", port=options.port, log_level="warning", access_log=False)
 
 

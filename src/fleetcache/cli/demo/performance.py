@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 from .addresses import from_file, zipf
 from .calm import one_call_per_address
 from .numbers import Watch
-from .outage import killed_under_load
 from .plan import Plan
 from .result import Result
 from .scene import Scene
@@ -21,7 +20,6 @@ from .traffic import RATE, Traffic
 __all__ = ["perform"]
 
 _ADDRESSES = 400  # that requests are drawn from: enough for a long tail, few enough to come again
-_WINDOW_MORE = 1.0  # seconds: the origin's minute should outlast the outage also where the machine is slow
 _LOOKS = 0.25  # seconds between two looks at the numbers: smooth to the eye, and a twentieth of the instances' work
 
 
@@ -40,8 +38,7 @@ def perform(plan: Plan, show: Show) -> Result:
     count = int(RATE * plan.seconds * share_of(one_call_per_address))
     requests = from_file(plan.trace, count) if plan.trace else None  # first of all: a bad file is known at once
     show.say(f"starting a server, the origin and {plan.instances} instances")
-    window = plan.seconds * share_of(killed_under_load) + _WINDOW_MORE
-    with Scene(plan.instances, plan.seed, window) as scene:
+    with Scene(plan.instances, plan.seed) as scene:
         for name, instance in scene.instances.items():
             show.say(f"  instance {name}: {instance.url}, pid {instance.process.pid}")
         if requests is None:

@@ -4,7 +4,6 @@ Whatever ends the scene, its processes and its folder go with it.
 """
 
 import contextlib
-import math
 import shutil
 import sys
 import tempfile
@@ -27,6 +26,7 @@ __all__ = ["OFFLINE_TTL", "PREFIX", "UNLIMITED", "Instance", "Scene", "app_folde
 PREFIX = "fleetcache-demo"
 UNLIMITED = 1_000_000  # calls a minute: more than the scene ever makes
 OFFLINE_TTL = 1.0  # seconds, instead of 30: the outage is short, and should outlive what may be answered without asking
+_PAUSE = 1.0  # seconds after which an instance asks a busy origin again: the story does not last a minute
 _ADDRESSES = 3_000  # that the origin draws at the start; more than the story uses
 _KEEP_ALIVE = 3_600  # seconds, longer than any story: a connection that an instance closes should mean a fault
 
@@ -46,11 +46,9 @@ class Scene:
     Args:
         instances: How many of the app.
         seed: Of the addresses and of the origin's delays.
-        window: Seconds that the origin's minute has.
         **variables: More environment variables for the instances.
 
     Attributes:
-        window: As given, in whole seconds.
         valkey: The server.
         instances: The instances by name: ``a``, ``b``, ``c``.
         origin_url: Of the origin.
@@ -61,11 +59,8 @@ class Scene:
         EmbeddedError: There is no server to start.
     """
 
-    def __init__(
-        self, instances: int = Plan.instances, seed: int = Plan.seed, window: float = 60, **variables: str
-    ) -> None:
+    def __init__(self, instances: int = Plan.instances, seed: int = Plan.seed, **variables: str) -> None:
         self.instances: dict[str, Instance] = {}
-        self.window = math.ceil(window)
         self._names = [chr(ord("a") + number) for number in range(instances)]
         self._seed = seed
         self._addresses: list[str] = []
@@ -132,7 +127,7 @@ class Scene:
         port = free_port()
         self.origin_url = f"http://{HOST}:{port}"
         command = [sys.executable, "-m", "geo.origin", "--port", str(port), "--limit", str(UNLIMITED)]
-        command += ["--window", str(self.window), "--seed", str(self._seed)]
+        command += ["--seed", str(self._seed)]
         self._origin = Process("origin", command, self._folder, environment(app_folder()))
         stack.callback(self._origin.stop)
 
@@ -143,6 +138,7 @@ class Scene:
             "CACHE_PREFIX": PREFIX,
             "CACHE_OFFLINE_TTL": f"{OFFLINE_TTL:g}s",
             "GEO_ORIGIN_URL": self.origin_url,
+            "GEO_PAUSE": f"{_PAUSE:g}",
             "GEO_DATABASE": str(self.database),
             "GEO_INSTANCE": name,
         }
