@@ -39,7 +39,7 @@ class Keyspace:
         clock: The server's own clock, in seconds.
         random: Decides which keys the active cycle finds first.
         changed: Told of each key that was written or removed.
-        is_replica: A replica's due keys are gone for readers and yet not removed: that is its primary's business.
+        keeps_due: Whether due keys are not removed now, although gone for readers: on a replica, or in a pause.
         snapshot: What to begin with; what is due by now is left out, as at a real start.
     """
 
@@ -48,10 +48,10 @@ class Keyspace:
         clock: Callable[[], float],
         random: random.Random,
         changed: Callable[[bytes], None],
-        is_replica: Callable[[], bool],
+        keeps_due: Callable[[], bool],
         snapshot: Snapshot | None = None,
     ) -> None:
-        self._clock, self._random, self._changed, self._is_replica = clock, random, changed, is_replica
+        self._clock, self._random, self._changed, self._keeps_due = clock, random, changed, keeps_due
         self._stored = dict(snapshot.stored) if snapshot is not None else {}
         for place in self._due():
             del self._stored[place]
@@ -68,7 +68,7 @@ class Keyspace:
         stored = self._stored.get(place)
         if stored is None or not self._is_due(stored):
             return stored
-        if not self._is_replica():
+        if not self._keeps_due():
             self.remove(place)
         return None
 
@@ -90,7 +90,7 @@ class Keyspace:
 
     def remove_due(self, limit: int | None) -> int:
         """Remove keys that are due, as the active cycle does: in no order. Returns how many."""
-        due = [] if self._is_replica() else list(self._due())
+        due = [] if self._keeps_due() else list(self._due())
         self._random.shuffle(due)
         for place in due[:limit]:
             self.remove(place)

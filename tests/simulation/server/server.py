@@ -37,6 +37,7 @@ class SimServer:
         engine: Which of the two it is, where they differ.
 
     Attributes:
+        maxmemory: As given.
         state: The error states it is in; to be changed at any time, see ``go_on`` for the end of a pause.
         tracking: Who is told of what; ``tracking.most`` limits it.
         run_id: Names this life of the server.
@@ -53,7 +54,7 @@ class SimServer:
     ) -> None:
         self.engine: Engine = engine
         self.state = State()
-        self._clock, self._random, self._maxmemory = clock, random, maxmemory
+        self._clock, self._random, self.maxmemory = clock, random, maxmemory
         self.clients: dict[int, SimClient] = {}
         self._begin(None)
 
@@ -123,7 +124,7 @@ class SimServer:
     def _reply(self, client: SimClient, args: list[bytes]) -> Reply:
         name, command, words = self.look_up(args)
         if command is None:
-            raise ErrorReply(f"ERR unknown command '{name}', with args beginning with: ")
+            raise ErrorReply(f"ERR unknown {'subcommand' if ' ' in name else 'command'} '{name}'")
         if not command.takes(len(args)):
             raise ErrorReply(f"ERR wrong number of arguments for '{_as_named(name)}' command")
         refused = forbidden(name, command.flags, self.state, self.engine, authenticated=client.authenticated)
@@ -166,10 +167,11 @@ class SimServer:
         return command is not None and bool(command.flags & {"write", "may_replicate"})
 
     def _make_room(self) -> None:
-        limit = self._maxmemory
-        while limit is not None and self.keys.size > limit and self.evict() is not None:
-            pass
-        self.full = self.state.oom and not self.state.readonly  # a replica leaves that to its primary
+        state, limit = self.state, self.maxmemory
+        if limit is not None and not (state.paused or state.busy or state.readonly):
+            while self.keys.size > limit and self.evict() is not None:
+                pass
+        self.full = state.oom and not state.readonly  # a replica leaves that to its primary
         self.tracking.limit()
 
 

@@ -48,6 +48,12 @@ class State:
     password: str | None = None
     max_clients: int = 10_000
 
+    @property
+    def refuses_nothing(self) -> bool:
+        """Whether there is nothing to look for: the usual case, and each command asks."""
+        reasons = self.oom or self.readonly or self.misconf or self.noreplicas or self.noperm
+        return not (reasons or self.masterdown or self.loading or self.busy)
+
 
 OOM = "OOM command not allowed when used memory > 'maxmemory'."
 READONLY = "READONLY You can't write against a read only replica."
@@ -64,6 +70,8 @@ NOAUTH = "NOAUTH Authentication required."
 
 def forbidden(name: str, flags: Flags, state: State, engine: Engine, *, authenticated: bool) -> ErrorReply | None:
     """Why this client may not run a command, or None. Looked at first, before room is made."""
+    if authenticated and not state.noperm:
+        return None
     return _first(
         (
             (not authenticated and "no_auth" not in flags, NOAUTH),
@@ -75,6 +83,8 @@ def forbidden(name: str, flags: Flags, state: State, engine: Engine, *, authenti
 
 def refusal(name: str, flags: Flags, state: State, engine: Engine, *, full: bool) -> ErrorReply | None:
     """Why the server does not begin with a command, or None."""
+    if state.refuses_nothing:
+        return None
     writes = "write" in flags
     return _first(
         (
@@ -94,6 +104,8 @@ def refusal_in_script(
     name: str, flags: Flags, state: State, engine: Engine, *, dirty: bool, full: bool
 ) -> ErrorReply | None:
     """Why a script may not call a command, or None. Once it has written it is not stopped halfway."""
+    if state.refuses_nothing and "noscript" not in flags:
+        return None
     writes = "write" in flags and not dirty
     who = "The user executing the script can't run this command or subcommand"
     denied = f"ERR {who}" if engine == "redis" else f"ERR ACL failure in script: {_no_permission(name, engine)}"

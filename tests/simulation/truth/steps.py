@@ -1,7 +1,7 @@
 """What happens to a server, step by step, and how two sides that lived through the same are compared."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
@@ -9,9 +9,9 @@ from typing import Any
 from fleetcache.calls import SCRIPTS
 
 from .frames import Command, Push
-from .sides import Side
+from .sides import Real, Side, Simulated
 
-__all__ = ["Connect", "Expire", "Send", "Step", "difference", "play"]
+__all__ = ["Act", "Connect", "Expire", "Send", "Step", "difference", "play"]
 
 # Lifetimes in play lie five seconds apart or more; a sequence that took longer than this proves nothing.
 SLACK_MS = 2500
@@ -89,6 +89,25 @@ class Expire(Step):
         left = side.expire(after[0] if after else 0)
         told = [side.exchange(client, []) for client in range(self.clients)]
         return [left, before, [sorted(frames[:-1], key=_by_key) + frames[-1:] for frames in told]]
+
+
+@dataclass(frozen=True)
+class Act(Step):
+    """Something is done to the server, to each side in its own way; what the two return is compared."""
+
+    name: str
+    to_real: Callable[[Real], Any]
+    to_simulated: Callable[[Simulated], Any]
+
+    def play(self, side: Side, after: Any) -> list[Any]:
+        del after
+        if isinstance(side, Real):
+            return [self.to_real(side)]
+        assert isinstance(side, Simulated)
+        return [self.to_simulated(side)]
+
+    def __str__(self) -> str:
+        return self.name
 
 
 def _by_key(frame: Any) -> bytes:
