@@ -260,11 +260,10 @@ class Engine:
             _INHERITED.extend(self.wire.abandon())
         self.wire = None
         self.reporter.forget()
-        coherence, recovery = self.coherence, self.recovery
+        coherence = self.coherence
         self._build()
         if keep_journal:
             self.coherence.journal, self.coherence.last_all = coherence.journal, coherence.last_all
-            self.recovery.remember(recovery)
         self.rebuilt()
 
     def after_fork(self) -> None:
