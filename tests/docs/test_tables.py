@@ -12,10 +12,13 @@ from docs.tools.settings_page import page as settings_page
 from fleetcache import Cache, Health
 from fleetcache.ops import collector
 from fleetcache.ops.metrics import REASONS
+from fleetcache.wire.link import LinkState
 from tests.docs.pages import DOCS, PAGES, ROOT, blocks, prose
 
 # Names of the package's files and tests that look like a metric's.
 NO_METRICS = {"fleetcache_demo"}
+# Names with a slip, which the doctor's page shows as such.
+SLIPS = {"CACHE_TTLS", "CACHE_REDIS_URI"}
 STORY = (ROOT / "benchmarks" / "story.py").read_text(encoding="utf-8")
 
 
@@ -98,7 +101,26 @@ def test_the_table_of_the_story_is_one_of_its_runs() -> None:
 
 
 def test_variables_that_pages_name_exist() -> None:
-    known = set(re.findall(r"^### (\w+)$", settings_page(), re.MULTILINE)) | {"CACHE_REDIS_URL"}
+    known = set(re.findall(r"^### (\w+)$", settings_page(), re.MULTILINE)) | SLIPS
     for page in PAGES:
         named = set(re.findall(r"`(CACHE_[A-Z_]+[A-Z])\b", prose(page.read_text(encoding="utf-8"))))
         assert named <= known, page.name
+
+
+def test_the_page_of_words_has_every_state_and_every_word_of_the_design() -> None:
+    design = (
+        "near shared entry fresh stale expired flight lease fulfil release claim spent unbacked push forget link epoch "
+        "horizon journal loader instance"
+    )
+    words = set(re.findall(r"^\| (\*.*?) \|", text_of("concepts.md"), re.MULTILINE))
+    explained = {word for cell in words for word in re.findall(r"\*(\w+)\*", cell)}
+    assert explained == set(design.split()) | {state.value for state in LinkState}
+
+
+def test_pages_keep_to_our_words() -> None:
+    foreign = re.compile(
+        r"\b(L1|L2|dogpile|backplane|stampede|thundering|write-through|grace period|cache miss(es)?)\b"
+    )
+    for page in PAGES:
+        if page.parent.name != "migration":
+            assert foreign.findall(prose(page.read_text(encoding="utf-8"))) == [], page.name
