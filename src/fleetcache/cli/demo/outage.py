@@ -38,9 +38,10 @@ async def killed_under_load(stage: Stage, seconds: float) -> None:
         stage.say(f"{stage.server} is killed (SIGKILL) under load")
         before, calls = len(answers), await stage.calls()
         await _kill(stage)
+        killed = time.monotonic()
         await _changed_meanwhile(stage, orgs)
         await _nobody_knows(stage)
-        await sleep_until(max(end, time.monotonic() + _PAST))
+        await sleep_until(max(end, killed + OFFLINE_TTL + _PAST))
         late = sum([(await scrape(stage.traffic, name)).late for name in stage.names])
         more = (await stage.calls())["total"] - calls["total"]
         during = stage.timed[f"{stage.server} dead, origin at its limit"] = answers[before:]
