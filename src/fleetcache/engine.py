@@ -229,7 +229,7 @@ class Engine:
         settings = self.settings
         self.wire = AioWire(
             self.address,
-            settings.credential_provider,
+            settings.credential_provider if self.host is None else None,  # the embedded server asks for none
             self.link,
             WireLimits(
                 settings.operation_timeout,

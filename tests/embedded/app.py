@@ -22,7 +22,7 @@ loads = os.open(os.environ["LOADS"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 async def price(name: str) -> str:
     """Slow, and counted."""
     os.write(loads, b".")
-    await asyncio.sleep(0.1)
+    await asyncio.sleep(0.3)
     return f"{name} as told to {os.getpid()}"
 
 

@@ -5,9 +5,11 @@ import signal
 import threading
 import time
 
+from fleetcache import Cache, Settings
 from fleetcache.embedded.locks import FileLock
 from fleetcache.embedded.seat import join
 from tests.embedded.home import LINGER, SOON, Home, descriptors, ended
+from tests.support.run import run
 from tests.support.waiting import wait_until
 
 MAX_BYTES = 16_000_000
@@ -25,6 +27,26 @@ def test_two_processes_share_values_and_changes(home: Home) -> None:
         assert (report["status"], report["coherence"]) == ("healthy", "tracking")
         assert report["server"] == f"unix://{home.folder.socket}?db=0"
     assert len(home.supervisors) == 1
+
+
+def test_what_was_set_for_another_server_does_not_matter(home: Home) -> None:
+    class Provider:
+        def get_credentials(self) -> tuple[str]:
+            raise AssertionError("the embedded server asks for no password")
+
+    async def scene() -> None:
+        settings = Settings(
+            driver="embedded",
+            url="redis://elsewhere.example",
+            embedded_dir=str(home.base),
+            credential_provider=Provider(),
+            required=True,
+        )
+        async with Cache(settings=settings) as cache:
+            report = await cache.health()
+            assert (report.active, report.reason) == ("embedded", None)
+
+    run(scene())
 
 
 def test_users_of_another_folder_share_nothing(home: Home) -> None:

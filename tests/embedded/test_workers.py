@@ -19,6 +19,8 @@ from tests.support.waiting import eventually, wait_until
 
 ROOT = Path(__file__).parents[2]
 WORKERS = 4
+PATIENCE = 30.0  # seconds for all workers to be up, and for each to have got a request: who is busy gets none
+PACE = 0.005  # seconds between two requests: one that sleeps in between leaves some to the others
 UVICORN = ["uvicorn", "--workers", str(WORKERS), "--log-level", "warning", "--uds"]
 GUNICORN = ["gunicorn", "--workers", str(WORKERS), "--worker-class", "asgi", "--log-level", "warning", "--bind"]
 
@@ -43,12 +45,12 @@ def serving(command: list[str], home: Home) -> Iterator[httpx.AsyncHTTPTransport
         start_new_session=True,
     )
     try:
-        wait_until(http.exists, SOON)
+        wait_until(http.exists, PATIENCE)
         yield httpx.AsyncHTTPTransport(uds=str(http))
     finally:
         server.terminate()
         try:
-            server.wait(SOON)
+            server.wait(PATIENCE)
         finally:
             if server.poll() is None:
                 os.killpg(server.pid, signal.SIGKILL)
@@ -61,31 +63,41 @@ async def ask(http: httpx.AsyncClient, path: str) -> tuple[int, Any]:
     return body["pid"], body["said"]
 
 
+async def ask_often(http: httpx.AsyncClient, path: str) -> list[tuple[int, Any]]:
+    """One request after the other, none of them waiting for the one before."""
+
+    async def ask_later(number: int) -> tuple[int, Any]:
+        await asyncio.sleep(PACE * number)
+        return await ask(http, path)
+
+    return await asyncio.gather(*(ask_later(number) for number in range(10 * WORKERS)))
+
+
 async def ask_all(http: httpx.AsyncClient, path: str) -> dict[int, set[str]]:
     """Ask until every worker has answered; what each of them said, all that was said at once."""
     said: dict[int, set[str]] = {}
 
     async def all_have_answered() -> bool:
-        for pid, answer in await asyncio.gather(*(ask(http, path) for _ in range(10 * WORKERS))):
+        for pid, answer in await ask_often(http, path):
             said.setdefault(pid, set()).add(str(answer))
         return len(said) == WORKERS
 
-    await eventually(all_have_answered, SOON)
+    await eventually(all_have_answered, PATIENCE)
     return said
 
 
 @pytest.mark.parametrize("command", [UVICORN, GUNICORN], ids=["uvicorn", "gunicorn"])
 def test_the_workers_share_one_cache(command: list[str], home: Home) -> None:
     async def scene(transport: httpx.AsyncHTTPTransport) -> None:
-        async with httpx.AsyncClient(transport=transport, base_url="http://app", timeout=SOON) as http:
+        async with httpx.AsyncClient(transport=transport, base_url="http://app", timeout=PATIENCE) as http:
             reports: dict[int, dict[str, Any]] = {}
 
             async def all_are_up() -> bool:
                 with suppress(httpx.ConnectError):  # the socket is there before anybody listens
-                    reports.update(await asyncio.gather(*(ask(http, "/health") for _ in range(4 * WORKERS))))
+                    reports.update(await ask_often(http, "/health"))
                 return len(reports) == WORKERS and all(report["shared"] for report in reports.values())
 
-            await eventually(all_are_up, SOON)
+            await eventually(all_are_up, PATIENCE)
             assert {report["active"] for report in reports.values()} == {"embedded"}
 
             answers = await ask_all(http, "/price/tea")

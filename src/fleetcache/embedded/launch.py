@@ -42,11 +42,11 @@ def launch(folder: Folder, opened: int, lock: FileLock, max_bytes: int, *, timeo
     server = server_command(find_server(), max_bytes)
     log = os.open("log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=opened)
     # Opened anew: a lock goes with the opening, and the supervisor must not have ours.
-    own = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=opened)
+    own = FileLock(os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=opened))
     try:
         subprocess.run(  # noqa: S603 - our own script and a server of find_server
-            [*command, str(own), str(lock.descriptor), str(LINGER), *server],
-            pass_fds=(own, lock.descriptor),
+            [*command, str(own.descriptor), str(lock.descriptor), str(LINGER), *server],
+            pass_fds=(own.descriptor, lock.descriptor),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -62,7 +62,7 @@ def launch(folder: Folder, opened: int, lock: FileLock, max_bytes: int, *, timeo
         raise EmbeddedError("embedded_start", f"{command[0]} did not start: {error}; {last_words(opened)}") from None
     finally:
         os.close(log)
-        os.close(own)
+        own.close()
 
 
 def server_command(binary: Path, max_bytes: int) -> list[str]:
