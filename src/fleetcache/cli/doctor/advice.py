@@ -67,7 +67,7 @@ def _unused_url(settings: Settings, environ: Mapping[str, str]) -> Iterator[Find
 
 
 def _prefix(settings: Settings) -> Iterator[Finding]:
-    if settings.resolved_driver != "redis":
+    if not settings.has_server:
         return
     if settings.default_prefix:
         message = f"CACHE_PREFIX is the default {settings.prefix!r}: two services on this server would share entries"

@@ -30,8 +30,8 @@ class Code(StrEnum):
     PICKLE = "pickle"
     SERVER = "server"
     VERSION = "version"
-    CLUSTER = "cluster"
     TRACKING = "tracking"
+    CLUSTER = "cluster"
     PERMISSION = "permission"
     KEYS = "keys"
     INFO = "info"
@@ -53,8 +53,8 @@ class Finding:
         reason: For ``server``, the code that the health report has for it.
 
     Example:
-        >>> Finding(Code.LATENCY, Severity.OK, "50 round trips").as_dict()["code"]
-        'latency'
+        >>> print(Finding(Code.LATENCY, Severity.OK, "50 round trips").as_dict()["code"])
+        latency
     """
 
     code: Code

@@ -37,7 +37,6 @@ class Permission:
     optional: bool = False
 
 
-_SCRIPT = SCRIPTS["release"]  # compares, and so changes nothing that is not its own
 # More than any server has ever counted: nobody is hurt.
 _NOBODY = 2**63 - 1
 
@@ -59,8 +58,10 @@ PERMISSIONS: tuple[Permission, ...] = (
     Permission(
         "+eval", lambda key: ("EVAL", "return 1", 1, key), "nothing can be stored once the server forgets scripts"
     ),
-    Permission("+evalsha", lambda key: _SCRIPT.call(key, b"nobody"), "nothing can be loaded for others or stored"),
-    Permission("+script|load", lambda _: ("SCRIPT", "LOAD", _SCRIPT.text), "each first use of a script fails once"),
+    Permission("+evalsha", lambda key: ("EVALSHA", "0" * 40, 1, key), "nothing can be loaded for others or stored"),
+    Permission(
+        "+script|load", lambda _: ("SCRIPT", "LOAD", SCRIPTS["release"].text), "each first use of a script fails once"
+    ),
     Permission(
         "+client|tracking", lambda _: ("CLIENT", "TRACKING", "ON"), "changes are not pushed, near copies live a second"
     ),
