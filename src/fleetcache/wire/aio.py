@@ -156,6 +156,8 @@ class AioWire:
     def expect_own(self, key: bytes) -> None:
         """The next frame is known to be our own push for ``key``."""
         self._session.expect_own = key
+        elif self._wake_at < now:
+            self._arm(now)  # the loop's clock stood still while the host slept: the timer would ring too late
 
     def _flush(self) -> None:
         out, self._out = self._out, []
