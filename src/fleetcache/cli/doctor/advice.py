@@ -52,6 +52,8 @@ def _driver(settings: Settings, workers: int) -> Finding:
     driver = settings.resolved_driver
     if driver == "null":
         return Finding(Code.DRIVER, Severity.NOTE, "null: nothing is cached, every call loads", "unset CACHE_DRIVER")
+    if driver == "embedded":
+        return Finding(Code.DRIVER, Severity.OK, "embedded: one server for all processes of this user on this host")
     if driver != "memory":
         return Finding(Code.DRIVER, Severity.OK, f"{driver}: near copies in each process, one store behind them")
     many = f"each of the {workers} workers" if workers > 1 else "each process"
