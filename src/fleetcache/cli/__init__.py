@@ -30,7 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
         app(arguments)
     except ModuleNotFoundError as missing:
-        if missing.name not in _EXTRA:
+        package = (missing.name or "").partition(".")[0]
+        if package not in _EXTRA:
             raise
-        print(f"fleetcache needs {missing.name} for this: pip install 'fleetcache[cli]'", file=sys.stderr)  # noqa: T201 - the terminal is all there is
+        print(f"fleetcache needs {package} for this: pip install 'fleetcache[cli]'", file=sys.stderr)  # noqa: T201 - the terminal is all there is
         sys.exit(2)

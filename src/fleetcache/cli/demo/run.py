@@ -53,8 +53,7 @@ def run(plan: Plan, *, as_json: bool = False) -> int:
 
 def show_for(console: Console, plan: Plan) -> Show:
     """Return the live screen where the terminal can show one, else plain lines."""
-    able = console.is_terminal and not console.is_dumb_terminal
-    return Screen(console, plan) if able and Screen.fits(console, plan) else Lines(console)
+    return Screen(console, plan) if Screen.fits(console, plan) else Lines(console)
 
 
 def _console(*, stderr: bool) -> Console:

@@ -41,14 +41,15 @@ class Screen:
         self._numbers: Numbers | None = None
         self._layout = _layout(plan)
         self._live = Live(
-            console=console, screen=True, refresh_per_second=_FRAMES, get_renderable=self._draw, transient=True
+            console=console, screen=True, refresh_per_second=_FRAMES, get_renderable=self.draw, transient=True
         )
 
     @staticmethod
     def fits(console: Console, plan: Plan) -> bool:
-        """Whether the terminal is large enough."""
+        """Whether it is a terminal that can show the screen, and large enough."""
+        able = console.is_terminal and not console.is_dumb_terminal and console.encoding.startswith("utf")
         lines = _HEADER + _FIGURES + plan.instances + _AROUND_INSTANCES + _SHORTEST_STORY
-        return console.width >= _NARROWEST and console.height >= lines
+        return able and console.width >= _NARROWEST and console.height >= lines
 
     def __enter__(self) -> Self:
         self._live.start(refresh=True)
@@ -75,7 +76,7 @@ class Screen:
         """Show these numbers from now on."""
         self._numbers = numbers
 
-    def _draw(self) -> RenderableType:
+    def draw(self) -> RenderableType:
         """Draw what is known now. Runs in the thread of ``Live``."""
         panel, numbers = self._layout, self._numbers
         panel["header"].update(panels.header(self._act, time.monotonic() - self._began, numbers))
