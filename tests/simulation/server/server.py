@@ -63,7 +63,7 @@ class SimServer:
         self.full = False
         self.scripts: dict[str, bytes] = {}
         self.tracking = Tracking(self.clients, self._random)
-        self.keys = Keyspace(self._clock, self._random, self.tracking.changed, lambda: self.state.readonly, snapshot)
+        self.keys = Keyspace(self._clock, self._random, self.tracking.changed, self._keeps_due, snapshot)
         self._ids = itertools.count(1)
 
     # -- what happens to it ----------------------------------------------------------------------------------------
@@ -165,6 +165,9 @@ class SimServer:
             return False
         _, command, _ = self.look_up(args)
         return command is not None and bool(command.flags & {"write", "may_replicate"})
+
+    def _keeps_due(self) -> bool:
+        return self.state.readonly or self.state.paused
 
     def _make_room(self) -> None:
         state, limit = self.state, self.maxmemory
