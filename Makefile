@@ -1,6 +1,6 @@
-# make demo | test | check | bench | lock. Each sets up what it needs in .venv the first time; nothing else is installed.
+# make demo | test | check | docs | bench | story | lock. Each sets up what it needs in .venv the first time; nothing else is installed.
 
-.PHONY: demo test check bench lock
+.PHONY: demo test check docs bench story lock
 .DEFAULT_GOAL := test
 
 VENV := .venv
@@ -8,11 +8,11 @@ BIN := $(VENV)/bin
 DEV := $(VENV)/.dev-installed
 BENCH := $(VENV)/.bench-installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-# Arguments for pytest: make test ARGS="-k near -x"
+# Arguments for pytest or the demo: make test ARGS="-k near -x", make demo ARGS="--seconds 20"
 ARGS ?=
 
 demo: $(DEV)
-	$(BIN)/python examples/geo/demo.py
+	$(BIN)/fleetcache demo $(ARGS)
 
 test: $(DEV)
 	$(BIN)/coverage run -m pytest $(ARGS)
@@ -24,16 +24,25 @@ check: $(DEV)
 	$(BIN)/mypy
 	$(BIN)/pyright
 	$(MAKE) test
+	$(MAKE) docs
+
+# The theme announces its successor at every build; that is no warning about our pages.
+docs: $(DEV)
+	$(BIN)/python -m docs.tools.settings_page
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 bench: $(BENCH)
 	$(BIN)/python benchmarks/run.py
+
+story: $(BENCH)
+	$(BIN)/python benchmarks/story.py
 
 # Newest versions that fit, for every platform and every Python from the oldest we support. The index itself is not named: it is the installer's.
 COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --quiet --upgrade \
 	--custom-compile-command "make lock" pyproject.toml
 lock: $(DEV)
 	$(PIP) install "uv>=0.9"
-	$(BIN)/$(COMPILE) --extra all --extra embedded --group dev --output-file requirements-dev.txt
+	$(BIN)/$(COMPILE) --extra all --extra demo --extra embedded --group dev --output-file requirements-dev.txt
 	$(BIN)/$(COMPILE) --group bench --constraint requirements-dev.txt --output-file requirements-bench.txt
 
 $(BIN)/python:

@@ -4,6 +4,7 @@ Set up by the environment alone, the cache too (``REDIS_URL`` and the ``CACHE_*`
 
 ==================  ==========================  =====================================================
 ``GEO_ORIGIN_URL``  ``http://127.0.0.1:9000``   the origin, see ``origin.py``
+``GEO_PAUSE``       ``60``                      seconds that a busy origin is left alone for at most
 ``GEO_DATABASE``    ``geo.sqlite3``             the database of settings, shared by all instances
 ``GEO_TTL``         ``10m``                     how long an answer of the origin is fresh
 ``GEO_STALE``       ``1h``                      how long after that it may still answer
@@ -29,11 +30,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
-from examples.geo.countries import Countries
-from examples.geo.instance_header import InstanceHeader
-from examples.geo.origin_client import Location, OriginClient, OriginError
 from fleetcache import Cache
 from fleetcache.ops import OpsApp
+
+from .countries import Countries
+from .instance_header import InstanceHeader
+from .origin_client import Location, OriginClient, OriginError
 
 INSTANCE = os.environ.get("GEO_INSTANCE") or f"{socket.gethostname()}-{os.getpid()}"
 TTL = os.environ.get("GEO_TTL") or "10m"  # networks change hands rarely
@@ -43,7 +45,10 @@ _ORG = re.compile(r"[\w.-]{1,100}")
 _COUNTRY_CODE = re.compile(r"[A-Z]{2}")
 
 cache = Cache.from_env()
-origin = OriginClient(os.environ.get("GEO_ORIGIN_URL") or "http://127.0.0.1:9000")
+origin = OriginClient(
+    os.environ.get("GEO_ORIGIN_URL") or "http://127.0.0.1:9000",
+    float(os.environ.get("GEO_PAUSE") or 60),  # its minute: it never asks for more
+)
 settings = Countries(Path(os.environ.get("GEO_DATABASE") or "geo.sqlite3"))
 
 

@@ -20,7 +20,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from examples.geo.database import Database
+from .database import Database
 
 LIMIT = 45  # calls a minute, as a well-known free geo-IP service allows
 WINDOW = 60.0  # seconds
@@ -42,15 +42,20 @@ class Window:
 
     def take(self) -> float:
         """Take a place for a call: 0 if there is one, else the seconds until there will be."""
-        now = self._clock()
-        while self._taken and self._taken[0] <= now - WINDOW:
-            self._taken.popleft()
-        if len(self._taken) < self.limit:
-            self._taken.append(now)
+        if self.left:
+            self._taken.append(self._clock())
             return 0.0
+        now = self._clock()
         # A lowered limit may have several calls to wait for.
         last_in_the_way = self._taken[len(self._taken) - self.limit] if self.limit else now
         return last_in_the_way + WINDOW - now
+
+    @property
+    def left(self) -> int:
+        """Calls that are left now."""
+        while self._taken and self._taken[0] <= self._clock() - WINDOW:
+            self._taken.popleft()
+        return max(0, self.limit - len(self._taken))
 
     def clear(self) -> None:
         """Forget what was taken."""
@@ -86,22 +91,24 @@ class Origin:
         return JSONResponse(self._database.lookup(ip))
 
     async def calls(self, request: Request) -> JSONResponse:
-        """``GET /calls``: how often it was asked. ``DELETE`` begins anew, with an empty minute."""
+        """``GET /calls``: how often it was asked, and how often it may be. ``DELETE`` counts from zero again."""
         if request.method == "DELETE":
             self._answered.clear()
             self._refused.clear()
-            self._window.clear()
         return JSONResponse(
             {
                 "total": self._answered.total(),
                 "by_address": self._answered,
                 "refused": self._refused.total(),
+                "limit": self._window.limit,
+                "left": self._window.left,
             }
         )
 
     async def limit(self, request: Request) -> JSONResponse:
-        """``PUT /limit/{n}``: allow that many calls a minute from now on."""
+        """``PUT /limit/{n}``: allow that many calls a minute from now on; the minute begins now."""
         self._window.limit = request.path_params["n"]
+        self._window.clear()
         return JSONResponse({"limit": self._window.limit})
 
     async def addresses(self, request: Request) -> JSONResponse:

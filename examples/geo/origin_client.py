@@ -40,11 +40,13 @@ class OriginClient:
 
     Args:
         url: Where it is.
+        longest_pause: Seconds after which to try again, whatever it asked for.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, longest_pause: float) -> None:
+        self._longest_pause = longest_pause
         self._http = httpx.AsyncClient(base_url=url, timeout=_TIMEOUT)
-        self._busy_until = 0.0
+        self._busy_until = self._try_again = 0.0
 
     async def locate(self, ip: str) -> Location:
         """Ask where an address is.
@@ -52,8 +54,9 @@ class OriginClient:
         Raises:
             OriginError: It has no calls left for us, or is not there.
         """
-        if (wait := self._busy_until - time.monotonic()) > 0:
-            raise OriginError("origin_busy", math.ceil(wait))
+        now = time.monotonic()
+        if now < self._try_again:
+            raise OriginError("origin_busy", math.ceil(self._busy_until - now))
         try:
             response = await self._http.get(f"/json/{ip}")
         except httpx.HTTPError as error:
@@ -61,6 +64,7 @@ class OriginClient:
         if response.status_code == httpx.codes.TOO_MANY_REQUESTS:
             retry_after = int(response.headers["Retry-After"])
             self._busy_until = time.monotonic() + retry_after
+            self._try_again = time.monotonic() + min(retry_after, self._longest_pause)
             raise OriginError("origin_busy", retry_after)
         if response.is_error:
             raise OriginError("origin_down", _RETRY_AFTER)

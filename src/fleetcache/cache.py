@@ -18,7 +18,7 @@ class Cache(AsyncVerbs):
     """One coherent cache for every instance: near copies here, Redis or Valkey behind, memory when that is away.
 
     Args:
-        url: ``redis://``, ``rediss://``, ``unix://``, ``memory://`` or ``null://``.
+        url: ``redis://``, ``rediss://``, ``unix://``, ``memory://``, ``embedded://`` or ``null://``.
         settings: Instead of a URL, everything.
         **overrides: Fields of ``Settings`` to go with the URL, such as ``prefix="shop"``.
 
@@ -37,8 +37,17 @@ class Cache(AsyncVerbs):
     """
 
     def __init__(self, url: str | None = None, *, settings: Settings | None = None, **overrides: Any) -> None:
-        self.settings = chosen(type(self).__name__, url, settings, overrides)
-        super().__init__(Engine(self.settings), "", ALL, defaults(self.settings))
+        self._face(Engine(chosen(type(self).__name__, url, settings, overrides)))
+
+    def _face(self, engine: Engine) -> None:
+        super().__init__(engine, "", ALL, defaults(engine.settings))
+
+    @classmethod
+    def _over(cls, engine: Engine) -> Self:
+        """The face of an engine that is there; for ``fleetcache.testing``, which gives it a clock of its own."""
+        cache = cls.__new__(cls)
+        cache._face(engine)  # noqa: SLF001 - its own kind
+        return cache
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, **overrides: Any) -> Self:
@@ -51,13 +60,23 @@ class Cache(AsyncVerbs):
         Raises:
             ConfigError: A variable is wrong; names it, its value and the choices.
         """
-        return cls(settings=Settings.from_env(environ, **overrides))
+        cache = cls(settings=Settings.from_env(environ, **overrides))
+        if environ is None:
+            cache._home.came_from_env()
+        return cache
+
+    @property
+    def settings(self) -> Settings:
+        """How it is set up; in a test that overrides it, how the one in its place is."""
+        return self._engine.settings
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {described(self._engine)}>"
 
     async def open(self) -> None:
         """Connect, or find out that it cannot be done now; not needed, the first use does it too."""
+        if self._engine.closed and self._engine.reopen is not None:
+            self._engine.reopen()
         await self._engine.enter()
         await self._engine.first_attempt(self.settings.connect_timeout)
 
@@ -118,6 +137,5 @@ def defaults(settings: Settings) -> Freshness:
 
 def described(engine: Engine) -> str:
     """What a cache is, on one line and without secrets."""
-    address = engine.settings.address
-    where = f" {address.safe}" if address is not None and engine.driver == "redis" else ""
+    where = f" {engine.address.safe}" if engine.address is not None else ""
     return f"{engine.driver}{where} {engine.stats().link}"

@@ -6,19 +6,44 @@ monotonic one is used.
 """
 
 import os
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import repeat, starmap
 
-__all__ = ["Clock", "monotonic", "system_random"]
+__all__ = ["Clock", "Ticks", "monotonic", "system_random"]
 
 Clock = Callable[[], float]
 
 
-# A partial of the C function, not a function around it: this stands on the near-hit path.
+# A partial of the C function, not a function around it: every call of ours reads it.
 monotonic: Clock = (
     partial(time.clock_gettime, time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic
 )
+
+
+class Ticks:
+    """The same clock, read by ``next(ticks.read)``, and how often it was read so.
+
+    For the one line that every near hit runs: what the clock is called with is made once, and counting costs nothing,
+    because ``repeat`` counts anyway. Together that is a fifth of a hit.
+
+    Example:
+        >>> ticks = Ticks(lambda: 7.0)
+        >>> next(ticks.read), next(ticks.read), ticks.count
+        (7.0, 7.0, 2)
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        call, args = (clock.func, clock.args) if isinstance(clock, partial) else (clock, ())
+        self._left = repeat(args, sys.maxsize)
+        self.read: Iterator[float] = starmap(call, self._left)
+
+    @property
+    def count(self) -> int:
+        """Readings so far."""
+        return sys.maxsize - self._left.__length_hint__()
 
 
 def system_random() -> float:

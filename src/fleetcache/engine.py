@@ -8,12 +8,12 @@ import logging
 import os
 import socket
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet
 
 from .aio_ports import AioPorts
 from .batches import Batches
-from .clock import Clock, monotonic, system_random
+from .clock import Clock, Ticks, monotonic, system_random
 from .codec import Codecs
 from .coherence import Coherence
 from .durations import text
@@ -31,11 +31,16 @@ from .settings import Settings
 from .shared import Shared
 from .signing import Signer
 from .stats import Counters, Stats
+from .wire.address import Address
 from .wire.aio import AioWire
+from .wire.faults import EMBEDDED
 from .wire.keeper import Keeper
 from .wire.link import Link, LinkState
 from .wire.pulse import WireHooks, WireLimits
 from .writing import Writing
+
+if TYPE_CHECKING:
+    from .embedded.host import Host
 
 __all__ = ["Engine"]
 
@@ -47,6 +52,9 @@ W = TypeVar("W", bound=Keeper)
 FRAME_TIMES = 16
 
 _ENGINES: "WeakSet[Engine]" = WeakSet()
+# Those that the process's own environment described, and who is told of new ones: tests put others in their place.
+FROM_ENV: "WeakSet[Engine]" = WeakSet()
+ON_FROM_ENV: "list[Callable[[Engine], None]]" = []
 # What a forked child inherited of its parent's connections: closing them would speak on the parent's socket.
 _INHERITED: list[Any] = []
 
@@ -54,12 +62,13 @@ _INHERITED: list[Any] = []
 class Solitude:
     """The link of a cache that has no server by choice: nothing bounds near but the entries' own lives."""
 
-    state = LinkState.CLOSED
-    horizon = float("inf")
-    confirmed = float("inf")
-    since = 0.0
-    epoch = 0
-    reason = None
+    def __init__(self) -> None:
+        # On the instance, as Link has them: each near hit reads one, and a class's attributes take longer.
+        self.state = LinkState.CLOSED
+        self.horizon = self.confirmed = float("inf")
+        self.since = 0.0
+        self.epoch = 0
+        self.reason: str | None = None
 
     def bound(self, offline_ttl: float) -> float:  # noqa: ARG002 - as Link
         """For ever."""
@@ -87,9 +96,14 @@ class Engine:
         self.settings = settings
         self.clock, self._random, self._token = clock, random, token
         self.driver = settings.resolved_driver
+        self.host = _host(settings)
+        self.address: Address | None = settings.address if self.host is None else self.host.address
         self.counters = Counters()
+        self.ticks = Ticks(clock)
         self.on_rebuilt: WeakSet[Any] = WeakSet()
         self.bypasses: set[object] = set()  # a mark for each ``bypass()`` that is not left yet
+        self.stand_in: Engine | None = None  # works in this one's place while a test overrides it
+        self.reopen: Callable[[], None] | None = None  # of a stand-in: puts a new one in its place
         self.closed = False
         self.settled = False  # nothing is to be waited for before a call, while the loop is the same
         self._entered = clock()
@@ -101,7 +115,7 @@ class Engine:
         self.last_error: str | None = None
         self._build()
         _ENGINES.add(self)
-        if self.driver == "redis" and settings.default_prefix:
+        if settings.has_server and settings.default_prefix:
             log.warning(
                 "fleetcache: CACHE_PREFIX is the default %r: two services on one server would share keys; set your own",
                 settings.prefix,
@@ -149,10 +163,10 @@ class Engine:
             operation_timeout=settings.operation_timeout,
             load_wait=settings.load_wait,
             max_staleness=settings.max_staleness,
-            alone=self.driver != "redis",
+            alone=not settings.has_server,
             strict=settings.strict,
         )
-        if self.driver == "redis":
+        if settings.has_server:
             self._new_link()
         self.policy = Policy(self.parts)
         self.writing = Writing(self.parts)
@@ -169,6 +183,17 @@ class Engine:
             on_state=self._on_state,
         )
 
+    def came_from_env(self) -> None:
+        """The process's own environment described it."""
+        FROM_ENV.add(self)
+        for tell in ON_FROM_ENV:
+            tell(self)
+
+    @property
+    def acting(self) -> "Engine":
+        """The engine that the faces use: this one, but in a test that put another in its place."""
+        return self.stand_in or self
+
     def rebuilt(self) -> None:
         """Tell the faces that what they keep for their hot path has changed."""
         for face in list(self.on_rebuilt):
@@ -178,6 +203,11 @@ class Engine:
 
     def _new_ports(self) -> Ports:
         return AioPorts(self.clock, self._random)
+
+    async def _prepare(self) -> None:
+        """Have the embedded server there."""
+        if self.host is not None:
+            await self.host.ready()
 
     def _is_here(self) -> bool:
         """Whether what lives of it lives where this is called."""
@@ -208,7 +238,7 @@ class Engine:
             raise Closed("this cache is in use on another event loop that still runs: give each loop its own Cache")
         self.loop = asyncio.get_running_loop()
         self._entered = self.clock()
-        if self.driver != "redis":
+        if not self.settings.has_server:
             self.flights.detach_all()  # what flew on the old loop lands no more
             return
         if old is not None:
@@ -217,13 +247,12 @@ class Engine:
 
     def _new_wire(self, shell: Callable[..., W]) -> W:
         """A connection of this kind, between the parts that are there now."""
-        address = self.settings.address
-        if address is None or not isinstance(self.link, Link):  # the settings do not allow it
-            raise AssertionError("driver redis without a URL")
+        if self.address is None or not isinstance(self.link, Link):  # the settings do not allow it
+            raise AssertionError(f"driver {self.driver} without an address")
         settings = self.settings
         wire = self.wire = self.shared.wire = shell(
-            address,
-            settings.credential_provider,
+            self.address,
+            settings.credential_provider if self.host is None else None,  # the embedded server asks for none
             self.link,
             WireLimits(
                 settings.operation_timeout,
@@ -238,6 +267,7 @@ class Engine:
                 recover=self.recovery.recover,
                 on_defect=self.coherence.forget_all,
                 heartbeat=self.recovery.heartbeat,
+                prepare=None if self.host is None else self._prepare,
             ),
             clock=self.clock,
             random=self._random,
@@ -255,11 +285,10 @@ class Engine:
         self.wire = self.shared.wire = None
         self.shared.usable = False  # whoever still holds the old parts must not speak on the old connection
         self.reporter.forget()
-        coherence, recovery = self.coherence, self.recovery
+        coherence = self.coherence
         self._build()
         if keep_journal:
             self.coherence.journal, self.coherence.last_all = coherence.journal, coherence.last_all
-            self.recovery.remember(recovery)
         self.rebuilt()
 
     def after_fork(self) -> None:
@@ -302,11 +331,11 @@ class Engine:
         if new is LinkState.OFFLINE and self._down_since is None:
             self._down_since = now
             self.counters.errors[self.link.reason or "error"] += 1
-            address = self.settings.address
+            what = f"{self.address.safe if self.address else 'the server'} answers no more"
+            if self.link.reason in EMBEDDED and self.wire is not None:
+                what = f"there is no embedded server: {self.wire.last_error}"
             log.warning(
-                "fleetcache: offline (%s): %s answers no more; this instance goes on from its own memory",
-                self.link.reason,
-                address.safe if address else "the server",
+                "fleetcache: offline (%s): %s; this instance goes on from its own memory", self.link.reason, what
             )
         elif new is LinkState.ONLINE and self._down_since is not None:
             away, self._down_since = now - self._down_since, None
@@ -356,6 +385,17 @@ class Engine:
             log.warning("fleetcache: closed while %d removals were not acknowledged by the server", lost)
         if self.wire is not None:
             await self.wire.close()
+        if self.host is not None:
+            self.host.leave()
+
+
+def _host(settings: Settings) -> "Host | None":
+    """For the driver that has its own server."""
+    if settings.resolved_driver != "embedded":
+        return None
+    from .embedded.host import Host  # noqa: PLC0415 - only who asks for a server pays for how it is started
+
+    return Host(settings.embedded_dir, settings.embedded_max_bytes)
 
 
 def _after_fork() -> None:

@@ -26,7 +26,7 @@ from .entry import (
 from .errors import CodecError
 from .freshness import Freshness, Left
 from .keys import Layout
-from .near import Held
+from .near import ENCODED, Held
 from .seen import Answer, Look, Seen
 from .signing import Signer
 from .stats import Counters
@@ -117,18 +117,17 @@ class Entries:
         """What near keeps of a value: ``life`` is until when it is fresh and until when stale, on our clock."""
         payload = answer.payload or b""
         if immutable(answer.value):
-            value, encoded = answer.value, False
+            value, declared, size = answer.value, answer.declared, sys.getsizeof(answer.value)
         else:
-            value, encoded = payload, True
+            value, declared, size = payload, ENCODED, 0
         return Held(
             value,
-            encoded=encoded,
             codec=answer.codec,
-            declared=answer.declared,
+            declared=declared,
             fresh_until=life[0],
             stale_until=life[1],
             tags=tags,
-            size=max(len(payload), 0 if encoded else sys.getsizeof(value)),
+            size=max(len(payload), size),
             unbacked=more.get("unbacked", False),
             cost=more.get("cost", 0.0),
             head=more.get("head", b""),

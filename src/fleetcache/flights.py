@@ -129,9 +129,14 @@ class Flights:
         return flight
 
     def end(self, flight: Flight, outcome: Outcome) -> None:
-        """Tell everybody; a flight that ended is never left in the table."""
+        """Tell everybody; a flight that ended is never left in the table.
+
+        What a detached flight brings, looked up or loaded, is for its starter: who joined may have come after that.
+        """
         if flight.outcome is not None:
             return
+        if flight.detached and outcome.others is Verb.ANSWER:
+            outcome.others = Verb.AGAIN
         flight.outcome = outcome
         self._air.discard(flight)
         for table in (self._table, self._behind):

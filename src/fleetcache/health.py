@@ -19,6 +19,7 @@ SCHEMA = 1
 
 _AT_STAKE = {
     "none": "nothing: one cache for all instances",
+    "host": "nothing: one cache for all processes of this user on this host; another host has its own",
     "memory": "every instance keeps its own copies: each loads for itself, and a change is seen by one only",
     "null": "nothing is cached: every call loads",
     "offline": "this instance answers from its own memory: it loads for itself, and changes of others are seen late; "
@@ -49,9 +50,9 @@ class Health(Struct, frozen=True, kw_only=True):
 
     Attributes:
         status: ``healthy``, ``degraded`` (works, with less) or ``unhealthy`` (``CACHE_REQUIRED``, no server; closed).
-        driver: The driver asked for, ``auto`` resolved: ``redis``, ``memory`` or ``null``.
+        driver: The driver asked for, ``auto`` resolved: ``redis``, ``memory``, ``embedded`` or ``null``.
         active: The one in use now: ``memory`` while falling back.
-        shared: Whether all instances share one store now.
+        shared: Whether all instances share one store now; with ``embedded``, all on this host.
         reason: Why it is not as asked: a stable code, ``None`` when it is.
         since: When the present state began, ISO 8601, UTC.
         at_stake: What that means, in a sentence.

@@ -22,13 +22,16 @@ judge. The rules:
 import sys
 import threading
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from .eviction import MAX_FREQ, S3Fifo
 
-__all__ = ["ENTRY_BYTES", "EVERYTHING", "MEMBER_BYTES", "TAG_BYTES", "Held", "Near"]
+__all__ = ["ENCODED", "ENTRY_BYTES", "EVERYTHING", "MEMBER_BYTES", "TAG_BYTES", "Held", "Near"]
+
+# Stands for the declared type of a payload: nobody ever asks for it, so one comparison tells what may be handed out.
+ENCODED: Final = object()
 
 # The tag that every backed entry carries.
 EVERYTHING = "*"
@@ -57,10 +60,9 @@ class Held(msgspec.Struct, gc=False, eq=False):
     the more near holds. Allowed because values are immutable or bytes, and nothing here refers back to near.
 
     Args:
-        value: the object itself, or the payload's bytes when ``encoded``: those are decoded per hit.
-        encoded: whether ``value`` is a payload.
+        value: the object itself, or a payload's bytes: those are decoded per hit.
         codec: id of the payload's codec; meaningful when ``encoded``.
-        declared: the type ``value`` was decoded as; meaningful when not ``encoded``.
+        declared: the type ``value`` was decoded as; ``ENCODED`` for a payload.
         fresh_until: clock seconds until which the entry is fresh.
         stale_until: clock seconds until which it may be served stale; past it, it is of no use.
         unbacked: not confirmed by shared, so the horizon says nothing about it.
@@ -73,7 +75,6 @@ class Held(msgspec.Struct, gc=False, eq=False):
     """
 
     value: Any
-    encoded: bool
     codec: int
     declared: Any
     fresh_until: float
@@ -91,6 +92,11 @@ class Held(msgspec.Struct, gc=False, eq=False):
         what = "encoded" if self.encoded else "object"
         return f"<Held {what} size={self.size} tags={self.tags} fresh_until={self.fresh_until:.3f} freq={self.freq}>"
 
+    @property
+    def encoded(self) -> bool:
+        """Whether ``value`` is a payload."""
+        return self.declared is ENCODED
+
 
 class Near:
     """The bounded in-process store.
@@ -102,7 +108,7 @@ class Near:
 
     Example:
         >>> near = Near(10_000, 32_000_000)
-        >>> held = Held("Bern", encoded=False, codec=0, declared=str, fresh_until=60.0, stale_until=60.0,
+        >>> held = Held("Bern", codec=0, declared=str, fresh_until=60.0, stale_until=60.0,
         ...             unbacked=False, tags=("*",), cost=0.0, head=b"V" + bytes(16), size=53)
         >>> near.put("capital:ch", held)
         True

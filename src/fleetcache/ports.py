@@ -56,6 +56,8 @@ class FlightPort(Protocol):
 class Ports(Protocol):
     """Waiting, running loaders, and time."""
 
+    closed: bool
+
     def clock(self) -> float:
         """Seconds."""
         ...

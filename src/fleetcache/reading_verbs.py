@@ -6,7 +6,7 @@ A hit in near is answered here, synchronously: one look-up, two comparisons and 
 from asyncio import get_running_loop
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from contextvars import ContextVar
-from functools import partial, wraps
+from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, TypedDict, TypeVar, Unpack, overload
 
 from .declared import declared_type
@@ -30,12 +30,15 @@ D = TypeVar("D")
 BYPASSED: ContextVar[frozenset[object]] = ContextVar("fleetcache_bypassed", default=frozenset())
 
 
-def _nothing(_key: str) -> None:
-    """What near looks like to a cache that is closed or bypassed somewhere: every call takes the long way."""
+class _Prefixed(dict[str, Any]):
+    """Near's items as a namespace sees them. Empty itself: what is asked for is missing, and looked up there."""
 
+    def __init__(self, items: Mapping[str, Any], prefix: str) -> None:
+        super().__init__()
+        self._all, self._prefix = items, prefix
 
-def _prefixed(look_up: Callable[[str], Any], prefix: str, key: str) -> Any:
-    return look_up(prefix + key)
+    def __missing__(self, key: str) -> Any:
+        return self._all[self._prefix + key]
 
 
 class RefreshOptions(TypedDict, total=False):
@@ -66,24 +69,25 @@ class ReadingVerbs:
     """The verbs over one engine, with a prefix and defaults of their own."""
 
     def __init__(self, engine: "Engine", prefix: str, tags: tuple[str, ...], defaults: Freshness) -> None:
-        self._engine = engine
+        self._home = engine
         self._prefix = prefix
         self._tags = tags
         self._defaults = defaults
-        self.bind()
         engine.on_rebuilt.add(self)
+        self.bind()
 
     def bind(self) -> None:
         """Fetch anew what the hot path keeps at hand."""
-        engine = self._engine
+        engine = self._engine = self._home.acting
+        engine.on_rebuilt.add(self)
         # Nothing is at hand once the cache is closed, and while any context bypasses it: policy's way sorts that out.
-        look_up: Callable[[str], Any] = engine.near.items.get
+        items: Mapping[str, Any] = engine.near.items
         if engine.closed or engine.bypasses:
-            look_up = _nothing
+            items = {}
         elif self._prefix:
-            look_up = partial(_prefixed, look_up, self._prefix)
-        self._near_get = look_up
-        self._clock = engine.clock
+            items = _Prefixed(items, self._prefix)
+        self._items = items
+        self._clock, self._ticks = engine.clock, engine.ticks.read
         self._link = engine.link
         self._counters = engine.counters
 
@@ -163,20 +167,16 @@ class ReadingVerbs:
         """
         # What ``_at_hand`` does, written out once more: this line is what the cache is for, and a call costs a third.
         try:
-            held = self._near_get(key)
-        except TypeError:
-            held = None
-        if (
-            held is not None
-            and held.declared is type
-            and (now := self._clock()) < held.fresh_until
-            and (now < self._link.horizon or held.unbacked)
-            and not held.encoded
-        ):
-            if held.freq < 3:  # noqa: PLR2004 - near's mark
-                held.freq += 1
-            self._counters.near_hits += 1
-            return held.value
+            held = self._items[key]
+            if held.declared is type:
+                now = next(self._ticks)  # counted there: a hit, unless taken back
+                if held.fresh_until > now and (self._link.horizon > now or held.unbacked):
+                    if held.freq < 3:  # noqa: PLR2004 - near's mark
+                        held.freq += 1
+                    return held.value
+                self._counters.near_hits -= 1
+        except (KeyError, TypeError):  # not there; or no str: policy's way names the rule
+            pass
         full = self._key(key)
         engine = self._engine
         if engine.bypasses and self._is_bypassed:
@@ -192,10 +192,8 @@ class ReadingVerbs:
         ``refreshes``: the call may start a refresh, so an entry close to its end is policy's to judge.
         """
         try:
-            held = self._near_get(key)
-        except TypeError:  # no str: policy's way names the rule
-            return None
-        if held is None:
+            held = self._items[key]
+        except (KeyError, TypeError):  # not there; or no str: policy's way names the rule
             return None
         now = self._clock()
         left = held.fresh_until - now
@@ -222,7 +220,7 @@ class ReadingVerbs:
         """The value if near can answer at once: no await, no I/O. Arguments as for ``get``."""
         held = self._at_hand(key)
         if held is not None:
-            if held.declared is type and not held.encoded:
+            if held.declared is type:
                 return held.value
             answer = self._engine.entries.from_near(held, type)
             if answer is not None:

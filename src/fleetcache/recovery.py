@@ -14,6 +14,7 @@ from .journal import ALL, Target
 from .keys import ALL_TAG, Layout
 from .shared import Shared
 from .stats import Counters
+from .tags import is_of_run, new_version, run_mark
 from .wire.handshake import Ask, Greeting
 from .wire.session import Call, Command, ReplyError
 
@@ -47,16 +48,10 @@ class Recovery:
         self._coherence, self._layout, self._shared = coherence, layout, shared
         self._counters, self._clock = counters, clock
         self._trust_restart, self._version = trust_restart, version
-        self._met = False
-        self._run_id: str | None = None
         self._next_replay = 0.0
         self._pause = PAUSE_FIRST
         self._pending = self._turn = 0
         self.replayed = 0  # in the last handshake
-
-    def remember(self, earlier: "Recovery") -> None:
-        """Know the server that this process met on an earlier event loop."""
-        self._met, self._run_id = earlier._met, earlier._run_id  # noqa: SLF001 - its own kind
 
     async def recover(self, ask: Ask, greeting: Greeting) -> None:
         """The cache's step of the handshake."""
@@ -67,10 +62,9 @@ class Recovery:
         await self._distrust(ask, greeting)
         await self._replay(ask)
         sent_at = self._clock()
-        mint = mint_command(self._layout, ALL_TAG, self._version(), whole=True)
+        mint = mint_command(self._layout, ALL_TAG, new_version(self._version(), self._shared.run), whole=True)
         # In frame order: a push that follows the reply must find the copy it is to drop.
         await ask(mint, handle=lambda replies: self._minted(replies, sent_at))
-        self._met, self._run_id = True, greeting.run_id
 
     def _minted(self, replies: list[Any], sent_at: float) -> list[Any]:
         self._shared.minted(ALL_TAG, replies[0], sent_at)
@@ -79,14 +73,20 @@ class Recovery:
     async def _distrust(self, ask: Ask, greeting: Greeting) -> None:
         """A server that restarted or failed over may have forgotten removals it had acknowledged, tags with them.
 
-        If the tag on every entry still has the version we knew, remove it: compared, so that the fleet goes cold once
-        and not once per instance. A run id that cannot be read proves nothing, and counts as another.
+        The version of the tag on every entry says under which run of the server it was made. One from another run is
+        removed: compared, so that the fleet goes cold once and not once per instance.
         """
-        known = self._coherence.last_all
-        same = self._run_id is not None and self._run_id == greeting.run_id
-        if not self._met or same or self._trust_restart or known is None:
+        self._shared.run = run_mark(greeting.run_id)
+        if self._trust_restart:
             return
-        (reply,) = await ask(SCRIPTS["release"].call(self._layout.tag(ALL_TAG), known, whole=True))
+        version: Any = self._coherence.last_all  # a run that cannot be told proves nothing, and counts as another
+        if greeting.run_id is not None:
+            (version,) = await ask(("GET", self._layout.tag(ALL_TAG)))
+            if not isinstance(version, bytes) or is_of_run(version, self._shared.run):
+                return
+        if version is None:
+            return
+        (reply,) = await ask(SCRIPTS["release"].call(self._layout.tag(ALL_TAG), version, whole=True))
         if isinstance(reply, ReplyError):
             self._coherence.owe(ALL, self._coherence.journal.next())
 

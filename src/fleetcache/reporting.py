@@ -68,13 +68,13 @@ class Reporter:
         status, reason, since, stake = self._judge()
         wire, link = engine.wire, engine.link
         greeting = wire.greeting if wire is not None else None
-        address = engine.settings.address if engine.driver == "redis" else None
+        address = engine.address
         online = engine.shared.usable
         heard = isinstance(link, Link) and link.confirmed > -float("inf")
         return Health(
             status=status,
             driver=engine.driver,
-            active=engine.driver if online or engine.driver != "redis" else "memory",
+            active=engine.driver if online or not isinstance(link, Link) else "memory",
             shared=online,
             reason=reason,
             since=self._wall_since(since, now),
@@ -122,7 +122,7 @@ class Reporter:
                 return Status.DEGRADED, reason, since, kind
         if not engine.coherence.tracking:
             return Status.DEGRADED, "no_tracking", link.since, "ttl"
-        return Status.HEALTHY, None, link.since, "none"
+        return Status.HEALTHY, None, link.since, "none" if engine.host is None else "host"
 
 
 @cache

@@ -19,7 +19,7 @@ __all__ = ["VARIABLES", "Codec", "Driver", "Settings", "Variable"]
 Driver = Literal["auto", "redis", "memory", "embedded", "null"]
 Codec = Literal["msgpack", "json", "pickle"]
 
-DRIVERS = "auto, redis, memory, null"  # "embedded" is known and refused until it is built
+DRIVERS = "auto, redis, memory, embedded, null"
 CODECS = "msgpack, json, pickle"
 LONGEST_OPERATION = 10.0  # seconds; nobody waits longer for a cache, and elsewhere "timeout" is a lifetime
 LONGEST_CONNECT = 60.0  # seconds; a server that takes longer is away
@@ -27,6 +27,8 @@ LEAST_STALENESS = 0.1  # seconds; below, every pause of our own loop would look 
 MOST_STALENESS = 60.0  # seconds; above, it is no bound that a user would call "soon"
 LARGEST_VALUE = 512 * 10**6  # bytes; the servers' own limit is 512 MiB, and ours leaves room for our head
 LONGEST_PREFIX = 64  # bytes; it is stored once per key
+LONGEST_EMBEDDED_DIR = 76  # bytes; with our folder and a socket in it 103, which is what macOS takes (Linux: 107)
+LEAST_EMBEDDED = 8 * 10**6  # bytes; the empty server has one to two, and its connections need some
 SHORTEST_KEY = 32  # bytes; what a signature of 256 bits is worth
 
 
@@ -35,12 +37,6 @@ def _choice(value: object, *, name: str, choices: str) -> str:
     if not isinstance(word, str) or word not in choices.split(", "):
         raise refusal(name, value, "is unknown", choices)
     return word
-
-
-def _driver(value: object, *, name: str) -> str:
-    if isinstance(value, str) and value.strip().lower() == "embedded":
-        raise refusal(name, value, "is not available yet, it comes with a later release", DRIVERS)
-    return _choice(value, name=name, choices=DRIVERS)
 
 
 def _url(value: object, *, name: str) -> str | None:
@@ -54,9 +50,23 @@ def _prefix(value: object, *, name: str) -> str:
     accepted = f"1 to {LONGEST_PREFIX} bytes without blanks, control characters and braces, no colon at either end"
     if not isinstance(value, str) or not value:
         raise refusal(name, value, "is no prefix", accepted)
+    if "://" in value:  # in the wrong variable; as a prefix its password would stand in every key
+        raise refusal(name, value, "is a URL", accepted)
     if not value.isprintable() or set(value) & set("{} ") or value.strip(":") != value:
         raise refusal(name, value, "would break keys", accepted)
     if len(value.encode()) > LONGEST_PREFIX:
+        raise refusal(name, value, "is too long", accepted)
+    return value
+
+
+def _embedded_dir(value: object, *, name: str) -> str | None:
+    """Only how it is written: whether it can be used is found out where it is used, and told in health."""
+    accepted = f"an absolute path of at most {LONGEST_EMBEDDED_DIR} bytes, for a socket has to fit into it"
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str) or not value.startswith("/") or not value.isprintable():
+        raise refusal(name, value, "is no place for a server", accepted)
+    if len(value.encode()) > LONGEST_EMBEDDED_DIR:
         raise refusal(name, value, "is too long", accepted)
     return value
 
@@ -122,8 +132,9 @@ _lifetime_or_none = partial(seconds, zero=True, maximum=MAX_TTL)
 
 # Of two variables with one field the first that is set wins.
 VARIABLES: tuple[Variable, ...] = (
-    Variable("CACHE_DRIVER", "driver", "choice", "auto", _driver,
-             f"{DRIVERS}; auto is redis with a URL, else memory; null stores nothing",
+    Variable("CACHE_DRIVER", "driver", "choice", "auto", partial(_choice, choices=DRIVERS),
+             f"{DRIVERS}; auto is redis with a URL, else memory; embedded is a server of our own on this host; "
+             "null stores nothing",
              "an app without settings runs, and one variable makes its cache shared"),
     Variable("CACHE_REDIS_URL", "url", "url", None, _url,
              "the server, in the form of REDIS_URL",
@@ -180,6 +191,12 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("CACHE_SIGNING_KEY", "signing_keys", "keys", (), _signing_keys,
              "entries are signed with the first key and verified with all: new,old rotates; 32 bytes or more each",
              "who may write to the server is usually trusted; pickle is where that is not enough"),
+    Variable("CACHE_EMBEDDED_DIR", "embedded_dir", "text", None, _embedded_dir,
+             "where the embedded server makes its private folder; XDG_RUNTIME_DIR, TMPDIR or /tmp when it is not set",
+             "that is where sockets of one user belong, and all of a user's processes find them there"),
+    Variable("CACHE_EMBEDDED_MAX_BYTES", "embedded_max_bytes", "size", "128MB", partial(size, minimum=LEAST_EMBEDDED),
+             "memory of the embedded server; full, it drops what was not used for longest",
+             "several times near's, and a quarter of a small container; it is taken only as it fills"),
 )  # fmt: skip
 
 _DEFAULTS: dict[str, Any] = {variable.field: variable.default for variable in VARIABLES}
@@ -219,6 +236,8 @@ class Settings:
     trust_restart: bool = _DEFAULTS["trust_restart"]
     codec: Codec = _DEFAULTS["codec"]
     signing_keys: tuple[bytes, ...] = field(default=(), repr=False)
+    embedded_dir: str | None = None
+    embedded_max_bytes: int = _DEFAULTS["embedded_max_bytes"]
     credential_provider: CredentialProvider | None = field(default=None, repr=False)
     url_variable: str = field(default="REDIS_URL", repr=False, compare=False)
 
@@ -245,6 +264,8 @@ class Settings:
             trust_restart: bool = ...,
             codec: Codec = ...,
             signing_keys: tuple[bytes, ...] = ...,
+            embedded_dir: str | None = ...,
+            embedded_max_bytes: int | str = ...,
             credential_provider: CredentialProvider | None = ...,
             url_variable: str = ...,
         ) -> None: ...
@@ -265,8 +286,8 @@ class Settings:
         if self.driver == "redis" and not self.url:
             accepted = f"REDIS_URL or CACHE_REDIS_URL (url), or another driver: {DRIVERS}"
             raise refusal(_BY_FIELD["driver"].label, self.driver, "needs a URL", accepted)
-        if self.required and self.resolved_driver != "redis":
-            accepted = "REDIS_URL (url) with driver auto or redis, or CACHE_REQUIRED=false"
+        if self.required and not self.has_server:
+            accepted = "REDIS_URL (url) with driver auto or redis, driver embedded, or CACHE_REQUIRED=false"
             problem = f"needs a server, and the driver is {self.resolved_driver}"
             raise refusal(_BY_FIELD["required"].label, self.required, problem, accepted)
         _ = self.address  # reads the URL, if it is used, and refuses a malformed one
@@ -305,7 +326,7 @@ class Settings:
         """Read one URL, as in ``Cache("redis://localhost")``, and no environment.
 
         Args:
-            url: A server's URL, ``memory://`` or ``null://``.
+            url: A server's URL, ``memory://``, ``embedded://`` or ``null://``.
             **overrides: Other fields.
 
         Returns:
@@ -331,8 +352,13 @@ class Settings:
         return "redis" if self.url else "memory"
 
     @property
+    def has_server(self) -> bool:
+        """Whether the driver is one with a server, ours or another's."""
+        return self.resolved_driver in ("redis", "embedded")
+
+    @property
     def address(self) -> Address | None:
-        """Where the server is; None for a driver without one."""
+        """Where the URL says that the server is; None for a driver that takes no URL."""
         if self.resolved_driver != "redis" or self.url is None:
             return None
         return Address.parse(self.url, name=f"{self.url_variable} (url)")

@@ -16,7 +16,7 @@ from .journal import Target
 from .keys import ALL_TAG
 from .near import Held
 from .seen import Claimed, Look, Seen
-from .tags import Currency
+from .tags import Currency, new_version
 from .wire.session import ANSWERED_LATER, Call, Command, Gate, ReplyError
 
 __all__ = ["Shared"]
@@ -45,7 +45,13 @@ class _Look(Call):
 
 
 class Shared(Calls):
-    """The server as policy sees it."""
+    """The server as policy sees it.
+
+    Attributes:
+        run: Names the server's run in versions of the tag on every entry.
+    """
+
+    run = b""
 
     # -- reading -------------------------------------------------------------------------------------------------
 
@@ -86,7 +92,8 @@ class Shared(Calls):
             return then() if left == 0 else ANSWERED_LATER
 
         for tag in tags:
-            args = (self._entries.head(b"")[:16], 0 if tag == ALL_TAG else TAG_KEPT_MS)
+            version = self._entries.head(b"")
+            args = (new_version(version, self.run), 0) if tag == ALL_TAG else (version, TAG_KEPT_MS)
             self._run("mint", self._layout.tag(tag), args, partial(answered, tag), gate)
         return gate
 

@@ -1,17 +1,19 @@
 """What happened so far, as plain counters: cheap to raise on the hot path, read by health, metrics and tests."""
 
 from collections import Counter
+from dataclasses import dataclass, field, fields
 from typing import Any
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 __all__ = ["Counters", "Stats"]
 
 
-class Counters(Struct):
+@dataclass(slots=True)
+class Counters:
     """Raised by the parts while they work; one per cache, shared with its namespaces."""
 
-    near_hits: int = 0
+    near_hits: int = 0  # beside those that ``clock.Ticks`` counts
     shared_hits: int = 0
     stale_hits: int = 0
     offline_stale_hits: int = 0  # promise 3's exception, by name: past its bound, because the loader failed offline
@@ -40,10 +42,10 @@ class Counters(Struct):
     removals: int = 0
 
     def snapshot(self, **gauges: Any) -> "Stats":
-        """A frozen copy with the gauges that other parts know."""
-        values: dict[str, Any] = {name: getattr(self, name) for name in self.__struct_fields__}
+        """A frozen copy, with the gauges and counts that other parts know."""
+        values: dict[str, Any] = {each.name: getattr(self, each.name) for each in fields(self)}
         values["unusable"], values["errors"] = dict(self.unusable), dict(self.errors)
-        return Stats(**values, **gauges)
+        return Stats(**(values | gauges))
 
 
 class Stats(Struct, frozen=True, kw_only=True):

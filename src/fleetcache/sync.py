@@ -56,10 +56,13 @@ class SyncCache(SyncVerbs):
     """
 
     def __init__(self, url: str | None = None, *, settings: Settings | None = None, **overrides: Any) -> None:
-        self.settings = chosen(type(self).__name__, url, settings, overrides)
-        engine = SyncEngine(self.settings)
-        super().__init__(AsyncVerbs(engine, "", ALL, defaults(self.settings)), _HereAndNow(engine))
-        self._threads = engine
+        engine = self._threads = SyncEngine(chosen(type(self).__name__, url, settings, overrides))
+        super().__init__(AsyncVerbs(engine, "", ALL, defaults(engine.settings)), _HereAndNow(engine))
+
+    @property
+    def settings(self) -> Settings:
+        """How it is set up."""
+        return self._engine.settings
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, **overrides: Any) -> Self:

@@ -46,6 +46,11 @@ class SyncEngine(Engine):
         )
         return self._threads
 
+    async def _prepare(self) -> None:
+        if self.host is not None:
+            with self.monitor.left():
+                self.host.ready_here()
+
     def _is_here(self) -> bool:
         return self.pid == os.getpid()
 
@@ -60,7 +65,7 @@ class SyncEngine(Engine):
             return
         if self.closed:
             raise Closed("this cache was closed: open a new one")
-        if self.wire is None and self.driver == "redis":
+        if self.wire is None and self.settings.has_server:
             self._entered = self.clock()
             self._begin()
         if self.wire is not None and not self.wire.tried:

@@ -45,6 +45,7 @@ class SyncPorts:
         self.clock, self.random = clock, random
         self._monitor, self._pool, self._patience = monitor, pool, patience
         self.timer: Timer | None = None
+        self.closed = False
 
     def gate(self) -> SyncGate:
         """A new closed gate."""
@@ -81,7 +82,7 @@ class SyncPorts:
             with self._monitor.held():
                 landed()
 
-        return self._pool.start(job, over)
+        return not self.closed and self._pool.start(job, over)
 
     def alarm(self, delay: float, ring: Callable[[], None]) -> Alarm:
         """By the link thread. Without a server there is nothing to be reminded of."""
@@ -89,6 +90,7 @@ class SyncPorts:
 
     async def close(self, patience: float) -> None:
         """No more refreshes; those that run may end within ``patience`` seconds, what they hold is given back after."""
+        self.closed = True
         with self._monitor.left():
             self._pool.close(patience)
 

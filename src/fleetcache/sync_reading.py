@@ -44,15 +44,15 @@ class SyncReadingVerbs:
     def __init__(self, verbs: AsyncVerbs, runner: Runner) -> None:
         self._verbs, self._runner = verbs, runner
         self._run = runner.run
-        self._engine = verbs._engine  # noqa: SLF001 - two faces of one thing
         self.bind()
-        self._engine.on_rebuilt.add(self)
 
     def bind(self) -> None:
         """Fetch anew what the hot path keeps at hand."""
         verbs = self._verbs
         verbs.bind()  # perhaps before its own turn: its hot path is ours
-        self._near_get, self._clock = verbs._near_get, verbs._clock  # noqa: SLF001 - as above
+        engine = self._engine = verbs._engine  # noqa: SLF001 - two faces of one thing
+        engine.on_rebuilt.add(self)
+        self._items, self._ticks = verbs._items, verbs._ticks  # noqa: SLF001 - as above
         self._link, self._counters = verbs._link, verbs._counters  # noqa: SLF001 - as above
 
     # -- reading -----------------------------------------------------------------------------------------------------
@@ -86,20 +86,16 @@ class SyncReadingVerbs:
         """
         # What ``_at_hand`` does, written out once more: this line is what the cache is for, and a call costs a third.
         try:
-            held = self._near_get(key)
-        except TypeError:
-            held = None
-        if (
-            held is not None
-            and held.declared is type
-            and (now := self._clock()) < held.fresh_until
-            and (now < self._link.horizon or held.unbacked)
-            and not held.encoded
-        ):
-            if held.freq < 3:  # noqa: PLR2004 - near's mark
-                held.freq += 1
-            self._counters.near_hits += 1
-            return held.value
+            held = self._items[key]
+            if held.declared is type:
+                now = next(self._ticks)  # counted there: a hit, unless taken back
+                if held.fresh_until > now and (self._link.horizon > now or held.unbacked):
+                    if held.freq < 3:  # noqa: PLR2004 - near's mark
+                        held.freq += 1
+                    return held.value
+                self._counters.near_hits -= 1
+        except (KeyError, TypeError):  # not there; or no str: policy's way names the rule
+            pass
         answer = self._run(self._look_up(key, type, allow_stale))
         return default if answer is None else answer.value
 

@@ -5,12 +5,17 @@ missing copy means *unknown*, never *current*; versions are random and never com
 was removed in between.
 """
 
+import hashlib
 from collections.abc import Iterable
 from enum import Enum
 
 from .entry import parse_tags
 
-__all__ = ["Currency", "TagCopies"]
+__all__ = ["Currency", "TagCopies", "is_of_run", "new_version", "run_mark"]
+
+# Of the 16 bytes of a version so many name the run of the server it was made under, the others are random. 64 random
+# bits are never drawn twice, and two runs share 64 as seldom.
+RUN_BYTES = 8
 
 
 class Currency(Enum):
@@ -93,3 +98,18 @@ class TagCopies:
                 self.current_sections.clear()
             self.current_sections[section] = names
         return Currency.CURRENT, names
+
+
+def run_mark(run_id: str | None) -> bytes:
+    """What names a run of the server in a version; nothing when it cannot be told."""
+    return b"" if run_id is None else hashlib.blake2b(run_id.encode(), digest_size=RUN_BYTES).digest()
+
+
+def new_version(random: bytes, run: bytes) -> bytes:
+    """A version of the tag on every entry, from 16 random bytes."""
+    return random[: len(random) - len(run)] + run
+
+
+def is_of_run(version: bytes, run: bytes) -> bool:
+    """Whether the version was made under this run of the server."""
+    return version.endswith(run)

@@ -207,7 +207,7 @@ class AsyncVerbs(ReadingVerbs):
         for part in check_namespace(name, self._prefix).split(":"):
             tags = (*tags, family_tag(path + part))
             path = f"{path}{part}:"
-        return Namespace(self._engine, path, tags, self._options(ttl, stale))
+        return Namespace(self._home, path, tags, self._options(ttl, stale))
 
     @contextmanager
     def bypass(self) -> Iterator[None]:

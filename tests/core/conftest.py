@@ -16,7 +16,7 @@ from tests.support.servers import Server, Transport
 def driver(request: pytest.FixtureRequest, shared_servers: Callable[[str, Transport], Server], prefix: str) -> Driver:
     """Memory, a server, and a server without near, one after the other."""
     variant: str = request.param
-    server = None if variant == "memory" else shared_servers(variant.split(maxsplit=1)[0], "tcp")
+    server = None if variant.startswith("memory") else shared_servers(variant.split(maxsplit=1)[0], "tcp")
     return Driver(variant, server, prefix)
 
 

@@ -7,6 +7,7 @@ from fleetcache import Cache
 from tests.support.client import Client
 from tests.support.engines import engines
 from tests.support.servers import Server
+from tests.support.threaded import threaded
 
 __all__ = ["VARIANTS", "Driver", "On", "commands_of"]
 
@@ -22,7 +23,7 @@ class Driver:
     """Opens caches of one kind, all sharing what caches of this kind can share.
 
     Args:
-        variant: One of ``VARIANTS``.
+        variant: One of ``VARIANTS``; or one that ends in "on threads": ``SyncCache``, and the same tests.
         server: A clean one, if the variant needs one.
         prefix: Of this test alone.
     """
@@ -42,7 +43,8 @@ class Driver:
         """
         unhurried = {"operation_timeout": "5s", "connect_timeout": "10s", "max_staleness": "30s"}
         near = {} if self.has_near else {"near_max_bytes": 0}
-        return Cache(self.url, **{"prefix": self.prefix, **unhurried, **near, **settings})
+        make = threaded if self.variant.endswith("on threads") else Cache
+        return make(self.url, **{"prefix": self.prefix, **unhurried, **near, **settings})
 
 
 def commands_of(client: Client) -> dict[str, int]:

@@ -61,5 +61,17 @@ def test_what_is_optional_may_be_left_out(server: Server, prefix: str, left_out:
     run(body())
 
 
+def test_a_command_missing_inside_a_script_is_a_missing_permission(server: Server, prefix: str) -> None:
+    """Every version words that anew, and none begins it with NOPERM."""
+
+    async def body() -> None:
+        rules = [rule for rule in RULES if rule not in {"+exists", "+set"}]
+        async with Cache(as_user(server, rules, prefix), prefix=prefix) as cache:
+            await cache.set("k", "v")
+            assert cache.stats().errors.keys() == {"noperm"}
+
+    run(body())
+
+
 def test_the_line_names_commands() -> None:
     assert re.fullmatch(r"ACL SETUSER \S+ on >PASSWORD ~fleetcache:\* resetchannels -@all( \+[a-z|]+)+", LINE)

@@ -42,7 +42,6 @@ class World:
     def held(self, *, unbacked: bool = False, tags: tuple[str, ...] = TAGS) -> Held:
         return Held(
             "value",
-            encoded=False,
             codec=0,
             declared=str,
             fresh_until=self.clock() + 60,

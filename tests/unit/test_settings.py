@@ -37,6 +37,8 @@ DEFAULTS = {
     "trust_restart": False,
     "codec": "msgpack",
     "signing_keys": (),
+    "embedded_dir": None,
+    "embedded_max_bytes": 128_000_000,
     "credential_provider": None,
     "url_variable": "REDIS_URL",
 }
@@ -66,6 +68,7 @@ def test_other_names_are_ignored() -> None:
 READ: list[tuple[str, str, str, object]] = [
     ("CACHE_DRIVER", "memory", "driver", "memory"),
     ("CACHE_DRIVER", " NULL ", "driver", "null"),
+    ("CACHE_DRIVER", "embedded", "driver", "embedded"),
     ("CACHE_PREFIX", "shop:eu", "prefix", "shop:eu"),
     ("CACHE_PREFIX", "ü" * 32, "prefix", "ü" * 32),
     ("CACHE_TTL", "1h30m", "ttl", 5400.0),
@@ -87,6 +90,9 @@ READ: list[tuple[str, str, str, object]] = [
     ("CACHE_CODEC", "JSON", "codec", "json"),
     ("CACHE_SIGNING_KEY", "k" * 32, "signing_keys", (KEY,)),
     ("CACHE_SIGNING_KEY", f"{'n' * 40}, {'k' * 32}\n", "signing_keys", (b"n" * 40, KEY)),
+    ("CACHE_EMBEDDED_DIR", "/run/shop\n", "embedded_dir", "/run/shop"),
+    ("CACHE_EMBEDDED_DIR", "/" + "ü" * 37, "embedded_dir", "/" + "ü" * 37),
+    ("CACHE_EMBEDDED_MAX_BYTES", "1GiB", "embedded_max_bytes", 2**30),
 ]
 
 
@@ -118,15 +124,11 @@ URL = "redis://cache.example"
 WRONG: list[tuple[dict[str, str], str]] = [
     (
         {"CACHE_DRIVER": "memcached"},
-        r"CACHE_DRIVER \(driver\) = 'memcached' is unknown; accepted: auto, redis, memory, null",
+        r"CACHE_DRIVER \(driver\) = 'memcached' is unknown; accepted: auto, redis, memory, embedded, null",
     ),
     (
         {"CACHE_DRIVER": "redis"},
         r"CACHE_DRIVER \(driver\) = 'redis' needs a URL; accepted: REDIS_URL or CACHE_REDIS_URL",
-    ),
-    (
-        {"CACHE_DRIVER": "embedded"},
-        r"CACHE_DRIVER \(driver\) = 'embedded' is not available yet.*; accepted: auto, redis",
     ),
     ({"REDIS_URL": "localhost"}, r"REDIS_URL \(url\) = 'localhost' does not begin with a scheme.*; accepted: redis://"),
     ({"CACHE_REDIS_URL": "localhost"}, r"CACHE_REDIS_URL \(url\) = 'localhost' does not begin"),
@@ -137,6 +139,7 @@ WRONG: list[tuple[dict[str, str], str]] = [
     ({"CACHE_PREFIX": ":a"}, r"CACHE_PREFIX \(prefix\) = ':a' would break keys"),
     ({"CACHE_PREFIX": "a:"}, r"CACHE_PREFIX \(prefix\) = 'a:' would break keys"),
     ({"CACHE_PREFIX": "\udc80"}, r"CACHE_PREFIX \(prefix\) = '\\udc80' would break keys"),
+    ({"CACHE_PREFIX": "redis://h"}, r"CACHE_PREFIX \(prefix\) = text that looks like a URL .* is a URL; accepted"),
     ({"CACHE_PREFIX": "ü" * 33}, r"CACHE_PREFIX \(prefix\) = 'ü+' is too long"),
     ({"CACHE_TTL": "0"}, r"CACHE_TTL \(ttl\) = '0' must be more than zero; accepted: seconds"),
     ({"CACHE_TTL": "31d"}, r"CACHE_TTL \(ttl\) = '31d' is over 30d"),
@@ -169,6 +172,10 @@ WRONG: list[tuple[dict[str, str], str]] = [
     ({"CACHE_CODEC": "pickle"}, r"CACHE_CODEC \(codec\) = 'pickle' needs a signing key; accepted: CACHE_SIGNING_KEY"),
     ({"CACHE_SIGNING_KEY": "short"}, r"CACHE_SIGNING_KEY \(signing_keys\): key 1 of 1 has 5 bytes; accepted: 32 bytes"),
     ({"CACHE_SIGNING_KEY": "k" * 32 + ","}, r"CACHE_SIGNING_KEY \(signing_keys\): key 2 of 2 has 0 bytes"),
+    ({"CACHE_EMBEDDED_DIR": "run"}, r"CACHE_EMBEDDED_DIR \(embedded_dir\) = 'run' is no place .* an absolute path"),
+    ({"CACHE_EMBEDDED_DIR": "/a\0b"}, r"CACHE_EMBEDDED_DIR \(embedded_dir\) = '/a\\x00b' is no place"),
+    ({"CACHE_EMBEDDED_DIR": "/" + "ü" * 38}, r"CACHE_EMBEDDED_DIR .* is too long; accepted: .* at most 76 bytes"),
+    ({"CACHE_EMBEDDED_MAX_BYTES": "1MB"}, r"CACHE_EMBEDDED_MAX_BYTES .* = '1MB' is under 8000000 bytes"),
 ]
 
 
@@ -232,6 +239,8 @@ def test_an_argument_nobody_knows_is_a_type_error() -> None:
         ({"CACHE_DRIVER": "memory", "REDIS_URL": "redis://a"}, "memory", None),
         ({"CACHE_DRIVER": "memory", "REDIS_URL": "a queue's own form"}, "memory", None),
         ({"CACHE_DRIVER": "null", "REDIS_URL": "redis://a"}, "null", None),
+        ({"CACHE_DRIVER": "embedded", "REDIS_URL": "redis://a"}, "embedded", None),
+        ({"CACHE_DRIVER": "embedded", "CACHE_REQUIRED": "yes"}, "embedded", None),
         ({"CACHE_REQUIRED": "yes", "REDIS_URL": "redis://a"}, "redis", Address(host="a")),
     ],
 )
@@ -264,6 +273,7 @@ def test_it_knows_which_variable_the_url_came_from() -> None:
         ("unix:///s", "redis"),
         ("memory://", "memory"),
         ("null://", "null"),
+        ("embedded://", "embedded"),
         (" MEMORY:// ", "memory"),
     ],
 )
@@ -279,7 +289,7 @@ def test_from_url(url: str, driver: str, monkeypatch: pytest.MonkeyPatch) -> Non
         ("", r"CACHE_DRIVER \(driver\) = 'redis' needs a URL"),
         ("memory", r"REDIS_URL \(url\) = 'memory' does not begin with a scheme"),
         ("memory://x", r"REDIS_URL \(url\) = 'memory://x' does not begin with a scheme"),
-        ("embedded://", r"CACHE_DRIVER \(driver\) = 'embedded' is not available yet"),
+        ("embedded://x", r"REDIS_URL \(url\) = 'embedded://x' does not begin with a scheme"),
         (5, r"REDIS_URL \(url\) = 5 is not a URL"),
         (None, r"CACHE_DRIVER \(driver\) = 'redis' needs a URL"),
     ],

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from .demo.command import demo
+from .doctor.command import doctor
 
 __all__ = ["app"]
 
@@ -38,3 +39,4 @@ def fleetcache(
 
 
 app.command()(demo)
+app.command()(doctor)

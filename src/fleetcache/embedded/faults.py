@@ -9,7 +9,7 @@ __all__ = ["EmbeddedError", "Reason"]
 Reason = Literal["embedded_binary", "embedded_folder", "embedded_unsafe", "embedded_start", "timeout"]
 
 
-class EmbeddedError(FleetcacheError, OSError):
+class EmbeddedError(FleetcacheError, RuntimeError):
     """There is no embedded server, and why. With ``Cache`` it never reaches the caller: it goes on in memory.
 
     Attributes:

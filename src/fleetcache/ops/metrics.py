@@ -10,6 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from ..health import Status
+from ..wire.faults import EMBEDDED
 from ..wire.link import LinkState
 from .watched import Watched
 
@@ -33,7 +34,7 @@ REASONS = (
         "noperm",
     ),
     *("noproto", "noreplicas", "noscript", "oom", "protocol", "readonly", "refused", "reset", "timeout", "tls"),
-    *("unreachable", "wrongtype"),
+    *("unreachable", "wrongtype", *sorted(EMBEDDED)),
 )
 # What is wrong with an entry that was found on the server, see ``entries``.
 UNUSABLE = ("foreign", "format", "signature", "size", "tags", "value")

@@ -97,6 +97,8 @@ class AioWire(Keeper):
         due = now + self._limits.operation_timeout
         if due < self._wake_at:
             self._arm(due)
+        elif self._wake_at < now:
+            self._arm(now)  # the loop's clock stood still while the host slept: the timer would ring too late
 
     def _flush(self) -> None:
         out, self._out = self._out, []

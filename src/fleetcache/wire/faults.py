@@ -6,7 +6,7 @@ The codes are stable: health reports, metrics and alerts carry them.
 import ssl
 from typing import Final
 
-__all__ = ["DOOMED", "TRANSIENT", "connect_reason", "reply_reason"]
+__all__ = ["DOOMED", "EMBEDDED", "TRANSIENT", "connect_reason", "reply_reason"]
 
 _BY_CODE: Final = {
     "OOM": "oom",
@@ -29,10 +29,16 @@ _BY_CODE: Final = {
     "NOREPLICAS": "noreplicas",
 }
 
+# As the versions word it; the last is Redis 7.0 inside a script.
+_NO_PERMISSION: Final = ("failed for the user", "acl failure", "no permissions", "the user executing the script")
+
 TRANSIENT: Final = frozenset({"loading", "busy", "masterdown", "clusterdown"})
 """The server is there and will be well by itself: wait on the same connection."""
 
-DOOMED: Final = frozenset({"auth", "noperm", "cluster_mode", "tls"})
+EMBEDDED: Final = frozenset({"embedded_binary", "embedded_folder", "embedded_unsafe", "embedded_start"})
+"""There is no embedded server, see ``embedded.faults``."""
+
+DOOMED: Final = frozenset({"auth", "noperm", "cluster_mode", "tls"}) | EMBEDDED
 """Only a person can mend it: reconnect slowly."""
 
 
@@ -48,7 +54,7 @@ def reply_reason(error: Exception) -> str:
     if "invalid password" in lowered or "invalid username" in lowered:
         return "auth"
     # Redis before 7.0 wraps what a script's command answered; permissions are worded anew by each version.
-    if "failed for the user" in lowered or "acl failure" in lowered or "no permissions" in lowered:
+    if any(words in lowered for words in _NO_PERMISSION):
         return "noperm"
     for word, reason in _BY_CODE.items():
         if f" {word} " in text:

@@ -155,6 +155,8 @@ class Keeper(Pulse):
         self._session = self._new_session()
         self._probe_pushed = False
         try:
+            if self._hooks.prepare is not None:
+                await self._hooks.prepare()
             async with self._within(self._limits.connect_timeout) as deadline:
                 await self._connect()
                 self._check_over()

@@ -45,6 +45,7 @@ class WireHooks(Struct, frozen=True):
     recover: Callable[[Ask, Greeting], Awaitable[None]]
     on_defect: Callable[[], None]
     heartbeat: Callable[[], Call]
+    prepare: Callable[[], Awaitable[None]] | None = None  # before each attempt; has bounds of its own
 
 
 class Pulse(ABC):

@@ -1,0 +1,115 @@
+"""Writes ``docs/settings.md`` from the one table of settings: part of ``make docs``.
+
+The words around the table are ``BEFORE`` and ``AFTER``; a test holds the page in the repository to what comes out.
+"""
+
+from pathlib import Path
+
+from fleetcache.settings import VARIABLES, Variable
+
+PAGE = Path(__file__).parents[1] / "settings.md"
+
+BEFORE = """\
+# Settings: every variable, its default, and why
+
+Everything is set by environment variables, or by arguments of the same meaning; nothing has to be set.
+This page is made from the table in the code that reads them: `src/fleetcache/settings.py`.
+
+## Three ways
+
+```python
+from fleetcache import Cache, Settings
+
+cache = Cache.from_env()  # the environment, as it is now
+cache = Cache.from_env(ttl="1h")  # the same, with one setting that wins over it
+cache = Cache("redis://localhost", prefix="shop", operation_timeout="100ms")  # a URL and arguments: no environment
+cache = Cache(settings=Settings(driver="memory", near_max_bytes="8MiB"))  # one object, to be made and tested elsewhere
+```
+
+The environment is read once, when the cache is made. An empty variable counts as unset. Names that are not in the
+table are ignored.
+
+| kind | how it is written |
+|---|---|
+| duration | `250ms`, `30s`, `5m`, `1h30m`, `7d`; a number is seconds; in code a `timedelta`, too |
+| size | `512kB`, `32MB` (10^6), `32MiB` (2^20); a number is bytes |
+| boolean | `true` `1` `yes` `on`, `false` `0` `no` `off`, in any case |
+| url | see [URLs](#urls) |
+| keys | one or more keys of 32 bytes or more, separated by commas |
+
+## All settings
+"""
+
+AFTER = """\
+## URLs
+
+| form | is |
+|---|---|
+| `redis://[[user]:password@]host[:port][/db]` | TCP. Without parts it is `localhost`, port 6379, database 0 |
+| `rediss://...` | TLS, and the certificate is checked. See below |
+| `unix://[[user]:password@]/path[?db=n]` | a unix socket |
+
+Special characters in user, password and path are percent-encoded: `@` is `%40`, `/` is `%2F`, `#` is `%23`, `?` is
+`%3F`. A URL that could be read in two ways is refused. Use database 0: the server does not tell databases apart when it
+pushes changes, so the same key in another database costs needless reloads.
+
+| option of `rediss://` | default | is |
+|---|---|---|
+| `ssl_ca_certs` | the system's | file of the authorities to trust |
+| `ssl_certfile`, `ssl_keyfile` | - | our own certificate and its key |
+| `ssl_cert_reqs` | `required` | `none` checks nothing: anybody in between can read and change everything |
+| `ssl_check_hostname` | `true` | whether the certificate must be of this host |
+
+Passwords that change, as cloud services issue them, come from an object with `get_credentials()` that is asked at every
+connection: see [security](security.md#passwords-that-change).
+
+## When it fails
+
+A wrong setting is a `ConfigError` when the cache is made, and names the variable, the value and what would do:
+
+```python
+from fleetcache import ConfigError
+
+try:
+    Cache.from_env({"CACHE_TTL": "5 minutes"})
+except ConfigError as error:
+    print(error)  # CACHE_TTL (ttl) = '5 minutes' is not a duration; accepted: seconds as int or float, ...
+```
+
+No message, log line, `repr` or health report shows a password. A right setting with a server that is away is no error:
+the cache starts in memory and connects by itself. A variable with a slip in its name is ignored like any that is not
+ours; `fleetcache doctor` finds such near misses.
+"""
+
+
+def page() -> str:
+    """The whole page."""
+    rows = ["| variable | argument | default | meaning |", "|---|---|---|---|"]
+    rows += [
+        f"| [`{row.env}`](#{row.env.lower()}) | `{row.field}` | {_default(row)} | {row.meaning} |" for row in VARIABLES
+    ]
+    return "\n".join([BEFORE, *rows, "", "## Why these defaults", "", *_reasons(), AFTER])
+
+
+def _reasons() -> list[str]:
+    lines: list[str] = []
+    for row in VARIABLES:
+        default = "not set" if _default(row) == "-" else f"default {_default(row)}"
+        lines += [
+            f"### {row.env}",
+            "",
+            f"*{row.kind.capitalize()}, {default}.* {row.reason[0].upper()}{row.reason[1:]}.",
+            "",
+        ]
+    return lines
+
+
+def _default(row: Variable) -> str:
+    if row.default is None or row.default == ():
+        return "-"
+    shown = str(row.default).lower() if isinstance(row.default, bool) else row.default
+    return f"`{shown}`"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")

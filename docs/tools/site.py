@@ -1,0 +1,41 @@
+"""What the site needs beyond its pages: those of the repository's root, and that it loads nothing of others.
+
+mkdocs calls these functions by their names (``hooks`` in ``mkdocs.yml``). With ``--strict`` a warning is an error.
+"""
+
+import logging
+import re
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+ROOT_PAGES = ("SECURITY.md", "CHANGELOG.md", "CONTRIBUTING.md")
+
+log = logging.getLogger("mkdocs.hooks.site")
+
+_LOADED = re.compile(r"""<(?:script|img|iframe|source|link)\b[^>]*\b(?:src|href)=["']?(?:https?:)?//[^>]*>""")
+_ROOT_PAGE = re.compile(rf"\]\((?:\.\./)+({'|'.join(map(re.escape, ROOT_PAGES))})")
+_OTHER_FILE = re.compile(r"\[(`[^`\]]+`)\]\((?:\.\./)*(?:src|tests|examples|benchmarks)/[^)]*\)")
+
+
+def on_files(files: Any, config: Any) -> Any:
+    """Add the pages that stand in the repository's root, where everybody looks for them."""
+    from mkdocs.structure.files import File  # noqa: PLC0415 - mkdocs alone calls this
+
+    for name in ROOT_PAGES:
+        content = (ROOT / name).read_text(encoding="utf-8").replace("](docs/", "](")
+        files.append(File.generated(config, name, content=content))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
+    """Lead links to pages of the root to their copies here; name files that the site does not have without a link."""
+    up = "../" * page.file.src_uri.count("/")
+    return _OTHER_FILE.sub(r"\1", _ROOT_PAGE.sub(rf"]({up}\1", markdown))
+
+
+def on_post_page(output: str, page: Any, **_: Any) -> str:
+    """See that nothing of others is loaded: the site works without a network, and tells nobody who reads it."""
+    for tag in _LOADED.findall(output):
+        log.warning("%s loads from elsewhere: %s", page.file.src_uri, tag)
+    return output

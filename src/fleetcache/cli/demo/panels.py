@@ -1,0 +1,160 @@
+"""The panels of the live screen: numbers in, something to look at out. Nothing here is counted or kept."""
+
+from collections.abc import Sequence
+
+from rich import box
+from rich.align import Align
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+from .answer import digits
+from .bars import bar, sparkline, stacked
+from .finding import Finding
+from .newest import Newest
+from .numbers import InstanceNumbers, Numbers
+from .scene import UNLIMITED
+from .story import ACTS
+
+__all__ = ["header", "instances", "origin", "promises", "requests", "story", "tiers"]
+
+_NEAR, _SHARED, _LOADED, _OLD = "green", "cyan", "magenta", "yellow"
+_STATUS = {"healthy": "green", "degraded": "yellow"}
+_HELD, _BROKEN = Text("✔ ", "green"), Text("✖ ", "bold red")
+
+
+def header(act: int, seconds: float, numbers: Numbers | None) -> Panel:
+    """The acts, the present one's headline, and the clock; red while the server is dead."""
+    steps = Text(no_wrap=True, overflow="ellipsis")
+    for number, each in enumerate(ACTS):
+        mark, style = ("✔", "green") if number < act else ("●", "bold") if number == act else ("○", "dim")
+        steps.append(f"{mark} {each.title}   ", style)
+    headline = ACTS[act].headline if act >= 0 else "Starting a server, the origin and the instances"
+    clock = f"{int(seconds) // 60:02}:{int(seconds) % 60:02}"
+    return _panel(
+        Group(steps, Text(headline, style="bold", no_wrap=True, overflow="ellipsis")),
+        "[bold]fleetcache demo[/]",
+        clock,
+        style="red" if numbers and not numbers.valkey_alive else "bright_blue",
+    )
+
+
+def requests(numbers: Numbers | None) -> Panel:
+    """What the client counted: how many, how they ended, how long they took."""
+    if numbers is None:
+        return _panel("", "requests")
+    grid = _grid()
+    grid.add_row("sent", _count(numbers.requests))
+    grid.add_row("failed", _count(numbers.failed, bad=True))
+    grid.add_row("refused", Text(f"{numbers.refused:,}", style="yellow" if numbers.refused else "dim"))
+    times = " ".join(digits(seconds) for seconds in (numbers.p50, numbers.p95, numbers.p99))
+    grid.add_row("p50 95 99", times)
+    return _panel(Group(grid, sparkline(numbers.slowest, "blue")), "requests", f"{numbers.rate:,.0f}/s, times in ms")
+
+
+def tiers(numbers: Numbers | None) -> Panel:
+    """What answered the reads of the caches, by the instances' own metrics."""
+    if numbers is None:
+        return _panel("", "answered from")
+    each = numbers.instances
+    parts = [
+        ("near", sum(one.near for one in each), _NEAR),
+        ("shared", sum(one.shared for one in each), _SHARED),
+        ("a load", sum(one.loads for one in each), _LOADED),
+        ("old", sum(one.stale + one.late for one in each), _OLD),
+    ]
+    total = sum(count for _, count, _ in parts) or 1
+    grid = _grid()
+    for name, count, style in parts:
+        grid.add_row(Text(name, style=style), f"{count:,} {count / total:7.1%}")
+    return _panel(Group(stacked([(count, style) for _, count, style in parts]), grid), "answered from")
+
+
+def origin(numbers: Numbers | None, fleet: int) -> Panel:
+    """The origin's own count, beside what separate caches would have made of the same answers."""
+    if numbers is None:
+        return _panel("", "origin calls")
+    ours, separate = numbers.calls["total"], numbers.separate
+    most = max(ours, separate, 1)
+    first, second = _grid(), _grid()
+    first.add_row(Text("fleetcache", style="bold green"), _count(ours))
+    second.add_row(f"{fleet} separate caches", _count(separate))
+    limit, left = numbers.calls["limit"], numbers.calls["left"]
+    allowed = (
+        Text("no limit now", style="dim")
+        if limit == UNLIMITED
+        else Text(f"limit {limit}: {left} left", style="bold red" if not left else "yellow")
+    )
+    return _panel(
+        Group(first, bar(ours / most, "green"), second, bar(separate / most, "bright_black"), allowed), "origin calls"
+    )
+
+
+def instances(numbers: Numbers | None) -> Panel:
+    """Each instance's health and counters, and whether the server lives."""
+    if numbers is None:
+        return _panel(Align.center(Spinner("dots", "starting"), vertical="middle"), "instances")
+    table = Table(box=None, expand=True, pad_edge=False, header_style="dim")
+    for name in ("instance", "health", "in use", "reason"):
+        table.add_column(name, no_wrap=True)
+    for name in ("entries", "near", "shared", "loads", "owed"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for each in numbers.instances:
+        table.add_row(*_instance(each))
+    server = "[green]● up[/]" if numbers.valkey_alive else "[bold red]✖ dead[/]"
+    return _panel(table, "instances", f"{numbers.server} {server}")
+
+
+def story(lines: Sequence[tuple[float, str]]) -> Panel:
+    """The newest lines of the story."""
+    return _panel(Newest([(Text(f"{seconds:3.0f} s  ", "dim"), Text(line)) for seconds, line in lines]), "story")
+
+
+def promises(findings: Sequence[Finding]) -> Panel:
+    """What was held so far."""
+    entries = [
+        (_HELD if each.held else _BROKEN, Text.assemble(each.promised, ("\n" + each.seen, "dim"))) for each in findings
+    ]
+    held = sum(each.held for each in findings)
+    return _panel(Newest(entries), "promises", f"{held} of {len(findings)} held" if findings else "")
+
+
+def _instance(each: InstanceNumbers) -> list[RenderableType]:
+    style = _STATUS.get(each.status, "bold red")
+    return [
+        Text.assemble(("● ", style), (each.name, "bold")),
+        Text(each.status, style=style),
+        each.active,
+        Text(each.reason or "", style=style),
+        f"{each.items:,}",
+        f"{each.near:,}",
+        f"{each.shared:,}",
+        f"{each.loads:,}",
+        Text(f"{each.owed:,}", style="yellow" if each.owed else "dim"),
+    ]
+
+
+def _panel(content: RenderableType, title: str, note: str = "", style: str = "bright_black") -> Panel:
+    return Panel(
+        content,
+        title=title,
+        title_align="left",
+        subtitle=note or None,
+        subtitle_align="right",
+        border_style=style,
+        box=box.ROUNDED,
+    )
+
+
+def _grid() -> Table:
+    grid = Table.grid(expand=True)
+    grid.add_column(no_wrap=True)
+    grid.add_column(justify="right", no_wrap=True)
+    return grid
+
+
+def _count(number: int, *, bad: bool = False) -> Text:
+    style = "bold" if not bad else "bold red" if number else "bold green"
+    return Text(f"{number:,}", style=style)

@@ -1,0 +1,119 @@
+"""What the acts of the story are handed, and what they hand back."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from .answer import Answer
+from .finding import Finding
+from .scene import Scene
+from .show import Show
+from .traffic import Traffic
+
+__all__ = ["Stage", "sleep_until", "wait_for"]
+
+_PAUSE = 0.01  # seconds between two looks
+_PATIENCE = 10.0  # seconds; an act that waits longer for something has found a fault
+_POPULAR = 12  # addresses that every instance has in memory: few, since after an outage each costs a call again
+
+
+@dataclass
+class Stage:
+    """The scene, the traffic to it, and what was found so far.
+
+    Attributes:
+        scene: The processes.
+        traffic: Requests to all instances.
+        requests: The addresses to ask for, in their order.
+        show: Tells the audience.
+        findings: In the order of the story.
+        timed: Answers whose times are worth a line, by what they show.
+        changes: Seconds until the other instances answered a change, for each change of a setting.
+        newest: What each setting was changed to last, by organisation.
+    """
+
+    scene: Scene
+    traffic: Traffic
+    requests: Sequence[str]
+    show: Show
+    findings: list[Finding] = field(default_factory=list)
+    timed: dict[str, Sequence[Answer]] = field(default_factory=dict)
+    changes: list[float] = field(default_factory=list)
+    newest: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the instances."""
+        return list(self.traffic.instances)
+
+    @property
+    def server(self) -> str:
+        """What the server calls itself: Valkey or Redis."""
+        return self.scene.valkey.version.partition(" ")[0]
+
+    @property
+    def popular(self) -> list[str]:
+        """The addresses that are asked for most."""
+        return [address for address, _ in Counter(self.requests).most_common(_POPULAR)]
+
+    @property
+    def held(self) -> bool:
+        """Whether there are findings, and all as promised."""
+        return bool(self.findings) and all(finding.held for finding in self.findings)
+
+    def say(self, line: str) -> None:
+        """Tell a line of the story."""
+        self.show.say(line)
+
+    def find(self, promised: str, seen: str, *, held: bool) -> None:
+        """Note what was seen of a promise, and show it."""
+        self.findings.append(Finding(promised, seen, held))
+        self.show.found(self.findings[-1])
+
+    async def change(self, org: str, codes: list[str], *, by: str) -> Answer:
+        """Change a setting through one instance."""
+        answer = await self.traffic.request(by, f"/countries/{org}", method="PUT", json=codes)
+        if not answer.ok:
+            self.find(f"PUT /countries/{org}", f"{answer.status} {answer.body}", held=False)
+        self.newest[org] = codes
+        return answer
+
+    async def codes(self, org: str, instance: str) -> list[str] | None:
+        """Ask one instance for a setting; None if it does not answer."""
+        answer = await self.traffic.request(instance, f"/countries/{org}")
+        return answer.body["countries"] if answer.ok else None
+
+    async def calls(self) -> Any:
+        """What the origin counted, see ``Scene.calls``."""
+        return await asyncio.to_thread(self.scene.calls)
+
+    async def healths(self) -> dict[str, Any]:
+        """Return the health report of every instance by name."""
+        answers = await self.traffic.from_all("/healthz")
+        return {name: answer.body if answer.status else {} for name, answer in answers.items()}
+
+    async def wait_for_status(self, status: str) -> float | None:
+        """Wait until every instance reports this status; return the seconds it took, None if it never came."""
+
+        async def all_say_so() -> bool:
+            return {report.get("status") for report in (await self.healths()).values()} == {status}
+
+        return await wait_for(all_say_so)
+
+
+async def wait_for(condition: Callable[[], Awaitable[bool]], pause: float = _PAUSE) -> float | None:
+    """Wait for a condition; return the seconds it took, None if it never came."""
+    began = time.monotonic()
+    while not await condition():
+        if time.monotonic() - began > _PATIENCE:
+            return None
+        await asyncio.sleep(pause)
+    return time.monotonic() - began
+
+
+async def sleep_until(moment: float) -> None:
+    """Wait for a moment of the monotonic clock; not at all if it is over."""
+    await asyncio.sleep(max(0.0, moment - time.monotonic()))

@@ -1,0 +1,35 @@
+"""The options of ``fleetcache doctor``."""
+
+from typing import Annotated
+
+import typer
+
+__all__ = ["doctor"]
+
+
+def doctor(
+    *,
+    key: Annotated[str | None, typer.Option(help="A key to explain, with its namespaces: users:7.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes on this host; WEB_CONCURRENCY by default.", show_default=False)
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON document instead of text.")] = False,
+) -> None:
+    """Say what is configured, what the server is and allows, and what to do about either.
+
+    Reads the variables that the app reads. Exit status: 0 nothing to do, 1 something to do, 2 wrong configuration or
+    usage. Shows no secret.
+    """
+    import asyncio  # noqa: PLC0415 - no command needs what another one does
+    import os  # noqa: PLC0415 - as above
+
+    from ...errors import KeyRuleError  # noqa: PLC0415 - as above
+    from .examination import examine  # noqa: PLC0415 - as above
+    from .text import as_json, show  # noqa: PLC0415 - as above
+
+    try:
+        report = asyncio.run(examine(os.environ, key=key, workers=workers))
+    except KeyRuleError as error:
+        raise typer.BadParameter(str(error), param_hint="--key") from None
+    typer.echo(as_json(report)) if json else show(report)
+    raise typer.Exit(report.exit_status)

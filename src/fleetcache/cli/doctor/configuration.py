@@ -1,0 +1,116 @@
+"""The effective configuration: each setting of the one table, its value, and where that came from. Secrets stay hidden.
+
+It reads what ``Settings.from_env`` reads, and says of every variable what is wrong with it, not of the first alone.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ...durations import shown, text
+from ...errors import ConfigError
+from ...settings import VARIABLES, Settings, Variable
+from ...wire.address import hidden
+from .finding import Code, Finding, Severity
+
+__all__ = ["Configuration", "Row", "read"]
+
+ENVIRONMENT, DEFAULT, UNUSED, WRONG = "environment", "default", "unused", "wrong"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One setting.
+
+    Attributes:
+        variable: Its environment variable.
+        value: As people write it; ``***`` stands for what is secret.
+        source: ``environment``, ``default``, ``unused`` (set, but another setting wins) or ``wrong``.
+        meaning: What it does.
+    """
+
+    variable: str
+    value: str
+    source: str
+    meaning: str
+
+    def as_dict(self) -> dict[str, str]:
+        """For JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """What was read: ``settings`` is ``None`` when a cache would refuse to start with it."""
+
+    rows: list[Row]
+    findings: list[Finding]
+    settings: Settings | None
+
+
+def read(environ: Mapping[str, str]) -> Configuration:
+    """Read the environment as a cache would, and say of each setting where it came from.
+
+    Args:
+        environ: The variables.
+
+    Example:
+        >>> [row.value for row in read({"CACHE_TTL": "90s"}).rows if row.variable == "CACHE_TTL"]
+        ['1m30s']
+    """
+    given = {variable.env: environ.get(variable.env, "").strip() for variable in VARIABLES}
+    errors = {name: error for name, error in ((v.env, _wrong(v, given[v.env])) for v in VARIABLES) if error}
+    settings: Settings | None = None
+    if not errors:
+        try:
+            settings = Settings.from_env(environ)
+        except ConfigError as error:  # two that do not go together, or a URL that cannot be read
+            errors[""] = str(error)
+    unused = _unused(given, settings)
+    rows = [_row(variable, given[variable.env], wrong=variable.env in errors, unused=unused) for variable in VARIABLES]
+    action = "correct it: with this no cache starts"
+    findings = [
+        Finding(Code.CONFIGURATION, Severity.PROBLEM, error, action, about=name) for name, error in errors.items()
+    ]
+    fine = Finding(Code.CONFIGURATION, Severity.OK, f"settings given: {sum(map(bool, given.values()))}, all readable")
+    return Configuration(rows, findings or [fine], settings)
+
+
+def _wrong(variable: Variable, value: str) -> str | None:
+    if not value:
+        return None
+    try:
+        variable.parse(value, name=variable.label)
+    except ConfigError as error:
+        return str(error)
+    return None
+
+
+def _unused(given: dict[str, str], settings: Settings | None) -> set[str]:
+    """URLs that are set and not used: of two the first wins, and a driver without a server takes none."""
+    urls = [variable.env for variable in VARIABLES if variable.field == "url" and given[variable.env]]
+    if settings is not None and settings.address is None:
+        return set(urls)
+    return set(urls[1:])
+
+
+def _row(variable: Variable, value: str, *, wrong: bool, unused: set[str]) -> Row:
+    if wrong:
+        # What it was set to stands in the finding, as far as it cannot be a secret.
+        return Row(variable.env, "***", WRONG, variable.meaning)
+    source = UNUSED if variable.env in unused else ENVIRONMENT if value else DEFAULT
+    return Row(variable.env, _written(variable, value or variable.default), source, variable.meaning)
+
+
+def _written(variable: Variable, value: Any) -> str:
+    if value is None or value == ():
+        return "not set"
+    if variable.kind == "keys":
+        return f"*** ({len(variable.parse(value, name=variable.label))} of them)"
+    if variable.kind == "url":
+        return hidden(str(value))
+    if variable.kind == "duration":
+        return text(variable.parse(value, name=variable.label))
+    if variable.kind == "boolean":
+        return str(variable.parse(value, name=variable.label)).lower()
+    return shown(value).strip("'")

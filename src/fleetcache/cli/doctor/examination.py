@@ -1,0 +1,184 @@
+"""The examination: the configuration, then a cache that has it, then the server itself. One function, one report."""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from secrets import token_hex
+from time import perf_counter
+
+from ...cache import Cache
+from ...health import Health, Status
+from ...keys import Layout, check_key
+from ...settings import Settings
+from ...wire.address import Address
+from ...wire.faults import EMBEDDED, connect_reason
+from ...wire.handshake import Greeting, HandshakeError
+from ...wire.session import ProtocolError
+from . import permissions, server
+from .advice import advise, workers_from
+from .configuration import read
+from .container import memory_limit
+from .finding import Code, Finding, Severity
+from .key_report import KeyReport, explain_key
+from .latency import finding_on, measure
+from .near_misses import near_misses
+from .reasons import REASONS
+from .report import Report
+from .visit import Visit
+
+__all__ = ["examine"]
+
+# There is nobody to ask any more: the health report has said why.
+_AWAY = frozenset({"refused", "unreachable", "timeout", "reset", "protocol", "tls", "auth", "maxclients"}) | EMBEDDED
+# Answers, and is not the server that a cache needs: how it is set up does not matter.
+_ANOTHER = frozenset({"cluster_mode", "readonly"})
+
+# What it looks like when one end speaks TLS and the other does not.
+_SILENT = frozenset({"timeout", "reset", "protocol"})
+_OTHER_END = {
+    "tcp": "or rediss:// in the URL, if the server speaks TLS there",
+    "tls": "or redis:// in the URL, if the server speaks no TLS there",
+}
+
+
+async def examine(
+    environ: Mapping[str, str],
+    *,
+    key: str | None = None,
+    workers: int | None = None,
+    root: Path = Path("/"),
+    clock: Callable[[], float] = perf_counter,
+) -> Report:
+    """Look at everything.
+
+    Args:
+        environ: The variables a cache would read.
+        key: A key to be explained as well.
+        workers: Processes on this host; ``WEB_CONCURRENCY`` by default.
+        root: Where ``proc`` and ``sys`` are.
+        clock: Seconds, to measure round trips with.
+
+    Raises:
+        KeyRuleError: ``key`` is no key.
+
+    Example:
+        >>> import asyncio
+        >>> asyncio.run(examine({"CACHE_DRIVER": "memory"})).exit_status
+        0
+    """
+    if key is not None:
+        check_key(key)
+    configuration = read(environ)
+    report = Report(version("fleetcache"), configuration.rows, [*configuration.findings, *near_misses(environ)])
+    settings = configuration.settings
+    if settings is None:
+        return report
+    report.findings += advise(settings, environ, workers_from(environ, workers), memory_limit(root))
+    with _quiet():
+        await _with_a_cache(report, settings, key, clock)
+    return report
+
+
+async def _with_a_cache(report: Report, settings: Settings, key: str | None, clock: Callable[[], float]) -> None:
+    """Open one as the app would, and say how it does; then ask its server."""
+    name = f"doctor-{token_hex(4)}"
+    async with Cache(settings=settings) as cache:
+        if settings.has_server:
+            await _use(cache, name)
+        health = await cache.health()
+        report.health = health.as_dict()
+        wire = cache._engine.wire  # noqa: SLF001 - where the server is, when the cache starts it by itself
+        if wire is None:
+            if key is not None:
+                report.key = await _alone(cache, key)
+            return
+        report.findings.append(_server(health, wire.address))
+        if health.reason in _AWAY:
+            return
+        try:
+            await _visit(report, cache, wire.address, (name, key, clock))
+        except (OSError, ProtocolError) as error:
+            report.findings.append(_lost(error))
+
+
+async def _use(cache: Cache, key: str) -> None:
+    """What an app does, once: a server that is full, or refuses, shows only then."""
+
+    async def load() -> str:
+        return "loaded"
+
+    await cache.get_or_set(key, load, ttl=10)
+    await cache.set(key, "set", ttl=10)
+    await cache.delete(key)
+
+
+def _server(health: Health, address: Address) -> Finding:
+    """How a cache with this configuration does."""
+    if health.status is Status.HEALTHY:
+        return Finding(Code.SERVER, Severity.OK, f"reached: {health.server}")
+    reason = health.reason or "error"
+    what, action = REASONS.get(reason, (reason, "see what the server says"))
+    if reason in _SILENT and address.kind in _OTHER_END:
+        action += f"; {_OTHER_END[address.kind]}"
+    said = f" ({health.last_error})" if health.last_error else ""
+    message = f"{health.server}: {what}{said}: {health.at_stake}"
+    # Without tracking a cache is degraded too, and there is a finding of its own for that.
+    severity = Severity.NOTE if reason == "no_tracking" else Severity.PROBLEM
+    return Finding(Code.SERVER, severity, message, action, reason=reason)
+
+
+def _lost(error: Exception) -> Finding:
+    reason = connect_reason(error)
+    what, action = REASONS.get(reason, (reason, ""))
+    return Finding(Code.SERVER, Severity.PROBLEM, f"a second connection failed: {what}", action, reason=reason)
+
+
+async def _visit(
+    report: Report, cache: Cache, address: Address, asked: tuple[str, str | None, Callable[[], float]]
+) -> None:
+    """Ask the server on a connection of our own."""
+    name, key, clock = asked
+    settings = cache.settings
+    layout = Layout(settings.prefix)
+    # One question may take what a whole handshake may: a slow server should be measured, not given up.
+    async with await Visit.to(address, settings.connect_timeout) as visit:
+        greeting = Greeting()
+        try:
+            greeting = await visit.shake_hands(address, layout.probe(name))
+        except HandshakeError as error:
+            if error.reason == "cluster_mode":
+                what, action = REASONS[error.reason]
+                report.findings.append(Finding(Code.CLUSTER, Severity.PROBLEM, what, action))
+            if error.reason in _ANOTHER:
+                return
+            greeting.no_tracking_because = f"the handshake ended before: {error}"
+        met = await server.meet(visit, greeting)
+        report.server = met.as_dict()
+        report.findings += server.findings_on(met, settings)
+        user = address.username or "default"
+        report.acl_line = permissions.acl_line(settings.prefix)
+        report.permissions = await permissions.check(visit, layout, user, name)
+        report.findings += permissions.findings_on(report.permissions)
+        report.latency = await measure(visit, layout.tag("*"), clock)
+        report.findings.append(finding_on(report.latency, settings.operation_timeout))
+        if key is not None:
+            report.key = await explain_key(cache, visit, layout, key)
+
+
+async def _alone(cache: Cache, key: str) -> KeyReport:
+    """Without a server there is only near, and this process's has just begun."""
+    seen = await cache.explain(key)
+    return KeyReport(key, seen.server_key, "none", f"no server: the driver is {cache.settings.resolved_driver}")
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """What a cache logs is in the report, said for people."""
+    log = logging.getLogger("fleetcache")
+    before, log.disabled = log.disabled, True
+    try:
+        yield
+    finally:
+        log.disabled = before

@@ -1,0 +1,190 @@
+"""The permissions that a cache takes: the one table, the ACL line made of it, and the test of each on a real server.
+
+Each is tried and not read out of ``ACL GETUSER``, which is itself a permission that such a user should not have. The
+attempts touch keys of their own only, under the prefix, which are deleted again.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ...calls import SCRIPTS
+from ...keys import Layout
+from ...wire.faults import reply_reason
+from ...wire.session import Command, ReplyError
+from .finding import Code, Finding, Severity
+from .visit import Visit
+
+__all__ = ["PERMISSIONS", "Checked", "Permission", "acl_line", "check", "findings_on"]
+
+Try = Callable[[bytes], Command]
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """One rule of the ACL.
+
+    Attributes:
+        rule: As ``ACL SETUSER`` takes it.
+        attempt: The command that shows whether it is granted; ``None``: the server refuses it to nobody.
+        without: What a cache lacks without it.
+        optional: Whether a cache is healthy without it.
+    """
+
+    rule: str
+    attempt: Try | None
+    without: str
+    optional: bool = False
+
+
+# More than any server has ever counted: nobody is hurt.
+_NOBODY = 2**63 - 1
+
+# In the order of docs/server.md, whose line is made of it.
+PERMISSIONS: tuple[Permission, ...] = (
+    Permission("+hello", lambda _: ("HELLO", 3), "no RESP3: changes are not pushed, near copies live a second"),
+    Permission("+auth", None, "no log-in where HELLO is refused"),
+    Permission("+get", lambda key: ("GET", key), "nothing can be read: offline"),
+    Permission(
+        "+getrange", lambda key: ("GETRANGE", key, 0, 16), "loaded values are not stored, and no lease is given back"
+    ),
+    Permission("+set", lambda key: ("SET", key, "1", "PX", 10_000), "nothing can be stored"),
+    Permission("+del", lambda key: ("DEL", key), "removals are refused: they are kept and repeated without an end"),
+    Permission("+exists", lambda key: ("EXISTS", key), "set() does not store"),
+    Permission("+pttl", lambda key: ("PTTL", key), "no entry can be used: how old it is cannot be told"),
+    Permission(
+        "+pexpire", lambda key: ("PEXPIRE", key, 10_000), "a load longer than its lease is done twice; no touch()"
+    ),
+    Permission(
+        "+eval", lambda key: ("EVAL", "return 1", 1, key), "nothing can be stored once the server forgets scripts"
+    ),
+    Permission("+evalsha", lambda key: ("EVALSHA", "0" * 40, 1, key), "nothing can be loaded for others or stored"),
+    Permission(
+        "+script|load", lambda _: ("SCRIPT", "LOAD", SCRIPTS["release"].text), "each first use of a script fails once"
+    ),
+    Permission(
+        "+client|tracking", lambda _: ("CLIENT", "TRACKING", "ON"), "changes are not pushed, near copies live a second"
+    ),
+    Permission(
+        "+client|kill",
+        lambda _: ("CLIENT", "KILL", "ID", _NOBODY),
+        "a lost connection of ours is ended by the server's own timeout",
+        optional=True,
+    ),
+    Permission(
+        "+info",
+        lambda _: ("INFO", "server"),
+        "a restart cannot be told from a lost connection: every reconnect empties the cache",
+        optional=True,
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """One permission of this user.
+
+    Attributes:
+        rule: As ``ACL SETUSER`` takes it.
+        granted: Whether it is.
+        optional: Whether a cache is healthy without it.
+        without: What a cache lacks without it.
+        grant: The line that grants it.
+        said: What the server said when it was refused.
+    """
+
+    rule: str
+    granted: bool
+    optional: bool
+    without: str
+    grant: str
+    said: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {name: getattr(self, name) for name in ("rule", "granted", "optional", "without", "grant", "said")}
+
+
+def acl_line(prefix: str, user: str = "app") -> str:
+    """The line that makes the smallest user with which a cache is healthy.
+
+    Example:
+        >>> acl_line("shop").split()[2:8]
+        ['app', 'on', '>PASSWORD', '~shop:*', 'resetchannels', '-@all']
+    """
+    rules = " ".join(permission.rule for permission in PERMISSIONS)
+    return f"ACL SETUSER {user} on >PASSWORD {_pattern(prefix)} resetchannels -@all {rules}"
+
+
+def _pattern(prefix: str) -> str:
+    """The keys of a prefix; what means something in a pattern is escaped."""
+    return "~" + "".join(f"\\{char}" if char in "*?[]\\" else char for char in prefix) + ":*"
+
+
+async def check(visit: Visit, layout: Layout, user: str, name: str) -> list[Checked]:
+    """Try everything a cache does.
+
+    Args:
+        visit: A connection that is logged in.
+        layout: Where our keys are.
+        user: Who we are there, for the lines that grant.
+        name: Of the keys that are tried; nobody else's.
+    """
+    tried = [permission for permission in PERMISSIONS if permission.attempt is not None]
+    probe = layout.probe(name)
+    replies = await visit.ask(*(permission.attempt(probe) for permission in tried if permission.attempt is not None))
+    await visit.ask(("DEL", probe))
+    said = {permission.rule: _refused(reply) for permission, reply in zip(tried, replies, strict=True)}
+    checked = [
+        Checked(
+            p.rule, not said.get(p.rule), p.optional, p.without, f"ACL SETUSER {user} {p.rule}", said.get(p.rule, "")
+        )
+        for p in PERMISSIONS
+    ]
+    return [*checked, await _keys(visit, layout, user, name)]
+
+
+def _refused(reply: Any) -> str:
+    """What the server said, if it refused the command itself. Keys are another permission; faults are none."""
+    if not isinstance(reply, ReplyError):
+        return ""
+    said = str(reply)
+    lacks = reply_reason(reply) == "noperm" and not _is_about_keys(said)
+    return said if lacks or "unknown" in said.lower() else ""
+
+
+def _is_about_keys(said: str) -> bool:
+    """Each version words it in its own way: "... to access one of the keys ...", "No permissions to access a key"."""
+    return "access" in said and "key" in said
+
+
+async def _keys(visit: Visit, layout: Layout, user: str, name: str) -> Checked:
+    """Reading and writing each kind of key: a pattern may leave some out, or let them be read alone."""
+    kinds = {"e": layout.entry(name), "c": layout.claim(name), "t": layout.tag(name), "p": layout.probe(name)}
+    lacking: dict[str, list[str]] = {}
+    for kind, key in kinds.items():
+        replies = await visit.ask(("GET", key), ("SET", key, "1", "PX", 10_000), ("DEL", key))
+        for verb, reply in zip(("read", "write"), replies[:2], strict=True):
+            if isinstance(reply, ReplyError) and reply_reason(reply) == "noperm" and _is_about_keys(str(reply)):
+                lacking.setdefault(verb, []).append(f"{layout.prefix}:{kind}:*")
+    said = "; ".join(f"may not {verb} {', '.join(keys)}" for verb, keys in lacking.items())
+    rule = _pattern(layout.prefix)
+    return Checked(rule, not said, False, "these keys are the cache's", f"ACL SETUSER {user} {rule}", said)
+
+
+def findings_on(checked: list[Checked]) -> list[Finding]:
+    """One finding for each that is missing, or one for all."""
+    found = [_finding(each) for each in checked if not each.granted]
+    if not any(finding.severity is Severity.PROBLEM for finding in found):
+        message = "all commands, keys and channels that a cache needs are permitted; of channels it needs none"
+        found.insert(0, Finding(Code.PERMISSION, Severity.OK, message))
+    return found
+
+
+def _finding(missing: Checked) -> Finding:
+    if missing.rule.startswith("~"):
+        return Finding(Code.KEYS, Severity.PROBLEM, f"the user {missing.said}", missing.grant, about=missing.rule)
+    severity = Severity.NOTE if missing.optional else Severity.PROBLEM
+    message = f"{missing.rule} is not granted ({missing.said}): {missing.without}"
+    action = f"optional: {missing.grant}" if missing.optional else missing.grant
+    return Finding(Code.PERMISSION, severity, message, action, about=missing.rule)

@@ -1,0 +1,58 @@
+"""What each reason of the health report means and what to do, for people who look at a terminal.
+
+The page on health has the same table; a test holds the two together.
+"""
+
+__all__ = ["REASONS"]
+
+# reason: (what happened, what to do)
+REASONS: dict[str, tuple[str, str]] = {
+    "no_redis_url": ("no server was configured: memory, as asked", "set `REDIS_URL` to share"),
+    "connecting": ("the first attempt has not ended yet", "wait"),
+    "refused": ("nobody listens there", "start the server, check host and port; mends itself"),
+    "unreachable": ("no such host, or no way to it", "check name, network, firewall; mends itself"),
+    "timeout": (
+        "no answer in time: frozen, overloaded, or packets are dropped",
+        "look at the server's load; mends itself",
+    ),
+    "reset": ("the connection was cut", "mends itself"),
+    "protocol": ("what answers does not speak RESP", "check that the port is the server's"),
+    "tls": ("no trust, or no TLS at the other end", "`rediss://` or not, `ssl_ca_certs` for a private CA"),
+    "auth": ("user or password is wrong", "correct the URL or the credential provider"),
+    "noperm": ("the user may not do what is needed, or the socket may not be opened", "grant it; see `last_error`"),
+    "cluster_mode": ("the server is part of a cluster", "a plain server, until Cluster is supported"),
+    "readonly": ("it is a replica", "point the URL at the primary"),
+    "loading": ("it reads its snapshot", "wait; mends itself"),
+    "busy": ("a script blocks it", "`SCRIPT KILL`; mends itself"),
+    "masterdown": ("a replica without its primary", "mends itself with the failover"),
+    "clusterdown": ("the cluster has no quorum", "mends itself"),
+    "misconf": ("it cannot write snapshots and refuses writes", "its disk; mends itself"),
+    "oom": (
+        "it is full: values are loaded and answered, not shared; removals go on",
+        "`maxmemory`, an eviction policy",
+    ),
+    "noreplicas": ("too few replicas to accept writes", "its replication; mends itself"),
+    "maxclients": ("it accepts no more connections", "`maxclients`, or fewer clients; mends itself"),
+    "no_tracking": (
+        "it does not push changes: near copies live a second at most",
+        "a server or plan with `CLIENT TRACKING`",
+    ),
+    "embedded_binary": (
+        "`CACHE_DRIVER=embedded`, and no server is installed that could be started",
+        "see `last_error`: `pip install fleetcache[embedded]`",
+    ),
+    "embedded_folder": (
+        "its folder cannot be made or written",
+        "`CACHE_EMBEDDED_DIR`, a place that can; mends itself then",
+    ),
+    "embedded_unsafe": (
+        "its folder is a link, another user's, or open to others",
+        "look who made it, remove it; mends itself then",
+    ),
+    "embedded_start": ("it ended as it started", "`last_error` has its last words"),
+    "wrongtype": ("another program keeps something else under our key", "a `CACHE_PREFIX` of your own"),
+    "noscript": ("it forgot our scripts and does not take them again", "allow `EVAL`"),
+    "noproto": ("it does not speak the protocol asked for", "a newer server"),
+    "error": ("anything else", "`last_error` says it"),
+    "closed": ("`close()` was called", "open a new cache"),
+}

@@ -1,0 +1,69 @@
+"""Everything an examination found, its exit status, and its JSON."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from .configuration import Row
+from .finding import Code, Finding, Severity
+from .key_report import KeyReport
+from .latency import Latency
+from .permissions import Checked
+
+__all__ = ["SCHEMA", "Report"]
+
+SCHEMA = 1
+"""Raised when a field of the JSON changes its meaning or goes; new fields and new codes do not raise it."""
+
+FINE, TO_DO, WRONG = 0, 1, 2
+_BAD = frozenset({Severity.WARNING, Severity.PROBLEM})
+
+
+@dataclass(slots=True)
+class Report:
+    """What was found.
+
+    Attributes:
+        version: Of this package.
+        configuration: Each setting, its value and where it came from.
+        findings: In the order in which they were looked for.
+        health: The report of a cache with this configuration; ``None`` if there could be none.
+        server: What the server says of itself; ``None`` if it was not reached, or there is none.
+        permissions: Each that is needed, whether it is granted, and the line that grants it.
+        acl_line: The line that makes a user with just these permissions.
+        latency: Of round trips to the server.
+        key: What is known of the key that was asked for.
+    """
+
+    version: str
+    configuration: list[Row]
+    findings: list[Finding]
+    health: dict[str, Any] | None = None
+    server: dict[str, Any] | None = None
+    permissions: list[Checked] = field(default_factory=list)
+    acl_line: str | None = None
+    latency: Latency | None = None
+    key: KeyReport | None = None
+
+    @property
+    def exit_status(self) -> int:
+        """0: nothing to do; 1: a warning or a problem; 2: the configuration is wrong, so no cache starts with it."""
+        bad = [finding for finding in self.findings if finding.severity in _BAD]
+        if any(finding.code is Code.CONFIGURATION for finding in bad):
+            return WRONG
+        return TO_DO if bad else FINE
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "schema": SCHEMA,
+            "fleetcache": self.version,
+            "exit_status": self.exit_status,
+            "configuration": [row.as_dict() for row in self.configuration],
+            "findings": [finding.as_dict() for finding in self.findings],
+            "health": self.health,
+            "server": self.server,
+            "permissions": [checked.as_dict() for checked in self.permissions],
+            "acl_line": self.acl_line,
+            "latency": None if self.latency is None else self.latency.as_dict(),
+            "key": None if self.key is None else self.key.as_dict(),
+        }

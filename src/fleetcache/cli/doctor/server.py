@@ -1,0 +1,146 @@
+"""What a server says of itself, and what that means to a cache: version, tracking, memory, persistence."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from ...settings import Settings
+from ...wire.handshake import Greeting
+from ...wire.session import ReplyError
+from .finding import Code, Finding, Severity
+from .visit import Visit
+
+__all__ = ["Server", "findings_on", "meet"]
+
+# The oldest of each line that lacks no fix we need: GETEX came with 6.2; invalidations before their reply, lost with
+# FLUSHALL in MULTI, and a crash at the table's limit were mended in 6.2.7 to 6.2.11, and in 7.0.9.
+OLDEST = {6: (6, 2, 11), 7: (7, 0, 9)}
+NEARLY_FULL = 0.9
+
+
+@dataclass(slots=True)
+class Server:
+    """What was asked.
+
+    Attributes:
+        greeting: What the handshake learnt.
+        info: The lines of ``INFO``; empty where it is not permitted.
+        save: The rule by which snapshots are written (``""``: none); ``None`` where ``CONFIG`` is not permitted.
+    """
+
+    greeting: Greeting
+    info: dict[str, str] = field(default_factory=dict)
+    save: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        names = ("maxmemory", "maxmemory_policy", "used_memory", "aof_enabled")
+        told = {name: self.info.get(name) for name in names}
+        greeting = self.greeting
+        return {"engine": greeting.engine, "version": greeting.version, "tracking": greeting.tracking, **told} | {
+            "save": self.save
+        }
+
+
+async def meet(visit: Visit, greeting: Greeting) -> Server:
+    """Ask it about itself. What it refuses to tell is not known, and no fault: a cache does not need it."""
+    replies = await visit.ask(("INFO", "memory"), ("INFO", "persistence"), ("CONFIG", "GET", "save"))
+    told = "\n".join(map(_text, replies[:2]))
+    config = replies[2]
+    # A map, or with RESP2 its keys and values in turn.
+    pairs = list(config.items()) if isinstance(config, dict) else [config] if isinstance(config, list) else []
+    save = next((_text(pair[1]) for pair in pairs if len(pair) > 1), None)
+    return Server(greeting, dict(line.split(":", 1) for line in told.splitlines() if ":" in line), save)
+
+
+def _text(reply: Any) -> str:
+    if isinstance(reply, ReplyError):
+        return ""
+    return reply.decode(errors="replace") if isinstance(reply, bytes) else str(reply)
+
+
+def findings_on(server: Server, settings: Settings) -> Iterator[Finding]:
+    """What all that means."""
+    yield _version(server.greeting)
+    yield _tracking(server.greeting)
+    yield Finding(Code.CLUSTER, Severity.OK, "a server of its own, not part of a cluster")
+    if not server.info:
+        message = "INFO is not permitted: memory and persistence of the server cannot be looked at"
+        yield Finding(Code.INFO, Severity.NOTE, message, "grant +info to this user, or look at them yourself")
+        return
+    yield _maxmemory(server.info)
+    yield _persistence(server, settings)
+
+
+def _version(greeting: Greeting) -> Finding:
+    said = f"{greeting.engine} {greeting.version or 'of unknown version'}"
+    numbers = tuple(int(part) for part in greeting.version.split(".")[:3] if part.isdigit())
+    if greeting.engine == "redis" and numbers and numbers < OLDEST.get(numbers[0], (6, 2, 11)):
+        wanted = "6.2.11" if numbers[0] < 7 else "7.0.9"  # noqa: PLR2004 - the major version
+        message = (
+            f"{said} is older than {wanted}: its tracking loses invalidations, so near may answer what was removed"
+        )
+        return Finding(Code.VERSION, Severity.PROBLEM, message, f"Redis {wanted} or newer, or any Valkey")
+    if greeting.engine not in ("redis", "valkey") or not numbers:
+        message = f"{said}: fleetcache is tested with Redis and Valkey alone"
+        return Finding(
+            Code.VERSION, Severity.NOTE, message, "see that the self-test of tracking passes, here and under load"
+        )
+    return Finding(Code.VERSION, Severity.OK, said)
+
+
+def _tracking(greeting: Greeting) -> Finding:
+    if greeting.tracking:
+        message = "the self-test passed: a key was read, changed, and the change was pushed behind its reply"
+        return Finding(Code.TRACKING, Severity.OK, message)
+    message = (
+        f"changes are not pushed ({greeting.no_tracking_because}): near copies live a second at most, waiters poll"
+    )
+    return Finding(
+        Code.TRACKING, Severity.WARNING, message, "a server or plan with CLIENT TRACKING, permitted to this user"
+    )
+
+
+def _maxmemory(info: dict[str, str]) -> Finding:
+    most, used = int(info.get("maxmemory", 0)), int(info.get("used_memory", 0))
+    policy = info.get("maxmemory_policy", "noeviction")
+    if most == 0:
+        message = "maxmemory is not set: the server grows until the system kills it"
+        return Finding(Code.MAXMEMORY, Severity.WARNING, message, "maxmemory SIZE and maxmemory-policy allkeys-lru")
+    said = f"{used / most:.0%} of maxmemory ({most:,} bytes) used, {policy}"
+    if policy == "noeviction":
+        message = f"{said}: once it is full nothing is stored any more; values are loaded and answered, not shared"
+        severity = Severity.PROBLEM if used >= NEARLY_FULL * most else Severity.WARNING
+        action = "maxmemory-policy allkeys-lru; volatile-lru if others keep data there that must stay"
+        return Finding(Code.MAXMEMORY, severity, message, action)
+    if policy.endswith("-random"):
+        message = f"{said}: what is asked for most is evicted as often as anything else"
+        return Finding(Code.MAXMEMORY, Severity.NOTE, message, policy.replace("random", "lru"))
+    return Finding(Code.MAXMEMORY, Severity.OK, said)
+
+
+def _persistence(server: Server, settings: Settings) -> Finding:
+    info, trusted = server.info, settings.trust_restart
+    if "err" in (info.get("rdb_last_bgsave_status"), info.get("aof_last_write_status")):
+        message = "its last attempt to write to disk failed: it refuses what is stored and removed, or soon will"
+        action = 'its disk; or save "" and appendonly no if it is a cache alone'
+        return Finding(Code.PERSISTENCE, Severity.PROBLEM, message, action)
+    log, snapshots = info.get("aof_enabled") == "1", bool(server.save)
+    kinds = " and ".join(name for name, there in (("a log (AOF)", log), ("snapshots (RDB)", snapshots)) if there)
+    if trusted and snapshots and not log:
+        message = (
+            "CACHE_TRUST_RESTART with snapshots alone: what was removed since the last one is back after a restart"
+        )
+        return Finding(Code.PERSISTENCE, Severity.WARNING, message, "unset CACHE_TRUST_RESTART, or appendonly yes")
+    if trusted and kinds:
+        message = (
+            f"it keeps {kinds}, and CACHE_TRUST_RESTART keeps the entries: removals of the last second may be undone"
+        )
+        return Finding(Code.PERSISTENCE, Severity.NOTE, message, "unset CACHE_TRUST_RESTART to start cold instead")
+    if kinds:
+        message = (
+            f"it keeps {kinds}, of no use to the cache: it starts cold after a restart, for removals may be undone"
+        )
+        return Finding(Code.PERSISTENCE, Severity.NOTE, message, 'save "" and appendonly no if it is a cache alone')
+    unseen = "; whether it writes snapshots cannot be seen without CONFIG" if server.save is None else ""
+    return Finding(Code.PERSISTENCE, Severity.OK, f"nothing is written to a log{unseen or ', no snapshots'}")

@@ -1,0 +1,69 @@
+"""The embedded server as one cache sees it: where it is, and a seat that keeps it there. The start is off the loop."""
+
+import asyncio
+import threading
+
+from ..wire.address import Address
+from ..wire.handshake import HandshakeError
+from .faults import EmbeddedError
+from .folder import Folder
+from .locks import FileLock
+from .seat import TIMEOUT, join
+
+__all__ = ["Host"]
+
+
+class Host:
+    """Where one cache finds its embedded server.
+
+    Args:
+        base: ``CACHE_EMBEDDED_DIR``.
+        max_bytes: ``CACHE_EMBEDDED_MAX_BYTES``.
+
+    Attributes:
+        address: The server's, whether it is there or not.
+    """
+
+    def __init__(self, base: str | None, max_bytes: int) -> None:
+        self._folder = Folder.choose(base)
+        self._max_bytes = max_bytes
+        self._seat: FileLock | None = None
+        self.address = Address(kind="unix", path=str(self._folder.socket))
+
+    async def ready(self) -> None:
+        """Have the server there, for a connection that is to be made. A seat from before is given up for a new one.
+
+        Raises:
+            HandshakeError: There is none, and why.
+        """
+        given_up = threading.Event()
+        try:
+            async with asyncio.timeout(TIMEOUT + 1):  # a second for a thread to be free
+                seat = await asyncio.to_thread(join, self._folder, self._max_bytes, given_up=given_up)
+        except EmbeddedError as error:
+            raise HandshakeError(error.reason, str(error)) from None
+        except TimeoutError:
+            raise HandshakeError("timeout", "no thread was free to look for the embedded server") from None
+        finally:
+            given_up.set()
+        self.leave()
+        self._seat = seat
+
+    def ready_here(self) -> None:
+        """Do as ``ready`` in a thread that may block.
+
+        Raises:
+            HandshakeError: There is none, and why.
+        """
+        try:
+            seat = join(self._folder, self._max_bytes, given_up=threading.Event())
+        except EmbeddedError as error:
+            raise HandshakeError(error.reason, str(error)) from None
+        self.leave()
+        self._seat = seat
+
+    def leave(self) -> None:
+        """Give the seat up."""
+        seat, self._seat = self._seat, None
+        if seat is not None:
+            seat.close()

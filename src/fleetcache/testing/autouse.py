@@ -1,0 +1,43 @@
+"""The part of the pytest plugin that begins every test with empty caches in memory: ``fleetcache_fresh = true``.
+
+It stands in for the app's caches all the time, between tests too: whatever a conftest or a fixture of the whole session
+does with them, no server of the environment is asked.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+
+from ..engine import _ENGINES
+from .layers import Layer, as_they_are
+from .overriding import memory_engine
+
+__all__ = ["Autouse"]
+
+
+class Autouse:
+    """Registered as a plugin when the ini option is set."""
+
+    def __init__(self) -> None:
+        self._layer = Layer(memory_engine)
+        self._layer.begin(_ENGINES)  # those of a conftest
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_finish(self) -> None:
+        """Those that came with the tests."""
+        for engine in list(_ENGINES):
+            self._layer.add(engine)
+
+    def pytest_unconfigure(self) -> None:
+        """Leave nothing behind."""
+        self._layer.end()
+
+    @pytest.fixture(autouse=True)
+    def _fleetcache_fresh(self, request: pytest.FixtureRequest) -> Iterator[None]:
+        if request.node.get_closest_marker("fleetcache_real") is not None:
+            with as_they_are(_ENGINES):
+                yield
+            return
+        self._layer.renew()
+        yield
+        self._layer.renew()

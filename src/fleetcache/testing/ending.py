@@ -1,0 +1,65 @@
+"""Ends an engine from wherever a test happens to be: on its event loop, on another thread, or when the loop is gone."""
+
+import asyncio
+import logging
+from contextlib import suppress
+
+from ..engine import Engine
+
+__all__ = ["aend", "end"]
+
+log = logging.getLogger("fleetcache")
+
+# Seconds for an engine that lives on another thread's loop. Its own close() is bounded by two operation timeouts: if it
+# takes longer, the loop is blocked, perhaps by a wait for this very thread.
+_PATIENCE = 5.0
+# The event loop keeps only weak references to its tasks.
+_closing: "set[asyncio.Task[None]]" = set()
+
+
+async def aend(engine: Engine) -> None:
+    """End it, and wait for that where it can be waited for."""
+    if engine.loop is asyncio.get_running_loop():
+        await engine.close()
+    else:
+        end(engine)
+
+
+def end(engine: Engine) -> None:
+    """End it. On its own running loop that takes some more turns of the loop: nothing can be awaited here."""
+    loop, here = engine.loop, _running()
+    if engine.closed:
+        return
+    if loop is None or loop.is_closed():
+        _mark(engine)  # nothing of it is alive
+    elif loop is here:
+        task = loop.create_task(engine.close(), name="fleetcache-end")
+        _closing.add(task)
+        task.add_done_callback(_closing.discard)
+    elif loop.is_running():
+        _close_there(engine, loop)
+    elif here is None:
+        loop.run_until_complete(engine.close())  # between two tests, as runners of async tests do themselves
+    else:
+        _mark(engine)  # its loop stands still, and ends what is left on it when it ends
+
+
+def _running() -> asyncio.AbstractEventLoop | None:
+    with suppress(RuntimeError):
+        return asyncio.get_running_loop()
+    return None
+
+
+def _mark(engine: Engine) -> None:
+    engine.closed = engine.parts.closed = engine.ports.closed = True
+    engine.settled = False
+    engine.rebuilt()
+
+
+def _close_there(engine: Engine, loop: asyncio.AbstractEventLoop) -> None:
+    closing = asyncio.run_coroutine_threadsafe(engine.close(), loop)
+    try:
+        closing.result(_PATIENCE)
+    except TimeoutError:
+        closing.cancel()
+        log.warning("fleetcache: a cache was not closed within %s s after a test: its event loop is blocked", _PATIENCE)

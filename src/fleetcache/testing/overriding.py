@@ -1,0 +1,135 @@
+"""``override``: a cache that app code holds works on another one for a while. And memory caches to be that other."""
+
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from ..cache import Cache
+from ..clock import Clock, monotonic
+from ..engine import Engine
+from ..settings import VARIABLES, Settings
+from .standing_in import StandIn
+
+__all__ = ["Overriding", "memory_cache", "memory_engine", "memory_like", "override"]
+
+_NEAR_MAX_BYTES = next(variable.default for variable in VARIABLES if variable.field == "near_max_bytes")
+
+
+def memory_cache(*, clock: Clock = monotonic, **settings: Any) -> Cache:
+    """A cache in memory, with ``CACHE_STRICT`` on: what is only logged in production raises here.
+
+    Args:
+        clock: Its time; a ``ManualClock`` to move it.
+        **settings: Fields of ``Settings``.
+
+    Example:
+        >>> import asyncio
+        >>> from fleetcache.testing import ManualClock
+        >>> clock = ManualClock()
+        >>> cache = memory_cache(clock=clock)
+        >>> async def main() -> None:
+        ...     await cache.set("greeting", "hello", ttl="1m")
+        ...     clock.advance("61s")
+        ...     print(await cache.get("greeting"))
+        >>> asyncio.run(main())
+        None
+    """
+    return _cache(Engine(Settings.from_url("memory://", **{"strict": True, **settings}), clock=clock))
+
+
+def memory_like(settings: Settings) -> Settings:
+    """The same settings, but in memory, strict, and with near even where the app has none: it is all there is."""
+    near = settings.near_max_bytes or _NEAR_MAX_BYTES
+    return replace(
+        settings,
+        driver="memory",
+        url=None,
+        required=False,
+        strict=True,
+        near_max_bytes=near,
+        credential_provider=None,
+    )
+
+
+def memory_engine(home: Engine, *, clock: Clock = monotonic) -> Engine:
+    """An empty engine in memory that is otherwise set up like that one."""
+    return Engine(memory_like(home.settings), clock=clock)
+
+
+class Overriding(AbstractContextManager[Cache], AbstractAsyncContextManager[Cache]):
+    """What ``override`` returns: to be entered by ``with`` or ``async with``."""
+
+    def __init__(self, cache: Cache, other: Cache | None, clock: Clock | None) -> None:
+        if other is not None and clock is not None:
+            raise TypeError("override takes another cache or a clock for a fresh one, not both")
+        self._cache, self._other, self._clock = cache, other, clock
+        self._stand_in: StandIn | None = None
+
+    def __enter__(self) -> Cache:
+        if self._stand_in is not None:
+            raise RuntimeError("this override is in force already: call override() again for another")
+        home = _home(self._cache)
+        if self._other is not None:
+            engine = _home(self._other).acting
+            self._stand_in = StandIn(home, lambda _home: engine, lent=True)
+            return self._other
+        self._stand_in = StandIn(home, partial(memory_engine, clock=self._clock or monotonic))
+        return _cache(self._stand_in.engine)
+
+    def __exit__(self, *_: object) -> None:
+        self._over().leave()
+
+    async def __aenter__(self) -> Cache:
+        return self.__enter__()
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._over().aleave()
+
+    def _over(self) -> StandIn:
+        stand_in, self._stand_in = self._stand_in, None
+        if stand_in is None:
+            raise RuntimeError("this override is not in force")
+        return stand_in
+
+
+def override(cache: Cache, other: Cache | None = None, *, clock: Clock | None = None) -> Overriding:
+    """For the ``with`` block, let a cache that app code holds work on another one.
+
+    Its namespaces and decorated functions go with it, also those that were made at import, and what is made of it in
+    the block comes back with it. Blocks nest. Write ``async with`` in async code, so that the end is waited for.
+
+    Args:
+        cache: What the app uses.
+        other: What it works on instead. It stays open: it is yours. By default a fresh, strict cache in memory with the
+            app's own settings, which is closed at the end of the block.
+        clock: The time of the fresh cache; a ``ManualClock`` to move it.
+
+    Returns:
+        A context manager, sync and async, that gives the cache which is worked on.
+
+    Raises:
+        TypeError: Both another cache and a clock.
+
+    Example:
+        >>> import asyncio
+        >>> from fleetcache import Cache
+        >>> cache = Cache("redis://cache.example", prefix="shop")  # in app.py
+        >>> @cache.cached
+        ... async def double(n: int) -> int:
+        ...     return 2 * n
+        >>> async def main() -> None:
+        ...     async with override(cache) as memory:
+        ...         print(await double(21), memory.stats().near_items)
+        >>> asyncio.run(main())
+        42 1
+    """
+    return Overriding(cache, other, clock)
+
+
+def _home(cache: Cache) -> Engine:
+    return cache._home  # noqa: SLF001 - this is the hook that is made for tests
+
+
+def _cache(engine: Engine) -> Cache:
+    return Cache._over(engine)  # noqa: SLF001 - as above

@@ -1,0 +1,201 @@
+"""A real server for tests: Valkey or Redis on a free port of the loopback interface, handled by pid.
+
+It also listens on a unix socket in its own folder. That is how it is known to be ours once it answers.
+"""
+
+import os
+import shutil
+import signal
+import socket
+import tempfile
+import time
+import weakref
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from ..embedded.binary import find_server
+from .free_port import HOST, free_port
+from .processes import Processes
+
+__all__ = ["Address", "PortTakenError", "Server"]
+
+_START_TIMEOUT = 10.0  # seconds; it takes 20 ms, but the machine may be busy
+_TRIES = 5  # ports; somebody may take one between our look and the server's bind
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a server listens: ``host`` and ``port``, or the ``path`` of a unix socket."""
+
+    host: str = ""
+    port: int = 0
+    path: str = ""
+
+
+class PortTakenError(RuntimeError):
+    """Somebody took the port between our look and the server's bind."""
+
+
+class Server:
+    """One running server; constructing it starts it. ``stop()``, or leaving the ``with`` block, ends it for good.
+
+    It keeps nothing on disk, and ends with the process that started it, even if that is killed.
+
+    Args:
+        *config: More arguments for the server, such as ``"--maxmemory", "5mb"``.
+        binary: Which server; by default the Valkey of the extra ``embedded``, else one that is on PATH.
+
+    Raises:
+        EmbeddedError: There is no server to start; says what to install.
+        RuntimeError: The server ended as it started; says what it said.
+        TimeoutError: It does not answer within 10 s.
+
+    Attributes:
+        address: Where it listens. Stays the same over a restart.
+        folder: Its private folder, with its ``log``.
+
+    Example:
+        >>> with Server() as server:
+        ...     server.alive
+        True
+    """
+
+    def __init__(self, *config: str, binary: str | Path | None = None) -> None:
+        self._binary = str(binary or find_server())
+        self._config = ["--save", "", "--appendonly", "no", *config]
+        self.folder = Path(tempfile.mkdtemp(prefix="fc-"))  # short: a socket's path has 104 bytes on macOS
+        self._remove_folder = weakref.finalize(self, _remove_folder, self.folder, os.getpid())
+        self._socket = str(self.folder / "s")
+        try:
+            self._start()
+        except BaseException:
+            self._remove_folder()
+            raise
+
+    @property
+    def url(self) -> str:
+        """Its URL, for a cache or for ``Proxy``."""
+        return f"redis://{self.address.host}:{self.address.port}/0"
+
+    @property
+    def pid(self) -> int:
+        """Process id of the server itself."""
+        return self._processes.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether its processes are there. A frozen server's are."""
+        return self._processes.alive
+
+    def kill(self) -> None:
+        """SIGKILL: no goodbye, nothing saved. Waits until it is gone."""
+        self._processes.kill()
+
+    def freeze(self) -> None:
+        """SIGSTOP: connections stay open and take bytes, nobody answers."""
+        self._processes.signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """SIGCONT: it goes on where it was."""
+        self._processes.signal(signal.SIGCONT)
+
+    def terminate(self) -> None:
+        """SIGTERM: a clean end. Waits until it is gone."""
+        self._processes.terminate()
+
+    def restart(self) -> None:
+        """Start again at the same address, empty; ends a running server first."""
+        self.terminate()
+        deadline = time.monotonic() + _START_TIMEOUT
+        while True:
+            try:
+                return self._launch()
+            except PortTakenError:
+                if time.monotonic() > deadline:
+                    raise
+
+    def flush(self) -> None:
+        """Remove everything that is stored on it.
+
+        Raises:
+            RuntimeError: It does not do so; says what it answered.
+        """
+        said = self._say(b"FLUSHALL")
+        if not said.startswith(b"+OK"):
+            raise RuntimeError(f"the server answered FLUSHALL with {said!r}")
+
+    def stop(self) -> None:
+        """End it for good and remove its folder. Harmless when called again."""
+        self._processes.kill()
+        self._remove_folder()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {Path(self._binary).name} pid={self.pid} {self.address}>"
+
+    def _start(self) -> None:
+        for _ in range(_TRIES):
+            self.address = Address(HOST, free_port())
+            try:
+                return self._launch()
+            except PortTakenError:
+                continue
+        raise RuntimeError(f"{_TRIES} ports in a row were taken between looking and binding")
+
+    def _launch(self) -> None:
+        self._processes = Processes(self._commands(), self.folder)
+        try:
+            self._wait_until_up(self._processes.log)
+        except BaseException:
+            self._processes.kill()
+            raise
+
+    def _commands(self) -> list[list[str]]:
+        """The command lines to run, the server's own first."""
+        return [[*self._own_command(), "--port", str(self.address.port), *self._config]]
+
+    def _own_command(self) -> list[str]:
+        return [self._binary, "--bind", HOST, "--dir", str(self.folder), "--unixsocket", self._socket]
+
+    def _wait_until_up(self, log: Path) -> None:
+        deadline = time.monotonic() + _START_TIMEOUT
+        while not self._answers():
+            if not self.alive:
+                said = log.read_text()
+                problem = PortTakenError if "already in use" in said else RuntimeError
+                raise problem(f"the server did not start: {said}")
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"no answer to PING within {_START_TIMEOUT} s: {log.read_text()}")
+            time.sleep(0.005)
+
+    def _answers(self) -> bool:
+        """Whether it answers, its snapshot loaded, and its port accepts. Asking for a password is an answer."""
+        try:
+            said = self._say(b"PING")
+        except OSError:
+            return False
+        return bool(said) and not said.startswith(b"-LOADING") and (not self.address.port or _accepts(self.address))
+
+    def _say(self, command: bytes) -> bytes:
+        """The answer to one command without arguments, by the private socket."""
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.settimeout(_START_TIMEOUT)
+            sock.connect(self._socket)
+            sock.sendall(command + b"\r\n")
+            return sock.recv(1000)
+
+
+def _accepts(address: Address) -> bool:
+    with socket.socket() as sock:
+        return sock.connect_ex((address.host, address.port)) == 0
+
+
+def _remove_folder(folder: Path, owner: int) -> None:
+    if os.getpid() == owner:  # a forked child leaves its parent's folder alone
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,25 @@
+"""What examples find in their environment: nothing, or the server of a test."""
+
+import os
+from collections.abc import Callable
+
+import pytest
+
+from tests.conftest import GetServer
+
+Environment = Callable[[str], None]
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch, shared_servers: GetServer, prefix: str) -> Environment:
+    """Sets the variables that ``Cache.from_env()`` reads: none for ``memory``, a server's for ``shared``."""
+
+    def use(kind: str) -> None:
+        for name in os.environ:
+            if name.startswith("CACHE_") or "REDIS" in name:
+                monkeypatch.delenv(name)
+        if kind == "shared":
+            monkeypatch.setenv("REDIS_URL", shared_servers("valkey", "tcp").url)
+            monkeypatch.setenv("CACHE_PREFIX", prefix)
+
+    return use

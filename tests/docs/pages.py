@@ -1,0 +1,60 @@
+"""The pages as data: which there are, and what stands in them. Code blocks, headings and links are read here, once."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from markdown.extensions.toc import slugify  # type: ignore[import-untyped] # one function, in one place
+
+__all__ = ["DOCS", "FEATURES", "PAGES", "ROOT", "Block", "anchors", "blocks", "headings", "links", "prose"]
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted(DOCS.rglob("*.md"))]
+# Pages about no feature that could fail: the door, the story, the words, the plan, the tables.
+_NOT_FEATURES = {"index", "why", "quickstart", "concepts", "settings", "design", "benchmarks", "operations"}
+FEATURES = [page for page in PAGES if page.is_relative_to(DOCS) and page.stem not in _NOT_FEATURES]
+
+_FENCE = re.compile(r"^```(?P<info>[^\n`]*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
+_LINK = re.compile(r"!?\[(?P<text>(?:[^\[\]]|\[[^\]]*\])*)\]\((?P<target>[^)\s]+)\)")
+_HEADING = re.compile(r"^(?P<level>#{1,6}) +(?P<text>.+?) *$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Block:
+    """One fenced block: ``info`` is what stands behind the fence, ``line`` the number of its first line of code."""
+
+    info: str
+    code: str
+    line: int
+
+
+def blocks(text: str, language: str) -> list[Block]:
+    """The blocks of a language, in their order."""
+    found = [
+        Block(match["info"].strip(), match["code"], text.count("\n", 0, match.start("code")) + 1)
+        for match in _FENCE.finditer(text)
+    ]
+    return [block for block in found if block.info.split(" ")[0] == language]
+
+
+def prose(text: str) -> str:
+    """The text without its blocks."""
+    return _FENCE.sub("", text)
+
+
+def headings(text: str) -> list[tuple[int, str]]:
+    """Level and words of each heading."""
+    return [(len(match["level"]), match["text"]) for match in _HEADING.finditer(prose(text))]
+
+
+def anchors(text: str) -> set[str]:
+    """What a link may name behind ``#``, as the site makes it of headings."""
+    return {slugify(words.replace("`", ""), "-") for _, words in headings(text)}
+
+
+def links(text: str) -> Iterator[str]:
+    """Where the links of a page lead."""
+    for match in _LINK.finditer(re.sub(r"`[^`\n]*`", "code", prose(text))):
+        yield match["target"]

@@ -1,0 +1,65 @@
+"""Every example of the pages runs as it stands, with a server and without, and prints what the page says it prints."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.docs.conftest import Environment
+from tests.docs.pages import PAGES, ROOT, Block, blocks
+from tests.docs.running import example
+
+# Code of others stands only beside ours, in the pages for those who come from there. It is not ours to run.
+OTHERS = {'title="cashews"', 'title="aiocache"', 'title="fastapi-cache"', 'title="Django"', 'title="by hand"'}
+# Pages that print what differs between memory and a server.
+ONLY = {"docs/health.md": "memory", "docs/metrics.md": "memory"}
+
+
+def name_of(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+def ours(page: Path) -> list[Block]:
+    found = blocks(page.read_text(encoding="utf-8"), "python")
+    return [block for block in found if not any(other in block.info for other in OTHERS)]
+
+
+RUNS = [
+    pytest.param(page, kind, id=f"{name_of(page)}-{kind}")
+    for page in PAGES
+    for kind in ("memory", "shared")
+    if ours(page) and ONLY.get(name_of(page), kind) == kind
+]
+
+
+@pytest.mark.parametrize(("page", "kind"), RUNS)
+def test_the_examples_run(page: Path, kind: str, environment: Environment, tmp_path: Path) -> None:
+    environment(kind)
+    with pytest.MonkeyPatch.context() as patch, example(page.stem) as shown:
+        patch.chdir(tmp_path)  # what an example writes goes there
+        for block in ours(page):
+            shown.run(block)
+
+
+def test_a_print_that_says_something_else_is_seen() -> None:
+    with example("page") as shown:
+        shown.run(Block("python", "print('as it says')  # as it says\nprint('begins')  # beg...\n", 1))
+        with pytest.raises(AssertionError, match=r"page:7 prints \['2'\], the page says '3'"):
+            shown.run(Block("python", "print(1 + 1)  # 3\n", 7))
+
+
+def test_a_print_that_never_happens_is_seen() -> None:
+    with example("page") as shown, pytest.raises(AssertionError, match="page:2 prints nothing"):
+        shown.run(Block("python", "if False:\n    print(1)  # 1\n", 1))
+
+
+def test_a_block_may_await_and_goes_on_where_the_last_one_ended() -> None:
+    with example("page") as shown:
+        shown.run(Block("python", "async def one() -> int:\n    return 1\n", 1))
+        shown.run(Block("python", "print(await one())  # 1\n", 4))
+
+
+def test_code_of_others_stands_only_in_the_pages_for_those_who_come_from_there() -> None:
+    foreign = {
+        name_of(page) for page in PAGES if len(ours(page)) < len(blocks(page.read_text(encoding="utf-8"), "python"))
+    }
+    assert all(name == "docs/why.md" or name.startswith("docs/migration/") for name in foreign)

@@ -1,0 +1,35 @@
+"""The shape of every page: two lines that say what it is about, and at the end what happens when it fails."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.docs.pages import DOCS, FEATURES, PAGES, ROOT, headings
+
+SITE = [page for page in PAGES if page.is_relative_to(DOCS)]
+
+
+def name_of(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize("page", SITE, ids=name_of)
+def test_a_page_opens_with_its_name_and_two_lines_that_say_what_it_is_about(page: Path) -> None:
+    title, blank, *summary, after = page.read_text(encoding="utf-8").splitlines()[:5]
+    assert title.startswith("# ")
+    assert blank == after == ""
+    assert all(line and not line.startswith(("#", "|", "-", "```", "<")) for line in summary)
+
+
+@pytest.mark.parametrize("page", FEATURES, ids=name_of)
+def test_the_page_of_a_feature_ends_with_what_happens_when_it_fails(page: Path) -> None:
+    *_, (level, last) = headings(page.read_text(encoding="utf-8"))
+    assert (level, last) == (2, "When it fails")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_there_is_one_title_and_no_heading_twice(page: Path) -> None:
+    found = headings(page.read_text(encoding="utf-8"))
+    assert [level for level, _ in found].count(1) == 1
+    if page.stem != "CHANGELOG":
+        assert len({words for _, words in found}) == len(found)

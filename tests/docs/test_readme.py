@@ -1,0 +1,88 @@
+"""The README keeps its promises: it is short, its app runs, and what it shows of an outage is what an outage shows."""
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+from fleetcache import Cache, Settings
+from fleetcache.ops import OpsApp
+from tests.conftest import StartServer
+from tests.docs.conftest import Environment
+from tests.docs.pages import DOCS, ROOT, blocks
+from tests.docs.running import example
+from tests.support.run import run
+from tests.support.waiting import eventually
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+# What differs from one outage to the next: when, where, on which machine, how fast.
+VOLATILE = {"since", "instance", "server", "version", "last_error", "horizon_age", "engine", "fleetcache"}
+
+
+def client(app: Any) -> httpx.AsyncClient:
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://app")
+
+
+def shown(text: str) -> dict[str, Any]:
+    """The report of a degraded instance, as a page shows it."""
+    (report,) = [json.loads(block.code) for block in blocks(text, "json")]
+    assert report["status"] == "degraded"
+    return dict(report)
+
+
+def test_it_is_short_and_shows_code_early() -> None:
+    lines = README.splitlines()
+    assert len(lines) < 120
+    assert lines.index("```python") < 15
+    assert lines.count("```python") == 1
+
+
+def test_its_defaults_are_those_of_the_code() -> None:
+    plain = Settings()
+    for row in (f"| `CACHE_PREFIX` | `{plain.prefix}` |", "| `CACHE_TTL` / `CACHE_STALE` | `5m` / `0` |"):
+        assert row in README
+    assert (plain.ttl, plain.stale, plain.required) == (300, 0, False)
+
+
+def test_its_app_runs_and_goes_on_without_its_server(
+    environment: Environment, fresh_server: StartServer, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment("memory")
+    server = fresh_server()
+    monkeypatch.setenv("REDIS_URL", server.url)
+    monkeypatch.setenv("CACHE_PREFIX", prefix)
+
+    async def main(names: dict[str, Any]) -> None:
+        async with names["cache"], client(names["app"]) as http:
+            assert (await http.get("/users/42")).json() == {"name": "user 42"} == names["user"].peek(42)
+            assert (await http.put("/users/42", params={"name": "new"})).status_code == 200
+            assert names["user"].peek(42) is None
+            server.kill()
+            await eventually(lambda: names["cache"].status_now().reason == "refused")
+            assert (await http.get("/users/42")).json() == {"name": "user 42"}
+            health = await http.get("/ops/healthz")
+            assert health.status_code == (await http.get("/ops/readyz")).status_code == 200
+            said = shown(README)
+            assert list(health.json()) == list(said)
+            assert health.json() | {"since": said["since"]} == said
+
+    with example("readme") as page:
+        page.run(blocks(README, "python")[0])
+        run(main(vars(page.module)))
+
+
+def test_the_full_report_on_the_page_of_health_is_a_real_one(fresh_server: StartServer) -> None:
+    server = fresh_server()
+
+    async def main() -> dict[str, Any]:
+        async with Cache(server.url, prefix="shop") as cache, client(OpsApp(cache, detail="full")) as http:
+            await cache.set("user:42", "Ada", strict=True)
+            server.kill()
+            await eventually(lambda: cache.status_now().reason == "refused")
+            await cache.delete("user:42")
+            return dict((await http.get("/healthz")).json())
+
+    said, seen = shown((DOCS / "health.md").read_text(encoding="utf-8")), run(main())
+    assert list(said) == list(seen)
+    assert {k: v for k, v in said.items() if k not in VOLATILE} == {k: v for k, v in seen.items() if k not in VOLATILE}

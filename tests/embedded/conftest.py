@@ -1,0 +1,16 @@
+"""A home for embedded servers, for one test."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from fleetcache.embedded import launch
+from tests.embedded.home import LINGER, Home
+
+
+@pytest.fixture
+def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
+    """Where servers live that go soon after their last user, and at the end of the test at the latest."""
+    monkeypatch.setattr(launch, "LINGER", LINGER)
+    with Home() as found:
+        yield found

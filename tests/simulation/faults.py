@@ -1,0 +1,207 @@
+"""Faults: what each kind does to a run, and how they are drawn.
+
+To add one: write a function here that breaks something and returns what ends it (or ``None``), say in its docstring
+what it is in the world, and name it in ``KINDS`` with a weight, by which ``draw`` picks it up.
+"""
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+from tests.simulation.plan import Fault
+
+__all__ = ["KINDS", "draw", "strike"]
+
+End = Callable[[], None] | None
+
+
+def reset(run: Any, fault: Fault) -> End:
+    """The connection of one instance is reset, in the middle of whatever is under way."""
+    for connection in run.network.of(fault.who):
+        connection.cut()
+    return None
+
+
+def hold(run: Any, fault: Fault) -> End:
+    """A black hole, or half of one: bytes of one instance are kept, both ways or one way; nobody is told."""
+    run.network.hold(fault.who, up=fault.how != "down", down=fault.how != "up")
+    return lambda: run.network.heal(fault.who)
+
+
+def slow(run: Any, fault: Fault) -> End:
+    """Bytes of one instance, or of all, take longer."""
+    names = [fault.who] if fault.who else run.plan.instances
+    for name in names:
+        run.network.slow_down(name, float(fault.how))
+
+    def end() -> None:
+        for name in names:
+            run.network.slow_down(name, 0.0)
+
+    return end
+
+
+def late(run: Any, fault: Fault) -> End:
+    """What is under way when a connection of this instance is aborted arrives seconds later."""
+    run.network.keep_late(fault.who, on=True)
+    return lambda: run.network.keep_late(fault.who, on=False)
+
+
+def freeze(run: Any, _fault: Fault) -> End:
+    """The server does nothing for a while; its kernel goes on taking bytes."""
+    run.host.freeze()
+    return lambda: run.host.thaw() if run.host.frozen else None
+
+
+def crash(run: Any, fault: Fault) -> End:
+    """The server dies and comes back: with its data (``same``), none (``empty``), or those of an ``old`` snapshot."""
+    what, _, silent = fault.how.partition(" ")
+    if not run.host.listening:
+        return None
+    run.host.crash(silent=bool(silent))
+    kept = {"same": run.host.server.snapshot(), "old": run.snapshot, "empty": None}[what]
+
+    def end() -> None:
+        run.host.restart(kept)
+        if what == "old" and kept is not None:
+            run.model.forgot.append(run.world.now)
+
+    return end
+
+
+def snapshot(run: Any, _fault: Fault) -> End:
+    """The server saves its data: what ``crash old`` comes back with."""
+    if run.host.listening:
+        run.snapshot = run.host.server.snapshot()
+    return None
+
+
+def state(run: Any, fault: Fault) -> End:
+    """The server answers errors: oom, readonly, loading, misconf, busy, masterdown; or it is paused."""
+    setattr(run.host.server.state, fault.how, True)
+
+    def end() -> None:
+        setattr(run.host.server.state, fault.how, False)
+        if fault.how == "paused":
+            run.host.go_on()
+
+    return end
+
+
+def stall(run: Any, fault: Fault) -> End:
+    """The loop of one instance has no turn for a while."""
+    for instance in run.living(fault.who):
+        instance.stall(fault.lasts)
+    return None
+
+
+def suspend(run: Any, fault: Fault) -> End:
+    """The host of one instance sleeps: its loop's clock stands still, the clock of the cache goes on."""
+    for instance in run.living(fault.who):
+        instance.stall(fault.lasts)
+        instance.loop.lag += fault.lasts
+    return None
+
+
+def die(run: Any, fault: Fault) -> End:
+    """One instance dies, with its machine (``silent``) or without, and may come back as a new one."""
+    for instance in run.living(fault.who):
+        instance.kill(silent=fault.how == "silent")
+    return (lambda: run.birth(fault.who)) if fault.lasts else None
+
+
+def flush(run: Any, _fault: Fault) -> End:
+    """Somebody empties the server."""
+    run.host.server.flush()
+    run.host.flush()
+    return None
+
+
+def evict(run: Any, fault: Fault) -> End:
+    """The server evicts one key: of a kind (``e`` entry, ``t`` tag, ``c`` claim) if there is one."""
+    run.host.evict(fault.how)
+    return None
+
+
+def foreign(run: Any, fault: Fault) -> End:
+    """Somebody else writes bytes of his own under one of our keys."""
+    key, _, data = fault.how.partition(" ")
+    run.host.write(f"fc:e:{key}".encode(), data.encode())
+    return None
+
+
+def step(run: Any, fault: Fault) -> End:
+    """The server's clock jumps."""
+    run.host.clock_step += float(fault.how)
+    return None
+
+
+def scripts(run: Any, _fault: Fault) -> End:
+    """``SCRIPT FLUSH``: the server knows none of our scripts any more."""
+    run.host.server.scripts.clear()
+    return None
+
+
+KINDS: dict[str, tuple[Callable[[Any, Fault], End], int]] = {
+    "reset": (reset, 6),
+    "hold": (hold, 6),
+    "slow": (slow, 5),
+    "late": (late, 3),
+    "freeze": (freeze, 4),
+    "crash": (crash, 6),
+    "snapshot": (snapshot, 4),
+    "state": (state, 5),
+    "stall": (stall, 4),
+    "suspend": (suspend, 3),
+    "die": (die, 4),
+    "flush": (flush, 2),
+    "evict": (evict, 6),
+    "foreign": (foreign, 2),
+    "step": (step, 2),
+    "scripts": (scripts, 2),
+}
+_OF_ONE = frozenset({"reset", "hold", "late", "stall", "suspend", "die"})
+_STATES = ("oom", "oom", "readonly", "loading", "misconf", "misconf", "busy", "masterdown", "paused")
+
+
+def strike(run: Any, fault: Fault) -> End:
+    """Let it happen."""
+    return KINDS[fault.kind][0](run, fault)
+
+
+def draw(rng: random.Random, instances: list[str], keys: list[str], until: float) -> list[Fault]:
+    """Faults for one run: of a few kinds only, so that each kind meets itself and calm times."""
+    count = rng.choice((0, 1, 2, 2, 3, 4, 6))
+    names = list(KINDS)
+    kinds = rng.choices(names, [weight for _, weight in KINDS.values()], k=1 + rng.randrange(4))
+    faults = [_one(rng, rng.choice(kinds), instances, keys, until) for _ in range(count)]
+    if any(fault.kind == "crash" and fault.how.startswith("old") for fault in faults):
+        faults.append(Fault(rng.uniform(0.3, until / 2), "snapshot"))
+    if any(fault.kind == "late" for fault in faults):
+        who = next(fault.who for fault in faults if fault.kind == "late")
+        faults.append(Fault(rng.uniform(0.3, until), rng.choice(("reset", "slow")), who, 1.0, "0.6"))
+    return sorted(faults, key=lambda fault: fault.at)
+
+
+def _one(rng: random.Random, kind: str, instances: list[str], keys: list[str], until: float) -> Fault:
+    at = rng.uniform(0.1, until)
+    who = rng.choice(instances) if kind in _OF_ONE else ""
+    lasts = rng.choice((0.05, 0.3, 1.0, 2.5, 4.0, 8.0)) * rng.uniform(0.7, 1.3)
+    how = ""
+    if kind == "hold":
+        how = rng.choice(("both", "up", "down"))
+    elif kind == "slow":
+        who, how = rng.choice(("", *instances)), rng.choice(("0.05", "0.2", "0.6"))
+    elif kind == "crash":
+        how = rng.choice(("same", "empty", "old", "old")) + rng.choice(("", "", " silent"))
+    elif kind == "state":
+        how = rng.choice(_STATES)
+    elif kind == "die":
+        how, lasts = rng.choice(("", "silent")), rng.choice((0.0, 0.1, 1.0))
+    elif kind == "evict":
+        how = rng.choice("etc")
+    elif kind == "foreign":
+        how = f"{rng.choice(keys)} {rng.choice(('x', 'V' + 20 * 'z', 'L' + 16 * 'q', '')) or 'hello'}"
+    elif kind == "step":
+        how = rng.choice(("-3", "0.5", "3", "12"))
+    return Fault(at, kind, who, lasts, how)

@@ -1,0 +1,166 @@
+"""The machine that the server runs on: it accepts, freezes, crashes, and hands bytes between server and network.
+
+The server itself does no I/O: it takes bytes and gives bytes. Whatever it has for anybody, pushes for others among it,
+goes out after each piece it worked on.
+"""
+
+import random
+from typing import Any
+
+from tests.simulation.loop import World
+from tests.simulation.network import Connection
+from tests.simulation.server import Engine, SimServer, Snapshot
+
+__all__ = ["Host"]
+
+RIGHT_SIZE = 17
+
+
+class Host:
+    """One server and its connections.
+
+    Args:
+        world: Time and events.
+        seed: What the order after a freeze, and everything random in the server, is drawn from.
+        engine: Which server it is.
+        expiry_every: Seconds between the server's own looks for keys that are due; 0 = it never gets round to it.
+    """
+
+    def __init__(self, world: World, seed: int, *, engine: Engine, expiry_every: float) -> None:
+        self.world, self.random = world, random.Random(seed)
+        self.clock_step = 0.0
+        self.server = SimServer(lambda: world.now + self.clock_step, self.random, engine=engine)
+        self.listening = True
+        self.frozen = False
+        self._connections: list[Connection] = []
+        self._backlog: list[tuple[Connection, bytes]] = []
+        self._leaving: list[Connection] = []
+        if expiry_every > 0:
+            world.later(expiry_every, self._expire, expiry_every)
+
+    def _expire(self, every: float) -> None:
+        if self.listening and not self.frozen:
+            self.server.expire_due(20)
+            self.flush()
+        self.world.later(every * (0.5 + self.random.random()), self._expire, every)
+
+    # -- bytes -----------------------------------------------------------------------------------------------------
+
+    def accept(self, connection: Connection) -> Any:
+        """A new connection; returns the server's end of it."""
+        self._connections.append(connection)
+        return self.server.connect()
+
+    def received(self, connection: Connection, data: bytes) -> None:
+        """Bytes have arrived on this machine."""
+        if connection not in self._connections:
+            return
+        if self.frozen:
+            self._backlog.append((connection, data))
+            return
+        if connection.ear is not None:
+            connection.ear.asked(data)
+        connection.client.receive(data)
+        self.flush()
+
+    def left(self, connection: Connection) -> None:
+        """The other end has closed."""
+        if self.frozen:
+            self._leaving.append(connection)
+        elif connection in self._connections:
+            self._connections.remove(connection)
+            connection.client.drop()
+
+    def flush(self) -> None:
+        """Send what the server has for anybody."""
+        gone = False
+        for connection in self._connections:
+            out = connection.client.take()
+            if out:
+                if connection.ear is not None:
+                    connection.ear.answered(out)
+                connection.down.send(out)
+            gone = gone or connection.client.closed
+        if gone:
+            for connection in [connection for connection in self._connections if connection.client.closed]:
+                self._connections.remove(connection)
+                connection.closed_by_server()
+
+    # -- faults ----------------------------------------------------------------------------------------------------
+
+    def freeze(self) -> None:
+        """Do nothing, while the kernel goes on taking bytes."""
+        self.frozen = True
+
+    def thaw(self) -> None:
+        """Work on what has piled up, of each connection in order."""
+        self.frozen = False
+        backlog, self._backlog = self._backlog, []
+        queues: dict[Connection, list[bytes]] = {}
+        for connection, data in backlog:
+            queues.setdefault(connection, []).append(data)
+        while queues:
+            connection = self.random.choice(list(queues))
+            self.received(connection, b"".join(queues.pop(connection)))
+        leaving, self._leaving = self._leaving, []
+        for connection in leaving:
+            self.left(connection)
+
+    def crash(self, *, silent: bool) -> None:
+        """The server is gone; ``silent``: its machine too, so that nobody is told."""
+        self.listening = False
+        self.frozen = False
+        self._backlog.clear()
+        self._leaving.clear()
+        connections, self._connections = self._connections, []
+        for connection in connections:
+            connection.client.drop()
+            if silent:
+                connection.up.dead = connection.down.dead = True
+            else:
+                connection.cut()
+
+    def restart(self, snapshot: Snapshot | None) -> None:
+        """It is back, with these data."""
+        self.server.restart(snapshot)
+        self.listening = True
+
+    def go_on(self) -> None:
+        """A pause has ended."""
+        self.server.go_on()
+        self.flush()
+
+    def evict(self, kind: str) -> str | None:
+        """Evict one key of a kind; which."""
+        prefix = f"fc:{kind}:".encode()
+        keys = [key for key in self.names() if key.startswith(prefix)]
+        if not keys:
+            return None
+        key = self.random.choice(keys)
+        self.server.evict(key)
+        self.flush()
+        return key.decode()
+
+    def names(self) -> list[bytes]:
+        """The keys that are stored, due or not."""
+        return [key for _, key in self.server.snapshot().stored]
+
+    def write(self, key: bytes, value: bytes) -> None:
+        """Somebody else writes."""
+        client = self.server.connect()
+        client.receive(b"*3\r\n$3\r\nSET\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n" % (len(key), key, len(value), value))
+        client.drop()
+        self.flush()
+
+    def rights(self) -> list[str]:
+        """The leases and claims that somebody has."""
+        self.server.expire_due()
+        self.flush()
+        stored = self.server.snapshot().stored.items()
+        return [key.decode() for (_, key), it in stored if key.startswith(b"fc:c:") or _is_lease(key, it)]
+
+
+def _is_lease(key: bytes, stored: Any) -> bool:
+    """A placeholder of ours, and not what somebody else wrote."""
+    value = stored.value
+    return key.startswith(b"fc:e:") and stored.due is not None and len(value) == RIGHT_SIZE and value[:1] == b"L"

@@ -1,0 +1,214 @@
+"""Event loops that share one virtual time, and the scheduler that decides which of them has the next turn.
+
+Rules:
+
+1. One loop is one process. Within a loop callbacks run first in, first out, as asyncio's own code relies on; between
+   loops any order is legal, and the scheduler draws it.
+2. A turn is what a turn of a real loop is: what arrived on sockets is queued, then the timers that are due, then what
+   was queued when the turn began is run.
+3. Time stands still while anybody has something to do, and then jumps to what comes next. A process may be *busy* or
+   *stalled*: it has no turn until a given time, while bytes and timers pile up, also in the middle of a turn.
+4. Everything random comes from generators seeded by the plan: the same plan is the same run, callback by callback.
+"""
+
+import asyncio
+import heapq
+import random
+from asyncio import events
+from collections import deque
+from collections.abc import Callable
+from contextvars import Context
+from typing import Any
+
+__all__ = ["SimLoop", "World"]
+
+# Some turns take a moment, so that processes fall out of step and bytes arrive together.
+BUSY_CHANCE, BUSY_MOST = 0.08, 0.004
+NEVER = float("inf")
+
+
+class SimLoop(asyncio.AbstractEventLoop):
+    """The event loop of one simulated process.
+
+    Args:
+        world: Whose time it has.
+        name: For the story.
+        connect: Opens a simulated connection: ``create_unix_connection`` asks it.
+    """
+
+    def __init__(self, world: "World", name: str, connect: Callable[..., Any]) -> None:
+        self.world, self.name, self._connect = world, name, connect
+        self._ready: deque[asyncio.Handle] = deque()
+        self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
+        self._left = 0  # of a turn that a stall interrupted
+        self.busy_until = -1.0
+        self.lag = 0.0  # seconds this loop's clock stood still while the host slept
+        self.dead = False
+        self.defects: list[str] = []
+
+    # -- what asyncio asks -----------------------------------------------------------------------------------------
+
+    def time(self) -> float:
+        return self.world.now - self.lag
+
+    def get_debug(self) -> bool:
+        return False
+
+    def is_running(self) -> bool:
+        return not self.dead
+
+    def is_closed(self) -> bool:
+        return self.dead
+
+    def call_soon(  # type: ignore[override] # typed by the callers
+        self, callback: Any, *args: Any, context: Context | None = None
+    ) -> asyncio.Handle:
+        handle = asyncio.Handle(callback, args, self, context)
+        self._ready.append(handle)
+        return handle
+
+    def call_later(  # type: ignore[override] # as above
+        self, delay: float, callback: Any, *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        return self.call_at(self.time() + delay, callback, *args, context=context)
+
+    def call_at(  # type: ignore[override] # as above
+        self, when: float, callback: Any, *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        timer = asyncio.TimerHandle(when, callback, args, self, context)
+        heapq.heappush(self._timers, (when, self.world.number(), timer))
+        return timer
+
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        """Forget it when its time comes."""
+
+    def create_future(self) -> "asyncio.Future[Any]":
+        return asyncio.Future(loop=self)
+
+    def create_task(self, coro: Any, *, name: str | None = None, context: Context | None = None) -> "asyncio.Task[Any]":
+        return asyncio.Task(coro, loop=self, name=name or "task", context=context)
+
+    async def create_unix_connection(  # type: ignore[override] # one kind of socket is enough
+        self, protocol_factory: Any, _path: Any = None
+    ) -> Any:
+        return await self._connect(self, protocol_factory)
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        self.defects.append(f"{context.get('message')}: {context.get('exception')!r}")
+
+    # -- what the world asks ---------------------------------------------------------------------------------------
+
+    def next_time(self, now: float) -> float:
+        """When it has something to do next."""
+        if self._ready or self._left:
+            due = now
+        else:
+            timers = self._timers
+            while timers and timers[0][2]._cancelled:  # asked very often
+                heapq.heappop(timers)
+            if not timers:
+                return NEVER
+            due = timers[0][0] + self.lag
+        busy = self.busy_until
+        return due if due > busy else busy  # noqa: FURB136 - a call would cost four times as much
+
+    def turn(self) -> None:
+        """One turn, or what is left of one."""
+        ready, timers = self._ready, self._timers
+        if not self._left:
+            now = self.time()
+            while timers and timers[0][0] <= now:
+                timer = heapq.heappop(timers)[2]
+                if not timer.cancelled():
+                    ready.append(timer)
+            self._left = len(ready)
+        events._set_running_loop(self)
+        try:
+            while self._left and not self.dead:
+                self._left -= 1
+                handle = ready.popleft()
+                if not handle._cancelled:  # asked very often
+                    handle._run()
+                if self.busy_until > self.world.now:
+                    return  # stalled in the middle of it
+        finally:
+            events._set_running_loop(None)
+
+    def stall(self, seconds: float) -> None:
+        """Have no turn for so long."""
+        self.busy_until = max(self.busy_until, self.world.now) + seconds
+
+    def kill(self) -> None:
+        """The process is no more: nothing of it ever runs again."""
+        self.dead = True
+        self.world.loops.remove(self)
+        self.world.buried.append((list(self._ready), list(self._timers)))
+        self._ready.clear()
+        self._timers.clear()
+        self._left = 0
+
+
+class World:
+    """Virtual time, the events that belong to no process, and who is next.
+
+    Args:
+        seed: What the order of turns is drawn from.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.now = 1000.0
+        self.loops: list[SimLoop] = []
+        self.random = random.Random(seed)
+        self.turns = 0
+        self.buried: list[Any] = []  # what dead processes left: finalised now, it would act after its death
+        self.after_turn: Callable[[SimLoop], None] = lambda _loop: None
+        self._events: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []
+        self._numbers = 0
+
+    def number(self) -> int:
+        """One more than the last: what is due at one time comes in the order it was asked for."""
+        self._numbers += 1
+        return self._numbers
+
+    def at(self, when: float, happen: Callable[..., None], *args: Any) -> None:
+        """Let something happen outside all processes: the network, the server, a fault."""
+        heapq.heappush(self._events, (when, self.number(), happen, args))
+
+    def later(self, delay: float, happen: Callable[..., None], *args: Any) -> None:
+        """The same, from now."""
+        self.at(self.now + delay, happen, *args)
+
+    def run(self, until: float, done: Callable[[], bool] = lambda: False) -> bool:
+        """Go on until ``done()`` or the time is up; whether it was done."""
+        draw = self.random
+        while not done():
+            now, due, runnable = self.now, NEVER, []
+            for loop in self.loops:
+                next_time = loop.next_time(now)
+                if next_time <= now:
+                    runnable.append(loop)
+                elif next_time < due:
+                    due = next_time
+            if runnable:
+                loop = runnable[0] if len(runnable) == 1 else runnable[int(draw.random() * len(runnable))]
+                self.turns += 1
+                loop.turn()
+                if draw.random() < BUSY_CHANCE and not loop.dead:
+                    loop.busy_until = max(loop.busy_until, self.now + BUSY_MOST * draw.random())
+                self.after_turn(loop)
+                continue
+            if self._events and self._events[0][0] <= due:
+                when, _, happen, args = self._events[0]
+                if when > until:
+                    break
+                heapq.heappop(self._events)
+                self.now = max(self.now, when)
+                happen(*args)
+            elif due > until:
+                break
+            else:
+                self.now = due
+        else:
+            return True
+        self.now = max(self.now, until)
+        return False

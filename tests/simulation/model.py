@@ -1,0 +1,245 @@
+"""The source of truth, and what the promises allow a call to answer. It knows no cache: only who did what, and when.
+
+Rules:
+
+1. Every value that is ever cached has a number of its own; the model knows its key, the version of the source it shows
+   and where it came from.
+2. A *removal* is a change of the source together with the ``delete``, ``set``, tag or ``clear`` that tells the cache. A
+   value is *superseded* by it if it shows an older version.
+3. To a call that began after a removal was acknowledged, no superseded value is answered: from shared at once; from
+   near within ``max_staleness``, or ``offline_ttl`` while the instance says that it is offline; by the instance that
+   removed it, acknowledged or not, at once. What is not acknowledged counts from when its instance owes it no more.
+4. ``set`` stores whatever is there: two writers of one key that overlap may land in either order. So may a write that
+   was not acknowledged, with everything until it is.
+5. What a restarted server has forgotten does not come back for an instance that knew it before.
+6. Of two loads of one key that overlap, the first must have been disturbed: by a removal of the key, a fault, or a link
+   that was not online.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+__all__ = ["Load", "Model", "Removal", "Value", "Violation"]
+
+# Before a load is seen to begin, its lease was on the way for one operation and a tag's version for another.
+LEASE_WAY = 0.6
+NEVER = float("inf")
+
+
+class Violation(AssertionError):
+    """A promise was broken."""
+
+    def __init__(self, rule: str, text: str) -> None:
+        super().__init__(f"{rule}: {text}")
+        self.rule, self.text = rule, text
+
+
+class Value:
+    """One value that was loaded or written."""
+
+    __slots__ = ("began", "key", "number", "origin", "version", "writer")
+
+    def __init__(self, number: int, key: str, version: int, began: float, origin: str) -> None:
+        self.number, self.key, self.version, self.began, self.origin = number, key, version, began, origin
+        self.writer: Removal | None = None  # the write it came with, if no loader made it
+
+
+class Removal:
+    """A change of the source and how the cache was told of it.
+
+    Attributes:
+        by: Whose call it was, one life of an instance.
+        versions: The source's new version by key.
+        acked: Place in the order of events when the server was known to have done it, and the time.
+        over: Time after which it cannot land any more.
+    """
+
+    __slots__ = (
+        "acked",
+        "acked_at",
+        "began_at",
+        "by",
+        "over",
+        "returned",
+        "returned_at",
+        "targets",
+        "verb",
+        "versions",
+    )
+
+    def __init__(self, verb: str, by: Any, versions: dict[str, int], targets: list[tuple[str, str]], at: float) -> None:
+        self.verb, self.by, self.versions, self.targets, self.began_at = verb, by, versions, targets, at
+        self.acked = self.returned = NEVER
+        self.acked_at = self.returned_at = self.over = NEVER
+
+    def __repr__(self) -> str:
+        return f"{self.verb} by {self.by.name} at {self.began_at:.3f}"
+
+
+class Load:
+    """A loader that runs."""
+
+    __slots__ = ("asked", "began", "by", "ended", "key")
+
+    def __init__(self, key: str, by: Any, began: float, asked: float) -> None:
+        self.key, self.by, self.began, self.asked, self.ended = key, by, began, asked, NEVER
+
+
+class Model:
+    """Everything known about the truth.
+
+    Args:
+        clock: The world's time.
+        keys: Their tags, by key.
+        max_staleness: Promise 3.
+        offline_ttl: Promise 3, offline.
+        load_wait: After it a caller waits for others no more.
+    """
+
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        keys: dict[str, list[str]],
+        *,
+        max_staleness: float,
+        offline_ttl: float,
+        load_wait: float,
+    ) -> None:
+        self.clock, self.keys = clock, keys
+        self.max_staleness, self.offline_ttl = max_staleness, offline_ttl
+        self.load_wait = load_wait
+        self.versions = dict.fromkeys(keys, 1)
+        self.values: dict[int, Value] = {}
+        self.removals: dict[str, list[Removal]] = {key: [] for key in keys}
+        self.unsettled: list[Removal] = []
+        self.loads: dict[str, list[Load]] = {key: [] for key in keys}
+        self.forgot: list[float] = []  # when the server came back with an older past
+        self.disturbed: dict[str, float] = {}  # by key; "" for all
+        self._order = 0
+
+    # -- what happens ----------------------------------------------------------------------------------------------
+
+    def order(self) -> int:
+        """The next place in the order of events."""
+        self._order += 1
+        return self._order
+
+    def value(self, key: str, version: int, origin: str, began: float | None = None) -> Value:
+        """A new value."""
+        number = len(self.values) + 1
+        made = self.values[number] = Value(number, key, version, self.clock() if began is None else began, origin)
+        return made
+
+    def change(self, verb: str, by: Any, keys: list[str], targets: list[tuple[str, str]]) -> Removal:
+        """The source changes; the cache is told next."""
+        versions = {}
+        for key in keys:
+            self.versions[key] += 1
+            versions[key] = self.versions[key]
+        return self.removal(verb, by, versions, targets)
+
+    def removal(self, verb: str, by: Any, versions: dict[str, int], targets: list[tuple[str, str]]) -> Removal:
+        """The cache is told, of a change or of none."""
+        removal = Removal(verb, by, versions, targets, self.clock())
+        for key in versions:
+            self.removals[key].append(removal)
+        return removal
+
+    def returned(self, removal: Removal, *, acked: bool) -> None:
+        """The call came back."""
+        removal.returned, removal.returned_at = self.order(), self.clock()
+        if acked:
+            self.acknowledged(removal)
+        else:
+            self.unsettled.append(removal)
+
+    def cancelled(self, removal: Removal) -> None:
+        """Its caller gave up: it may have been done, or will be, or never."""
+        self.unsettled.append(removal)
+
+    def settled(self, removal: Removal) -> None:
+        """It is owed no more."""
+        if removal.returned == NEVER:
+            removal.over = self.clock()
+        else:
+            self.acknowledged(removal)
+
+    def acknowledged(self, removal: Removal) -> None:
+        """The server has done it."""
+        removal.acked, removal.acked_at = self.order(), self.clock()
+        removal.over = removal.acked_at
+
+    def load_began(self, key: str, by: Any, asked: float, calm: Callable[[Any, float], bool]) -> Load:
+        """A loader begins. ``calm``: whether nothing was wrong with an instance and the server since a time."""
+        now = self.clock()
+        if now - asked >= self.load_wait - 0.001:
+            return Load(key, by, now, asked)  # it has waited long enough and loads for itself
+        running = [load for load in self.loads[key] if load.ended == NEVER and not load.by.dead]
+        load = Load(key, by, now, asked)
+        self.loads[key] = [*running, load]
+        for other in running:
+            since = other.began - LEASE_WAY
+            if self.disturbed.get(key, 0.0) >= since or self.disturbed.get("", 0.0) >= since:
+                continue
+            if any(removal.over >= since for removal in self.removals[key]):
+                continue
+            if calm(other.by, since) and calm(by, since):
+                raise Violation(
+                    "one load",
+                    f"{by.name} loads {key} while {other.by.name} has been loading it for {now - other.began:.3f} s",
+                )
+        return load
+
+    # -- what may be answered --------------------------------------------------------------------------------------
+
+    def judge(self, number: Any, key: str, by: Any, began: tuple[int, float], *, near: bool, last_resort: bool) -> None:
+        """Whether a call of an instance may have been answered so.
+
+        Args:
+            number: The value it got.
+            key: The key it asked for.
+            by: The instance's life.
+            began: When the call began: place in the order of events, and time.
+            near: Whether near (or a load that was joined) answered.
+            last_resort: Whether it was the exception of promise 3: offline, and the loader had failed.
+        """
+        value = self.values.get(number) if isinstance(number, int) else None
+        if value is None or value.key != key:
+            raise Violation("values", f"{by.name} got {number!r} for {key}, which nobody stored there")
+        order, at = began
+        for removal in self.removals[key]:
+            if removal.versions[key] <= value.version or self._may_follow(value, removal, by):
+                continue
+            if removal.by is by and removal.returned < order:
+                when, since = "returned", removal.returned_at
+            elif removal.acked >= order or self._forgotten(value, removal, by):
+                continue
+            else:
+                when, since = "was acknowledged", removal.acked_at
+                if removal.by is not by and (last_resort or (near and at - since <= self._bound(by))):
+                    continue
+            raise Violation(
+                "superseded",
+                f"{by.name} got version {value.version} of {key} ({value.origin}, made at {value.began:.3f}) from "
+                f"{'near' if near else 'shared'} for a call that began at {at:.3f}; {removal} to version "
+                f"{removal.versions[key]} {when} at {since:.3f}",
+            )
+
+    def _bound(self, by: Any) -> float:
+        return (self.max_staleness if by.says_heard() else self.offline_ttl) + 1e-6
+
+    def _may_follow(self, value: Value, removal: Removal, by: Any) -> bool:
+        """Whether the write that brought the value may have landed after the removal."""
+        writer = value.writer
+        if writer is None or writer is removal:
+            return False
+        own = writer.by is removal.by is by
+        return (min(writer.over, writer.returned_at) if own else writer.over) >= removal.began_at
+
+    def _forgotten(self, value: Value, removal: Removal, by: Any) -> bool:
+        """Whether the server has forgotten the removal, and the instance never knew of it."""
+        return any(removal.acked_at <= lost and value.began <= lost and by.met_at > lost for lost in self.forgot)
+
+    def disturb(self, key: str = "") -> None:
+        """Something happened to a key, or to all, that allows a second load."""
+        self.disturbed[key] = self.clock()

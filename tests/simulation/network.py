@@ -1,0 +1,355 @@
+"""The network between the fleet and its server: connections whose bytes take time, come in pieces, or never.
+
+Rules:
+
+1. Bytes of one direction of one connection arrive in order, in pieces cut anywhere; nothing else is promised.
+2. A *held* direction keeps what is sent (the kernel goes on trying) and delivers it when it heals. Nobody is told.
+3. A cut delivers some of what is under way, to the byte, and then a reset.
+4. An aborted connection with linger 0 drops what is kept and sends a reset, which a held direction loses: the server
+   then still has the connection. Without linger the kernel goes on, and the bytes arrive whenever the network heals.
+5. ``late`` bytes of an aborted connection are those a router kept: they arrive seconds after everybody forgot them.
+"""
+
+import asyncio
+import os
+import random
+import socket
+import struct
+from collections.abc import Callable
+from typing import Any
+
+from tests.simulation.loop import SimLoop, World
+
+__all__ = ["Connection", "Network", "Transport"]
+
+RESET_AT_ONCE = struct.pack("ii", 1, 0)
+
+# Two descriptors for the wire's own poll of the socket: one that is always readable, one that never is.
+_READABLE, _filled = os.pipe()
+os.write(_filled, b"!")
+_SILENT, _unfilled = os.pipe()
+
+
+class _Socket:
+    """As much of a socket as the wire looks at."""
+
+    def __init__(self, transport: "Transport") -> None:
+        self._transport = transport
+        self.linger: bytes | None = None
+
+    def fileno(self) -> int:
+        if self._transport.is_closing():
+            return -1
+        return _READABLE if self._transport.arrived else _SILENT
+
+    def setsockopt(self, _level: int, option: int, value: bytes) -> None:
+        if option == socket.SO_LINGER:
+            self.linger = value
+
+
+class Transport(asyncio.Transport):
+    """The process's end of a connection."""
+
+    def __init__(self, loop: SimLoop, protocol: asyncio.BufferedProtocol, connection: "Connection") -> None:
+        super().__init__()
+        self._loop, self._protocol, self._connection = loop, protocol, connection
+        self._socket = _Socket(self)
+        self._closing = False
+        self._reading = False
+        self.arrived: list[bytes] = []
+        self._end: tuple[Exception | None] | None = None
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return self._socket if name == "socket" else default
+
+    def set_protocol(self, protocol: Any) -> None:
+        self._protocol = protocol
+
+    def is_closing(self) -> bool:
+        return self._closing
+
+    def write(self, data: Any) -> None:
+        if not self._closing and not self._loop.dead:
+            self._connection.up.send(bytes(data))
+
+    def abort(self) -> None:
+        if not self._closing and not self._loop.dead:
+            self._closing = True
+            self._connection.aborted(at_once=self._socket.linger == RESET_AT_ONCE)
+            self._loop.call_soon(self._protocol.connection_lost, None)
+
+    def close(self) -> None:
+        self.abort()
+
+    # -- from the network ------------------------------------------------------------------------------------------
+
+    def receive(self, data: bytes) -> None:
+        """Bytes are in the kernel's buffer; the loop reads all of them in its next turn."""
+        if not self._closing:
+            self.arrived.append(data)
+            self._wake()
+
+    def ended(self, error: Exception | None) -> None:
+        """The other side is gone."""
+        if not self._closing:
+            self._end = (error,)
+            self._wake()
+
+    def _wake(self) -> None:
+        if not self._reading and not self._loop.dead:
+            self._reading = True
+            self._loop.call_soon(self._read)
+
+    def _read(self) -> None:
+        self._reading = False
+        if self._closing:
+            return
+        if self.arrived:
+            data = b"".join(self.arrived)
+            self.arrived.clear()
+            while data:
+                buffer = memoryview(self._protocol.get_buffer(-1))
+                size = min(len(buffer), len(data))
+                buffer[:size] = data[:size]
+                self._protocol.buffer_updated(size)
+                data = data[size:]
+            if self._end is not None:
+                self._wake()
+        elif self._end is not None:
+            self._closing = True
+            self._loop.call_soon(self._protocol.connection_lost, self._end[0])
+
+
+class Direction:
+    """One direction of one connection."""
+
+    def __init__(self, network: "Network", latency: float, deliver: Callable[[bytes], None]) -> None:
+        self._network, self._world, self._latency, self._deliver = network, network.world, latency, deliver
+        self.extra = 0.0  # seconds of a slow phase
+        self.held = False
+        self.dead = False
+        self._kept: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
+        self._last = 0.0
+        self.under_way: list[bytes] = []
+
+    def _delay(self) -> float:
+        draw = self._network.random
+        delay = self._latency * (0.5 + draw.random())
+        if draw.random() < 0.03:
+            delay += 0.02 * draw.random()
+        return delay + self.extra * (0.5 + draw.random() / 2) if self.extra else delay
+
+    def send(self, data: bytes) -> None:
+        """Send bytes, in one piece or two."""
+        draw = self._network.random
+        if len(data) > 1 and draw.random() < self._network.cut_chance:
+            at = 1 + int(draw.random() * (len(data) - 1))
+            self._send(data[:at])
+            data = data[at:]
+        self._send(data)
+
+    def _send(self, piece: bytes) -> None:
+        if not self.dead:
+            self.under_way.append(piece)
+            self.then(self._arrive, piece)
+
+    def then(self, happen: Callable[..., None], *args: Any) -> None:
+        """Let something arrive after everything sent before it."""
+        if self.held:
+            self._kept.append((happen, args))
+            return
+        self._last = max(self._last, self._world.now + self._delay())
+        self._world.at(self._last, self._pass, happen, args)
+
+    def _pass(self, happen: Callable[..., None], args: tuple[Any, ...]) -> None:
+        if self.held:
+            self._kept.append((happen, args))
+        else:
+            happen(*args)
+
+    def _arrive(self, piece: bytes) -> None:
+        if not self.dead:
+            self.under_way.pop(0)
+            self._deliver(piece)
+
+    def heal(self) -> None:
+        """What was kept is sent again."""
+        self.held = False
+        kept, self._kept = self._kept, []
+        for happen, args in kept:
+            self.then(happen, *args)
+
+    def drop_kept(self) -> None:
+        """The kernel forgets what it could not deliver."""
+        self._kept.clear()
+
+    def cut(self) -> None:
+        """Of what is under way some bytes arrive, then nothing any more."""
+        data = b"".join(self.under_way)
+        self.under_way.clear()
+        self.dead = True
+        part = data[: int(self._network.random.random() * (len(data) + 1))]
+        if part:
+            self._deliver(part)
+
+    def delay_all(self, seconds: float) -> None:
+        """A router keeps everything under way for so long."""
+        data = b"".join(self.under_way)
+        self.under_way.clear()
+        self.dead = True
+        if data:
+            self._world.later(seconds, self._deliver, data)
+
+
+class Connection:
+    """A process's connection to the server."""
+
+    def __init__(self, network: "Network", loop: SimLoop, protocol: asyncio.BufferedProtocol) -> None:
+        draw = network.random
+        latency = network.latency * (0.5 + draw.random())
+        self.network, self.owner = network, loop
+        self.transport = Transport(loop, protocol, self)
+        self.up = Direction(network, latency, self._at_server)
+        self.down = Direction(network, latency, self.transport.receive)
+        self.client: Any = None  # the server's end
+        self.ear: Any = network.ear(loop.name) if network.ear is not None else None
+        self.closed_there = False
+        self.late = False  # what is under way when it is aborted comes late
+
+    def opened(self) -> None:
+        """The server has accepted."""
+        self.client = self.network.host.accept(self)
+
+    def _at_server(self, data: bytes) -> None:
+        self.network.host.received(self, data)
+
+    def aborted(self, *, at_once: bool) -> None:
+        """The process gave it up."""
+        self.down.dead = True
+        if not at_once:
+            self.up.then(self.gone_at_server)
+        elif self.up.held:
+            self.up.drop_kept()  # and the reset is lost: the server goes on believing in it
+        elif self.late:
+            self.up.delay_all(self.network.lateness())
+        else:
+            self.up.then(self.gone_at_server)
+
+    def gone_at_server(self) -> None:
+        """The server hears that the process is gone."""
+        self.up.dead = True
+        self.network.host.left(self)
+
+    def open_here(self) -> bool:
+        """Whether the process lives and has not closed it."""
+        return not (self.owner.dead or self.transport.is_closing())
+
+    def cut(self) -> None:
+        """A reset comes from somewhere between, to both sides."""
+        self.up.cut()
+        self.down.cut()
+        self.transport.ended(ConnectionResetError("reset by the network"))
+        self.network.host.left(self)
+
+    def closed_by_server(self) -> None:
+        """The server has closed its end."""
+        if not self.closed_there:
+            self.closed_there = True
+            self.down.then(self.transport.ended, None)
+
+
+class Network:
+    """All connections.
+
+    Args:
+        world: Time and events.
+        seed: What delays and cuts are drawn from.
+        host: The server's machine.
+        latency: Usual seconds one way.
+        cut_chance: How often what is written arrives in two pieces.
+    """
+
+    def __init__(self, world: World, seed: int, host: Any, *, latency: float, cut_chance: float) -> None:
+        self.world, self.host, self.latency, self.cut_chance = world, host, latency, cut_chance
+        self.random = random.Random(seed)
+        self.connections: list[Connection] = []
+        self.held: dict[str, tuple[bool, bool]] = {}  # by process: up, down
+        self.slow: dict[str, float] = {}
+        self.late: set[str] = set()
+        self.ear: Callable[[str], Any] | None = None  # listens to new connections
+
+    def lateness(self) -> float:
+        """How long a router keeps late bytes."""
+        return 0.2 + 6 * self.random.random()
+
+    async def connect(self, loop: SimLoop, factory: Callable[[], asyncio.BufferedProtocol]) -> Any:
+        """Open a connection from a process."""
+        protocol = factory()
+        connection = Connection(self, loop, protocol)
+        self._shape(connection)
+        done = loop.create_future()
+        connection.up.then(self._knock, connection, done)
+        try:
+            await done
+        except BaseException:
+            connection.transport.abort()
+            raise
+        protocol.connection_made(connection.transport)
+        return connection.transport, protocol
+
+    def _knock(self, connection: Connection, done: "asyncio.Future[None]") -> None:
+        if not self.host.listening:
+            connection.down.then(_fail, done, ConnectionRefusedError("nobody listens"))
+            return
+        self.connections.append(connection)
+        connection.opened()
+        connection.down.then(_open, done)
+
+    def _shape(self, connection: Connection) -> None:
+        name = connection.owner.name
+        connection.up.held, connection.down.held = self.held.get(name, (False, False))
+        connection.up.extra = connection.down.extra = self.slow.get(name, 0.0)
+        connection.late = name in self.late
+
+    def of(self, name: str) -> list[Connection]:
+        """The connections of one process, old ones too."""
+        return [connection for connection in self.connections if connection.owner.name == name]
+
+    def alive(self, loop: SimLoop) -> bool:
+        """Whether anything that this process wrote may still reach the server."""
+        return any(one.owner is loop and not one.up.dead for one in self.connections)
+
+    def hold(self, name: str, *, up: bool, down: bool) -> None:
+        """A black hole, or half of one."""
+        self.held[name] = (up, down)
+        for connection in self.of(name):
+            connection.up.held, connection.down.held = up, down
+
+    def heal(self, name: str) -> None:
+        """The black hole is gone."""
+        self.held.pop(name, None)
+        for connection in self.of(name):
+            connection.up.heal()
+            connection.down.heal()
+
+    def slow_down(self, name: str, extra: float) -> None:
+        """Bytes of this process take longer, or with 0 no longer."""
+        self.slow[name] = extra
+        for connection in self.of(name):
+            connection.up.extra = connection.down.extra = extra
+
+    def keep_late(self, name: str, *, on: bool) -> None:
+        """What is under way when a connection of this process is aborted comes late."""
+        (self.late.add if on else self.late.discard)(name)
+        for connection in self.of(name):
+            connection.late = on
+
+
+def _open(done: "asyncio.Future[None]") -> None:
+    if not done.done() and not done.get_loop().is_closed():
+        done.set_result(None)
+
+
+def _fail(done: "asyncio.Future[None]", error: Exception) -> None:
+    if not done.done() and not done.get_loop().is_closed():
+        done.set_exception(error)

@@ -1,0 +1,289 @@
+"""One run: puts world, server, network and fleet together, plays a plan, and looks at everything that must hold.
+
+A run ends with ``None`` or with the ``Violation`` it met; its story says what happened until then.
+"""
+
+import gc
+import logging
+from functools import cache
+from typing import Any
+
+from fleetcache.settings import Settings
+from tests.simulation.eavesdrop import Eavesdropper
+from tests.simulation.faults import strike
+from tests.simulation.fleet import Instance
+from tests.simulation.host import Host
+from tests.simulation.loop import SimLoop, World
+from tests.simulation.model import Load, Model, Removal, Violation
+from tests.simulation.network import Network
+from tests.simulation.plan import Fault, Op, Plan
+
+__all__ = ["Run", "play"]
+
+# After the last fault: the silence until an abort, the longest pause between two attempts, a handshake.
+RECOVERY = 30.0
+# The longest lease.
+LEASE = 10.5
+
+
+@cache
+def _settings(max_staleness: float, offline_ttl: float, load_wait: float, near_items: int) -> Settings:
+    return Settings.from_url(
+        "unix:///simulated",
+        prefix="fc",
+        max_staleness=max_staleness,
+        offline_ttl=offline_ttl,
+        load_wait=load_wait,
+        near_max_items=near_items,
+    )
+
+
+class Run:
+    """A plan on its way."""
+
+    def __init__(self, plan: Plan, *, every_word: bool = False) -> None:
+        self.plan = plan
+        self.settings = _settings(plan.max_staleness, plan.offline_ttl, plan.load_wait, plan.near_items)
+        self.world = World(plan.seed)
+        self.start = self.world.now
+        self.host = Host(self.world, plan.seed + 1, engine=plan.engine, expiry_every=plan.expiry_every)
+        self.network = Network(self.world, plan.seed + 2, self.host, latency=plan.latency, cut_chance=plan.cut_chance)
+        if every_word:
+            self.network.ear = lambda name: Eavesdropper(lambda line: self.tell(name, line))
+        self.model = Model(
+            lambda: self.world.now,
+            plan.keys,
+            max_staleness=plan.max_staleness,
+            offline_ttl=plan.offline_ttl,
+            load_wait=plan.load_wait,
+        )
+        self.history: dict[str, list[Load]] = {key: [] for key in plan.keys}
+        self.story: list[tuple[float, str, str]] = []
+        self.snapshot: Any = None
+        self.holder_lost_at = -1.0
+        self._not_calm_at = -1.0
+        self._active = 0
+        self._left = len(plan.faults) + len(plan.ops)
+        self.violation: Violation | None = None
+        self.over = False
+        self.instances: dict[str, Instance] = {}
+        self._by_loop: dict[SimLoop, Instance] = {}
+        self._lives = 0
+        for name in plan.instances:
+            self.birth(name)
+        self.world.after_turn = self._after_turn
+        for op in plan.ops:
+            self.world.at(self.start + op.at, self._call, op)
+        for fault in plan.faults:
+            self.world.at(self.start + fault.at, self._strike, fault)
+
+    # -- what happens ----------------------------------------------------------------------------------------------
+
+    def tell(self, who: str, text: str) -> None:
+        """Add to the story."""
+        self.story.append((self.world.now, who, text))
+
+    def birth(self, name: str) -> None:
+        """A new life at this place, if there is none."""
+        if name in self.instances and not self.instances[name].dead:
+            return
+        self._lives += 1
+        instance = Instance(self, name, self._lives)
+        self.instances[name] = instance
+        self._by_loop[instance.loop] = instance
+        self.tell(name, "starts")
+
+    def living(self, name: str) -> list[Instance]:
+        """The instance of this name, if it lives; with ``""`` all."""
+        return [one for one in self.instances.values() if not one.dead and name in {"", one.name}]
+
+    def _call(self, op: Op) -> None:
+        self._left -= 1
+        for instance in self.living(op.who):
+            instance.call(op)
+
+    def _strike(self, fault: Fault) -> None:
+        self._left -= 1
+        self.tell("", f"{fault.kind} {fault.who} {fault.how}" + (f" for {fault.lasts:.3f} s" if fault.lasts else ""))
+        self._active += 1
+        self._disturb()
+        end = strike(self, fault)
+
+        def over() -> None:
+            if end is not None:
+                self.tell("", f"{fault.kind} {fault.who} {fault.how} is over")
+                end()
+            self._active -= 1
+            self._disturb()
+
+        if end is None:
+            over()
+        else:
+            self.world.later(fault.lasts, over)
+
+    def _disturb(self) -> None:
+        self._not_calm_at = self.world.now
+        self.holder_lost()
+        self.model.disturb()
+
+    def holder_lost(self) -> None:
+        """Whoever held a lease may never give it back."""
+        self.holder_lost_at = self.world.now
+
+    def calm(self, instance: Instance, since: float) -> bool:
+        """Whether nothing was wrong with an instance and the server since then."""
+        return (
+            not self._active and self._not_calm_at < since and instance.not_calm_at < since and instance.says_online()
+        )
+
+    def failed(self, error: BaseException | None) -> None:
+        """A call ended with a violation, or with a defect of the simulation."""
+        if self.violation is None:
+            if not isinstance(error, Violation):
+                raise error or AssertionError("no error")
+            self.violation = error
+
+    # -- after every turn ------------------------------------------------------------------------------------------
+
+    def _after_turn(self, loop: SimLoop) -> None:
+        instance = self._by_loop[loop]
+        if instance.dead:
+            return
+        instance.look()
+        if self.model.unsettled:
+            self._settle()
+        instance.peek()
+
+    def _settle(self) -> None:
+        """Removals that were not acknowledged: those that are owed no more are done."""
+        model = self.model
+        for removal in list(model.unsettled):
+            instance = removal.by
+            if instance.dead:
+                if not self.network.alive(instance.loop):
+                    removal.over = self.world.now
+                    model.unsettled.remove(removal)
+            elif self._is_settled(instance, removal):
+                model.unsettled.remove(removal)
+                model.settled(removal)
+
+    def _is_settled(self, instance: Instance, removal: Removal) -> bool:
+        engine = instance.engine
+        journal, wire = engine.coherence.journal, engine.wire
+        if wire is None or not instance.says_online():
+            return False
+        owed = any(journal.owes_key(name) if kind == "e" else journal.owes_tag(name) for kind, name in removal.targets)
+        oldest = wire._session.oldest
+        return not owed and (oldest is None or oldest > removal.returned_at)
+
+    # -- the whole -------------------------------------------------------------------------------------------------
+
+    def play(self) -> None:
+        """From the first call until nothing is left to be done."""
+        try:
+            self._play()
+        except Violation as violation:
+            self.violation = violation
+        self.over = True
+
+    def _play(self) -> None:
+        world = self.world
+        self._go_on(self.start + 1000.0, lambda: not self._left and not self._active and not self._calls())
+        self.tell("", "all faults are over")
+        if not self._go_on(world.now + RECOVERY, self._is_well):
+            raise Violation("recovery", f"after {RECOVERY} s: {self._ill()}")
+        self._go_on(world.now + self.plan.max_staleness + 0.1)
+        self._wait_for_rights()
+        self._read_all()
+        self._look_for_leftovers()
+        self._close()
+
+    def _go_on(self, until: float, done: Any = lambda: False) -> bool:
+        well = self.world.run(until, lambda: self.violation is not None or done())
+        if self.violation is not None:
+            raise self.violation
+        return well
+
+    def _calls(self) -> int:
+        return sum(instance.calls for instance in self.living(""))
+
+    def _is_well(self) -> bool:
+        self._settle()
+        return not self._ill()
+
+    def _ill(self) -> str:
+        for one in self.living(""):
+            if not one.says_online():
+                return f"{one.name} is {one.engine.link!r}"
+            if len(one.engine.coherence.journal):
+                return f"{one.name} still owes {one.engine.coherence.journal.pending()}"
+            if one.engine.flights.in_the_air():
+                return f"{one.name} still has {one.engine.flights.in_the_air()}"
+        return ""
+
+    def _wait_for_rights(self) -> None:
+        """A lease or claim is left only by a holder that was lost, and not for longer than its time."""
+        rights = self.host.rights()
+        if rights and self.holder_lost_at >= self.start:
+            # The server's clock may have been set back meanwhile.
+            back = sum(max(0.0, -float(fault.how)) for fault in self.plan.faults if fault.kind == "step")
+            self._go_on(self.world.now + LEASE + back)
+            rights = self.host.rights()
+        if rights:
+            raise Violation("leftovers", f"nobody loads, and the server has {rights}")
+
+    def _read_all(self) -> None:
+        """At quiescence all instances agree with the source, and with each other."""
+        for instance in self.living(""):
+            for key in self.plan.keys:
+                instance.ask_at_the_end(key)
+        if not self._go_on(self.world.now + LEASE + 5, lambda: not self._calls()):
+            raise Violation("deadline", "the last reads were not answered")
+        self._go_on(self.world.now + 0.5)
+
+    def _look_for_leftovers(self) -> None:
+        for one in self.living(""):
+            coherence, engine = one.engine.coherence, one.engine
+            left = {
+                "flights": engine.flights.in_the_air(),
+                "waiters": coherence.waiters,
+                "tokens": coherence._tokens,
+                "journal": coherence.journal.pending(),
+                "tasks": list(engine.ports._tasks),
+                "rights": engine.policy.loading._rights,
+            }
+            for what, items in left.items():
+                if items:
+                    raise Violation("leftovers", f"{one.name} still has {what}: {items}")
+        if self.host.rights():
+            raise Violation("leftovers", f"nobody loads, and the server still has {self.host.rights()}")
+
+    def _close(self) -> None:
+        living = self.living("")
+        for instance in living:
+            instance.close()
+        if not self._go_on(self.world.now + 3.0, lambda: not self._calls()):
+            raise Violation("leftovers", "close() did not end")
+        self._go_on(self.world.now + 0.5)
+        for instance in living:
+            if instance.engine.wire is not None and instance.engine.wire._session.calls:
+                raise Violation("leftovers", f"{instance.name} closed with calls in its session")
+        left = [connection.owner.name for connection in self.network.connections if connection.open_here()]
+        if left:
+            raise Violation("leftovers", f"connections of {left} are open after close()")
+
+
+logging.getLogger("fleetcache").addHandler(logging.NullHandler())
+
+
+def play(plan: Plan, *, every_word: bool = False) -> Run:
+    """Play a plan; the run says what came of it, with ``every_word`` on the wire too."""
+    collecting = gc.isenabled()
+    gc.disable()  # a dead process's coroutines would be finalised in the middle of somebody else's turn
+    try:
+        run = Run(plan, every_word=every_word)
+        run.play()
+    finally:
+        if collecting:
+            gc.enable()
+    return run

@@ -1,0 +1,20 @@
+"""Tells what happened in a run: who did what and when, in the words of the design."""
+
+from typing import Any
+
+__all__ = ["told"]
+
+
+def told(run: Any) -> str:
+    """The story of a run, one line for each event, and the promise that was broken."""
+    plan = run.plan
+    counts = f"{len(plan.instances)} instances, {len(plan.ops)} calls, {len(plan.faults)} faults"
+    lines = [f"seed {plan.seed}: {counts}"]
+    lines += [_line(run, at, who or "*", text) for at, who, text in run.story]
+    if run.violation is not None:
+        lines.append(_line(run, run.world.now, "!", str(run.violation)))
+    return "\n".join(lines)
+
+
+def _line(run: Any, at: float, who: str, text: str) -> str:
+    return f"{at - run.start:9.4f}  {who:2}  {text}"

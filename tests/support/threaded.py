@@ -1,0 +1,125 @@
+"""``SyncCache`` in the clothes of ``Cache``, so that a test written for tasks holds threads to the same promise.
+
+Every call runs in a thread of its own; loaders written as ``async def`` are waited for by the thread that runs them.
+"""
+
+import asyncio
+import contextvars
+import functools
+import inspect
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Self, cast
+
+from fleetcache import Cache, SyncCache
+
+__all__ = ["Threaded", "threaded"]
+
+# As many callers as a test has at once; idle threads cost nothing.
+_POOL = ThreadPoolExecutor(400, thread_name_prefix="caller")
+
+_AT_ONCE = {"peek", "stats", "status_now", "closed", "tried", "settings", "bypass", "key", "around_refresh"}
+_CALLABLE = {"get_or_set", "refresh", "get_or_set_many"}
+
+
+async def _in_thread(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    context = contextvars.copy_context()
+    loop = asyncio.get_running_loop()
+    return await loop.run_in_executor(_POOL, functools.partial(context.run, call, *args, **kwargs))
+
+
+def _plain(loader: Any) -> Any:
+    """A ``def`` that waits in its thread for what an ``async def`` gives on the test's loop."""
+    if not callable(loader):
+        return loader
+    loop = asyncio.get_running_loop() if _has_loop() else None
+
+    @functools.wraps(loader)
+    def load(*args: Any, **kwargs: Any) -> Any:
+        result = loader(*args, **kwargs)
+        if not inspect.isawaitable(result):
+            return result
+        assert loop is not None
+        # Under the caller's context, as a task of the flight would be.
+        context = contextvars.copy_context()
+        done: Any = asyncio.run_coroutine_threadsafe(_awaited(result, context), loop)
+        return done.result()
+
+    return load
+
+
+async def _awaited(result: Any, context: contextvars.Context) -> Any:
+    async def main() -> Any:
+        return await result
+
+    return await asyncio.get_running_loop().create_task(main(), context=context)
+
+
+def _has_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+class _Wrapped:
+    """Something of the sync face, its calls to be awaited."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._inner, name)
+        if name.startswith("_") or name in _AT_ONCE or not callable(found):
+            return found
+        if name in _CALLABLE:
+            return lambda *args, **more: _in_thread(found, *map(_plain, args), **more)
+        return functools.partial(_in_thread, found)
+
+
+class _Function(_Wrapped):
+    """A cached function."""
+
+    async def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return await _in_thread(self._inner, *args, **kwargs)
+
+    def __get__(self, obj: object | None, owner: type | None = None) -> Any:
+        return self if obj is None else _Function(self._inner.__get__(obj, owner))
+
+
+class Threaded(_Wrapped):
+    """A ``SyncCache`` or a namespace of one."""
+
+    def namespace(self, *args: Any, **kwargs: Any) -> "Threaded":
+        """As of the cache."""
+        return Threaded(self._inner.namespace(*args, **kwargs))
+
+    def cached(self, fn: Any = None, **options: Any) -> Any:
+        """As of the cache, on an ``async def`` or a ``def``."""
+        return self._cached(fn) if fn is not None else lambda function: self._cached(function, **options)
+
+    def _cached(self, fn: Any, **options: Any) -> Any:
+        @functools.wraps(fn)
+        def load(*args: Any, **kwargs: Any) -> Any:
+            # Called in a thread; the loop is the one that the test runs on now.
+            return _plain_now(fn, *args, **kwargs)
+
+        return _Function(self._inner.cached(**options)(load))
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+
+def _plain_now(fn: Any, *args: Any, **kwargs: Any) -> Any:
+    result = fn(*args, **kwargs)
+    return asyncio.run(result) if inspect.iscoroutine(result) else result
+
+
+def threaded(url: str, **settings: Any) -> Cache:
+    """A cache for threads that tests take for ``Cache``."""
+    return cast("Cache", Threaded(SyncCache(url, **settings)))

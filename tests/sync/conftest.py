@@ -1,0 +1,30 @@
+"""The drivers of ``tests/core``, on threads."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.core.conftest import on, play
+from tests.core.drivers import Driver
+from tests.support.servers import Server, Transport
+
+__all__ = ["on", "play"]
+
+
+@pytest.fixture(params=["memory on threads", "valkey on threads"])
+def driver(request: pytest.FixtureRequest, shared_servers: Callable[[str, Transport], Server], prefix: str) -> Driver:
+    """Memory, and a server."""
+    variant: str = request.param
+    return Driver(variant, None if variant.startswith("memory") else shared_servers("valkey", "tcp"), prefix)
+
+
+@pytest.fixture
+def server(shared_servers: Callable[[str, Transport], Server]) -> Server:
+    """A clean Valkey, by TCP. Not to be killed or frozen."""
+    return shared_servers("valkey", "tcp")
+
+
+@pytest.fixture
+def remote(server: Server, prefix: str) -> Driver:
+    """That server."""
+    return Driver("valkey on threads", server, prefix)

@@ -1,0 +1,53 @@
+"""The page on testing: its files are written as they stand, and pytest runs them, as a reader would."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from fleetcache.testing import Proxy
+from tests.docs.pages import DOCS, blocks
+from tests.testing import inner  # noqa: F401 - loads the test client without its warning
+
+pytest_plugins = ["pytester"]
+
+PAGE = (DOCS / "testing.md").read_text(encoding="utf-8")
+
+
+def files() -> dict[str, str]:
+    """What the page shows, by the name in the title of each block."""
+    found = [*blocks(PAGE, "py"), *blocks(PAGE, "toml")]
+    return {re.findall(r'title="(.+)"', block.info)[0]: block.code for block in found}
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    """A folder with these files, in an environment that names a server which nobody can reach."""
+    monkeypatch.setenv("REDIS_URL", "redis://cache.invalid:1")
+    monkeypatch.setenv("CACHE_PREFIX", "shop")
+    monkeypatch.syspath_prepend(pytester.path)
+    for name, text in files().items():
+        Path(pytester.path, name).write_text(text)
+    return pytester
+
+
+def test_every_example_passes(project: pytest.Pytester) -> None:
+    written = sum(len(re.findall(r"^(?:async )?def test_", text, re.MULTILINE)) for text in files().values())
+    result = project.runpytest_inprocess("-p", "no:cacheprovider", "-p", "no:hypothesispytest", "-p", "no:timeout")
+    assert result.parseoutcomes() == {"passed": written}
+
+
+def test_an_example_that_promises_too_much_is_seen(project: pytest.Pytester) -> None:
+    test = Path(project.path, "test_shop.py")
+    test.write_text(test.read_text().replace(".json() == 4", ".json() == 3"))
+    result = project.runpytest_inprocess("-p", "no:cacheprovider", "-p", "no:hypothesispytest", "test_shop.py")
+    assert result.parseoutcomes()["failed"] == 1
+
+
+def test_no_example_is_left_out() -> None:
+    assert blocks(PAGE, "python") == []  # those are run one after the other, in one module, for the other pages
+
+
+def test_the_page_tells_of_every_switch_and_act_of_the_proxy() -> None:
+    public = {name for name in vars(Proxy) if not name.startswith("_")} - {"url", "stop", "server"}
+    assert {name for name in public if not re.search(rf"`{name}\b", PAGE)} == set()
