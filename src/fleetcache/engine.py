@@ -125,6 +125,7 @@ class Engine:
         self.coherence = Coherence(self.near, self.layout, self.flights, self.counters, self.clock)
         self.coherence.untracked_life = min(Coherence.UNTRACKED_LIFE, settings.max_staleness / 2)
         self.ports = AioPorts(self.clock, self._random)
+        self.ports.loop = self.loop
         entries = Entries(
             Codecs(settings.codec),
             Signer(settings.signing_keys) if settings.signing_keys else None,
@@ -217,7 +218,7 @@ class Engine:
         self.settled = False
         if old is not None and old.is_running():
             raise Closed("this cache is in use on another event loop that still runs: give each loop its own Cache")
-        self.loop = asyncio.get_running_loop()
+        self.loop = self.ports.loop = asyncio.get_running_loop()
         self._entered = self.clock()
         if not self.settings.has_server:
             self.flights.detach_all()  # what flew on the old loop lands no more
@@ -326,6 +327,7 @@ class Engine:
     def stats(self) -> Stats:
         """Counters and gauges."""
         return self.counters.snapshot(
+            near_hits=self.counters.near_hits + self.ticks.count,
             near_items=len(self.near),
             near_bytes=self.near.bytes,
             near_evictions=self.near.evictions,

@@ -152,12 +152,12 @@ class AioWire:
         due = now + self._limits.operation_timeout
         if due < self._wake_at:
             self._arm(due)
+        elif self._wake_at < now:
+            self._arm(now)  # the loop's clock stood still while the host slept: the timer would ring too late
 
     def expect_own(self, key: bytes) -> None:
         """The next frame is known to be our own push for ``key``."""
         self._session.expect_own = key
-        elif self._wake_at < now:
-            self._arm(now)  # the loop's clock stood still while the host slept: the timer would ring too late
 
     def _flush(self) -> None:
         out, self._out = self._out, []
