@@ -28,10 +28,11 @@ class AioPorts:
         self.random = random
         self._tasks: set[asyncio.Task[None]] = set()
         self.closed = False
+        self.loop: asyncio.AbstractEventLoop | None = None  # set when the cache enters one
 
     def gate(self) -> Gate:
-        """A future of the running loop."""
-        return asyncio.get_running_loop().create_future()
+        """A future of the loop. Told which: to find out costs a system call, for the process may have forked."""
+        return asyncio.Future(loop=self.loop)
 
     def wait(self, gate: Gate, until: float | None) -> Awaitable[Any]:
         """Wait for the gate. A timer opens it, no task is cancelled: an answer that is already there is never lost."""

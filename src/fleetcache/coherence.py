@@ -28,6 +28,9 @@ __all__ = ["Coherence", "Detaching", "Token", "Watch"]
 
 log = logging.getLogger("fleetcache")
 
+# Looked up once: on the hit path a member of an enum costs as much as a dict look-up and more.
+_CURRENT = Currency.CURRENT
+
 
 class Detaching(Protocol):
     """The flights, as far as coherence knows them."""
@@ -83,16 +86,13 @@ class Coherence:
         self.last_all: bytes | None = None  # the newest version of the tag on every entry, over all epochs
         self.untracked_life = self.UNTRACKED_LIFE
         self._layout, self._flights, self._counters, self._clock = layout, flights, counters, clock
+        # Whether near keeps anything: else no token is needed to read.
+        self.keeps = near.max_bytes > 0
         self._fills = 0
         self._tokens: dict[str, list[Token]] = {}
         self._watches: dict[str, list[Watch]] = {}
 
     # -- tokens and watches ----------------------------------------------------------------------------------------
-
-    @property
-    def keeps(self) -> bool:
-        """Whether near keeps anything: else no token is needed to read."""
-        return self.near.max_bytes > 0
 
     def take(self, key: str, tags: tuple[str, ...] = ()) -> Token:
         """A token, before the first request is written. Give it back with ``done``."""
@@ -282,10 +282,10 @@ class Coherence:
     def judge(self, section: bytes) -> tuple[Currency, tuple[str, ...]]:
         """Whether an entry with these tags is current."""
         names = self.copies.current_sections.get(section)
-        if names is not None and not self.journal.owes:
-            return Currency.CURRENT, names
+        if names is not None and not self.journal.owed:
+            return _CURRENT, names
         currency, names = self.copies.judge(section, self._clock())
-        if self.journal.owes and any(self.journal.owes_tag(name) for name in names):
+        if self.journal.owed and any(self.journal.owes_tag(name) for name in names):
             return Currency.OUTDATED, ()
         return currency, names
 

@@ -202,7 +202,9 @@ class Engine:
     # -- the loop: ``sync_engine`` has threads here ------------------------------------------------------------------
 
     def _new_ports(self) -> Ports:
-        return AioPorts(self.clock, self._random)
+        ports = self._on_loop = AioPorts(self.clock, self._random)
+        ports.loop = self.loop
+        return ports
 
     async def _prepare(self) -> None:
         """Have the embedded server there."""
@@ -236,7 +238,7 @@ class Engine:
         self.settled = False
         if old is not None and old.is_running():
             raise Closed("this cache is in use on another event loop that still runs: give each loop its own Cache")
-        self.loop = asyncio.get_running_loop()
+        self.loop = self._on_loop.loop = asyncio.get_running_loop()
         self._entered = self.clock()
         if not self.settings.has_server:
             self.flights.detach_all()  # what flew on the old loop lands no more
@@ -351,6 +353,7 @@ class Engine:
     def stats(self) -> Stats:
         """Counters and gauges."""
         return self.counters.snapshot(
+            near_hits=self.counters.near_hits + self.ticks.count,
             near_items=len(self.near),
             near_bytes=self.near.bytes,
             near_evictions=self.near.evictions,

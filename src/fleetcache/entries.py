@@ -24,7 +24,7 @@ from .entry import (
     tag_section,
 )
 from .errors import CodecError
-from .freshness import Freshness, Left
+from .freshness import Freshness, seconds_left
 from .keys import Layout
 from .near import ENCODED, Held
 from .seen import Answer, Look, Seen
@@ -37,6 +37,8 @@ from .wire.session import ReplyError
 
 __all__ = ["Entries"]
 
+# Looked up once: on the hit path a member of an enum costs as much as a dict look-up and more.
+_CURRENT, _FRESH, _STALE = Currency.CURRENT, Look.FRESH, Look.STALE
 _NOTHING = Seen(Look.NONE)
 
 
@@ -172,12 +174,12 @@ class Entries:
         if len(blob) - header.payload_start > self.max_bytes:
             return self._unusable(Look.UNUSABLE, header.head, "size")
         currency, names = self._coherence.judge(header.section)
-        if currency is not Currency.CURRENT:
+        if currency is not _CURRENT:
             if currency is Currency.OUTDATED:
                 return self._unusable(Look.UNUSABLE, header.head, "tags")
             return Seen(Look.UNKNOWN_TAGS, header.head, sent_at=sent_at, unknown=names, blob=(blob, pttl))
-        left = Left.of(pttl, header.stale)
-        if left.stale <= 0:
+        fresh_left, stale_left = seconds_left(pttl, header.stale)
+        if stale_left <= 0:
             return Seen(Look.SPENT, header.head)
         if self._signer is not None and not self._is_signed(key, blob, header):
             return self._unusable(Look.UNUSABLE, header.head, "signature")
@@ -187,13 +189,13 @@ class Entries:
         except CodecError:
             return self._unusable(Look.UNUSABLE, header.head, "value")
         answer = Answer(value, payload, header.codec, declared)
-        fresh_until = sent_at + left.fresh
+        fresh_until = sent_at + fresh_left
         if token is not None and token.valid:
             most = self._coherence.life(sent_at)
-            life = (min(fresh_until, most), min(sent_at + left.stale, most))
+            life = (min(fresh_until, most), min(sent_at + stale_left, most))
             held = self.hold(answer, names, life, cost=header.cost, head=header.head)
             self._coherence.fill(token, held)
-        look = Look.FRESH if left.fresh > 0 else Look.STALE
+        look = _FRESH if fresh_left > 0 else _STALE
         return Seen(look, header.head, answer, 0.0, "", header.cost, fresh_until, sent_at, header.stale, header.section)
 
     def _is_signed(self, key: str, blob: bytes, header: Header) -> bool:

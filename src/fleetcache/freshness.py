@@ -11,13 +11,19 @@ from msgspec.structs import replace
 
 from .entry import GRACE
 
-__all__ = ["EARLY_RANGE", "MINIMUM_TTL", "Freshness", "Left", "is_early"]
+__all__ = ["EARLY_RANGE", "MINIMUM_TTL", "Freshness", "Left", "is_early", "seconds_left"]
 
 EARLY_RANGE = 20
 """Farther from its end than so many times its cost an entry starts no early refresh: the chance is under 1 in 10^8."""
 
 MINIMUM_TTL = 0.001
 """The server counts in milliseconds; a shorter life would round to none."""
+
+
+def seconds_left(pttl_ms: int, stale: float) -> tuple[float, float]:
+    """What is left of an entry, fresh and until it is spent: ``Left`` for the hit path, which makes no object of it."""
+    until_spent = pttl_ms / 1000 - GRACE
+    return until_spent - stale, until_spent
 
 
 class Left(Struct, gc=False, frozen=True):
@@ -39,8 +45,7 @@ class Left(Struct, gc=False, frozen=True):
     @classmethod
     def of(cls, pttl_ms: int, stale: float) -> "Left":
         """From the server's remaining milliseconds and the entry's own stale time: no clocks are compared."""
-        until_spent = pttl_ms / 1000 - GRACE
-        return cls(until_spent - stale, until_spent)
+        return cls(*seconds_left(pttl_ms, stale))
 
 
 class Freshness(Struct, frozen=True):

@@ -27,15 +27,10 @@ class Journal:
     def __init__(self, most: int = MOST) -> None:
         self._most = most
         self._number = 0
-        self._owed: dict[Target, int] = {}
+        self.owed: dict[Target, int] = {}  # read by every call: nearly always empty
 
     def __len__(self) -> int:
-        return len(self._owed)
-
-    @property
-    def owes(self) -> bool:
-        """Whether anything is owed."""
-        return bool(self._owed)
+        return len(self.owed)
 
     def next(self) -> int:
         """The number of an intent that is being sent."""
@@ -47,34 +42,34 @@ class Journal:
         if self.covers_all and target != ALL:
             # Removing the tag on every entry removes this one too, but only if that is done after this intent.
             target = ALL
-        self._owed[target] = max(number, self._owed.get(target, 0))
-        newest = self._owed[target] == number
-        if len(self._owed) > self._most:
-            self._owed = {ALL: self._number}
+        self.owed[target] = max(number, self.owed.get(target, 0))
+        newest = self.owed[target] == number
+        if len(self.owed) > self._most:
+            self.owed = {ALL: self._number}
         return newest
 
     def acknowledged(self, target: Target, number: int) -> None:
         """The server said yes to intent ``number``, early or late."""
-        if self._owed.get(target, number + 1) <= number:
-            del self._owed[target]
+        if self.owed.get(target, number + 1) <= number:
+            del self.owed[target]
 
     @property
     def covers_all(self) -> bool:
         """Whether everything is owed."""
-        return ALL in self._owed
+        return ALL in self.owed
 
     def owes_key(self, key: str) -> bool:
         """Whether the entry may not be read."""
-        return bool(self._owed) and (("e", key) in self._owed or ALL in self._owed)
+        return bool(self.owed) and (("e", key) in self.owed or ALL in self.owed)
 
     def owes_tag(self, tag: str) -> bool:
         """Whether the tag's version may not be believed."""
-        return bool(self._owed) and (("t", tag) in self._owed or ALL in self._owed)
+        return bool(self.owed) and (("t", tag) in self.owed or ALL in self.owed)
 
     def is_newest(self, target: Target, tags: tuple[str, ...], number: int) -> bool:
         """Whether nothing was removed after intent ``number``: neither its target nor a tag of it."""
-        return self._owed.get(target) == number and not any(self._owed.get(("t", tag), 0) > number for tag in tags)
+        return self.owed.get(target) == number and not any(self.owed.get(("t", tag), 0) > number for tag in tags)
 
     def pending(self) -> list[tuple[Target, int]]:
         """What is to be removed again, oldest first, with the number that a success clears."""
-        return list(self._owed.items())
+        return list(self.owed.items())

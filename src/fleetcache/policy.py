@@ -21,6 +21,9 @@ __all__ = ["Asked", "Policy"]
 PAUSE = 5.0
 PAUSES_MOST = 10_000
 
+# Looked up once: on the hit path a member of an enum costs as much as a dict look-up and more.
+_FRESH, _UNKNOWN_TAGS = Look.FRESH, Look.UNKNOWN_TAGS
+
 
 class Asked:
     """What a caller of ``get_or_set`` asked, resolved once."""
@@ -54,25 +57,30 @@ class Policy:
     async def get(self, key: str, declared: Any, options: Freshness, *, allow_stale: bool) -> Answer | None:
         """An entry that is there; never a load."""
         parts = self.parts
-        parts.check_open()
+        if parts.closed:
+            parts.check_open()
         if key in parts.near.items:
             found = self._near(key, declared, options, allow_stale=allow_stale)
             if found is not None:
                 return found
-        if parts.shared.usable and not parts.coherence.journal.owes_key(key):
+        journal = parts.coherence.journal
+        if parts.shared.usable and not (journal.owed and journal.owes_key(key)):
             token = parts.coherence.take(key) if self._keeps else None
             try:
                 gate = parts.shared.look(key, declared, token)
                 seen = NO_LOOK if gate is None else await parts.ports.wait(gate, None)
                 if seen is NO_ANSWER:
                     seen = NO_LOOK
-                elif seen.look is Look.UNKNOWN_TAGS:
+                elif seen.look is _UNKNOWN_TAGS:
                     seen = await self._settled(key, seen, declared, options, token)
             finally:
                 if token is not None:
                     parts.coherence.done(token)
-            if seen.look is Look.FRESH or (allow_stale and seen.look is Look.STALE):
-                self._count_shared(seen)
+            if seen.look is _FRESH:
+                parts.counters.shared_hits += 1
+                return seen.answer
+            if allow_stale and seen.look is Look.STALE:
+                parts.counters.stale_hits += 1
                 return seen.answer
             if seen.look is Look.FAULT:
                 found = self._near(key, declared, options, allow_stale=allow_stale)

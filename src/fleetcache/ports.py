@@ -107,6 +107,8 @@ class NearPort(Protocol):
 class JournalPort(Protocol):
     """What is owed to the server."""
 
+    @property
+    def owed(self) -> Mapping[tuple[str, str], int]: ...
     def is_newest(self, target: tuple[str, str], tags: tuple[str, ...], number: int) -> bool: ...
     def owes_key(self, key: str) -> bool: ...
     def next(self) -> int: ...
@@ -116,9 +118,8 @@ class CoherencePort(Protocol):
     """Tokens, watches, removals."""
 
     tracking: bool
+    keeps: bool
 
-    @property
-    def keeps(self) -> bool: ...  # noqa: D102
     @property
     def journal(self) -> JournalPort: ...  # noqa: D102
     def take(self, key: str, tags: tuple[str, ...] = ()) -> Any: ...  # noqa: D102

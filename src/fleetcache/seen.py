@@ -23,8 +23,10 @@ class Look(Enum):
     FAULT = "fault"  # no answer, or an error reply
 
 
-class Answer(msgspec.Struct):
+class Answer(msgspec.Struct, gc=False):
     """A value on its way to callers, of whom each gets what nobody else can change (promise 7).
+
+    ``gc=False``, as for ``Seen``: one is made for each hit, and nothing in it ever refers back to it.
 
     ``payload`` is ``None`` for a value that could not be encoded: then only its loader's caller may have it.
     """
@@ -35,7 +37,7 @@ class Answer(msgspec.Struct):
     declared: Any
 
 
-class Seen(msgspec.Struct):
+class Seen(msgspec.Struct, gc=False):
     """One look.
 
     Attributes:

@@ -41,7 +41,8 @@ class _Look(Call):
 
     def handle(self, replies: list[Any]) -> Seen:
         """Judge, in frame order."""
-        return self.shared.see(self.key, replies[0], replies[1], self.sent_at, self.declared, self.token)
+        blob, pttl = replies
+        return self.shared.see(self.key, blob, pttl, self.sent_at, self.declared, self.token)
 
 
 class Shared(Calls):

@@ -8,7 +8,7 @@ from fleetcache.cli.doctor.finding import Code, Finding
 from fleetcache.cli.doctor.report import Report
 from tests.support.run import run
 
-__all__ = ["examined", "found", "one"]
+__all__ = ["NOWHERE", "examined", "found", "one"]
 
 NOWHERE = Path("/nowhere")
 

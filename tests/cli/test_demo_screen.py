@@ -143,6 +143,15 @@ def test_the_last_page_has_the_promises_the_times_and_the_lines_to_paste() -> No
         assert f"\n{each}" in shown
 
 
+@pytest.mark.parametrize("width", [80, 104, 200])
+def test_no_verdict_is_cut_off_however_narrow_the_terminal_is(width: int) -> None:
+    long = [Finding("promised " * 9, "seen " * 30, held=held) for held in (True, False)]
+    rows = [
+        line.split()[0] for line in ending(result(*long), Console(file=io.StringIO(), width=width)).splitlines() if line
+    ]
+    assert rows.count("ok") == rows.count("FAILED") == 1
+
+
 def test_the_last_page_of_a_broken_promise_says_so_and_recommends_nothing() -> None:
     shown = ending(result(HELD, BROKEN), terminal())
     assert "1 of 2 promises FAILED" in shown

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from fleetcache import Cache, KeyRuleError
+from fleetcache.cli.doctor.examination import examine
 from fleetcache.cli.doctor.key_report import KeyReport
 from fleetcache.cli.doctor.report import Report
-from tests.cli.examining import examined
+from tests.cli.examining import NOWHERE, examined
 from tests.conftest import GetServer
 from tests.support.run import run
 from tests.support.servers import Server
@@ -21,14 +22,15 @@ Prepare = Callable[[Cache], Awaitable[Any]]
 def explained(server: Server, prefix: str, prepare: Prepare | None, key: str = "k", **environ: str) -> KeyReport:
     """What is said of a key after an app did something to it."""
 
-    async def act() -> None:
-        unhurried = {"operation_timeout": "5s", "connect_timeout": "10s"}
-        async with Cache.from_env({"REDIS_URL": server.url, "CACHE_PREFIX": prefix, **environ}, **unhurried) as cache:
-            if prepare is not None:
+    async def main() -> Report:
+        unhurried = {"CACHE_OPERATION_TIMEOUT": "5s", "CACHE_CONNECT_TIMEOUT": "10s"}
+        settings = {"REDIS_URL": server.url, "CACHE_PREFIX": prefix, **unhurried, **environ}
+        if prepare is not None:
+            async with Cache.from_env(settings) as cache:
                 await prepare(cache)
+        return await examine(settings, key=key, root=NOWHERE)
 
-    run(act())
-    report = examined({"REDIS_URL": server.url, "CACHE_PREFIX": prefix, **environ}, key=key)
+    report = run(main())
     assert report.key is not None
     return report.key
 

@@ -33,20 +33,20 @@ def user_without(server: Server, prefix: str, *missing: str, keys: str | None = 
     return f"redis://{name}:{password[1:]}@{place.hostname}:{place.port}"
 
 
-def checked(url: str, prefix: str) -> list[Checked]:
+async def check_once(url: str, prefix: str) -> list[Checked]:
     """What is found out on one connection."""
+    address = Settings(url=url).address
+    assert address is not None
+    async with await Visit.to(address, 10.0) as visit:
+        try:
+            await visit.shake_hands(address, Layout(prefix).probe("test"))
+        except HandshakeError as error:
+            assert error.reason == "noperm"  # noqa: PT017 - whether it is refused depends on what is missing
+        return await check(visit, Layout(prefix), "app", "test")
 
-    async def main() -> list[Checked]:
-        address = Settings(url=url).address
-        assert address is not None
-        async with await Visit.to(address, 10.0) as visit:
-            try:
-                await visit.shake_hands(address, Layout(prefix).probe("test"))
-            except HandshakeError as error:
-                assert error.reason == "noperm"  # noqa: PT017 - whether it is refused depends on what is missing
-            return await check(visit, Layout(prefix), "app", "test")
 
-    return run(main())
+def checked(url: str, prefix: str) -> list[Checked]:
+    return run(check_once(url, prefix))
 
 
 def test_the_page_on_the_server_has_the_line_that_is_made_of_the_table() -> None:
@@ -64,15 +64,17 @@ def test_with_the_smallest_user_everything_is_granted(server: Server, prefix: st
 def test_exactly_what_is_missing_is_named_with_the_line_that_grants_it(
     server: Server, prefix: str, missing: str
 ) -> None:
-    url = user_without(server, prefix, missing)
-    with server.client() as client:  # as after an app has been there: a script fails for what it calls, too
-        for script in SCRIPTS.values():
-            client("SCRIPT", "LOAD", script.text)
-    refused = [each for each in checked(url, prefix) if not each.granted]
-    assert [(each.rule, each.grant) for each in refused] == [(missing, f"ACL SETUSER app {missing}")]
-    with server.client() as client:
-        client(*refused[0].grant.split())
-    assert all(each.granted for each in checked(url, prefix))
+    async def main() -> None:
+        url = user_without(server, prefix, missing)
+        with server.client() as client:
+            for script in SCRIPTS.values():  # as after an app has been there: a script fails for what it calls, too
+                client("SCRIPT", "LOAD", script.text)
+            refused = [each for each in await check_once(url, prefix) if not each.granted]
+            assert [(each.rule, each.grant) for each in refused] == [(missing, f"ACL SETUSER app {missing}")]
+            client(*refused[0].grant.split())
+        assert all(each.granted for each in await check_once(url, prefix))
+
+    run(main())
 
 
 @pytest.mark.parametrize(
@@ -101,11 +103,14 @@ def test_nothing_of_the_attempts_is_left(server: Server, prefix: str) -> None:
 
 
 def test_a_prefix_that_means_something_in_a_pattern_is_escaped(server: Server) -> None:
-    for prefix in ("a*b", "x[1]", "why?", "back\\slash"):
-        url = user_without(server, prefix)
-        assert all(each.granted for each in checked(url, prefix))
-        refused = [each.rule for each in checked(url, "axb") if not each.granted]
-        assert refused == ["~axb:*"]
+    async def main() -> None:
+        for prefix in ("a*b", "x[1]", "why?", "back\\slash"):
+            url = user_without(server, prefix)
+            assert all(each.granted for each in await check_once(url, prefix))
+            refused = [each.rule for each in await check_once(url, "axb") if not each.granted]
+            assert refused == ["~axb:*"]
+
+    run(main())
 
 
 def test_a_command_that_the_server_does_not_have_is_named(fresh_server: StartServer, prefix: str) -> None:

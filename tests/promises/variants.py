@@ -174,7 +174,7 @@ def hands_out_its_own(url: str, **settings: Any) -> Cache:
 
     def holding(answer: Answer, *life: Any, **more: Any) -> Held:
         held = hold(answer, *life, **more)
-        held.value, held.encoded, held.declared = answer.value, False, answer.declared
+        held.value, held.declared = answer.value, answer.declared
         return held
 
     def encode(value: Any, declared: Any) -> Answer:

@@ -12,9 +12,10 @@ from tests.simulation.server.command import Command
 from tests.simulation.server.keyspace import Keyspace, Place, Stored
 from tests.simulation.server.server import COMMANDS
 from tests.simulation.server.tracking import Tracking
-from tests.simulation.truth.comparing import real, simulated
+from tests.simulation.truth.comparing import compared, few, real, simulated
 from tests.simulation.truth.sequences import sequence
 from tests.simulation.truth.steps import difference
+from tests.support.servers import Server
 
 # Nearly all are found within the first dozen.
 SEEDS = range(60)
@@ -182,3 +183,12 @@ def test_each_wrong_server_is_found(fresh_server: StartServer) -> None:
             wrong(patch)
             found = any(difference(steps, seen, simulated(server.engine, steps)) for steps, seen in truth)
         assert found, f"the comparison does not see {wrong.__name__}"
+
+
+def test_a_disagreement_is_told_in_a_few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    _noloop(monkeypatch)
+    with Server() as server:
+        steps = few(server, sequence(0))
+        story = compared(server, steps) or ""
+    assert len(steps) <= 6, story
+    assert "simulated" in story

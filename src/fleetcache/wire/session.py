@@ -147,7 +147,8 @@ class Session:
         reader = self._reader
         reader.feed(data)  # type: ignore[arg-type]  # it takes any buffer; its stub is behind
         answered = None
-        frame = reader.gets()
+        gets = reader.gets
+        frame = gets()
         self._unfinished = self._unfinished + len(data) if frame is False else 0
         if self._unfinished > self._frame_limit:
             raise ProtocolError(f"a frame of more than {self._frame_limit} bytes")
@@ -160,24 +161,22 @@ class Session:
                 if not calls:
                     raise ProtocolError("a reply that nobody asked for")
                 call = calls[0]
-                call.replies.append(frame)
-                if len(call.replies) == call.count:
+                replies = call.replies
+                replies.append(frame)
+                if len(replies) == call.count:
+                    del calls[0]
                     answered = call.sent_at
-                    calls.popleft()
-                    self._answer(call)
-            frame = reader.gets()
+                    self.unanswered_bytes -= len(call.payload)
+                    try:
+                        result = call.handle(replies)
+                    except BaseException:
+                        call.give_up()  # it is in the queue no more: nobody else would tell its caller
+                        raise
+                    gate = call.gate
+                    if gate is not None and result is not ANSWERED_LATER and not gate.done():
+                        gate.set_result(result)
+            frame = gets()
         return answered
-
-    def _answer(self, call: Call) -> None:
-        self.unanswered_bytes -= len(call.payload)
-        try:
-            result = call.handle(call.replies)
-        except BaseException:
-            call.give_up()  # it is in the queue no more: nobody else would tell its caller
-            raise
-        gate = call.gate
-        if gate is not None and result is not ANSWERED_LATER and not gate.done():
-            gate.set_result(result)
 
     def _push(self, frame: list[Any]) -> None:
         own, self.expect_own = self.expect_own, None

@@ -61,12 +61,13 @@ def _busy(server: Server) -> Iterator[None]:
 @contextmanager
 def _loading(server: Server) -> Iterator[None]:
     with server.client() as owner, server.client() as culprit:
-        owner("DEBUG", "POPULATE", 600)
+        owner("DEBUG", "POPULATE", 3000)
         owner("CONFIG", "SET", "loading-process-events-interval-bytes", 1024)
-        owner("CONFIG", "SET", "key-load-delay", 500)  # microseconds a key: a third of a second in all
+        owner("CONFIG", "SET", "key-load-delay", 2000)  # microseconds a key: six seconds, unless cut short
         culprit.send(("DEBUG", "RELOAD"))
         wait_until(lambda: _error(owner, "PING").startswith("LOADING"))
         yield
+        owner("CONFIG", "SET", "key-load-delay", 0)
         assert culprit.frame(timeout=10) == b"OK"
 
 

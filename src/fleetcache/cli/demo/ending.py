@@ -11,12 +11,13 @@ from .result import PERCENTILES, Result
 
 __all__ = ["print_ending"]
 
-_PROMISED = 52  # columns: no promise is longer, so what was seen is what wraps
+_FAILED = "FAILED"
+_WIDEST = 130  # columns; longer lines are hard to follow
 
 
 def print_ending(console: Console, result: Result) -> None:
     """Print everything that stays on the screen."""
-    parts: list[RenderableType] = ["", _times(result), _promises(result), _verdict(result), ""]
+    parts: list[RenderableType] = ["", _times(result), _promises(result, console.width), _verdict(result), ""]
     parts += [Text(f"last words of {name}:\n{words}\n") for name, words in result.last_words.items()]
     if result.held:
         parts += [
@@ -28,27 +29,29 @@ def print_ending(console: Console, result: Result) -> None:
 
 
 def _times(result: Result) -> RenderableType:
-    table = Table(
-        box=box.SIMPLE_HEAD, title="Requests, in milliseconds", title_justify="left", title_style="bold", pad_edge=False
-    )
+    table = _table("Requests, in milliseconds")
     table.add_column("while")
     for name in ("count", *PERCENTILES):
         table.add_column(name, justify="right")
     for name, times in result.latencies().items():
-        table.add_row(name, f"{len(result.timed[name]):,}", *(f"{each:.1f}" for each in times.values()))
+        table.add_row(name, f"{len(result.timed[name]):,}", *(f"{each:,.1f}" for each in times.values()))
     return table
 
 
-def _promises(result: Result) -> RenderableType:
-    table = Table(
-        box=box.SIMPLE_HEAD, title="Promised and seen", title_justify="left", title_style="bold", pad_edge=False
+def _table(title: str, width: int | None = None) -> Table:
+    return Table(
+        box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False, width=width
     )
-    table.add_column("promised", min_width=_PROMISED)
-    table.add_column("seen")
-    table.add_column("held")
+
+
+def _promises(result: Result, width: int) -> RenderableType:
+    table = _table("Promised and seen", width=min(width, _WIDEST))
+    table.add_column("", no_wrap=True, width=len(_FAILED))
+    table.add_column("promised", ratio=1)
+    table.add_column("seen", ratio=1)
     for each in result.findings:
-        verdict = Text("ok", style="green") if each.held else Text("FAILED", style="bold red")
-        table.add_row(Text(each.promised), Text(each.seen), verdict)
+        verdict = Text("ok", style="green") if each.held else Text(_FAILED, style="bold red")
+        table.add_row(verdict, Text(each.promised), Text(each.seen))
     return table
 
 

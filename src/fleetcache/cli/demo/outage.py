@@ -64,12 +64,12 @@ async def _settings_and_snapshot(stage: Stage) -> dict[str, str]:
     await asyncio.to_thread(stage.scene.valkey.save)
     await stage.change(SNAPSHOT, _NEWER, by=stage.names[0])
     await stage.traffic.from_all(f"/countries/{SNAPSHOT}")
-    stage.say(f"a snapshot of {stage.server} was saved, and a setting changed after it")
+    stage.say("a snapshot is saved, then a setting changes")
     return orgs
 
 
 async def _origin_at_its_limit(stage: Stage) -> None:
-    stage.say(f"the origin allows {_LIMIT} calls a minute from now on")
+    stage.say(f"the origin allows {_LIMIT} calls a minute now")
     await asyncio.to_thread(stage.scene.limit_origin, _LIMIT)
     answers = await stage.traffic.send(stage.scene.new_addresses(_LIMIT + _BEYOND))
     answered, clear = sum(answer.ok for answer in answers), sum(answer.refused for answer in answers)
@@ -116,7 +116,7 @@ async def _changed_meanwhile(stage: Stage, orgs: dict[str, str]) -> None:
 
     came = await wait_for(all_answer_it)
     stage.find(
-        f"seen by the others when their copies end, in {OFFLINE_TTL:g} s",
+        f"the others see it when their copies end, in {OFFLINE_TTL:g} s",
         f"the last old answer was asked for {milliseconds(last_old - changed)} after the change",
         held=came is not None and last_old - changed <= _LATEST,
     )

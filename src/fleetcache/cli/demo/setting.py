@@ -21,7 +21,7 @@ _GIVE_UP = 1.0  # seconds: whoever has not seen a change by then has missed it
 async def changed_setting(stage: Stage, seconds: float) -> None:
     """Let one instance after the other change a setting under load; the others should see it at once."""
     end = time.monotonic() + seconds
-    stage.say("a setting that all instances have in memory, changed by each in turn, under load")
+    stage.say("each instance in turn changes a setting, under load")
     await _answered_from_memory(stage)
     async with stage.traffic.load(stage.requests):
         tries, asked, late = 0, 0, 0.0
@@ -36,7 +36,7 @@ async def changed_setting(stage: Stage, seconds: float) -> None:
             stage.changes.append(max(answered for _, _, answered in seen))
             if number < len(stage.names):
                 after = milliseconds(stage.changes[-1])
-                stage.say(f"  changed on {stage.names[number]}, seen by the others {after} later")
+                stage.say(f"  changed on {stage.names[number]}: seen by all after {after}")
             await sleep_until(min(end, began + _PERIOD))
     stage.find(
         "a change is seen by the others at once",
