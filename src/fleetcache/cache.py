@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from .engine import Engine
 from .errors import ConfigError
@@ -10,6 +10,9 @@ from .freshness import Freshness
 from .health import Health
 from .settings import Settings
 from .verbs import ALL, AsyncVerbs
+
+if TYPE_CHECKING:
+    from .sync_bridge import SyncView
 
 __all__ = ["Cache", "chosen", "defaults", "described"]
 
@@ -40,6 +43,7 @@ class Cache(AsyncVerbs):
         self._face(Engine(chosen(type(self).__name__, url, settings, overrides)))
 
     def _face(self, engine: Engine) -> None:
+        self._view: SyncView | None = None
         super().__init__(engine, "", ALL, defaults(engine.settings))
 
     @classmethod
@@ -72,6 +76,33 @@ class Cache(AsyncVerbs):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {described(self._engine)}>"
+
+    @property
+    def sync(self) -> "SyncView":
+        """The same cache for threads beside its event loop: same near, flights and link, verbs without ``await``.
+
+        For an async app with ``def`` endpoints in a thread pool. A load that a task started is joined by threads and
+        the other way round; a thread's loader runs in that thread. The cache must be open.
+
+        Raises:
+            RuntimeError: By its verbs: called on a thread that runs an event loop, or before the cache was opened.
+
+        Example:
+            >>> import asyncio
+            >>> from fleetcache import Cache
+            >>> async def main() -> None:
+            ...     async with Cache("memory://") as cache:
+            ...         print(await asyncio.to_thread(cache.sync.get_or_set, "answer", lambda: 42))
+            ...         print(await cache.get("answer"))
+            >>> asyncio.run(main())
+            42
+            42
+        """
+        from .sync_bridge import SyncView  # noqa: PLC0415 - only for who has threads as well
+
+        if self._view is None:
+            self._view = SyncView(self)
+        return self._view
 
     async def open(self) -> None:
         """Connect, or find out that it cannot be done now; not needed, the first use does it too."""

@@ -14,7 +14,7 @@ from .durations import MAX_TTL, Duration, seconds
 from .freshness import EARLY_RANGE, MINIMUM_TTL, Freshness
 from .keys import ALL_TAG, check_key, check_tags
 from .policy import Asked
-from .results import Keep, Loader, NoStore, Wrapping
+from .results import Loader, Wrapping, plain
 
 if TYPE_CHECKING:
     from .engine import Engine
@@ -288,7 +288,7 @@ class ReadingVerbs:
     async def _obtain(self, asked: Asked) -> Any:
         engine = self._engine
         if self._is_bypassed:
-            return _plain(await engine.ports.load(asked.loader, *asked.args))
+            return plain(await engine.ports.load(asked.loader, *asked.args))
         await engine.enter()
         return await engine.policy.get_or_set(asked)
 
@@ -316,7 +316,7 @@ class ReadingVerbs:
     async def _renew(self, asked: Asked) -> Any:
         engine = self._engine
         if self._is_bypassed:
-            return _plain(await engine.ports.load(asked.loader, *asked.args))
+            return plain(await engine.ports.load(asked.loader, *asked.args))
         await engine.enter()
         return await engine.policy.refresh(asked)
 
@@ -357,7 +357,7 @@ class ReadingVerbs:
             return awaited(loaded, missing) if isinstance(loaded, Awaitable) else by_full_names(loaded, missing)
 
         if self._is_bypassed:
-            found = {full: _plain(value) for full, value in (await engine.ports.load(load, list(names))).items()}
+            found = {full: plain(value) for full, value in (await engine.ports.load(load, list(names))).items()}
         else:
             await engine.enter()
             found = await engine.batches.get_or_set_many(names, load, options, type, _group(loader))
@@ -390,10 +390,6 @@ def _group(loader: Any) -> str:
 def kind_of(value: object) -> str:
     """For messages."""
     return type(value).__name__
-
-
-def _plain(result: Any) -> Any:
-    return result.value if isinstance(result, Keep | NoStore) else result
 
 
 ALL = (ALL_TAG,)

@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum
-from typing import Final, Generic, ParamSpec, TypeVar
+from typing import Any, Final, Generic, ParamSpec, TypeVar
 
-__all__ = ["MISSING", "Keep", "Loader", "Missing", "NoStore", "SyncLoader", "SyncWrapping", "Wrapping"]
+__all__ = ["MISSING", "Keep", "Loader", "Missing", "NoStore", "SyncLoader", "SyncWrapping", "Wrapping", "plain"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -51,6 +51,11 @@ class Keep(Generic[T_co]):
     value: T_co
     ttl: float | str | timedelta | None = field(default=None, kw_only=True)
     stale: float | str | timedelta | None = field(default=None, kw_only=True)
+
+
+def plain(result: Any) -> Any:
+    """The value, where nothing is kept anyway."""
+    return result.value if isinstance(result, Keep | NoStore) else result
 
 
 Loader = Callable[P, Awaitable[T | NoStore[T] | Keep[T]]]

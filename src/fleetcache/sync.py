@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Coroutine, Mapping
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, cast
 
 from .cache import chosen, defaults, described
 from .health import Health
@@ -21,14 +21,20 @@ class _HereAndNow:
     """Runs the rules in the calling thread, under the engine's monitor."""
 
     def __init__(self, engine: SyncEngine) -> None:
-        self._engine = engine
+        self._home = engine
 
     def run(self, coro: Coroutine[Any, Any, T]) -> T:
         """To its end: it waits only by blocking."""
-        self._engine.check_process()
-        return self._engine.monitor.run(coro)
+        engine = self._home if self._home.stand_in is None else cast("SyncEngine", self._home.stand_in)
+        engine.check_process()
+        return engine.monitor.run(coro)
 
-    def run_loading(self, loader: Callable[..., Any], make: Callable[[Any], Coroutine[Any, Any, T]]) -> T:
+    def run_loading(
+        self,
+        loader: Callable[..., Any],
+        make: Callable[[Any], Coroutine[Any, Any, T]],
+        alone: Callable[[], T],  # noqa: ARG002 - nothing is in the way here
+    ) -> T:
         """The ports of threads take a ``def`` as it is."""
         return self.run(make(loader))
 

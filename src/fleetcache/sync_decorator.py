@@ -8,7 +8,8 @@ from .decorator import KeyedFunction
 from .errors import ConfigError
 from .freshness import Freshness
 from .policy import Asked
-from .results import SyncLoader, SyncWrapping
+from .results import SyncLoader, SyncWrapping, plain
+from .sync_ports import call_plain
 
 if TYPE_CHECKING:
     from .sync_verbs import SyncVerbs
@@ -86,13 +87,18 @@ class SyncCachedFunction(KeyedFunction[P, T]):
         return self._load(self._asked(key, args, kwargs), anew=False)
 
     def _load(self, asked: Asked, *, anew: bool) -> T:
+        loader = asked.loader
         way = self._verbs._renew if anew else self._verbs._obtain  # noqa: SLF001 - the verbs without their options
 
         def make(lent: Any) -> Coroutine[Any, Any, T]:
             asked.loader = lent
             return way(asked)
 
-        return self._sync._runner.run_loading(asked.loader, make)  # noqa: SLF001 - as above
+        def alone() -> T:
+            result: T = plain(call_plain(loader, *asked.args))
+            return result
+
+        return self._sync._runner.run_loading(loader, make, alone)  # noqa: SLF001 - as above
 
     def invalidate(self, *args: P.args, **kwargs: P.kwargs) -> bool:
         """Remove the result of this call everywhere."""

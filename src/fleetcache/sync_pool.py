@@ -4,6 +4,7 @@ Bounded: when all its threads are busy there is no refresh, and the next hit on 
 """
 
 import logging
+import os
 from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
@@ -35,10 +36,14 @@ class RefreshPool:
 
     def __init__(self, around: list[Around], most: int = MOST_THREADS) -> None:
         self._around, self._most = around, most
+        self._closed = False
+        self._reset()
+
+    def _reset(self) -> None:
+        self._pid = os.getpid()
         self._jobs: deque[Callable[[], None]] = deque()
         self._changed = Condition()
         self._busy = self._idle = 0
-        self._closed = False
 
     def start(self, job: Callable[[], None], over: Callable[[], None]) -> bool:
         """Run a job under a copy of this thread's context, and ``over`` after it whatever happens.
@@ -47,6 +52,8 @@ class RefreshPool:
             ``False`` when there is no room; then neither is called.
         """
         context = copy_context()
+        if self._pid != os.getpid():
+            self._reset()  # a forked child: the threads are the parent's, and one of them may have held the lock
         with self._changed:
             if self._closed or self._busy >= self._most:
                 return False

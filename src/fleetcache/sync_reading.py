@@ -9,9 +9,10 @@ from typing import Any, ParamSpec, Protocol, TypeVar, Unpack, overload
 
 from .declared import declared_type
 from .durations import Duration
-from .reading_verbs import LoadOptions, RefreshOptions
-from .results import SyncLoader, SyncWrapping
+from .reading_verbs import LoadOptions, RefreshOptions, several
+from .results import SyncLoader, SyncWrapping, plain
 from .seen import Answer
+from .sync_ports import call_plain
 from .verbs import AsyncVerbs
 
 __all__ = ["Runner", "SyncReadingVerbs"]
@@ -28,8 +29,13 @@ class Runner(Protocol):
         """Its result."""
         ...
 
-    def run_loading(self, loader: Callable[..., Any], make: Callable[[Any], Coroutine[Any, Any, T]]) -> T:
-        """The result of what ``make`` makes with the loader, in the shape that this engine wants loaders to have."""
+    def run_loading(
+        self, loader: Callable[..., Any], make: Callable[[Any], Coroutine[Any, Any, T]], alone: Callable[[], T]
+    ) -> T:
+        """The result of what ``make`` makes with the loader, in the shape that this engine wants loaders to have.
+
+        ``alone`` is what remains when the rules cannot be run now.
+        """
         ...
 
 
@@ -160,7 +166,7 @@ class SyncReadingVerbs:
                 answer = self._engine.entries.from_near(held, declared)
                 if answer is not None:
                     return answer.value
-        return self._runner.run_loading(loader, lambda lent: self._verbs.get_or_set(key, lent, **options))
+        return self._loading(loader, lambda lent: self._verbs.get_or_set(key, lent, **options))
 
     @overload
     def refresh(self, key: str, loader: SyncWrapping[[], T], **options: Unpack[RefreshOptions]) -> T: ...
@@ -168,7 +174,10 @@ class SyncReadingVerbs:
     def refresh(self, key: str, loader: SyncLoader[[], T], **options: Unpack[RefreshOptions]) -> T: ...
     def refresh(self, key: str, loader: Callable[[], Any], **options: Unpack[RefreshOptions]) -> Any:
         """Load now and replace what is there; a removal meanwhile still wins. Arguments as for ``get_or_set``."""
-        return self._runner.run_loading(loader, lambda lent: self._verbs.refresh(key, lent, **options))
+        return self._loading(loader, lambda lent: self._verbs.refresh(key, lent, **options))
+
+    def _loading(self, loader: Any, make: Callable[[Any], Coroutine[Any, Any, Any]]) -> Any:
+        return self._runner.run_loading(loader, make, lambda: plain(call_plain(loader)))
 
     def get_or_set_many(
         self,
@@ -186,10 +195,15 @@ class SyncReadingVerbs:
         Keys that the mapping lacks are left out of the result, and nothing is stored for them. ``type`` is the type of
         one value.
         """
+        names = list(several(keys))
 
         def make(lent: Any) -> Coroutine[Any, Any, dict[str, T]]:
             return self._verbs.get_or_set_many(
-                keys, lent, ttl=ttl, stale=stale, tags=tags, type=type, offline_ttl=offline_ttl
+                names, lent, ttl=ttl, stale=stale, tags=tags, type=type, offline_ttl=offline_ttl
             )
 
-        return self._runner.run_loading(loader, make)
+        def alone() -> dict[str, T]:
+            loaded = call_plain(loader, names)
+            return {name: plain(loaded[name]) for name in names if name in loaded}
+
+        return self._runner.run_loading(loader, make, alone)

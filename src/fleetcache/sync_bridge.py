@@ -1,0 +1,282 @@
+"""``Cache.sync``: threads work on the cache of an event loop, through the same near store, flights and link.
+
+Every rule runs on the loop; only near hits and loaders run in the thread. A thread sends its call there and waits, and
+the loop sends back what only the thread can do: its loader, in its own context.
+"""
+
+import asyncio
+import functools
+from asyncio import AbstractEventLoop
+from collections.abc import Callable, Coroutine
+from contextvars import copy_context
+from queue import Empty, SimpleQueue
+from threading import Lock
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from .errors import Closed
+from .flights import CURRENT
+from .health import Health
+from .ports import LoaderCancelledError
+from .sync_pool import Around, RefreshPool
+from .sync_ports import call_plain
+from .sync_verbs import SyncVerbs
+
+if TYPE_CHECKING:
+    from .cache import Cache
+    from .engine import Engine
+
+__all__ = ["SyncView"]
+
+T = TypeVar("T")
+
+# Seconds between two looks whether the loop, from which nothing comes, is still there.
+LOOK_EVERY = 0.5
+
+
+class _Errand:
+    """One call of one thread, on the loop."""
+
+    def __init__(self, engine: "Engine", loop: AbstractEventLoop, pool: RefreshPool, loader: Any) -> None:
+        self._engine, self._loop, self._pool, self._loader = engine, loop, pool, loader
+        self._news: SimpleQueue[tuple[asyncio.Future[Any], Any, tuple[Any, ...]] | None] = SimpleQueue()
+        self._lock = Lock()
+        self._gone = False  # the thread waits no more, and has no answer
+        self._begun = False
+        self._task: asyncio.Task[Any] | None = None
+        self._context = copy_context()
+
+    # -- in the thread -----------------------------------------------------------------------------------------------
+
+    def do(self, coro: Coroutine[Any, Any, T]) -> T:
+        """Have it run on the loop, and run the loader for it."""
+        try:
+            self._loop.call_soon_threadsafe(self._begin, coro)
+        except RuntimeError:
+            coro.close()
+            raise _ended() from None
+        try:
+            while (asked := self._next()) is not None:
+                self._load(*asked)
+        except BaseException:
+            self._leave()
+            raise
+        answer: T = self._answer()
+        return answer
+
+    def _next(self) -> Any:
+        """What the loop asks for; ``None`` when it has the answer."""
+        settings = self._engine.settings
+        now = self._engine.clock
+        patience = settings.load_wait if self._loader is None else settings.operation_timeout
+        stuck_at = now() + patience
+        while True:
+            try:
+                return self._news.get(timeout=LOOK_EVERY if self._begun else min(LOOK_EVERY, patience))
+            except Empty:
+                if self._loop.is_closed() or not self._loop.is_running():
+                    raise _ended() from None
+                if not self._begun and now() >= stuck_at:
+                    raise _StuckError from None
+
+    def _load(self, future: "asyncio.Future[Any]", flight: Any, args: tuple[Any, ...]) -> None:
+        outer = CURRENT.set(flight)
+        try:
+            result, error = call_plain(self._loader, *args), None
+        except Exception as raised:  # noqa: BLE001 - the loader's own, for every caller of the flight
+            result, error = None, raised
+        except BaseException:
+            self._tell(future, None, _interrupted())
+            raise
+        finally:
+            CURRENT.reset(outer)
+        self._tell(future, result, error)
+
+    def _tell(self, future: "asyncio.Future[Any]", result: Any, error: Exception | None) -> None:
+        try:
+            self._loop.call_soon_threadsafe(_settle, future, result, error)
+        except RuntimeError:
+            raise _ended() from None
+
+    def _leave(self) -> None:
+        """Whoever waits for this thread's loader must know that it will not run."""
+        with self._lock:
+            self._gone = True
+            left = []
+            while not self._news.empty():
+                left.append(self._news.get())
+        if self._loop.is_closed():
+            return
+        for asked in left:
+            if asked is not None:
+                self._loop.call_soon_threadsafe(_settle, asked[0], None, _interrupted())
+        self._loop.call_soon_threadsafe(self._cancel)
+
+    def _answer(self) -> Any:
+        task = self._task
+        if task is None or task.cancelled():
+            raise _ended()
+        error = task.exception()
+        if error is not None:
+            raise error
+        return task.result()
+
+    # -- on the loop -------------------------------------------------------------------------------------------------
+
+    def _begin(self, coro: Coroutine[Any, Any, Any]) -> None:
+        with self._lock:
+            if self._gone and self._loader is not None:
+                coro.close()  # it went its own way
+                return
+            self._begun = True
+        self._task = self._loop.create_task(coro, name="fleetcache-errand", context=self._context)
+        self._task.add_done_callback(self._done)
+
+    def _done(self, task: "asyncio.Task[Any]") -> None:
+        if not task.cancelled():
+            task.exception()  # looked at: a thread that has gone does not
+        self._news.put(None)
+
+    def _cancel(self) -> None:
+        # A write goes on: what was to be removed must be.
+        if self._task is not None and self._loader is not None:
+            self._task.cancel()
+
+    async def load(self, *args: Any) -> Any:
+        """The loader as the loop sees it."""
+        future: asyncio.Future[Any] = self._loop.create_future()
+        flight = CURRENT.get()
+        answered = self._task is not None and self._task.done()
+        with self._lock:
+            if not answered and not self._gone:
+                self._news.put((future, flight, args))
+            elif not answered or not self._in_pool(future, flight, args):
+                raise _interrupted()
+        return await future
+
+    def _in_pool(self, future: "asyncio.Future[Any]", flight: Any, args: tuple[Any, ...]) -> bool:
+        """The thread has its answer already, a stale one: the refresh runs where no request does."""
+
+        def job() -> None:
+            self._load(future, flight, args)
+
+        def over() -> None:
+            if not self._loop.is_closed():
+                self._loop.call_soon_threadsafe(_settle, future, None, _interrupted())
+
+        return self._context.copy().run(self._pool.start, job, over)
+
+
+class _StuckError(Exception):
+    """The loop did not take the call."""
+
+
+class Bridge:
+    """Runs the rules of a cache on its event loop, for threads beside it."""
+
+    def __init__(self, home: "Engine") -> None:
+        self._home = home
+        self.around: list[Around] = []
+        self._pool = RefreshPool(self.around)
+
+    def run(self, coro: Coroutine[Any, Any, T]) -> T:
+        """To its end, on the loop, while this thread waits."""
+        try:
+            loop = self._loop()
+        except BaseException:
+            coro.close()
+            raise
+        errand = _Errand(self._home.acting, loop, self._pool, None)
+        try:
+            return errand.do(coro)
+        except _StuckError:
+            raise RuntimeError(
+                "cache.sync: the event loop of this cache took no call for "
+                f"{self._home.settings.load_wait:g} s: it is blocked, perhaps by a wait for this thread"
+            ) from None
+
+    def run_loading(
+        self, loader: Callable[..., Any], make: Callable[[Any], Coroutine[Any, Any, T]], alone: Callable[[], T]
+    ) -> T:
+        """The same, with a loader that the loop may call and this thread runs."""
+        loop = self._loop()
+        errand = _Errand(self._home.acting, loop, self._pool, loader)
+        lent = functools.update_wrapper(functools.partial(errand.load), loader)
+        try:
+            return errand.do(make(lent))
+        except _StuckError:  # the loop is busy with something else: then this caller alone, and nothing is kept
+            return alone()
+
+    def _loop(self) -> AbstractEventLoop:
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            pass
+        else:
+            raise RuntimeError(
+                "cache.sync was called on a thread that runs an event loop, which would wait for itself: "
+                "await the cache's own verb there; cache.sync is for other threads"
+            )
+        loop = self._home.acting.loop
+        if self._home.acting.closed:
+            raise Closed("this cache was closed: open a new one")
+        if loop is None:
+            raise RuntimeError(
+                "cache.sync: open the cache on its event loop first, `async with cache:` or `cache.open()`"
+            )
+        if loop.is_closed():
+            raise _ended()
+        return loop
+
+
+class SyncView(SyncVerbs):
+    """The verbs of an open ``Cache`` for threads of the same process; see ``Cache.sync``."""
+
+    def __init__(self, cache: "Cache") -> None:
+        self._bridge = Bridge(cache._home)  # noqa: SLF001 - two faces of one thing
+        self._cache = cache
+        super().__init__(cache, self._bridge)
+
+    def __repr__(self) -> str:
+        return f"<sync view of {self._cache!r}>"
+
+    def around_refresh(self, around: Around) -> None:
+        """Run every background refresh of a thread's loader within a context manager; see ``SyncCache``."""
+        self._bridge.around.append(around)
+
+    @property
+    def closed(self) -> bool:
+        """Whether the cache was closed."""
+        return self._cache.closed
+
+    @property
+    def tried(self) -> bool:
+        """Whether the first attempt to connect has ended, either way."""
+        return self._cache.tried
+
+    def health(self) -> Health:
+        """How the cache does; see ``Health``."""
+        return self._cache.status_now() if self.closed else self._run(self._cache.health())
+
+    def status_now(self) -> Health:
+        """The same from what is known, without waiting for anything."""
+        return self._cache.status_now()
+
+
+def _settle(future: "asyncio.Future[Any]", result: Any, error: Exception | None) -> None:
+    if future.done():
+        return
+    if error is None:
+        future.set_result(result)
+    elif isinstance(error, StopIteration):  # which no future takes, nor any coroutine
+        future.set_exception(RuntimeError("the loader raised StopIteration"))
+    else:
+        future.set_exception(error)
+
+
+def _interrupted() -> LoaderCancelledError:
+    """For those who wait: nobody's answer, so one of them takes over."""
+    return LoaderCancelledError(asyncio.CancelledError())
+
+
+def _ended() -> Closed:
+    return Closed("the event loop of this cache has ended: open the cache on another")
