@@ -376,6 +376,14 @@ class Engine:
         self.rebuilt()
         if not self._is_here():
             return  # never used here, or on a loop that is gone: nothing of it is alive
+        await self.farewell()
+        if self.wire is not None:
+            await self.wire.close()
+        if self.host is not None:
+            self.host.leave()
+
+    async def farewell(self) -> None:
+        """Have nobody wait for what this process will not do any more."""
         await self.ports.close(self.settings.operation_timeout)
         self.policy.loading.give_all_back()
         self.recovery.replay_now()
@@ -386,10 +394,6 @@ class Engine:
         lost = len(self.coherence.journal)
         if lost:
             log.warning("fleetcache: closed while %d removals were not acknowledged by the server", lost)
-        if self.wire is not None:
-            await self.wire.close()
-        if self.host is not None:
-            self.host.leave()
 
 
 def _host(settings: Settings) -> "Host | None":

@@ -96,7 +96,11 @@ class SyncEngine(Engine):
 
 @atexit.register
 def _at_exit() -> None:
-    """Give leases back and deliver what is owed, if that takes one operation timeout; never longer."""
+    """Give leases back and deliver what is owed, within one operation timeout each.
+
+    Not a close(): daemon threads go on until the interpreter ends them, and none of them should see an error of ours.
+    """
     for engine in list(_IN_USE):
         engine.check_process()
-        engine.monitor.run(engine.close())
+        if engine.wire is not None and not engine.closed:
+            engine.monitor.run(engine.farewell())
