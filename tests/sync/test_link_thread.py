@@ -1,0 +1,255 @@
+"""The thread shell: who waits for what, and for how long."""
+
+import os
+import signal
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from fleetcache import LoadCycle, LoadTimeout, SyncCache
+from fleetcache.wire.monitor import Monitor, finish
+from tests.conftest import GetServer, StartServer
+from tests.support.proxy import Proxy
+from tests.support.servers import Server
+from tests.support.waiting import wait_until
+
+TIMEOUT = 0.25
+
+
+def link_threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "fleetcache-link"]
+
+
+def test_nothing_runs_before_the_first_use(server: Server, prefix: str) -> None:
+    cache = SyncCache(server.url, prefix=prefix)
+    assert link_threads() == []
+    cache.get("k")
+    (link,) = link_threads()
+    assert link.daemon
+    cache.close()
+    assert link_threads() == []
+
+
+def test_without_a_server_there_is_no_thread(prefix: str) -> None:
+    with SyncCache("memory://", prefix=prefix) as cache:
+        cache.set("k", "value")
+        assert cache.get("k") == "value"
+        assert link_threads() == []
+
+
+def test_a_frozen_server_under_a_large_write_keeps_nobody_longer_than_the_timeout(
+    fresh_server: StartServer, prefix: str
+) -> None:
+    server = fresh_server()
+    with SyncCache(server.url, prefix=prefix, operation_timeout=TIMEOUT, max_value_bytes="32MB") as cache:
+        large = os.urandom(16_000_000)
+        server.freeze()
+        over = threading.Event()
+        took: list[float] = []
+
+        def write() -> None:
+            began = time.monotonic()
+            cache.set("large", large)
+            took.append(time.monotonic() - began)
+            over.set()
+
+        def others(number: int) -> None:
+            while not over.is_set():
+                began = time.monotonic()
+                cache.get(f"other{number}")
+                cache.delete(f"other{number}")
+                took.append((time.monotonic() - began) / 2)
+
+        threads = [threading.Thread(target=write), *(threading.Thread(target=others, args=(n,)) for n in range(4))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(10)
+        server.thaw()
+        assert over.is_set()
+        assert max(took) < TIMEOUT + 0.25  # what packing 16 MB takes on a busy machine
+        wait_until(lambda: cache.status_now().shared, 10)
+
+
+def test_a_large_value_goes_through_in_pieces(server: Server, prefix: str) -> None:
+    with SyncCache(
+        server.url, prefix=prefix, operation_timeout="5s", max_value_bytes="32MB", near_max_bytes=0
+    ) as cache:
+        large = os.urandom(16_000_000)
+        small = [threading.Thread(target=cache.set, args=(f"small{n}", n)) for n in range(8)]
+        for thread in small:
+            thread.start()
+        cache.set("large", large)
+        for thread in small:
+            thread.join()
+        assert cache.get("large") == large
+        assert cache.get_many([f"small{n}" for n in range(8)]) == {f"small{n}": n for n in range(8)}
+        assert cache.stats().epoch == 1
+
+
+def test_an_interrupted_send_gives_the_connection_up(server: Server, prefix: str) -> None:
+    with SyncCache(server.url, prefix=prefix, operation_timeout="2s") as cache:
+        cache.set("k", "value")
+        wire: Any = cache._engine.wire
+        send = wire._send
+
+        def interrupted(sock: Any, data: memoryview) -> None:
+            send(sock, data[: len(data) // 2])
+            raise KeyboardInterrupt
+
+        wire._send = interrupted
+        with pytest.raises(KeyboardInterrupt):
+            cache.get("other")
+        wire._send = send
+        wait_until(lambda: cache.stats().epoch == 2 and cache.status_now().shared)
+        assert cache.get("k") == "value"
+        assert cache.get("other") is None
+
+
+def test_an_interrupted_rule_leaves_nobody_waiting(server: Server, prefix: str) -> None:
+    """A signal may come in the middle of anything: here between a flight's start and its first question."""
+    with SyncCache(server.url, prefix=prefix, operation_timeout="2s") as cache:
+        cache.get("k")
+        take = cache._engine.coherence.take
+
+        def interrupted(*_: Any) -> Any:
+            raise KeyboardInterrupt
+
+        cache._engine.coherence.take = interrupted  # type: ignore[method-assign, assignment]
+        with pytest.raises(KeyboardInterrupt):
+            cache.get_or_set("k", lambda: 1)
+        cache._engine.coherence.take = take  # type: ignore[method-assign]
+        began = time.monotonic()
+        assert cache.get_or_set("k", lambda: 2) == 2
+        assert time.monotonic() - began < 5
+        assert cache.stats().flights == 0
+
+
+def test_an_interrupted_wait_disturbs_nobody(server: Server, prefix: str) -> None:
+    """Ctrl-C, while the main thread waits for another's load."""
+    with SyncCache(server.url, prefix=prefix, operation_timeout="2s") as cache:
+        go = threading.Event()
+        values: list[Any] = []
+        others = [
+            threading.Thread(target=lambda: values.append(cache.get_or_set("k", lambda: go.wait(10)))) for _ in range(3)
+        ]
+        for thread in others:
+            thread.start()
+        wait_until(lambda: cache.stats().joins == 2)
+        threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
+        with pytest.raises(KeyboardInterrupt):
+            cache.get_or_set("k", lambda: "mine")
+        go.set()
+        for thread in others:
+            thread.join(10)
+        assert values == [True] * 3
+        assert cache.get("k") is True
+        assert cache.stats().epoch == 1
+
+
+def test_an_interrupted_loader_hands_over(server: Server, prefix: str) -> None:
+    with SyncCache(server.url, prefix=prefix, operation_timeout="2s") as cache:
+        values: list[Any] = []
+        other = threading.Thread(target=lambda: values.append(cache.get_or_set("k", lambda: "theirs")))
+
+        def load() -> str:
+            other.start()
+            wait_until(lambda: cache.stats().joins == 1)
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            cache.get_or_set("k", load)
+        other.join(5)
+        assert values == ["theirs"]
+
+
+def test_who_waits_for_another_gives_up_in_time(server: Server, prefix: str) -> None:
+    with SyncCache(server.url, prefix=prefix, operation_timeout="2s") as cache:
+        go = threading.Event()
+        loader = threading.Thread(target=cache.get_or_set, args=("k", lambda: go.wait(10)))
+        loader.start()
+        wait_until(lambda: cache.stats().loads == 1)
+        with pytest.raises(LoadTimeout):
+            cache.get_or_set("k", lambda: "mine", load_timeout="50ms")
+        go.set()
+        loader.join()
+        assert cache.get("k") is True
+
+
+def test_two_loaders_that_wait_for_each_other_are_an_error(prefix: str) -> None:
+    with SyncCache("memory://", prefix=prefix) as cache:
+        both = threading.Barrier(2)
+        errors: list[BaseException] = []
+
+        def load(other: str) -> Any:
+            both.wait(5)
+            return cache.get_or_set(other, lambda: 1)
+
+        def ask(mine: str, other: str) -> None:
+            try:
+                cache.get_or_set(mine, lambda: load(other))
+            except LoadCycle as error:
+                errors.append(error)
+
+        threads = [threading.Thread(target=ask, args=pair) for pair in (("a", "b"), ("b", "a"))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(10)
+        assert errors
+
+
+def test_the_lease_of_a_long_load_is_renewed(server: Server, prefix: str) -> None:
+    with SyncCache(server.url, prefix=prefix) as cache, SyncCache(server.url, prefix=prefix) as other:
+        for one in (cache, other):  # learn that it is quick: the lease is a second
+            one.get_or_set(f"quick{id(one)}", _quick)
+        loader = threading.Thread(target=cache.get_or_set, args=("k", _quick), kwargs={"ttl": "1m"})
+        _quick.takes = 1.8  # type: ignore[attr-defined]
+        loader.start()
+        wait_until(lambda: cache.stats().leases == 2)
+        began = time.monotonic()
+        assert other.get_or_set("k", _quick) == 1.8
+        assert time.monotonic() - began > 1.0
+        assert other.stats().loads == 1
+        loader.join()
+
+
+def _quick() -> float:
+    takes: float = getattr(_quick, "takes", 0.0)
+    time.sleep(takes)
+    return takes
+
+
+def test_tls(shared_servers: GetServer, prefix: str) -> None:
+    server = shared_servers("valkey", "tls")
+    with SyncCache(
+        server.url, prefix=prefix, operation_timeout="5s", max_value_bytes="32MB", near_max_bytes=0
+    ) as cache:
+        large = os.urandom(5_000_000)
+        cache.set("large", large)
+        assert cache.get("large") == large
+        assert cache.status_now().shared
+
+
+def test_it_is_back_after_the_connection_was_cut(server: Server, prefix: str) -> None:
+    with Proxy(server) as proxy, SyncCache(proxy.url, prefix=prefix, operation_timeout="2s") as cache:
+        cache.set("k", "value")
+        proxy.cut()
+        wait_until(lambda: cache.stats().epoch == 2 and cache.status_now().shared)
+        assert cache.get("k") == "value"
+
+
+def test_a_port_that_suspends_is_an_error_at_once() -> None:
+    class Suspending:
+        def __await__(self) -> Any:
+            yield
+
+    async def wrong() -> None:
+        await Suspending()
+
+    with pytest.raises(RuntimeError, match="every port must block"):
+        Monitor().run(wrong())
+    with pytest.raises(RuntimeError, match="every port must block"):
+        finish(wrong())
