@@ -135,6 +135,11 @@ class AioWire:
         session = self._session
         return len(session.calls) < MOST_CALLS and session.unanswered_bytes < MOST_BYTES
 
+    @property
+    def connected(self) -> bool:
+        """Whether a connection stands on which calls may be sent, heard of late or not."""
+        return self.link.connected and self.link.state is not LinkState.RECOVERING
+
     def submit(self, call: Call, *, at_once: bool = False) -> None:
         """Queue a call; what one turn of the loop queues is written together.
 
