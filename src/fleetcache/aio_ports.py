@@ -26,7 +26,7 @@ class AioPorts:
     def __init__(self, clock: Clock, random: Callable[[], float]) -> None:
         self.clock = clock
         self.random = random
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], None] = {}  # in order: the same run ends in the same way
         self.closed = False
         self.loop: asyncio.AbstractEventLoop | None = None  # set when the cache enters one
 
@@ -81,10 +81,10 @@ class AioPorts:
     def _spawn(self, work: Work, landed: Callable[[], None]) -> "asyncio.Task[None]":
         task = asyncio.get_running_loop().create_task(work(), name="fleetcache-load")
         # The loop keeps only weak references.
-        self._tasks.add(task)
+        self._tasks[task] = None
 
         def ended(task: "asyncio.Task[None]") -> None:
-            self._tasks.discard(task)
+            del self._tasks[task]
             landed()
             if not task.cancelled() and task.exception() is not None:
                 log.error("fleetcache: a load ended with a defect of ours", exc_info=task.exception())

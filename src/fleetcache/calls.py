@@ -29,6 +29,11 @@ class Wire(Protocol):
         """Whether another call may be queued."""
         ...
 
+    @property
+    def connected(self) -> bool:
+        """Whether a connection stands on which calls may be sent, heard of late or not."""
+        ...
+
     def submit(self, call: Call, *, at_once: bool = False) -> None:
         """Send it, with what else this turn sends, or ``at_once``."""
         ...
@@ -105,6 +110,10 @@ class Calls:
             return True
         self._counters.overload += 1
         return False
+
+    def _connected(self) -> bool:
+        """Whether what nobody waits for may be sent: a right is given back also to a server that is slow to answer."""
+        return self.wire is not None and self.wire.connected and self.wire.has_room
 
     def _submit(self, call: Call) -> None:
         if self.wire is not None:

@@ -189,13 +189,13 @@ class Shared(Calls):
 
     def release(self, key: str, placeholder: bytes) -> None:
         """Give a lease back without a value."""
-        if self._open():
+        if self._connected():
             raw = self._layout.entry(key)
             self._run("release", raw, (placeholder,), lambda reply, _at: self._own_if_done(raw, reply), None)
 
     def unclaim(self, key: str, mark: bytes) -> None:
         """Give a claim back."""
-        if self._open():
+        if self._connected():
             self._run("release", self._layout.claim(key), (mark,), lambda _reply, _at: None, None)
 
     def _own_if_done(self, raw: bytes, reply: Any) -> None:

@@ -62,8 +62,18 @@ class SyncCache(SyncVerbs):
     """
 
     def __init__(self, url: str | None = None, *, settings: Settings | None = None, **overrides: Any) -> None:
-        engine = self._threads = SyncEngine(chosen(type(self).__name__, url, settings, overrides))
+        self._face(SyncEngine(chosen(type(self).__name__, url, settings, overrides)))
+
+    def _face(self, engine: SyncEngine) -> None:
+        self._home = engine
         super().__init__(AsyncVerbs(engine, "", ALL, defaults(engine.settings)), _HereAndNow(engine))
+
+    @classmethod
+    def _over(cls, engine: SyncEngine) -> Self:
+        """The face of an engine that is there; for ``fleetcache.testing``, which gives it a clock of its own."""
+        cache = cls.__new__(cls)
+        cache._face(engine)  # noqa: SLF001 - its own kind
+        return cache
 
     @property
     def settings(self) -> Settings:
@@ -81,13 +91,18 @@ class SyncCache(SyncVerbs):
         Raises:
             ConfigError: A variable is wrong; names it, its value and the choices.
         """
-        return cls(settings=Settings.from_env(environ, **overrides))
+        cache = cls(settings=Settings.from_env(environ, **overrides))
+        if environ is None:
+            cache._home.came_from_env()
+        return cache
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {described(self._engine)}>"
 
     def open(self) -> None:
         """Connect, or find out that it cannot be done now; not needed, the first use does it too."""
+        if self._engine.closed and self._engine.reopen is not None:
+            self._engine.reopen()
         self._run(self._open())
 
     async def _open(self) -> None:
@@ -122,7 +137,7 @@ class SyncCache(SyncVerbs):
             ...     yield
             >>> cache.around_refresh(fresh_connections)
         """
-        self._threads.around.append(around)
+        self._home.around.append(around)
 
     @property
     def closed(self) -> bool:

@@ -147,7 +147,9 @@ def test_the_last_page_has_the_promises_the_times_and_the_lines_to_paste() -> No
 def test_no_verdict_is_cut_off_however_narrow_the_terminal_is(width: int) -> None:
     long = [Finding("promised " * 9, "seen " * 30, held=held) for held in (True, False)]
     rows = [
-        line.split()[0] for line in ending(result(*long), Console(file=io.StringIO(), width=width)).splitlines() if line
+        line.split()[0]
+        for line in ending(result(*long), Console(file=io.StringIO(), width=width)).splitlines()
+        if line.strip()
     ]
     assert rows.count("ok") == rows.count("FAILED") == 1
 

@@ -46,7 +46,7 @@ def test_a_server_as_it_should_be_leaves_nothing_to_do(any_server: Server, prefi
     [
         (lambda _: f"redis://127.0.0.1:{free_port()}", "refused"),
         (lambda server: server.url.replace("redis://", "redis://nobody:wrong-horse@"), "auth"),
-        (lambda _: "redis://no-such-host.invalid", "unreachable"),
+        (lambda _: "unix:///nowhere/at/all", "refused"),
     ],
 )
 def test_a_server_that_cannot_be_used_says_why_and_what_to_do(

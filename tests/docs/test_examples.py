@@ -63,3 +63,8 @@ def test_code_of_others_stands_only_in_the_pages_for_those_who_come_from_there()
         name_of(page) for page in PAGES if len(ours(page)) < len(blocks(page.read_text(encoding="utf-8"), "python"))
     }
     assert all(name == "docs/why.md" or name.startswith("docs/migration/") for name in foreign)
+
+
+def test_code_that_is_not_run_here_stands_only_where_another_test_runs_it() -> None:
+    elsewhere = [name_of(page) for page in PAGES if blocks(page.read_text(encoding="utf-8"), "py")]
+    assert elsewhere == ["docs/testing.md"]  # files of a test suite: tests/testing/test_docs.py

@@ -5,6 +5,7 @@ import logging
 from contextlib import suppress
 
 from ..engine import Engine
+from ..sync_engine import SyncEngine
 
 __all__ = ["aend", "end"]
 
@@ -30,7 +31,9 @@ def end(engine: Engine) -> None:
     loop, here = engine.loop, _running()
     if engine.closed:
         return
-    if loop is None or loop.is_closed():
+    if isinstance(engine, SyncEngine):
+        engine.monitor.run(engine.close())
+    elif loop is None or loop.is_closed():
         _mark(engine)  # nothing of it is alive
     elif loop is here:
         task = loop.create_task(engine.close(), name="fleetcache-end")

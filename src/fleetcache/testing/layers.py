@@ -107,6 +107,8 @@ def on_server(made_before: Iterable[Engine], url: str, name: str) -> AbstractCon
     def make(home: Engine) -> Engine:
         settings = home.settings
         prefix = f"{name}.{settings.prefix}".encode()[:LONGEST_PREFIX].decode(errors="ignore").rstrip(":")
-        return Engine(replace(settings, driver="redis", url=url, prefix=prefix, strict=True, credential_provider=None))
+        return type(home)(
+            replace(settings, driver="redis", url=url, prefix=prefix, strict=True, credential_provider=None)
+        )
 
     return _in_force(Layer(make), made_before)

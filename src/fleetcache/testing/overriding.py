@@ -54,7 +54,7 @@ def memory_like(settings: Settings) -> Settings:
 
 def memory_engine(home: Engine, *, clock: Clock = monotonic) -> Engine:
     """An empty engine in memory that is otherwise set up like that one."""
-    return Engine(memory_like(home.settings), clock=clock)
+    return type(home)(memory_like(home.settings), clock=clock)
 
 
 class Overriding(AbstractContextManager[Cache], AbstractAsyncContextManager[Cache]):

@@ -101,6 +101,11 @@ class Pulse(ABC):
         session = self._session
         return len(session.calls) < MOST_CALLS and session.unanswered_bytes < MOST_BYTES
 
+    @property
+    def connected(self) -> bool:
+        """Whether a connection stands on which calls may be sent, heard of late or not."""
+        return self.link.connected and self.link.state is not LinkState.RECOVERING
+
     def expect_own(self, key: bytes) -> None:
         """The next frame is known to be our own push for ``key``."""
         self._session.expect_own = key
