@@ -12,8 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Self, cast
 
 from fleetcache import Cache, SyncCache
+from fleetcache.wire.monitor import finish
 
-__all__ = ["Threaded", "threaded"]
+__all__ = ["Threaded", "inline", "threaded"]
 
 # As many callers as a test has at once; idle threads cost nothing.
 _POOL = ThreadPoolExecutor(400, thread_name_prefix="caller")
@@ -123,3 +124,43 @@ def _plain_now(fn: Any, *args: Any, **kwargs: Any) -> Any:
 def threaded(url: str, **settings: Any) -> Cache:
     """A cache for threads that tests take for ``Cache``."""
     return cast("Cache", Threaded(SyncCache(url, **settings)))
+
+
+class Inline(Threaded):
+    """The same in the caller's own thread, which blocks meanwhile: what a call costs is then what it takes."""
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._inner, name)
+        if name.startswith("_") or name in _AT_ONCE or not callable(found):
+            return found
+
+        async def here(*args: Any, **kwargs: Any) -> Any:
+            return found(*[_step(arg) if name in _CALLABLE else arg for arg in args], **kwargs)
+
+        return here
+
+    def _cached(self, fn: Any, **options: Any) -> Any:
+        function = self._inner.cached(**options)(_step(fn))
+
+        async def here(*args: Any, **kwargs: Any) -> Any:
+            return function(*args, **kwargs)
+
+        return here
+
+
+def _step(loader: Any) -> Any:
+    """A loader that waits for nothing, as a ``def``."""
+    if not callable(loader):
+        return loader
+
+    @functools.wraps(loader)
+    def load(*args: Any, **kwargs: Any) -> Any:
+        result = loader(*args, **kwargs)
+        return finish(result) if inspect.iscoroutine(result) else result
+
+    return load
+
+
+def inline(url: str, **settings: Any) -> Cache:
+    """A cache for threads that tests take for ``Cache``, used by one thread."""
+    return cast("Cache", Inline(SyncCache(url, **settings)))

@@ -6,9 +6,10 @@ import pytest
 
 from tests.core.conftest import on, play
 from tests.core.drivers import Driver
+from tests.promises.conftest import one_fresh_server
 from tests.support.servers import Server, Transport
 
-__all__ = ["on", "play"]
+__all__ = ["on", "one_fresh_server", "play"]
 
 
 @pytest.fixture(params=["memory on threads", "valkey on threads"])

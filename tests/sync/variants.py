@@ -1,0 +1,54 @@
+"""``SyncCache`` as promises are held against it, and naive ones; see ``tests/promises/variants``."""
+
+from typing import Any, cast
+
+from fleetcache import Cache
+from fleetcache.sync_engine import SyncEngine
+from tests.promises.variants import nothing, replace
+from tests.support.threaded import inline, threaded
+
+__all__ = ["deaf", "forgets_what_it_owes", "inline", "not_one_at_a_time", "threaded", "trusts_for_ever"]
+
+
+def deaf(url: str, **settings: Any) -> Cache:
+    """Pushes are not listened to."""
+    cache = threaded(url, **settings)
+    replace(cache._engine.coherence, on_push=nothing, heard_all_tag=nothing)
+    return cache
+
+
+def trusts_for_ever(url: str, **settings: Any) -> Cache:
+    """Near answers for as long as the entry lives, whether the server can be heard or not."""
+    cache = threaded(url, **settings)
+    link = cache._engine.link
+    replace(link, bound=lambda _offline_ttl: float("inf"), _settle_horizon=lambda: replace(link, horizon=float("inf")))
+    return cache
+
+
+def forgets_what_it_owes(url: str, **settings: Any) -> Cache:
+    """A removal that nobody acknowledged was bad luck."""
+    cache = threaded(url, **settings)
+    replace(cache._engine.coherence.journal, owe=nothing)
+    return cache
+
+
+class _Open:
+    """A door without a lock."""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def _release_save(self) -> None: ...
+
+    def _acquire_restore(self, _depth: object) -> None: ...
+
+    def _is_owned(self) -> bool:
+        return True
+
+
+def not_one_at_a_time(url: str, **settings: Any) -> Cache:
+    """Threads run the rules all at once."""
+    cache = threaded(url, **settings)
+    cast("SyncEngine", cache._engine).monitor._lock = _Open()
+    return cache
