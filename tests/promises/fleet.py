@@ -17,10 +17,10 @@ _ROOT = Path(__file__).parents[2]
 
 
 class Worker:
-    """One process; see ``worker``."""
+    """One process; see ``worker``. ``module`` may be another that is spoken to in the same way."""
 
-    def __init__(self, *arguments: str) -> None:
-        command = [sys.executable, "-m", "tests.promises.worker", *arguments]
+    def __init__(self, *arguments: str, module: str = "tests.promises.worker") -> None:
+        command = [sys.executable, "-m", module, *arguments]
         self.process = subprocess.Popen(command, cwd=_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603 - ours
 
     def send(self, do: str, **command: Any) -> None:

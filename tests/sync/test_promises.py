@@ -1,17 +1,22 @@
 """The promises, on threads: the scenes of ``tests/promises``, played by ``SyncCache``."""
 
+import asyncio
+
 import pytest
 
+from fleetcache import Cache, SyncCache
 from tests.conftest import GetServer, StartServer
 from tests.promises.faults import FAULTS
 from tests.promises.test_bounded_staleness import all_directions
 from tests.promises.test_never_down import TIMEOUT, return_late, suffering
 from tests.promises.test_no_resurrection import frozen, killed, reset, silent, snapshot
 from tests.promises.test_one_load import overlap_in
-from tests.promises.test_remove_beats_load import held_in_near, removals_while_loading, reply_and_push_together, storm
+from tests.promises.test_remove_beats_load import held_in_near, removals_while_loading, storm
 from tests.promises.test_values import changed_for_others, unlike
+from tests.support.proxy import Proxy
 from tests.support.run import run
 from tests.support.servers import Server
+from tests.support.waiting import eventually
 from tests.sync.variants import deaf, forgets_what_it_owes, inline, threaded, trusts_for_ever
 
 
@@ -21,14 +26,14 @@ def either(request: pytest.FixtureRequest, shared_servers: GetServer) -> Server:
     return shared_servers("valkey", request.param)
 
 
-# -- 1: one load; ``test_stress`` has processes and faults ---------------------------------------------------------------
+# -- 1: one load; ``test_stress`` has processes and faults -------------------------------------------------------------
 
 
 def test_overlapping_batches_load_each_key_once_and_never_wait_in_a_ring(server: Server, prefix: str) -> None:
     assert run(overlap_in(threaded, server, prefix, rounds=4)) == 0
 
 
-# -- 2: remove beats load --------------------------------------------------------------------------------------------
+# -- 2: remove beats load ----------------------------------------------------------------------------------------------
 
 
 def test_a_removal_beats_a_load_that_runs(either: Server, prefix: str) -> None:
@@ -50,8 +55,27 @@ def test_nothing_superseded_stays_after_a_storm(server: Server, prefix: str) -> 
     assert run(storm(threaded, server, prefix)) == 0
 
 
+async def reply_and_push_together(server: Server, prefix: str) -> int:
+    """Superseded values in near after replies arrived in one piece with the pushes that outdated them."""
+    keys = [f"k{number}" for number in range(10)]
+    with Proxy(server) as proxy, SyncCache(proxy.url, prefix=prefix, operation_timeout="5s") as reader:
+        async with Cache(server.url, prefix=prefix, operation_timeout="5s") as writer:
+            await writer.set_many(dict.fromkeys(keys, "old"), ttl="1m")
+            proxy.stall("down")
+            reads = asyncio.ensure_future(asyncio.to_thread(reader.get_many, keys, type=str))
+            await eventually(lambda: proxy.held("down") > len(keys) * len("old"))  # in one write: all or none
+            await writer.delete_many(keys, strict=True)
+            with server.client() as client:  # the server has written its pushes once it has answered a later command
+                client("PING")
+            proxy.release("down")
+            assert await reads == dict.fromkeys(keys, "old")  # asked before the removal
+            await eventually(lambda: proxy.held("down") == 0)
+            reader.get("nothing")  # replies come in order: every push is in now
+            return sum(reader.peek(key, type=str) == "old" for key in keys)
+
+
 def test_a_push_in_one_piece_with_its_reply_is_heeded(server: Server, prefix: str) -> None:
-    assert run(reply_and_push_together(threaded, server, prefix)) == 0
+    assert run(reply_and_push_together(server, prefix)) == 0
 
 
 # -- 3: bounded staleness ----------------------------------------------------------------------------------------------
@@ -87,7 +111,7 @@ def test_it_is_online_soon_after_the_servers_return(
     assert return_late(threaded, one_fresh_server(), prefix, fault, away) == 0
 
 
-# -- 5: no resurrection --------------------------------------------------------------------------------------------------
+# -- 5: no resurrection ------------------------------------------------------------------------------------------------
 
 
 def test_removals_while_the_server_was_away_last(one_fresh_server: StartServer, prefix: str) -> None:
@@ -108,7 +132,7 @@ def test_without_a_journal_what_was_removed_comes_back(server: Server, prefix: s
     assert reset(forgets_what_it_owes, server, prefix)
 
 
-# -- 7: values -----------------------------------------------------------------------------------------------------------
+# -- 7: values ---------------------------------------------------------------------------------------------------------
 
 
 def test_changing_what_was_got_changes_nobodys_copy(server: Server, prefix: str) -> None:

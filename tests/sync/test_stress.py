@@ -1,0 +1,126 @@
+"""Real threads in real processes, with random faults on the way: promises 1, 2 and 5, and twins that break them."""
+
+import asyncio
+import shutil
+import tempfile
+import threading
+from pathlib import Path
+from random import Random
+from typing import Any, Self
+
+import pytest
+
+from tests.conftest import StartServer
+from tests.promises.fleet import Worker
+from tests.stress.chaos import Chaos
+from tests.support.proxy import Proxy
+from tests.support.servers import Server
+from tests.sync.crowd import PROCESSES, SIZE
+
+CALLERS = 20  # threads of each process
+
+
+class Crowds:
+    """Four processes of threads."""
+
+    def __init__(self, variant: str, url: str, prefix: str) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="fc-crowd-"))
+        (self.folder / "truth").write_bytes(bytes(SIZE))
+        arguments = [variant, url, prefix, str(self.folder)]
+        self._workers = [Worker(*arguments, str(n), module="tests.sync.crowd") for n in range(PROCESSES)]
+
+    def all(self, do: str, **command: Any) -> list[Any]:
+        """Have all do the same at once; their answers."""
+        for worker in self._workers:
+            worker.send(do, **command)
+        answers = [worker.receive(30) for worker in self._workers]
+        assert all(answers), f"a process did not answer: {do} {command}"
+        return answers
+
+    def loads(self, key: str) -> int:
+        """How often it was loaded, by whomever."""
+        path = self.folder / key
+        return path.stat().st_size if path.exists() else 0
+
+    def __enter__(self) -> Self:
+        assert all(worker.receive(20) for worker in self._workers), "a worker did not start"
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for worker in self._workers:
+            worker.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def excess_loads(variant: str, server: Server, prefix: str, rounds: int) -> int:
+    """Loads beyond one a round, of keys that nobody has seen yet."""
+    with Crowds(variant, server.url, prefix) as crowds:
+        for number in range(rounds):
+            answers = crowds.all("ask", key=f"cold{number}", callers=CALLERS, take=0.15)
+            assert [answer["values"] for answer in answers] == [[f"value of cold{number}"]] * PROCESSES
+        return sum(crowds.loads(f"cold{number}") for number in range(rounds)) - rounds
+
+
+def test_eighty_threads_in_four_processes_cause_one_load(server: Server, prefix: str) -> None:
+    assert excess_loads("ours", server, prefix, rounds=5) == 0
+
+
+def test_twin_without_a_lease_every_process_loads(server: Server, prefix: str) -> None:
+    assert excess_loads("no_lease", server, prefix, rounds=1) > 0
+
+
+def superseded(variant: str, server: Server, prefix: str, seed: int, seconds: float, *, faults: bool) -> dict[str, Any]:
+    """What was answered though it had been removed: to who removed it at once, to anybody when all was quiet again."""
+    with Proxy(server) as proxy, Crowds(variant, proxy.url, prefix) as crowds:
+        stop, chaos = threading.Event(), Chaos(server, proxy, Random(seed))
+
+        async def trouble() -> None:
+            told = asyncio.Event()
+            running = asyncio.ensure_future(chaos.run(told))
+            await asyncio.to_thread(stop.wait)
+            told.set()
+            await running
+
+        thread = threading.Thread(target=lambda: asyncio.run(trouble()))
+        if faults:
+            thread.start()
+        try:
+            answers = crowds.all("unrest", threads=CALLERS // 2, seconds=seconds, seed=seed)
+        finally:
+            stop.set()
+            if faults:
+                thread.join()
+        settled = crowds.all("settle")
+        quiet = crowds.all("look")
+    return {
+        "errors": [error for answer in answers for error in answer["errors"]],
+        "looks": sum(answer["looks"] for answer in answers),
+        "at once": sum(answer["wrong"] for answer in answers),
+        "when quiet": sum(answer["wrong"] for answer in quiet),
+        "settled": all(answer["settled"] for answer in settled),
+        "faults": chaos.done,
+    }
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_what_was_removed_is_gone_whatever_happens(one_fresh_server: StartServer, prefix: str, seed: int) -> None:
+    found = superseded("ours", one_fresh_server("tcp", "--enable-debug-command", "yes"), prefix, seed, 4, faults=True)
+    wrong = {name: found[name] for name in ("errors", "at once", "when quiet")}
+    assert wrong == {"errors": [], "at once": 0, "when quiet": 0}, found
+    assert found["settled"]
+    assert found["looks"] > 50
+
+
+def test_twin_without_a_journal_it_comes_back(one_fresh_server: StartServer, prefix: str) -> None:
+    server = one_fresh_server("tcp", "--enable-debug-command", "yes")
+    for seed in range(6):
+        if superseded("no_journal", server, f"{prefix}-{seed}", seed, 2, faults=True)["when quiet"]:
+            return
+    pytest.fail("nothing came back: the check sees nothing")
+
+
+def test_twin_who_joins_any_flight_sees_again_what_he_removed(server: Server, prefix: str) -> None:
+    for seed in range(6):
+        if superseded("joins_any_flight", server, f"{prefix}-{seed}", seed, 1.5, faults=False)["at once"]:
+            return
+    pytest.fail("nobody saw it again: the check sees nothing")
