@@ -75,7 +75,7 @@ class SyncEngine(Engine):
     def _begin(self) -> None:
         wire = self._new_wire(partial(ThreadWire, monitor=self.monitor))
         self._threads.timer = wire
-        self.monitor.before_release = wire.flush
+        self.monitor.on_left = wire.flush
         _IN_USE.add(self)
         wire.start()
 

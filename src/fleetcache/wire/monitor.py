@@ -66,74 +66,76 @@ class Monitor:
     """The lock, and the way in and out of it.
 
     Reentrant, since rules call what users wrote: encoders, log handlers, destructors. It is never held while a thread
-    blocks, nor while a loader runs, so nobody waits for it longer than others compute.
+    blocks or calls the system, nor while a loader runs, so nobody waits for it longer than others compute.
     """
 
     def __init__(self) -> None:
         self._lock: Any = RLock()
-        self.before_release: Callable[[], None] = _nothing
+        self.on_left: Callable[[], None] = _nothing
         self.on_torn: Callable[[], None] = _nothing
         self._outside: BaseException | None = None
 
     def run(self, coro: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine of the rules, and what it wrote goes out."""
-        with self._lock:
-            try:
-                return finish(coro)
-            except BaseException as error:
-                # An exception that a signal threw into the middle of a rule may have left it half done.
-                if not isinstance(error, Exception) and error is not self._outside:
-                    self.on_torn()
-                raise
-            finally:
-                self._outside = None
-                self.before_release()
+        try:
+            with self._lock:
+                try:
+                    return finish(coro)
+                except BaseException as error:
+                    # An exception that a signal threw into the middle of a rule may have left it half done.
+                    if not isinstance(error, Exception) and error is not self._outside:
+                        self.on_torn()
+                    raise
+                finally:
+                    self._outside = None
+        finally:
+            self.on_left()
 
     @contextmanager
     def held(self) -> Iterator[None]:
         """Run a rule that waits for nothing."""
-        with self._lock:
-            try:
-                yield
-            finally:
-                self.before_release()
-
-    @contextmanager
-    def left(self) -> Iterator[None]:
-        """Let the others in, while this thread runs what is not ours or blocks."""
-        self.before_release()
-        depth = raised = None
         try:
-            depth = self._lock._release_save()  # noqa: SLF001 - as threading.Condition does
-            yield
-        except BaseException as error:
-            raised = error
-            raise
+            with self._lock:
+                yield
         finally:
-            self._back(depth, raised)
+            self.on_left()
+
+    def left(self) -> "_Left":
+        """Let the others in, while this thread runs what is not ours or blocks."""
+        return _Left(self)
 
     def wait(self, gate: SyncGate, timeout: float) -> bool:
         """Let the others in until the gate is open or ``timeout`` seconds have passed; whether it is open."""
-        if gate.done():
-            return True
-        bell = gate.bell()
-        self.before_release()
-        depth = raised = None
-        try:
-            depth = self._lock._release_save()  # noqa: SLF001 - as above
-            bell.acquire(True, timeout)
-        except BaseException as error:
-            raised = error
-            raise
-        finally:
-            self._back(depth, raised)
+        if not gate.done():
+            bell = gate.bell()
+            with _Left(self):
+                bell.acquire(True, timeout)
         return gate.done()
 
-    def _back(self, depth: Any, raised: BaseException | None) -> None:
+
+class _Left:
+    """The time between leaving the monitor and coming back."""
+
+    __slots__ = ("_depth", "_monitor")
+
+    def __init__(self, monitor: Monitor) -> None:
+        self._monitor = monitor
+        self._depth: Any = None
+
+    def __enter__(self) -> None:
+        try:
+            self._depth = self._monitor._lock._release_save()  # noqa: SLF001 - as threading.Condition does
+            self._monitor.on_left()
+        except BaseException as error:
+            self.__exit__(None, error, None)
+            raise
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        monitor, lock = self._monitor, self._monitor._lock  # noqa: SLF001 - two halves of one concept
         # A signal may have come after the release and before its result was kept.
-        if not self._lock._is_owned():  # noqa: SLF001 - as above
-            self._lock._acquire_restore(depth or (1, get_ident()))  # noqa: SLF001 - as above
-        self._outside = raised
+        if not lock._is_owned():  # noqa: SLF001 - as above
+            lock._acquire_restore(self._depth or (1, get_ident()))  # noqa: SLF001 - as above
+        monitor._outside = error  # noqa: SLF001 - as above
 
 
 def answerless(gate: SyncGate) -> Any:

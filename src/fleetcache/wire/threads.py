@@ -10,9 +10,10 @@ import os
 import select
 import socket
 import struct
+from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, suppress
-from threading import Thread, current_thread
+from threading import Lock, Thread, current_thread
 from typing import Any, Self
 
 from .address import CredentialProvider
@@ -79,7 +80,8 @@ class ThreadWire(Keeper):
         self._monitor = monitor
         self._sock: socket.socket | None = None
         self._tls: Tls | None = None
-        self._out: list[bytes] = []
+        self._out: deque[bytes] = deque()
+        self._sending = Lock()  # never waited for but by the link thread: whoever has it sends for all
         self._rest: memoryview | None = None  # what the socket did not take; only the link thread sends meanwhile
         self._buffer = memoryview(bytearray(READ_SIZE))
         self._alarms: list[_Alarm] = []
@@ -88,6 +90,8 @@ class ThreadWire(Keeper):
         self._bell, self._knocker = socket.socketpair()
         self._bell.setblocking(False)
         self._knocker.setblocking(False)
+        self._bell_number = self._bell.fileno()
+        self._poll = self._new_poll(None)
         self._thread = Thread(target=self._main, name="fleetcache-link", daemon=True)
 
     # -- calls -------------------------------------------------------------------------------------------------------
@@ -106,17 +110,26 @@ class ThreadWire(Keeper):
             self._arm(due)
 
     def flush(self) -> None:
-        """Write what was queued, as far as the socket takes it at once."""
-        if self._out and self._rest is None:
-            self._write()
+        """Write what was queued, as far as the socket takes it at once; called without the monitor.
+
+        A system call lets other threads run: if they found the monitor taken, each call would cost two more switches
+        between threads. So one of them sends, and what the others queue meanwhile goes with its next write.
+        """
+        while self._out and self._rest is None and self._sending.acquire(blocking=False):
+            try:
+                self._write()
+            finally:
+                self._sending.release()
 
     def _write(self) -> None:
-        out, self._out = self._out, []
-        sock = self._sock
+        """Send all that is queued, in its order; whoever calls this has ``_sending``."""
+        sock, out, parts = self._sock, self._out, []
+        while out:
+            parts.append(out.popleft())
         if sock is None or self._over is not None:
             return
-        data = out[0] if len(out) == 1 else b"".join(out)
         try:
+            data = parts[0] if len(parts) == 1 else b"".join(parts)
             if self._tls is not None:
                 data = self._tls.encrypt(data)
             self._send(sock, memoryview(data))
@@ -141,14 +154,13 @@ class ThreadWire(Keeper):
 
     def _write_on(self) -> None:
         """In the link thread, when the socket takes more."""
-        sock, rest = self._sock, self._rest
-        if sock is None or rest is None:
-            return
-        try:
-            self._send(sock, rest)
-        except OSError as error:
-            self.fail("reset", repr(error))
-        self.flush()
+        with self._sending:
+            sock, rest = self._sock, self._rest
+            if sock is not None and rest is not None:
+                try:
+                    self._send(sock, rest)
+                except OSError as error:
+                    self.fail("reset", repr(error))
 
     # -- time --------------------------------------------------------------------------------------------------------
 
@@ -196,6 +208,14 @@ class ThreadWire(Keeper):
     def _within(self, seconds: float) -> AbstractAsyncContextManager[Deadline]:
         return _Bound(self, seconds)
 
+    def _new_poll(self, sock: socket.socket | None) -> "select.poll":
+        poll = select.poll()
+        poll.register(self._bell, select.POLLIN)
+        if sock is not None:
+            poll.register(sock, select.POLLIN)
+        self._polled = select.POLLIN
+        return poll
+
     # -- the link thread ---------------------------------------------------------------------------------------------
 
     def start(self) -> None:
@@ -217,11 +237,10 @@ class ThreadWire(Keeper):
 
     def _turn(self, until: float = float("inf")) -> None:
         """Sleep until something happens or ``until``, and deal with what happened."""
-        self.flush()
+        wake = min(until, self._until, self._wake_at, self._alarms[0].when if self._alarms else float("inf"))
+        self._sleeps_until = wake  # from here on a knock is heard
         if self._over is not None and self._sock is not None:
             return
-        wake = min(until, self._until, self._wake_at, self._alarms[0].when if self._alarms else float("inf"))
-        self._sleeps_until = wake
         size = self._sleep(max(0.0, wake - self._clock()))
         self._sleeps_until = -float("inf")
         if self._over is None and size is not None:
@@ -240,17 +259,22 @@ class ThreadWire(Keeper):
 
     def _sleep(self, seconds: float) -> int | OSError | None:
         """Without the monitor: wait, and read; how many bytes, an error, or ``None`` when there was nothing to read."""
-        sock = self._sock
-        poll = select.poll()
-        poll.register(self._bell, select.POLLIN)
-        if sock is not None:
-            poll.register(sock, select.POLLIN if self._rest is None else select.POLLIN | select.POLLOUT)
-        with self._monitor.left():
-            ready = dict(poll.poll(None if seconds == float("inf") else seconds * 1000))
-            if self._bell.fileno() in ready:
-                with suppress(OSError):
-                    self._bell.recv(64)
-            if sock is None or not ready.get(sock.fileno(), 0) & ~select.POLLOUT:
+        sock, poll = self._sock, self._poll
+        with self._monitor.left():  # what was queued goes out there
+            if sock is not None:
+                wanted = select.POLLIN if self._rest is None else select.POLLIN | select.POLLOUT
+                if wanted != self._polled:
+                    poll.modify(sock, wanted)
+                    self._polled = wanted
+            ready = poll.poll(None if seconds == float("inf") else seconds * 1000)
+            events = 0
+            for descriptor, what in ready:
+                if descriptor == self._bell_number:
+                    with suppress(OSError):
+                        self._bell.recv(64)
+                else:
+                    events = what
+            if sock is None or not events & ~select.POLLOUT:
                 return None
             try:
                 return sock.recv_into(self._buffer)
@@ -269,7 +293,8 @@ class ThreadWire(Keeper):
             self.received(self._buffer[:size])
         else:
             try:
-                said = self._tls.decrypt(self._buffer[:size])
+                with self._sending:
+                    said = self._tls.decrypt(self._buffer[:size])
             except (OSError, EOFError) as error:
                 self.fail("reset", repr(error))
                 return
@@ -298,10 +323,13 @@ class ThreadWire(Keeper):
     # -- the connection's life -----------------------------------------------------------------------------------------
 
     async def _connect(self) -> None:
-        self._out, self._rest = [], None
         with self._monitor.left():
             sock, tls = self._dial()
-        self._sock, self._tls = sock, tls
+            with self._sending:
+                self._out.clear()
+                self._rest = None
+                self._sock, self._tls = sock, tls
+        self._poll = self._new_poll(sock)
 
     def _dial(self) -> tuple[socket.socket, Tls | None]:
         address = self.address
@@ -329,16 +357,21 @@ class ThreadWire(Keeper):
         with self._monitor.left():
             return tuple(provider.get_credentials())
 
+    def fail(self, reason: str, detail: str) -> None:
+        """Have the link thread give the connection up: another could give its number to a new file while it polls."""
+        if self._over is None:
+            self.last_error = self._without_secrets(detail)
+            self._over = reason
+        self._tell_over()
+
     def _tell_over(self) -> None:
         self._knock()
 
     def _abort(self) -> None:
-        self._out, self._rest = [], None
-        # Only the link thread closes: another could give the number to a new file while it polls.
-        if current_thread() is not self._thread:
-            self._knock()
-            return
-        sock, self._sock, self._tls = self._sock, None, None
+        with self._sending:
+            self._out.clear()
+            sock, self._sock, self._tls, self._rest = self._sock, None, None, None
+        self._poll = self._new_poll(None)
         if sock is not None:
             with suppress(OSError):
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
