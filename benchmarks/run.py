@@ -21,12 +21,12 @@ sys.path[0] = str(ROOT)  # the folder of this file is no place to import from, i
 
 from benchmarks import table  # noqa: E402 - needs the line above
 from benchmarks.figures import Effort, Result, Row  # noqa: E402 - as above
-from benchmarks.rows import imports, loads, memory, near, outage, removal, shared  # noqa: E402 - as above
+from benchmarks.rows import imports, loads, memory, near, outage, removal, shared, threads  # noqa: E402 - as above
 from tests.support.servers import Server  # noqa: E402 - as above
 
 PAGE = ROOT / "docs" / "benchmarks.md"
 ROWS: dict[str, Row] = {
-    row.name: row for part in (near, shared, loads, removal, outage, memory, imports) for row in part.ROWS
+    row.name: row for part in (near, shared, threads, loads, removal, outage, memory, imports) for row in part.ROWS
 }
 
 

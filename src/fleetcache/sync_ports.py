@@ -27,6 +27,10 @@ class Timer(Protocol):
         """Judge now what is overdue."""
         ...
 
+    def wait(self, gate: SyncGate, timeout: float) -> bool:
+        """Let the others in until the gate is open or the time is over; whether it is open."""
+        ...
+
 
 class SyncPorts:
     """Waiting and running on threads.
@@ -54,7 +58,8 @@ class SyncPorts:
     async def wait(self, gate: Any, until: float | None) -> Any:
         """Block this thread until the gate is open; ``NO_ANSWER`` at ``until``."""
         left = self._patience if until is None else max(0.0, until - self.clock())
-        if self._monitor.wait(gate, left):
+        waiting = self._monitor if self.timer is None else self.timer
+        if waiting.wait(gate, left):
             return gate.result()
         if self.timer is not None:
             self.timer.look_at_clock()  # the link thread may have been told of a later time

@@ -125,6 +125,17 @@ class SyncReadingVerbs:
     def peek(self, key: str, default: Any = ..., *, type: Any) -> Any: ...
     def peek(self, key: str, default: Any = None, *, type: Any = Any) -> Any:  # noqa: A002 - the field's word
         """The value if near can answer at once: no I/O, no lock. Arguments as for ``get``."""
+        try:
+            held = self._items[key]
+            if held.declared is type:  # as in ``get``
+                now = next(self._ticks)
+                if held.fresh_until > now and (self._link.horizon > now or held.unbacked):
+                    if held.freq < 3:  # noqa: PLR2004 - near's mark
+                        held.freq += 1
+                    return held.value
+                self._counters.near_hits -= 1
+        except (KeyError, TypeError):
+            pass
         return self._verbs.peek(key, default, type=type)
 
     def get_many(self, keys: Iterable[str], *, type: Any = Any) -> dict[str, Any]:  # noqa: A002 - as in get

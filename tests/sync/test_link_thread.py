@@ -258,3 +258,58 @@ def test_a_port_that_suspends_is_an_error_at_once() -> None:
         Monitor().run(wrong())
     with pytest.raises(RuntimeError, match="every port must block"):
         finish(wrong())
+
+
+def test_pushes_come_while_callers_read_for_themselves(server: Server, prefix: str) -> None:
+    """And right after they have stopped: nobody reads then but the link thread."""
+    with (
+        SyncCache(server.url, prefix=prefix, operation_timeout="2s") as cache,
+        SyncCache(server.url, prefix=prefix, operation_timeout="2s") as other,
+    ):
+        for busy in (True, False):
+            over = threading.Event()
+            threads = [threading.Thread(target=_ask_until, args=(cache, over, n)) for n in range(4 if busy else 0)]
+            for thread in threads:
+                thread.start()
+            for number in range(20):
+                cache.set("k", number)
+                assert cache.peek("k", type=int) is None or cache.get("k", type=int) == number
+                assert cache.get("k", type=int) == number
+                other.delete("k")
+                wait_until(lambda: cache.peek("k", type=int) is None, 1)
+            over.set()
+            for thread in threads:
+                thread.join()
+
+
+def _ask_until(cache: SyncCache, over: threading.Event, number: int) -> None:
+    while not over.is_set():
+        assert cache.get(f"nothing{number}", "none") == "none"
+
+
+def test_many_threads_lose_no_reply_while_connections_are_cut(server: Server, prefix: str) -> None:
+    with Proxy(server) as proxy, SyncCache(proxy.url, prefix=prefix, operation_timeout="1s") as cache:
+        over = threading.Event()
+        slow: list[float] = []
+
+        def work(number: int) -> None:
+            while not over.is_set():
+                began = time.monotonic()
+                cache.get(f"k{number}")
+                cache.set(f"k{number}", number)
+                slow.append(time.monotonic() - began)
+
+        threads = [threading.Thread(target=work, args=(number,)) for number in range(12)]
+        for thread in threads:
+            thread.start()
+        for _ in range(6):
+            wait_until(lambda: cache.status_now().shared, 5)
+            time.sleep(0.05)
+            proxy.reset()
+        over.set()
+        for thread in threads:
+            thread.join(5)
+        assert not any(thread.is_alive() for thread in threads)
+        assert max(slow) < 2 * 1 + 1
+        wait_until(lambda: cache.status_now().shared, 5)
+        assert cache.stats().waiters == 0

@@ -32,12 +32,12 @@ def finish(coro: Coroutine[Any, Any, T]) -> T:
 
 
 class SyncGate:
-    """What one thread waits on, opened once. Touched only by who holds the monitor."""
+    """What one thread waits on, opened once. Touched only by who holds the monitor, but for the bell."""
 
-    __slots__ = ("_bell", "_open", "_result")
+    __slots__ = ("_bell", "_open", "_result", "_rung")
 
     def __init__(self) -> None:
-        self._open = False
+        self._open = self._rung = False
         self._result: Any = None
         self._bell: Any = None
 
@@ -48,18 +48,28 @@ class SyncGate:
     def set_result(self, result: Any, /) -> None:
         """Open it."""
         self._result, self._open = result, True
-        if self._bell is not None:
-            self._bell.release()
+        self.ring()
 
     def result(self) -> Any:
         """What it was opened with."""
         return self._result
 
-    def bell(self) -> Any:
-        """A lock that is released when the gate opens."""
-        bell = self._bell = Lock()
-        bell.acquire()
-        return bell
+    def ring(self) -> None:
+        """Wake who sleeps at it."""
+        if self._bell is not None and not self._rung:
+            self._rung = True
+            self._bell.release()
+
+    def sleep(self, monitor: "Monitor", seconds: float) -> None:
+        """Let the others in until it rings, or for so long."""
+        if self._bell is None:
+            self._bell = Lock()
+            self._bell.acquire()
+        with monitor.left():
+            rang = self._bell.acquire(True, seconds)
+        if not rang and self._rung:  # it rang just now
+            self._bell.acquire()
+        self._rung = False
 
 
 class Monitor:
@@ -107,9 +117,7 @@ class Monitor:
     def wait(self, gate: SyncGate, timeout: float) -> bool:
         """Let the others in until the gate is open or ``timeout`` seconds have passed; whether it is open."""
         if not gate.done():
-            bell = gate.bell()
-            with _Left(self):
-                bell.acquire(True, timeout)
+            gate.sleep(self, timeout)
         return gate.done()
 
 

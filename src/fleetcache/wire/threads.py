@@ -29,6 +29,9 @@ __all__ = ["ThreadWire"]
 log = logging.getLogger("fleetcache")
 
 READ_SIZE = 256 * 1024
+# Seconds after a caller has read for itself that the link thread leaves the socket to callers. Pushes that come in such
+# a pause wait so long: little beside max_staleness, and it spares the link thread a wake-up for every reply.
+READ_BY_OTHERS = 0.005
 # Seconds that close() waits for the link thread to end. It is a daemon: nothing waits for it longer.
 FAREWELL = 1.0
 
@@ -83,6 +86,10 @@ class ThreadWire(Keeper):
         self._out: deque[bytes] = deque()
         self._sending = Lock()  # never waited for but by the link thread: whoever has it sends for all
         self._rest: memoryview | None = None  # what the socket did not take; only the link thread sends meanwhile
+        self._reading = Lock()  # as ``_sending``: whoever has it reads for all
+        self._readers_poll = select.poll()
+        self._followers: dict[SyncGate, None] = {}  # who waits for replies while another reads
+        self._led_at = -float("inf")
         self._buffer = memoryview(bytearray(READ_SIZE))
         self._alarms: list[_Alarm] = []
         self._until = float("inf")
@@ -162,6 +169,61 @@ class ThreadWire(Keeper):
                 except OSError as error:
                     self.fail("reset", repr(error))
 
+    # -- waiting -----------------------------------------------------------------------------------------------------
+
+    def wait(self, gate: SyncGate, timeout: float) -> bool:
+        """Let the others in until the gate is open or ``timeout`` seconds have passed; whether it is open.
+
+        Of those who wait for replies one reads, for all: to be woken by the link thread would cost two switches
+        between threads. When it has what it waited for, the next one does.
+        """
+        until = self._clock() + timeout
+        while not gate.done() and (left := until - self._clock()) > 0:
+            if self._is_readable and self._reading.acquire(blocking=False):
+                try:
+                    self._lead(gate, until)
+                finally:
+                    self._led_at = self._clock()
+                    self._reading.release()
+                    self._hand_on()
+            else:
+                self._followers[gate] = None
+                try:
+                    gate.sleep(self._monitor, left)
+                finally:
+                    del self._followers[gate]
+        return gate.done()
+
+    @property
+    def _is_readable(self) -> bool:
+        """Whether replies are to come that whoever waits may read."""
+        return bool(self._session.calls) and self._over is None and self.connected
+
+    def _lead(self, gate: SyncGate, until: float) -> None:
+        """Read, until the gate is open or nothing more is to come."""
+        while not gate.done() and self._is_readable and (left := until - self._clock()) > 0:
+            sock, began = self._sock, False
+            size: int | OSError | None = None
+            try:
+                with self._monitor.left():
+                    if sock is not None and self._readers_poll.poll(left * 1000):
+                        began = True
+                        size = _read(sock, self._buffer)
+            except BaseException:
+                if began:  # what was read is lost
+                    self.fail("interrupted", "a call was interrupted while it read")
+                raise
+            if size is not None and self._over is None:
+                self._take(size)
+
+    def _hand_on(self) -> None:
+        """Others wait still: one of them reads. If nobody does, the link thread looks soon."""
+        if self._session.calls:
+            for gate in self._followers:
+                if not gate.done():
+                    gate.ring()
+                    return
+
     # -- time --------------------------------------------------------------------------------------------------------
 
     def alarm(self, delay: float, ring: Callable[[], None]) -> _Alarm:
@@ -214,6 +276,9 @@ class ThreadWire(Keeper):
         if sock is not None:
             poll.register(sock, select.POLLIN)
         self._polled = select.POLLIN
+        self._readers_poll = select.poll()
+        if sock is not None:
+            self._readers_poll.register(sock, select.POLLIN)
         return poll
 
     # -- the link thread ---------------------------------------------------------------------------------------------
@@ -243,8 +308,12 @@ class ThreadWire(Keeper):
             return
         size = self._sleep(max(0.0, wake - self._clock()))
         self._sleeps_until = -float("inf")
-        if self._over is None and size is not None:
-            self._take(size)
+        if size is not None:
+            try:
+                if self._over is None:
+                    self._take(size)
+            finally:
+                self._reading.release()
         if self._over is None and self._rest is not None:
             self._write_on()
         now = self._clock()
@@ -260,9 +329,12 @@ class ThreadWire(Keeper):
     def _sleep(self, seconds: float) -> int | OSError | None:
         """Without the monitor: wait, and read; how many bytes, an error, or ``None`` when there was nothing to read."""
         sock, poll = self._sock, self._poll
+        left_to_others = self._reading.locked() or self._clock() - self._led_at < READ_BY_OTHERS
+        if left_to_others:
+            seconds = min(seconds, READ_BY_OTHERS)
         with self._monitor.left():  # what was queued goes out there
             if sock is not None:
-                wanted = select.POLLIN if self._rest is None else select.POLLIN | select.POLLOUT
+                wanted = (0 if left_to_others else select.POLLIN) | (0 if self._rest is None else select.POLLOUT)
                 if wanted != self._polled:
                     poll.modify(sock, wanted)
                     self._polled = wanted
@@ -276,12 +348,12 @@ class ThreadWire(Keeper):
                     events = what
             if sock is None or not events & ~select.POLLOUT:
                 return None
-            try:
-                return sock.recv_into(self._buffer)
-            except (BlockingIOError, InterruptedError):
-                return None
-            except OSError as error:
-                return error
+            if not self._reading.acquire(blocking=False):
+                return None  # somebody who waits for it does
+            size = _read(sock, self._buffer)
+        if size is None:
+            self._reading.release()
+        return size
 
     def _take(self, size: int | OSError) -> None:
         """Hand on what was read."""
@@ -368,14 +440,24 @@ class ThreadWire(Keeper):
         self._knock()
 
     def _abort(self) -> None:
-        with self._sending:
-            self._out.clear()
-            sock, self._sock, self._tls, self._rest = self._sock, None, None, None
-        self._poll = self._new_poll(None)
+        self._over = self._over or "dropped"
+        sock = self._sock
         if sock is not None:
             with suppress(OSError):
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            sock.close()
+                sock.shutdown(socket.SHUT_RD)  # not a word to the server; whoever waits for its replies wakes up
+        # While another polls it or reads from it, its number must not become that of a new file.
+        with self._monitor.left():
+            self._reading.acquire()
+        try:
+            with self._sending:
+                self._out.clear()
+                self._sock = self._tls = self._rest = None
+            self._poll = self._new_poll(None)
+            if sock is not None:
+                sock.close()
+        finally:
+            self._reading.release()
 
     async def close(self) -> None:
         """End the connection and the thread."""
@@ -398,3 +480,12 @@ class ThreadWire(Keeper):
                 os.close(sock.detach())
         self._let_go()
         return []
+
+
+def _read(sock: socket.socket, buffer: memoryview) -> int | OSError | None:
+    try:
+        return sock.recv_into(buffer)
+    except (BlockingIOError, InterruptedError):
+        return None
+    except OSError as error:
+        return error
