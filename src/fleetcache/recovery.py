@@ -118,7 +118,10 @@ class Recovery:
     def _replay_live(self) -> None:
         pending = self._coherence.journal.pending()
         now = self._clock()
-        if not pending or now < self._next_replay:
+        if not pending:  # repaid: what is owed next has not been refused yet
+            self._pause, self._next_replay, self._pending = PAUSE_FIRST, 0.0, 0
+            return
+        if now < self._next_replay:
             return
         # While it goes down, go on at once; what is refused again and again must not keep the rest from its turn.
         shrinks = len(pending) < self._pending
