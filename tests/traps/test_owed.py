@@ -42,3 +42,22 @@ async def _owe_again_and_again(server: Server, prefix: str) -> None:
             coherence.owe(("e", "key"), coherence.journal.next())
             await eventually(lambda: cache.stats().journal == 0, timeout=10 * HEARTBEAT)
             await asyncio.sleep(1.5 * HEARTBEAT)  # time to see that nothing is owed any more
+
+
+def test_what_was_refused_for_long_is_repeated_when_the_server_takes_another_write(server: Server, prefix: str) -> None:
+    run(_owe_for_long(server, prefix))
+
+
+async def _owe_for_long(server: Server, prefix: str) -> None:
+    with server.client() as client:
+        async with Cache(server.url, prefix=prefix, operation_timeout="1s", max_staleness=3 * HEARTBEAT) as cache:
+            await cache.set("key", "old")
+            client("CONFIG", "SET", "min-replicas-to-write", 1)
+            assert await cache.delete("key") is False
+            recovery = cache._engine.recovery
+            await eventually(lambda: cache.stats().replayed > 0)
+            recovery._pause, recovery._next_replay = 60.0, cache._engine.clock() + 60.0  # as after many refusals
+            client("CONFIG", "SET", "min-replicas-to-write", 0)
+            await cache.set("another", "new")
+            await eventually(lambda: cache.stats().journal == 0, timeout=2)
+            assert (await cache.health()).reason is None
