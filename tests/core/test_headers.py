@@ -57,6 +57,15 @@ def test_a_value_may_look_like_anything(text: bytes) -> None:
         assert answers(*pieces) == [b"\n" + text, 7]
 
 
+@pytest.mark.parametrize("text", [b"*2147483647", b"|1", b"$99999", b"*1", b"|"])
+def test_a_line_may_look_like_anything(text: bytes) -> None:
+    """The parser takes the first character of a line at once: then nothing is left over, though it is inside one."""
+    for pieces in cuts(b"+%b\r\n:7\r\n" % text):
+        assert answers(*pieces) == [text, 7]
+        with pytest.raises(ProtocolError, match="elements"):
+            answers(*pieces, b"*99999\r\n")
+
+
 @pytest.mark.parametrize("before", BEFORE[:2])
 def test_a_large_value_comes_whole_and_what_follows_it_is_looked_at(before: bytes) -> None:
     value = b"\r\n*99999\r\n|1\r\n" * 5000

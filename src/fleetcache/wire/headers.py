@@ -37,19 +37,19 @@ class Headers:
         reader: The parser, a ``hiredis.Reader``. Before each next piece it must have given all frames it has.
     """
 
-    __slots__ = ("_held", "_inside", "_reader")
+    __slots__ = ("_begins", "_held", "_inside", "_reader")
 
     def __init__(self, reader: Any) -> None:
         self._reader = reader
+        self._begins = True  # whether what comes next begins a line, and nothing of the below is waited for
         self._held = b""  # the beginning of a header
         self._inside = 0  # bytes of a value that are still to come
 
     def harmless(self, data: bytes | memoryview) -> bool:
         """Whether it can go to the parser whole: the quick look that most of what arrives passes."""
         return (
-            data[-1] == _LINE_END
-            and not self._inside
-            and not self._held
+            self._begins
+            and data[-1] == _LINE_END
             and (data[0] not in _AGGREGATES or _odd_start(data) is None)
             and _odd_line(data) is None
         )
@@ -60,30 +60,32 @@ class Headers:
         Raises:
             ProtocolError: The next would be such a header.
         """
+        begins = self._begins or bool(self._held)
+        last = data[-1]
         if self._held:
             data, self._held = self._held + bytes(data), b""
         if self._inside:
             yield data[: self._inside]
             self._inside, data = max(self._inside - len(data), 0), data[self._inside :]
-        if not data:
-            return
-        self._inside = max(self._value_end(data) - len(data), 0)
-        if self._inside:  # all of it: large values are not searched
-            yield data
-        else:
-            yield from self._searched(data)
+            begins = True
+        if data:
+            self._inside = max(self._value_end(data) - len(data), 0) if begins else 0
+            if self._inside:  # all of it: large values are not searched
+                yield data
+            else:
+                yield from self._searched(data, begins=begins)
+        self._begins = last == _LINE_END and not self._inside
 
     def _value_end(self, data: bytes | memoryview) -> int:
         """Where the value ends that begins these bytes, if one does."""
         found = _value(data)
         return 0 if found is None or self._reader.has_data() else found.end() + int(found[1]) + 2
 
-    def _searched(self, data: bytes | memoryview) -> Iterator[bytes | memoryview]:
-        cut = _cut_header(data[-_LONGEST_CUT:])
-        end = len(data) - (len(cut[0]) if cut is not None else 0)
+    def _searched(self, data: bytes | memoryview, *, begins: bool) -> Iterator[bytes | memoryview]:
+        end = _cut_at(data, begins=begins)
         self._held = bytes(data[end:])
         begun = 0
-        for at in _suspects(data):
+        for at in _suspects(data, begins=begins):
             if at >= end:
                 break
             if at > begun:
@@ -96,11 +98,18 @@ class Headers:
             yield data[begun:end]
 
 
-def _suspects(data: bytes | memoryview) -> Iterator[int]:
-    if _odd_start(data) is not None:
+def _suspects(data: bytes | memoryview, *, begins: bool) -> Iterator[int]:
+    if begins and _odd_start(data) is not None:
         yield 0
     for found in _odd_lines(data):
         yield found.start() + 1
+
+
+def _cut_at(data: bytes | memoryview, *, begins: bool) -> int:
+    """Where the header begins that is not all there; the end if there is none."""
+    found = _cut_header(data[-_LONGEST_CUT:])
+    at = len(data) - (len(found[0]) if found is not None else 0)
+    return at if (data[at - 1] == _LINE_END if at else begins) else len(data)
 
 
 def _what(kind: int) -> str:
