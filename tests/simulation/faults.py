@@ -170,8 +170,11 @@ def strike(run: Any, fault: Fault) -> End:
     return KINDS[fault.kind][0](run, fault)
 
 
-def draw(rng: random.Random, instances: list[str], keys: list[str], until: float) -> list[Fault]:
-    """Faults for one run: of a few kinds only, so that each kind meets itself and calm times."""
+def draw(rng: random.Random, instances: list[str], keys: list[str], until: float, *, may_kill: bool) -> list[Fault]:
+    """Faults for one run: of a few kinds only, so that each kind meets itself and calm times.
+
+    ``may_kill``: whether an instance may end its last connection on the server, which late bytes would else survive.
+    """
     count = rng.choice((0, 1, 2, 2, 3, 4, 6))
     if count > 1 and rng.random() < 0.3:
         faults = _together(rng, count, instances, keys, until)
@@ -181,9 +184,14 @@ def draw(rng: random.Random, instances: list[str], keys: list[str], until: float
         faults = [_one(rng, rng.choice(kinds), instances, keys, until) for _ in range(count)]
     if any(fault.kind == "crash" and fault.how.startswith("old") for fault in faults):
         faults.append(Fault(rng.uniform(0.3, until / 2), "snapshot"))
-    if any(fault.kind == "late" for fault in faults):
-        who = next(fault.who for fault in faults if fault.kind == "late")
-        faults.append(Fault(rng.uniform(0.3, until), rng.choice(("reset", "slow")), who, 1.0, "0.6"))
+    if not may_kill:
+        faults = [fault for fault in faults if fault.kind != "late"]
+        # Longer than the silence after which a connection is given up.
+        faults.append(Fault(rng.uniform(0.1, until), "hold", rng.choice(instances), rng.uniform(6.5, 9.0), "up"))
+    for fault in [fault for fault in faults if fault.kind == "late"]:
+        # Much is under way, and then an error reply makes it give the connection up.
+        faults.append(Fault(fault.at, "slow", fault.who, 1.5, "0.6"))
+        faults.append(Fault(fault.at + rng.uniform(0.2, 0.6), "state", "", 0.3, "readonly"))
     return sorted(faults, key=lambda fault: fault.at)
 
 

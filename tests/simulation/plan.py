@@ -85,6 +85,7 @@ class Plan(Struct, omit_defaults=True):
     load_wait: float = 15.0
     near_items: int = 1000
     maxmemory: int | None = None
+    noperm: list[str] = []
 
 
 def written(plan: Plan) -> bytes:

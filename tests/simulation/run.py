@@ -47,7 +47,12 @@ class Run:
         self.world = World(plan.seed)
         self.start = self.world.now
         self.host = Host(
-            self.world, plan.seed + 1, engine=plan.engine, maxmemory=plan.maxmemory, expiry_every=plan.expiry_every
+            self.world,
+            plan.seed + 1,
+            engine=plan.engine,
+            maxmemory=plan.maxmemory,
+            noperm=plan.noperm,
+            expiry_every=plan.expiry_every,
         )
         self.network = Network(self.world, plan.seed + 2, self.host, latency=plan.latency, cut_chance=plan.cut_chance)
         if every_word:
