@@ -1,6 +1,6 @@
-# make demo | test | simulate | check | docs | bench | story | lock. Each sets up what it needs in .venv the first time; nothing else is installed.
+# make demo | test | simulate | reliability | check | docs | bench | story | lock. Each sets up what it needs in .venv the first time; nothing else is installed.
 
-.PHONY: demo test simulate check docs bench story lock
+.PHONY: demo test simulate reliability check docs bench story lock
 .DEFAULT_GOAL := test
 
 VENV := .venv
@@ -22,6 +22,10 @@ test: $(DEV)
 
 simulate: $(DEV)
 	$(BIN)/python -m tests.simulation $(SEEDS)
+
+# Some minutes; writes the tables of docs/reliability.md.
+reliability: $(DEV)
+	$(BIN)/python -m tests.reliability.run --write $(ARGS)
 
 check: $(DEV)
 	$(BIN)/ruff check .
