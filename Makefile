@@ -1,6 +1,6 @@
-# make demo | test | check | docs | bench | story | lock. Each sets up what it needs in .venv the first time; nothing else is installed.
+# make demo | test | simulate | reliability | check | docs | bench | story | lock. Each sets up what it needs in .venv the first time; nothing else is installed.
 
-.PHONY: demo test check docs bench story lock
+.PHONY: demo test simulate reliability check docs bench story lock
 .DEFAULT_GOAL := test
 
 VENV := .venv
@@ -8,6 +8,8 @@ BIN := $(VENV)/bin
 DEV := $(VENV)/.dev-installed
 BENCH := $(VENV)/.bench-installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# Seeds of make simulate: FIRST:END
+SEEDS ?= 0:2000
 # Arguments for pytest or the demo: make test ARGS="-k near -x", make demo ARGS="--seconds 20"
 ARGS ?=
 
@@ -17,6 +19,13 @@ demo: $(DEV)
 test: $(DEV)
 	$(BIN)/coverage run -m pytest $(ARGS)
 	$(BIN)/coverage report
+
+simulate: $(DEV)
+	$(BIN)/python -m tests.simulation $(SEEDS)
+
+# Some minutes; writes the tables of docs/reliability.md.
+reliability: $(DEV)
+	$(BIN)/python -m tests.reliability.run --write $(ARGS)
 
 check: $(DEV)
 	$(BIN)/ruff check .

@@ -216,6 +216,8 @@ class Round:
             placeholder = parts.entries.head(b"L")
             gate = parts.shared.acquire(run.key, placeholder, ms, run.declared, run.token)
             return Right(run, seen, base=placeholder), gate
+        if seen.is_ending:
+            return Right(run, Seen(Look.HELD, remaining=seen.remaining)), None
         if seen.look in _REPLACEABLE:
             mark = parts.entries.head(b"C")
             return Right(run, seen, mark=mark), parts.shared.claim(run.key, mark, ms, run.declared, run.token)
@@ -226,7 +228,7 @@ class Round:
         run = asked.run
         if isinstance(got, Claimed):
             seen = got.seen
-            if got.granted and seen.look in _REPLACEABLE:
+            if got.granted and seen.look in _REPLACEABLE and not seen.is_ending:
                 return Right(run, seen, seen.head, asked.mark)
             if got.granted:
                 self._give_back(asked)

@@ -12,7 +12,7 @@ from .coherence import Coherence
 from .entries import Entries
 from .keys import ALL_TAG, Layout
 from .stats import Counters
-from .wire.faults import TRANSIENT, reply_reason
+from .wire.faults import NO_WRITES, TRANSIENT, reply_reason
 from .wire.session import ANSWERED_LATER, Call, Command, Gate, ReplyError
 
 __all__ = ["SCRIPTS", "TAG_KEPT_MS", "Calls", "Script", "Wire", "mint_command"]
@@ -100,6 +100,7 @@ class Calls:
         self.wire: Wire | None = None
         self.usable = False
         self.refusals: dict[str, tuple[str, float]] = {}
+        self.on_mended: Callable[[], None] = lambda: None  # told when a refusal is over
 
     # -- sending -------------------------------------------------------------------------------------------------
 
@@ -168,9 +169,11 @@ class Calls:
         return reason
 
     def works(self, kind: str) -> None:
-        """An operation of this kind succeeded: its refusal is over, and every one of a server that was not ready."""
+        """An operation of this kind succeeded: its refusal is over, and each that would have met this one, too."""
         if self.refusals:
-            self.refusals.pop(kind, None)
-            for other, (reason, _) in list(self.refusals.items()):
-                if reason in TRANSIENT:
-                    del self.refusals[other]
+            mended = TRANSIENT if kind == "read" else TRANSIENT | NO_WRITES
+            over = [each for each, (reason, _) in self.refusals.items() if each == kind or reason in mended]
+            for each in over:
+                del self.refusals[each]
+            if over:
+                self.on_mended()

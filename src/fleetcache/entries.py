@@ -172,22 +172,22 @@ class Entries:
         if header is None or type(pttl) is not int or pttl <= 0:
             return self._odd(blob, pttl)
         if len(blob) - header.payload_start > self.max_bytes:
-            return self._unusable(Look.UNUSABLE, header.head, "size")
+            return self._unusable(Look.UNUSABLE, header.head, "size", pttl)
         currency, names = self._coherence.judge(header.section)
         if currency is not _CURRENT:
             if currency is Currency.OUTDATED:
-                return self._unusable(Look.UNUSABLE, header.head, "tags")
+                return self._unusable(Look.UNUSABLE, header.head, "tags", pttl)
             return Seen(Look.UNKNOWN_TAGS, header.head, sent_at=sent_at, unknown=names, blob=(blob, pttl))
         fresh_left, stale_left = seconds_left(pttl, header.stale)
         if stale_left <= 0:
-            return Seen(Look.SPENT, header.head)
+            return Seen(Look.SPENT, header.head, remaining=pttl / 1000)
         if self._signer is not None and not self._is_signed(key, blob, header):
-            return self._unusable(Look.UNUSABLE, header.head, "signature")
+            return self._unusable(Look.UNUSABLE, header.head, "signature", pttl)
         payload = blob[header.payload_start :]
         try:
             value = self.codecs.decode(header.codec, payload, declared)
         except CodecError:
-            return self._unusable(Look.UNUSABLE, header.head, "value")
+            return self._unusable(Look.UNUSABLE, header.head, "value", pttl)
         answer = Answer(value, payload, header.codec, declared)
         fresh_until = sent_at + fresh_left
         if token is not None and token.valid:
@@ -217,8 +217,8 @@ class Entries:
             return _NOTHING  # it went between the two commands; what it was worth then cannot be told
         if is_placeholder(blob):
             return Seen(Look.HELD, head, remaining=pttl / 1000)
-        return self._unusable(Look.UNUSABLE, head, "format")
+        return self._unusable(Look.UNUSABLE, head, "format", pttl)
 
-    def _unusable(self, look: Look, head: bytes, why: str) -> Seen:
+    def _unusable(self, look: Look, head: bytes, why: str, pttl: int = 0) -> Seen:
         self._counters.unusable[why] += 1
-        return Seen(look, head=head, reason=why)
+        return Seen(look, head=head, reason=why, remaining=pttl / 1000)

@@ -120,6 +120,8 @@ class Loading:
 
     async def _step(self, run: Run, seen: Seen, *, anew: bool) -> Outcome | Seen:
         """One move: an outcome, or what was seen instead."""
+        if seen.is_ending:
+            seen = Seen(Look.HELD, remaining=seen.remaining)
         match seen.look:
             case Look.FRESH | Look.STALE if not anew:
                 return Outcome(Verb.ANSWER, answer=seen.answer, stale=seen.look is Look.STALE)
@@ -171,7 +173,7 @@ class Loading:
                 return Seen(Look.HELD, remaining=claimed.remaining)
             return seen
         replaceable = seen.look in {Look.SPENT, Look.UNUSABLE, Look.STALE} or (anew and seen.look is Look.FRESH)
-        if not replaceable or (only is not None and seen.head != only):
+        if not replaceable or seen.is_ending or (only is not None and seen.head != only):
             parts.shared.unclaim(run.key, mark)
             return seen
         return await self._load(run, seen.head, mark)
@@ -187,6 +189,8 @@ class Loading:
                 step = await self._claim(run, anew=True, only=head)
                 if isinstance(step, Outcome):
                     outcome = step
+        except LoaderCancelledError as error:
+            outcome = Outcome(Verb.RAISE, Verb.AGAIN, error=error.original)  # and a pause
         except Exception as error:  # noqa: BLE001 - for those who joined; the stale value stays for all others
             outcome = Outcome(Verb.RAISE, error=error)
             log.warning("fleetcache: a background refresh failed (%s); the old value stays", type(error).__name__)

@@ -151,9 +151,11 @@ class Parts(Struct):
 
     async def capture(self, tags: tuple[str, ...], budget: Budget) -> Any:
         """The versions of the tags, known or asked for; ``None`` when they cannot be had."""
-        missing = self.coherence.missing(tags)
-        if missing:
-            await self.ask(self.shared.capture(missing, lambda: None, self.ports.gate()), budget)
+        asked: set[str] = set()
+        while not asked.issuperset(missing := self.coherence.missing(tags)):  # one that was known may go meanwhile
+            asked.update(missing)
+            if await self.ask(self.shared.capture(missing, lambda: None, self.ports.gate()), budget) is NO_ANSWER:
+                break
         return self.coherence.captured(tags)
 
 

@@ -52,6 +52,7 @@ class Recovery:
         self._pause = PAUSE_FIRST
         self._pending = self._turn = 0
         self.replayed = 0  # in the last handshake
+        shared.on_mended = self._hurry
 
     async def recover(self, ask: Ask, greeting: Greeting) -> None:
         """The cache's step of the handshake."""
@@ -115,10 +116,21 @@ class Recovery:
         self._next_replay = 0.0
         self._replay_live()
 
+    def _hurry(self) -> None:
+        """The server takes again what it refused: what is owed waits no longer than at first, and no shorter.
+
+        For it may take one thing and refuse another, over and over: that must not become a storm.
+        """
+        self._pause = PAUSE_FIRST
+        self._next_replay = min(self._next_replay, self._clock() + PAUSE_FIRST)
+
     def _replay_live(self) -> None:
         pending = self._coherence.journal.pending()
         now = self._clock()
-        if not pending or now < self._next_replay:
+        if not pending:  # repaid: what is owed next has not been refused yet
+            self._pause, self._next_replay, self._pending = PAUSE_FIRST, 0.0, 0
+            return
+        if now < self._next_replay:
             return
         # While it goes down, go on at once; what is refused again and again must not keep the rest from its turn.
         shrinks = len(pending) < self._pending

@@ -8,6 +8,10 @@ import msgspec
 __all__ = ["Answer", "Claimed", "Look", "Seen"]
 
 
+ENDING = 0.25
+"""Seconds the first renewal of an entry that is being replaced may take: as long as an operation usually may."""
+
+
 class Look(Enum):
     """What stands under a key."""
 
@@ -44,7 +48,7 @@ class Seen(msgspec.Struct, gc=False):
         look: What stands there.
         head: Its identity, where a script can compare one.
         answer: Its value, if it can be used.
-        remaining: Seconds a placeholder or the claim of another still has.
+        remaining: Seconds a placeholder still has, or an entry that may not be used any more.
         reason: What is wrong with it.
         cost, fresh_until, stale, section: Of an entry that can be used: how long its load took, until when it is fresh
             on our clock, its stale time, its tags' part.
@@ -64,6 +68,11 @@ class Seen(msgspec.Struct, gc=False):
     section: bytes = b""
     unknown: tuple[str, ...] = ()
     blob: tuple[bytes, int] = (b"", 0)
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether the entry may be gone before its claim is of use: others would then take the lease beside it."""
+        return self.look in {Look.SPENT, Look.UNUSABLE} and self.remaining < ENDING
 
     def __repr__(self) -> str:
         return f"<Seen {self.look.value}{' ' + self.reason if self.reason else ''}>"

@@ -171,10 +171,10 @@ class Shared(Calls):
         def answered(reply: Any, sent_at: float) -> bool | str:
             if isinstance(reply, ReplyError):
                 return self.fault("store", reply)
-            self.works("store")
-            if reply != 1:
+            if reply != 1:  # nothing was written: no proof that it could be
                 self._counters.refused_swaps += 1
                 return False
+            self.works("store")
             self._expect_own(raw)
             stored(sent_at)
             return True
@@ -298,8 +298,8 @@ class Shared(Calls):
         def answered(reply: Any, sent_at: float) -> int | Seen | str:
             if isinstance(reply, ReplyError):
                 return self.fault("store", reply)
-            self.works("store")
             if isinstance(reply, list) and reply[0] == 1:
+                self.works("store")
                 return int(reply[1])
             if isinstance(reply, list) and reply[0] == 0:
                 return self.see(key, reply[1], reply[2], sent_at, Any, token)

@@ -17,8 +17,8 @@ import pytest
 from tests.support.waiting import wait_until
 
 START = 40  # seconds, on a busy machine
-CHILDREN = 5  # a server, the origin, three instances, not counting those who watch over them
-COMMAND = [sys.executable, "-c", "from fleetcache.cli import main; main(['demo'])"]
+CHILDREN = 4  # a server, the origin, two instances, not counting those who watch over them
+COMMAND = [sys.executable, "-c", "from fleetcache.cli import main; main(['demo', '--instances', '2'])"]
 LOOKED_AT = "cold start"  # in the header of the live screen
 OTHER_SCREEN, BACK = "\x1b[?1049h", "\x1b[?1049l"
 
@@ -96,7 +96,7 @@ def test_ctrl_c_gives_the_terminal_back_and_leaves_nothing(tmp_path: Path) -> No
 def test_nothing_is_left_of_a_demo_that_is_killed(number: signal.Signals, status: int, tmp_path: Path) -> None:
     out = tmp_path / "out"
     with out.open("w") as file, running(tmp_path, file.fileno()) as demo:
-        wait_until(lambda: "instance c:" in out.read_text() or demo.poll() is not None, START)
+        wait_until(lambda: "instance b:" in out.read_text() or demo.poll() is not None, START)
         assert end(demo, number, tmp_path) == status
     assert OTHER_SCREEN not in out.read_text()
 

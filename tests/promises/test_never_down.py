@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -17,6 +16,7 @@ from tests.promises.variants import Variant, ours, patient
 from tests.support.proxy import Proxy
 from tests.support.run import run
 from tests.support.servers import Server
+from tests.support.timing import timed
 from tests.support.waiting import eventually
 
 TIMEOUT = 0.25  # of one operation, in seconds
@@ -43,23 +43,6 @@ def calls(cache: Any, number: int) -> dict[str, Callable[[], Awaitable[object]]]
     }
 
 
-def _kept_waiting() -> float:
-    """Seconds this thread was ready to run and another had the processor: no cost of the call. Linux tells."""
-    schedule = Path("/proc/thread-self/schedstat")
-    return int(schedule.read_text().split()[1]) / 1e9 if schedule.exists() else 0.0
-
-
-async def timed(call: Callable[[], Awaitable[object]]) -> tuple[float, BaseException | None]:
-    """How long a call took, and what it raised."""
-    waited, began = _kept_waiting(), perf_counter()
-    error = None
-    try:
-        await call()
-    except Exception as raised:  # noqa: BLE001 - to count it
-        error = raised
-    return perf_counter() - began - (_kept_waiting() - waited), error
-
-
 async def suffer(cache: Any, fault: Fault, begin: Callable[[], object]) -> list[str]:
     """What every verb did wrong, twice over."""
     if not fault.from_start:
@@ -70,9 +53,9 @@ async def suffer(cache: Any, fault: Fault, begin: Callable[[], object]) -> list[
     most = TIMEOUT + MARGIN
     for number in range(2):
         for verb, call in calls(cache, number).items():
-            took, error = await timed(call)
-            if error is not None:
-                wrong.append(f"{verb} raised {error!r}")
+            took, given = await timed(call)
+            if isinstance(given, BaseException):
+                wrong.append(f"{verb} raised {given!r}")
             if took > most:
                 wrong.append(f"{verb} took {took * 1000:.1f} ms, over {most * 1000:.0f}")
             if fault.silent:

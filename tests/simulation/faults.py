@@ -161,6 +161,7 @@ KINDS: dict[str, tuple[Callable[[Any, Fault], End], int]] = {
     "scripts": (scripts, 2),
 }
 _OF_ONE = frozenset({"reset", "hold", "late", "stall", "suspend", "die"})
+_OF_THE_WAY = ("hold", "hold", "slow", "slow", "late", "stall", "suspend", "freeze", "reset")
 _STATES = ("oom", "oom", "readonly", "loading", "misconf", "misconf", "busy", "masterdown", "paused")
 
 
@@ -169,18 +170,40 @@ def strike(run: Any, fault: Fault) -> End:
     return KINDS[fault.kind][0](run, fault)
 
 
-def draw(rng: random.Random, instances: list[str], keys: list[str], until: float) -> list[Fault]:
-    """Faults for one run: of a few kinds only, so that each kind meets itself and calm times."""
+def draw(rng: random.Random, instances: list[str], keys: list[str], until: float, *, may_kill: bool) -> list[Fault]:
+    """Faults for one run: of a few kinds only, so that each kind meets itself and calm times.
+
+    ``may_kill``: whether an instance may end its last connection on the server, which late bytes would else survive.
+    """
     count = rng.choice((0, 1, 2, 2, 3, 4, 6))
-    names = list(KINDS)
-    kinds = rng.choices(names, [weight for _, weight in KINDS.values()], k=1 + rng.randrange(4))
-    faults = [_one(rng, rng.choice(kinds), instances, keys, until) for _ in range(count)]
+    if count > 1 and rng.random() < 0.3:
+        faults = _together(rng, count, instances, keys, until)
+    else:
+        names = list(KINDS)
+        kinds = rng.choices(names, [weight for _, weight in KINDS.values()], k=1 + rng.randrange(4))
+        faults = [_one(rng, rng.choice(kinds), instances, keys, until) for _ in range(count)]
     if any(fault.kind == "crash" and fault.how.startswith("old") for fault in faults):
         faults.append(Fault(rng.uniform(0.3, until / 2), "snapshot"))
-    if any(fault.kind == "late" for fault in faults):
-        who = next(fault.who for fault in faults if fault.kind == "late")
-        faults.append(Fault(rng.uniform(0.3, until), rng.choice(("reset", "slow")), who, 1.0, "0.6"))
+    if not may_kill:
+        faults = [fault for fault in faults if fault.kind != "late"]
+        # Longer than the silence after which a connection is given up.
+        faults.append(Fault(rng.uniform(0.1, until), "hold", rng.choice(instances), rng.uniform(6.5, 9.0), "up"))
+    for fault in [fault for fault in faults if fault.kind == "late"]:
+        # Much is under way, and then an error reply makes it give the connection up.
+        faults.append(Fault(fault.at, "slow", fault.who, 1.5, "0.6"))
+        faults.append(Fault(fault.at + rng.uniform(0.2, 0.6), "state", "", 0.3, "readonly"))
     return sorted(faults, key=lambda fault: fault.at)
+
+
+def _together(rng: random.Random, count: int, instances: list[str], keys: list[str], until: float) -> list[Fault]:
+    """All that can be wrong with one connection, one soon after the other."""
+    who, at = rng.choice(instances), rng.uniform(0.1, until)
+    faults = [_one(rng, rng.choice(_OF_THE_WAY), instances, keys, until) for _ in range(count)]
+    for fault in faults:
+        fault.at = at + rng.uniform(0.0, 2.0)
+        if fault.kind != "freeze":
+            fault.who = who
+    return faults
 
 
 def _one(rng: random.Random, kind: str, instances: list[str], keys: list[str], until: float) -> Fault:

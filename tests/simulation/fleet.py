@@ -93,7 +93,7 @@ class Instance:
         self.engine.instance = f"{name}{life}"
         defaults = Freshness(ttl=run.settings.ttl, stale=0.0, tags=ALL, offline_ttl=run.settings.offline_ttl)
         self.cache = AsyncVerbs(self.engine, "", ALL, defaults)
-        self.met_at = NEVER
+        self.met_at = self.online_at = NEVER
         self.link: LinkState | None = None
         self.not_calm_at = self.world.now
         self.stalled: list[tuple[float, float]] = []
@@ -128,10 +128,11 @@ class Instance:
                 self.name, f"link {state.value}" + (f" ({self.engine.link.reason})" if self.engine.link.reason else "")
             )
             self.link = state
-            if state is LinkState.ONLINE and self.met_at == NEVER:
-                self.met_at = self.world.now
+            if state is LinkState.ONLINE:
+                self.online_at = self.world.now
+                self.met_at = min(self.met_at, self.online_at)
         if state is not LinkState.ONLINE:
-            self.not_calm_at = self.world.now
+            self.not_calm_at = max(self.not_calm_at, self.world.now)
         if self.loop.defects:
             raise Violation("defect", f"{self.name}: {self.loop.defects[0]}")
 
@@ -203,7 +204,7 @@ class Instance:
             self.run.failed(task.exception())
 
     async def _call(self, op: Op) -> None:
-        began = (self.model.order(), self.world.now)
+        began, online = (self.model.order(), self.world.now), self.says_online()
         seen = Seen()
         names = ", ".join(op.keys)
         tell = self.run.tell
@@ -225,13 +226,14 @@ class Instance:
                 return  # what the process left behind is finalised
             raise Violation("never down", f"{self.name}: {op.verb} {names} raised {error!r}") from error
         tell(self.name, f"{op.verb} {names} -> {outcome}")
-        self._check_deadline(op, began[1])
+        self._check_deadline(op, began[1], online=online)
 
-    def _check_deadline(self, op: Op, began: float) -> None:
-        """Promise 4: one operation timeout in all; and what loads take, here and elsewhere."""
+    def _check_deadline(self, op: Op, began: float, *, online: bool) -> None:
+        """Promise 4: one operation timeout in all, nothing while offline; and what loads take, here and elsewhere."""
         now = self.world.now
         took = now - began
-        allowed = OPERATION_TIMEOUT + SLACK + op.pause
+        away = not online and self.online_at < began and self.met_at < began
+        allowed = SLACK + op.pause + (0.0 if away else OPERATION_TIMEOUT)
         if took <= allowed:
             return
         allowed += sum(

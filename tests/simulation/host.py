@@ -23,13 +23,18 @@ class Host:
         world: Time and events.
         seed: What the order after a freeze, and everything random in the server, is drawn from.
         engine: Which server it is.
+        maxmemory: Bytes; beyond it any key is evicted.
+        noperm: Commands that nobody may run.
         expiry_every: Seconds between the server's own looks for keys that are due; 0 = it never gets round to it.
     """
 
-    def __init__(self, world: World, seed: int, *, engine: Engine, expiry_every: float) -> None:
+    def __init__(
+        self, world: World, seed: int, *, engine: Engine, maxmemory: int | None, noperm: list[str], expiry_every: float
+    ) -> None:
         self.world, self.random = world, random.Random(seed)
         self.clock_step = 0.0
-        self.server = SimServer(lambda: world.now + self.clock_step, self.random, engine=engine)
+        self.server = SimServer(lambda: world.now + self.clock_step, self.random, maxmemory=maxmemory, engine=engine)
+        self.server.state.noperm = frozenset(noperm)
         self.listening = True
         self.frozen = False
         self._connections: list[Connection] = []

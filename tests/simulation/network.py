@@ -22,6 +22,8 @@ from tests.simulation.loop import SimLoop, World
 
 __all__ = ["Connection", "Network", "Transport"]
 
+# Seconds between two tries of the kernel after several in vain.
+RETRANSMISSION = 4.0
 RESET_AT_ONCE = struct.pack("ii", 1, 0)
 
 # Two descriptors for the wire's own poll of the socket: one that is always readable, one that never is.
@@ -172,10 +174,11 @@ class Direction:
             self.under_way.pop(0)
             self._deliver(piece)
 
-    def heal(self) -> None:
-        """What was kept is sent again."""
+    def heal(self, patience: float = 0.0) -> None:
+        """What was kept is sent again, up to so many seconds later: the kernel tries ever more seldom."""
         self.held = False
         kept, self._kept = self._kept, []
+        self._last = max(self._last, self._world.now + patience * self._network.random.random())
         for happen, args in kept:
             self.then(happen, *args)
 
@@ -329,7 +332,7 @@ class Network:
         """The black hole is gone."""
         self.held.pop(name, None)
         for connection in self.of(name):
-            connection.up.heal()
+            connection.up.heal(0.0 if connection.open_here() else RETRANSMISSION)
             connection.down.heal()
 
     def slow_down(self, name: str, extra: float) -> None:

@@ -84,6 +84,8 @@ class Plan(Struct, omit_defaults=True):
     offline_ttl: float = 5.0
     load_wait: float = 15.0
     near_items: int = 1000
+    maxmemory: int | None = None
+    noperm: list[str] = []
 
 
 def written(plan: Plan) -> bytes:

@@ -46,7 +46,14 @@ class Run:
         self.settings = _settings(plan.max_staleness, plan.offline_ttl, plan.load_wait, plan.near_items)
         self.world = World(plan.seed)
         self.start = self.world.now
-        self.host = Host(self.world, plan.seed + 1, engine=plan.engine, expiry_every=plan.expiry_every)
+        self.host = Host(
+            self.world,
+            plan.seed + 1,
+            engine=plan.engine,
+            maxmemory=plan.maxmemory,
+            noperm=plan.noperm,
+            expiry_every=plan.expiry_every,
+        )
         self.network = Network(self.world, plan.seed + 2, self.host, latency=plan.latency, cut_chance=plan.cut_chance)
         if every_word:
             self.network.ear = lambda name: Eavesdropper(lambda line: self.tell(name, line))
@@ -132,9 +139,9 @@ class Run:
 
     def calm(self, instance: Instance, since: float) -> bool:
         """Whether nothing was wrong with an instance and the server since then."""
-        return (
-            not self._active and self._not_calm_at < since and instance.not_calm_at < since and instance.says_online()
-        )
+        if self._active or self.plan.maxmemory is not None:  # a full server evicts leases too
+            return False
+        return self._not_calm_at < since and instance.not_calm_at < since and instance.says_online()
 
     def failed(self, error: BaseException | None) -> None:
         """A call ended with a violation, or with a defect of the simulation."""

@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from fleetcache import codec
 from fleetcache.codec import INT, JSON, MSGPACK, PICKLE, Codecs, immutable
 from fleetcache.errors import CodecError
+from tests.support.ids import same_everywhere
 
 T = TypeVar("T")
 UserId = NewType("UserId", int)
@@ -422,7 +423,7 @@ def test_the_writer_gets_what_the_type_makes_of_the_value() -> None:
         ({1}, list[int] | set[int]),
         (5, 5),
     ],
-    ids=lambda part: ascii(part)[:40],
+    ids=same_everywhere,
 )
 def test_a_value_that_the_declared_type_does_not_hold_is_refused(codecs: Codecs, value: Any, declared: Any) -> None:
     with pytest.raises(CodecError) as caught:

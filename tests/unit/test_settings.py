@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from fleetcache.errors import ConfigError
 from fleetcache.settings import VARIABLES, Settings
 from fleetcache.wire.address import Address
+from tests.support.ids import same_everywhere
 
 SECRET = "hunter2"  # noqa: S105 - stands for a password wherever one could be set
 KEY = b"k" * 32
@@ -217,7 +218,7 @@ WRONG_TYPES: list[dict[str, Any]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("options", WRONG_TYPES, ids=repr)
+@pytest.mark.parametrize("options", WRONG_TYPES, ids=same_everywhere)
 def test_refuses_arguments_of_another_type(options: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=next(iter(options))):
         Settings(**options)

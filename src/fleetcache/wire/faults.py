@@ -6,7 +6,7 @@ The codes are stable: health reports, metrics and alerts carry them.
 import ssl
 from typing import Final
 
-__all__ = ["DOOMED", "EMBEDDED", "TRANSIENT", "connect_reason", "reply_reason"]
+__all__ = ["DOOMED", "EMBEDDED", "NO_WRITES", "TRANSIENT", "connect_reason", "reply_reason"]
 
 _BY_CODE: Final = {
     "OOM": "oom",
@@ -34,6 +34,9 @@ _NO_PERMISSION: Final = ("failed for the user", "acl failure", "no permissions",
 
 TRANSIENT: Final = frozenset({"loading", "busy", "masterdown", "clusterdown"})
 """The server is there and will be well by itself: wait on the same connection."""
+
+NO_WRITES: Final = frozenset({"misconf", "noreplicas", "readonly"})
+"""The server refuses stores and removals alike: when it takes one again, it takes the other."""
 
 EMBEDDED: Final = frozenset({"embedded_binary", "embedded_folder", "embedded_unsafe", "embedded_start"})
 """There is no embedded server, see ``embedded.faults``."""

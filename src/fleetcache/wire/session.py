@@ -17,6 +17,8 @@ from typing import Any, Final, Protocol
 
 import hiredis
 
+from .headers import Headers, ProtocolError
+
 __all__ = [
     "ANSWERED_LATER",
     "NO_ANSWER",
@@ -34,10 +36,6 @@ Command = tuple[bytes | str | int, ...]
 ReplyError = hiredis.ReplyError
 
 
-class ProtocolError(Exception):
-    """The peer does not speak RESP, answers what nobody asked, or sends a frame beyond all bounds."""
-
-
 class NoAnswer(Enum):
     """The one value a call ends with when no reply came in time, or the connection was lost."""
 
@@ -48,6 +46,9 @@ NO_ANSWER: Final = NoAnswer.NO_ANSWER
 
 ANSWERED_LATER: Final = object()
 """What a ``handle`` returns when another call will open the gate."""
+
+# What the parser says when the next frame is not all there. Its own word for it is ``False``, which is also a reply.
+_MORE: Final = object()
 
 
 class Gate(Protocol):
@@ -115,7 +116,8 @@ class Session:
     """
 
     def __init__(self, on_push: Callable[[list[Any]], None], frame_limit: int) -> None:
-        self._reader = hiredis.Reader(protocolError=ProtocolError)
+        self._reader = hiredis.Reader(protocolError=ProtocolError, notEnoughData=_MORE)
+        self._headers = Headers(self._reader)
         self._on_push = on_push
         self._frame_limit = frame_limit
         self._unfinished = 0
@@ -144,16 +146,30 @@ class Session:
         Raises:
             ProtocolError: The connection must be aborted.
         """
+        if not data:
+            return None
+        if self._headers.harmless(data):
+            return self._take(data)
+        answered = None
+        for piece in self._headers.pieces(data):
+            newer = self._take(piece)
+            answered = answered if newer is None else newer
+        return answered
+
+    def _take(self, data: bytes | memoryview) -> float | None:
         reader = self._reader
         reader.feed(data)  # type: ignore[arg-type]  # it takes any buffer; its stub is behind
         answered = None
-        gets = reader.gets
-        frame = gets()
-        self._unfinished = self._unfinished + len(data) if frame is False else 0
-        if self._unfinished > self._frame_limit:
-            raise ProtocolError(f"a frame of more than {self._frame_limit} bytes")
-        calls = self.calls
-        while frame is not False:
+        gets, calls = reader.gets, self.calls
+        unfinished = self._unfinished + len(data)
+        while True:
+            try:
+                frame = gets()
+            except TypeError as error:
+                raise ProtocolError(f"a map with a key that cannot be one: {error}") from None
+            if frame is _MORE:
+                break
+            unfinished = 0
             if frame.__class__ is hiredis.PushNotification:
                 self._push(frame)
             else:
@@ -175,7 +191,9 @@ class Session:
                     gate = call.gate
                     if gate is not None and result is not ANSWERED_LATER and not gate.done():
                         gate.set_result(result)
-            frame = gets()
+        self._unfinished = unfinished
+        if unfinished > self._frame_limit:
+            raise ProtocolError(f"a frame of more than {self._frame_limit} bytes")
         return answered
 
     def _push(self, frame: list[Any]) -> None:

@@ -13,21 +13,22 @@ __all__ = ["demo"]
 def demo(
     *,
     seconds: Annotated[
-        float, typer.Option(min=FEWEST_SECONDS, help="That the story takes, start and end not counted.")
+        float, typer.Option(min=FEWEST_SECONDS, help="How long the story takes; start and end come on top.")
     ] = Plan.seconds,
-    instances: Annotated[int, typer.Option(min=2, max=MOST_INSTANCES, help="Of the app.")] = Plan.instances,
+    instances: Annotated[
+        int, typer.Option(min=2, max=MOST_INSTANCES, help="How many instances of the app.")
+    ] = Plan.instances,
     trace: Annotated[
         Path | None, typer.Option(help="Send the addresses of this file: one a line, plain or gzip.")
     ] = Plan.trace,
-    seed: Annotated[int, typer.Option(help="Of the addresses and the origin's delays.")] = Plan.seed,
+    seed: Annotated[int, typer.Option(help="Draws the addresses and the origin's delays.")] = Plan.seed,
     json: Annotated[
         bool, typer.Option("--json", help="Print what was seen as JSON; the story goes to stderr.")
     ] = False,
 ) -> None:
     """Watch three instances share one cache, lose their server under load, and come back clean.
 
-    Starts a Valkey, a rate-limited origin and the instances on this machine, and ends them with it. Status 0 says that
-    every promise held, 1 that one did not, 2 that it could not run.
+    Ends with status 0 if every promise held, 1 if one did not, 2 if it could not run.
     """
     from .needs import SceneError, check_needs  # noqa: PLC0415 - the other commands need none of it
 

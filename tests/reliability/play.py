@@ -1,0 +1,245 @@
+"""Plays one fault and tells what callers saw: every verb before, during and after it, and whatever broke a promise.
+
+The rounds: the first is called all at once, so that the fault costs one wait; the later ones show what it costs to
+know. Then the fault ends, and nothing that was removed meanwhile may be there, for this instance or another.
+"""
+
+import asyncio
+import os
+from collections import defaultdict
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any
+
+from fleetcache import Cache
+from fleetcache.wire.faults import DOOMED
+from fleetcache.wire.link import Link
+from tests.reliability.catalogue import Fault
+from tests.reliability.scene import Scene
+from tests.reliability.verbs import ANSWERS, CHANGED, OLD, calls, described, lay_out, names_of
+from tests.support.servers import Transport
+from tests.support.timing import timed
+from tests.support.waiting import eventually
+
+__all__ = ["Limits", "Outcome", "Way", "play"]
+
+MOST_LOAD = 5.0  # beyond it a timeout too many would be taken for the machine's fault
+TIMEOUT = 0.25  # of one operation, in seconds: the default
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the promises allow, in seconds.
+
+    Attributes:
+        call: One call.
+        known: One call while the server is known to be out of reach.
+        back: From the fault's end until all is well.
+        doomed: The same where a person had to mend it.
+    """
+
+    call: float
+    known: float
+    back: float = 2.0
+    doomed: float = 12.0
+
+    @classmethod
+    def now(cls, **more: float) -> "Limits":
+        """For this machine as busy as it is: who has half a processor takes twice as long for what is ours."""
+        load = min(max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1)), MOST_LOAD)
+        return cls(call=TIMEOUT + 0.05 * load, known=0.005 * load, back=2.0 + 0.2 * (load - 1), **more)
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a run is made.
+
+    Attributes:
+        variant: Makes the caches.
+        settings: Of all caches.
+        most_rounds: How often the verbs are called, unless the fault says less.
+        turns: How many scenes are busy at the same time; waiting is no business.
+        retry_doomed: Seconds between two attempts where only a person can mend it; the real ones are 5 to 10.
+    """
+
+    variant: Callable[..., Cache]
+    settings: dict[str, Any]
+    most_rounds: int
+    turns: asyncio.Semaphore
+    retry_doomed: float = Link.BACKOFF_DOOMED
+
+
+@dataclass
+class Outcome:
+    """What came of one fault.
+
+    Attributes:
+        calls: How many there were.
+        answers: By verb, in words.
+        first: The longest call of the first round, in seconds.
+        later: The longest of what each verb cost later, at its best: noise is not a cost.
+        back: From the end of the fault until all was well.
+        wrong: What broke a promise.
+    """
+
+    fault: str
+    calls: int = 0
+    answers: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    first: float = 0.0
+    later: float = 0.0
+    back: float = 0.0
+    wrong: list[str] = field(default_factory=list)
+
+
+async def play(name: str, fault: Fault, engine: str, transport: Transport, way: Way, limits: Limits) -> Outcome:
+    """Play it on a server of its own."""
+    outcome = Outcome(name)
+    async with AsyncExitStack() as stack:
+        async with way.turns:
+            scene = await asyncio.to_thread(Scene, engine, transport, network=fault.network, password=fault.password)
+            stack.push_async_callback(asyncio.to_thread, scene.__exit__)
+            performance = _Performance(scene, fault, way, limits, outcome)
+            stack.push_async_callback(performance.close)
+            await performance.set_the_stage()
+            await performance.suffer()
+        await performance.mend()
+        async with way.turns:
+            await performance.look_back()
+    return outcome
+
+
+def _nothing(_scene: Scene) -> None:
+    pass
+
+
+class _Performance:
+    def __init__(self, scene: Scene, fault: Fault, way: Way, limits: Limits, outcome: Outcome) -> None:
+        self._scene, self._fault, self._way, self._limits, self._outcome = scene, fault, way, limits, outcome
+        self._cache = self._made(scene.url)
+        self._rounds = range(min(fault.rounds, way.most_rounds))
+        self._costs: dict[str, list[float]] = defaultdict(list)
+
+    def _made(self, url: str) -> Cache:
+        cache = self._way.variant(url, prefix="matrix", **self._way.settings)
+        cache._engine.link.BACKOFF_DOOMED = self._way.retry_doomed  # type: ignore[union-attr] # there is a server
+        return cache
+
+    async def close(self) -> None:
+        await self._cache.close()
+
+    def _wrong(self, what: str) -> None:
+        self._outcome.wrong.append(f"{self._outcome.fault}: {what}")
+
+    async def set_the_stage(self) -> None:
+        """Old values everywhere; the last removals are acknowledged, and newer than the snapshot if there is one."""
+        cache = self._cache
+        await cache.open()
+        async with Cache(self._scene.server.url, prefix="matrix", operation_timeout="5s") as writer:
+            await lay_out(writer, cache, self._rounds)
+            if self._fault.snapshot:
+                await asyncio.to_thread(self._scene.tell, "SAVE")
+            await writer.delete("known", strict=True)
+            await writer.invalidate_tags("known", strict=True)
+
+    # -- while it lasts ----------------------------------------------------------------------------------------------
+
+    async def suffer(self) -> None:
+        fault = self._fault
+        for number in self._rounds:
+            begin = fault.begin if fault.strike or number == 0 else None
+            if begin is not None and not fault.during:
+                await asyncio.to_thread(begin, self._scene)
+            if fault.network and number == 0:
+                await asyncio.to_thread(self._change_elsewhere)
+            if number == 0 or fault.strike or fault.slow:
+                await self._all_at_once(number, begin if fault.during else None)
+            else:
+                await self._one_by_one(number)
+            await self._look_at_what_is_over(range(number + 1), self._cache, "at once")
+            if fault.strike:
+                await self._time_until_well()
+            elif number == 1:  # the second round comes before it is known what is the matter, the others after
+                await self._hear_the_reason()
+        self._outcome.later = max((min(costs) for costs in self._costs.values()), default=0.0)
+        if fault.silent and self._outcome.later > self._limits.known:
+            worst = max(self._costs, key=lambda verb: min(self._costs[verb]))
+            self._wrong(f"{worst} took {self._outcome.later * 1000:.1f} ms although the server is known to be away")
+
+    def _change_elsewhere(self) -> None:
+        """Somebody whose way to the server is fine removes what our near holds."""
+        self._scene.tell("DEL", self._scene.layout.entry("foreign"))
+
+    async def _all_at_once(self, number: int, during: Callable[[Scene], object] | None) -> None:
+        each = calls(self._cache, number)
+        strike = asyncio.ensure_future(asyncio.to_thread(during or _nothing, self._scene))
+        timings = await asyncio.gather(*(timed(call) for call in each.values()))
+        await strike
+        for verb, (took, given) in zip(each, timings, strict=True):
+            self._judge(verb, took, given)
+            self._outcome.first = max(self._outcome.first, took)
+
+    async def _one_by_one(self, number: int) -> None:
+        for verb, call in calls(self._cache, number).items():
+            took, given = await timed(call)
+            self._judge(verb, took, given)
+            self._costs[verb].append(took)
+
+    def _judge(self, verb: str, took: float, given: object) -> None:
+        said = described(verb, given)
+        self._outcome.answers[verb].add(said)
+        self._outcome.calls += 1
+        if said not in ANSWERS[verb]:
+            self._wrong(f"{verb} {said}" if isinstance(given, BaseException) else f"{verb} answered {given!r}")
+        if took > self._limits.call:
+            self._wrong(f"{verb} took {took * 1000:.0f} ms, over {self._limits.call * 1000:.0f}")
+
+    async def _look_at_what_is_over(self, rounds: range, cache: Cache, when: str) -> None:
+        names = [*names_of(CHANGED, rounds), "known", "known-tagged"]
+        found = await cache.get_many(names)
+        found |= {name: OLD for name in names if cache.peek(name) == OLD}
+        self._outcome.wrong += [
+            f"{self._outcome.fault}: {name} is old {when}" for name in names if found.get(name) == OLD
+        ]
+
+    async def _hear_the_reason(self) -> None:
+        """Health must say what is the matter."""
+        reasons = self._fault.reasons
+        if not reasons:
+            return
+        try:
+            await eventually(lambda: self._cache.status_now().reason in reasons, timeout=4)
+        except AssertionError:
+            self._wrong(f"health says {self._cache.status_now().reason}, not {' or '.join(reasons)}")
+
+    # -- afterwards --------------------------------------------------------------------------------------------------
+
+    async def mend(self) -> None:
+        """End it, and wait until all is well as an app would find out: by going on."""
+        await asyncio.to_thread(self._fault.end, self._scene)
+        await self._time_until_well()
+        limit = self._limits.doomed if DOOMED.intersection(self._fault.reasons) else self._limits.back
+        if self._outcome.back > limit:
+            self._wrong(f"all was well {self._outcome.back:.1f} s after its end, over {limit} s")
+
+    async def _time_until_well(self) -> None:
+        began = perf_counter()
+        try:
+            await eventually(self._is_well, timeout=self._limits.doomed + 5)
+        except AssertionError:
+            self._wrong(f"health says {self._cache.status_now().brief()} and owes {self._cache.stats().journal}")
+        self._outcome.back = max(self._outcome.back, perf_counter() - began)
+
+    async def _is_well(self) -> bool:
+        await self._cache.set("life goes on", 1)
+        health = self._cache.status_now()
+        return health.shared and health.reason is None and health.journal == 0
+
+    async def look_back(self) -> None:
+        """Nothing that is over comes back: here, or for somebody who comes now."""
+        await self._look_at_what_is_over(self._rounds, self._cache, "afterwards")
+        if self._fault.network and await self._cache.get("foreign") == OLD:
+            self._wrong("what another instance removed is still here afterwards")
+        async with self._made(self._scene.server.url) as newcomer:
+            await self._look_at_what_is_over(self._rounds, newcomer, "for a newcomer")

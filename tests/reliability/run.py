@@ -1,0 +1,75 @@
+"""Plays every fault with every verb on every engine by every transport: ``make reliability``.
+
+    python -m tests.reliability.run                     # all of it; some minutes
+    python -m tests.reliability.run --write             # and put the tables into docs/reliability.md
+    python -m tests.reliability.run --only frozen       # one fault; may be given several times
+    python -m tests.reliability.run --transport tcp     # one transport; may be given several times
+
+Ends with 1 when a promise was broken.
+"""
+
+import argparse
+import asyncio
+import logging
+import sys
+
+from fleetcache import Cache
+from tests.reliability.page import PAGE, all_faults, tables, written
+from tests.reliability.play import Limits, Outcome, Way, play
+from tests.support.certs import certificates
+from tests.support.engines import engines
+from tests.support.servers import TRANSPORTS, Transport
+
+# How many are busy at the same time. More would be quicker, and measure each other.
+TURNS = 3
+
+
+async def played(names: list[str], engine: str, transport: Transport) -> list[Outcome]:
+    """Those faults, on that engine, with the cache as it comes."""
+    faults = all_faults()
+    way = Way(Cache, {}, most_rounds=100, turns=asyncio.Semaphore(TURNS))
+    playing = [
+        play(name, faults[name], engine, transport, way, Limits.now())
+        for name in names
+        if transport in faults[name].transports
+    ]
+    return await asyncio.gather(*playing)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run what the command line asks for."""
+    faults = all_faults()
+    parser = argparse.ArgumentParser(description="The fault matrix against real servers.")
+    parser.add_argument("--only", action="append", choices=faults, metavar="FAULT", help=f"one of {', '.join(faults)}")
+    parser.add_argument("--transport", action="append", choices=TRANSPORTS, help="by default all of them")
+    parser.add_argument("--write", action="store_true", help="also put the tables into docs/reliability.md")
+    options = parser.parse_args(arguments)
+    if options.write and (options.only or options.transport):
+        parser.error("--write is for a whole run: without --only and --transport")
+    logging.getLogger("fleetcache").addHandler(logging.NullHandler())  # outages are announced, and expected here
+    logging.getLogger("fleetcache").propagate = False
+    certificates(), certificates("other_ca")  # made once, before threads want them
+    results: dict[str, list[Outcome]] = {name: [] for name in options.only or faults}
+    for engine in engines():
+        for transport in options.transport or TRANSPORTS:
+            for outcome in asyncio.run(played(list(results), engine, transport)):
+                results[outcome.fault].append(outcome)
+                for wrong in outcome.wrong:
+                    _say(f"{engine}, {transport}, {wrong}")
+            _say(f"{engine}, {transport}: done")
+    if not options.only:
+        shown = tables(results, options.transport or TRANSPORTS)
+        if options.write:
+            PAGE.write_text(written(PAGE.read_text(encoding="utf-8"), shown), encoding="utf-8")
+        else:
+            _say(shown)
+    return int(any(outcome.wrong for outcomes in results.values() for outcome in outcomes))
+
+
+def _say(words: str) -> None:
+    sys.stdout.write(f"{words}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

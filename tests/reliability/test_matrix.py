@@ -1,0 +1,104 @@
+"""Every fault with every verb, on each engine by one transport: what the promises say holds. All of it: ``run``."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import pytest
+
+from fleetcache import Cache
+from fleetcache.wire.link import Verdict
+from tests.promises.variants import forgets_what_it_owes, ours, replace
+from tests.reliability.catalogue import FAULTS
+from tests.reliability.play import Limits, Way, play
+from tests.support.certs import certificates
+from tests.support.engines import engines
+from tests.support.run import run
+from tests.support.servers import Transport
+
+TRANSPORT: dict[str, Transport] = {"valkey": "tcp", "redis": "tls"}
+TURNS = 4  # scenes that are busy at the same time; more would wait for the processor
+# Only a person can mend some faults; the real pause is 5 to 10 s.
+RETRY_DOOMED = 1.0
+
+
+async def suffered(
+    variant: Callable[..., Cache], engine: str, transport: Transport, names: list[str], rounds: int = 4
+) -> list[str]:
+    turns = asyncio.Semaphore(TURNS)
+    way = Way(variant, {"max_staleness": 0.6}, most_rounds=rounds, turns=turns, retry_doomed=RETRY_DOOMED)
+    playing = [
+        play(name, FAULTS[name], engine, transport, way, Limits.now(doomed=RETRY_DOOMED + 2))
+        for name in names
+        if transport in FAULTS[name].transports
+    ]
+    return [wrong for outcome in await asyncio.gather(*playing) for wrong in outcome.wrong]
+
+
+@pytest.fixture(autouse=True)
+def _certificates() -> None:
+    """Made before threads want them."""
+    certificates()
+    certificates("other_ca")
+
+
+@pytest.mark.parametrize("engine", engines())
+def test_no_fault_breaks_a_promise(engine: str) -> None:
+    assert run(suffered(ours, engine, TRANSPORT[engine], list(FAULTS))) == []
+
+
+# -- twins: caches that are naive in one part each --------------------------------------------------------------------
+
+
+def strict(url: str, **settings: Any) -> Cache:
+    """Tells the caller of each write that failed."""
+    cache = Cache(url, **settings)
+    replace(cache, set_many=partial(cache.set_many, strict=True), delete_many=partial(cache.delete_many, strict=True))
+    return cache
+
+
+def patient(url: str, **settings: Any) -> Cache:
+    """Waits for an answer for longer than anybody would wait for a cache."""
+    return Cache(url, **settings | {"operation_timeout": "1s", "max_staleness": "4s"})
+
+
+def never_suspects(url: str, **settings: Any) -> Cache:
+    """Asks a server that does not answer again and again, though not for long."""
+    cache = Cache(url, **settings | {"operation_timeout": "50ms"})
+    replace(cache._engine.link, check=lambda *_: Verdict.KEEP)
+    return cache
+
+
+def tries_seldom(url: str, **settings: Any) -> Cache:
+    """Waits for long before it looks whether a server is back."""
+    cache = Cache(url, **settings)
+    replace(cache._engine.link, backoff=lambda _random: 3.5)
+    return cache
+
+
+@dataclass(frozen=True)
+class Twin:
+    """A naive cache, a fault that finds it out in so many rounds, and what is said of it."""
+
+    variant: Callable[..., Cache]
+    fault: str
+    rounds: int
+    said: str
+
+
+TWINS = {
+    "raises": Twin(strict, "refused", 1, "raises Unavailable"),
+    "waits for long": Twin(patient, "frozen", 1, "ms, over"),
+    "waits every time": Twin(never_suspects, "frozen", 2, "although the server is known to be away"),
+    "is late": Twin(tries_seldom, "thrown out", 1, "s after its end"),
+    "forgets what it owes": Twin(forgets_what_it_owes, "refused", 1, "is old"),
+}
+
+
+@pytest.mark.parametrize("twin", TWINS)
+def test_a_naive_cache_breaks_one(twin: str) -> None:
+    naive = TWINS[twin]
+    wrong = run(suffered(naive.variant, "valkey", "unix", [naive.fault], naive.rounds))
+    assert any(naive.said in what for what in wrong), wrong

@@ -1,0 +1,376 @@
+"""Deliberate defects, one for each rule of the design: with any of them the simulation must find a broken promise.
+
+Each is switched on in test code alone, by exchanging one method while a ``with`` block lasts.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+from unittest.mock import patch
+
+from fleetcache.calls import SCRIPTS, Calls
+from fleetcache.coherence import Coherence
+from fleetcache.entries import Entries
+from fleetcache.flights import Flights, Verb
+from fleetcache.journal import Journal
+from fleetcache.loading import Loading
+from fleetcache.near import Near
+from fleetcache.recovery import Recovery
+from fleetcache.seen import Claimed
+from fleetcache.shared import Shared
+from fleetcache.wire import aio, handshake
+from fleetcache.wire.link import Link, LinkState, Verdict
+from fleetcache.wire.session import Session
+from tests.simulation import network
+
+__all__ = ["MUTATIONS", "mutated"]
+
+Exchange = tuple[Any, str, Any]
+
+
+def _nothing(*_args: Any, **_more: Any) -> None:
+    """Do not."""
+
+
+def _no(*_args: Any, **_more: Any) -> bool:
+    return False
+
+
+async def _not_now(*_args: Any, **_more: Any) -> None:
+    """Do not."""
+
+
+def fill_in_the_awaiting_coroutine() -> list[Exchange]:
+    """Near is filled a turn after the reply was parsed."""
+    fill = Coherence.fill
+
+    def later(self: Coherence, token: Any, held: Any) -> bool:
+        if token.valid:
+            asyncio.get_running_loop().call_soon(self.near.put, token.key, held)
+        return token.valid or fill(self, token, held)
+
+    return [(Coherence, "fill", later)]
+
+
+def noloop() -> list[Exchange]:
+    """``CLIENT TRACKING ON NOLOOP``: nothing that happens inside our own commands is pushed to us."""
+    original = handshake.handshake
+
+    async def shake(ask: Any, *args: Any, **more: Any) -> Any:
+        async def asked(*commands: Any, **options: Any) -> Any:
+            track = ("CLIENT", "TRACKING", "ON")
+            return await ask(*((*track, "NOLOOP") if command == track else command for command in commands), **options)
+
+        return await original(asked, *args, **more)
+
+    return [(aio, "handshake", shake), (handshake, "_self_test", _not_now), (Calls, "_expect_own", _nothing)]
+
+
+def no_fill_token() -> list[Exchange]:
+    """What was read is put into near, whatever was pushed since."""
+    fill = Coherence.fill
+
+    def blindly(self: Coherence, token: Any, held: Any) -> bool:
+        token.valid = True
+        return fill(self, token, held)
+
+    return [(Coherence, "fill", blindly)]
+
+
+def join_a_detached_flight() -> list[Exchange]:
+    """A flight can be joined although its key was removed since it began."""
+    return [(Flights, "detach_key", _nothing)]
+
+
+def capture_tags_after_the_load() -> list[Exchange]:
+    """An entry gets the versions its tags have when it is stored."""
+    send = Loading.send
+
+    def sent(self: Loading, run: Any, right: Any, value: Any, captured: Any, times: Any) -> Any:
+        now = self._parts.coherence.captured(run.options.tags)
+        return send(self, run, right, value, now or captured, times)
+
+    return [(Loading, "send", sent)]
+
+
+def counter_versions() -> list[Exchange]:
+    """A tag that is not there begins at version one again."""
+    head = Entries.head
+
+    def counted(self: Entries, mark: bytes = b"V") -> bytes:
+        return head(self, mark) if mark else b"0" * 15 + b"1"
+
+    return [(Entries, "head", counted)]
+
+
+def no_journal() -> list[Exchange]:
+    """What the server did not acknowledge is forgotten."""
+    return [(Journal, "owe", _no)]
+
+
+def replay_after_reads() -> list[Exchange]:
+    """The journal is replayed some time after the handshake, and what is owed is read meanwhile."""
+    return [(Recovery, "_replay", _not_now), (Journal, "owes_key", _no), (Journal, "owes_tag", _no)]
+
+
+def horizon_from_receive_time() -> list[Exchange]:
+    """Near is trusted from when a reply came, not from when its command was sent."""
+    replied = Link.replied
+
+    def received(self: Link, _sent_at: float, oldest: float | None, now: float) -> None:
+        replied(self, now, oldest, now)
+
+    return [(Link, "replied", received)]
+
+
+def lease_not_voided_by_set() -> list[Exchange]:
+    """Who has a lease stores, whatever stands there by now."""
+    swap = Shared.swap
+
+    def store(self: Shared, key: str, expected: bytes, blob: bytes, kept_ms: int, stored: Any) -> Any:
+        if expected[:1] != b"L":
+            return swap(self, key, expected, blob, kept_ms, stored)
+        if not self._open():
+            return None
+        raw = self._layout.entry(key)
+
+        def answered(reply: Any, sent_at: float) -> bool:
+            if reply != 1:
+                return False
+            self._expect_own(raw)
+            stored(sent_at)
+            return True
+
+        return self._run("put", raw, (blob, kept_ms), answered, self._gate())
+
+    return [(Shared, "swap", store)]
+
+
+def no_timer_for_waiters() -> list[Exchange]:
+    """Who waits for a lease waits for the push alone."""
+    news = Loading.news
+
+    async def forever(self: Loading, gate: Any, _remaining: float, give_up: float) -> bool:
+        return await news(self, gate, float("inf"), give_up)
+
+    return [(Loading, "news", forever)]
+
+
+def near_kept_across_epochs() -> list[Exchange]:
+    """What near held from another connection is trusted on the next."""
+    on_state = Coherence.on_state
+
+    def kept(self: Coherence, new: LinkState, *, new_epoch: bool) -> None:
+        on_state(self, new, new_epoch=new_epoch and False)
+
+    return [(Coherence, "on_state", kept)]
+
+
+def unbacked_served_online() -> list[Exchange]:
+    """What shared did not confirm stays in near when the link is back."""
+    return [(Near, "forget_unbacked", _nothing)]
+
+
+def journal_not_replayed_on_a_live_link() -> list[Exchange]:
+    """What is owed waits for the next handshake."""
+    return [(Recovery, "_replay_live", _nothing)]
+
+
+def no_detach_for_a_tag() -> list[Exchange]:
+    """A flight can be joined although a tag of it was removed since it began."""
+    return [(Flights, "detach_tag", _nothing)]
+
+
+def claim_ignored() -> list[Exchange]:
+    """Whoever finds an entry that may not be used loads it anew."""
+    claim = Shared.claim
+
+    def granted(self: Shared, *args: Any) -> Any:
+        gate = claim(self, *args)
+        if gate is not None:
+            call = self.wire._session.calls[-1] if self.wire is not None and self.wire._session.calls else None  # type: ignore[attr-defined] # AioWire
+            if call is not None and call.gate is gate:
+                handle = call.handle
+
+                def always(replies: list[Any]) -> Any:
+                    found = handle(replies)
+                    return Claimed(found.seen, found.remaining, granted=True)
+
+                call.handle = always
+        return gate
+
+    return [(Shared, "claim", granted)]
+
+
+# -- more than were asked for ---------------------------------------------------------------------------------------
+
+
+def abort_without_reset() -> list[Exchange]:
+    """A connection that is given up is closed, and the kernel goes on sending."""
+    return [(network._Socket, "setsockopt", _nothing)]
+
+
+def old_connection_left_alone() -> list[Exchange]:
+    """The handshake does not end our last connection."""
+    return [(handshake, "_end_previous", _not_now)]
+
+
+def trust_the_restarted() -> list[Exchange]:
+    """A server that came back with an older past is believed."""
+    return [(Recovery, "_distrust", _not_now)]
+
+
+def forget_only_when_sent() -> list[Exchange]:
+    """A removal forgets when it is sent, and not again when it is answered."""
+
+    def removed(self: Coherence, target: Any, number: int, keep: Any = None) -> None:  # noqa: ARG001 - as Coherence's
+        self.journal.acknowledged(target, number)
+
+    return [(Coherence, "removed", removed)]
+
+
+def joined_get_the_refused() -> list[Exchange]:
+    """Whoever joined a load gets its value, although storing it was refused."""
+    end = Flights.end
+
+    def told(self: Flights, flight: Any, outcome: Any) -> None:
+        if outcome.own is Verb.ANSWER:
+            outcome.others = Verb.ANSWER
+            flight.detached = False
+        end(self, flight, outcome)
+
+    return [(Flights, "end", told)]
+
+
+def rights_not_given_back() -> list[Exchange]:
+    """A load that fails or is cancelled keeps its lease."""
+    return [(Loading, "give_back", _nothing)]
+
+
+def waiters_not_woken() -> list[Exchange]:
+    """A push wakes nobody."""
+    return [(Coherence, "_wake", _nothing)]
+
+
+def leases_not_renewed() -> list[Exchange]:
+    """A load that takes longer than its lease loses it."""
+    return [(Shared, "renew", _nothing)]
+
+
+def never_suspect() -> list[Exchange]:
+    """Calls queue behind those that the server does not answer."""
+
+    def keep(self: Link, _oldest: float | None, _now: float) -> Verdict:  # noqa: ARG001 - as Link's
+        return Verdict.KEEP
+
+    return [(Link, "check", keep)]
+
+
+def any_push_is_our_own() -> list[Exchange]:
+    """After a store of ours every push for that key is taken for our own."""
+
+    def push(self: Session, frame: list[Any]) -> None:
+        keys = frame[1] if len(frame) > 1 else None
+        mine = self.__dict__.setdefault("mine", set())
+        if self.expect_own is not None:
+            mine.add(self.expect_own)
+            self.expect_own = None
+        if keys is not None and keys[0] in mine:
+            self.on_own(keys[0])
+        else:
+            self._on_push(frame)
+
+    return [(Session, "_push", push)]
+
+
+# -- what the simulation found, put back ------------------------------------------------------------------------------
+
+
+def detached_flight_answers_all() -> list[Exchange]:
+    """A look-up that was overtaken by a removal answers also those who came after the removal."""
+    end = Flights.end
+
+    def told(self: Flights, flight: Any, outcome: Any) -> None:
+        others = outcome.others
+        if outcome.own is Verb.ANSWER and others is Verb.ANSWER:
+            detached, flight.detached = flight.detached, False
+            end(self, flight, outcome)
+            flight.detached = detached
+        else:
+            end(self, flight, outcome)
+
+    return [(Flights, "end", told)]
+
+
+def rights_kept_while_suspect() -> list[Exchange]:
+    """What was granted too late is given back only if the link is online at that moment."""
+    return [(Calls, "_connected", Calls._open)]
+
+
+def clear_forgotten_with_a_snapshot() -> list[Exchange]:
+    """After a restart only the newest version of the tag on every entry is distrusted, not an older one."""
+
+    async def distrust(self: Recovery, ask: Any, _greeting: Any) -> None:
+        known = self._coherence.last_all
+        if known is not None:
+            await ask(SCRIPTS["release"].call(self._layout.tag("*"), known, whole=True))
+
+    return [(Recovery, "_distrust", distrust)]
+
+
+def timer_left_behind_by_sleep() -> list[Exchange]:
+    """A timer that was set before the host slept is taken for one that will ring in time."""
+    arm = aio.AioWire._arm
+
+    def asleep(self: aio.AioWire, when: float) -> None:
+        if self._timer is None or when < self._wake_at:
+            arm(self, when)
+
+    return [(aio.AioWire, "_arm", asleep)]
+
+
+MUTATIONS: dict[str, Callable[[], list[Exchange]]] = {
+    make.__name__: make
+    for make in (
+        fill_in_the_awaiting_coroutine,
+        noloop,
+        no_fill_token,
+        join_a_detached_flight,
+        capture_tags_after_the_load,
+        counter_versions,
+        no_journal,
+        replay_after_reads,
+        horizon_from_receive_time,
+        lease_not_voided_by_set,
+        no_timer_for_waiters,
+        near_kept_across_epochs,
+        unbacked_served_online,
+        journal_not_replayed_on_a_live_link,
+        no_detach_for_a_tag,
+        claim_ignored,
+        abort_without_reset,
+        old_connection_left_alone,
+        trust_the_restarted,
+        forget_only_when_sent,
+        joined_get_the_refused,
+        rights_not_given_back,
+        waiters_not_woken,
+        leases_not_renewed,
+        never_suspect,
+        any_push_is_our_own,
+        detached_flight_answers_all,
+        rights_kept_while_suspect,
+        clear_forgotten_with_a_snapshot,
+        timer_left_behind_by_sleep,
+    )
+}
+
+
+@contextmanager
+def mutated(name: str) -> Iterator[None]:
+    """The cache with one defect."""
+    with ExitStack() as stack:
+        for owner, attribute, new in MUTATIONS[name]():
+            stack.enter_context(patch.object(owner, attribute, new))
+        yield

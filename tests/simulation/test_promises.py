@@ -1,0 +1,113 @@
+"""The fleet under simulation keeps its promises, and the simulation would see it if it did not."""
+
+import gc
+import hashlib
+import multiprocessing
+import os
+import subprocess
+import sys
+from itertools import chain
+from pathlib import Path
+
+import pytest
+
+from tests.simulation import workload
+from tests.simulation.__main__ import broken
+from tests.simulation.mutations import MUTATIONS, mutated
+from tests.simulation.plan import Load, Op, Plan, read, written
+from tests.simulation.run import play
+from tests.simulation.shrink import shrink
+from tests.simulation.story import told
+
+ROOT = Path(__file__).parents[2]
+# Plans that broke a promise before the cache was mended, each made smaller, by the seed it was drawn from.
+FOUND = Path(__file__).parent / "found"
+# In every run of the tests as many as take a few seconds; CI plays a few thousand.
+SCHEDULES = int(os.environ.get("FLEETCACHE_SCHEDULES", "300"))
+# A mutation is found within so many schedules, fewer than CI plays.
+BUDGET = 3000
+
+# What found each mutation first. Where the order of events has changed since, others are tried.
+FOUND_BY: dict[str, int] = {}
+
+
+def test_random_fleets_keep_every_promise() -> None:
+    size = 25
+    chunks = [range(first, min(first + size, SCHEDULES)) for first in range(0, SCHEDULES, size)]
+    # Processes of their own, started fresh: what measures the coverage of this one would make it ten times as slow.
+    with multiprocessing.get_context("spawn").Pool(os.cpu_count() or 1) as pool:
+        found = [one for chunk in pool.imap_unordered(broken, chunks) for one in chunk]
+    assert not found, f"to see the story: python -m tests.simulation {found[0][0]}\n{found}"
+
+
+def found_by(name: str) -> int | None:
+    """The first seed that finds a mutation, the known one before all others."""
+    with mutated(name):
+        for seed in chain([FOUND_BY.get(name, 0)], range(BUDGET)):
+            if play(workload.draw(seed)).violation is not None:
+                return seed
+            if seed % 25 == 0:
+                gc.collect()
+    return None
+
+
+@pytest.mark.parametrize("name", MUTATIONS)
+def test_each_mutation_is_found(name: str) -> None:
+    seed = found_by(name)
+    assert seed is not None, f"{name}: {MUTATIONS[name].__doc__}"
+    assert play(workload.draw(seed)).violation is None, "without the mutation the same run keeps every promise"
+
+
+@pytest.mark.parametrize("path", sorted(FOUND.glob("*.json")), ids=lambda path: path.stem)
+def test_what_was_found_once_is_not_found_again(path: Path) -> None:
+    run = play(read(path.read_bytes()))
+    assert run.violation is None, told(run)
+
+
+def story(seed: int) -> str:
+    return told(play(workload.draw(seed), every_word=True))
+
+
+def test_the_same_seed_is_the_same_run_word_for_word() -> None:
+    seeds = range(8)
+    here = hashlib.sha256("".join(map(story, seeds)).encode()).hexdigest()
+    code = (
+        "import hashlib\nfrom tests.simulation.test_promises import story\n"
+        f"print(hashlib.sha256(''.join(map(story, {seeds})).encode()).hexdigest())"
+    )
+    # Another process has other addresses and other hashes.
+    environment = {**os.environ, "PYTHONHASHSEED": "4711"}
+    there = subprocess.run(  # noqa: S603 - our own code
+        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    )
+    assert there.stdout.strip() == here
+    assert len(set(map(story, seeds))) == len(seeds), "another seed is another run"
+
+
+def test_a_failing_plan_is_made_smaller_and_told() -> None:
+    with mutated("counter_versions"):
+        seed = next(seed for seed in range(BUDGET) if play(workload.draw(seed)).violation is not None)
+        plan = workload.draw(seed)
+        violation = play(plan).violation
+        assert violation is not None
+        smaller = shrink(plan, violation.rule)
+        run = play(smaller)
+        assert run.violation is not None
+        assert run.violation.rule == violation.rule
+        assert len(smaller.ops) <= 3
+        assert len(smaller.instances) == 1
+        assert smaller.faults == []
+        text = told(run)
+        assert f"seed {seed}" in text
+        assert "loads" in text
+        assert "link online" in text
+        assert text.splitlines()[-1].endswith(str(run.violation))
+        again = told(play(read(written(smaller))))
+    assert again == text, "a plan that was kept is the same run"
+
+
+def test_one_load_is_shared_by_all_who_ask_at_once() -> None:
+    ops = [Op(0.5, who, "get_or_set", ["k"], load=Load(0.1)) for who in "AAABBBCCC"]
+    run = play(Plan(1, list("ABC"), {"k": ["x"]}, ops, []))
+    assert run.violation is None
+    assert [who for _, who, text in run.story if text.startswith("loads")] in (["A"], ["B"], ["C"])

@@ -1,0 +1,63 @@
+"""What is owed although the server is well: as little as possible, and not for long."""
+
+import asyncio
+
+from fleetcache import Cache
+from tests.support.run import run
+from tests.support.servers import Server
+from tests.support.waiting import eventually
+
+HEARTBEAT = 0.1
+
+
+def test_a_write_that_crosses_a_flush_is_stored(server: Server, prefix: str) -> None:
+    """It asks for the version of its own tag, and hears meanwhile that the one on every entry is gone."""
+    run(_write_across_a_flush(server, prefix))
+
+
+async def _write_across_a_flush(server: Server, prefix: str) -> None:
+    async def load() -> str:
+        return "loaded"
+
+    with server.client() as client:
+        async with Cache(server.url, prefix=prefix, operation_timeout="1s") as cache:
+            client("FLUSHALL")  # heard only with the answer to what the next line sends
+            await cache.set("set", "new", tags=("one",), strict=True)
+            client("FLUSHALL")
+            assert await cache.get_or_set("loaded", load, tags=("two",)) == "loaded"
+            assert cache.stats().journal == 0
+            async with Cache(server.url, prefix=prefix, operation_timeout="1s") as other:
+                assert await other.get("loaded") == "loaded"
+
+
+def test_each_removal_that_is_owed_is_repeated_soon(server: Server, prefix: str) -> None:
+    """However many were owed, and repaid, before."""
+    run(_owe_again_and_again(server, prefix))
+
+
+async def _owe_again_and_again(server: Server, prefix: str) -> None:
+    async with Cache(server.url, prefix=prefix, operation_timeout="1s", max_staleness=3 * HEARTBEAT) as cache:
+        coherence = cache._engine.coherence
+        for _ in range(3):
+            coherence.owe(("e", "key"), coherence.journal.next())
+            await eventually(lambda: cache.stats().journal == 0, timeout=10 * HEARTBEAT)
+            await asyncio.sleep(1.5 * HEARTBEAT)  # time to see that nothing is owed any more
+
+
+def test_what_was_refused_for_long_is_repeated_when_the_server_takes_another_write(server: Server, prefix: str) -> None:
+    run(_owe_for_long(server, prefix))
+
+
+async def _owe_for_long(server: Server, prefix: str) -> None:
+    with server.client() as client:
+        async with Cache(server.url, prefix=prefix, operation_timeout="1s", max_staleness=3 * HEARTBEAT) as cache:
+            await cache.set("key", "old")
+            client("CONFIG", "SET", "min-replicas-to-write", 1)
+            assert await cache.delete("key") is False
+            recovery = cache._engine.recovery
+            await eventually(lambda: cache.stats().replayed > 0)
+            recovery._pause, recovery._next_replay = 60.0, cache._engine.clock() + 60.0  # as after many refusals
+            client("CONFIG", "SET", "min-replicas-to-write", 0)
+            await cache.set("another", "new")
+            await eventually(lambda: cache.stats().journal == 0, timeout=2)
+            assert (await cache.health()).reason is None
