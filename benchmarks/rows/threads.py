@@ -20,6 +20,10 @@ _MICRO = 1e6
 async def near(url: str, effort: Effort) -> Figures:
     """``cache.get(key)`` and ``cache.peek(key)`` beside ``dict.get``: the slower of the two counts."""
     plain = {KEY: VALUE}
+
+    def look_up(key: str) -> str | None:
+        return plain.get(key)
+
     with SyncCache(url, prefix="bench-sync-near", operation_timeout="10s") as cache:
         cache.set(KEY, VALUE)
         assert cache.get(KEY) == cache.peek(KEY) == VALUE
@@ -27,7 +31,7 @@ async def near(url: str, effort: Effort) -> Figures:
             "ours": calling(cache.get, KEY),
             "peek": calling(cache.peek, KEY),
             "dict.get": calling(plain.get, KEY),
-            "def": calling(lambda key: plain.get(key), KEY),
+            "def": calling(look_up, KEY),
         }
         found = await alternate(subjects, effort)
         assert cache.stats().shared_hits <= 1, "a hit was not near"

@@ -256,7 +256,7 @@ class Run:
                 "waiters": coherence.waiters,
                 "tokens": coherence._tokens,
                 "journal": coherence.journal.pending(),
-                "tasks": list(engine.ports._tasks),
+                "tasks": list(engine._on_loop._tasks),
                 "rights": engine.policy.loading._rights,
             }
             for what, items in left.items():

@@ -161,7 +161,7 @@ class Soak:
 
 def _is_at_rest(cache: Cache) -> bool:
     stats, coherence = cache.stats(), cache._engine.coherence
-    idle = not stats.flights and not stats.waiters and not coherence._tokens and not cache._engine.ports._tasks
+    idle = not stats.flights and not stats.waiters and not coherence._tokens and not cache._engine._on_loop._tasks
     return stats.link == "online" and stats.journal == 0 and idle
 
 
