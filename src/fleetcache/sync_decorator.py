@@ -9,7 +9,7 @@ from .errors import ConfigError
 from .freshness import Freshness
 from .policy import Asked
 from .results import SyncLoader, SyncWrapping, plain
-from .sync_ports import call_plain
+from .sync_ports import call_alone
 
 if TYPE_CHECKING:
     from .sync_verbs import SyncVerbs
@@ -95,7 +95,7 @@ class SyncCachedFunction(KeyedFunction[P, T]):
             return way(asked)
 
         def alone() -> T:
-            result: T = plain(call_plain(loader, *asked.args))
+            result: T = plain(call_alone(loader, *asked.args))
             return result
 
         return self._sync._runner.run_loading(loader, make, alone)  # noqa: SLF001 - as above

@@ -13,7 +13,7 @@ from .ports import Alarm, FlightPort, LoaderCancelledError, Work
 from .sync_pool import RefreshPool
 from .wire.monitor import Monitor, SyncGate, answerless
 
-__all__ = ["SyncPorts", "call_plain"]
+__all__ = ["SyncPorts", "call_alone", "call_plain"]
 
 
 class Timer(Protocol):
@@ -118,6 +118,14 @@ def call_plain(loader: Callable[..., Any], *args: Any) -> Any:
             f"the loader {name} returned a {type(result).__name__}, which a thread cannot await: use a `def`"
         )
     return result
+
+
+def call_alone(loader: Callable[..., Any], *args: Any) -> Any:
+    """The same for a caller with whom nobody waits."""
+    try:
+        return call_plain(loader, *args)
+    except LoaderCancelledError as error:
+        raise error.original from None
 
 
 class _Never:

@@ -5,6 +5,7 @@ to its end by a runner: see ``Runner``. No rule is written twice.
 """
 
 from collections.abc import Callable, Coroutine, Iterable, Mapping
+from functools import wraps
 from typing import Any, ParamSpec, Protocol, TypeVar, Unpack, overload
 
 from .declared import declared_type
@@ -12,7 +13,7 @@ from .durations import Duration
 from .reading_verbs import LoadOptions, RefreshOptions, several
 from .results import SyncLoader, SyncWrapping, plain
 from .seen import Answer
-from .sync_ports import call_plain
+from .sync_ports import call_alone, call_plain
 from .verbs import AsyncVerbs
 
 __all__ = ["Runner", "SyncReadingVerbs"]
@@ -188,7 +189,7 @@ class SyncReadingVerbs:
         return self._loading(loader, lambda lent: self._verbs.refresh(key, lent, **options))
 
     def _loading(self, loader: Any, make: Callable[[Any], Coroutine[Any, Any, Any]]) -> Any:
-        return self._runner.run_loading(loader, make, lambda: plain(call_plain(loader)))
+        return self._runner.run_loading(loader, make, lambda: plain(call_alone(loader)))
 
     def get_or_set_many(
         self,
@@ -208,13 +209,17 @@ class SyncReadingVerbs:
         """
         names = list(several(keys))
 
+        @wraps(loader)
+        def load(missing: list[str]) -> Any:
+            return call_plain(loader, missing)  # before anything is made of what it returns
+
         def make(lent: Any) -> Coroutine[Any, Any, dict[str, T]]:
             return self._verbs.get_or_set_many(
                 names, lent, ttl=ttl, stale=stale, tags=tags, type=type, offline_ttl=offline_ttl
             )
 
         def alone() -> dict[str, T]:
-            loaded = call_plain(loader, names)
+            loaded = call_alone(loader, names)
             return {name: plain(loaded[name]) for name in names if name in loaded}
 
-        return self._runner.run_loading(loader, make, alone)
+        return self._runner.run_loading(load, make, alone)

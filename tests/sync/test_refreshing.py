@@ -1,0 +1,136 @@
+"""Refreshes in the background: where they run, within what, and how many; who ends them."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import pytest
+
+from fleetcache import Closed, SyncCache
+from fleetcache.sync_pool import MOST_THREADS, RefreshPool
+from tests.support.servers import Server
+from tests.support.waiting import wait_until
+
+
+@pytest.fixture(params=["memory", "valkey"])
+def cache(request: pytest.FixtureRequest, prefix: str) -> Iterator[SyncCache]:
+    """In memory and with a server."""
+    url = "memory://" if request.param == "memory" else request.getfixturevalue("server").url
+    with SyncCache(url, prefix=prefix, operation_timeout="2s") as cache:
+        yield cache
+
+
+def stale(cache: SyncCache, key: str, load: Any) -> Any:
+    """Ask for a key whose value is fresh for a moment only."""
+    return cache.get_or_set(key, load, ttl=0.05, stale="1m")
+
+
+def test_a_stale_hit_answers_at_once_and_is_refreshed_in_the_pool(cache: SyncCache) -> None:
+    threads: list[threading.Thread] = []
+    request: ContextVar[str] = ContextVar("request", default="none")
+    seen: list[str] = []
+
+    def load() -> int:
+        threads.append(threading.current_thread())
+        seen.append(request.get())
+        return len(threads)
+
+    request.set("ours")
+    assert stale(cache, "k", load) == 1
+    time.sleep(0.06)
+    assert stale(cache, "k", load) == 1
+    wait_until(lambda: cache.stats().refreshes == 1 and len(threads) == 2)
+    assert threads[0] is threading.current_thread()
+    assert (threads[1].name, threads[1].daemon) == ("fleetcache-refresh", True)
+    assert seen == ["ours", "ours"]
+    wait_until(lambda: cache.get("k", allow_stale=True) == 2)
+
+
+def wait_for(go: threading.Event) -> None:
+    assert go.wait(10)
+
+
+def test_nothing_runs_in_the_background_unless_told(cache: SyncCache) -> None:
+    assert cache.get_or_set("k", lambda: 1, ttl=0.05) == 1
+    time.sleep(0.06)
+    assert cache.get_or_set("k", lambda: threading.current_thread().name) == threading.current_thread().name
+    assert cache.stats().refreshes == 0
+
+
+def test_a_refresh_runs_within_what_it_was_told(cache: SyncCache) -> None:
+    told: list[str] = []
+
+    def around(name: str) -> Any:
+        @contextmanager
+        def within() -> Iterator[None]:
+            told.append(f"before {name}")
+            try:
+                yield
+            finally:
+                told.append(f"after {name}")
+
+        return within
+
+    cache.around_refresh(around("one"))
+    cache.around_refresh(around("two"))
+
+    def load() -> int:
+        told.append("load")
+        return 1
+
+    stale(cache, "k", load)
+    assert told == ["load"]  # a request's own load has the request around it
+    time.sleep(0.06)
+    stale(cache, "k", load)
+    wait_until(lambda: len(told) == 6)
+    assert told[1:] == ["before one", "before two", "load", "after two", "after one"]
+
+
+def test_a_hook_that_raises_leaves_the_stale_value(cache: SyncCache, caplog: pytest.LogCaptureFixture) -> None:
+    @contextmanager
+    def broken() -> Iterator[None]:
+        raise RuntimeError("no connection for you")
+        yield
+
+    cache.around_refresh(broken)
+    assert stale(cache, "k", lambda: 1) == 1
+    time.sleep(0.06)
+    assert stale(cache, "k", lambda: 2) == 1
+    wait_until(lambda: "could not run" in caplog.text)
+    wait_until(lambda: cache.stats().flights == 0)
+    assert stale(cache, "k", lambda: 2) == 1
+
+
+def test_the_pool_is_bounded_and_takes_more_when_it_has_room() -> None:
+    pool, go = RefreshPool([]), threading.Event()
+    over: list[int] = []
+    started = [pool.start(lambda: wait_for(go), lambda: over.append(1)) for _ in range(MOST_THREADS + 1)]
+    assert started == [True] * MOST_THREADS + [False]
+    go.set()
+    wait_until(lambda: len(over) == MOST_THREADS)
+    wait_until(lambda: pool.start(lambda: None, lambda: over.append(2)))
+    wait_until(lambda: over[-1] == 2)
+    pool.close(1)
+    assert not pool.start(lambda: None, lambda: None)
+
+
+def test_close_waits_for_no_loader_longer_than_an_operation_timeout(server: Server, prefix: str) -> None:
+    cache = SyncCache(server.url, prefix=prefix, operation_timeout="200ms")
+    go = threading.Event()
+    assert stale(cache, "k", lambda: 1) == 1
+    time.sleep(0.06)
+    assert stale(cache, "k", lambda: go.wait(10)) == 1
+    wait_until(lambda: cache.stats().loads == 2)
+    began = time.monotonic()
+    cache.close()
+    assert time.monotonic() - began < 2
+    go.set()
+    for call in (lambda: cache.get("k"), lambda: cache.set("k", 1), lambda: stale(cache, "k", lambda: 1)):
+        with pytest.raises(Closed):
+            call()
+    cache.close()
+    with SyncCache(server.url, prefix=prefix, operation_timeout="2s") as other:  # the claim was given back
+        assert other.refresh("k", lambda: 3) == 3
