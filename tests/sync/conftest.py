@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from fleetcache.wire import threads
 from tests.core.conftest import on, play
 from tests.core.drivers import Driver
 from tests.promises.conftest import one_fresh_server
@@ -29,3 +30,9 @@ def server(shared_servers: Callable[[str, Transport], Server]) -> Server:
 def remote(server: Server, prefix: str) -> Driver:
     """That server."""
     return Driver("valkey on threads", server, prefix)
+
+
+@pytest.fixture
+def pushes_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests that look right after the server was asked to push: no pause after a caller has read for itself."""
+    monkeypatch.setattr(threads, "READ_BY_OTHERS", 0.0001)

@@ -29,9 +29,9 @@ __all__ = ["ThreadWire"]
 log = logging.getLogger("fleetcache")
 
 READ_SIZE = 256 * 1024
-# Seconds after a caller has read for itself that the link thread leaves the socket to callers. Pushes that come in such
-# a pause wait so long: little beside max_staleness, and it spares the link thread a wake-up for every reply.
-READ_BY_OTHERS = 0.005
+# Seconds after a caller has read for itself that the link thread leaves the socket to callers: it is spared a wake-up
+# for every reply. A push that comes in such a pause waits so long at most, little beside any max_staleness.
+READ_BY_OTHERS = 0.001
 # Seconds that close() waits for the link thread to end. It is a daemon: nothing waits for it longer.
 FAREWELL = 1.0
 
@@ -314,6 +314,7 @@ class ThreadWire(Keeper):
                     self._take(size)
             finally:
                 self._reading.release()
+            self._hand_on()
         if self._over is None and self._rest is not None:
             self._write_on()
         now = self._clock()
