@@ -84,9 +84,10 @@ def text(length: float) -> str:
         return str(length)
     if length < 0:
         return f"-{text(-length)}"
-    thousandths = (
-        round(length * 1000, 3) if length < 1 else round(length * 1000) if length < _WHOLE else int(length) * 1000
-    )
+    if length < 1:
+        thousandths = round(length * 1000, 3)
+    else:
+        thousandths = round(length * 1000) if length < _WHOLE else int(length) * 1000
     if thousandths == 0:
         return "0s"
     if thousandths < 1000:  # noqa: PLR2004 - a second has as many milliseconds
