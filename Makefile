@@ -1,6 +1,6 @@
-# make demo | test | simulate | reliability | check | docs | bench | story | lock. Each sets up what it needs in .venv the first time; nothing else is installed.
+# make demo | test | fuzz | simulate | reliability | check | docs | bench | story | lock. Each sets up what it needs in .venv the first time; nothing else is installed.
 
-.PHONY: demo test simulate reliability check docs bench story lock
+.PHONY: demo test fuzz simulate reliability check docs bench story lock
 .DEFAULT_GOAL := test
 
 VENV := .venv
@@ -26,6 +26,12 @@ simulate: $(DEV)
 # Some minutes; writes the tables of docs/reliability.md.
 reliability: $(DEV)
 	$(BIN)/python -m tests.reliability.run --write $(ARGS)
+
+# Everything that reads foreign bytes, in turn. Better with atheris, which has wheels for few platforms: see CONTRIBUTING.md.
+TARGET ?= all
+SECONDS ?= 300
+fuzz: $(DEV)
+	$(BIN)/python -m tests.fuzz.run $(TARGET) --seconds $(SECONDS) $(ARGS)
 
 check: $(DEV)
 	$(BIN)/ruff check .

@@ -25,6 +25,7 @@ _UNITS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 _NUMBER = r"[0-9]+(?:\.[0-9]+)?"
 _PARTS = "".join(f"(?:(?P<{unit}>{_NUMBER}){unit})?" for unit in (*_UNITS, "ms"))
 
+_WHOLE = 2.0**53  # from here on floats are whole numbers, and a thousand times one may be too much for a float
 _LONGEST_SHOWN = 80  # characters of a wrong value in a message: enough to recognise it, one line of a log
 _WIDEST_SHOWN = 256  # bits of a wrong integer; the interpreter itself refuses to print very long ones
 
@@ -83,7 +84,10 @@ def text(length: float) -> str:
         return str(length)
     if length < 0:
         return f"-{text(-length)}"
-    thousandths = round(length * 1000, 3) if length < 1 else round(length * 1000)
+    if length < 1:
+        thousandths = round(length * 1000, 3)
+    else:
+        thousandths = round(length * 1000) if length < _WHOLE else int(length) * 1000
     if thousandths == 0:
         return "0s"
     if thousandths < 1000:  # noqa: PLR2004 - a second has as many milliseconds

@@ -29,9 +29,9 @@ class Verb(Enum):
 
 
 class Outcome:
-    """How a flight ended. ``own`` is what its starter does, ``others`` what those do that joined."""
+    """How a flight ended. ``own`` is what its starter does, ``others`` what those do that joined before ``until``."""
 
-    __slots__ = ("answer", "error", "others", "own", "stale", "trace")
+    __slots__ = ("answer", "error", "others", "own", "stale", "trace", "until")
 
     def __init__(
         self,
@@ -41,7 +41,9 @@ class Outcome:
         answer: Answer | None = None,
         error: BaseException | None = None,
         stale: bool = False,
+        until: float = float("inf"),
     ) -> None:
+        self.until = until
         self.own = own
         self.others = own if others is None else others
         self.answer = answer

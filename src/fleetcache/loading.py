@@ -276,12 +276,14 @@ class Loading:
     async def _unstored(
         self, run: Run, answer: Answer, options: Freshness | None, times: tuple[float, float]
     ) -> Outcome:
-        """A value that the server does not have: those who joined may have it unless something changed since."""
+        """A value that the server does not have: who joined in time may have it unless something changed since."""
         if options is not None:
             self._parts.keep_unbacked(run.token, answer, options, *times)
         if answer.payload is None:
             return Outcome(Verb.ANSWER, Verb.ALONE, answer=answer)
-        return Outcome(Verb.ANSWER, Verb.AGAIN if run.flight.detached else None, answer=answer)
+        # A load that took long, or was held up with its process, is to nobody more than near may be.
+        until = times[0] + self._parts.unbacked_life(run.options)
+        return Outcome(Verb.ANSWER, Verb.AGAIN if run.flight.detached else None, answer=answer, until=until)
 
     async def _load_unbacked(self, run: Run) -> Outcome:
         """Load without the server: the value is for this process only, and not for long."""

@@ -133,15 +133,17 @@ class Parts(Struct):
 
     def keep_unbacked(self, token: Any, answer: Answer, options: Freshness, started: float, cost: float = 0.0) -> None:
         """Keep in near what shared did not confirm, for as long as that is safe."""
-        if self.alone:
-            longest = float("inf")
-        else:
-            longest = self.max_staleness if self.shared.usable else options.offline_ttl
-        kept = options.bounded(longest)
+        kept = options.bounded(self.unbacked_life(options))
         if kept.ttl > 0 and answer.payload is not None:
             life = (started + kept.ttl, started + kept.ttl + kept.stale)
             held = self.entries.hold(answer, options.tags, life, unbacked=True, cost=cost)
             self.coherence.fill(token, held)
+
+    def unbacked_life(self, options: Freshness) -> float:
+        """How many seconds from the start of its loader a value is good for that shared did not confirm."""
+        if self.alone:
+            return float("inf")
+        return self.max_staleness if self.shared.usable else options.offline_ttl
 
     def near_life(self, options: Freshness, sent_at: float) -> tuple[float, float]:
         """Until when near may call a value fresh, and stale, that was sent to the server at ``sent_at``."""

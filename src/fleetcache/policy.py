@@ -237,6 +237,7 @@ class Policy:
         """How a flight ended for its starter (no ``capped``: its own load is waited for), or for one who joined."""
         parts = self.parts
         own = capped is None
+        entered = 0.0 if own else parts.ports.clock()
         first = min((t for t in (until, capped) if t is not None), default=None)
         try:
             outcome = await parts.ports.wait(gate, first)
@@ -254,6 +255,8 @@ class Policy:
             raise outcome.error.with_traceback(outcome.trace)
         if verb is not Verb.ANSWER:
             return verb, None
+        if entered > outcome.until:
+            return Verb.AGAIN, None  # it shows what was there too long before this caller came
         return verb, outcome.answer.value if own else outcome.answer
 
     async def _alone(self, asked: Asked) -> Any:

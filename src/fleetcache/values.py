@@ -75,7 +75,7 @@ def find_change(value: Any, back: Any, *, typed: bool) -> tuple[Any, Any] | None
     if kind is not type(back):
         # A declared float may be given as int; both readers get the float.
         return None if typed and kind is int and type(back) is float and value == back else (value, back)
-    if isinstance(value, float):
+    if isinstance(value, (float, Decimal)):
         return None if value == back or (value != value and back != back) else (value, back)  # noqa: PLR0124 - NaN
     if isinstance(value, datetime):
         # Equal moments in different zones are not the same value, unless the type was declared.

@@ -34,10 +34,10 @@ class LoaderError(Exception):
 class Seen:
     """How a call came to its answer."""
 
-    __slots__ = ("joined", "last_resort", "near", "steps")
+    __slots__ = ("joined", "last_resort", "near", "partly_near", "steps")
 
     def __init__(self) -> None:
-        self.near = self.joined = self.last_resort = False
+        self.near = self.partly_near = self.joined = self.last_resort = False
         self.steps = 0
 
 
@@ -64,6 +64,7 @@ class _Watched:
                 # Without a pause only near can answer. After one it does when the server could not be heard.
                 here = counters.near_hits != near or (counters.stale_hits != stale and not self._heard())
                 seen.near = here or seen.steps == 1
+                seen.partly_near = seen.partly_near or seen.near
                 seen.last_resort = counters.offline_stale_hits != last
             thrown = sent = None
             try:
@@ -281,7 +282,7 @@ class Instance:
 
     async def _get_many(self, op: Op, began: tuple[int, float], seen: Seen) -> str:
         found = await self._watched(self.cache.get_many(op.keys), seen)
-        seen.near = True  # some of them may be
+        seen.near = seen.partly_near
         return ", ".join(f"{key}: {self._judge(number, key, began, seen)}" for key, number in found.items()) or "absent"
 
     def _options(self, op: Op) -> dict[str, Any]:
@@ -312,7 +313,7 @@ class Instance:
 
         options = {"ttl": op.ttl, "stale": op.stale, "tags": self.model.keys[op.keys[0]], "type": int}
         found = await self._watched(self.cache.get_or_set_many(op.keys, loader, **options), seen)
-        seen.near = True
+        seen.near = seen.partly_near
         if set(found) != set(op.keys):
             raise Violation("values", f"{self.name}: get_or_set_many answered {sorted(found)} for {op.keys}")
         return ", ".join(f"{key}: {self._judge(number, key, began, seen)}" for key, number in found.items())
@@ -387,6 +388,24 @@ class Instance:
     async def _clear(self, op: Op, _began: tuple[int, float], _seen: Seen) -> str:
         removal = self.model.change("clear", self, list(self.model.keys), [("t", "*")])
         return await self._remove(removal, op, lambda: self.cache.clear(strict=op.strict))
+
+    async def _add(self, op: Op, _began: tuple[int, float], _seen: Seen) -> str:
+        key = op.keys[0]
+        value = self.model.value(key, self.model.versions[key], f"added by {self.name}")
+        value.writer = writer = Removal("add", self, {}, [], self.world.now)
+        self.model.disturb(key)  # it takes the place of a lease
+        added = await self.cache.add(key, value.number, type=int, **self._options(op))
+        self.model.disturb(key)
+        writer.returned_at = self.world.now
+        if added:
+            writer.over = self.world.now
+        return "added" if added else "not added"
+
+    async def _touch(self, op: Op, _began: tuple[int, float], _seen: Seen) -> str:
+        return "touched" if await self.cache.touch(op.keys[0], op.ttl) else "not touched"
+
+    async def _incr(self, _op: Op, _began: tuple[int, float], _seen: Seen) -> str:
+        return str(await self.cache.incr("counter", ttl=60))
 
     async def _set(self, op: Op, _began: tuple[int, float], _seen: Seen) -> str:
         key = op.keys[0]

@@ -262,8 +262,7 @@ class Run:
             for what, items in left.items():
                 if items:
                     raise Violation("leftovers", f"{one.name} still has {what}: {items}")
-        if self.host.rights():
-            raise Violation("leftovers", f"nobody loads, and the server still has {self.host.rights()}")
+        self._wait_for_rights()
 
     def _close(self) -> None:
         living = self.living("")

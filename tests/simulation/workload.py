@@ -25,7 +25,7 @@ def draw(seed: int) -> Plan:
     # Without CLIENT KILL only the reset of an aborted connection keeps its last bytes from coming late.
     forbidden = ["CLIENT KILL"] if rng.random() < 0.1 else []
     troubles = faults.draw(rng, instances, list(keys), until, may_kill=not forbidden)
-    return Plan(
+    plan = Plan(
         seed,
         instances,
         keys,
@@ -40,6 +40,18 @@ def draw(seed: int) -> Plan:
         maxmemory=rng.choice((*[None] * 8, 600, 900)),
         noperm=forbidden,
     )
+    if rng.random() < 0.15:
+        _add_seldom(rng, plan, until)
+    return plan
+
+
+def _add_seldom(rng: random.Random, plan: Plan, until: float) -> None:
+    """Verbs that are asked for seldom, among the others."""
+    for _ in range(rng.choice((2, 6, 12))):
+        verb, key = rng.choice(("add", "add", "touch", "incr")), rng.choice(list(plan.keys))
+        op = Op(rng.uniform(0.0, until), rng.choice(plan.instances), verb, [key], ttl=rng.choice((0.5, 60.0)))
+        plan.ops.append(op)
+    plan.ops.sort(key=lambda op: op.at)
 
 
 class _Taste:

@@ -117,6 +117,7 @@ REFUSED = [
     ("redis://[127.0.0.1]", "has no valid host"),
     ("redis://a..b", "has no valid host"),
     ("redis://" + "a" * 64 + ".example", "has no valid host"),
+    ("redis://" + "".join(map(chr, range(0x4E00, 0x6E00))), "has no valid host"),  # to encode it takes half a minute
     ("redis://h%00", "has no valid host"),
     ("redis://h%20h", "has no valid host"),
     ("redis://:%FF@h", "has percent-encoded bytes that are not UTF-8"),

@@ -141,6 +141,11 @@ def test_text_is_always_read_back(length: float) -> None:
     assert seconds(text(length), name="ttl", zero=True) == pytest.approx(length, abs=0.000_501)
 
 
+@pytest.mark.parametrize("length", [2.0**53 - 1, 2.0**53, 1e300, 1.7e308])
+def test_the_longest_lengths_are_written_too(length: float) -> None:
+    assert seconds(text(length), name="t") == length
+
+
 @given(st.timedeltas(min_value=timedelta(microseconds=1)))
 def test_every_positive_timedelta_is_a_duration(length: timedelta) -> None:
     assert seconds(length, name="ttl") == length.total_seconds()

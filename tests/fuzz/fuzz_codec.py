@@ -1,0 +1,71 @@
+"""The codec and what judges values: any bytes read as any type, any value written as any type.
+
+Reading says ``CodecError`` and nothing else. What writing accepts, every reader gets as the writer did. No bytes are
+ever read as a pickle here: whoever chose pickle reads what is signed, and ``fuzz_entries`` shows that nothing else is.
+"""
+
+from contextlib import suppress
+from typing import Any
+
+from fleetcache.codec import INT, JSON, MSGPACK, PICKLE, Codecs
+from fleetcache.errors import CodecError
+from fleetcache.values import find_change, immutable
+from tests.fuzz.source import Source
+from tests.fuzz.values import TYPES, value
+
+__all__ = ["SEEDS", "one_input"]
+
+CODECS = (Codecs("msgpack"), Codecs("json"))
+WRITERS = (*CODECS, Codecs("pickle"))
+IDS = (INT, MSGPACK, JSON, PICKLE, 4, 255)
+# Headers of long things, deep things, extensions, numbers at the edges.
+HOSTILE = (
+    b"\x91" * 5000, b"\x81\xa1a" * 3000, b"[" * 5000, b'{"a":' * 3000, b"\xdd\xff\xff\xff\xff",
+    b"\xdf\xff\xff\xff\xff",
+    b"\xdb\xff\xff\xff\xff", b"\xc6\xff\xff\xff\xff", b"\xc9\xff\xff\xff\xff\xff",
+    b"\xc7\x0c\xff" + b"\xff" * 12, b"\xc1",
+    b"\xcb\x7f\xf8\0\0\0\0\0\0", b"\xcf" + b"\xff" * 8, b"9" * 20_000, b"-", b"1e999999999", b'"\\ud800"',
+    b"1" + b"0" * 5000 + b".5",
+    b'{"city":"x","tree":' * 2000, b'"2020-01-01T00:00:00Z"', b'"P1D"', b'"' + b"1" * 5000 + b'"',
+    b"\x82\xa1a\x01\xa1a\x02", b"\x81\x91\x01\x02",
+)  # fmt: skip
+SEEDS = [bytes([way, *range(0, 200, 9), way, 77]) * 3 for way in range(10)]
+
+
+def read(source: Source) -> None:
+    """Any bytes."""
+    way = source.byte() % 3
+    payload = source.pick(HOSTILE)
+    if way == 1:
+        payload = source.take(60)
+    elif way == 2:
+        with suppress(CodecError):
+            payload = source.pick(CODECS).encode(value(source), Any)[1]
+    payload = source.spoilt(payload)
+    codecs = source.pick(CODECS)
+    declared = source.pick(TYPES)
+    for codec_id in IDS:
+        with suppress(CodecError):
+            immutable(codecs.decode(codec_id, payload, declared))
+
+
+def write(source: Source) -> None:
+    """Any value."""
+    codecs = source.pick(WRITERS)
+    given, declared = value(source), source.pick(TYPES)
+    immutable(given)
+    try:
+        codec_id, payload, back = codecs.encode(given, declared)
+    except CodecError as error:
+        assert str(error)  # noqa: PT017 - storing it is right too
+        return
+    again = codecs.decode(codec_id, payload, declared)
+    assert find_change(back, again, typed=declared is not Any) is None, (given, back, again)
+    if declared is Any:
+        assert find_change(given, again, typed=False) is None, (given, again)
+
+
+def one_input(data: bytes) -> None:
+    """One value written or some bytes read."""
+    source = Source(data)
+    (write if source.byte() % 2 else read)(source)

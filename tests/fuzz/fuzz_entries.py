@@ -1,0 +1,128 @@
+"""What stands under a key, judged: any reply in the place of an entry, with near filled from what is good.
+
+Nothing raises. What is answered has exactly the tags that are current; with signatures it is, byte for byte, what
+somebody with the key wrote to this key. A pickle that is not signed is never read: the one planted here would fail.
+"""
+
+import pickle
+from typing import Any
+
+from fleetcache.codec import PICKLE, Codecs
+from fleetcache.coherence import Coherence
+from fleetcache.entries import Entries
+from fleetcache.errors import CodecError
+from fleetcache.flights import Flights
+from fleetcache.freshness import Freshness
+from fleetcache.keys import ALL_TAG, Layout
+from fleetcache.near import Near
+from fleetcache.seen import Look, Seen
+from fleetcache.signing import Signer
+from fleetcache.stats import Counters
+from fleetcache.wire.session import ReplyError
+from tests.fuzz.source import Source
+from tests.fuzz.values import TYPES, value
+
+__all__ = ["SEEDS", "one_input"]
+
+SEEDS = [bytes([way, *range(0, 240, 5), 31 * way]) * 2 for way in range(8)]
+LAYOUT = Layout("p")
+KEYS = (b"k" * 32, b"o" * 32)
+# Odd replies to GET and PTTL: what a server of another mind, or a stand-in for one, may say.
+ODD: tuple[Any, ...] = (
+    None,
+    True,
+    False,
+    5,
+    -1,
+    -2,
+    0,
+    1.5,
+    [],
+    [b"V" * 60],
+    {},
+    "text",
+    ReplyError("WRONGTYPE no"),
+    ReplyError(""),
+    b"",
+    2**63 - 1,
+)
+
+
+def boom() -> None:
+    """What reading a planted pickle would run."""
+    raise AssertionError("a pickle that nobody signed was read")
+
+
+class Bomb:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return boom, ()
+
+
+BOMB = pickle.dumps(Bomb())
+
+
+def entries(source: Source, *, signed: bool) -> tuple[Entries, Coherence]:
+    """With the version of two tags known."""
+    coherence = Coherence(Near(50, 20_000), LAYOUT, Flights(), Counters(), lambda: 10.0)
+    coherence.tracking = source.byte() % 2 == 1
+    coherence.keep_version(ALL_TAG, b"a" * 16, 10.0)
+    coherence.keep_version("t", b"t" * 16, 10.0)
+    codecs = Codecs(source.pick(("msgpack", "json", "pickle")) if signed else source.pick(("msgpack", "json")))
+    return (
+        Entries(
+            codecs,
+            Signer(KEYS) if signed else None,
+            coherence,
+            LAYOUT,
+            Counters(),
+            max_bytes=5_000,
+            stamp=lambda: bytes(16),
+        ),
+        coherence,
+    )
+
+
+def genuine(source: Source, writer: Entries) -> bytes:
+    """An entry as it is stored."""
+    try:
+        answer = writer.encode(value(source, 2), Any)
+    except CodecError:
+        answer = writer.encode("x", Any)
+    carried = ((ALL_TAG, source.pick((b"a" * 16, b"b" * 16))), ("t", b"t" * 16), ("u", b"u" * 16))[: source.below(4)]
+    return writer.pack("k", answer, carried, Freshness(60.0, 5.0, (), 30.0), source.below(100) / 9)[1]
+
+
+def planted(source: Source, blob: bytes) -> Any:
+    """Something in its place."""
+    way = source.byte() % 6
+    if way == 0:
+        return source.pick(ODD)
+    if way == 1:
+        start = int.from_bytes(blob[33:35])
+        return blob[:18] + bytes((PICKLE,)) + blob[19:start] + BOMB
+    if way == 2:
+        return source.pick((b"V", b"L", b"")) + source.rest()
+    return source.spoilt(blob) if way < 5 else blob
+
+
+def one_input(data: bytes) -> None:
+    """One look at one key."""
+    source = Source(data)
+    signed = source.byte() % 2 == 1
+    judge, coherence = entries(source, signed=signed)
+    written = genuine(source, judge)
+    blob = planted(source, written)
+    pttl = source.pick(ODD) if source.chance(4) else source.below(100_000)
+    token = coherence.take("k", ("t",)) if source.byte() % 2 else None
+    declared = source.pick(TYPES)
+    seen = judge.see("k", blob, pttl, 9.0, declared, token)
+    assert isinstance(seen, Seen)
+    if seen.answer is not None:
+        assert seen.look in {Look.FRESH, Look.STALE}
+        assert not signed or blob == written
+        assert coherence.judge(seen.section)[1] == tuple(name for name, _ in judge.tags_of(seen))
+        judge.copy(seen.answer, declared)
+    held = coherence.near.items.get("k")
+    assert held is None or seen.answer is not None
+    if held is not None:
+        judge.from_near(held, source.pick(TYPES))

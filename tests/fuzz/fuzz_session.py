@@ -1,0 +1,103 @@
+"""The session and the pushes' way into near: whatever a server says, in whatever pieces.
+
+What is well formed comes out as it was meant, to the right call. What is not ends in ``ProtocolError`` and in nothing
+else, and how the bytes were cut never changes what happened before.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from fleetcache.coherence import Coherence
+from fleetcache.flights import Flights
+from fleetcache.keys import Layout
+from fleetcache.near import Near
+from fleetcache.stats import Counters
+from fleetcache.wire.session import Call, ProtocolError, ReplyError, Session
+from tests.fuzz.resp import HOSTILE, frame, push
+from tests.fuzz.source import Source
+
+__all__ = ["SEEDS", "one_input"]
+
+SEEDS = [bytes([way, 3, *range(0, 250, 7)]) + bytes(range(100)) for way in range(8)]
+LIMIT = 100_000
+
+
+class Watched:
+    """A session with calls to answer that writes down what it says."""
+
+    def __init__(self, calls: list[int], own: bytes | None) -> None:
+        self.events: list[Any] = []
+        self.coherence = Coherence(Near(100, 10_000), Layout("p"), Flights(), Counters(), lambda: 0.0)
+        self.session = Session(self._pushed, LIMIT)
+        self.session.on_own = lambda key: self.events.append(("own", key))
+        for number, commands in enumerate(calls):
+            self.session.add(Call([("PING",)] * commands, self._handler(number)), float(number))
+        self.session.expect_own = own
+
+    def _pushed(self, frame: list[Any]) -> None:
+        self.events.append(("push", plain(list(frame))))
+        self.coherence.on_push(frame)
+
+    def _handler(self, number: int) -> Callable[[list[Any]], Any]:
+        return lambda replies: self.events.append((number, plain(replies)))
+
+    def feed(self, pieces: list[bytes]) -> bool:
+        """Whether the peer was found to be broken."""
+        try:
+            for piece in pieces:
+                self.session.feed(piece)
+        except ProtocolError:
+            return True
+        return False
+
+
+def plain(value: Any) -> Any:
+    """Comparable: errors as their text, NaN as a word."""
+    if isinstance(value, list):
+        return [plain(part) for part in value]
+    if isinstance(value, dict):
+        return {key: plain(part) for key, part in value.items()}
+    return str(value) if isinstance(value, ReplyError) or value != value else value  # noqa: PLR0124 - NaN
+
+
+def well_formed(source: Source, calls: list[int]) -> tuple[bytes, list[Any]]:
+    """Bytes of pushes between as many replies as are asked for, and what must come of them."""
+    events: list[Any] = []
+    raw = b""
+    for number, commands in enumerate(calls):
+        replies = []
+        for _ in range(commands):
+            while source.chance(3):
+                written, pushed = push(source)
+                raw += written
+                events.append(("push", pushed))
+            written, reply = frame(source)
+            raw += written
+            replies.append(reply)
+        events.append((number, replies))
+    return raw, events
+
+
+def one_input(data: bytes) -> None:
+    """One connection's life, twice: in one piece and in many."""
+    source = Source(data)
+    calls = [1 + source.below(3) for _ in range(source.below(8))]
+    own = source.pick((None, b"p:e:k"))
+    raw, expected = well_formed(source, calls)
+    spoilt = source.byte() % 2 == 1
+    if spoilt:
+        raw = source.spoilt(raw)
+        for _ in range(source.below(3)):
+            at = source.below(len(raw) + 1)
+            raw = raw[:at] + source.pick(HOSTILE) + raw[at:]
+    pieces = source.cut(raw)
+    whole, cut = Watched(calls, own), Watched(calls, own)
+    broken, cut_broken = whole.feed([raw]), cut.feed(pieces)
+    assert cut.events == whole.events
+    assert cut_broken == broken
+    if not spoilt:
+        assert not broken
+        assert [event for event in whole.events if event[0] != "own"] == expected
+        assert whole.session.oldest is None
+    whole.session.end()
+    assert whole.session.unanswered_bytes == 0
