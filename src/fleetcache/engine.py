@@ -330,6 +330,8 @@ class Engine:
     def _log(self, new: LinkState) -> None:
         """One line when it goes, one when it is back."""
         now = self.clock()
+        if new is LinkState.OFFLINE and self.link.reason == "interrupted":
+            return  # our own doing, for a signal that came in the middle of a call: it is back at once
         if new is LinkState.OFFLINE and self._down_since is None:
             self._down_since = now
             self.counters.errors[self.link.reason or "error"] += 1

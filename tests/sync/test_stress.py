@@ -62,7 +62,7 @@ def excess_loads(variant: str, server: Server, prefix: str, rounds: int) -> int:
 
 
 def test_eighty_threads_in_four_processes_cause_one_load(server: Server, prefix: str) -> None:
-    assert excess_loads("ours", server, prefix, rounds=5) == 0
+    assert excess_loads("ours", server, prefix, rounds=3) == 0
 
 
 def test_twin_without_a_lease_every_process_loads(server: Server, prefix: str) -> None:
@@ -102,9 +102,8 @@ def superseded(variant: str, server: Server, prefix: str, seed: int, seconds: fl
     }
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_what_was_removed_is_gone_whatever_happens(one_fresh_server: StartServer, prefix: str, seed: int) -> None:
-    found = superseded("ours", one_fresh_server("tcp", "--enable-debug-command", "yes"), prefix, seed, 4, faults=True)
+def test_what_was_removed_is_gone_whatever_happens(one_fresh_server: StartServer, prefix: str) -> None:
+    found = superseded("ours", one_fresh_server("tcp", "--enable-debug-command", "yes"), prefix, 1, 4, faults=True)
     wrong = {name: found[name] for name in ("errors", "at once", "when quiet")}
     assert wrong == {"errors": [], "at once": 0, "when quiet": 0}, found
     assert found["settled"]

@@ -1,0 +1,206 @@
+"""What threads do for themselves on the one connection: each writes its calls, and of those who wait one reads for all.
+
+Everything here runs under the monitor, but for the system calls: those let other threads run.
+"""
+
+import select
+import socket
+from abc import abstractmethod
+from collections import deque
+from threading import Lock
+from typing import Any
+
+from .keeper import Keeper
+from .monitor import Monitor, SyncGate
+from .session import Call
+from .tls import Tls
+
+__all__ = ["CallersWire", "read"]
+
+READ_SIZE = 256 * 1024
+
+
+class CallersWire(Keeper):
+    """One connection, as its callers use it; further arguments as for ``Keeper``.
+
+    Args:
+        monitor: Held by whoever calls anything here.
+    """
+
+    def __init__(self, *args: Any, monitor: Monitor, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._monitor = monitor
+        self._sock: socket.socket | None = None
+        self._tls: Tls | None = None
+        self._out: deque[bytes] = deque()
+        self._sending = Lock()  # never waited for but by the link thread: whoever has it sends for all
+        self._rest: memoryview | None = None  # what the socket did not take; only the link thread sends meanwhile
+        self._reading = Lock()  # as ``_sending``: whoever has it reads for all
+        self._readers_poll = select.poll()
+        self._followers: dict[SyncGate, None] = {}  # who waits for replies while another reads
+        self._led_at = -float("inf")
+        self._buffer = memoryview(bytearray(READ_SIZE))
+
+    @abstractmethod
+    def _knock(self) -> None:
+        """Wake the link thread, if it sleeps and nobody has done so yet."""
+
+    # -- calls -------------------------------------------------------------------------------------------------------
+
+    def submit(self, call: Call, *, at_once: bool = False) -> None:  # noqa: ARG002 - it is written when the monitor is left, which is as soon
+        """Queue a call; what a thread queues before it lets others in is written together."""
+        now = self._clock()
+        try:
+            self._out.append(call.payload)
+            self._session.add(call, now)
+        except BaseException:
+            self.fail("interrupted", "a call was interrupted while it was queued")
+            raise
+        due = now + self._limits.operation_timeout
+        if due < self._wake_at:
+            self._arm(due)
+
+    def flush(self) -> None:
+        """Write what was queued, as far as the socket takes it at once; called without the monitor.
+
+        A system call lets other threads run: if they found the monitor taken, each call would cost two more switches
+        between threads. So one of them sends, and what the others queue meanwhile goes with its next write.
+        """
+        while self._out and self._rest is None and self._sending.acquire(blocking=False):
+            try:
+                self._write()
+            finally:
+                self._sending.release()
+
+    def _write(self) -> None:
+        """Send all that is queued, in its order; whoever calls this has ``_sending``."""
+        sock, out, parts = self._sock, self._out, []
+        while out:
+            parts.append(out.popleft())
+        if sock is None or self._over is not None:
+            return
+        try:
+            data = parts[0] if len(parts) == 1 else b"".join(parts)
+            if self._tls is not None:
+                data = self._tls.encrypt(data)
+            self._send(sock, memoryview(data))
+        except OSError as error:
+            self.fail("reset", repr(error))
+        except BaseException:
+            # Nobody knows how much of it is on its way: what follows would be read as the rest of it.
+            self.fail("interrupted", "a call was interrupted while it was written")
+            raise
+
+    def _send(self, sock: socket.socket, data: memoryview) -> None:
+        try:
+            sent = sock.send(data)
+        except (BlockingIOError, InterruptedError):
+            sent = 0
+        left = data[sent:]
+        if left:
+            self._rest = left
+            self._knock()
+        else:
+            self._rest = None
+
+    def _write_on(self) -> None:
+        """In the link thread, when the socket takes more."""
+        with self._sending:
+            sock, rest = self._sock, self._rest
+            if sock is not None and rest is not None:
+                try:
+                    self._send(sock, rest)
+                except OSError as error:
+                    self.fail("reset", repr(error))
+
+    # -- waiting -----------------------------------------------------------------------------------------------------
+
+    def wait(self, gate: SyncGate, timeout: float) -> bool:
+        """Let the others in until the gate is open or ``timeout`` seconds have passed; whether it is open.
+
+        Of those who wait for replies one reads, for all: to be woken by the link thread would cost two switches
+        between threads. When it has what it waited for, the next one does.
+        """
+        until = self._clock() + timeout
+        while not gate.done() and (left := until - self._clock()) > 0:
+            if self._is_readable and self._reading.acquire(blocking=False):
+                try:
+                    self._lead(gate, until)
+                finally:
+                    self._led_at = self._clock()
+                    self._reading.release()
+                    self._hand_on()
+            else:
+                self._followers[gate] = None
+                try:
+                    gate.sleep(self._monitor, left)
+                finally:
+                    del self._followers[gate]
+        return gate.done()
+
+    @property
+    def _is_readable(self) -> bool:
+        """Whether replies are to come that whoever waits may read."""
+        return bool(self._session.calls) and self._over is None and self.connected
+
+    def _lead(self, gate: SyncGate, until: float) -> None:
+        """Read, until the gate is open or nothing more is to come."""
+        while not gate.done() and self._is_readable and (left := until - self._clock()) > 0:
+            sock, began = self._sock, False
+            size: int | OSError | None = None
+            try:
+                with self._monitor.left():
+                    if sock is not None and self._readers_poll.poll(left * 1000):
+                        began = True
+                        size = read(sock, self._buffer)
+            except BaseException:
+                if began:  # what was read is lost
+                    self.fail("interrupted", "a call was interrupted while it read")
+                raise
+            if size is not None and self._over is None:
+                self._take(size)
+
+    def _hand_on(self) -> None:
+        """Others wait still: one of them reads. If nobody does, the link thread looks soon."""
+        if self._session.calls:
+            for gate in self._followers:
+                if not gate.done():
+                    gate.ring()
+                    return
+
+    def _take(self, size: int | OSError) -> None:
+        """Hand on what was read."""
+        if isinstance(size, OSError):
+            self.fail("reset", repr(size))
+        elif size == 0:
+            self.fail("reset", "the server closed the connection")
+        elif self._tls is None:
+            self.received(self._buffer[:size])
+        else:
+            try:
+                with self._sending:
+                    said = self._tls.decrypt(self._buffer[:size])
+            except (OSError, EOFError) as error:
+                self.fail("reset", repr(error))
+                return
+            if self._tls.pending and self._rest is None:
+                self._out.append(b"")
+            if said:
+                self.received(memoryview(said))
+
+    def _has_bytes(self) -> bool:
+        if self._sock is None:
+            return False
+        poll = select.poll()
+        poll.register(self._sock, select.POLLIN)
+        return bool(poll.poll(0))
+
+
+def read(sock: socket.socket, buffer: memoryview) -> int | OSError | None:
+    """How many bytes there were, an error, or ``None`` when there was nothing."""
+    try:
+        return sock.recv_into(buffer)
+    except (BlockingIOError, InterruptedError):
+        return None
+    except OSError as error:
+        return error
