@@ -10,6 +10,8 @@ BENCH := $(VENV)/.bench-installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # Seeds of make simulate: FIRST:END
 SEEDS ?= 0:2000
+# Processes that run the tests. They wait for servers more than they work; with more than cores, what they time would suffer.
+JOBS ?= 2
 # Arguments for pytest or the demo: make test ARGS="-k near -x", make demo ARGS="--seconds 20"
 ARGS ?=
 
@@ -17,8 +19,7 @@ demo: $(DEV)
 	$(BIN)/fleetcache demo $(ARGS)
 
 test: $(DEV)
-	$(BIN)/coverage run -m pytest $(ARGS)
-	$(BIN)/coverage report
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --cov --cov-report term $(ARGS)
 
 simulate: $(DEV)
 	$(BIN)/python -m tests.simulation $(SEEDS)

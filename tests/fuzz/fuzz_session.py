@@ -56,7 +56,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, list):
         return [plain(part) for part in value]
     if isinstance(value, dict):
-        return {key: plain(part) for key, part in value.items()}
+        return {plain(key): plain(part) for key, part in value.items()}
     return str(value) if isinstance(value, ReplyError) or value != value else value  # noqa: PLR0124 - NaN
 
 

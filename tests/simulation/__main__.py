@@ -8,39 +8,29 @@ python -m tests.simulation 0:3000 --mutate no_journal    the first seed that fin
 """
 
 import argparse
-import gc
 import multiprocessing
 import os
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
+from itertools import repeat
 from pathlib import Path
 
 from tests.simulation import workload
+from tests.simulation.chunks import broken
 from tests.simulation.mutations import MUTATIONS, mutated
 from tests.simulation.plan import Plan, read, written
 from tests.simulation.run import play
 from tests.simulation.shrink import shrink
 from tests.simulation.story import told
 
-__all__ = ["broken", "main"]
+__all__ = ["main"]
 
 # Seeds of one task of a process: enough that handing them out costs nothing, few enough for a progress that moves.
 CHUNK = 25
-
-
-def broken(seeds: range, mutation: str | None = None) -> list[tuple[int, str, str]]:
-    """The seeds of a range that break a promise: with its rule, and what happened."""
-    found = []
-    with mutated(mutation) if mutation else nullcontext():
-        for seed in seeds:
-            violation = play(workload.draw(seed)).violation
-            if violation is not None:
-                found.append((seed, violation.rule, violation.text))
-    gc.collect()
-    return found
 
 
 def main() -> int:
@@ -103,13 +93,10 @@ def _many(seeds: range, options: argparse.Namespace) -> int:
 
 
 def _played(seeds: range, options: argparse.Namespace) -> Iterator[list[tuple[int, str, str]]]:
-    chunks = [(seeds[at : at + CHUNK], options.mutate) for at in range(0, len(seeds), CHUNK)]
-    with multiprocessing.get_context("spawn").Pool(options.processes) as pool:
-        yield from pool.imap(_chunk, chunks)
-
-
-def _chunk(task: tuple[range, str | None]) -> list[tuple[int, str, str]]:
-    return broken(*task)
+    chunks = [seeds[at : at + CHUNK] for at in range(0, len(seeds), CHUNK)]
+    # Not a Pool: it waits for ever when one of its processes is killed.
+    with ProcessPoolExecutor(options.processes, mp_context=multiprocessing.get_context("spawn")) as pool:
+        yield from pool.map(broken, chunks, repeat(options.mutate))
 
 
 if __name__ == "__main__":

@@ -268,10 +268,17 @@ class Instance:
     # -- reading ---------------------------------------------------------------------------------------------------
 
     def _judge(self, number: Any, key: str, began: tuple[int, float], seen: Seen) -> str:
-        near = seen.near or seen.joined
+        near = seen.near or (seen.joined and not self._is_own_load(number, began[1]))
         self.model.judge(number, key, self, began, near=near, last_resort=seen.last_resort)
         value = self.model.values[number]
         return f"version {value.version} (value {number}, {'near' if near else 'shared'})"
+
+    def _is_own_load(self, number: Any, since: float) -> bool:
+        """Whether it was loaded here meanwhile, and stored: a removal that landed before has refused it then."""
+        value = self.model.values.get(number)
+        if value is None or value.loader is not self or value.made < since:
+            return False
+        return bool(self.run.calm(self, value.began - 3 * OPERATION_TIMEOUT))
 
     async def _watched(self, coro: Coroutine[Any, Any, Any], seen: Seen) -> Any:
         return await _Watched(coro, self.engine.counters, self.says_online, seen)
@@ -350,9 +357,11 @@ class Instance:
             if not self.dead:
                 for one in loads:
                     one.ended = self.world.now
-        values = {key: model.value(key, versions[key], f"loaded by {self.name}", began).number for key in keys}
-        tell(self.name, f"has loaded {', '.join(f'{key} as value {number}' for key, number in values.items())}")
-        return values
+        values = {key: model.value(key, versions[key], f"loaded by {self.name}", began) for key in keys}
+        for value in values.values():
+            value.loader, value.made = self, self.world.now
+        tell(self.name, f"has loaded {', '.join(f'{key} as value {value.number}' for key, value in values.items())}")
+        return {key: value.number for key, value in values.items()}
 
     # -- writing ---------------------------------------------------------------------------------------------------
 

@@ -37,10 +37,12 @@ class Violation(AssertionError):
 class Value:
     """One value that was loaded or written."""
 
-    __slots__ = ("began", "key", "number", "origin", "version", "writer")
+    __slots__ = ("began", "key", "loader", "made", "number", "origin", "version", "writer")
 
     def __init__(self, number: int, key: str, version: int, began: float, origin: str) -> None:
         self.number, self.key, self.version, self.began, self.origin = number, key, version, began, origin
+        self.made = began
+        self.loader: Any = None  # the instance that loaded it
         self.writer: Removal | None = None  # the write it came with, if no loader made it
 
 

@@ -16,8 +16,10 @@ from fleetcache.flights import Flights, Verb
 from fleetcache.journal import Journal
 from fleetcache.loading import Loading
 from fleetcache.near import Near
+from fleetcache.parts import Parts
+from fleetcache.ports import LoaderCancelledError
 from fleetcache.recovery import Recovery
-from fleetcache.seen import Claimed
+from fleetcache.seen import Claimed, Seen
 from fleetcache.shared import Shared
 from fleetcache.wire import aio, handshake
 from fleetcache.wire.link import Link, LinkState, Verdict
@@ -221,15 +223,6 @@ def trust_the_restarted() -> list[Exchange]:
     return [(Recovery, "_distrust", _not_now)]
 
 
-def forget_only_when_sent() -> list[Exchange]:
-    """A removal forgets when it is sent, and not again when it is answered."""
-
-    def removed(self: Coherence, target: Any, number: int, keep: Any = None) -> None:  # noqa: ARG001 - as Coherence's
-        self.journal.acknowledged(target, number)
-
-    return [(Coherence, "removed", removed)]
-
-
 def joined_get_the_refused() -> list[Exchange]:
     """Whoever joined a load gets its value, although storing it was refused."""
     end = Flights.end
@@ -330,6 +323,29 @@ def timer_left_behind_by_sleep() -> list[Exchange]:
     return [(aio.AioWire, "_arm", asleep)]
 
 
+def ending_entries_claimed() -> list[Exchange]:
+    """An entry is replaced although it may be gone before its claim is heard of."""
+    return [(Seen, "is_ending", False)]
+
+
+def joined_whatever_its_age() -> list[Exchange]:
+    """Who joins a load without the server gets its value, however long ago it began."""
+    return [(Parts, "unbacked_life", lambda *_args: float("inf"))]
+
+
+def cancelled_refresh_raises_ours() -> list[Exchange]:
+    """Who joins a refresh whose loader was cancelled gets an error of ours."""
+    call = Loading.call
+
+    async def called(self: Loading, run: Any) -> Any:
+        try:
+            return await call(self, run)
+        except LoaderCancelledError as error:
+            raise RuntimeError("the loader was cancelled") from error
+
+    return [(Loading, "call", called)]
+
+
 MUTATIONS: dict[str, Callable[[], list[Exchange]]] = {
     make.__name__: make
     for make in (
@@ -352,7 +368,6 @@ MUTATIONS: dict[str, Callable[[], list[Exchange]]] = {
         abort_without_reset,
         old_connection_left_alone,
         trust_the_restarted,
-        forget_only_when_sent,
         joined_get_the_refused,
         rights_not_given_back,
         waiters_not_woken,
@@ -363,6 +378,9 @@ MUTATIONS: dict[str, Callable[[], list[Exchange]]] = {
         rights_kept_while_suspect,
         clear_forgotten_with_a_snapshot,
         timer_left_behind_by_sleep,
+        ending_entries_claimed,
+        joined_whatever_its_age,
+        cancelled_refresh_raises_ours,
     )
 }
 

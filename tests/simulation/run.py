@@ -279,12 +279,24 @@ class Run:
             raise Violation("leftovers", f"connections of {left} are open after close()")
 
 
-logging.getLogger("fleetcache").addHandler(logging.NullHandler())
+class _Errors(logging.Handler):
+    """The cache logs an error only for a defect, or for values that cannot be encoded, of which there are none here."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.found: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.found.append(record.getMessage())
 
 
 def play(plan: Plan, *, every_word: bool = False) -> Run:
     """Play a plan; the run says what came of it, with ``every_word`` on the wire too."""
-    collecting = gc.isenabled()
+    collecting, log, errors = gc.isenabled(), logging.getLogger("fleetcache"), _Errors()
+    was = (log.level, log.propagate)
+    log.addHandler(errors)
+    log.setLevel(logging.ERROR)
+    log.propagate = False
     gc.disable()  # a dead process's coroutines would be finalised in the middle of somebody else's turn
     try:
         run = Run(plan, every_word=every_word)
@@ -292,4 +304,9 @@ def play(plan: Plan, *, every_word: bool = False) -> Run:
     finally:
         if collecting:
             gc.enable()
+        log.removeHandler(errors)
+        log.propagate = was[1]
+        log.setLevel(was[0])
+    if errors.found and run.violation is None:
+        run.violation = Violation("defect", f"logged: {errors.found[0]}")
     return run

@@ -83,6 +83,8 @@ async def handshake(
     await recover(ask, greeting)
     if greeting.tracking:
         await _self_test(ask, greeting, probe, probe_pushed)
+    else:  # who may not read would be online until the first heartbeat, at every attempt
+        _must_be_allowed((await ask(("GET", probe), patient=False))[0])
     return greeting
 
 
@@ -150,8 +152,7 @@ async def _self_test(ask: Ask, greeting: Greeting, probe: bytes, probe_pushed: C
     commands = (("GET", probe), ("SET", probe, "1", "PX", 10_000))
     read, written = await ask(*commands, patient=False, handle=in_order)
     await ask(("DEL", probe), patient=False)
-    if isinstance(read, ReplyError) and reply_reason(read) in {"auth", "noperm"}:
-        raise HandshakeError(reply_reason(read), str(read))
+    _must_be_allowed(read)
     if isinstance(written, ReplyError) or isinstance(read, ReplyError):
         return  # full or not saving: nothing can be said against tracking
     if early or not probe_pushed():
@@ -163,6 +164,11 @@ async def _self_test(ask: Ask, greeting: Greeting, probe: bytes, probe_pushed: C
 def _must(reply: Any, what: str) -> None:
     if isinstance(reply, ReplyError):
         raise HandshakeError(reply_reason(reply), f"{what}: {reply}")
+
+
+def _must_be_allowed(read: Any) -> None:
+    if isinstance(read, ReplyError) and reply_reason(read) in {"auth", "noperm"}:
+        raise HandshakeError(reply_reason(read), str(read))
 
 
 def _pairs(reply: Any) -> list[tuple[Any, Any]]:
