@@ -27,7 +27,7 @@ from ..health import Status
 from .checks import Check, CheckFunction, Checks
 from .metrics import collector
 from .report import Detail, check_detail, joined
-from .watched import Watched
+from .watched import Watched, health_of
 
 __all__ = ["OpsApp"]
 
@@ -114,7 +114,7 @@ class OpsApp:
 
     async def _report(self) -> dict[str, Any]:
         # Side by side, so that a probe waits for the slower of the two and not for their sum.
-        health, results = await asyncio.gather(self._cache.health(), self._checks.results())
+        health, results = await asyncio.gather(health_of(self._cache), self._checks.results())
         return joined(health, results, full=self._full)
 
     @property

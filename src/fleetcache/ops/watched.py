@@ -1,11 +1,14 @@
-"""What these routes need to know of a cache. ``fleetcache.Cache`` is one; a test may bring its own."""
+"""What these routes need to know of a cache. ``Cache`` and ``SyncCache`` are such; a test may bring its own."""
 
+import asyncio
+import inspect
+from collections.abc import Awaitable
 from typing import Protocol
 
 from ..health import Health
 from ..stats import Stats
 
-__all__ = ["Watched"]
+__all__ = ["Watched", "health_of"]
 
 
 class Watched(Protocol):
@@ -21,7 +24,7 @@ class Watched(Protocol):
         """Whether ``close()`` was called."""
         ...
 
-    async def health(self) -> Health:
+    def health(self) -> Health | Awaitable[Health]:
         """The report, with the round trip of a real command that is at most a second old."""
         ...
 
@@ -32,3 +35,9 @@ class Watched(Protocol):
     def stats(self) -> Stats:
         """Counters and gauges."""
         ...
+
+
+async def health_of(cache: Watched) -> Health:
+    """The report of either kind of cache: one for threads is asked in a thread, for its answer may take a moment."""
+    asked = cache.health() if inspect.iscoroutinefunction(cache.health) else await asyncio.to_thread(cache.health)
+    return await asked if inspect.isawaitable(asked) else asked

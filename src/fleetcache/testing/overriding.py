@@ -3,15 +3,19 @@
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from ..cache import Cache
 from ..clock import Clock, monotonic
 from ..engine import Engine
 from ..settings import VARIABLES, Settings
+from ..sync import SyncCache
+from ..sync_engine import SyncEngine
 from .standing_in import StandIn
 
 __all__ = ["Overriding", "memory_cache", "memory_engine", "memory_like", "override"]
+
+C = TypeVar("C", bound=Cache | SyncCache)
 
 _NEAR_MAX_BYTES = next(variable.default for variable in VARIABLES if variable.field == "near_max_bytes")
 
@@ -57,16 +61,18 @@ def memory_engine(home: Engine, *, clock: Clock = monotonic) -> Engine:
     return type(home)(memory_like(home.settings), clock=clock)
 
 
-class Overriding(AbstractContextManager[Cache], AbstractAsyncContextManager[Cache]):
+class Overriding(AbstractContextManager[C], AbstractAsyncContextManager[C]):
     """What ``override`` returns: to be entered by ``with`` or ``async with``."""
 
-    def __init__(self, cache: Cache, other: Cache | None, clock: Clock | None) -> None:
+    def __init__(self, cache: C, other: C | None, clock: Clock | None) -> None:
         if other is not None and clock is not None:
             raise TypeError("override takes another cache or a clock for a fresh one, not both")
+        if other is not None and isinstance(other, SyncCache) is not isinstance(cache, SyncCache):
+            raise TypeError("override: a Cache stands in for a Cache, and a SyncCache for a SyncCache")
         self._cache, self._other, self._clock = cache, other, clock
         self._stand_in: StandIn | None = None
 
-    def __enter__(self) -> Cache:
+    def __enter__(self) -> C:
         if self._stand_in is not None:
             raise RuntimeError("this override is in force already: call override() again for another")
         home = _home(self._cache)
@@ -75,12 +81,12 @@ class Overriding(AbstractContextManager[Cache], AbstractAsyncContextManager[Cach
             self._stand_in = StandIn(home, lambda _home: engine, lent=True)
             return self._other
         self._stand_in = StandIn(home, partial(memory_engine, clock=self._clock or monotonic))
-        return _cache(self._stand_in.engine)
+        return _face_like(self._cache, self._stand_in.engine)
 
     def __exit__(self, *_: object) -> None:
         self._over().leave()
 
-    async def __aenter__(self) -> Cache:
+    async def __aenter__(self) -> C:
         return self.__enter__()
 
     async def __aexit__(self, *_: object) -> None:
@@ -93,7 +99,7 @@ class Overriding(AbstractContextManager[Cache], AbstractAsyncContextManager[Cach
         return stand_in
 
 
-def override(cache: Cache, other: Cache | None = None, *, clock: Clock | None = None) -> Overriding:
+def override(cache: C, other: C | None = None, *, clock: Clock | None = None) -> Overriding[C]:
     """For the ``with`` block, let a cache that app code holds work on another one.
 
     Its namespaces and decorated functions go with it, also those that were made at import, and what is made of it in
@@ -109,7 +115,7 @@ def override(cache: Cache, other: Cache | None = None, *, clock: Clock | None = 
         A context manager, sync and async, that gives the cache which is worked on.
 
     Raises:
-        TypeError: Both another cache and a clock.
+        TypeError: Both another cache and a clock, or a cache of another kind.
 
     Example:
         >>> import asyncio
@@ -127,7 +133,12 @@ def override(cache: Cache, other: Cache | None = None, *, clock: Clock | None = 
     return Overriding(cache, other, clock)
 
 
-def _home(cache: Cache) -> Engine:
+def _face_like(_cache_there: C, engine: Engine) -> C:
+    face = SyncCache._over(engine) if isinstance(engine, SyncEngine) else _cache(engine)  # noqa: SLF001 - made for tests
+    return cast("C", face)
+
+
+def _home(cache: Cache | SyncCache) -> Engine:
     return cache._home  # noqa: SLF001 - this is the hook that is made for tests
 
 
