@@ -129,7 +129,7 @@ class Coherence:
     @property
     def waiters(self) -> int:
         """How many wait for news."""
-        return sum(len(held) for held in self._watches.values())
+        return sum(map(len, list(self._watches.values())))  # copied in one step: any thread may ask
 
     def _wake(self, key: str) -> None:
         for watch in self._watches.pop(key, ()):

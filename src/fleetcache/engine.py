@@ -8,6 +8,8 @@ import logging
 import os
 import socket
 from collections.abc import Callable
+from contextlib import suppress
+from threading import RLock
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet
 
@@ -123,6 +125,7 @@ class Engine:
 
     def _build(self) -> None:
         """New parts, with nothing in them."""
+        self._rebinding = RLock()
         settings = self.settings
         self.layout = Layout(settings.prefix)
         self.near = Near(settings.near_max_items, 0 if self.driver == "null" else settings.near_max_bytes)
@@ -196,8 +199,13 @@ class Engine:
 
     def rebuilt(self) -> None:
         """Tell the faces that what they keep for their hot path has changed."""
-        for face in list(self.on_rebuilt):
-            face.bind()
+        with self._rebinding:  # or what another thread saw before would be the last word
+            faces: list[Any] | None = None
+            while faces is None:
+                with suppress(RuntimeError):  # another thread has made a namespace meanwhile
+                    faces = list(self.on_rebuilt)
+            for face in faces:
+                face.bind()
 
     # -- the loop: ``sync_engine`` has threads here ------------------------------------------------------------------
 

@@ -117,8 +117,9 @@ class Reporter:
             since = link.since if engine.away_since is None else engine.away_since
             return lacking, reason, since, "offline"
         for kind in ("read", "store", "remove"):
-            if kind in engine.shared.refusals:
-                reason, since = engine.shared.refusals[kind]
+            refusal = engine.shared.refusals.get(kind)
+            if refusal is not None:
+                reason, since = refusal
                 return Status.DEGRADED, reason, since, kind
         if not engine.coherence.tracking:
             return Status.DEGRADED, "no_tracking", link.since, "ttl"

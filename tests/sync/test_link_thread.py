@@ -313,3 +313,30 @@ def test_many_threads_lose_no_reply_while_connections_are_cut(server: Server, pr
         assert max(slow) < 2 * 1 + 1
         wait_until(lambda: cache.status_now().shared, 5)
         assert cache.stats().waiters == 0
+
+
+def test_anybody_may_look_and_make_namespaces_while_others_work(server: Server, prefix: str) -> None:
+    with SyncCache(server.url, prefix=prefix, operation_timeout="5s") as cache:
+        end = time.monotonic() + 0.5
+        errors: list[BaseException] = []
+
+        def work(number: int) -> None:
+            turn = 0
+            while time.monotonic() < end:
+                turn += 1
+                try:
+                    ours = cache.namespace(f"n{turn % 50}")
+                    with ours.bypass():
+                        ours.get("k")
+                    ours.get_or_set(f"{number}.{turn}", lambda: 1)
+                    cache.stats()
+                    cache.status_now()
+                except Exception as error:  # noqa: BLE001 - told below
+                    errors.append(error)
+
+        threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert errors == []
