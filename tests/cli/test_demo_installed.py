@@ -12,10 +12,13 @@ ROOT = Path(__file__).parents[2]
 RUN = "from fleetcache.cli import main; main()"
 
 
-def python(code: str, *arguments: str, path: Path | None = None) -> subprocess.CompletedProcess[str]:
+Done = subprocess.CompletedProcess[str]
+
+
+def python(code: str, *arguments: str, path: Path | None = None, cwd: Path | None = None) -> Done:
     environment = os.environ | ({"PYTHONPATH": str(path)} if path else {})
     command = [sys.executable, "-c", code, *arguments]
-    return subprocess.run(command, check=False, capture_output=True, text=True, env=environment, timeout=30)  # noqa: S603 - ours
+    return subprocess.run(command, check=False, capture_output=True, text=True, env=environment, cwd=cwd, timeout=30)  # noqa: S603 - ours
 
 
 @pytest.fixture(scope="module")
@@ -35,14 +38,14 @@ def test_the_command_is_declared(installed: Path) -> None:
     assert "fleetcache = fleetcache.cli:main" in declared.read_text()
 
 
-def test_the_app_is_in_the_wheel_and_found_there(installed: Path) -> None:
+def test_the_app_is_in_the_wheel_and_found_there(installed: Path, tmp_path: Path) -> None:
     code = "from fleetcache.cli.demo.scene import app_folder; print(app_folder())"
     found = Path(python(code, path=installed).stdout.strip())
     assert found == installed / "fleetcache" / "cli" / "demo" / "examples"
     assert {path.name for path in (found / "geo").glob("*.py")} == {
         path.name for path in (ROOT / "examples" / "geo").glob("*.py")
     }
-    assert python("import geo.app", path=found).returncode == 0
+    assert python("import geo.app", path=found, cwd=tmp_path).returncode == 0  # it makes its database where it is run
 
 
 def test_in_a_checkout_the_app_is_among_the_examples() -> None:
