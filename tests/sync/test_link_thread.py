@@ -1,6 +1,7 @@
 """The thread shell: who waits for what, and for how long."""
 
 import os
+import random
 import signal
 import threading
 import time
@@ -340,3 +341,34 @@ def test_anybody_may_look_and_make_namespaces_while_others_work(server: Server, 
         for thread in threads:
             thread.join()
         assert errors == []
+
+
+# One that strikes before a coroutine has begun leaves it unawaited, which Python remarks.
+@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited", "ignore::pytest.PytestUnraisableExceptionWarning")
+def test_signals_at_any_moment_lose_nothing_for_good(server: Server, prefix: str) -> None:
+    """As soft time limits of workers come: into whatever the main thread does."""
+    order = random.Random(7)
+
+    def strike(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, strike)
+    try:
+        with SyncCache(server.url, prefix=prefix, operation_timeout="2s") as cache:
+            struck = 0
+            for number in range(150):
+                try:
+                    signal.setitimer(signal.ITIMER_REAL, order.uniform(0.0001, 0.003))
+                    while True:
+                        cache.get_or_set(f"k{number % 7}", lambda: 1)
+                        cache.delete(f"k{number % 7}")
+                except KeyboardInterrupt:
+                    struck += 1
+            wait_until(lambda: cache.status_now().shared, 10)
+            cache.set("k", "value", strict=True)
+            assert cache.get("k") == "value"
+            assert struck == 150
+            assert cache.stats().flights == 0
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

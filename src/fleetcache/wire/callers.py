@@ -7,11 +7,11 @@ import select
 import socket
 from abc import abstractmethod
 from collections import deque
-from threading import Lock
 from typing import Any
 
 from .keeper import Keeper
 from .monitor import Monitor, SyncGate
+from .roles import Role
 from .session import Call
 from .tls import Tls
 
@@ -33,9 +33,9 @@ class CallersWire(Keeper):
         self._sock: socket.socket | None = None
         self._tls: Tls | None = None
         self._out: deque[bytes] = deque()
-        self._sending = Lock()  # never waited for but by the link thread: whoever has it sends for all
+        self._sending = Role()  # never waited for but by the link thread: whoever has it sends for all
         self._rest: memoryview | None = None  # what the socket did not take; only the link thread sends meanwhile
-        self._reading = Lock()  # as ``_sending``: whoever has it reads for all
+        self._reading = Role()  # as ``_sending``: whoever has it reads for all
         self._readers_poll = select.poll()
         self._followers: dict[SyncGate, None] = {}  # who waits for replies while another reads
         self._led_at = -float("inf")
@@ -66,11 +66,16 @@ class CallersWire(Keeper):
         A system call lets other threads run: if they found the monitor taken, each call would cost two more switches
         between threads. So one of them sends, and what the others queue meanwhile goes with its next write.
         """
-        while self._out and self._rest is None and self._sending.acquire(blocking=False):
+        if not self._out or self._rest is not None:
+            return
+        token, sent = object(), True
+        while sent and self._out and self._rest is None:
             try:
-                self._write()
+                sent = self._sending.take(token)
+                if sent:
+                    self._write()
             finally:
-                self._sending.release()
+                self._sending.drop(token)
 
     def _write(self) -> None:
         """Send all that is queued, in its order; whoever calls this has ``_sending``."""
@@ -105,13 +110,16 @@ class CallersWire(Keeper):
 
     def _write_on(self) -> None:
         """In the link thread, when the socket takes more."""
-        with self._sending:
+        token = object()
+        try:
+            self._sending.insist(token)
             sock, rest = self._sock, self._rest
             if sock is not None and rest is not None:
-                try:
-                    self._send(sock, rest)
-                except OSError as error:
-                    self.fail("reset", repr(error))
+                self._send(sock, rest)
+        except OSError as error:
+            self.fail("reset", repr(error))
+        finally:
+            self._sending.drop(token)
 
     # -- waiting -----------------------------------------------------------------------------------------------------
 
@@ -123,19 +131,20 @@ class CallersWire(Keeper):
         """
         until = self._clock() + timeout
         while not gate.done() and (left := until - self._clock()) > 0:
-            if self._is_readable and self._reading.acquire(blocking=False):
+            if self._is_readable and not self._reading.taken:
                 try:
-                    self._lead(gate, until)
+                    if self._reading.take(gate):
+                        self._lead(gate, until)
                 finally:
                     self._led_at = self._clock()
-                    self._reading.release()
+                    self._reading.drop(gate)
                     self._hand_on()
             else:
-                self._followers[gate] = None
                 try:
+                    self._followers[gate] = None
                     gate.sleep(self._monitor, left)
                 finally:
-                    del self._followers[gate]
+                    self._followers.pop(gate, None)
         return gate.done()
 
     @property
@@ -177,12 +186,15 @@ class CallersWire(Keeper):
         elif self._tls is None:
             self.received(self._buffer[:size])
         else:
+            token = object()
             try:
-                with self._sending:
-                    said = self._tls.decrypt(self._buffer[:size])
+                self._sending.insist(token)
+                said = self._tls.decrypt(self._buffer[:size])
             except (OSError, EOFError) as error:
                 self.fail("reset", repr(error))
                 return
+            finally:
+                self._sending.drop(token)
             if self._tls.pending and self._rest is None:
                 self._out.append(b"")
             if said:

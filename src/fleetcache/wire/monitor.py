@@ -92,14 +92,21 @@ class Monitor:
                 try:
                     return finish(coro)
                 except BaseException as error:
+                    self._own()
                     # An exception that a signal threw into the middle of a rule may have left it half done.
                     if not isinstance(error, Exception) and error is not self._outside:
                         self.on_torn()
                     raise
                 finally:
+                    self._own()
                     self._outside = None
         finally:
             self.on_left()
+
+    def _own(self) -> None:
+        """Be in again, though a signal came when this thread was about to come back."""
+        if not self._lock._is_owned():  # noqa: SLF001 - as threading.Condition asks
+            self._lock.acquire()
 
     @contextmanager
     def held(self) -> Iterator[None]:

@@ -167,7 +167,7 @@ class ThreadWire(CallersWire):
                 if self._over is None:
                     self._take(size)
             finally:
-                self._reading.release()
+                self._reading.drop(self)
             self._hand_on()
         if self._over is None and self._rest is not None:
             self._write_on()
@@ -184,7 +184,7 @@ class ThreadWire(CallersWire):
     def _sleep(self, seconds: float) -> int | OSError | None:
         """Without the monitor: wait, and read; how many bytes, an error, or ``None`` when there was nothing to read."""
         sock, poll = self._sock, self._poll
-        left_to_others = self._reading.locked() or self._clock() - self._led_at < READ_BY_OTHERS
+        left_to_others = self._reading.taken or self._clock() - self._led_at < READ_BY_OTHERS
         if left_to_others:
             seconds = min(seconds, READ_BY_OTHERS)
         with self._monitor.left():  # what was queued goes out there
@@ -203,11 +203,11 @@ class ThreadWire(CallersWire):
                     events = what
             if sock is None or not events & ~select.POLLOUT:
                 return None
-            if not self._reading.acquire(blocking=False):
+            if not self._reading.take(self):
                 return None  # somebody who waits for it does
             size = read(sock, self._buffer)
         if size is None:
-            self._reading.release()
+            self._reading.drop(self)
         return size
 
     async def _until_over(self) -> None:
@@ -232,10 +232,11 @@ class ThreadWire(CallersWire):
     async def _connect(self) -> None:
         with self._monitor.left():
             sock, tls = self._dial()
-            with self._sending:
-                self._out.clear()
-                self._rest = None
-                self._sock, self._tls = sock, tls
+            self._sending.insist(self)
+            self._out.clear()
+            self._rest = None
+            self._sock, self._tls = sock, tls
+            self._sending.drop(self)
         self._poll = self._new_poll(sock)
 
     def _dial(self) -> tuple[socket.socket, Tls | None]:
@@ -283,16 +284,15 @@ class ThreadWire(CallersWire):
                 sock.shutdown(socket.SHUT_RD)  # not a word to the server; whoever waits for its replies wakes up
         # While another polls it or reads from it, its number must not become that of a new file.
         with self._monitor.left():
-            self._reading.acquire()
-        try:
-            with self._sending:
-                self._out.clear()
-                self._sock = self._tls = self._rest = None
-            self._poll = self._new_poll(None)
-            if sock is not None:
-                sock.close()
-        finally:
-            self._reading.release()
+            self._reading.insist(self)
+            self._sending.insist(self)
+        self._out.clear()
+        self._sock = self._tls = self._rest = None
+        self._poll = self._new_poll(None)
+        if sock is not None:
+            sock.close()
+        self._sending.drop(self)
+        self._reading.drop(self)
 
     async def close(self) -> None:
         """End the connection and the thread."""
