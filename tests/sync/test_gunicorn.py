@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -59,14 +59,12 @@ class _Unix(http.client.HTTPConnection):
 
 def get(where: Path, path: str) -> Any:
     """The answer to a request of its own connection."""
-    connection = _Unix("localhost", timeout=10)
-    connection.host = str(where)
-    connection.request("GET", path, headers={"Host": "localhost", "Connection": "close"})
-    answer = connection.getresponse()
-    assert answer.status == 200
-    said = json.loads(answer.read())
-    connection.close()
-    return said
+    with closing(_Unix("localhost", timeout=10)) as connection:
+        connection.host = str(where)
+        connection.request("GET", path, headers={"Host": "localhost", "Connection": "close"})
+        answer = connection.getresponse()
+        assert answer.status == 200
+        return json.loads(answer.read())
 
 
 @pytest.mark.parametrize("kind", KINDS)
