@@ -1,6 +1,7 @@
 """Every fault with every verb, on each engine by one transport: what the promises say holds. All of it: ``run``."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -45,8 +46,9 @@ def _certificates() -> None:
 
 
 @pytest.mark.parametrize("engine", engines())
-def test_no_fault_breaks_a_promise(engine: str) -> None:
+def test_no_fault_breaks_a_promise(engine: str, caplog: pytest.LogCaptureFixture) -> None:
     assert run(suffered(ours, engine, TRANSPORT[engine], list(FAULTS))) == []
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
 # -- twins: caches that are naive in one part each --------------------------------------------------------------------
@@ -74,7 +76,7 @@ def never_suspects(url: str, **settings: Any) -> Cache:
 def tries_seldom(url: str, **settings: Any) -> Cache:
     """Waits for long before it looks whether a server is back."""
     cache = Cache(url, **settings)
-    replace(cache._engine.link, backoff=lambda _random: 3.5)
+    replace(cache._engine.link, backoff=lambda _random: 5.5)
     return cache
 
 
