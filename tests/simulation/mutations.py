@@ -308,6 +308,18 @@ def timer_left_behind_by_sleep() -> list[Exchange]:
     return [(aio.AioWire, "_arm", armed), (aio.AioWire, "submit", submitted)]
 
 
+def token_outlives_its_call() -> list[Exchange]:
+    """A token that was given back is good for a reply that comes late, although no push can void it any more."""
+    done = Coherence.done
+
+    def kept(self: Coherence, token: Any) -> None:
+        valid = token.valid
+        done(self, token)
+        token.valid = valid
+
+    return [(Coherence, "done", kept)]
+
+
 def ending_entries_claimed() -> list[Exchange]:
     """An entry is replaced although it may be gone before its claim is heard of."""
     return [(Seen, "is_ending", False)]
@@ -361,6 +373,7 @@ MUTATIONS: dict[str, Callable[[], list[Exchange]]] = {
         clear_forgotten_with_a_snapshot,
         timer_left_behind_by_sleep,
         ending_entries_claimed,
+        token_outlives_its_call,
         joined_whatever_its_age,
         cancelled_refresh_raises_ours,
     )

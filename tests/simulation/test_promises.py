@@ -91,6 +91,7 @@ FIXED = {
     "7862": "ending_entries_claimed",
     "22894": "rights_kept_while_suspect",
     "31647": "joined_whatever_its_age",
+    "60849": "token_outlives_its_call",
     "52743": "timer_left_behind_by_sleep",
 }
 
