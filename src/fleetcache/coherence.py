@@ -105,7 +105,8 @@ class Coherence:
         return token
 
     def done(self, token: Token) -> None:
-        """The token is not needed any more."""
+        """The token is not needed any more: no push would void it now, so a late reply must not fill by it."""
+        token.valid = False
         held = self._tokens.get(token.key)
         if held is not None and token in held:
             held.remove(token)

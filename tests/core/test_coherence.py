@@ -150,3 +150,12 @@ def test_nobody_else_is_woken_and_a_wait_may_be_given_up() -> None:
     world.it.unwatch(world.it.watch("k", gone))
     world.push(LAYOUT.entry("k"))
     assert (mine.opened, gone.opened, world.it.waiters) == (False, False, 1)
+
+
+def test_a_token_that_was_given_back_fills_no_more() -> None:
+    world = World()
+    token = world.it.take("k", TAGS)
+    world.it.done(token)
+    world.push(LAYOUT.entry("k"))  # voids every token it knows; this one's late reply was read before the change
+    assert not world.it.fill(token, world.held())
+    assert "k" not in world.near.items

@@ -42,6 +42,7 @@ class Fault:
         end: Undoes it.
         reasons: What health says while it lasts, one of them; none if it is soon over or nothing is amiss.
         silent: The server is known to be out of reach after the first round: later calls may cost nothing.
+        given_up: It lasts until the silent connection is given up.
         network: It is the way that is at fault, not the server.
         strike: It is over as soon as it is done, and is done again for each round.
         during: A strike that is done while calls are under way.
@@ -57,6 +58,7 @@ class Fault:
     end: Act = nothing
     reasons: tuple[str, ...] = ()
     silent: bool = False
+    given_up: bool = False
     network: bool = False
     strike: bool = False
     during: bool = False
@@ -93,12 +95,29 @@ FAULTS: dict[str, Fault] = {
     "restarted": Fault("ended and started again at once, empty", restart, strike=True),
     # silent: connections stay, nothing is heard
     "frozen": Fault("SIGSTOP", lambda s: s.server.freeze(), lambda s: s.server.thaw(), ("timeout",), silent=True),
+    "frozen for long": Fault(
+        "SIGSTOP, until the connection is given up",
+        lambda s: s.server.freeze(),
+        lambda s: s.server.thaw(),
+        ("timeout",),
+        silent=True,
+        given_up=True,
+    ),
     "black hole": Fault(
         "the network swallows every byte, both ways, and tells nobody",
         lambda s: s.wire.stall(),
         lambda s: s.wire._lose(),
         ("timeout",),
         silent=True,
+        network=True,
+    ),
+    "black hole for long": Fault(
+        "the same, until the connection is given up",
+        lambda s: s.wire.stall(),
+        lambda s: s.wire._lose(),
+        ("timeout",),
+        silent=True,
+        given_up=True,
         network=True,
     ),
     "half open: answers lost": Fault(
@@ -170,7 +189,7 @@ FAULTS: dict[str, Fault] = {
     "tracking table full": Fault(
         "`tracking-table-max-keys 1`: it forgets who has read what, and says so",
         tell("CONFIG", "SET", "tracking-table-max-keys", 1),
-        tell("CONFIG", "SET", "tracking-table-max-keys", 1_000_000),
+        newly(tell("CONFIG", "SET", "tracking-table-max-keys", 1_000_000)),  # who came meanwhile does not trust it
     ),
     # the server refuses
     "READONLY": Fault("made a replica", known("replica"), tell("REPLICAOF", "NO", "ONE"), ("readonly",)),

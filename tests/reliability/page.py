@@ -21,11 +21,20 @@ BEGIN, END = "<!-- begin: one run -->", "<!-- end: one run -->"
 AWAY = "refused"  # the fault that the others are compared with
 
 # Seconds. A promise's own bounds, and a few below them that tell one kind of fault from another.
-CALLS = (0.06, 0.3)
+CALLS = (0.15, 0.3)
 KNOWN = (0.005, *CALLS)
 BACK = (0.5, 2.0, 12.0)
 
-HEAD = ("fault", "what was done", "what callers saw", "longest call", "calls after it", "all well after", "health")
+HEAD = (
+    "fault",
+    "what was done",
+    "what callers saw",
+    "longest call",
+    "calls after it",
+    "newcomers",
+    "well after",
+    "health",
+)
 
 Results = Mapping[str, Sequence[Outcome]]
 
@@ -77,25 +86,28 @@ def _row(
     return (
         name,
         fault.done,
-        _saw(fault, answers(outcomes), usual, away),
+        _saw(fault, outcomes, usual, away),
         _bound(max(o.first for o in outcomes), CALLS),
         "-" if fault.strike else _bound(max(o.later for o in outcomes), KNOWN if fault.silent else CALLS),
+        "-" if fault.strike else _bound(max(o.coming for o in outcomes), CALLS),
         _bound(max(o.back for o in outcomes), BACK),
         " or ".join(f"`{reason}`" for reason in fault.reasons) or "-",
     )
 
 
 def _saw(
-    fault: Fault, seen: Mapping[str, list[str]], usual: Mapping[str, list[str]], away: Mapping[str, list[str]]
+    fault: Fault, outcomes: Sequence[Outcome], usual: Mapping[str, list[str]], away: Mapping[str, list[str]]
 ) -> str:
-    """In words: as ever, as away, or which verbs differ."""
+    """In words: as ever, as away, or which verbs differ; and whether it was another way before it was known why."""
+    seen = answers(outcomes)
     depends = [verb for verb in ANSWERS if away[verb] != usual[verb]]
     differ = [verb for verb in depends if seen[verb] != usual[verb]]
     emptied = "; near is emptied" if "absent" in seen["get, in near"] else ""
-    if not differ:
-        return f"as ever{emptied}"
+    at_first = any("raises Unavailable" in outcome.at_first["incr"] for outcome in outcomes)
     if fault.strike:
-        return f"as ever, or for a moment as away{emptied}"
+        return f"{'as ever, or for a moment as away' if differ else 'as ever'}{emptied}"
+    if not differ:
+        return f"{'for a moment as away, then ' if at_first else ''}as ever{emptied}"
     if differ == depends:
         return f"as away{emptied}"
     return f"{', '.join(f'`{verb}`' for verb in differ)} as away, the others as ever{emptied}"

@@ -18,6 +18,7 @@ from tests.reliability.page import PAGE, all_faults, tables, written
 from tests.reliability.play import Limits, Outcome, Way, play
 from tests.support.certs import certificates
 from tests.support.engines import engines
+from tests.support.run import run
 from tests.support.servers import TRANSPORTS, Transport
 
 # How many are busy at the same time. More would be quicker, and measure each other.
@@ -46,13 +47,14 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.write and (options.only or options.transport):
         parser.error("--write is for a whole run: without --only and --transport")
-    logging.getLogger("fleetcache").addHandler(logging.NullHandler())  # outages are announced, and expected here
-    logging.getLogger("fleetcache").propagate = False
+    logs = logging.getLogger("fleetcache")
+    logs.propagate = False
+    logs.addHandler(defects := _Defects(logging.ERROR))  # outages are announced as warnings, and expected here
     certificates(), certificates("other_ca")  # made once, before threads want them
     results: dict[str, list[Outcome]] = {name: [] for name in options.only or faults}
     for engine in engines():
         for transport in options.transport or TRANSPORTS:
-            for outcome in asyncio.run(played(list(results), engine, transport)):
+            for outcome in run(played(list(results), engine, transport)):
                 results[outcome.fault].append(outcome)
                 for wrong in outcome.wrong:
                     _say(f"{engine}, {transport}, {wrong}")
@@ -63,7 +65,17 @@ def main(arguments: list[str] | None = None) -> int:
             PAGE.write_text(written(PAGE.read_text(encoding="utf-8"), shown), encoding="utf-8")
         else:
             _say(shown)
-    return int(any(outcome.wrong for outcomes in results.values() for outcome in outcomes))
+    return int(defects.met or any(outcome.wrong for outcomes in results.values() for outcome in outcomes))
+
+
+class _Defects(logging.Handler):
+    """Tells what the cache itself calls an error: none is expected."""
+
+    met = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.met = True
+        _say(self.format(record))
 
 
 def _say(words: str) -> None:

@@ -10,7 +10,7 @@ from tests.reliability.verbs import ANSWERS
 
 def outcome(name: str) -> Outcome:
     answers = defaultdict(set, {verb: {words[-1 if name == "refused" else 0]} for verb, words in ANSWERS.items()})
-    return Outcome(name, answers=answers, first=0.25, later=0.001, back=0.4)
+    return Outcome(name, at_first=answers, answers=answers, first=0.25, later=0.001, back=0.4)
 
 
 def test_the_page_has_a_row_for_every_fault() -> None:
@@ -27,5 +27,5 @@ def test_what_is_written_is_what_is_read_and_the_words_around_it_stay() -> None:
     new = written(page, tables({name: [outcome(name)] for name in all_faults()}, ["tcp"]))
     assert rows_of(new) == [(name, fault.done) for name, fault in FAULTS.items()]
     assert (new[:200], new[-200:]) == (page[:200], page[-200:])
-    assert "| frozen | SIGSTOP | as ever | ≤ 300 ms | ≤ 5 ms | ≤ 500 ms | `timeout` |" in new
+    assert "| frozen | SIGSTOP | as ever | ≤ 300 ms | ≤ 5 ms | ≤ 150 ms | ≤ 500 ms | `timeout` |" in new
     assert "as away" in new

@@ -24,7 +24,6 @@ from fleetcache.shared import Shared
 from fleetcache.wire import aio, handshake
 from fleetcache.wire.link import Link, LinkState, Verdict
 from fleetcache.wire.session import Session
-from tests.simulation import network
 
 __all__ = ["MUTATIONS", "mutated"]
 
@@ -208,32 +207,9 @@ def claim_ignored() -> list[Exchange]:
 # -- more than were asked for ---------------------------------------------------------------------------------------
 
 
-def abort_without_reset() -> list[Exchange]:
-    """A connection that is given up is closed, and the kernel goes on sending."""
-    return [(network._Socket, "setsockopt", _nothing)]
-
-
-def old_connection_left_alone() -> list[Exchange]:
-    """The handshake does not end our last connection."""
-    return [(handshake, "_end_previous", _not_now)]
-
-
 def trust_the_restarted() -> list[Exchange]:
     """A server that came back with an older past is believed."""
     return [(Recovery, "_distrust", _not_now)]
-
-
-def joined_get_the_refused() -> list[Exchange]:
-    """Whoever joined a load gets its value, although storing it was refused."""
-    end = Flights.end
-
-    def told(self: Flights, flight: Any, outcome: Any) -> None:
-        if outcome.own is Verb.ANSWER:
-            outcome.others = Verb.ANSWER
-            flight.detached = False
-        end(self, flight, outcome)
-
-    return [(Flights, "end", told)]
 
 
 def rights_not_given_back() -> list[Exchange]:
@@ -314,13 +290,34 @@ def clear_forgotten_with_a_snapshot() -> list[Exchange]:
 
 def timer_left_behind_by_sleep() -> list[Exchange]:
     """A timer that was set before the host slept is taken for one that will ring in time."""
-    arm = aio.AioWire._arm
+    arm, submit = aio.AioWire._arm, aio.AioWire.submit
+    rings: dict[aio.AioWire, float] = {}
 
-    def asleep(self: aio.AioWire, when: float) -> None:
-        if self._timer is None or when < self._wake_at:
-            arm(self, when)
+    def armed(self: aio.AioWire, when: float) -> None:
+        rings[self] = when
+        arm(self, when)
 
-    return [(aio.AioWire, "_arm", asleep)]
+    def submitted(self: aio.AioWire, call: Any, *, at_once: bool = False) -> None:
+        wake_at, self._wake_at = self._wake_at, -float("inf")
+        submit(self, call, at_once=at_once)
+        self._wake_at = wake_at
+        due = self._clock() + self._limits.operation_timeout
+        if self._timer is None or due < rings[self]:
+            self._arm(due)
+
+    return [(aio.AioWire, "_arm", armed), (aio.AioWire, "submit", submitted)]
+
+
+def token_outlives_its_call() -> list[Exchange]:
+    """A token that was given back is good for a reply that comes late, although no push can void it any more."""
+    done = Coherence.done
+
+    def kept(self: Coherence, token: Any) -> None:
+        valid = token.valid
+        done(self, token)
+        token.valid = valid
+
+    return [(Coherence, "done", kept)]
 
 
 def ending_entries_claimed() -> list[Exchange]:
@@ -365,10 +362,7 @@ MUTATIONS: dict[str, Callable[[], list[Exchange]]] = {
         journal_not_replayed_on_a_live_link,
         no_detach_for_a_tag,
         claim_ignored,
-        abort_without_reset,
-        old_connection_left_alone,
         trust_the_restarted,
-        joined_get_the_refused,
         rights_not_given_back,
         waiters_not_woken,
         leases_not_renewed,
@@ -379,6 +373,7 @@ MUTATIONS: dict[str, Callable[[], list[Exchange]]] = {
         clear_forgotten_with_a_snapshot,
         timer_left_behind_by_sleep,
         ending_entries_claimed,
+        token_outlives_its_call,
         joined_whatever_its_age,
         cancelled_refresh_raises_ours,
     )

@@ -3,8 +3,10 @@
 A run ends with ``None`` or with the ``Violation`` it met; its story says what happened until then.
 """
 
+import asyncio
 import gc
 import logging
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
@@ -193,6 +195,13 @@ class Run:
             self.violation = violation
         self.over = True
 
+    def bury(self) -> None:
+        """End what dead processes, or a broken promise, left in the middle of something."""
+        for loop in self._by_loop:
+            for task in asyncio.all_tasks(loop):
+                with suppress(Exception):
+                    task.get_coro().close()
+
     def _play(self) -> None:
         world = self.world
         self._go_on(self.start + 1000.0, lambda: not self._left and not self._active and not self._calls())
@@ -301,6 +310,7 @@ def play(plan: Plan, *, every_word: bool = False) -> Run:
     try:
         run = Run(plan, every_word=every_word)
         run.play()
+        run.bury()
     finally:
         if collecting:
             gc.enable()

@@ -141,7 +141,7 @@ def test_an_abort_in_a_black_hole_drops_what_is_kept_only_with_a_reset(*, linger
     scene.transport.abort()
     scene.go_on(10)
     scene.network.heal("A")
-    scene.go_on()
+    scene.go_on(10)
     assert scene.host.got == (b"" if linger else b"hello")
     assert scene.protocol.lost == [None]
 

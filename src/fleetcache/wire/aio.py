@@ -94,11 +94,9 @@ class AioWire(Keeper):
                 self._loop.call_soon(self._flush)
             out.append(call.payload)
         session.add(call, now)
-        due = now + self._limits.operation_timeout
-        if due < self._wake_at:
-            self._arm(due)
-        elif self._wake_at < now:
-            self._arm(now)  # the loop's clock stood still while the host slept: the timer would ring too late
+        timeout = self._limits.operation_timeout
+        if self._loop.time() + timeout < self._wake_at:
+            self._arm(now + timeout)
 
     def _flush(self) -> None:
         out, self._out = self._out, []
@@ -110,8 +108,9 @@ class AioWire(Keeper):
     def _arm(self, when: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._wake_at = when
-        self._timer = self._loop.call_later(max(0.0, when - self._clock()), self._tick)
+        # In the loop's own time: it stands still while the host sleeps, and with it the timer.
+        self._wake_at = self._loop.time() + max(0.0, when - self._clock())
+        self._timer = self._loop.call_at(self._wake_at, self._tick)
 
     def _disarm(self) -> None:
         if self._timer is not None:
