@@ -142,7 +142,7 @@ class Instance:
         model = self.model
         at = (model.order(), self.world.now)
         for key in self.engine.near.items:
-            number = self.cache.peek(key)
+            number = self.cache.peek(key) if key in model.keys else None  # not the counter, which has no versions
             if number is not None:
                 model.judge(number, key, self, at, near=True, last_resort=False)
 

@@ -15,7 +15,7 @@ import pytest
 from tests.simulation import workload
 from tests.simulation.chunks import broken
 from tests.simulation.mutations import MUTATIONS, mutated
-from tests.simulation.plan import Load, Op, Plan, read, written
+from tests.simulation.plan import Fault, Load, Op, Plan, read, written
 from tests.simulation.run import play
 from tests.simulation.shrink import shrink
 from tests.simulation.story import told
@@ -157,3 +157,9 @@ def test_one_load_is_shared_by_all_who_ask_at_once() -> None:
     run = play(Plan(1, list("ABC"), {"k": ["x"]}, ops, []))
     assert run.violation is None
     assert [who for _, who, text in run.story if text.startswith("loads")] in (["A"], ["B"], ["C"])
+
+
+def test_a_counter_that_near_holds_is_no_version_of_the_source() -> None:
+    ops = [Op(3.57, "A", "incr", ["k"]), Op(5.28, "B", "clear", ["k"]), Op(5.86, "B", "incr", ["k"])]
+    run = play(Plan(1, list("AB"), {"k": ["x"]}, ops, [Fault(0.2, "suspend", "A", 5.903)]))
+    assert run.violation is None, told(run)
