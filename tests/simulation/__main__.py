@@ -75,6 +75,8 @@ def _many(seeds: range, options: argparse.Namespace) -> int:
     for chunk in _played(seeds, options):
         done += min(CHUNK, len(seeds) - done)
         found += chunk
+        for seed, rule, text in chunk if not options.mutate else ():
+            _say(f"\nseed {seed}: {rule}: {text}")
         if found and options.mutate:
             _say(f"\n{options.mutate}: found by seed {found[0][0]} after {done} schedules: {found[0][1]}")
             return 0

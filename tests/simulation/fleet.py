@@ -242,8 +242,8 @@ class Instance:
         )
         if op.verb in {"get_or_set", "refresh", "get_or_set_many"}:
             allowed += self._loading(op.keys, began, now) + 2 * OPERATION_TIMEOUT + op.load.take
-            if self.run.holder_lost_at > began - LEASE:
-                allowed += LEASE
+            if self.run.holder_lost_at > began - self.run.longest_lease:
+                allowed += self.run.longest_lease
             allowed = max(allowed, 0.0)
         if took > allowed:
             raise Violation(

@@ -21,7 +21,7 @@ from fleetcache.ports import LoaderCancelledError
 from fleetcache.recovery import Recovery
 from fleetcache.seen import Claimed, Seen
 from fleetcache.shared import Shared
-from fleetcache.wire import aio, handshake
+from fleetcache.wire import aio, handshake, keeper
 from fleetcache.wire.link import Link, LinkState, Verdict
 from fleetcache.wire.session import Session
 
@@ -65,7 +65,7 @@ def noloop() -> list[Exchange]:
 
         return await original(asked, *args, **more)
 
-    return [(aio, "handshake", shake), (handshake, "_self_test", _not_now), (Calls, "_expect_own", _nothing)]
+    return [(keeper, "handshake", shake), (handshake, "_self_test", _not_now), (Calls, "_expect_own", _nothing)]
 
 
 def no_fill_token() -> list[Exchange]:
