@@ -12,7 +12,7 @@ from tests.support.servers import Server
 
 __all__ = ["PATIENCE", "Read", "Tally", "World", "Write", "fleet", "stress"]
 
-PATIENCE = 60.0  # seconds a naive variant may take until it goes wrong; it takes one or two, on a busy machine many more
+PATIENCE = 60.0  # seconds a naive variant may take until it goes wrong; one or two, many on a busy machine
 
 
 @dataclass
