@@ -303,7 +303,7 @@ class Shared(Calls):
                 return int(reply[1])
             if isinstance(reply, list) and reply[0] == 0:
                 return self.see(key, reply[1], reply[2], sent_at, Any, token)
-            return "overflow"
+            return "overflow" if reply == [2] else "protocol"
 
         args = (blob, kept_ms, self._entries.head(), replacing)
         return self._run("incr", self._layout.entry(key), args, answered, self._gate(), still=lambda: token.valid)

@@ -1,13 +1,15 @@
 """incr: exact among many, and clear about what is no counter; the same on every driver, signed and not."""
 
 import asyncio
+import hashlib
 from collections.abc import Awaitable, Callable
 
 import pytest
 
-from fleetcache import MISSING, Cache, CodecError, Unavailable
+from fleetcache import MISSING, Cache, CodecError, Unavailable, calls
 from tests.core.drivers import Driver
 from tests.support.run import run
+from tests.support.servers import Server
 from tests.support.waiting import eventually
 
 KEY = b"k" * 32
@@ -162,5 +164,21 @@ def test_what_the_server_did_not_acknowledge_is_not_guessed(remote: Driver) -> N
                 client("CLIENT", "PAUSE", 300, "ALL")
             with pytest.raises(Unavailable, match="incr of 'k'"):
                 await cache.incr("k")
+
+    run(main())
+
+
+@pytest.mark.parametrize("reply", ["'odd'", "7", "{7}"])
+def test_an_answer_that_is_none_is_no_count(
+    server: Server, prefix: str, reply: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = f"return {reply}"
+    sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+    monkeypatch.setitem(calls.SCRIPTS, "incr", calls.Script("incr", text, sha))
+
+    async def main() -> None:
+        async with Cache(server.url, prefix=prefix) as cache:
+            with pytest.raises(Unavailable):
+                await cache.incr("visits")
 
     run(main())
