@@ -323,10 +323,11 @@ class Network:
         return any(one.owner is loop and not one.up.dead for one in self.connections)
 
     def hold(self, name: str, *, up: bool, down: bool) -> None:
-        """A black hole, or half of one."""
-        self.held[name] = (up, down)
+        """A black hole, or half of one; what is held already stays so: nothing may overtake what is kept."""
+        already_up, already_down = self.held.get(name, (False, False))
+        self.held[name] = (up or already_up, down or already_down)
         for connection in self.of(name):
-            connection.up.held, connection.down.held = up, down
+            connection.up.held, connection.down.held = self.held[name]
 
     def heal(self, name: str) -> None:
         """The black hole is gone."""
