@@ -31,6 +31,8 @@ __all__ = ["main"]
 
 # Seeds of one task of a process: enough that handing them out costs nothing, few enough for a progress that moves.
 CHUNK = 25
+# Tasks of one process.
+PER_PROCESS = 200
 
 
 def main() -> int:
@@ -97,7 +99,9 @@ def _many(seeds: range, options: argparse.Namespace) -> int:
 def _played(seeds: range, options: argparse.Namespace) -> Iterator[list[tuple[int, str, str]]]:
     chunks = [seeds[at : at + CHUNK] for at in range(0, len(seeds), CHUNK)]
     # Not a Pool: it waits for ever when one of its processes is killed.
-    with ProcessPoolExecutor(options.processes, mp_context=multiprocessing.get_context("spawn")) as pool:
+    # A process keeps 20 KB of each schedule it has played, so it makes way for another now and then.
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(options.processes, mp_context=spawn, max_tasks_per_child=PER_PROCESS) as pool:
         yield from pool.map(broken, chunks, repeat(options.mutate))
 
 
