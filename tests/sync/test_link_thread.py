@@ -352,25 +352,29 @@ def test_signals_at_any_moment_lose_nothing_for_good(server: Server, prefix: str
     def strike(*_: object) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGALRM, strike)
+    main = threading.main_thread().ident
+    assert main is not None
+    before = signal.signal(signal.SIGUSR1, strike)
     try:
         with SyncCache(server.url, prefix=prefix, operation_timeout="2s") as cache:
             struck = 0
             for number in range(150):
+                timer = threading.Timer(order.uniform(0.0001, 0.003), signal.pthread_kill, (main, signal.SIGUSR1))
+                end = time.monotonic() + 5
                 try:
-                    signal.setitimer(signal.ITIMER_REAL, order.uniform(0.0001, 0.003))
-                    while True:
+                    timer.start()
+                    while time.monotonic() < end:
                         cache.get_or_set(f"k{number % 7}", lambda: 1)
                         cache.delete(f"k{number % 7}")
                 except KeyboardInterrupt:
                     struck += 1
+                timer.join()
             wait_until(lambda: _acknowledged(cache), 10)
             assert cache.get("k") == "value"
-            assert struck == 150
+            assert struck > 140, "one that strikes in a finaliser is dropped by Python"
             assert cache.stats().flights == 0
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.signal(signal.SIGUSR1, before)
 
 
 def _acknowledged(cache: SyncCache) -> bool:
