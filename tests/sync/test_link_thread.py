@@ -1,10 +1,12 @@
 """The thread shell: who waits for what, and for how long."""
 
+import multiprocessing
 import os
 import random
 import signal
 import threading
 import time
+from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 import pytest
@@ -343,10 +345,13 @@ def test_anybody_may_look_and_make_namespaces_while_others_work(server: Server, 
         assert errors == []
 
 
-# One that strikes before a coroutine has begun leaves it unawaited, which Python remarks.
-@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited", "ignore::pytest.PytestUnraisableExceptionWarning")
 def test_signals_at_any_moment_lose_nothing_for_good(server: Server, prefix: str) -> None:
-    """As soft time limits of workers come: into whatever the main thread does."""
+    """As soft time limits of workers come: into whatever the main thread does; in a process with signals of its own."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        pool.submit(_struck, server.url, prefix).result(100)
+
+
+def _struck(url: str, prefix: str) -> None:
     order = random.Random(7)
 
     def strike(*_: object) -> None:
@@ -356,7 +361,7 @@ def test_signals_at_any_moment_lose_nothing_for_good(server: Server, prefix: str
     assert main is not None
     before = signal.signal(signal.SIGUSR1, strike)
     try:
-        with SyncCache(server.url, prefix=prefix, operation_timeout="2s") as cache:
+        with SyncCache(url, prefix=prefix, operation_timeout="2s") as cache:
             struck = 0
             for number in range(150):
                 timer = threading.Timer(order.uniform(0.0001, 0.003), signal.pthread_kill, (main, signal.SIGUSR1))
