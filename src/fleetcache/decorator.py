@@ -113,6 +113,34 @@ class KeyedFunction(Generic[P, T]):
         full = self._verbs._key(key)  # noqa: SLF001 - one way to a key
         return Asked(full, loader, self._options, self._declare(), self._fn.__qualname__, args)
 
+    def _near_or_asked(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """What near has for a call, or, as ``Asked``, what is to be asked: the same for both faces."""
+        verbs = self._verbs
+        if self._quick and not kwargs:
+            # What ``_key`` and ``_at_hand`` do, written out once more for a plain hit: the calls cost as much as it
+            try:
+                kinds, key = self._keys[args]
+                held = verbs._items[key]  # noqa: SLF001 - the verbs' hot path
+                if held.declared is self._declared and (
+                    not args or kinds is type(args[0]) or kinds == tuple(map(type, args))
+                ):
+                    now = next(verbs._ticks)  # noqa: SLF001 - as above
+                    if held.fresh_until > now and (verbs._link.horizon > now or held.unbacked):  # noqa: SLF001 - as above
+                        if held.freq < 3:  # noqa: PLR2004 - near's mark
+                            held.freq += 1
+                        return held.value
+                    verbs._counters.near_hits -= 1  # noqa: SLF001 - as above
+            except (KeyError, TypeError):  # not there, or an argument that is no key of a dict
+                pass
+        key = self._key(args, kwargs)
+        if self._at_hand:
+            held = verbs._at_hand(key, refreshes=self._refreshes)  # noqa: SLF001 - as above
+            if held is not None:
+                answer = verbs._engine.entries.from_near(held, self._declare())  # noqa: SLF001 - as above
+                if answer is not None:
+                    return answer.value
+        return self._asked(key, args, kwargs)
+
     async def _remove_all(self, *, strict: bool) -> None:
         if self._family is None:
             name = self._fn.__qualname__
@@ -163,33 +191,10 @@ class CachedFunction(KeyedFunction[P, T]):
 
     async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
         """The cached result, or the function's."""
-        verbs = self._verbs
-        if self._quick and not kwargs:
-            # What ``_key`` and ``_at_hand`` do, written out once more for a plain hit: the calls cost as much as it
-            try:
-                kinds, key = self._keys[args]
-                held = verbs._items[key]  # noqa: SLF001 - the verbs' hot path
-                if held.declared is self._declared and (
-                    not args or kinds is type(args[0]) or kinds == tuple(map(type, args))
-                ):
-                    now = next(verbs._ticks)  # noqa: SLF001 - as above
-                    if held.fresh_until > now and (verbs._link.horizon > now or held.unbacked):  # noqa: SLF001 - as above
-                        if held.freq < 3:  # noqa: PLR2004 - near's mark
-                            held.freq += 1
-                        plain: T = held.value
-                        return plain
-                    verbs._counters.near_hits -= 1  # noqa: SLF001 - as above
-            except (KeyError, TypeError):  # not there, or an argument that is no key of a dict
-                pass
-        key = self._key(args, kwargs)
-        if self._at_hand:
-            held = verbs._at_hand(key, refreshes=self._refreshes)  # noqa: SLF001 - as above
-            if held is not None:
-                answer = verbs._engine.entries.from_near(held, self._declare())  # noqa: SLF001 - as above
-                if answer is not None:
-                    found: T = answer.value
-                    return found
-        result: T = await verbs._obtain(self._asked(key, args, kwargs))  # noqa: SLF001 - as above
+        found = self._near_or_asked(args, kwargs)
+        if type(found) is Asked:
+            found = await self._verbs._obtain(found)  # noqa: SLF001 - the verbs without their options
+        result: T = found
         return result
 
     async def invalidate(self, *args: P.args, **kwargs: P.kwargs) -> bool:

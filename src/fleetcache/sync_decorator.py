@@ -58,33 +58,9 @@ class SyncCachedFunction(KeyedFunction[P, T]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
         """The cached result, or the function's."""
-        verbs = self._verbs
-        if self._quick and not kwargs:
-            # As in ``CachedFunction``: a plain hit, written out once more.
-            try:
-                kinds, key = self._keys[args]
-                held = verbs._items[key]  # noqa: SLF001 - the verbs' hot path
-                if held.declared is self._declared and (
-                    not args or kinds is type(args[0]) or kinds == tuple(map(type, args))
-                ):
-                    now = next(verbs._ticks)  # noqa: SLF001 - as above
-                    if held.fresh_until > now and (verbs._link.horizon > now or held.unbacked):  # noqa: SLF001 - as above
-                        if held.freq < 3:  # noqa: PLR2004 - near's mark
-                            held.freq += 1
-                        plain: T = held.value
-                        return plain
-                    verbs._counters.near_hits -= 1  # noqa: SLF001 - as above
-            except (KeyError, TypeError):  # not there, or an argument that is no key of a dict
-                pass
-        key = self._key(args, kwargs)
-        if self._at_hand:
-            held = verbs._at_hand(key, refreshes=self._refreshes)  # noqa: SLF001 - as above
-            if held is not None:
-                answer = verbs._engine.entries.from_near(held, self._declare())  # noqa: SLF001 - as above
-                if answer is not None:
-                    found: T = answer.value
-                    return found
-        return self._load(self._asked(key, args, kwargs), anew=False)
+        found = self._near_or_asked(args, kwargs)
+        result: T = self._load(found, anew=False) if type(found) is Asked else found
+        return result
 
     def _load(self, asked: Asked, *, anew: bool) -> T:
         loader = asked.loader
