@@ -58,7 +58,7 @@ COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --
 	--custom-compile-command "make lock" pyproject.toml
 lock: $(DEV)
 	$(PIP) install "uv>=0.9"
-	$(BIN)/$(COMPILE) --extra all --extra demo --extra embedded --group dev --output-file requirements-dev.txt
+	$(BIN)/$(COMPILE) $(addprefix --extra ,all demo embedded django flask cachelib fastapi litestar dogpile) --group dev --output-file requirements-dev.txt
 	$(BIN)/$(COMPILE) --group bench --constraint requirements-dev.txt --output-file requirements-bench.txt
 
 $(BIN)/python:

@@ -52,6 +52,8 @@ class Terminal:
 def running(folder: Path, out: int) -> Iterator[subprocess.Popen[bytes]]:
     """A demo whose output goes to a file descriptor and whose files go to a folder."""
     environment = os.environ | {"TMPDIR": str(folder), "TERM": "xterm-256color"}
+    for size in ("COLUMNS", "LINES"):  # the terminal's size is its own; readline sets these in whoever imports it
+        environment.pop(size, None)
     demo = subprocess.Popen(  # noqa: S603 - ours
         COMMAND, stdin=out, stdout=out, stderr=out, env=environment, start_new_session=True
     )

@@ -1,7 +1,6 @@
 """``fleetcache doctor`` with ``CACHE_DRIVER=embedded``: it looks at the server that the app would have."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -29,9 +28,10 @@ def test_the_embedded_server_is_as_it_should_be(home: Home, prefix: str) -> None
     assert "128 MB of the embedded server" in one(report, Code.NEAR_MEMORY).message
 
 
-def test_a_folder_that_cannot_be_had_is_told(tmp_path: Path, prefix: str) -> None:
-    (tmp_path / "file").touch()
-    environ = {"CACHE_DRIVER": "embedded", "CACHE_EMBEDDED_DIR": str(tmp_path / "file"), "CACHE_PREFIX": prefix}
+def test_a_folder_that_cannot_be_had_is_told(home: Home, prefix: str) -> None:
+    no_folder = home.base / "file"
+    no_folder.touch()
+    environ = {"CACHE_DRIVER": "embedded", "CACHE_EMBEDDED_DIR": str(no_folder), "CACHE_PREFIX": prefix}
     report = examined(environ)
     assert (one(report, Code.SERVER).severity, one(report, Code.SERVER).reason) == (
         Severity.PROBLEM,

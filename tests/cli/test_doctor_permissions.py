@@ -96,9 +96,9 @@ def test_keys_that_may_not_be_touched_are_named(server: Server, prefix: str, key
     assert [(each.rule, each.said) for each in refused] == ([(f"~{prefix}:*", said.format(prefix))] if said else [])
 
 
-def test_nothing_of_the_attempts_is_left(server: Server, prefix: str) -> None:
-    checked(user_without(server, prefix), prefix)
-    with server.client() as client:
+def test_nothing_of_the_attempts_is_left(fresh_server: StartServer, prefix: str) -> None:
+    with fresh_server("tcp") as server, server.client() as client:
+        checked(user_without(server, prefix), prefix)
         assert client("DBSIZE") == 0
 
 

@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 import pytest
-import yaml  # type: ignore[import-untyped] # read in one place
+import yaml
 from msgspec.structs import fields
 from prometheus_client import CollectorRegistry
 

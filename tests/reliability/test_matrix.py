@@ -67,8 +67,8 @@ def patient(url: str, **settings: Any) -> Cache:
 
 
 def never_suspects(url: str, **settings: Any) -> Cache:
-    """Asks a server that does not answer again and again, though not for long."""
-    cache = Cache(url, **settings | {"operation_timeout": "50ms"})
+    """Asks a server that does not answer again and again."""
+    cache = Cache(url, **settings)
     replace(cache._engine.link, check=lambda *_: Verdict.KEEP)
     return cache
 
