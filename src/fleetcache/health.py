@@ -39,6 +39,16 @@ class Status(StrEnum):
     DEGRADED = "degraded"
     UNHEALTHY = "unhealthy"
 
+    @property
+    def http_status(self) -> int:
+        """What a probe is answered: 503 for unhealthy alone, for an app that works with less must not be restarted.
+
+        Example:
+            >>> Status.DEGRADED.http_status, Status.UNHEALTHY.http_status
+            (200, 503)
+        """
+        return 503 if self is Status.UNHEALTHY else 200
+
 
 def at_stake(what: str) -> str:
     """One sentence for an operator."""

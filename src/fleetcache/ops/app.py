@@ -5,7 +5,7 @@ Rules:
 1. *Live* is about the process: it looks at nothing, so it answers while the event loop turns.
 2. *Ready* is about new requests: not before the first attempt to connect has ended, not while shutting down, and not
    when unhealthy.
-3. *Health* is the report: 503 only for unhealthy, because an app that works with less must not be restarted for it.
+3. *Health* is the report, with the HTTP status of its ``Status``.
 4. Nothing is stored by anybody on the way, whatever the status.
 """
 
@@ -97,17 +97,17 @@ class OpsApp:
         self.shutting_down()
 
     async def _live(self, _request: Request) -> Response:
-        return _answer({"status": "alive"}, good=True)
+        return _answer({"status": "alive"})
 
     async def _ready(self, _request: Request) -> Response:
         # While shutting down what the checks look at may be closed already: nothing is asked any more.
         body = joined(self._cache.status_now(), {}, full=self._full) if self._ending else await self._report()
         because = self._not_ready(body["status"])
-        return _answer({"ready": because is None, "because": because} | body, good=because is None)
+        return _answer({"ready": because is None, "because": because} | body, 200 if because is None else 503)
 
     async def _health(self, _request: Request) -> Response:
         body = await self._report()
-        return _answer(body, good=body["status"] is not Status.UNHEALTHY)
+        return _answer(body, body["status"].http_status)
 
     async def _metrics(self, _request: Request) -> Response:
         return Response(generate_latest(self._registry), headers={"Content-Type": _EXPOSITION})
@@ -129,9 +129,9 @@ class OpsApp:
         return "unhealthy" if status is Status.UNHEALTHY else None
 
 
-def _answer(body: dict[str, Any], *, good: bool) -> Response:
+def _answer(body: dict[str, Any], status: int = 200) -> Response:
     # ASCII: whatever a system or a check says, half a surrogate too, can be written.
-    return Response(json.dumps(body), status_code=200 if good else 503, media_type="application/json")
+    return Response(json.dumps(body), status_code=status, media_type="application/json")
 
 
 def _unstored(send: Send, *, head: bool) -> Send:
