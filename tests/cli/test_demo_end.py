@@ -18,7 +18,14 @@ from tests.support.waiting import wait_until
 
 START = 40  # seconds, on a busy machine
 CHILDREN = 4  # a server, the origin, two instances, not counting those who watch over them
-COMMAND = [sys.executable, "-c", "from fleetcache.cli import main; main(['demo', '--instances', '2'])"]
+# As in a terminal's foreground: what is started in the background ignores Ctrl-C, and we may have been.
+CODE = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from fleetcache.cli import main
+main(["demo", "--instances", "2"])
+"""
+COMMAND = [sys.executable, "-c", CODE]
 LOOKED_AT = "cold start"  # in the header of the live screen
 OTHER_SCREEN, BACK = "\x1b[?1049h", "\x1b[?1049l"
 

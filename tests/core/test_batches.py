@@ -181,8 +181,8 @@ def test_a_batch_is_one_write(remote: Driver, name: str) -> None:
             return reads(client) - before - 1
 
     with remote.server.client() as client:
-        # Batches of more than 16 KiB are read in pieces; 100 round trips could not hide among so few.
-        assert trips <= run(main(client)) <= trips * 3
+        # What was written at once may be read in pieces; 100 round trips could not hide among so few.
+        assert trips <= run(main(client)) <= trips * 10
 
 
 def test_a_batch_asks_for_each_key_once(remote: Driver) -> None:

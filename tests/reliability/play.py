@@ -54,7 +54,7 @@ class Limits:
         load = min(max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1)), MOST_LOAD)
         late = 0.75 * (load - 1)  # TLS, the server's start and the handshake all wait for the processor
         # Known: far less than a timeout, so that no wait for the server hides in it; a hit takes microseconds.
-        return cls(call=TIMEOUT + 0.05 * load, known=0.02 * load, back=2.0 + late, doomed=doomed + late)
+        return cls(call=TIMEOUT + 0.1 * load, known=0.02 * load, back=2.0 + late, doomed=doomed + late)
 
 
 @dataclass(frozen=True)

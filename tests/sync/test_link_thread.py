@@ -137,6 +137,7 @@ def test_an_interrupted_rule_leaves_nobody_waiting(server: Server, prefix: str) 
 
 def test_an_interrupted_wait_disturbs_nobody(server: Server, prefix: str) -> None:
     """Ctrl-C, while the main thread waits for another's load."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # who runs the tests in the background ignores it
     with SyncCache(server.url, prefix=prefix, operation_timeout="2s") as cache:
         go = threading.Event()
         values: list[Any] = []

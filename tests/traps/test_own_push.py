@@ -139,9 +139,9 @@ def test_an_entry_that_expired_unseen_earns_a_second_push_which_is_taken_for_for
     """More forgetting than needed, never less: the end of the old entry is pushed too, before that of our write."""
     with tracking(server) as ours, server.client() as foreign:
         foreign("DEBUG", "SET-ACTIVE-EXPIRE", 0)
-        foreign("SET", KEY, STARTED, "PX", 1)
-        ours("GET", KEY)
-        foreign("DEBUG", "SLEEP", 0.01)  # to ask whether it has expired would end it
+        foreign("SET", KEY, STARTED, "PX", 100)
+        assert ours("GET", KEY) == STARTED
+        foreign("DEBUG", "SLEEP", 0.11)  # to ask whether it has expired would end it
         ours.send(SCRIPTS["put"].call(KEY, STARTED, 60_000, whole=True), ("PING",))
         reply, *pushes, _ = _until_pong(ours)
         assert reply == 1

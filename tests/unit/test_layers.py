@@ -81,7 +81,8 @@ def check_public(package: Path) -> Iterator[str]:
     for found in imports(package):
         if not found.inside or not found.module:
             continue
-        if package_of(found.module) == "contrib" and found.target not in PUBLIC and package_of(found.target) != "contrib":
+        public = found.target in PUBLIC or package_of(found.target) == "contrib"
+        if package_of(found.module) == "contrib" and not public:
             yield f"{found}: contrib sees only what a user sees, `from fleetcache import ...`"
         if found.target == "" and package_of(found.module) not in OUTER:
             yield f"{found}: the core does not import through the package's own __init__"
