@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-__all__ = ["BUSY", "NEAR", "SHARED", "Opened", "Peer", "opened", "why"]
+from benchmarks.bare import connect
+
+__all__ = ["BUSY", "FLOOR", "NEAR", "SHARED", "Opened", "Peer", "opened", "why"]
 
 TTL = 3600  # seconds; nothing expires during a run
 
@@ -112,6 +114,12 @@ async def _glide(url: str, stack: AsyncExitStack) -> Peer:
     return Peer(client.get, client.set)
 
 
+async def _bare(url: str, stack: AsyncExitStack) -> Peer:
+    """No peer but the floor."""
+    bare = await connect(url, stack)
+    return Peer(bare.get, bare.put)
+
+
 NEAR: Mapping[str, Opener] = {"cashews": _cashews_near, "aiocache": _aiocache_near}
 SHARED: Mapping[str, Opener] = {
     "cashews": _cashews,
@@ -120,8 +128,14 @@ SHARED: Mapping[str, Opener] = {
     "coredis": _coredis,
     "valkey-glide": _glide,
 }
+FLOOR = "bare GET and PTTL"
 # With hundreds of tasks redis-py's usual pool raises at its bound; this one, of 50 connections, waits.
-BUSY: Mapping[str, Opener] = {**SHARED, "aiocache": _aiocache_busy, "redis-py": _redis_py_busy}
+BUSY: Mapping[str, Opener] = {
+    **SHARED,
+    "aiocache": _aiocache_busy,
+    "redis-py": _redis_py_busy,
+    FLOOR: _bare,
+}
 
 
 @asynccontextmanager

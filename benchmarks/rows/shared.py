@@ -5,8 +5,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from benchmarks.figures import Effort, Figures, Row
-from benchmarks.peers import BUSY, SHARED, Opened, opened, why
+from benchmarks.figures import Effort, Figures, Row, middle
+from benchmarks.peers import BUSY, FLOOR, SHARED, Opened, opened, why
 from benchmarks.rounds import alternate, awaiting, throughput
 from fleetcache import Cache
 
@@ -46,7 +46,10 @@ async def many_tasks(tasks: int, url: str, effort: Effort) -> Figures:
         stats = cache.stats()
         assert stats.near_hits == stats.misses == 0, "not every call was a hit on the server"
     per_second = {name: [1 / seconds for seconds in values] for name, values in found.items()}
-    return Figures.of(per_second, BASE, {**peers.missing, **overwhelmed})
+    figures = Figures.of(per_second, BASE, {**peers.missing, **overwhelmed})
+    ceiling = middle(per_second[FLOOR])
+    times = middle([bare / base for bare, base in zip(per_second[FLOOR], per_second[BASE], strict=True)])
+    return replace(figures, note=f"{FLOOR} with no cache around it: {ceiling:,.0f} /s, {times:.1f} x")
 
 
 def _own(url: str) -> Cache:

@@ -1,0 +1,84 @@
+"""The floor under shared hits: the two commands of a hit, many tasks on one connection, and nothing else.
+
+No cache: no time-out, no reconnect, no type, no tags, no tracking. What a task, a future and the parser cost is all
+there is, so no client in Python that asks for a value and its time to live on one connection can be faster.
+"""
+
+import asyncio
+from collections import deque
+from contextlib import AsyncExitStack
+from typing import Any
+from urllib.parse import urlsplit
+
+import hiredis
+
+__all__ = ["Bare", "connect"]
+
+_MORE = object()  # the parser's word for a reply that is not all there
+_BUFFER = 256 * 1024  # bytes, as ours
+
+
+class Bare(asyncio.BufferedProtocol):
+    """One connection; what one turn of the loop asks is written together."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._buffer = memoryview(bytearray(_BUFFER))
+        self._reader = hiredis.Reader(notEnoughData=_MORE)
+        self._waiting: deque[asyncio.Future[Any]] = deque()
+        self._value: Any = _MORE  # of the call whose second reply is still to come
+        self._out: list[bytes] = []
+        self._transport: asyncio.Transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's signature
+        """Where the loop reads to."""
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Two replies are one answer."""
+        self._reader.feed(self._buffer[:nbytes])  # type: ignore[arg-type]  # it takes any buffer; its stub is behind
+        gets = self._reader.gets
+        while (reply := gets()) is not _MORE:
+            if self._value is _MORE:
+                self._value = reply
+            else:
+                self._waiting.popleft().set_result(self._value)
+                self._value = _MORE
+
+    async def get(self, key: str) -> Any:
+        """``GET`` and ``PTTL``."""
+        raw = key.encode()
+        return await self._ask(
+            b"*2\r\n$3\r\nGET\r\n$%d\r\n%b\r\n*2\r\n$4\r\nPTTL\r\n$%d\r\n%b\r\n" % (len(raw), raw, len(raw), raw)
+        )
+
+    async def put(self, key: str, value: str) -> Any:
+        """``SET``, and any second command."""
+        stored = hiredis.pack_command(("SET", key, value, "EX", 3600))  # type: ignore[arg-type]  # its stub is behind
+        return await self._ask(stored + b"*1\r\n$4\r\nPING\r\n")
+
+    def _ask(self, payload: bytes) -> "asyncio.Future[Any]":
+        if not self._out:
+            self._loop.call_soon(self._flush)
+        self._out.append(payload)
+        answer = self._loop.create_future()
+        self._waiting.append(answer)
+        return answer
+
+    def _flush(self) -> None:
+        self._transport.write(b"".join(self._out))
+        self._out.clear()
+
+
+async def connect(url: str, stack: AsyncExitStack) -> Bare:
+    """Open one; it is closed with the stack."""
+    where = urlsplit(url)
+    loop = asyncio.get_running_loop()
+    transport, bare = await loop.create_connection(Bare, where.hostname or "", where.port or 0)
+    stack.callback(transport.abort)
+    return bare
