@@ -10,7 +10,7 @@ from .clock import Clock
 from .ports import Alarm, FlightPort, LoaderCancelledError, Work
 from .wire.session import NO_ANSWER, Gate
 
-__all__ = ["AioPorts"]
+__all__ = ["AioPorts", "call_awaited"]
 
 log = logging.getLogger("fleetcache")
 
@@ -48,24 +48,8 @@ class AioPorts:
             timer.cancel()
 
     async def load(self, loader: Callable[..., Any], *args: Any) -> Any:
-        """Await the loader.
-
-        Raises:
-            TypeError: It returned a plain value.
-        """
-        result = loader(*args)
-        if not inspect.isawaitable(result):
-            name = getattr(loader, "__qualname__", repr(loader))
-            raise TypeError(
-                f"the loader {name} returned a {type(result).__name__}, not an awaitable: write it as `async def`"
-            )
-        try:
-            return await result
-        except asyncio.CancelledError as error:
-            task = asyncio.current_task()
-            if task is None or task.cancelling() > 0:
-                raise
-            raise LoaderCancelledError(error) from None
+        """Await the loader."""
+        return await call_awaited(loader, *args)
 
     async def fly(self, flight: FlightPort, work: Work, landed: Callable[[], None]) -> None:
         """In a task of the flight, under a copy of this caller's context."""
@@ -109,3 +93,25 @@ class AioPorts:
 def _open(future: "asyncio.Future[Any]") -> None:
     if not future.done():
         future.set_result(NO_ANSWER)
+
+
+async def call_awaited(loader: Callable[..., Any], *args: Any) -> Any:
+    """The loader's result.
+
+    Raises:
+        TypeError: It is a plain value.
+        LoaderCancelledError: It was cancelled, and this task was not.
+    """
+    result = loader(*args)
+    if not inspect.isawaitable(result):
+        name = getattr(loader, "__qualname__", repr(loader))
+        raise TypeError(
+            f"the loader {name} returned a {type(result).__name__}, not an awaitable: write it as `async def`"
+        )
+    try:
+        return await result
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling() > 0:
+            raise
+        raise LoaderCancelledError(error) from None

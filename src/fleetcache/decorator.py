@@ -148,9 +148,7 @@ class KeyedFunction(Generic[P, T]):
                 f"{name}.invalidate_all(): results of {name} carry no tag to remove them by; "
                 "decorate it with @cached(clearable=True)"
             )
-        engine = self._verbs._engine  # noqa: SLF001 - the tag is an internal one, which invalidate_tags refuses
-        await engine.enter()
-        await engine.writing.invalidate((self._family,), strict=strict)
+        await self._verbs._invalidate((self._family,), strict=strict)  # noqa: SLF001 - the tag is an internal one, which invalidate_tags refuses
 
     def peek(self, *args: P.args, **kwargs: P.kwargs) -> T | None:
         """The result if near has it: no I/O."""

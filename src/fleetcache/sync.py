@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Coroutine, Mapping
 from types import TracebackType
-from typing import Any, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from .cache import chosen, defaults, described
 from .health import Health
@@ -11,6 +11,9 @@ from .sync_engine import SyncEngine
 from .sync_pool import Around
 from .sync_verbs import SyncVerbs
 from .verbs import ALL, AsyncVerbs
+
+if TYPE_CHECKING:
+    from .sync_aio import AioView
 
 __all__ = ["SyncCache"]
 
@@ -66,6 +69,7 @@ class SyncCache(SyncVerbs):
 
     def _face(self, engine: SyncEngine) -> None:
         self._home = engine
+        self._view: AioView | None = None
         super().__init__(AsyncVerbs(engine, "", ALL, defaults(engine.settings)), _HereAndNow(engine))
 
     @classmethod
@@ -98,6 +102,27 @@ class SyncCache(SyncVerbs):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {described(self._engine)}>"
+
+    @property
+    def aio(self) -> "AioView":
+        """The same cache for tasks of this process: the verbs of ``Cache``, over the same near store, flights and link.
+
+        For an app of threads with some async views. A task is suspended where a thread would be blocked, so its event
+        loop goes on; it may be any loop, and another each time. Loaders are ``async def`` and run in a task of it.
+
+        Example:
+            >>> import asyncio
+            >>> from fleetcache import SyncCache
+            >>> cache = SyncCache("memory://")
+            >>> cache.set("answer", 42)
+            >>> asyncio.run(cache.aio.get("answer"))
+            42
+        """
+        from .sync_aio import AioView  # noqa: PLC0415 - only for who has tasks as well
+
+        if self._view is None:
+            self._view = AioView(self)
+        return self._view
 
     def open(self) -> None:
         """Connect, or find out that it cannot be done now; not needed, the first use does it too."""

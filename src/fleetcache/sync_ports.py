@@ -1,19 +1,27 @@
 """The world of the sync face: gates block the calling thread, loads run in it, refreshes run in a small pool.
 
-Nothing here suspends, so a coroutine of policy ends in a single step.
+For a thread nothing here suspends, so a coroutine of policy ends in a single step. For a task (``SyncCache.aio``) what
+would block suspends it, and loads run in tasks of its loop.
 """
 
+import asyncio
 import inspect
+import logging
 from collections.abc import Callable
 from concurrent.futures import CancelledError
+from functools import partial
 from typing import Any, Protocol
 
+from .aio_ports import call_awaited
 from .clock import Clock
 from .ports import Alarm, FlightPort, LoaderCancelledError, Work
 from .sync_pool import RefreshPool
 from .wire.monitor import Monitor, SyncGate, answerless
+from .wire.tasks import Outside, TaskOfLoop, follow, heard
 
 __all__ = ["SyncPorts", "call_alone", "call_plain"]
+
+log = logging.getLogger("fleetcache")
 
 
 class Timer(Protocol):
@@ -50,6 +58,7 @@ class SyncPorts:
         self._monitor, self._pool, self._patience = monitor, pool, patience
         self.timer: Timer | None = None
         self.closed = False
+        self._tasks: dict[asyncio.Task[None], TaskOfLoop] = {}  # a loop itself keeps only weak references
 
     def gate(self) -> SyncGate:
         """A new closed gate."""
@@ -57,6 +66,8 @@ class SyncPorts:
 
     async def wait(self, gate: Any, until: float | None) -> Any:
         """Block this thread until the gate is open; ``NO_ANSWER`` at ``until``."""
+        if self._monitor.suspends:
+            return await self._wait_as_task(gate, until)
         left = self._patience if until is None else max(0.0, until - self.clock())
         waiting = self._monitor if self.timer is None else self.timer
         if waiting.wait(gate, left):
@@ -65,20 +76,41 @@ class SyncPorts:
             self.timer.look_at_clock()  # the link thread may have been told of a later time
         return answerless(gate)
 
+    async def _wait_as_task(self, gate: SyncGate, until: float | None) -> Any:
+        """The same without blocking. Its own flight, which is in another task, a task waits for without a bound."""
+        while not gate.done():
+            left = self._patience if until is None else until - self.clock()
+            if left <= 0:
+                break
+            await heard(gate, left)
+            if self.timer is not None and not gate.done():
+                self.timer.look_at_clock()  # as above; what is overdue has its answer then
+        return answerless(gate)
+
     async def load(self, loader: Callable[..., Any], *args: Any) -> Any:
         """Run the loader here, while others go on."""
+        if self._monitor.suspends:
+            return await Outside(partial(call_awaited, loader, *args))
         with self._monitor.left():
             return call_plain(loader, *args)
 
-    async def fly(self, flight: FlightPort, work: Work, landed: Callable[[], None]) -> None:  # noqa: ARG002 - nobody else can end what runs in this thread
-        """Here and now, in this thread and its context."""
+    async def fly(self, flight: FlightPort, work: Work, landed: Callable[[], None]) -> None:
+        """Here and now, in this thread, which alone can end it; or in a task of the flight."""
+        if self._monitor.suspends:
+            self._spawn(flight, work, landed)
+            return
         try:
             await work()
         finally:
             landed()
 
-    def background(self, flight: FlightPort, work: Work, landed: Callable[[], None]) -> bool:  # noqa: ARG002 - as in ``fly``
-        """In the pool, if it has room."""
+    def background(self, flight: FlightPort, work: Work, landed: Callable[[], None]) -> bool:
+        """In the pool, if it has room; or in a task."""
+        if self.closed:
+            return False
+        if self._monitor.suspends:
+            self._spawn(flight, work, landed)
+            return True
 
         def job() -> None:
             self._monitor.run(work())
@@ -87,7 +119,26 @@ class SyncPorts:
             with self._monitor.held():
                 landed()
 
-        return not self.closed and self._pool.start(job, over)
+        return self._pool.start(job, over)
+
+    def _spawn(self, flight: FlightPort, work: Work, landed: Callable[[], None]) -> None:
+        """In a task of this loop, under a copy of this caller's context."""
+
+        async def fly() -> None:
+            await follow(self._monitor, work())
+
+        loop = asyncio.get_running_loop()
+        task = loop.create_task(fly(), name="fleetcache-load")
+        flight.task = self._tasks[task] = TaskOfLoop(task, loop)
+
+        def ended(task: "asyncio.Task[None]") -> None:
+            with self._monitor.held():
+                del self._tasks[task]
+                landed()
+            if not task.cancelled() and task.exception() is not None:
+                log.error("fleetcache: a load ended with a defect of ours", exc_info=task.exception())
+
+        task.add_done_callback(ended)
 
     def alarm(self, delay: float, ring: Callable[[], None]) -> Alarm:
         """By the link thread. Without a server there is nothing to be reminded of."""
@@ -96,6 +147,8 @@ class SyncPorts:
     async def close(self, patience: float) -> None:
         """No more refreshes; those that run may end within ``patience`` seconds, what they hold is given back after."""
         self.closed = True
+        for task in self._tasks.values():
+            task.cancel()
         with self._monitor.left():
             self._pool.close(patience)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, Unpack, overload
 
 from .durations import MAX_TTL, Duration, seconds
 from .errors import Unavailable
-from .freshness import MINIMUM_TTL
+from .freshness import MINIMUM_TTL, Freshness
 from .keys import check_key, check_namespace, check_tag, family_tag
 from .reading_verbs import ALL, BYPASSED, FunctionOptions, ReadingVerbs, kind_of, several
 from .results import Loader, Wrapping
@@ -126,14 +126,15 @@ class AsyncVerbs(ReadingVerbs):
 
     async def invalidate_tags(self, *tags: str, strict: bool = False) -> None:
         """Remove every entry that carries one of the tags, in every namespace: one ``DEL`` a tag."""
-        names = [check_tag(tag) for tag in tags]
-        await self._engine.enter()
-        await self._engine.writing.invalidate(names, strict=strict)
+        await self._invalidate([check_tag(tag) for tag in tags], strict=strict)
 
     async def clear(self, *, strict: bool = False) -> None:
         """Remove everything of this cache, or of this namespace. Other keys of the server are not touched."""
+        await self._invalidate(self._tags[-1:], strict=strict)
+
+    async def _invalidate(self, tags: Iterable[str], *, strict: bool) -> None:
         await self._engine.enter()
-        await self._engine.writing.invalidate([self._tags[-1]], strict=strict)
+        await self._engine.writing.invalidate(tags, strict=strict)
 
     # -- functions ---------------------------------------------------------------------------------------------------
 
@@ -207,7 +208,10 @@ class AsyncVerbs(ReadingVerbs):
         for part in check_namespace(name, self._prefix).split(":"):
             tags = (*tags, family_tag(path + part))
             path = f"{path}{part}:"
-        return Namespace(self._home, path, tags, self._options(ttl, stale))
+        return self._part(path, tags, self._options(ttl, stale))
+
+    def _part(self, prefix: str, tags: tuple[str, ...], defaults: Freshness) -> "Namespace":
+        return Namespace(self._home, prefix, tags, defaults)
 
     @contextmanager
     def bypass(self) -> Iterator[None]:

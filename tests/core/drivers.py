@@ -7,6 +7,7 @@ from fleetcache import Cache
 from tests.support.client import Client
 from tests.support.engines import engines
 from tests.support.servers import Server
+from tests.support.tasked import tasked
 from tests.support.threaded import threaded
 
 __all__ = ["VARIANTS", "Driver", "On", "commands_of"]
@@ -23,7 +24,8 @@ class Driver:
     """Opens caches of one kind, all sharing what caches of this kind can share.
 
     Args:
-        variant: One of ``VARIANTS``; or one that ends in "on threads": ``SyncCache``, and the same tests.
+        variant: One of ``VARIANTS``; or one that ends in "on threads": ``SyncCache``, and the same tests; or
+            in "on aio": ``SyncCache.aio``.
         server: A clean one, if the variant needs one.
         prefix: Of this test alone.
     """
@@ -43,7 +45,7 @@ class Driver:
         """
         unhurried = {"operation_timeout": "5s", "connect_timeout": "10s", "max_staleness": "30s"}
         near = {} if self.has_near else {"near_max_bytes": 0}
-        make = threaded if self.variant.endswith("on threads") else Cache
+        make = threaded if self.variant.endswith("on threads") else tasked if self.variant.endswith("on aio") else Cache
         return make(self.url, **{"prefix": self.prefix, **unhurried, **near, **settings})
 
 

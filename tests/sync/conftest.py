@@ -13,9 +13,9 @@ from tests.support.servers import Server, Transport
 __all__ = ["on", "one_fresh_server", "play"]
 
 
-@pytest.fixture(params=["memory on threads", "valkey on threads"])
+@pytest.fixture(params=["memory on threads", "valkey on threads", "memory on aio", "valkey on aio"])
 def driver(request: pytest.FixtureRequest, shared_servers: Callable[[str, Transport], Server], prefix: str) -> Driver:
-    """Memory, and a server."""
+    """Memory and a server, each asked by threads and by tasks."""
     variant: str = request.param
     return Driver(variant, None if variant.startswith("memory") else shared_servers("valkey", "tcp"), prefix)
 
@@ -26,10 +26,10 @@ def server(shared_servers: Callable[[str, Transport], Server]) -> Server:
     return shared_servers("valkey", "tcp")
 
 
-@pytest.fixture
-def remote(server: Server, prefix: str) -> Driver:
-    """That server."""
-    return Driver("valkey on threads", server, prefix)
+@pytest.fixture(params=["valkey on threads", "valkey on aio"])
+def remote(request: pytest.FixtureRequest, server: Server, prefix: str) -> Driver:
+    """That server, asked by threads and by tasks."""
+    return Driver(request.param, server, prefix)
 
 
 @pytest.fixture

@@ -1,8 +1,9 @@
-"""What ``tests/core`` holds the verbs to, held against ``SyncCache``: one policy, so the same tests."""
+"""What ``tests/core`` holds the verbs to, held against ``SyncCache`` and its ``aio``: one policy, so the same tests."""
 
 import pytest
 
 from tests.core.test_batches import *  # noqa: F403 - as the first line says
+from tests.core.test_claims import *  # noqa: F403 - as above
 from tests.core.test_counters import *  # noqa: F403 - as above
 from tests.core.test_policy_faults import *  # noqa: F403 - as above
 from tests.core.test_policy_table import *  # noqa: F403 - as above

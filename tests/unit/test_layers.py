@@ -19,9 +19,10 @@ LEVELS = [
     "near flights wire.link wire.monitor wire.roles embedded.folder",
     """policy loading writing batches parts coherence journal tags entries calls shared
     recovery wire.handshake wire.dialing wire.dialing_threads wire.tls wire.pulse wire.keeper wire.aio wire.callers
-    wire.threads wire.topology""",
+    wire.threads wire.tasks wire.topology""",
     """health aio_ports sync_pool sync_ports engine sync_engine reporting explain reading_verbs verbs decorator cache
-    sync_reading sync_verbs sync_decorator sync_bridge sync embedded embedded.launch embedded.seat embedded.host""",
+    sync_reading sync_verbs sync_decorator sync_bridge sync_aio sync embedded embedded.launch embedded.seat
+    embedded.host""",
     "ops contrib cli testing",
 ]
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names.split()}

@@ -4,6 +4,7 @@ Policy, coherence, flights, journal and the link are written for a world where n
 One lock makes that true for threads: who runs a rule holds it, and lets the others in only where a port blocks.
 """
 
+from asyncio import CancelledError
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from threading import Lock, RLock, get_ident
@@ -14,6 +15,9 @@ from .session import NO_ANSWER
 __all__ = ["Monitor", "SyncGate", "finish"]
 
 T = TypeVar("T")
+
+# What no signal throws into a rule; cancellations are those of tasks and their loaders.
+_NO_SIGNAL = (Exception, CancelledError, GeneratorExit)
 
 
 def finish(coro: Coroutine[Any, Any, T]) -> T:
@@ -54,6 +58,10 @@ class SyncGate:
         """What it was opened with."""
         return self._result
 
+    def hang(self, bell: Any) -> None:
+        """Have this bell released instead of the lock that a thread sleeps at."""
+        self._bell, self._rung = bell, False
+
     def ring(self) -> None:
         """Wake who sleeps at it."""
         if self._bell is not None and not self._rung:
@@ -77,28 +85,43 @@ class Monitor:
 
     Reentrant, since rules call what users wrote: encoders, log handlers, destructors. It is never held while a thread
     blocks or calls the system, nor while a loader runs, so nobody waits for it longer than others compute.
+
+    Attributes:
+        suspends: Whether the rule that runs now is a task's, which suspends where a thread's blocks.
+        on_left: Called whenever it was left: what the rules wrote goes out.
+        on_torn: Called when a rule was broken off in the middle.
     """
 
     def __init__(self) -> None:
         self._lock: Any = RLock()
+        self.suspends = False
         self.on_left: Callable[[], None] = _nothing
         self.on_torn: Callable[[], None] = _nothing
         self._outside: BaseException | None = None
 
     def run(self, coro: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine of the rules, and what it wrote goes out."""
+        return self._turn(lambda: finish(coro), suspends=False)
+
+    def step(self, move: Callable[[], T], thrown: BaseException | None) -> T:
+        """Run a coroutine of the rules until it suspends; ``thrown`` is what comes from where it was suspended."""
+        return self._turn(move, suspends=True, thrown=thrown)
+
+    def _turn(self, move: Callable[[], T], *, suspends: bool, thrown: BaseException | None = None) -> T:
         try:
             with self._lock:
+                before, self.suspends = self.suspends, suspends
                 try:
-                    return finish(coro)
+                    return move()
                 except BaseException as error:
                     self._own()
                     # An exception that a signal threw into the middle of a rule may have left it half done.
-                    if not isinstance(error, Exception) and error is not self._outside:
+                    if not isinstance(error, _NO_SIGNAL) and error is not self._outside and error is not thrown:
                         self.on_torn()
                     raise
                 finally:
                     self._own()
+                    self.suspends = before
                     self._outside = None
         finally:
             self.on_left()

@@ -1,0 +1,93 @@
+"""Tasks among threads: the rules of a cache for threads, run for a task of any event loop without blocking it.
+
+A task runs a rule under the monitor from one wait to the next, as a thread does, and leaves both the monitor and its
+loop to others while it waits. Nothing here belongs to one loop, so any number may be used, short-lived ones too.
+"""
+
+from asyncio import AbstractEventLoop, Task, get_running_loop
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from contextlib import suppress
+from functools import partial
+from typing import Any, TypeVar
+
+from .monitor import Monitor, SyncGate
+
+__all__ = ["Outside", "TaskOfLoop", "follow", "heard"]
+
+T = TypeVar("T")
+
+
+class Outside:
+    """What a rule awaits for its task: to be awaited without the monitor."""
+
+    __slots__ = ("begin",)
+
+    def __init__(self, begin: Callable[[], Awaitable[Any]]) -> None:
+        self.begin = begin
+
+    def __await__(self) -> Generator["Outside", Any, Any]:
+        return (yield self)
+
+
+async def follow(monitor: Monitor, coro: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine of the rules to its end, in this task."""
+    move: Callable[[], Any] = partial(coro.send, None)
+    thrown: BaseException | None = None
+    while True:
+        try:
+            asked: Outside = monitor.step(move, thrown)
+        except StopIteration as done:
+            result: T = done.value
+            return result
+        try:
+            move, thrown = partial(coro.send, await asked.begin()), None
+        except BaseException as error:  # noqa: BLE001 - the rules decide, also about a cancellation
+            thrown = error
+            move = partial(coro.throw, error)
+
+
+async def heard(gate: SyncGate, seconds: float) -> None:
+    """In a rule: let the others in until the gate is open, or for so long."""
+    bell = _Bell()
+    gate.hang(bell)
+    await Outside(partial(bell.listen, seconds))
+
+
+class _Bell:
+    """Rung in any thread, heard by one task."""
+
+    __slots__ = ("_loop", "_rung")
+
+    def __init__(self) -> None:
+        self._loop = get_running_loop()
+        self._rung = self._loop.create_future()
+
+    def release(self) -> None:
+        """Ring: what a gate does with the lock that a thread sleeps at."""
+        with suppress(RuntimeError):  # the loop has ended, and whoever listened
+            self._loop.call_soon_threadsafe(self._ring)
+
+    def _ring(self) -> None:
+        if not self._rung.done():
+            self._rung.set_result(None)
+
+    async def listen(self, seconds: float) -> None:
+        timer = self._loop.call_later(seconds, self._ring)
+        try:
+            await self._rung
+        finally:
+            timer.cancel()
+
+
+class TaskOfLoop:
+    """A task that any thread may cancel."""
+
+    __slots__ = ("_loop", "_task")
+
+    def __init__(self, task: "Task[Any]", loop: AbstractEventLoop) -> None:
+        self._task, self._loop = task, loop
+
+    def cancel(self) -> None:
+        """Soon, on its loop."""
+        with suppress(RuntimeError):  # the loop has ended, and the task with it
+            self._loop.call_soon_threadsafe(self._task.cancel)
