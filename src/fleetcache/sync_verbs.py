@@ -72,14 +72,15 @@ class SyncVerbs(SyncReadingVerbs):
         """Store if there is no fresh entry; ``False`` if there is, or the server did not acknowledge. Not a lock."""
         return self._run(self._verbs.add(key, value, ttl=ttl, stale=stale, tags=tags, type=type))
 
-    def incr(self, key: str, delta: int = 1, *, ttl: Duration | None = None) -> int:
+    def incr(self, key: str, delta: int = 1, *, ttl: Duration | None = None, create: bool = True) -> int:
         """Add to a counter and return the sum; a new one begins at 0 and lives ``ttl``; later calls do not change that.
 
         Raises:
+            KeyError: There is none, and ``create`` is false.
             Unavailable: The server did not acknowledge: no guess is made.
             CodecError: What is there is no integer, or the sum is beyond 2^53 - 1.
         """
-        return self._run(self._verbs.incr(key, delta, ttl=ttl))
+        return self._run(self._verbs.incr(key, delta, ttl=ttl, create=create))
 
     def touch(self, key: str, ttl: Duration) -> bool:
         """Let a fresh entry live ``ttl`` from now; ``False`` when there is none. Every instance forgets its copy."""

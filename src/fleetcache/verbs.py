@@ -85,10 +85,11 @@ class AsyncVerbs(ReadingVerbs):
         await self._engine.enter()
         return not self._is_bypassed and await self._engine.writing.add(full, value, options, type)
 
-    async def incr(self, key: str, delta: int = 1, *, ttl: Duration | None = None) -> int:
+    async def incr(self, key: str, delta: int = 1, *, ttl: Duration | None = None, create: bool = True) -> int:
         """Add to a counter and return the sum; a new one begins at 0 and lives ``ttl``; later calls do not change that.
 
         Raises:
+            KeyError: There is none, and ``create`` is false.
             Unavailable: The server did not acknowledge: no guess is made.
             CodecError: What is there is no integer, or the sum is beyond 2^53 - 1.
         """
@@ -98,7 +99,10 @@ class AsyncVerbs(ReadingVerbs):
         await self._engine.enter()
         if self._is_bypassed:
             raise Unavailable(f"incr of {key!r}: the cache is bypassed in this context")
-        return await self._engine.writing.incr(full, delta, options)
+        total = await self._engine.writing.incr(full, delta, options, create=create)
+        if total is None:
+            raise KeyError(key)
+        return total
 
     async def touch(self, key: str, ttl: Duration) -> bool:
         """Let a fresh entry live ``ttl`` from now; ``False`` when there is none. Every instance forgets its copy."""

@@ -237,8 +237,11 @@ class Writing:
 
     # -- incr ----------------------------------------------------------------------------------------------------------
 
-    async def incr(self, key: str, delta: int, options: Freshness) -> int:
+    async def incr(self, key: str, delta: int, options: Freshness, *, create: bool = True) -> int | None:
         """Add to a counter. A new one begins at 0; one that is there keeps its life.
+
+        Returns:
+            The sum; ``None`` when there is no counter, and none is to be created.
 
         Raises:
             Unavailable: The server did not answer; there is no guess.
@@ -250,15 +253,15 @@ class Writing:
             raise CodecError(f"incr of {key!r}: the step is beyond 2^53 - 1")
         answer = parts.entries.encode(delta, int)
         if parts.alone:
-            return self._incr_here(key, delta, answer, options)
+            return self._incr_here(key, delta, answer, options, create=create)
         budget = parts.budget()
         captured = await parts.capture(options.tags, budget)
         if captured is None or parts.coherence.journal.owes_key(key):
             raise Unavailable(f"incr of {key!r}: the server cannot be heard, and a counter is not guessed")
         replacing = b""
         while budget.left > 0:  # each round somebody's count is stored, seldom ours when many count at once
-            if parts.entries.signs:
-                result: Any = await self._incr_signed(key, delta, options, captured, budget)
+            if parts.entries.signs or not create:
+                result: Any = await self._incr_seen(key, delta, options, captured, budget, create=create)
             else:
                 _, blob = parts.entries.pack(key, answer, captured, options, 0.0)
                 token = parts.coherence.take(key)
@@ -268,7 +271,7 @@ class Writing:
                 parts.coherence.done(token)
             if isinstance(result, Seen) and result.look is Look.FRESH:
                 result = await self._incr_by_swap(key, result, delta, budget)
-            if isinstance(result, int):
+            if result is None or isinstance(result, int):
                 parts.coherence.forget_key(key)
                 return result
             if result == "overflow":
@@ -298,13 +301,18 @@ class Writing:
             return value + delta
         return Seen(Look.HELD) if swapped is False else swapped
 
-    async def _incr_signed(self, key: str, delta: int, options: Freshness, captured: Any, budget: Budget) -> Any:
+    async def _incr_seen(
+        self, key: str, delta: int, options: Freshness, captured: Any, budget: Budget, *, create: bool
+    ) -> Any:
+        """Look first, and leave to ``_incr_by_swap`` what is there: the script neither signs nor leaves absent."""
         parts = self._parts
         token = parts.coherence.take(key, options.tags)
         try:
             seen = await self._settled(key, await parts.ask(parts.shared.look(key, Any, token), budget), token, budget)
             if seen.look in {Look.FRESH, Look.FAULT}:
                 return seen
+            if not create:
+                return None
             _, blob = parts.entries.pack(key, parts.entries.encode(delta, int), captured, options, 0.0)
             if seen.look in _REPLACEABLE or seen.look is Look.HELD:
                 gate = parts.shared.swap(key, seen.head, blob, options.kept_ms, lambda _at: None)
@@ -314,11 +322,13 @@ class Writing:
         finally:
             parts.coherence.done(token)
 
-    def _incr_here(self, key: str, delta: int, answer: Answer, options: Freshness) -> int:
+    def _incr_here(self, key: str, delta: int, answer: Answer, options: Freshness, *, create: bool) -> int | None:
         parts = self._parts
         held = parts.near.items.get(key)
         now = parts.ports.clock()
         if held is None or now >= held.fresh_until:
+            if not create:
+                return None
             parts.coherence.removing(("e", key))
             self._keep_here(key, answer, options, now)
             return delta

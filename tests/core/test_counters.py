@@ -41,6 +41,18 @@ def test_a_counter_begins_at_zero_and_counts_by_any_step(on: On) -> None:
     on(body)
 
 
+def test_a_counter_that_is_not_there_may_be_left_so(on: On) -> None:
+    async def body(cache: Cache) -> None:
+        with pytest.raises(KeyError, match="k"):
+            await cache.incr("k", create=False)
+        assert await cache.get("k", MISSING) is MISSING
+        await cache.set("k", 41)
+        assert await cache.incr("k", create=False) == 42
+        assert await cache.get("k") == 42
+
+    on(body)
+
+
 def test_an_integer_that_was_set_is_a_counter(on: On) -> None:
     async def body(cache: Cache) -> None:
         for value, kind in ((40, object), (-3, int)):
