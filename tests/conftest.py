@@ -6,6 +6,7 @@ and must be there when FLEETCACHE_REQUIRE_REDIS is 1.
 
 import itertools
 import os
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any, Protocol
@@ -15,6 +16,7 @@ import pytest
 from tests.support.certs import Certificates
 from tests.support.engines import engines, version
 from tests.support.servers import TRANSPORTS, Server, Transport
+from tests.support.waiting import wait_until
 
 _numbers = itertools.count(1)
 
@@ -85,6 +87,18 @@ def fresh_server(request: pytest.FixtureRequest) -> Iterator[StartServer]:
             return stack.enter_context(Server(request.param, *arguments, **options))
 
         yield start
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _no_cache_is_left() -> Iterator[None]:
+    """A cache that a test forgot would go on knocking at the shared servers, and disturb tests that count there."""
+    before = _links()
+    yield
+    wait_until(lambda: _links() <= before)
+
+
+def _links() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if thread.name == "fleetcache-link"}
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
-from fleetcache import Cache
+from fleetcache import Cache, SyncCache
 from tests.docs.pages import Block
 
 __all__ = ["Example", "example"]
@@ -64,6 +64,8 @@ class Example:
         for value in vars(self.module).copy().values():
             if isinstance(value, Cache) and not value.closed:
                 self._runner.run(value.close())
+            elif isinstance(value, SyncCache) and not value.closed:
+                value.close()
 
 
 def _fits(said: str, expected: str) -> bool:

@@ -44,23 +44,25 @@ def calls(cache: Any, number: int) -> dict[str, Callable[[], Awaitable[object]]]
 
 
 async def suffer(cache: Any, fault: Fault, begin: Callable[[], object]) -> list[str]:
-    """What every verb did wrong, twice over."""
+    """What every verb did wrong, again and again."""
     if not fault.from_start:
         await cache.open()
         await cache.set("warm", "value")
         begin()
     wrong = []
-    most = TIMEOUT + MARGIN
-    for number in range(2):
+    known: dict[str, float] = {}  # what each verb costs at least, once the server is known to be away
+    for number in range(4 if fault.silent else 2):
         for verb, call in calls(cache, number).items():
             took, given = await timed(call)
             if isinstance(given, BaseException):
                 wrong.append(f"{verb} raised {given!r}")
-            if took > most:
-                wrong.append(f"{verb} took {took * 1000:.1f} ms, over {most * 1000:.0f}")
-            if fault.silent:
-                most = NOTHING
-    return wrong
+            if took > TIMEOUT + MARGIN:
+                wrong.append(f"{verb} took {took * 1000:.1f} ms, over {(TIMEOUT + MARGIN) * 1000:.0f}")
+            if fault.silent and (number, verb) != (0, "get of nothing"):
+                known[verb] = min(took, known.get(verb, took))
+    # The least of several: the machine may be busy at any one moment, but who waits for the server does so each time.
+    late = {verb: took for verb, took in known.items() if took > NOTHING}
+    return wrong + [f"{verb} took {took * 1000:.1f} ms, over {NOTHING * 1000:.0f}" for verb, took in late.items()]
 
 
 def suffering(variant: Callable[[str], Any], server: Server, fault: Fault) -> list[str]:

@@ -116,6 +116,9 @@ def test_the_core_has_two_dependencies() -> None:
     assert {Requirement(text).name for text in PROJECT["project"]["dependencies"]} == {"hiredis", "msgspec"}
 
 
-def test_the_extra_all_leaves_out_what_has_no_wheel_everywhere_and_the_demo() -> None:
+def test_the_extra_all_leaves_out_frameworks_the_demo_and_what_has_no_wheel_everywhere() -> None:
     extras = PROJECT["project"]["optional-dependencies"]
-    assert [Requirement(text).extras for text in extras["all"]] == [set(extras) - {"all", "demo", "embedded"}]
+    frameworks = {"cachelib", "django", "dogpile", "fastapi", "flask", "litestar"}
+    assert [Requirement(text).extras for text in extras["all"]] == [
+        set(extras) - {"all", "demo", "embedded"} - frameworks
+    ]
