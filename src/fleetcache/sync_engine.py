@@ -27,10 +27,14 @@ _IN_USE: "WeakSet[SyncEngine]" = WeakSet()
 
 
 class SyncEngine(Engine):
-    """All parts of one cache for threads; arguments as for ``Engine``."""
+    """All parts of one cache for threads; arguments as for ``Engine``.
 
-    def __init__(self, settings: Settings, **more: Any) -> None:
-        self.around: list[Around] = []
+    Args:
+        around: What refreshes run within, if that is somebody else's list.
+    """
+
+    def __init__(self, settings: Settings, *, around: list[Around] | None = None, **more: Any) -> None:
+        self.around: list[Around] = [] if around is None else around
         super().__init__(settings, **more)
 
     def _build(self) -> None:

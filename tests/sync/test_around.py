@@ -1,6 +1,8 @@
 """What stands around a ``SyncCache``: health routes, and tests of apps that use one."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -9,6 +11,7 @@ from fleetcache.ops import OpsApp
 from fleetcache.testing import ManualClock, override
 from tests.ops.probing import client
 from tests.support.servers import Server
+from tests.support.waiting import wait_until
 
 cache = SyncCache("redis://cache.invalid", prefix="around")
 
@@ -42,6 +45,25 @@ def test_a_test_puts_a_cache_in_memory_in_its_place() -> None:
         assert cache.health().active == "memory"
     assert cache.peek("k") is None
     assert not cache.closed
+
+
+def test_what_the_app_put_around_refreshes_is_around_those_of_its_tests_too() -> None:
+    clock = ManualClock()
+    entered: list[str] = []
+
+    @contextmanager
+    def around() -> Iterator[None]:
+        entered.append("yes")
+        yield
+
+    ours = SyncCache("redis://cache.invalid", prefix="around")
+    with override(ours, clock=clock):
+        ours.around_refresh(around)
+        assert ours.get_or_set("k", lambda: "old", ttl="1m", stale="1h") == "old"
+        clock.advance("2m")
+        assert ours.get_or_set("k", lambda: "new", ttl="1m", stale="1h") == "old"
+        wait_until(lambda: ours.peek("k") == "new")
+    assert entered == ["yes"]
 
 
 def test_a_cache_of_the_other_kind_does_not_stand_in() -> None:

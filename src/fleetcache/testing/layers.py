@@ -12,7 +12,7 @@ from functools import partial
 from ..clock import Clock, monotonic
 from ..engine import FROM_ENV, ON_FROM_ENV, Engine
 from ..settings import LONGEST_PREFIX
-from .overriding import memory_engine
+from .overriding import engine_like, memory_engine
 from .standing_in import StandIn
 
 __all__ = ["Layer", "as_they_are", "in_memory", "on_server"]
@@ -107,8 +107,7 @@ def on_server(made_before: Iterable[Engine], url: str, name: str) -> AbstractCon
     def make(home: Engine) -> Engine:
         settings = home.settings
         prefix = f"{name}.{settings.prefix}".encode()[:LONGEST_PREFIX].decode(errors="ignore").rstrip(":")
-        return type(home)(
-            replace(settings, driver="redis", url=url, prefix=prefix, strict=True, credential_provider=None)
-        )
+        there = replace(settings, driver="redis", url=url, prefix=prefix, strict=True, credential_provider=None)
+        return engine_like(home, there)
 
     return _in_force(Layer(make), made_before)

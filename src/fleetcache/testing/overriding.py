@@ -13,7 +13,7 @@ from ..sync import SyncCache
 from ..sync_engine import SyncEngine
 from .standing_in import StandIn
 
-__all__ = ["Overriding", "memory_cache", "memory_engine", "memory_like", "override"]
+__all__ = ["Overriding", "engine_like", "memory_cache", "memory_engine", "memory_like", "override"]
 
 C = TypeVar("C", bound=Cache | SyncCache)
 
@@ -58,7 +58,14 @@ def memory_like(settings: Settings) -> Settings:
 
 def memory_engine(home: Engine, *, clock: Clock = monotonic) -> Engine:
     """An empty engine in memory that is otherwise set up like that one."""
-    return type(home)(memory_like(home.settings), clock=clock)
+    return engine_like(home, memory_like(home.settings), clock=clock)
+
+
+def engine_like(home: Engine, settings: Settings, **more: Any) -> Engine:
+    """An engine of the same kind, whose refreshes run within what the app has put around those of that one."""
+    if isinstance(home, SyncEngine):
+        more["around"] = home.around
+    return type(home)(settings, **more)
 
 
 class Overriding(AbstractContextManager[C], AbstractAsyncContextManager[C]):
