@@ -15,6 +15,7 @@ from weakref import WeakSet
 
 from .aio_ports import AioPorts
 from .batches import Batches
+from .claims import Claims
 from .clock import Clock, Ticks, monotonic, system_random
 from .codec import Codecs
 from .coherence import Coherence
@@ -174,6 +175,7 @@ class Engine:
         self.policy = Policy(self.parts)
         self.writing = Writing(self.parts)
         self.batches = Batches(self.parts, self.policy)
+        self.claims = Claims(self.parts, self.policy.loading.news)
         self.instance = f"{socket.gethostname()[:40]}-{os.getpid()}-{self._token(3).hex()}"
 
     def _new_link(self) -> None:
@@ -396,6 +398,7 @@ class Engine:
         """Have nobody wait for what this process will not do any more."""
         await self.ports.close(self.settings.operation_timeout)
         self.policy.loading.give_all_back()
+        self.claims.give_all_back()
         self.recovery.replay_now()
         if self.shared.usable:
             gate = self.shared.echo()  # replies come in order: when this is answered, all before it is

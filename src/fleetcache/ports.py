@@ -165,7 +165,10 @@ class SharedPort(Protocol):
     def settle(self, key: str, seen: Seen, declared: Any, token: Any) -> Gate | None: ...  # noqa: D102
     def capture(self, tags: Any, then: Callable[[], Any], gate: Gate) -> Gate | None: ...  # noqa: D102
     def acquire(self, key: str, placeholder: bytes, lease_ms: int, declared: Any, token: Any) -> Gate | None: ...  # noqa: D102
-    def claim(self, key: str, mark: bytes, lease_ms: int, declared: Any, token: Any) -> Gate | None: ...  # noqa: D102
+    def claim(  # noqa: D102
+        self, key: str, mark: bytes, lease_ms: int, declared: Any, token: Any, *, look: bool = True
+    ) -> Gate | None: ...
+    def is_claimed(self, key: str) -> Gate | None: ...  # noqa: D102
     def swap(  # noqa: D102
         self, key: str, expected: bytes, blob: bytes, kept_ms: int, stored: Callable[[float], None]
     ) -> Gate | None: ...

@@ -129,14 +129,16 @@ class Shared(Calls):
 
         return self._run("acquire", raw, (placeholder, lease_ms), answered, gate)
 
-    def claim(self, key: str, mark: bytes, lease_ms: int, declared: Any, token: Token) -> Gate | None:
-        """Take the right to replace an entry, with a new look at it: a ``Claimed``."""
+    def claim(
+        self, key: str, mark: bytes, lease_ms: int, declared: Any, token: Token | None, *, look: bool = True
+    ) -> Gate | None:
+        """Take the right to replace an entry, with a new ``look`` at it: a ``Claimed``."""
         if not self._open():
             return None
         raw, sibling, gate = self._layout.entry(key), self._layout.claim(key), self._gate()
 
         def answered(replies: list[Any]) -> Claimed:
-            set_, left, blob, pttl = replies
+            set_, left, *entry = replies
             if isinstance(set_, ReplyError):
                 return Claimed(Seen(Look.FAULT, reason=self.fault("store", set_)), 0.0, granted=False)
             granted = set_ is not None
@@ -144,7 +146,7 @@ class Shared(Calls):
                 self._counters.claims += 1
                 if gate.done():
                     self.unclaim(key, mark)
-            seen = self.see(key, blob, pttl, call.sent_at, declared, token)
+            seen = self.see(key, entry[0], entry[1], call.sent_at, declared, token) if look else Seen(Look.NONE)
             return Claimed(seen, max(left, 0) / 1000 if isinstance(left, int) else 0.0, granted=granted)
 
         commands: tuple[Command, ...] = (
@@ -153,9 +155,18 @@ class Shared(Calls):
             ("GET", raw),
             ("PTTL", raw),
         )
-        call = Call(commands, answered, gate)
+        call = Call(commands if look else commands[:2], answered, gate)
         self._submit(call)
         return gate
+
+    def is_claimed(self, key: str) -> Gate | None:
+        """Whether somebody has the claim."""
+        if not self._open():
+            return None
+        raw = self._layout.claim(key)
+        call = Call((("PTTL", raw),), lambda replies: isinstance(replies[0], int) and replies[0] > 0, self._gate())
+        self._submit(call)
+        return call.gate
 
     def swap(
         self, key: str, expected: bytes, blob: bytes, kept_ms: int, stored: Callable[[float], None]

@@ -8,13 +8,14 @@ from .durations import Duration
 from .reading_verbs import FunctionOptions
 from .results import SyncLoader, SyncWrapping
 from .stats import Stats
-from .sync_reading import SyncReadingVerbs
+from .sync_reading import Runner, SyncReadingVerbs
+from .verbs import CLAIM_TTL, Claim
 
 if TYPE_CHECKING:
     from .explain import Explanation
     from .sync_decorator import SyncCachedFunction, SyncDecorator
 
-__all__ = ["SyncNamespace", "SyncVerbs"]
+__all__ = ["SyncClaim", "SyncNamespace", "SyncVerbs"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -110,6 +111,30 @@ class SyncVerbs(SyncReadingVerbs):
         """Remove everything of this cache, or of this namespace. Other keys of the server are not touched."""
         self._run(self._verbs.clear(strict=strict))
 
+    # -- claims ------------------------------------------------------------------------------------------------------
+
+    def claim(self, key: str, *, ttl: Duration = CLAIM_TTL, wait: bool | Duration = True) -> "SyncClaim | None":
+        """Take the right to replace what a key holds, of which there is one in the fleet. Arguments as ``Cache.claim``.
+
+        Not reentrant: a thread that asks twice waits for itself. Any thread may release it.
+
+        Example:
+            >>> from fleetcache import SyncCache
+            >>> with SyncCache("memory://") as cache:
+            ...     claim = cache.claim("report")
+            ...     print(cache.claim("report", wait=False), cache.is_claimed("report"), claim.release())
+            None True True
+        """
+        # Ended as a load is, when this thread is interrupted: nobody would release what it is granted later.
+        claim = self._runner.run_loading(
+            _nothing, lambda _loader: self._verbs.claim(key, ttl=ttl, wait=wait), lambda: None
+        )
+        return None if claim is None else SyncClaim(claim, self._runner)
+
+    def is_claimed(self, key: str) -> bool:
+        """Whether anybody in the fleet has the claim of a key now; ``False`` too when that cannot be found out."""
+        return self._run(self._verbs.is_claimed(key))
+
     # -- functions ---------------------------------------------------------------------------------------------------
 
     @overload
@@ -177,8 +202,26 @@ class SyncVerbs(SyncReadingVerbs):
         return self._run(self._verbs.explain(key))
 
 
+class SyncClaim:
+    """The right to replace what a key holds; see ``SyncCache.claim``."""
+
+    def __init__(self, claim: Claim, runner: Runner) -> None:
+        self._claim, self._runner = claim, runner
+
+    def __repr__(self) -> str:
+        return repr(self._claim)
+
+    def release(self) -> bool:
+        """Give it back, in whatever thread; ``False`` if that was done before, or it is another process's."""
+        return self._runner.run(self._claim.release())
+
+
 class SyncNamespace(SyncVerbs):
     """A view on a cache for threads; see ``SyncCache.namespace``."""
 
     def __repr__(self) -> str:
         return f"<SyncNamespace {self._verbs._prefix!r}>"  # noqa: SLF001 - two faces of one thing
+
+
+def _nothing() -> None:
+    """The loader of who loads by himself."""

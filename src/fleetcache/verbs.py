@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, Unpack, overload
 
+from .claims import Grant
 from .durations import MAX_TTL, Duration, seconds
 from .errors import Unavailable
 from .freshness import MINIMUM_TTL, Freshness
@@ -16,10 +17,14 @@ if TYPE_CHECKING:
     from .decorator import CachedFunction, Decorator
     from .explain import Explanation
 
-__all__ = ["ALL", "AsyncVerbs", "Namespace"]
+__all__ = ["ALL", "CLAIM_TTL", "AsyncVerbs", "Claim", "Namespace"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+CLAIM_TTL = "10s"
+"""Long enough for a process that is held up for a moment, short enough to wait for one that died: as a first lease."""
+LEAST_CLAIM_TTL = 0.1  # it is renewed every third, which a busy machine must be able to do in time
 
 
 class AsyncVerbs(ReadingVerbs):
@@ -140,6 +145,52 @@ class AsyncVerbs(ReadingVerbs):
         await self._engine.enter()
         await self._engine.writing.invalidate(tags, strict=strict)
 
+    # -- claims ------------------------------------------------------------------------------------------------------
+
+    async def claim(self, key: str, *, ttl: Duration = CLAIM_TTL, wait: "bool | Duration" = True) -> "Claim | None":
+        """Take the right to replace what a key holds, of which there is one in the fleet.
+
+        For who cannot hand his loader to ``get_or_set``. It is renewed until you release it. While the server cannot be
+        heard it is a lock of this process alone.
+
+        Args:
+            key: As of an entry; the entry itself, if there is one, stays and answers.
+            ttl: How long others wait for this process, should it die.
+            wait: How long to wait: ``True`` as for a load (``CACHE_LOAD_WAIT``), ``False`` not at all, or a time.
+
+        Returns:
+            What is to be released; ``None`` when somebody else had it all that time.
+
+        Example:
+            >>> import asyncio
+            >>> from fleetcache import Cache
+            >>> async def main() -> None:
+            ...     async with Cache("memory://") as cache:
+            ...         claim = await cache.claim("report")
+            ...         print(await cache.claim("report", wait=False), await cache.is_claimed("report"))
+            ...         print(await claim.release())
+            >>> asyncio.run(main())
+            None True
+            True
+        """
+        full, life = self._key(key), seconds(ttl, name="ttl", minimum=LEAST_CLAIM_TTL, maximum=MAX_TTL)
+        if isinstance(wait, bool):
+            patience = self._engine.settings.load_wait if wait else 0.0
+        else:
+            patience = seconds(wait, name="wait", zero=True, maximum=MAX_TTL)
+        await self._engine.enter()
+        grant = await self._engine.claims.take(full, life, patience, ask=not self._is_bypassed)
+        return None if grant is None else Claim(self, grant)
+
+    async def is_claimed(self, key: str) -> bool:
+        """Whether anybody in the fleet has the claim of a key now; ``False`` too when that cannot be found out."""
+        full = self._key(key)
+        await self._engine.enter()
+        return await self._engine.claims.is_taken(full)
+
+    async def _give_back(self, grant: Grant) -> bool:
+        return self._engine.claims.give(grant)
+
     # -- functions ---------------------------------------------------------------------------------------------------
 
     @overload
@@ -246,6 +297,20 @@ class AsyncVerbs(ReadingVerbs):
         full = self._key(key)
         await self._engine.enter()
         return await explain(self._engine, full)
+
+
+class Claim:
+    """The right to replace what a key holds; see ``Cache.claim``."""
+
+    def __init__(self, verbs: AsyncVerbs, grant: Grant) -> None:
+        self._verbs, self._grant = verbs, grant
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._grant.key!r}>"
+
+    async def release(self) -> bool:
+        """Give it back, in whatever task; ``False`` if that was done before, or it is another process's."""
+        return await self._verbs._give_back(self._grant)  # noqa: SLF001 - two halves of one concept
 
 
 class Namespace(AsyncVerbs):

@@ -96,6 +96,11 @@ class Threaded(_Wrapped):
         """As of the cache."""
         return Threaded(self._inner.namespace(*args, **kwargs))
 
+    async def claim(self, *args: Any, **kwargs: Any) -> Any:
+        """As of the cache."""
+        claim = await _in_thread(self._inner.claim, *args, **kwargs)
+        return None if claim is None else _Wrapped(claim)
+
     def cached(self, fn: Any = None, **options: Any) -> Any:
         """As of the cache, on an ``async def`` or a ``def``."""
         return self._cached(fn) if fn is not None else lambda function: self._cached(function, **options)

@@ -17,7 +17,7 @@ LEVELS = [
     embedded.faults embedded.binary embedded.locks embedded.supervisor""",
     "ports codec declared settings stats eviction wire.address wire.faults wire.headers wire.session",
     "near flights wire.link wire.monitor wire.roles embedded.folder",
-    """policy loading writing batches parts coherence journal tags entries calls shared
+    """policy loading writing batches claims parts coherence journal tags entries calls shared
     recovery wire.handshake wire.dialing wire.dialing_threads wire.tls wire.pulse wire.keeper wire.aio wire.callers
     wire.threads wire.tasks wire.topology""",
     """health aio_ports sync_pool sync_ports engine sync_engine reporting explain reading_verbs verbs decorator cache
@@ -36,6 +36,7 @@ NEVER = {
     "loading": TIERS,
     "writing": TIERS,
     "batches": TIERS,
+    "claims": TIERS,
     "parts": TIERS,
     "near": {"wire"},
     "wire": {"cache", "policy", "near", "coherence", "shared", "entries", "journal", "tags"},

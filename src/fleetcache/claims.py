@@ -1,0 +1,174 @@
+"""Claims by hand: the fleet-wide right to replace what a key holds, for who loads in a way of his own.
+
+It is the claim that a refresh takes, so the two never work on one key at once. In this process threads and tasks take
+turns first, and only who has the turn asks the server; so it is a lock of this process when there is no server to ask.
+"""
+
+from collections import deque
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any
+
+from .parts import Parts
+from .ports import Alarm, Gate
+from .seen import Claimed, Look
+
+__all__ = ["Claims", "Grant"]
+
+News = Callable[[Any, float, float], Awaitable[bool]]
+
+
+class Grant:
+    """One claim, taken or waited for. Its identity is the right to end it."""
+
+    __slots__ = ("key", "ttl")
+
+    def __init__(self, key: str, ttl: float) -> None:
+        self.key, self.ttl = key, ttl
+
+
+class _Turn:
+    """The claim of one key in this process: who has it, who is next, and what the server knows of it."""
+
+    __slots__ = ("alarm", "holder", "mark", "queue", "since")
+
+    def __init__(self, holder: Grant) -> None:
+        self.holder = holder
+        self.queue: deque[tuple[Grant, Gate]] = deque()
+        self.mark = b""  # of our claim on the server; none = it does not know of us
+        self.alarm: Alarm | None = None
+        self.since = 0.0  # when the server granted it
+
+
+class Claims:
+    """All claims by hand of one cache.
+
+    Args:
+        parts: The parts.
+        news: Waits for a push, or for somebody's claim to end; ``False`` when that has lasted long enough.
+    """
+
+    def __init__(self, parts: Parts, news: News) -> None:
+        self._parts, self._news = parts, news
+        self._turns: dict[str, _Turn] = {}
+
+    # -- taking ------------------------------------------------------------------------------------------------------
+
+    async def take(self, key: str, ttl: float, wait: float, *, ask: bool) -> Grant | None:
+        """The claim, or ``None`` when another had it for all of ``wait`` seconds.
+
+        Args:
+            key: What is to be replaced.
+            ttl: Seconds it outlives this process, should that die.
+            wait: How long to wait for it.
+            ask: Whether the server is to know of it.
+        """
+        parts = self._parts
+        parts.check_open()
+        until = parts.ports.clock() + wait
+        grant = Grant(key, ttl)
+        if not await self._has_turn(grant, until):
+            return None
+        granted = False
+        try:
+            granted = not ask or await self._is_granted(self._turns[key], grant, until)
+        finally:
+            if not granted:
+                self.give(grant)
+        return grant if granted else None
+
+    async def _has_turn(self, grant: Grant, until: float) -> bool:
+        """Whether it is the one in this process, at ``until`` the latest."""
+        turn = self._turns.get(grant.key)
+        if turn is None:
+            self._turns[grant.key] = _Turn(grant)
+            return True
+        if until <= self._parts.ports.clock():
+            return False
+        waiting = (grant, self._parts.ports.gate())
+        turn.queue.append(waiting)
+        try:
+            await self._parts.ports.wait(waiting[1], until)
+        except BaseException:
+            self.give(grant)  # handed over at the very moment
+            raise
+        finally:
+            with suppress(ValueError):
+                turn.queue.remove(waiting)
+        return turn.holder is grant
+
+    async def _is_granted(self, turn: _Turn, grant: Grant, until: float) -> bool:
+        """Whether the server grants it, at ``until`` the latest; it does, when it cannot be asked."""
+        parts, key = self._parts, grant.key
+        ms = round(grant.ttl * 1000)
+        while not turn.mark:
+            watch = parts.coherence.watch(key, parts.ports.gate())
+            mark = parts.entries.head(b"C")
+            try:
+                claimed = await parts.ask(parts.shared.claim(key, mark, ms, Any, None, look=False), parts.budget())
+                if not isinstance(claimed, Claimed) or claimed.seen.look is Look.FAULT:
+                    return True  # not to be asked: a grant that comes later is given back by whoever hears it
+                if claimed.granted:
+                    turn.mark, turn.since = mark, parts.ports.clock()
+                    self._keep_alive(turn, key, ms)
+                elif not await self._news(watch.gate, claimed.remaining, until):
+                    return False
+            except BaseException:
+                parts.shared.unclaim(key, mark)  # granted perhaps: nobody else would give it back
+                raise
+            finally:
+                parts.coherence.unwatch(watch)
+        return True
+
+    def _keep_alive(self, turn: _Turn, key: str, ms: int) -> None:
+        """Renew it every third of its length."""
+
+        def ring() -> None:
+            self._parts.shared.renew(key, turn.mark, ms, claim=True)
+            turn.alarm = self._parts.ports.alarm(ms / 3000, ring)
+
+        turn.alarm = self._parts.ports.alarm(ms / 3000, ring)
+
+    # -- giving back -------------------------------------------------------------------------------------------------
+
+    def give(self, grant: Grant) -> bool:
+        """End it; ``False`` if it is not this one that holds: it was given back before, or in another process."""
+        turn = self._turns.get(grant.key)
+        if turn is None or turn.holder is not grant:
+            return False
+        following = next((each for each in turn.queue if not each[1].done()), None)
+        # The next one here has it without asking; but not for ever, others wait too.
+        if following is None or self._parts.ports.clock() - turn.since >= grant.ttl:
+            self._unclaim(turn)
+        if following is None:
+            del self._turns[grant.key]
+        else:
+            turn.holder, gate = following
+            gate.set_result(None)
+        return True
+
+    def _unclaim(self, turn: _Turn) -> None:
+        if turn.alarm is not None:
+            turn.alarm.cancel()
+            turn.alarm = None
+        if turn.mark:
+            self._parts.shared.unclaim(turn.holder.key, turn.mark)
+            turn.mark = b""
+
+    def give_all_back(self) -> None:
+        """At the end: nobody need wait for what this process will not do any more."""
+        for turn in self._turns.values():
+            self._unclaim(turn)
+            for _, gate in turn.queue:
+                if not gate.done():
+                    gate.set_result(None)
+
+    # -- looking -----------------------------------------------------------------------------------------------------
+
+    async def is_taken(self, key: str) -> bool:
+        """Whether anybody has it, as far as can be heard."""
+        parts = self._parts
+        parts.check_open()
+        if key in self._turns:
+            return True
+        return await parts.ask(parts.shared.is_claimed(key), parts.budget()) is True
