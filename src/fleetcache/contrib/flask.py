@@ -1,0 +1,322 @@
+"""A Flask extension: one object for all apps of a process, each with the cache that its config describes.
+
+The object has the verbs of ``SyncCache``, also before there is an app. Beside it: a health route, and backends for
+Flask-Caching and Flask-Session that are set up by the same config. Needs the extra ``flask``.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import fields
+from functools import update_wrapper
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+from weakref import WeakKeyDictionary
+
+try:
+    from flask import Blueprint, Flask, Response, current_app, has_app_context
+except ModuleNotFoundError as missing:
+    raise ModuleNotFoundError(
+        "fleetcache.contrib.flask needs Flask, which is not installed: pip install fleetcache[flask]", name=missing.name
+    ) from missing
+
+from fleetcache import ConfigError, Health, Settings, SyncCache
+
+if TYPE_CHECKING:
+    from . import cachelib as backends
+
+__all__ = ["FleetCache", "cachelib", "caching", "health_blueprint"]
+
+NAME = "fleetcache"  # in app.extensions
+CONFIG = "FLEETCACHE_"
+_FIELDS = {CONFIG + field.name.upper(): field.name for field in fields(Settings) if field.name != "url_variable"}
+
+# Where functions are tried at their decoration, so that a wrong option is told there and not at the first request.
+_NOWHERE = SyncCache("null://")
+# What a decorated function has; anything else would need an app before there is one. Flask asks views for more.
+_OF_FUNCTIONS = frozenset({"key", "invalidate", "invalidate_all", "refresh", "peek", "uncached"})
+
+
+class _PerApp:
+    """What one app has of an extension."""
+
+    def __init__(self, cache: SyncCache) -> None:
+        self.cache = cache
+        self.made: WeakKeyDictionary[object, Any] = WeakKeyDictionary()
+
+
+class _Verbs:
+    """The verbs of whatever cache or namespace the current app has in this place: ``here()`` finds it."""
+
+    def __init__(self, app: Callable[[], _PerApp], here: Callable[[], Any]) -> None:
+        self._app, self._here = app, here
+
+    def _in_each_app(self, make: Callable[[Any], Any]) -> Callable[[], Any]:
+        """Finds what the current app has of something that is made of these verbs, at its first use there."""
+
+        def here() -> Any:
+            made = self._app().made
+            found = made.get(here)
+            if found is None:  # two threads may both make one: they are the same but for their identity
+                found = made[here] = make(self._here())
+            return found
+
+        return here
+
+    def namespace(self, name: str, **options: Any) -> "_Verbs":
+        """A view with its own prefix, defaults and ``clear()``, in each app."""
+        _NOWHERE.namespace(name, **options)
+        return _Verbs(self._app, self._in_each_app(lambda verbs: verbs.namespace(name, **options)))
+
+    def cached(self, fn: Any = None, /, **options: Any) -> Any:
+        """Cache what a ``def`` returns by its arguments, in each app."""
+
+        def decorate(function: Any) -> _Function:
+            _NOWHERE.cached(**options)(function)
+            return _Function(function, self._in_each_app(lambda verbs: verbs.cached(**options)(function)))
+
+        return decorate if fn is None else decorate(fn)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return getattr(self._here(), name)
+
+
+class _Function:
+    """A function, or method, that is cached in each app."""
+
+    def __init__(self, fn: Any, here: Callable[[], Any]) -> None:
+        update_wrapper(self, fn)
+        self._here = here
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._here()(*args, **kwargs)
+
+    def __get__(self, obj: object | None, owner: type | None = None) -> Any:
+        return self if obj is None else self._here().__get__(obj, owner)
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in _OF_FUNCTIONS:
+            raise AttributeError(f"a cached function has no attribute {name!r}")
+        return getattr(self._here(), name)
+
+
+# For type checkers the extension is a SyncCache: it has its verbs. In truth it has one for each app.
+if TYPE_CHECKING:
+    _Base = SyncCache
+else:
+    _Base = _Verbs
+
+
+class FleetCache(_Base):
+    """The extension: the verbs of ``SyncCache`` on the cache of the current app.
+
+    Decorated functions and namespaces may be made before any app is there. Outside of an app's context the only app
+    that there is answers; with several, a verb is an error until the context of one is pushed.
+
+    Config, beside the environment's ``CACHE_*`` and ``REDIS_URL``, over which it wins: ``FLEETCACHE_URL``,
+    ``FLEETCACHE_PREFIX``, ``FLEETCACHE_TTL`` and so on, for each field of ``Settings``.
+
+    Args:
+        app: As ``init_app(app)``, at once.
+
+    Example:
+        >>> from flask import Flask
+        >>> cache = FleetCache()
+        >>> @cache.cached(ttl="10m", key="square:{n}")
+        ... def square(n: int) -> int:
+        ...     return n * n
+        >>> app = Flask("example")
+        >>> app.config["FLEETCACHE_URL"] = "memory://"
+        >>> cache.init_app(app)
+        >>> with app.app_context():
+        ...     print(square(3), cache.get("square:3"))
+        9 9
+    """
+
+    def __init__(self, app: Flask | None = None) -> None:
+        self._only: Flask | None = None
+        self._several = False
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(self, app: Flask, **settings: Any) -> None:
+        """Give an app its cache. Nothing connects before it is used.
+
+        Args:
+            app: The app; once more is a new start for it, with what its config says now.
+            **settings: Fields of ``Settings`` that win over the config.
+
+        Raises:
+            ConfigError: A setting is wrong; names it, its value and the choices.
+        """
+        cache = _cache(_options(app.config, **settings))
+        app.extensions.setdefault(NAME, {})[self] = _PerApp(cache)
+        self._several = self._several or self._only not in {None, app}
+        self._only = app
+
+    def of(self, app: Flask | None = None) -> SyncCache:
+        """The ``SyncCache`` of an app, by default of the current one: for ``fleetcache.testing.override``, for one."""
+        if app is None:
+            return self._app().cache
+        return self._in(app).cache
+
+    def _here(self) -> SyncCache:
+        return self._app().cache
+
+    def _app(self) -> _PerApp:
+        if has_app_context():
+            return self._in(current_app)
+        if self._only is None:
+            raise RuntimeError("this FleetCache has no app yet: call init_app(app)")
+        if self._several:
+            raise RuntimeError("this FleetCache has several apps: enter one's context by `with app.app_context():`")
+        return self._in(self._only)
+
+    def _in(self, app: Flask) -> _PerApp:
+        try:
+            found: _PerApp = app.extensions[NAME][self]
+        except KeyError:
+            raise RuntimeError(f"this FleetCache does not know the app {app.name!r}: call init_app(app)") from None
+        return found
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} apps={'several' if self._several else int(self._only is not None)}>"
+
+
+# -- what goes beside it -----------------------------------------------------------------------------------------------
+
+
+class _Watched(Protocol):
+    def health(self) -> Health: ...
+
+
+def health_blueprint(
+    cache: _Watched, *, detail: Literal["brief", "full"] = "brief", path: str = "/healthz"
+) -> Blueprint:
+    """A route that says how the cache does: 503 when it is unhealthy, else 200; nobody on the way may store it.
+
+    Args:
+        cache: The extension, or any ``SyncCache``.
+        detail: ``brief`` is fit for strangers, ``full`` for a path that only operators reach. Never a secret.
+        path: Of the route.
+
+    Raises:
+        ConfigError: An unknown ``detail``.
+
+    Example:
+        >>> app = Flask("example")
+        >>> app.register_blueprint(health_blueprint(SyncCache("memory://")), url_prefix="/ops")
+        >>> app.test_client().get("/ops/healthz").json["status"]
+        'healthy'
+    """
+    if detail not in ("brief", "full"):
+        raise ConfigError(f"detail = {detail!r} is unknown; accepted: brief, full")
+    blueprint = Blueprint(NAME, __name__)
+
+    @blueprint.get(path)
+    def healthz() -> Response:
+        report = cache.health()
+        body = json.dumps(report.as_dict() if detail == "full" else report.brief())
+        return Response(body, report.status.http_status, {"Cache-Control": "no-store"}, mimetype="application/json")
+
+    return blueprint
+
+
+def cachelib(app: Flask, key_prefix: str, *, default_timeout: int = 300, **settings: Any) -> "backends.FleetCache":
+    """A cachelib backend set up by an app's config; signed with its ``SECRET_KEY`` and ``SECRET_KEY_FALLBACKS``.
+
+    Args:
+        app: Whose config.
+        key_prefix: Comes after ``FLEETCACHE_PREFIX``; each user of cachelib has its own, as ``sessions``.
+        default_timeout: Seconds.
+        **settings: Fields of ``Settings`` that win over the config.
+
+    Raises:
+        ConfigError: A setting is wrong, or there is no ``SECRET_KEY``.
+
+    Example:
+        >>> app = Flask("example")
+        >>> app.config["SECRET_KEY"] = "from your vault"
+        >>> app.config.update(SESSION_TYPE="cachelib", SESSION_CACHELIB=cachelib(app, "sessions"))
+    """
+    return _backend(app.config, key_prefix, default_timeout, settings)
+
+
+def caching(app: Flask, config: Mapping[str, Any], args: list[Any], options: dict[str, Any]) -> "backends.FleetCache":  # noqa: ARG001 - Flask-Caching's way to call it
+    """For Flask-Caching: ``CACHE_TYPE = "fleetcache.contrib.flask.caching"``.
+
+    Its ``CACHE_DEFAULT_TIMEOUT``, ``CACHE_KEY_PREFIX`` and ``CACHE_REDIS_URL`` mean what they do for its own backends,
+    ``CACHE_OPTIONS`` may hold fields of ``Settings``; the rest is as for ``cachelib``.
+    """
+    if args:
+        raise ConfigError("CACHE_ARGS: this backend takes none; accepted: CACHE_OPTIONS with fields of Settings")
+    given = dict(options)
+    timeout = given.pop("default_timeout")
+    given.pop("ignore_delete_many_errors", None)
+    if not config.get(CONFIG + "URL") and config.get("CACHE_REDIS_URL"):
+        given.setdefault("url", config["CACHE_REDIS_URL"])
+    return _backend(config, config["CACHE_KEY_PREFIX"] or "caching", timeout, given)
+
+
+def _backend(
+    config: Mapping[str, Any], key_prefix: str, timeout: int, settings: dict[str, Any]
+) -> "backends.FleetCache":
+    from . import cachelib as backends  # noqa: PLC0415 - it has an extra of its own
+
+    options = _options(config, **settings)
+    secrets = [config.get("SECRET_KEY"), *(config.get("SECRET_KEY_FALLBACKS") or ())]
+    options |= backends.pickling(Settings.from_env(**options), key_prefix, secrets)
+    return backends.FleetCache(_cache(options), default_timeout=timeout)
+
+
+# -- set up ------------------------------------------------------------------------------------------------------------
+
+# Apps of one process that are set up alike share the near store and the connection of their server. So a suite of tests
+# that makes an app for each of them has one connection, not hundreds. In memory each app is alone.
+_shared: dict[Settings, SyncCache] = {}
+
+
+def _options(config: Mapping[str, Any], **given: Any) -> dict[str, Any]:
+    """Fields of ``Settings`` from the config of an app, checked together with the environment."""
+    for key in config:
+        if key.startswith(CONFIG) and key not in _FIELDS:
+            raise ConfigError(f"{key} is no setting; accepted: {', '.join(_FIELDS)}")
+    options = {field: config[key] for key, field in _FIELDS.items() if config.get(key) is not None}
+    try:
+        options = _with_driver(options | given)
+        Settings.from_env(**options)
+    except ConfigError as error:
+        said = str(error)
+        for key, field in _FIELDS.items():
+            if field in options and field != "url":  # that one is named already
+                said = said.replace(f"({field})", f"({field}, {key} in Flask's config)")
+        raise ConfigError(said) from None
+    return options
+
+
+def _with_driver(options: dict[str, Any]) -> dict[str, Any]:
+    """A URL names the driver, too: ``memory://`` is one."""
+    url = options.pop("url", None)
+    if not url:
+        return options
+    read = Settings.from_url(url, url_variable=CONFIG + "URL")
+    return {"driver": read.driver, "url": read.url, "url_variable": read.url_variable} | options
+
+
+def _cache(options: dict[str, Any]) -> SyncCache:
+    settings = Settings.from_env(**options)
+    found = _shared.get(settings)
+    if found is not None and not found.closed:
+        return found
+    # What the environment describes is known as such, so that tests get memory in its place.
+    cache = SyncCache(settings=settings) if options.keys() & {"driver", "url"} else SyncCache.from_env(**options)
+    cache.around_refresh(_app_context)
+    if settings.has_server:
+        _shared[settings] = cache
+    return cache
+
+
+def _app_context() -> AbstractContextManager[Any]:
+    """For a refresh in the background, whose request is over: a new context of the app that it was for."""
+    return current_app.app_context() if has_app_context() else nullcontext()
