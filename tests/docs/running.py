@@ -15,7 +15,10 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
-from fleetcache import Cache, SyncCache
+from fleetcache import Cache
+from fleetcache.engine import _ENGINES
+from fleetcache.sync_engine import SyncEngine
+from fleetcache.testing.ending import end
 from tests.docs.pages import Block
 
 __all__ = ["Example", "example"]
@@ -32,6 +35,7 @@ class Example:
         self._printed: dict[int, list[str]] = defaultdict(list)
         self.module = ModuleType(f"example_of_{name}")
         self.module.__dict__["print"] = self._print
+        self._before = set(_ENGINES)
 
     def _print(self, *values: object, **options: Any) -> None:
         caller = inspect.currentframe()
@@ -64,8 +68,9 @@ class Example:
         for value in vars(self.module).copy().values():
             if isinstance(value, Cache) and not value.closed:
                 self._runner.run(value.close())
-            elif isinstance(value, SyncCache) and not value.closed:
-                value.close()
+        for engine in set(_ENGINES) - self._before:  # some are held by frameworks
+            if isinstance(engine, SyncEngine):
+                end(engine)
 
 
 def _fits(said: str, expected: str) -> bool:
