@@ -1,0 +1,45 @@
+"""What ``celery worker`` runs in our tests: tasks, and a cache that the parent has used before it forks."""
+
+import json
+import os
+import threading
+import time
+from typing import Any
+
+from celery import Celery  # type: ignore[import-untyped] # it has no types
+
+from fleetcache import SyncCache
+
+app = Celery("tasks", config_source=json.loads(os.environ["CELERY_CONFIG"]))
+cache = SyncCache(os.environ["REDIS_URL"], prefix=os.environ["CACHE_PREFIX"], operation_timeout="2s")
+cache.set("warm", f"by {os.getpid()}")  # at import, in the parent: its link is there when it forks
+INSTANCE_OF_PARENT = cache.status_now().instance
+
+
+def load() -> dict[str, int]:
+    """Takes long enough for both children to meet it."""
+    time.sleep(0.1)
+    return {"pid": os.getpid(), "times": cache.incr("loads")}
+
+
+@app.task(name="look")  # type: ignore[untyped-decorator] # as above
+def look(key: str) -> dict[str, Any]:
+    """Say who works, what it found, and what of the cache is in this process."""
+    found = cache.get_or_set(key, load)
+    stats = cache.stats()
+    return {
+        "pid": os.getpid(),
+        "found": found,
+        "warm": cache.get("warm"),
+        "a copy of the parent's": cache.status_now().instance == INSTANCE_OF_PARENT,
+        "link threads": [thread.name for thread in threading.enumerate()].count("fleetcache-link"),
+        "near hits": stats.near_hits,
+        "epoch": stats.epoch,
+    }
+
+
+@app.task(name="forget")  # type: ignore[untyped-decorator] # as above
+def forget(key: str) -> int:
+    """Remove an entry everywhere; who did it."""
+    cache.delete(key)
+    return os.getpid()

@@ -1,0 +1,110 @@
+"""Celery's prefork pool for real: its parent has used the cache before it forks, and children come and go."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from celery import Celery  # type: ignore[import-untyped] # it has no types
+
+from tests.support.servers import Server
+from tests.support.waiting import wait_until
+
+ROOT = Path(__file__).parents[2]
+WORKER = ["worker", "--pool", "prefork", "--concurrency", "2", "--loglevel", "INFO"]
+# It waits for others that there are none of.
+ALONE = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
+
+
+class Worker:
+    """A worker with two children; ``run`` has it work."""
+
+    def __init__(self, app: Celery, pid: int, server: Server) -> None:
+        self.app, self.pid, self._server = app, pid, server
+
+    def run(self, *tasks: tuple[str, str]) -> list[Any]:
+        """Send tasks, each a name with its argument, and wait for what they return."""
+        sent = [self.app.send_task(name, [argument]) for name, argument in tasks]
+        return [one.get(timeout=20, interval=0.02) for one in sent]
+
+    def look(self) -> dict[str, Any]:
+        """What one child says of itself and of the cache."""
+        (said,) = self.run(("look", "k"))
+        assert said["found"]["times"] == 1, "one load in all processes"
+        assert said["warm"] == f"by {self.pid}"
+        assert said["a copy of the parent's"] is False
+        assert (said["link threads"], said["epoch"]) == (1, 1)
+        return dict(said)
+
+    def links(self) -> int:
+        """How many connections there are."""
+        with self._server.client() as client:
+            return int(client("CLIENT", "LIST").count(b"name=fleetcache-"))
+
+
+@contextmanager
+def celery(server: Server, prefix: str, folder: Path, *arguments: str) -> Iterator[Worker]:
+    """A worker on a broker of files; ends it as its operator does, and holds its log to silence."""
+    for name in ("queue", "control", "results"):
+        (folder / name).mkdir()
+    broker = {"data_folder_in": f"{folder}/queue", "data_folder_out": f"{folder}/queue"}
+    config = {
+        "broker_url": "filesystem://",
+        "broker_transport_options": broker | {"control_folder": f"{folder}/control", "polling_interval": 0.02},
+        "result_backend": f"file://{folder}/results",
+    }
+    command = [sys.executable, "-m", "celery", "--app", "tests.sync.tasks", *WORKER, *ALONE, *arguments]
+    environ = {"REDIS_URL": server.url, "CACHE_PREFIX": prefix, "CELERY_CONFIG": json.dumps(config)}
+    log = folder / "log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, cwd=ROOT, env=os.environ | environ, stdout=output, stderr=output)  # noqa: S603 - ours
+    try:
+        worker = Worker(Celery("sender", set_as_current=False, config_source=config), process.pid, server)
+        yield worker
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(20)  # without a cache it takes six seconds, too
+        finally:
+            process.kill()
+    said = log.read_text()
+    assert process.returncode == 0, said
+    for complaint in ("Traceback", "Exception", "ERROR", "CRITICAL"):
+        assert complaint not in said
+    wait_until(lambda: worker.links() == 0, 20)
+
+
+def test_children_have_a_cache_of_their_own_each_and_share_what_one_loaded(
+    server: Server, prefix: str, tmp_path: Path
+) -> None:
+    with celery(server, prefix, tmp_path) as worker:
+        worker.run(*[("look", "k")] * 4)
+        said: dict[int, dict[str, Any]] = {}
+
+        def both_hit_near() -> bool:
+            said.update({one["pid"]: one for one in [worker.look()]})
+            return len(said) == 2 and all(one["near hits"] > 2 for one in said.values())
+
+        wait_until(both_hit_near, 20)
+        assert worker.pid not in said
+        assert worker.links() == 3  # the parent's, and one for each child
+        (remover,) = worker.run(("forget", "warm"))
+        assert remover in said
+
+        def both_forgot() -> bool:
+            said.update({one["pid"]: one for one in worker.run(*[("look", "other")] * 2)})
+            return all(one["warm"] is None for one in said.values())
+
+        wait_until(both_forgot, 20)
+
+
+def test_children_that_are_replaced_leave_nothing_behind(server: Server, prefix: str, tmp_path: Path) -> None:
+    with celery(server, prefix, tmp_path, "--max-tasks-per-child", "1") as worker:
+        pids = {said["pid"] for said in (worker.look() for _ in range(5))}
+        assert len(pids) == 5
+        wait_until(lambda: worker.links() == 1, 20)  # the parent's: the two children that are left have not used theirs
