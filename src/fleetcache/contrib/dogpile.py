@@ -1,0 +1,234 @@
+"""A dogpile.cache backend, ``"fleetcache"``: a region's values are near in each process and created once in the fleet.
+
+dogpile keeps its rules: it says when a value is old and who may create a new one. What it does that by is ours: values
+are entries, and its lock is the claim of the key (``SyncCache.claim``). Needs the extra ``dogpile``.
+"""
+
+import logging
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
+from datetime import timedelta
+from typing import Any
+
+try:
+    from dogpile.cache import register_backend
+    from dogpile.cache.api import (
+        NO_VALUE,
+        BackendArguments,
+        BytesBackend,
+        CacheMutex,
+        Deserializer,
+        SerializedReturnType,
+        Serializer,
+    )
+except ModuleNotFoundError as missing:
+    raise ModuleNotFoundError(
+        "fleetcache.contrib.dogpile needs dogpile.cache, which is not installed: pip install fleetcache[dogpile]",
+        name=missing.name,
+    ) from missing
+
+from fleetcache import CodecError, ConfigError, Settings, SyncCache
+
+from .any_key import any_key
+
+__all__ = ["FleetBackend", "Mutex"]
+
+log = logging.getLogger("fleetcache")
+
+# dogpile answers an old value while a new one is created, so entries must outlive its expiration_time, which no backend
+# is told: as long as an entry may live.
+TTL = timedelta(days=30)
+LEASE = "10s"  # of a claim: see ``SyncCache.claim``
+_ARGUMENTS = {"cache", "lease"} | {field.name for field in fields(Settings)} - {"url_variable"}
+
+
+class Mutex(CacheMutex):
+    """The claim of one key, with dogpile's verbs. Any thread may release what another acquired.
+
+    Not reentrant. ``acquire()`` waits ``CACHE_LOAD_WAIT`` at most and then lets its caller in beside the holder, as
+    every wait for somebody else's load ends; the claim is given back when the last who was let in has released it.
+
+    Args:
+        cache: Whose claim.
+        key: Of the value.
+        lease: How long others wait for a holder that died.
+    """
+
+    def __init__(self, cache: SyncCache, key: str, lease: Any) -> None:
+        self._cache, self._key, self._lease = cache, key, lease
+        # One for each that was let in: a claim, or None for who waited too long. In a forked child those of the parent
+        # stay at the bottom, where nobody gets at them: who is let in there takes his own off the top.
+        self._entered: list[Any] = []
+
+    def __repr__(self) -> str:
+        return f"<Mutex {self._key!r}>"
+
+    def acquire(self, wait: bool = True) -> bool:  # noqa: FBT002 - dogpile's signature
+        """Take it; ``False`` if another has it and ``wait`` is not asked for."""
+        claim = self._cache.claim(self._key, ttl=self._lease, wait=wait)
+        if claim is None and not wait:
+            return False
+        self._entered.append(claim)
+        return True
+
+    def release(self) -> None:
+        """Give it back.
+
+        Raises:
+            RuntimeError: Nobody has acquired it by this object.
+        """
+        try:
+            claim = self._entered.pop()
+        except IndexError:
+            raise RuntimeError(f"the mutex of {self._key!r} was released without being acquired") from None
+        if claim is not None:
+            claim.release()
+
+    def locked(self) -> bool:
+        """Whether anybody in the fleet has it."""
+        return self._cache.is_claimed(self._key)
+
+
+class FleetBackend(BytesBackend):
+    """What ``region.configure("fleetcache", arguments={...})`` makes.
+
+    No fault of the server raises: values are then those of this process, and its mutexes are locks of this process.
+
+    Args:
+        arguments: ``url`` as for ``SyncCache``, without one the environment says (``REDIS_URL``, ``CACHE_*``); other
+            fields of ``Settings``, ``ttl`` being 30 days unless told; ``lease``, how soon a creator that died is
+            replaced (10 s). Or ``cache``, a ``SyncCache`` of yours, with ``ttl`` and ``lease``. Others are ignored with
+            a warning, as dogpile's own backends ignore them.
+
+    Attributes:
+        cache: The ``SyncCache`` behind it: for ``clear()``, ``health()``, ``stats()``, ``close()``.
+
+    Raises:
+        ConfigError: An argument is wrong; or the region pickles, and nothing is there to sign with.
+
+    Example:
+        >>> from dogpile.cache import make_region
+        >>> region = make_region().configure("fleetcache", expiration_time=60, arguments={"url": "memory://"})
+        >>> region.get_or_create("answer", lambda: 6 * 7)
+        42
+    """
+
+    def __init__(self, arguments: BackendArguments) -> None:
+        given = {name: value for name, value in arguments.items() if name in _ARGUMENTS}
+        if ignored := sorted(arguments.keys() - given.keys()):
+            known = ", ".join(sorted(_ARGUMENTS - {"url_variable"}))
+            message = (
+                f"fleetcache: unknown arguments of the region are ignored: {', '.join(ignored)}; known are {known}"
+            )
+            warnings.warn(message, stacklevel=3)
+        self._lease = _lease(given.pop("lease", LEASE))
+        self._ttl = Settings(ttl=given.setdefault("ttl", TTL)).ttl
+        self.cache = _cache(given)
+        self._complained = False
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} over {self.cache!r}>"
+
+    # -- dogpile asks for these where the region brings none of its own ------------------------------------------------
+
+    @property
+    def serializer(self) -> Serializer:  # type: ignore[override] # an attribute there; here asking for it means something
+        """Pickle, as of all of dogpile's backends; only what is signed comes back to it."""
+        self._check_signed()
+        pickled: Serializer = BytesBackend.serializer  # type: ignore[assignment] # dogpile's own is never None
+        return pickled
+
+    @property
+    def deserializer(self) -> Deserializer:  # type: ignore[override] # as above
+        """The other way."""
+        self._check_signed()
+        unpickled: Deserializer = BytesBackend.deserializer  # type: ignore[assignment] # as above
+        return unpickled
+
+    def _check_signed(self) -> None:
+        settings = self.cache.settings
+        if settings.has_server and not settings.signing_keys:
+            raise ConfigError(
+                "dogpile pickles values unless told otherwise, and pickles from a server are read only if they are "
+                "signed: signing_keys is missing; accepted: signing_keys (CACHE_SIGNING_KEY) with 32 bytes or more, or "
+                "a region with make_region(serializer=..., deserializer=...)"
+            )
+
+    # -- the lock ----------------------------------------------------------------------------------------------------
+
+    def get_mutex(self, key: str) -> CacheMutex:
+        """The right to create the value of a key."""
+        return Mutex(self.cache, any_key(key), self._lease)
+
+    # -- values ------------------------------------------------------------------------------------------------------
+
+    def get_serialized(self, key: str) -> SerializedReturnType:
+        """The bytes under a key, from near or from the server."""
+        return self.cache.get(any_key(key), NO_VALUE, type=bytes)
+
+    def get_serialized_multi(self, keys: Iterable[str]) -> Sequence[SerializedReturnType]:
+        """The same for many, in one round trip."""
+        names = [any_key(key) for key in keys]
+        found = self.cache.get_many(names, type=bytes)
+        return [found.get(name, NO_VALUE) for name in names]
+
+    def set_serialized(self, key: str, value: bytes) -> None:
+        """Store; what is too large is answered by the region all the same, and kept by nobody."""
+        self.set_serialized_multi({key: value})
+
+    def set_serialized_multi(self, mapping: Mapping[str, bytes]) -> None:
+        """The same for many, in one write."""
+        values = {any_key(key): value for key, value in mapping.items()}
+        try:
+            self.cache.set_many(values, ttl=self._ttl, type=bytes)
+        except CodecError as error:
+            if self.cache.settings.strict:
+                raise
+            self._complain(error)
+            for name, value in values.items():
+                self._set_if_it_fits(name, value)
+
+    def _set_if_it_fits(self, name: str, value: bytes) -> None:
+        try:
+            self.cache.set(name, value, ttl=self._ttl, type=bytes)
+        except CodecError:
+            self.cache.delete(name)  # what is there is older
+
+    def _complain(self, error: CodecError) -> None:
+        if not self._complained:
+            self._complained = True
+            log.error("fleetcache: some of what a dogpile region creates is answered but not kept: %s", error)
+
+    def delete(self, key: str) -> None:
+        """Remove it everywhere."""
+        self.cache.delete(any_key(key))
+
+    def delete_multi(self, keys: Iterable[str]) -> None:
+        """The same for many, in one write."""
+        self.cache.delete_many(map(any_key, keys))
+
+
+def _lease(lease: Any) -> Any:
+    """Tried where nothing is locked, so that a wrong one is told now and not when the first value is missing."""
+    try:
+        SyncCache("null://").claim("lease", ttl=lease, wait=False)
+    except ConfigError as error:
+        raise ConfigError(f"the argument lease: {error}") from None
+    return lease
+
+
+def _cache(given: dict[str, Any]) -> SyncCache:
+    cache = given.pop("cache", None)
+    if cache is None:
+        url = given.pop("url", None)
+        return SyncCache.from_env(**given) if url is None else SyncCache(url, **given)
+    if not isinstance(cache, SyncCache):
+        raise ConfigError(f"the argument cache = a value of type {type(cache).__name__}; accepted: a SyncCache")
+    if beside := sorted(given.keys() - {"ttl"}):
+        raise ConfigError(f"the argument cache is a ready SyncCache: give {', '.join(beside)} where it is made")
+    return cache
+
+
+# The entry point of the installed package says the same; this is for code that imports the module.
+register_backend("fleetcache", __name__, FleetBackend.__name__)  # type: ignore[no-untyped-call] # dogpile has no types there
