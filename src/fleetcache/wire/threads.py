@@ -10,6 +10,7 @@ import os
 import select
 import socket
 import struct
+import sys
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, suppress
 from threading import Thread, current_thread
@@ -23,6 +24,7 @@ from .link import LinkState
 from .monitor import SyncGate
 from .session import Gate
 from .tls import Tls
+from .uwsgi import advice
 
 __all__ = ["ThreadWire"]
 
@@ -139,6 +141,8 @@ class ThreadWire(CallersWire):
 
     def start(self) -> None:
         """Start the link thread."""
+        if (words := advice(sys.modules.get("uwsgi"), os.getpid())) is not None:
+            log.warning("fleetcache: %s", words)
         try:
             self._thread.start()
         except RuntimeError:  # the interpreter is ending, or the system has no more threads: then without a server

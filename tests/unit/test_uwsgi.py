@@ -1,0 +1,59 @@
+"""Under uWSGI the log says which of its options is missing, once and only where that matters."""
+
+import os
+import sys
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from fleetcache import SyncCache
+from fleetcache.wire.uwsgi import advice
+
+PID = 42
+HOOKS = {"py-call-uwsgi-fork-hooks": True}
+
+
+def uwsgi(*, master: int, has_threads: int = 1, options: dict[str, Any] | None = None) -> SimpleNamespace:
+    """What its module looks like in a process of its own."""
+    return SimpleNamespace(masterpid=lambda: master, has_threads=has_threads, opt={"master": True} | (options or {}))
+
+
+@pytest.mark.parametrize(
+    ("module", "option"),
+    [
+        (uwsgi(master=PID), "py-call-uwsgi-fork-hooks = true"),
+        (uwsgi(master=PID, has_threads=0), "enable-threads = true"),
+        (uwsgi(master=7, has_threads=0), "enable-threads = true"),
+    ],
+)
+def test_a_missing_option_is_named(module: Any, option: str) -> None:
+    assert option in str(advice(module, PID))
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        None,
+        SimpleNamespace(),  # something else of that name
+        uwsgi(master=7),  # in a worker
+        uwsgi(master=0),  # without a master
+        uwsgi(master=PID, options=HOOKS),
+        SimpleNamespace(masterpid=lambda: 7, opt={}),  # one that does not tell whether it has threads
+    ],
+)
+def test_nothing_is_said_where_nothing_is_wrong(module: Any) -> None:
+    assert advice(module, PID) is None
+
+
+@pytest.mark.parametrize("missing", [True, False])
+def test_the_log_has_it_from_the_first_use_on(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, missing: bool
+) -> None:
+    stand_in = uwsgi(master=os.getpid(), options=None if missing else HOOKS)
+    # The real one exists in processes of uWSGI only, and those take a C compiler.
+    monkeypatch.setitem(sys.modules, "uwsgi", stand_in)
+    with SyncCache("unix:///nowhere", prefix="test") as cache:
+        cache.get("k")
+        cache.get("k")
+    assert caplog.text.count("py-call-uwsgi-fork-hooks") == int(missing)
