@@ -128,6 +128,9 @@ class Reporter:
 
 @cache
 def _own_version() -> str:
-    from importlib.metadata import version  # noqa: PLC0415 - 20 ms that no start needs
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - 20 ms that no start needs
 
-    return version("fleetcache")
+    try:
+        return version("fleetcache")
+    except PackageNotFoundError:  # copied into an app without its metadata: no reason to have no report
+        return "unknown"
