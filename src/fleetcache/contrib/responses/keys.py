@@ -1,0 +1,196 @@
+"""Which requests may be answered from the cache, and what decides the answer: the key.
+
+1. By default a request with ``Authorization``, an API key that the endpoint's security schemes read, a ``Cookie`` or a
+   session is answered by the endpoint alone (RFC 9111 §3.5 lets a shared cache do no more, for the first).
+2. The endpoint's own path, query and body parameters are in the key as the framework has parsed them: two spellings of
+   a value are one, and ``invalidate()`` finds it again.
+3. What its dependencies declare, and all headers and cookies that are declared anywhere, are in the key as they were
+   sent. The order of query parameters is not.
+4. What nobody declares is in the key only where somebody may see it: an endpoint, or a dependency of it, that takes the
+   ``Request`` itself. Then the whole URL decides, host and query included, and the header fields that ``vary=`` names.
+5. What is secret is in the key as part of a digest.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+
+from .options import Options
+from .reads import REQUIRED, Reads
+
+__all__ = ["ResponseKeys"]
+
+# Longer ones are cut and end in a digest, so that keys stay readable and fit into a tag.
+_LONGEST = 200
+_DIGEST_BYTES = 16
+
+
+class ResponseKeys:
+    """The keys of one endpoint's responses.
+
+    Args:
+        family: What all of them begin with.
+        located: Whether the name alone may stand for several functions, so that the path is needed as well.
+        reads: What the endpoint reads of a request.
+        options: What matters beside that.
+    """
+
+    def __init__(self, family: str, *, located: bool, reads: Reads, options: Options) -> None:
+        self.family, self._located, self._reads, self._options = family, located, reads, options
+        by_key = {"authorization": options.authorization, "cookies": options.cookies}
+        self._in_key = [name for name, mode in by_key.items() if mode == "key"]
+        self._names = sorted({*reads.headers, *(name.lower() for name in options.vary)})
+        self._parameters = frozenset(reads.parameters) | frozenset(options.query or ())
+        self._whole_query = reads.whole_query or (reads.everything and options.query is None)
+        reasons = {
+            "it takes the Request": reads.everything,
+            "of what its dependencies read": reads.parameters or reads.whole_query or reads.body,
+            "of headers": self._names,
+            "of cookies": reads.cookies,
+            "of the option query": options.query,
+            "of the option authorization or cookies": self._in_key,
+            "of methods other than GET": options.methods != {"GET"},
+            "it is defined inside a function or bound to an object (name= would tell it from others)": located,
+        }
+        self.varies = next((reason for reason, there in reasons.items() if there), None)
+
+    @property
+    def vary(self) -> list[str]:
+        """The request fields that decide which answer is given, for ``Vary`` (RFC 9110 §12.5.5)."""
+        reads, options, names = self._reads, self._options, list(self._names)
+        if options.authorization != "ignore":
+            names += ["authorization", *(name.lower() for where, name in reads.api_keys if where == "header")]
+        if options.cookies != "ignore" or reads.cookies:
+            names.append("cookie")
+        return sorted({name.title() for name in names})
+
+    # -- may it be answered ------------------------------------------------------------------------------------------
+
+    def bypass(self, request: Request) -> str | None:
+        """Why a request is the endpoint's alone, as parameters of ``Cache-Status``; ``None``: it is not."""
+        options = self._options
+        if request.method not in options.methods and (request.method != "HEAD" or "GET" not in options.methods):
+            return "fwd=method"
+        if options.authorization == "bypass" and self._credentials(request):
+            return "fwd=bypass; detail=authorization"
+        if options.cookies == "bypass" and "cookie" in request.headers:
+            return "fwd=bypass; detail=cookie"
+        if options.cookies != "ignore" and request.scope.get("session"):
+            return "fwd=bypass; detail=session"
+        return None
+
+    def personal(self, request: Request) -> bool:
+        """Whether the request says who asks, so that the answer is for no shared cache after us."""
+        return bool(self._credentials(request)) or "cookie" in request.headers
+
+    def _credentials(self, request: Request) -> list[str]:
+        places: dict[str, Mapping[str, str]] = {
+            "header": request.headers,
+            "query": request.query_params,
+            "cookie": request.cookies,
+        }
+        found = [places[where][name] for where, name in self._reads.api_keys if name in places[where]]
+        return [*request.headers.getlist("authorization"), *found]
+
+    # -- the key -----------------------------------------------------------------------------------------------------
+
+    def call_of(self, request: Request, kwargs: Mapping[str, Any]) -> str:
+        """The part of the key that the endpoint's own parameters decide; also the tag of all that share it.
+
+        They are joined by those of the path, where the endpoint may look at them in the request.
+
+        Raises:
+            ValueError: One of them cannot be written.
+        """
+        own = {name: kwargs[name] for name in self._reads.own if name in kwargs}
+        return self._call({**request.path_params, **own} if self._reads.everything else own)
+
+    def call_by_hand(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+        """The same from parameters that a user names.
+
+        Raises:
+            TypeError: They are not the endpoint's.
+            ValueError: One of them cannot be written.
+        """
+        own, names = self._reads.own, list(self._reads.own)
+        if len(args) > len(names):
+            raise TypeError(f"{self.family}: {len(args)} arguments by position; its own parameters are {names}")
+        given = {**own, **dict(zip(names, args, strict=False))}
+        for name, value in kwargs.items():
+            if name in names[: len(args)] or (name not in own and not self._reads.everything):
+                raise TypeError(f"{self.family}: {name!r} is unknown or given twice; its own parameters are {names}")
+            given[name] = value
+        if missing := [name for name, value in given.items() if value is REQUIRED]:
+            raise TypeError(f"{self.family}: missing {', '.join(missing)}")
+        return self._call(given)
+
+    def _call(self, arguments: Mapping[str, Any]) -> str:
+        written = ",".join(f"{name}={_text(arguments[name])}" for name in sorted(arguments))
+        whole = f"{self.family}({written})"
+        if len(whole.encode()) <= _LONGEST:
+            return whole
+        return f"{_cut(self.family)}({_digest(whole.encode())})"
+
+    async def key(self, request: Request, kwargs: Mapping[str, Any]) -> str:
+        """The whole key.
+
+        Raises:
+            ValueError: It cannot be written.
+        """
+        call = self.call_of(request, kwargs)
+        if not self.varies:
+            return call
+        reads, headers = self._reads, request.headers
+        items = [
+            item for item in request.query_params.multi_items() if self._whole_query or item[0] in self._parameters
+        ]
+        parts: list[Any] = [sorted(items, key=lambda item: item[0])]  # those of one name stay in their order
+        path = sorted(request.path_params.items())
+        parts.append([(name, str(value)) for name, value in path if name in reads.parameters])
+        parts.append([(name, headers.getlist(name)) for name in self._names])
+        parts.append([(name, request.cookies.get(name)) for name in sorted(reads.cookies)])
+        if reads.everything:
+            parts.append(["url", str(request.url.replace(query="", fragment=""))])
+        elif self._located:
+            parts.append(["path", request.scope["path"]])
+        if "authorization" in self._in_key:
+            parts.append(["authorization", self._credentials(request)])
+        if "cookies" in self._in_key:
+            parts.append(["cookie", headers.getlist("cookie")])
+        if self.takes_body(request):
+            method = "GET" if request.method == "HEAD" else request.method
+            parts.append([method, headers.get("content-type"), await request.body()])
+        return f"{call}#{_digest(msgspec.json.encode(parts))}"
+
+    def takes_body(self, request: Request) -> bool:
+        """Whether the body of the request is part of the key."""
+        return request.method not in {"GET", "HEAD"} or self._reads.body
+
+
+def _text(value: Any) -> str:
+    """One argument, the same in every process."""
+    try:
+        return msgspec.json.encode(value, enc_hook=_plain, order="deterministic").decode()
+    except (UnicodeEncodeError, TypeError, RecursionError, msgspec.MsgspecError) as error:
+        raise ValueError(f"an argument of type {type(value).__name__} cannot be part of a key") from error
+
+
+def _plain(value: Any) -> Any:
+    """What msgspec does not know: models of pydantic by their method; URLs, addresses, paths by their text."""
+    dump = getattr(value, "model_dump", None)
+    if dump is not None:
+        return dump(mode="json")
+    if type(value).__str__ is object.__str__:
+        raise TypeError(f"{type(value).__name__} has no text of its own")
+    return str(value)
+
+
+def _cut(family: str) -> str:
+    return family if len(family.encode()) <= _LONGEST // 2 else _digest(family.encode())
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=_DIGEST_BYTES).hexdigest()

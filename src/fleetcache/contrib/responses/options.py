@@ -1,0 +1,146 @@
+"""What a user may say of cached responses, checked once, at the decorator.
+
+Every option that lets more be cached than HTTP lets a shared cache do by itself is one of its own, and off.
+"""
+
+from collections.abc import Callable, Collection, Iterable
+from datetime import timedelta
+from typing import Any, Literal, TypedDict, get_args
+
+from msgspec import Struct
+
+from fleetcache import ConfigError, Settings
+
+__all__ = ["Duration", "Identity", "Loading", "Options", "Strip", "checked"]
+
+Duration = float | str | timedelta
+Identity = Literal["bypass", "key", "ignore"]
+Strip = Literal["bypass", "strip"]
+
+# RFC 9110 §15: these answer part of a request, or a condition that was the one client's own.
+_NEVER_KEPT = frozenset({206, 304})
+
+
+class Loading(TypedDict, total=False):
+    """What goes on to ``get_or_set`` as it is."""
+
+    ttl: Duration | None
+    stale: Duration | None
+    early: bool
+    offline_ttl: Duration | None
+
+
+class Options(Struct, frozen=True):
+    """All that ``cached_response`` was told, but for its cache."""
+
+    loading: Loading
+    ttl: float | None
+    stale: float
+    tags: tuple[str, ...]
+    clearable: bool
+    vary: tuple[str, ...]
+    query: tuple[str, ...] | None
+    max_age: float | None
+    authorization: Identity
+    cookies: Identity
+    set_cookie: Strip
+    methods: frozenset[str]
+    statuses: frozenset[int]
+    client_reload: bool
+    max_bytes: int
+    clock: Callable[[], float]
+
+    def cache_control(self, *, personal: bool) -> str:
+        """What clients and proxies are told where the endpoint says nothing."""
+        said = "no-cache" if self.max_age is None else f"max-age={int(self.max_age)}"
+        return f"private, {said}" if personal else said
+
+
+def checked(
+    *,
+    ttl: Duration | None,
+    stale: Duration | None,
+    early: bool,
+    offline_ttl: Duration | None,
+    tags: Iterable[str],
+    vary: Iterable[str],
+    query: Iterable[str] | None,
+    max_age: Duration | None,
+    authorization: Identity,
+    cookies: Identity,
+    set_cookie: Strip,
+    methods: Iterable[str],
+    statuses: Iterable[int],
+    max_bytes: int,
+    clearable: bool,
+    client_reload: bool,
+    clock: Callable[[], float],
+) -> Options:
+    """The options, each as it is used.
+
+    Raises:
+        ConfigError: One is wrong; names it, its value and the choices.
+    """
+    _seconds("offline_ttl", offline_ttl)
+    _chosen("authorization", authorization, get_args(Identity))
+    _chosen("cookies", cookies, get_args(Identity))
+    _chosen("set_cookie", set_cookie, get_args(Strip))
+    kept = frozenset(_several("statuses", statuses, int))
+    if not kept or kept & _NEVER_KEPT or not all(200 <= status <= 599 for status in kept):  # noqa: PLR2004 - RFC 9110 §15
+        raise _wrong("statuses", sorted(kept), "final statuses such as (200, 404); never 206 and 304")
+    names = frozenset(method.upper() for method in _several("methods", methods, str)) - {"HEAD"}
+    if not names:
+        raise _wrong("methods", tuple(methods), 'methods such as ("GET",); HEAD is answered from what GET has stored')
+    fields = tuple(_several("vary", vary, str))
+    if "*" in fields:
+        raise _wrong("vary", fields, 'names of request headers such as ("Accept-Language",)')
+    if isinstance(max_bytes, bool) or not isinstance(max_bytes, int) or max_bytes < 1:
+        raise _wrong("max_bytes", max_bytes, "a number of bytes, at least 1")
+    return Options(
+        loading={"ttl": ttl, "stale": stale, "early": early, "offline_ttl": offline_ttl},
+        ttl=_seconds("ttl", ttl),
+        stale=_seconds("stale", stale) or 0.0,
+        tags=tuple(_several("tags", tags, str)),
+        clearable=clearable,
+        vary=fields,
+        query=None if query is None else tuple(_several("query", query, str)),
+        max_age=_seconds("max_age", max_age, like="ttl"),
+        authorization=authorization,
+        cookies=cookies,
+        set_cookie=set_cookie,
+        methods=names,
+        statuses=kept,
+        client_reload=client_reload,
+        max_bytes=max_bytes,
+        clock=clock,
+    )
+
+
+def _seconds(name: str, value: Duration | None, like: str | None = None) -> float | None:
+    """The duration as the core reads it, with the bounds of the setting that it is like."""
+    if value is None:
+        return None
+    field = like or name
+    try:
+        return float(getattr(Settings(**{field: value}), field))
+    except ConfigError as error:
+        raise ConfigError(f"cached_response: {name}{str(error).partition(f'({field})')[2]}") from None
+
+
+def _several(name: str, values: Any, kind: type) -> Collection[Any]:
+    if isinstance(values, str | bytes) or not isinstance(values, Iterable):
+        raise _wrong(name, values, f"several of {kind.__name__}, such as a tuple")
+    found = list(values)
+    for value in found:
+        if isinstance(value, bool) or not isinstance(value, kind) or value == "":
+            raise _wrong(name, value, f"several of {kind.__name__}")
+    return found
+
+
+def _chosen(name: str, value: object, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise _wrong(name, value, ", ".join(choices))
+
+
+def _wrong(name: str, value: object, accepted: str) -> ConfigError:
+    return ConfigError(f"cached_response: {name} = {value!r} is not accepted; accepted: {accepted}")

@@ -1,0 +1,158 @@
+"""From what an endpoint returns to the bytes of a response, made by the framework itself.
+
+1. What FastAPI would make of a value, FastAPI makes: a route of our own, with the settings of the endpoint's route, is
+   handed the value.
+2. A refresh in the background is a request of its own: the route runs again, with dependencies of its own, because
+   those of the request that started it may be closed by then.
+"""
+
+import asyncio
+import re
+from collections.abc import Callable, Coroutine, MutableMapping
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+__all__ = ["REPLAYED", "Renderer", "Replayed", "over", "received", "replay"]
+
+REPLAYED = "fleetcache.replayed"
+"""In the scope of a request that is a refresh: a ``Replayed``."""
+
+_MADE = "fleetcache.made"
+_SETTINGS = (
+    "response_model",
+    "status_code",
+    "response_class",
+    "response_model_include",
+    "response_model_exclude",
+    "response_model_by_alias",
+    "response_model_exclude_unset",
+    "response_model_exclude_defaults",
+    "response_model_exclude_none",
+)
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+
+
+class Replayed:
+    """What the endpoint says of itself in a refresh.
+
+    Attributes:
+        given: Headers that dependencies have put on the response.
+        direct: Whether the function has made the response itself.
+    """
+
+    def __init__(self) -> None:
+        self.given: list[tuple[bytes, bytes]] = []
+        self.direct = False
+
+
+def _effective(scope: MutableMapping[str, Any]) -> Any:
+    """The route, or what stands for it in a router that was included with settings of its own."""
+    route = scope["route"]
+    context = scope.get("fastapi", {}).get("effective_route_context")
+    return context if context is not None and context.original_route is route else route
+
+
+class Renderer:
+    """Makes responses of the values of one function, on each route that it serves.
+
+    Args:
+        name: The function's, for FastAPI's errors.
+        in_thread: Whether FastAPI would do it in a thread, as for a ``def``.
+    """
+
+    def __init__(self, name: str, *, in_thread: bool) -> None:
+        self._name, self._in_thread = name, in_thread
+        self._routes: dict[int, tuple[Any, str, Callable[[Request], Coroutine[Any, Any, Response]]]] = {}
+
+    def rendering(self, request: Request) -> str:
+        """What tells one route's way of making responses from another's, the same in every process."""
+        return self._route(request)[1]
+
+    async def render(self, request: Request, value: Any, status: int | None) -> Response:
+        """The response that FastAPI makes of ``value``; ``status`` as the endpoint has set it on its ``Response``."""
+        _, _, handle = self._route(request)
+        return await handle(Request({**request.scope, _MADE: (value, status)}, request.receive))
+
+    def _route(self, request: Request) -> tuple[Any, str, Callable[[Request], Coroutine[Any, Any, Response]]]:
+        route = _effective(request.scope)
+        if id(route) not in self._routes:  # kept with it, so that nothing else gets its id
+            settings = {name: getattr(route, name) for name in _SETTINGS}
+            self._routes[id(route)] = (route, _written(settings), self._handler(settings))
+        return self._routes[id(route)]
+
+    def _handler(self, settings: dict[str, Any]) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        from fastapi.routing import APIRoute  # noqa: PLC0415 - there is a route of it, so it is there
+
+        def hand_over(request: Request, response: Response) -> Any:
+            value, response.status_code = request.scope[_MADE]
+            return value
+
+        async def hand_over_at_once(request: Request, response: Response) -> Any:
+            return hand_over(request, response)
+
+        endpoint: Callable[..., Any] = hand_over if self._in_thread else hand_over_at_once
+        endpoint.__name__ = self._name
+        handler: Callable[[Request], Coroutine[Any, Any, Response]] = APIRoute(
+            "/", endpoint, **settings
+        ).get_route_handler()
+        return handler
+
+
+def _written(settings: dict[str, Any]) -> str:
+    plain = {name: getattr(value, "value", value) for name, value in settings.items()}  # of FastAPI's own defaults
+    return _ADDRESS.sub("", repr({name: value for name, value in plain.items() if value not in (None, False)}))
+
+
+def over(scope: MutableMapping[str, Any]) -> dict[str, Any]:
+    """The scope of a request that is over, for one like it that changes nothing of the other's."""
+    return {**scope, "state": dict(scope.get("state", {}))}
+
+
+def received(body: bytes) -> Callable[[], Coroutine[Any, Any, dict[str, Any]]]:
+    """The body of a request, whose client does not go away."""
+    given = False
+
+    async def receive() -> dict[str, Any]:
+        nonlocal given
+        if given:
+            await asyncio.Event().wait()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return receive
+
+
+async def replay(request: Request, body: bytes, most: int) -> tuple[Response, Replayed]:
+    """Run the request's route once more, as a request of its own.
+
+    Args:
+        request: The one that was.
+        body: Its body.
+        most: Bytes that the answer may have.
+
+    Returns:
+        The response, and what the endpoint said of it.
+
+    Raises:
+        ValueError: The answer is larger.
+    """
+    from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware  # noqa: PLC0415 - as above
+
+    replayed = Replayed()
+    response, parts = Response(), list[bytes]()
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            response.status_code = message["status"]
+            response.raw_headers = list(message["headers"])
+        elif message["type"] == "http.response.body":
+            parts.append(message.get("body", b""))
+            if sum(map(len, parts)) > most:
+                raise ValueError(f"the answer has more than max_bytes={most} bytes")
+
+    scope = {**over(request.scope), REPLAYED: replayed}
+    await AsyncExitStackMiddleware(request.scope["route"].handle)(scope, received(body), send)
+    response.body = b"".join(parts)
+    return response, replayed

@@ -1,0 +1,233 @@
+"""What HTTP says of a response: may it be kept, for how long, and what is sent when it is answered again.
+
+Nothing here knows a framework's routes or the cache; ``serving`` puts the rules to use. By RFC 9110 (semantics),
+RFC 9111 (caching) and RFC 9211 (``Cache-Status``):
+
+1. Kept is what may be given to everybody who asks the same: an expected status, no cookie, and no ``no-store``,
+   ``private`` or ``no-cache`` of the endpoint's own (9111 §3, §5.2.2). ``Vary`` may name only what the key holds
+   (9111 §4.1).
+2. The endpoint's own ``s-maxage``, ``max-age`` or ``Expires``, in this order, shorten the life (9111 §4.2.1);
+   ``must-revalidate`` and ``proxy-revalidate`` forbid stale answers (9111 §4.2.4).
+3. Fields of one connection are not kept (9111 §3.1, 9110 §7.6.1).
+4. A 304 carries the fields that tell a client how to go on with its copy, and no others of the response (9110 §15.4.5).
+"""
+
+import hashlib
+import re
+from collections.abc import Collection, Iterable
+from email.utils import parsedate_to_datetime
+from typing import Literal
+
+from msgspec import Struct
+from starlette.datastructures import Headers
+from starlette.responses import Response
+
+__all__ = [
+    "UNSTORED",
+    "RawHeaders",
+    "StoredResponse",
+    "answer",
+    "cache_status",
+    "directives",
+    "for_one",
+    "is_cookie",
+    "lifetime",
+    "may_be_stale",
+    "refusal",
+    "stored_response",
+]
+
+RawHeaders = Iterable[tuple[bytes, bytes]]
+
+# Of what is stored. A release that changes ``StoredResponse`` takes the next number: it then finds what others stored
+# unusable, and loads.
+SCHEMA = 1
+_CONNECTION = {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
+# Written anew for each answer.
+_OURS = {"age", "cache-status"}
+_IN_304 = frozenset({b"cache-control", b"content-location", b"date", b"etag", b"expires", b"vary"})
+_DIRECTIVE = re.compile(r'([^\s,="]+)(?:\s*=\s*("(?:[^"\\]|\\.)*"|[^\s,]+))?')
+_ENTITY_TAG = re.compile(r'(?:W/)?("[^"]*")')
+
+
+class StoredResponse(Struct, frozen=True):
+    """A response as it is stored.
+
+    Attributes:
+        schema: Which release can read it.
+        status: HTTP status; 0 in ``UNSTORED`` alone.
+        headers: As the endpoint gave them, with an ``ETag``.
+        body: All of it.
+        made: When the endpoint made it, in seconds of the wall clock, for ``Age``.
+        fresh_for: Seconds from then on, for ``Cache-Status``; ``None`` where only the cache knows.
+        direct: Whether the endpoint itself returned a ``Response``, to which FastAPI adds no headers of dependencies.
+        rendering: What a framework made of the endpoint's value, so that another route does not answer with it.
+    """
+
+    schema: Literal[1]
+    status: int
+    headers: tuple[tuple[bytes, bytes], ...]
+    body: bytes
+    made: float
+    fresh_for: float | None
+    direct: bool
+    rendering: str
+
+
+UNSTORED = StoredResponse(SCHEMA, 0, (), b"", 0.0, None, direct=False, rendering="")
+"""What those get who waited for a response that turned out to be its own caller's alone."""
+
+
+def directives(values: Iterable[str]) -> dict[str, str]:
+    """The directives of ``Cache-Control`` fields, in lower case; the first of each name counts (RFC 9111 §4.2.1).
+
+    Example:
+        >>> directives(['Max-Age="10", no-cache'])
+        {'max-age': '10', 'no-cache': ''}
+    """
+    found: dict[str, str] = {}
+    for name, value in _DIRECTIVE.findall(",".join(values)):
+        found.setdefault(name.lower(), value.strip('"'))
+    return found
+
+
+def refusal(
+    headers: Headers, *, status: int, size: int, statuses: Collection[int], max_bytes: int, known: Collection[str]
+) -> str | None:
+    """Why a response may not be kept, in one word; ``None``: it may.
+
+    Args:
+        headers: Of the response.
+        status: Of the response.
+        size: Bytes of its body.
+        statuses: Those that may be kept.
+        max_bytes: The largest body that may.
+        known: Request fields, in lower case, whose values are in the key.
+    """
+    varies = {name.strip().lower() for value in headers.getlist("vary") for name in value.split(",")} - {""}
+    if status not in statuses:
+        return "status"
+    if (word := for_one(headers)) is not None:
+        return word
+    if varies - set(known):
+        return "vary"
+    return "size" if size > max_bytes else None
+
+
+def for_one(headers: Headers) -> str | None:
+    """The word that makes these headers fit for one client only; ``None``: they are for everybody."""
+    if "set-cookie" in headers:
+        return "set-cookie"
+    said = directives(headers.getlist("cache-control"))
+    return next((word for word in ("no-store", "private", "no-cache") if word in said), None)
+
+
+def is_cookie(header: tuple[bytes, bytes]) -> bool:
+    """Whether a header sets a cookie."""
+    return header[0].lower() == b"set-cookie"
+
+
+def lifetime(headers: Headers, now: float) -> float | None:
+    """For how many seconds the response itself says that it is fresh; ``None``: it does not say."""
+    said = directives(headers.getlist("cache-control"))
+    for word in ("s-maxage", "max-age"):
+        if word in said:
+            return float(said[word]) if said[word].isascii() and said[word].isdigit() else 0.0
+    if "expires" in headers:
+        try:
+            return max(0.0, parsedate_to_datetime(headers["expires"]).timestamp() - now)
+        except ValueError:  # such as "0", which means: already
+            return 0.0
+    return None
+
+
+def may_be_stale(headers: Headers) -> bool:
+    """Whether it may be answered past its life."""
+    return not {"must-revalidate", "proxy-revalidate"} & directives(headers.getlist("cache-control")).keys()
+
+
+def stored_response(
+    response: Response, now: float, fresh_for: float | None, *, direct: bool, rendering: str
+) -> StoredResponse:
+    """The response as it is kept, its cookies left out."""
+    raw = [(name.lower(), value) for name, value in response.raw_headers if not is_cookie((name, value))]
+    headers, body = Headers(raw=raw), bytes(response.body)
+    named = {name.strip().lower() for value in headers.getlist("connection") for name in value.split(",")}
+    dropped = {name.encode("latin-1") for name in _CONNECTION | _OURS | named}
+    kept = [header for header in raw if header[0] not in dropped]
+    if "etag" not in headers:
+        kept.append((b"etag", _etag(headers.get("content-type", ""), body)))
+    # The endpoint may itself hand on what others made some time ago (RFC 9111 §4.2.3).
+    age = headers.get("age", "")
+    made = now - (int(age) if age.isascii() and age.isdigit() else 0)
+    return StoredResponse(SCHEMA, response.status_code, tuple(kept), body, made, fresh_for, direct, rendering)
+
+
+def _etag(content_type: str, body: bytes) -> bytes:
+    # Weak: a middleware around us may still compress what has this tag (RFC 9110 §8.8.1).
+    digest = hashlib.blake2b(content_type.encode() + b"\0" + body, digest_size=16).hexdigest()
+    return f'W/"{digest}"'.encode()
+
+
+def _has(tag: str, if_none_match: list[str]) -> bool:
+    """Whether a client's copy is this one, by weak comparison (RFC 9110 §8.8.3.2, §13.1.2)."""
+    wanted = ",".join(if_none_match).strip()
+    opaque = _ENTITY_TAG.fullmatch(tag)
+    return wanted == "*" or (opaque is not None and opaque[1] in _ENTITY_TAG.findall(wanted))
+
+
+def cache_status(*parameters: str) -> str:
+    """What the cache did, as RFC 9211 has it.
+
+    Example:
+        >>> cache_status("hit", "ttl=30")
+        'fleetcache; hit; ttl=30'
+    """
+    return "; ".join(("fleetcache", *parameters))
+
+
+def answer(
+    stored: StoredResponse,
+    request: Headers,
+    *,
+    head: bool,
+    age: int | None,
+    cache_control: str,
+    vary: Collection[str],
+    note: str,
+    extra: RawHeaders = (),
+) -> Response:
+    """The response to send: whole, without its body for HEAD, or a 304 for a client that has it.
+
+    Args:
+        stored: What is answered.
+        request: The request's headers.
+        head: Whether the request's method is HEAD.
+        age: Seconds since it was made; ``None`` where it was made for this request (RFC 9111 §5.1).
+        cache_control: For clients and proxies, where the endpoint says nothing itself.
+        vary: Request fields that decide what is answered.
+        note: ``Cache-Status``.
+        extra: Headers of this request's own.
+    """
+    own = Headers(raw=list(stored.headers))
+    unchanged = stored.status == 200 and _has(own["etag"], request.getlist("if-none-match"))  # noqa: PLR2004 - OK
+    headers = [
+        (name, value) for name, value in stored.headers if name != b"vary" and (not unchanged or name in _IN_304)
+    ]
+    headers.extend(extra)
+    if "cache-control" not in own:
+        headers.append((b"cache-control", cache_control.encode()))
+    if names := _joined([*own.getlist("vary"), *vary]):
+        headers.append((b"vary", names.encode("latin-1")))
+    if age is not None:
+        headers.append((b"age", b"%d" % age))
+    headers.append((b"cache-status", note.encode()))
+    response = Response(status_code=304 if unchanged else stored.status)
+    response.body = b"" if unchanged or head else stored.body
+    response.raw_headers = headers
+    return response
+
+
+def _joined(values: Iterable[str]) -> str:
+    names = {name.strip().lower(): name.strip() for value in values for name in value.split(",") if name.strip()}
+    return ", ".join(names.values())

@@ -1,0 +1,272 @@
+"""One endpoint whose responses are cached: what happens to a request, from its headers to its answer.
+
+1. The framework has solved its dependencies before it gets here: who may not ask is refused on a hit, too. What they
+   put on the response is this request's own, and neither stored nor left out.
+2. One load in the fleet for each key, by ``get_or_set``. A response that may not be kept is its own caller's alone:
+   those who waited for it run the endpoint themselves, and for a while nobody waits for the like.
+3. Failures are never stored. An exception, and a 5xx that is raised, reaches all who waited; one below is an answer.
+4. Of what a request says in ``Cache-Control``, which a cache may follow or not (RFC 9111 §5.2.1), ``no-store`` is
+   followed: what is stored may answer it, what it causes is not stored. ``no-cache`` and ``max-age=0`` only when told.
+"""
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.responses import Response
+
+from fleetcache import ConfigError, Keep
+
+from ..app_cache import cache_of
+from .keys import ResponseKeys
+from .loading import Call, Load
+from .options import Options
+from .reads import Injected, reads_of
+from .rendering import REPLAYED, Renderer
+from .rules import (
+    UNSTORED,
+    StoredResponse,
+    answer,
+    cache_status,
+    directives,
+    for_one,
+    is_cookie,
+    lifetime,
+    may_be_stale,
+    refusal,
+    stored_response,
+)
+
+__all__ = ["Endpoint"]
+
+# How long a key whose response could not be kept goes past the cache: short, for it may be otherwise a moment later.
+_PAUSE = 5.0
+_PAUSES_MOST = 10_000
+
+
+class Endpoint:
+    """A function, its cache and its options.
+
+    Args:
+        cache: Where responses are; ``None``: in the cache of the app.
+        function: The endpoint.
+        options: All that was said.
+        name: What keys begin with; ``None``: the function's module and qualified name.
+
+    Raises:
+        ConfigError: It is no function, or one that yields.
+    """
+
+    def __init__(self, cache: Any, function: Callable[..., Any], options: Options, name: str | None) -> None:
+        if not inspect.isroutine(function):
+            kind = type(function).__name__
+            raise ConfigError(f"cached_response goes below the decorator of the route, on a function, not on a {kind}")
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            raise ConfigError(f"cached_response on {function.__qualname__}: what yields is a stream, and never stored")
+        self._cache, self._function, self._options = cache, function, options
+        self._in_thread = not inspect.iscoroutinefunction(function)
+        self.max_bytes = options.max_bytes
+        self.injected = Injected(function)
+        self.renderer = Renderer(function.__name__, in_thread=self._in_thread)
+        self.family = f"response:{name or f'{function.__module__}.{function.__qualname__}'}"
+        self._located = name is None and ("<locals>" in function.__qualname__ or inspect.ismethod(function))
+        self._known: ResponseKeys | None = None
+        self._past: dict[str, float] = {}  # keys whose responses cannot be kept, and until when they go past the cache
+
+    @property
+    def keys(self) -> ResponseKeys:
+        """The keys of its responses; made at first use, since annotations may name what is defined further down."""
+        if self._known is None:
+            reads = reads_of(self._function)
+            self._known = ResponseKeys(self.family, located=self._located, reads=reads, options=self._options)
+        return self._known
+
+    def cache(self, request: Request | None = None) -> Any:
+        """The cache; see ``cache_of``."""
+        if self._cache is not None:
+            return self._cache
+        return cache_of(None if request is None else request.scope)
+
+    async def run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Call the function as the framework would."""
+        kwargs = self.injected.plain(kwargs)
+        if self._in_thread:
+            return await run_in_threadpool(self._function, *args, **kwargs)
+        return await self._function(*args, **kwargs)
+
+    # -- a request ---------------------------------------------------------------------------------------------------
+
+    async def serve(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """What the framework gets: a response, or what the function returns."""
+        request = kwargs.get(self.injected.request) or next((arg for arg in args if isinstance(arg, Request)), None)
+        if not isinstance(request, Request):  # called by hand
+            return await self.run(args, kwargs)
+        shared = kwargs.get(self.injected.response)
+        call = Call(self, request, args, kwargs, shared if isinstance(shared, Response) else None)
+        if (replayed := request.scope.get(REPLAYED)) is not None:
+            value = await call.run()
+            replayed.given, replayed.direct = call.given, isinstance(value, Response)
+            return value
+        note = self.keys.bypass(request)
+        if note is None and for_one(Headers(raw=call.given)) is not None:
+            note = "fwd=bypass; detail=dependency"
+        if note is None:
+            try:
+                key = await self.keys.key(request, kwargs)
+            except (ValueError, RuntimeError):  # it cannot be written, or the body was read as a form
+                note = "fwd=bypass; detail=key"
+            else:
+                return await self._cached(call, key)
+        return await self._past_cache(call, note)
+
+    async def _past_cache(self, call: Call, note: str) -> Any:
+        value = await call.run()
+        response = value if isinstance(value, Response) else call.shared
+        if response is not None:
+            response.headers.append("Cache-Status", cache_status(note))
+        return value
+
+    async def _cached(self, call: Call, key: str) -> Any:
+        began, request = self._options.clock(), call.request
+        said = directives(request.headers.getlist("cache-control"))
+        anew = self._options.client_reload and ("no-cache" in said or said.get("max-age") == "0")
+        if "no-store" in said and anew:
+            return await self._past_cache(call, "fwd=request")
+        if "no-store" in said or request.method == "HEAD":
+            return await self._looked_up(call, key, began)
+        if self._past.get(key, 0) > began:
+            return await self._past_cache(call, "fwd=miss; detail=unstorable")
+        if self.keys.takes_body(request):
+            call.body = await request.body()
+        load, stored = await self._obtained(call, key, anew=anew)
+        if stored.status != UNSTORED.status and stored.rendering != call.rendering:
+            # Of another route, or of another release, that makes other bytes of the same values.
+            load, stored = await self._obtained(call, key, anew=True)
+        if load.error is not None or (stored.status == UNSTORED.status and load.response is not None):
+            self._pause(key, began)
+        if load.error is not None:
+            raise load.error
+        return await self._loaded(call, load, stored, began, "fwd=request" if anew else "fwd=miss")
+
+    async def _looked_up(self, call: Call, key: str, began: float) -> Any:
+        """For a request that must not, or cannot, cause what is stored."""
+        cache, stale = self.cache(call.request), self._options.stale > 0
+        stored = await cache.get(key, UNSTORED, type=StoredResponse, allow_stale=stale)
+        if stored.status == UNSTORED.status or stored.rendering != call.rendering:
+            return await self._past_cache(call, "fwd=miss")
+        return self._answer(call, stored, began)
+
+    async def _obtained(self, call: Call, key: str, *, anew: bool) -> tuple[Load, StoredResponse]:
+        cache, load = self.cache(call.request), Load(call, self._kept, self._forget, self.family)
+        tags = self._options.tags
+        if self._options.clearable:
+            tags = (*tags, self.family, *((self.keys.call_of(call.request, call.kwargs),) if self.keys.varies else ()))
+        try:
+            if anew:
+                ttl, stale = self._options.loading["ttl"], self._options.loading["stale"]
+                return load, await cache.refresh(key, load, ttl=ttl, stale=stale, tags=tags, type=StoredResponse)
+            return load, await cache.get_or_set(key, load, **self._options.loading, tags=tags, type=StoredResponse)
+        finally:
+            load.over = True
+
+    async def _loaded(self, call: Call, load: Load, stored: StoredResponse, began: float, note: str) -> Any:
+        made = load.response
+        if made is None:
+            known = stored.status != UNSTORED.status and stored.rendering == call.rendering
+            return self._answer(call, stored, began) if known else await self._past_cache(call, note)
+        if stored.status == UNSTORED.status:
+            if not load.direct:
+                made.raw_headers += call.given
+            made.headers.append("Cache-Status", cache_status(note))
+            return made
+        cookies = [header for header in made.raw_headers if is_cookie(header)]  # stripped from what is stored
+        response = self._answer(call, stored, began, f"{note}; stored", cookies)
+        response.background = made.background
+        return response
+
+    def _answer(
+        self,
+        call: Call,
+        stored: StoredResponse,
+        began: float,
+        note: str | None = None,
+        cookies: list[tuple[bytes, bytes]] | None = None,
+    ) -> Response:
+        """The response from what is stored; ``note`` says that this request has caused it."""
+        age, request = None, call.request
+        if note is None and stored.made > began:
+            note = "fwd=miss; collapsed"
+        elif note is None:
+            age = int(began - stored.made)
+            note = "hit" if stored.fresh_for is None else f"hit; ttl={int(stored.fresh_for) - age}"
+        personal = bool(cookies) or self.keys.personal(request)
+        return answer(
+            stored,
+            request.headers,
+            head=request.method == "HEAD",
+            age=age,
+            cache_control=self._options.cache_control(personal=personal),
+            vary=self.keys.vary,
+            note=cache_status(note),
+            extra=[*([] if stored.direct else call.given), *(cookies or [])],
+        )
+
+    # -- what is kept ------------------------------------------------------------------------------------------------
+
+    def _kept(self, call: Call, response: Any, direct: bool) -> Keep[StoredResponse] | None:
+        options, now = self._options, self._options.clock()
+        body = getattr(response, "body", None)  # streams and files have none
+        if not isinstance(response, Response) or not isinstance(body, bytes | memoryview):
+            return None
+        strip = options.set_cookie == "strip"
+        headers = Headers(raw=[header for header in response.raw_headers if not (strip and is_cookie(header))])
+        refused = refusal(
+            headers,
+            status=response.status_code,
+            size=len(body),
+            statuses=options.statuses,
+            max_bytes=options.max_bytes,
+            known=[name.lower() for name in self.keys.vary],
+        )
+        says = lifetime(headers, now)
+        if refused is not None or says == 0 or call.request.scope.get("session"):
+            return None
+        ttl = min((life for life in (says, options.ttl) if life is not None), default=None)
+        stored = stored_response(response, now, ttl, direct=direct, rendering=call.rendering)
+        return Keep(stored, ttl=ttl, stale=None if may_be_stale(headers) else 0)
+
+    async def _forget(self, call: Call) -> None:
+        await self.cache(call.request).delete(await self.keys.key(call.request, call.kwargs))
+
+    def _pause(self, key: str, now: float) -> None:
+        if len(self._past) >= _PAUSES_MOST:
+            self._past.clear()
+        self._past[key] = now + _PAUSE
+
+    # -- by hand -----------------------------------------------------------------------------------------------------
+
+    def key(self, *args: Any, **kwargs: Any) -> str:
+        """See ``CachedEndpoint``."""
+        return self.keys.call_by_hand(args, kwargs)
+
+    async def invalidate(self, *args: Any, **kwargs: Any) -> None:
+        """See ``CachedEndpoint``."""
+        key, varies = self.key(*args, **kwargs), self.keys.varies
+        if varies is None:
+            await self.cache().delete(key)
+        elif self._options.clearable:
+            await self.cache().invalidate_tags(key)
+        else:
+            raise ConfigError(
+                f"{self.family}: invalidate() cannot know all variants of a response, for they vary because {varies}; "
+                "decorate it with cached_response(..., clearable=True), or use tags="
+            )
+
+    async def invalidate_all(self) -> None:
+        """See ``CachedEndpoint``."""
+        if not self._options.clearable:
+            raise ConfigError(f"{self.family}: decorate it with cached_response(..., clearable=True)")
+        await self.cache().invalidate_tags(self.family)
