@@ -13,7 +13,12 @@ import pytest
 import fleetcache
 from fleetcache import Cache
 
-_SAY = "import sys; sys.path.append(sys.argv[1]); from fleetcache import Cache; print(Cache().status_now().fleetcache)"
+_SAY = """
+import sys
+sys.path.append(sys.argv[1])
+from fleetcache import Cache
+print(Cache('memory://').status_now().fleetcache)
+"""
 
 
 @pytest.mark.parametrize(("report", "field"), [("stats", "near_hits"), ("status_now", "status")])
