@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any, Final, NoReturn
 
 from django.core.cache.backends.base import DEFAULT_TIMEOUT, MEMCACHE_MAX_KEY_LENGTH, BaseCache
+from django.db.models import QuerySet
 
 from fleetcache import MISSING, CodecError, SyncCache, Unavailable
 
@@ -141,7 +142,7 @@ class FleetCache(BaseCache):
         self, data: Mapping[Any, Any], timeout: Any = DEFAULT_TIMEOUT, version: int | None = None
     ) -> list[Any]:
         """As ``set_many``."""
-        values = {self._name(key, version): value for key, value in data.items()}
+        values = {self._name(key, version): await _evaluated(value) for key, value in data.items()}
         cache = self.fleetcache.aio
         if ttl := self._ttl(timeout):
             with _pickling():
@@ -164,7 +165,7 @@ class FleetCache(BaseCache):
         if not (ttl := self._ttl(timeout)):
             return await cache.get(name, MISSING) is MISSING
         with _pickling():
-            return await cache.add(name, value, ttl=ttl, tags=self._tags)
+            return await cache.add(name, await _evaluated(value), ttl=ttl, tags=self._tags)
 
     def touch(self, key: Any, timeout: Any = DEFAULT_TIMEOUT, version: int | None = None) -> bool:
         """Give it a new life; whether it was there."""
@@ -213,7 +214,7 @@ class FleetCache(BaseCache):
 
         async def load() -> Any:
             value = default() if callable(default) else default
-            return await value if asyncio.iscoroutine(value) else value
+            return await _evaluated(await value if asyncio.iscoroutine(value) else value)
 
         name, cache = self._name(key, version), self.fleetcache.aio
         if ttl := self._ttl(timeout):
@@ -256,6 +257,14 @@ def _on_a_loop() -> bool:
     except RuntimeError:
         return False
     return True
+
+
+async def _evaluated(value: Any) -> Any:
+    """A queryset with its rows: to pickle it is to ask for them, which a task must await."""
+    if isinstance(value, QuerySet):
+        async for _ in value:
+            break
+    return value
 
 
 @contextmanager

@@ -76,8 +76,8 @@ def _alone(alias: str, cache: FleetCache) -> Iterator[CheckMessage]:
         )
     elif chosen.default_prefix:
         yield Warning(
-            f"CACHES[{alias!r}] has the default prefix {chosen.prefix!r}: it would share its keys with every other service "
-            "on the same server that leaves it so too.",
+            f"CACHES[{alias!r}] has the default prefix {chosen.prefix!r}: it would share its keys with every other "
+            "service on the same server that leaves it so too.",
             hint='Name this service: "OPTIONS": {"prefix": "shop"}.',
             id="fleetcache.W003",
         )
