@@ -34,32 +34,45 @@ class Batches:
     # -- get_many ----------------------------------------------------------------------------------------------------
 
     async def get_many(
-        self, keys: Iterable[str], declared: Any, options: Freshness, budget: Budget | None = None
+        self,
+        keys: Iterable[str],
+        declared: Any,
+        options: Freshness,
+        budget: Budget | None = None,
+        *,
+        near: bool = True,
     ) -> dict[str, Any]:
-        """Fresh entries only; absent keys are left out."""
+        """Fresh entries only; absent keys are left out. Without ``near``, it answers only where the server does not."""
         parts = self.parts
         parts.check_open()
-        found: dict[str, Any] = {}
-        wanted: list[str] = []
-        for key in dict.fromkeys(keys):
-            near = parts.near_answer(key, declared, options)
-            if near is not None and parts.ports.clock() < near[1].fresh_until:
-                parts.counters.near_hits += 1
-                found[key] = near[0].value
-            else:
-                wanted.append(key)
-        runs = [self.run(key, options, declared) for key in wanted]
+        wanted = dict.fromkeys(keys)
+        found = self._near(wanted, declared, options) if near or not parts.shared.usable else {}
+        runs = [self.run(key, options, declared) for key in wanted if key not in found]
         try:
             for run, seen in await self.look(runs, budget or parts.budget()):
                 if seen.look is Look.FRESH and seen.answer is not None:
                     parts.counters.shared_hits += 1
                     found[run.key] = seen.answer.value
-                else:
+                    continue
+                if seen.look is Look.FAULT and not near:
+                    found |= self._near([run.key], declared, options)
+                if run.key not in found:
                     parts.counters.misses += 1
         finally:
             for run in runs:
                 parts.coherence.done(run.token)
-        return {key: found[key] for key in dict.fromkeys(keys) if key in found}
+        return {key: found[key] for key in wanted if key in found}
+
+    def _near(self, keys: Iterable[str], declared: Any, options: Freshness) -> dict[str, Any]:
+        """What near holds fresh of these."""
+        parts = self.parts
+        found: dict[str, Any] = {}
+        for key in keys:
+            held = parts.near_answer(key, declared, options)
+            if held is not None and parts.ports.clock() < held[1].fresh_until:
+                parts.counters.near_hits += 1
+                found[key] = held[0].value
+        return found
 
     def run(self, key: str, options: Freshness, declared: Any, flight: Flight | None = None, group: str = "") -> Run:
         """One key of a batch."""

@@ -228,13 +228,26 @@ class ReadingVerbs:
         self._key(key)
         return default
 
-    async def get_many(self, keys: Iterable[str], *, type: Any = Any) -> dict[str, Any]:  # noqa: A002 - as in get
-        """The fresh entries among ``keys``, in one round trip; absent keys are left out."""
+    async def get_many(
+        self,
+        keys: Iterable[str],
+        *,
+        type: Any = Any,  # noqa: A002 - as in get
+        near: bool = True,
+    ) -> dict[str, Any]:
+        """The fresh entries among ``keys``, in one round trip; absent keys are left out.
+
+        Args:
+            keys: Any number.
+            type: The type that each value is decoded as.
+            near: Whether this process's memory may answer while the server can be asked. ``False`` costs the round trip
+                and sees every acknowledged write: for what is changed by what was read, such as a session.
+        """
         names = {self._key(key): key for key in several(keys)}
         if self._is_bypassed or not names:
             return {}
         await self._engine.enter()
-        found = await self._engine.batches.get_many(names, type, self._defaults)
+        found = await self._engine.batches.get_many(names, type, self._defaults, near=near)
         return {names[full]: value for full, value in found.items()}
 
     # -- loading -----------------------------------------------------------------------------------------------------

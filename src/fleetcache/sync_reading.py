@@ -139,9 +139,15 @@ class SyncReadingVerbs:
             pass
         return self._verbs.peek(key, default, type=type)
 
-    def get_many(self, keys: Iterable[str], *, type: Any = Any) -> dict[str, Any]:  # noqa: A002 - as in get
-        """The fresh entries among ``keys``, in one round trip; absent keys are left out."""
-        return self._run(self._verbs.get_many(keys, type=type))
+    def get_many(
+        self,
+        keys: Iterable[str],
+        *,
+        type: Any = Any,  # noqa: A002 - as in get
+        near: bool = True,
+    ) -> dict[str, Any]:
+        """The fresh entries among ``keys``, in one round trip; absent keys are left out. As ``Cache.get_many``."""
+        return self._run(self._verbs.get_many(keys, type=type, near=near))
 
     # -- loading -----------------------------------------------------------------------------------------------------
 
