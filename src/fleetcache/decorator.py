@@ -80,7 +80,7 @@ class KeyedFunction(Generic[P, T]):
         self._declared: Any = None
 
     def __repr__(self) -> str:
-        return f"<cached {self._fn.__qualname__}>"
+        return f"<cached {self._maker.name}>"
 
     def key(self, *args: P.args, **kwargs: P.kwargs) -> str:
         """The key of this call, without a namespace's prefix."""
@@ -111,7 +111,7 @@ class KeyedFunction(Generic[P, T]):
     def _asked(self, key: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Asked:
         loader: Callable[..., Any] = functools.partial(self._fn, **kwargs) if kwargs else self._fn
         full = self._verbs._key(key)  # noqa: SLF001 - one way to a key
-        return Asked(full, loader, self._options, self._declare(), self._fn.__qualname__, args)
+        return Asked(full, loader, self._options, self._declare(), self._maker.name, args)
 
     def _near_or_asked(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """What near has for a call, or, as ``Asked``, what is to be asked: the same for both faces."""
@@ -143,7 +143,7 @@ class KeyedFunction(Generic[P, T]):
 
     async def _remove_all(self, *, strict: bool) -> None:
         if self._family is None:
-            name = self._fn.__qualname__
+            name = self._maker.name
             raise ConfigError(
                 f"{name}.invalidate_all(): results of {name} carry no tag to remove them by; "
                 "decorate it with @cached(clearable=True)"
@@ -171,8 +171,9 @@ class CachedFunction(KeyedFunction[P, T]):
             raise ConfigError(f"@cached on {name}: the async cache wants an `async def`; SyncCache takes a `def`")
         super().__init__(verbs, fn, key, options, type_, clearable=clearable)
         # So that frameworks take it for what it is; on 3.11 by the shape of a function, later by a mark.
-        self.__code__ = fn.__code__
-        self.__defaults__, self.__kwdefaults__ = fn.__defaults__, fn.__kwdefaults__
+        if inspect.isfunction(fn):  # and no partial of one
+            self.__code__ = fn.__code__
+            self.__defaults__, self.__kwdefaults__ = fn.__defaults__, fn.__kwdefaults__
         self._is_coroutine = getattr(asyncio.coroutines, "_is_coroutine", None)
         if hasattr(inspect, "markcoroutinefunction"):
             inspect.markcoroutinefunction(self)

@@ -45,6 +45,7 @@ class FunctionKey:
     Attributes:
         family: what all its keys have in common: the template with its fields left empty, or the function's module and
             qualified name. The same in every process, and whatever its parameters are called.
+        name: what errors call the function: its qualified name, or what kind of callable it is.
 
     Raises:
         KeyRuleError: the template is malformed or names what is not a parameter, or the function needs a template.
@@ -55,32 +56,32 @@ class FunctionKey:
         'geo:1.2.3.4:en'
     """
 
-    __slots__ = ("_binder", "_call", "_escape", "_head", "_limit", "_name", "_owner", "_parts", "family")
+    __slots__ = ("_binder", "_call", "_escape", "_head", "_limit", "_owner", "_parts", "family", "name")
 
     def __init__(self, fn: Any, template: str | Callable[..., str] | None) -> None:
         function = fn.__func__ if isinstance(fn, (staticmethod, classmethod)) else fn
-        self._name = getattr(function, "__qualname__", None) or type(function).__qualname__
+        self.name = getattr(function, "__qualname__", None) or type(function).__qualname__
         self._binder = _Binder(function)
         self._call: Callable[..., str] | None = None
         self._owner: str | None = None
         self._escape: dict[int, str] | None = None
         if template is None:
             self._owner = _owner(fn, function, self._binder.names)
-            self._head, self._parts = _default_parts(function, self._name, len(self._binder.names))
+            self._head, self._parts = _default_parts(function, self.name, len(self._binder.names))
         elif isinstance(template, str):
-            self._head, self._parts, self._escape = _compile(template, self._binder.names, self._name)
+            self._head, self._parts, self._escape = _compile(template, self._binder.names, self.name)
         elif callable(template):
             self._call, self._head, self._parts = template, "", []
         else:
-            raise KeyRuleError(f"{self._name}: key= is a template or a function, not {type(template).__name__}")
-        self.family = f"{getattr(function, '__module__', '')}.{self._name}"
+            raise KeyRuleError(f"{self.name}: key= is a template or a function, not {type(template).__name__}")
+        self.family = f"{getattr(function, '__module__', '')}.{self.name}"
         if isinstance(template, str):
             self.family = self._head + "".join("{}" + tail for _, _, tail in self._parts)
         fixed = self._head + "".join(tail for _, _, tail in self._parts)
         self._limit = len(fixed.encode()) + _MAX_ARGUMENT_BYTES
         if self._limit + 2 * _DIGEST_BYTES + 1 > MAX_KEY_BYTES:
             raise KeyRuleError(
-                f"{self._name}: the fixed part of its keys has {len(fixed)} characters, too many for a key"
+                f"{self.name}: the fixed part of its keys has {len(fixed)} characters, too many for a key"
             )
 
     def key(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
@@ -127,7 +128,7 @@ class FunctionKey:
         try:
             return check_key(self._call(*args, **kwargs))
         except KeyRuleError as error:
-            raise KeyRuleError(f"{self._name}: key= gave no key: {error}") from None
+            raise KeyRuleError(f"{self.name}: key= gave no key: {error}") from None
 
     def _check_owner(self, first: object) -> None:
         kind = first if isinstance(first, type) else type(first)
@@ -136,19 +137,19 @@ class FunctionKey:
         named_self = self._binder.names[0] in _SELF_NAMES
         if named_self or any(base.__qualname__ == self._owner for base in kind.__mro__):
             raise KeyRuleError(
-                f"{self._name} is a method, and {kind.__qualname__} does not say what its keys should be: "
+                f"{self.name} is a method, and {kind.__qualname__} does not say what its keys should be: "
                 f"pass key=, or give {kind.__qualname__} a __cache_key__()"
             )
 
     def _unwritable(self, index: int, value: object, error: Exception) -> KeyRuleError:
         kind = type(value).__qualname__
         return KeyRuleError(
-            f"{self._name}: argument {self._binder.names[index]!r} of type {kind} cannot be part of a key "
+            f"{self.name}: argument {self._binder.names[index]!r} of type {kind} cannot be part of a key "
             f"({error}): give the type a __cache_key__(), or leave it out with key="
         )
 
     def __repr__(self) -> str:
-        return f"<FunctionKey {self._name} {self._head}…>"
+        return f"<FunctionKey {self.name} {self._head}…>"
 
 
 def _cut(raw: bytes, kept: int) -> str:

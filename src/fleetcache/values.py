@@ -128,4 +128,4 @@ def describe_unsupported(value: object) -> str:
 
 def a(kind: type) -> str:
     """The type as an error names it."""
-    return f"a {kind.__name__}"
+    return f"{'an' if kind.__name__[0] in 'AEIOaeio' else 'a'} {kind.__name__}"

@@ -79,7 +79,7 @@ OTHERS: dict[str, tuple[Call, type[Exception], str]] = {
     "bad key in mapping": (lambda c: c.set_many({"a": 1, "": 2}), KeyRuleError, EMPTY),
     "bad value in mapping": (lambda c: c.set_many({"a": 1, "b": {1}}), CodecError, "a set would come back as list"),
     "value": (lambda c: c.set("k", object()), CodecError, "cannot be stored"),
-    "value of another type": (lambda c: c.set("k", 1, type=str), CodecError, "a int cannot be stored as str"),
+    "value of another type": (lambda c: c.set("k", 1, type=str), CodecError, "an int cannot be stored as str"),
     "no loader": (lambda c: c.get_or_set("k", None), TypeError, "must be a function, not a NoneType"),
     "called loader": (lambda c: c.get_or_set("k", load()), TypeError, "the function itself, without calling it"),
     "refresh loader": (lambda c: c.refresh("k", 3), TypeError, "must be a function, not a int: write an async def"),

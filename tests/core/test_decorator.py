@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+from functools import partial
 from typing import Any
 
 import pytest
@@ -37,6 +38,22 @@ def test_it_counts_as_a_coroutine_function() -> None:
     for function in (locate, Service().method):
         assert inspect.iscoroutinefunction(function)
         assert asyncio.iscoroutinefunction(function)
+
+
+def test_a_partial_with_a_key_is_a_function_like_any_other() -> None:
+    async def add(a: int, b: int) -> int:
+        return a + b
+
+    async def main() -> None:
+        async with Cache("memory://") as cache:
+            plus = cache.cached(key="plus:{b}", clearable=True)(partial(add, 1))
+            assert await plus(2) == await plus(2) == 3
+            assert repr(plus) == "<cached partial>"
+            assert asyncio.iscoroutinefunction(plus)
+            await plus.invalidate_all()
+            assert plus.peek(2) is None
+
+    run(main())
 
 
 # -- results are shared ----------------------------------------------------------------------------------------------
