@@ -45,7 +45,8 @@ class StandIn:
     @property
     def used(self) -> bool:
         """Whether anything may be in it."""
-        return self.engine.loop is not None or self.engine.closed
+        engine = self.engine
+        return engine.loop is not None or engine.settled or engine.closed  # one on threads has no loop
 
     def renew(self) -> None:
         """Go on with a new engine, and end the old one."""
