@@ -6,8 +6,9 @@ their own. Needs the extra ``cachelib``.
 
 import hashlib
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
-from pickle import PicklingError
+from pickle import PicklingError, dumps
 from typing import Any
 
 try:
@@ -66,7 +67,7 @@ class FleetCache(BaseCache):
     """A ``SyncCache`` as cachelib would have it.
 
     No fault of the server raises: ``get`` answers from memory or ``None``; ``set``, ``add``, ``clear`` say ``False``,
-    ``inc`` and ``dec`` ``None``. A removal that the server did not acknowledge is repeated until it has.
+    ``inc`` and ``dec`` ``None``. What could not be removed or replaced there is removed when the server is back.
 
     Args:
         server: A URL as for ``SyncCache``; ``None`` is as the environment says (``CACHE_DRIVER``, ``REDIS_URL``, ...).
@@ -76,6 +77,8 @@ class FleetCache(BaseCache):
         key_prefix: Comes after the prefix of the settings. Backends with the same one share entries and ``clear()``.
         ignore_delete_many_errors: Taken because cachelib has it. A removal cannot fail for who asked for it.
         secret_key: Signs the pickles; several to rotate, newest first. ``CACHE_SIGNING_KEY`` wins over it.
+        near: Whether this process's memory may answer while the server can be asked. ``False`` is for sessions: what a
+            request has read of them it writes back, and must not be older than what another process has written.
         **settings: Fields of ``Settings``.
 
     Attributes:
@@ -98,10 +101,12 @@ class FleetCache(BaseCache):
         ignore_delete_many_errors: bool = True,  # noqa: FBT002 - cachelib's place for it
         *,
         secret_key: Secret | Sequence[Secret] | None = None,
+        near: bool = True,
         **settings: Any,
     ) -> None:
         super().__init__(default_timeout)  # type: ignore[arg-type,unused-ignore] # a timedelta since cachelib 0.17
         self.ignore_delete_many_errors = ignore_delete_many_errors
+        self.near = near
         own = key_prefix or "cachelib"
         if isinstance(server, SyncCache):
             if key_prefix or secret_key or settings:
@@ -123,11 +128,17 @@ class FleetCache(BaseCache):
 
     def get(self, key: str) -> Any:
         """The value, or ``None``."""
-        return self.cache.get(_name(key))
+        found = self._look(_name(key))
+        return None if found is MISSING else found
 
     def has(self, key: str) -> bool:
         """Whether there is a value; a stored ``None`` is one."""
-        return self.cache.get(_name(key), MISSING) is not MISSING
+        return self._look(_name(key)) is not MISSING
+
+    def _look(self, name: str) -> Any:
+        if self.near:
+            return self.cache.get(name, MISSING)
+        return self.cache.get_many((name,), near=False).get(name, MISSING)
 
     def set(self, key: str, value: Any, timeout: int | timedelta | None = None) -> bool:
         """Store; ``False`` when the server did not acknowledge, and then only this process has it, for a while.
@@ -170,7 +181,7 @@ class FleetCache(BaseCache):
 
     def get_many(self, *keys: str) -> list[Any]:
         """The values in the order of the keys, ``None`` where there is none."""
-        found = self.cache.get_many(map(_name, keys))
+        found = self.cache.get_many(map(_name, keys), near=self.near)
         return [found.get(_name(key)) for key in keys]
 
     def set_many(self, mapping: dict[str, Any], timeout: int | timedelta | None = None) -> list[Any]:
@@ -178,13 +189,18 @@ class FleetCache(BaseCache):
         ttl = self._ttl(timeout)
         if ttl is None:
             return self.delete_many(*mapping)
+        values = {_name(key): value for key, value in mapping.items()}
+        if self._is_away():
+            # Flask-Session stores each session with each request. Those that did not change are to be there when the
+            # server is back; what was stored meanwhile is removed then, for others may hold something older.
+            values = {name: value for name, value in values.items() if not self._holds(name, value)}
         try:
-            self.cache.set_many({_name(key): value for key, value in mapping.items()}, ttl=ttl, strict=True)
+            self.cache.set_many(values, ttl=ttl, strict=True)
         except CodecError as error:
             raise PicklingError(str(error)) from error
         except Unavailable:
             return []
-        return list(mapping)
+        return [] if len(values) < len(mapping) else list(mapping)
 
     def delete_many(self, *keys: str) -> list[Any]:
         """Remove; all of the keys, for none of them is there for this process any more."""
@@ -198,6 +214,16 @@ class FleetCache(BaseCache):
         except Unavailable:
             return False
         return True
+
+    def _is_away(self) -> bool:
+        now = self.cache.status_now()
+        return now.active != now.driver
+
+    def _holds(self, name: str, value: Any) -> bool:
+        """Whether memory has just this value."""
+        with suppress(Exception):  # whatever a class raises when it is pickled: storing it will say so
+            return dumps(self.cache.get(name, MISSING)) == dumps(value)
+        return False
 
     def _ttl(self, timeout: int | timedelta | None) -> float | None:
         """How long an entry lives; ``None``: not at all."""

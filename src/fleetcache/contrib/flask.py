@@ -223,13 +223,16 @@ def health_blueprint(
     return blueprint
 
 
-def cachelib(app: Flask, key_prefix: str, *, default_timeout: int = 300, **settings: Any) -> "backends.FleetCache":
+def cachelib(
+    app: Flask, key_prefix: str, *, default_timeout: int = 300, near: bool = True, **settings: Any
+) -> "backends.FleetCache":
     """A cachelib backend set up by an app's config; signed with its ``SECRET_KEY`` and ``SECRET_KEY_FALLBACKS``.
 
     Args:
         app: Whose config.
         key_prefix: Comes after ``FLEETCACHE_PREFIX``; each user of cachelib has its own, as ``sessions``.
         default_timeout: Seconds.
+        near: Whether memory may answer while the server can be asked; ``False`` for sessions, see ``contrib.cachelib``.
         **settings: Fields of ``Settings`` that win over the config.
 
     Raises:
@@ -238,9 +241,9 @@ def cachelib(app: Flask, key_prefix: str, *, default_timeout: int = 300, **setti
     Example:
         >>> app = Flask("example")
         >>> app.config["SECRET_KEY"] = "from your vault"
-        >>> app.config.update(SESSION_TYPE="cachelib", SESSION_CACHELIB=cachelib(app, "sessions"))
+        >>> app.config.update(SESSION_TYPE="cachelib", SESSION_CACHELIB=cachelib(app, "sessions", near=False))
     """
-    return _backend(app.config, key_prefix, default_timeout, settings)
+    return _backend(app.config, key_prefix, settings, default_timeout=default_timeout, near=near)
 
 
 def caching(app: Flask, config: Mapping[str, Any], args: list[Any], options: dict[str, Any]) -> "backends.FleetCache":  # noqa: ARG001 - Flask-Caching's way to call it
@@ -252,22 +255,23 @@ def caching(app: Flask, config: Mapping[str, Any], args: list[Any], options: dic
     if args:
         raise ConfigError("CACHE_ARGS: this backend takes none; accepted: CACHE_OPTIONS with fields of Settings")
     given = dict(options)
-    timeout = given.pop("default_timeout")
-    given.pop("ignore_delete_many_errors", None)
+    backend = {
+        name: given.pop(name) for name in ("default_timeout", "ignore_delete_many_errors", "near") if name in given
+    }
     if not config.get(CONFIG + "URL") and config.get("CACHE_REDIS_URL"):
         given.setdefault("url", config["CACHE_REDIS_URL"])
-    return _backend(config, config["CACHE_KEY_PREFIX"] or "caching", timeout, given)
+    return _backend(config, config["CACHE_KEY_PREFIX"] or "caching", given, **backend)
 
 
 def _backend(
-    config: Mapping[str, Any], key_prefix: str, timeout: int, settings: dict[str, Any]
+    config: Mapping[str, Any], key_prefix: str, settings: dict[str, Any], **backend: Any
 ) -> "backends.FleetCache":
     from . import cachelib as backends  # noqa: PLC0415 - it has an extra of its own
 
     options = _options(config, **settings)
     secrets = [config.get("SECRET_KEY"), *(config.get("SECRET_KEY_FALLBACKS") or ())]
     options |= backends.pickling(Settings.from_env(**options), key_prefix, secrets)
-    return backends.FleetCache(_cache(options), default_timeout=timeout)
+    return backends.FleetCache(_cache(options), **backend)
 
 
 # -- set up ------------------------------------------------------------------------------------------------------------
