@@ -105,50 +105,6 @@ def test_otherwise_tests_see_what_others_left(project: pytest.Pytester, monkeypa
     assert outcomes(project, "--tb=no", fresh=False, test_app=EVERY_TEST_BEGINS_EMPTY).get("failed", 0) >= 5
 
 
-THREADS_TOO = """
-    import threading
-
-    import pytest
-
-    from fleetcache import SyncCache
-
-    cache = SyncCache.from_env()
-    asked = []
-
-
-    @cache.cached(key="price:{item}")
-    def price(item):
-        asked.append(item)
-        return len(asked)
-
-
-    @pytest.mark.parametrize("_time", range(2))
-    def test_empty(_time):
-        asked.clear()
-        assert [price("pear") for _ in range(2)] == [1, 1]
-        assert asked == ["pear"]
-
-
-    def test_in_another_thread():
-        asked.clear()
-        thread = threading.Thread(target=price, args=("pear",))
-        thread.start()
-        thread.join()
-        assert asked == ["pear"]
-"""
-
-
-def test_every_test_of_an_app_of_threads_begins_empty(project: pytest.Pytester) -> None:
-    assert outcomes(project, fresh=True, test_app=THREADS_TOO) == {"passed": 3}
-
-
-def test_otherwise_tests_of_an_app_of_threads_see_what_others_left(
-    project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("REDIS_URL")
-    assert outcomes(project, "--tb=no", fresh=False, test_app=THREADS_TOO) == {"passed": 1, "failed": 2}
-
-
 def test_two_modules_may_each_start_the_app_once(project: pytest.Pytester) -> None:
     text = """
         import pytest
