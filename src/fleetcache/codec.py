@@ -76,7 +76,8 @@ class Codecs:
         if kind is int and (declared is Any or declared is int):
             if _MIN_INT <= value <= _MAX_INT:
                 return INT, b"%d" % value, value
-            raise CodecError("an int of more than 64 bits cannot be stored: pass it as str")
+            if self._chosen is not None:
+                raise CodecError("an int of more than 64 bits cannot be stored: pass it as str")
         try:
             if self._chosen is None:
                 return PICKLE, *_pickled(value, declared)

@@ -214,6 +214,12 @@ def test_what_would_come_back_otherwise_is_refused_with_the_remedy(value: object
         MSG.encode(value, Any)
 
 
+@pytest.mark.parametrize("value", [2**64, -(2**63) - 1])
+def test_pickle_stores_an_int_that_no_counter_could_be(value: int) -> None:
+    codec_id, payload, back = PKL.encode(value, Any)
+    assert (codec_id, PKL.decode(codec_id, payload, Any), back) == (PICKLE, value, value)
+
+
 def test_a_value_that_contains_itself_is_refused() -> None:
     loop: list[Any] = []
     loop.append(loop)
