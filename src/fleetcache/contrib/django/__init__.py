@@ -15,7 +15,7 @@ except ModuleNotFoundError as missing:
         name=missing.name,
     ) from missing
 
-from .backend import FleetCache, NotCounted, NotPicklable
+from .backend import FleetCache, NotCounted, NotPicklable, cache_of
 from .views import health
 
-__all__ = ["FleetCache", "NotCounted", "NotPicklable", "health"]
+__all__ = ["FleetCache", "NotCounted", "NotPicklable", "cache_of", "health"]

@@ -8,14 +8,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final, NoReturn
 
+from django.core.cache import DEFAULT_CACHE_ALIAS, caches
 from django.core.cache.backends.base import DEFAULT_TIMEOUT, MEMCACHE_MAX_KEY_LENGTH, BaseCache
 from django.db.models import QuerySet
 
-from fleetcache import MISSING, CodecError, SyncCache, Unavailable
+from fleetcache import MISSING, CodecError, ConfigError, SyncCache, Unavailable
 
 from .process import shared
 
-__all__ = ["LONGEST", "SHORTEST", "FleetCache", "NotCounted", "NotPicklable"]
+__all__ = ["LONGEST", "SHORTEST", "FleetCache", "NotCounted", "NotPicklable", "cache_of"]
 
 # What the core allows: TIMEOUT=None and anything longer is the longest, anything shorter than a moment is a moment.
 LONGEST: Final = 30 * 86_400.0
@@ -51,7 +52,7 @@ class FleetCache(BaseCache):
 
     @property
     def fleetcache(self) -> SyncCache:
-        """The cache behind it, for what Django has no words for: tags, ``cached``, ``stats()``, and ``aio`` for tasks.
+        """The cache behind it; see ``cache_of``.
 
         Raises:
             ConfigError: LOCATION or an option is wrong; names it, its value and the choices.
@@ -249,6 +250,18 @@ class FleetCache(BaseCache):
         """As ``clear``."""
         cache = self.fleetcache.aio
         await (cache.invalidate_tags(*self._tags) if self._tags else cache.clear())
+
+
+def cache_of(alias: str = DEFAULT_CACHE_ALIAS) -> SyncCache:
+    """The cache behind an alias, for what Django has no words for: tags, ``cached``, ``stats()``, ``aio`` for tasks.
+
+    Raises:
+        ConfigError: The alias is of another backend, or its settings are wrong.
+    """
+    backend: object = caches[alias]
+    if not isinstance(backend, FleetCache):
+        raise ConfigError(f"CACHES[{alias!r}] is a {type(backend).__name__}; accepted: an alias of FleetCache")
+    return backend.fleetcache
 
 
 def _on_a_loop() -> bool:

@@ -2,13 +2,13 @@
 
 from typing import Literal
 
-from django.core.cache import DEFAULT_CACHE_ALIAS, caches
+from django.core.cache import DEFAULT_CACHE_ALIAS
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.http import require_safe
 
 from fleetcache import ConfigError
 
-from .backend import FleetCache
+from .backend import cache_of
 
 __all__ = ["health"]
 
@@ -26,7 +26,7 @@ def health(
         detail: ``brief`` is fit for strangers, ``full`` shows everything that is known, and never a secret.
 
     Raises:
-        ConfigError: An unknown ``detail``, or the alias is no FleetCache.
+        ConfigError: An unknown ``detail``, or the alias is of another backend.
     """
     backend: object = caches[alias]
     if not isinstance(backend, FleetCache):
@@ -35,6 +35,6 @@ def health(
         )
     if detail not in ("brief", "full"):
         raise ConfigError(f"health: detail = {detail!r} is unknown; accepted: brief, full")
-    report = backend.fleetcache.health()
+    report = cache_of(alias).health()
     body = report.as_dict() if detail == "full" else report.brief()
     return JsonResponse(body, status=report.status.http_status, headers={"Cache-Control": "no-store"})

@@ -1,0 +1,109 @@
+"""A Django site, as small as the tests allow: sessions, templates, cached pages, on sqlite in memory.
+
+Imported, Django is set up in this process; caches are set by each test.
+"""
+
+from typing import Any
+
+import django
+from django.conf import settings
+from django.core.cache import cache
+from django.core.management import call_command
+from django.db import connection
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.template import Context, Template
+from django.urls import path
+from django.views.decorators.cache import cache_page
+
+from fleetcache.contrib.django import health
+
+__all__ = ["BACKEND", "SECRET", "caches_at", "database", "loads"]
+
+BACKEND = "fleetcache.contrib.django.FleetCache"
+SECRET = "a key of a site that is nowhere"  # noqa: S105 - of no use to anybody
+
+settings.configure(
+    ALLOWED_HOSTS=["*"],
+    CACHES={"default": {"BACKEND": BACKEND, "LOCATION": "memory://"}},
+    DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": "file:site?mode=memory&cache=shared"}},
+    DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
+    INSTALLED_APPS=["django.contrib.contenttypes", "django.contrib.sessions", "fleetcache.contrib.django"],
+    MIDDLEWARE=["django.contrib.sessions.middleware.SessionMiddleware"],
+    ROOT_URLCONF=__name__,
+    SECRET_KEY=SECRET,
+    TEMPLATES=[{"BACKEND": "django.template.backends.django.DjangoTemplates"}],
+    USE_TZ=True,
+)
+django.setup()
+
+loads: list[str] = []
+"""What had to be made, because no cache had it."""
+
+
+def database() -> None:
+    """Have the tables there."""
+    if "django_session" not in connection.introspection.table_names():
+        call_command("migrate", verbosity=0, run_syncdb=True)
+
+
+def caches_at(url: str, prefix: str, **more: Any) -> dict[str, Any]:
+    """A setting of CACHES with one alias."""
+    options = {"prefix": prefix, "operation_timeout": "5s"} | more.pop("OPTIONS", {})
+    return {"default": {"BACKEND": BACKEND, "LOCATION": url, "OPTIONS": options, **more}}
+
+
+# -- views -------------------------------------------------------------------------------------------------------------
+
+
+def visits(request: HttpRequest) -> HttpResponse:
+    """Counts in the session."""
+    request.session["visits"] = request.session.get("visits", 0) + 1
+    return JsonResponse({"visits": request.session["visits"]})
+
+
+async def visits_async(request: HttpRequest) -> HttpResponse:
+    """The same in an async view, as most write it: the session is read on the event loop."""
+    return visits(request)
+
+
+@cache_page(60)
+def page(_request: HttpRequest) -> HttpResponse:
+    """A whole page."""
+    loads.append("page")
+    return HttpResponse("a page")
+
+
+def fragment(_request: HttpRequest) -> HttpResponse:
+    """A part of a page."""
+
+    def part() -> str:
+        loads.append("fragment")
+        return "a part"
+
+    template = Template("{% load cache %}{% cache 60 part %}{{ part }}{% endcache %}")
+    return HttpResponse(template.render(Context({"part": part})))
+
+
+async def shared_with_threads(_request: HttpRequest) -> HttpResponse:
+    """What a sync view stored, and the other way round."""
+    await cache.aset("by the async view", [1])
+    return JsonResponse({"by the sync view": await cache.aget("by the sync view")})
+
+
+def shared_with_tasks(_request: HttpRequest) -> HttpResponse:
+    """What an async view stored, and the other way round."""
+    cache.set("by the sync view", [2])
+    return JsonResponse({"by the async view": cache.get("by the async view")})
+
+
+urlpatterns = [
+    path("visits", visits),
+    path("visits-async", visits_async),
+    path("page", page),
+    path("fragment", fragment),
+    path("async", shared_with_threads),
+    path("sync", shared_with_tasks),
+    path("healthz", health),
+    path("healthz/full", health, {"detail": "full"}),
+    path("healthz/wrong", health, {"detail": "much"}),
+]
