@@ -1,10 +1,11 @@
-"""What the site needs beyond its pages: those of the repository's root, and that it loads nothing of others.
+"""What the site needs beyond its pages: those of the repository's root, tabs, and that it loads nothing of others.
 
 mkdocs calls these functions by their names (``hooks`` in ``mkdocs.yml``). With ``--strict`` a warning is an error.
 """
 
 import logging
 import re
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,12 @@ log = logging.getLogger("mkdocs.hooks.site")
 
 _LOADED = re.compile(r"""<(?:script|img|iframe|source|link)\b[^>]*\b(?:src|href)=["']?(?:https?:)?//[^>]*>""")
 _ROOT_PAGE = re.compile(rf"\]\((?:\.\./)+({'|'.join(map(re.escape, ROOT_PAGES))})")
+# An example and, right behind it, its form for threads. Two blocks wherever Markdown is read, two tabs on the site.
+TWINS = re.compile(
+    r"^(?P<asyncio>```py(?:thon)?\b.*\n(?:(?!```).*\n)*```\n)\n"
+    r"(?P<open>```py(?:thon)?) threads(?P<rest>.*\n(?:(?!```).*\n)*```\n)",
+    re.MULTILINE,
+)
 _OTHER_FILE = re.compile(r"\[(`[^`\]]+`)\]\((?:\.\./)*(?:src|tests|examples|benchmarks)/[^)]*\)")
 
 
@@ -31,7 +38,14 @@ def on_files(files: Any, config: Any) -> Any:
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     """Lead links to pages of the root to their copies here; name files that the site does not have without a link."""
     up = "../" * page.file.src_uri.count("/")
+    markdown = TWINS.sub(
+        lambda twins: _tab("asyncio", twins["asyncio"]) + _tab("threads", twins["open"] + twins["rest"]), markdown
+    )
     return _OTHER_FILE.sub(r"\1", _ROOT_PAGE.sub(rf"]({up}\1", markdown))
+
+
+def _tab(name: str, block: str) -> str:
+    return f'=== "{name}"\n\n{textwrap.indent(block, "    ")}\n'
 
 
 def on_post_page(output: str, page: Any, **_: Any) -> str:

@@ -29,6 +29,11 @@ class Block:
     code: str
     line: int
 
+    @property
+    def is_for_threads(self) -> bool:
+        """Whether it is the second form of the example before it: ```` ```python threads ````."""
+        return "threads" in self.info.split()
+
 
 def blocks(text: str, language: str) -> list[Block]:
     """The blocks of a language, in their order."""

@@ -1,4 +1,7 @@
-"""Every example of the pages runs as it stands, with a server and without, and prints what the page says it prints."""
+"""Every example of the pages runs as it stands, with a server and without, and prints what the page says it prints.
+
+A page has two readers: one follows it with asyncio, the other types what is marked as the form for threads.
+"""
 
 from pathlib import Path
 
@@ -23,20 +26,26 @@ def ours(page: Path) -> list[Block]:
     return [block for block in found if not any(other in block.info for other in OTHERS)]
 
 
+def followed(page: Path, face: str) -> list[Block]:
+    """What the reader of one kind types."""
+    return [block for block in ours(page) if block.is_for_threads is (face == "threads")]
+
+
 RUNS = [
-    pytest.param(page, kind, id=f"{name_of(page)}-{kind}")
+    pytest.param(page, face, kind, id=f"{name_of(page)}-{face}-{kind}")
     for page in PAGES
+    for face in ("asyncio", "threads")
     for kind in ("memory", "shared")
-    if ours(page) and ONLY.get(name_of(page), kind) == kind
+    if followed(page, face) and ONLY.get(name_of(page), kind) == kind
 ]
 
 
-@pytest.mark.parametrize(("page", "kind"), RUNS)
-def test_the_examples_run(page: Path, kind: str, environment: Environment, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("page", "face", "kind"), RUNS)
+def test_the_examples_run(page: Path, face: str, kind: str, environment: Environment, tmp_path: Path) -> None:
     environment(kind)
     with pytest.MonkeyPatch.context() as patch, example(page.stem) as shown:
         patch.chdir(tmp_path)  # what an example writes goes there
-        for block in ours(page):
+        for block in followed(page, face):
             shown.run(block)
 
 

@@ -25,6 +25,19 @@ def test_links_out_of_the_pages_lead_to_what_the_site_has(path: str, link: str, 
     assert on_page_markdown(link, page(path)) == led
 
 
+def test_the_two_forms_of_an_example_are_two_tabs() -> None:
+    text = 'So:\n\n```py title="a.py"\nawait one()\n\n```\n\n```py threads title="a.py"\none()\n```\n\nThen.\n'
+    assert on_page_markdown(text, page("tags.md")) == (
+        'So:\n\n=== "asyncio"\n\n    ```py title="a.py"\n    await one()\n\n    ```\n\n'
+        '=== "threads"\n\n    ```py title="a.py"\n    one()\n    ```\n\n\nThen.\n'
+    )
+
+
+def test_two_examples_in_a_row_are_no_tabs() -> None:
+    text = "```python\none()\n```\n\n```python\ntwo()\n```\n"
+    assert on_page_markdown(text, page("tags.md")) == text
+
+
 @pytest.mark.parametrize(
     "tag",
     [

@@ -14,25 +14,35 @@ pytest_plugins = ["pytester"]
 PAGE = (DOCS / "testing.md").read_text(encoding="utf-8")
 
 
-def files() -> dict[str, str]:
-    """What the page shows, by the name in the title of each block."""
+def files(face: str) -> dict[str, str]:
+    """What the page shows to a reader of one kind, by the name in the title of each block."""
     found = [*blocks(PAGE, "py"), *blocks(PAGE, "toml")]
-    return {re.findall(r'title="(.+)"', block.info)[0]: block.code for block in found}
+    named = [(re.findall(r'title="(.+)"', block.info)[0], block) for block in found]
+    shown = {name: block.code for name, block in named if not block.is_for_threads}
+    if face == "threads":
+        del shown["test_async.py"]
+        shown |= {name: block.code for name, block in named if block.is_for_threads}
+    return shown
+
+
+@pytest.fixture(params=["asyncio", "threads"])
+def face(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 @pytest.fixture
-def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+def project(face: str, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
     """A folder with these files, in an environment that names a server which nobody can reach."""
     monkeypatch.setenv("REDIS_URL", "redis://cache.invalid:1")
     monkeypatch.setenv("CACHE_PREFIX", "shop")
     monkeypatch.syspath_prepend(pytester.path)
-    for name, text in files().items():
+    for name, text in files(face).items():
         Path(pytester.path, name).write_text(text)
     return pytester
 
 
-def test_every_example_passes(project: pytest.Pytester) -> None:
-    written = sum(len(re.findall(r"^(?:async )?def test_", text, re.MULTILINE)) for text in files().values())
+def test_every_example_passes(project: pytest.Pytester, face: str) -> None:
+    written = sum(len(re.findall(r"^(?:async )?def test_", text, re.MULTILINE)) for text in files(face).values())
     result = project.runpytest_inprocess("-p", "no:cacheprovider", "-p", "no:hypothesispytest", "-p", "no:timeout")
     assert result.parseoutcomes() == {"passed": written}
 
