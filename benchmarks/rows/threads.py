@@ -1,12 +1,17 @@
-"""Threads: hits of ``SyncCache`` in memory and on the server, beside a dict and beside redis-py's blocking client."""
+"""Threads: hits of ``SyncCache`` in memory and on the server, beside a dict and beside what threads use otherwise."""
 
+import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import partial
+from statistics import median, quantiles
 from typing import Any
 
-from benchmarks.figures import Effort, Figures, Row
+from benchmarks.figures import SYNC_PEERS, Effort, Figures, Row, shown
+from benchmarks.peers_sync import NEAR_SYNC, SHARED_SYNC, opened_sync
 from benchmarks.rounds import Subject, alternate, calling
 from fleetcache import SyncCache
 
@@ -15,79 +20,96 @@ VALUE = "x" * 100
 BASE = "redis-py"
 
 _MICRO = 1e6
+_MILLI = 1e3
 
 
 async def near(url: str, effort: Effort) -> Figures:
-    """``cache.get(key)`` and ``cache.peek(key)`` beside ``dict.get``: the slower of the two counts."""
+    """``cache.get(key)`` beside ``dict.get``, and in the note ``cache.peek(key)``."""
     plain = {KEY: VALUE}
 
     def look_up(key: str) -> str | None:
         return plain.get(key)
 
-    with SyncCache(url, prefix="bench-sync-near", operation_timeout="10s") as cache:
+    with (
+        SyncCache(url, prefix="bench-sync-near", operation_timeout="10s") as cache,
+        opened_sync(NEAR_SYNC, url) as peers,
+    ):
         cache.set(KEY, VALUE)
         assert cache.get(KEY) == cache.peek(KEY) == VALUE
-        subjects = {
-            "ours": calling(cache.get, KEY),
-            "peek": calling(cache.peek, KEY),
-            "dict.get": calling(plain.get, KEY),
-            "def": calling(look_up, KEY),
-        }
-        found = await alternate(subjects, effort)
+        for peer in peers.running.values():
+            peer.put(KEY, VALUE)
+            assert peer.get(KEY) == VALUE
+        subjects = {name: calling(peer.get, KEY) for name, peer in peers.running.items()}
+        subjects |= {"ours": calling(cache.get, KEY), "peek": calling(cache.peek, KEY)}
+        subjects |= {"dict.get": calling(plain.get, KEY), "def": calling(look_up, KEY)}
+        found = _times(_MICRO, await alternate(subjects, effort))
         assert cache.stats().shared_hits <= 1, "a hit was not near"
-    found = {name: [seconds * _MICRO for seconds in values] for name, values in found.items()}
     peek, function = (Figures.of({**found, "ours": found[name]}, "dict.get", {}) for name in ("peek", "def"))
-    figures = Figures.of(found, "dict.get", {})
-    return Figures(
-        figures.ours,
-        figures.base,
-        figures.ratio,
-        note=f"`peek` {peek.ratio:.3g} x; a `def` that does nothing but call `dict.get` {function.ratio:.3g} x",
-    )
+    figures = Figures.of(found, "dict.get", peers.missing)
+    note = f"`peek` {shown(peek.ratio)} x; a `def` that does nothing but call `dict.get` {shown(function.ratio)} x"
+    return replace(figures, note=note)
 
 
 async def one_thread(url: str, effort: Effort) -> Figures:
     """One thread, one call after the other: latency of a hit on the server."""
-    with _own(url) as cache:
-        calls, missing = _filled(cache, url, effort)
-        subjects: dict[str, Subject] = {name: calling(get, keys[0]) for name, (get, keys) in calls.items()}
-        found = await alternate(subjects, effort)
-        assert cache.stats().near_hits == 0, "a hit was near"
-    return Figures.of({name: [seconds * _MICRO for seconds in each] for name, each in found.items()}, BASE, missing)
+    with _shared(url, effort) as shared:
+        found = await alternate(shared.one_key(), effort)
+    return Figures.of(_times(_MICRO, found), BASE, shared.missing)
 
 
 async def many_threads(threads: int, url: str, effort: Effort) -> Figures:
     """Many threads at once, each going through keys of its own: throughput."""
-    with _own(url) as cache:
-        calls, missing = _filled(cache, url, effort)
-        subjects = {name: _crowd(get, keys, threads) for name, (get, keys) in calls.items()}
+    with _shared(url, effort) as shared:
+        subjects = {name: _crowd(get, shared.keys[name], threads) for name, get in shared.gets.items()}
         found = await alternate(subjects, effort, least=20 * threads)
-        stats = cache.stats()
-        assert stats.near_hits == stats.misses == 0, "not every call was a hit on the server"
-    return Figures.of({name: [1 / seconds for seconds in each] for name, each in found.items()}, BASE, missing)
+    return Figures.of({name: [1 / seconds for seconds in each] for name, each in found.items()}, BASE, shared.missing)
 
 
 async def beside_computing(url: str, effort: Effort) -> Figures:
-    """A hit on the server while another thread computes in Python without a pause: in switch intervals of the GIL."""
-    import sys  # noqa: PLC0415 - for its interval
+    """A hit on the server while another thread computes in Python without a pause, beside the switch interval.
 
+    Rounds of one call each, and their 95th percentile: the median alone would hide who waits twice. In the note the
+    same with a fifth of the interval: what the interval explains has to shrink with it.
+    """
+    interval = sys.getswitchinterval()
+    single = replace(effort, rounds=10 * effort.rounds, seconds=0)
+    found = []
+    with _shared(url, effort) as shared, _computing():
+        for seconds in (interval, interval / 5):
+            sys.setswitchinterval(seconds)
+            try:
+                found.append(_times(_MILLI, await alternate(shared.one_key(), single, least=1)))
+            finally:
+                sys.setswitchinterval(interval)
+    usual, short = found
+    peers: dict[str, float | str] = {name: _p95(times) for name, times in usual.items() if name != "ours"}
+    ours, in_milli = _p95(usual["ours"]), _MILLI * interval
+    note = (
+        f"the median is {shown(median(usual['ours']))} ms;"
+        f" with an interval of {shown(in_milli / 5)} ms p95 is {shown(_p95(short['ours']))} ms"
+    )
+    return Figures(ours, in_milli, ours / in_milli, {**peers, **shared.missing}, note)
+
+
+def _p95(times: Sequence[float]) -> float:
+    return quantiles(times, n=20)[-1]
+
+
+@contextmanager
+def _computing() -> Iterator[None]:
     over = threading.Event()
 
     def compute() -> None:
         while not over.is_set():
             sum(number * number for number in range(1000))
 
-    with _own(url) as cache:
-        calls, missing = _filled(cache, url, effort)
-        thread = threading.Thread(target=compute)
-        thread.start()
-        try:
-            found = await alternate({name: calling(get, keys[0]) for name, (get, keys) in calls.items()}, effort)
-        finally:
-            over.set()
-            thread.join()
-    figures = Figures.of({name: [1000 * seconds for seconds in each] for name, each in found.items()}, BASE, missing)
-    return Figures(figures.ours, figures.base, figures.ours / (1000 * sys.getswitchinterval()), figures.peers)
+    thread = threading.Thread(target=compute)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def _crowd(get: Callable[[str], object], keys: Sequence[str], threads: int) -> Subject:
@@ -110,45 +132,64 @@ def _crowd(get: Callable[[str], object], keys: Sequence[str], threads: int) -> S
     return run
 
 
-def _own(url: str) -> SyncCache:
+@dataclass(frozen=True)
+class _Shared:
+    """What reads a hundred bytes from the server, by name, with its own keys; and who is not here."""
+
+    gets: Mapping[str, Callable[[str], Any]]
+    keys: Mapping[str, Sequence[str]]
+    missing: Mapping[str, str]
+
+    def one_key(self) -> dict[str, Subject]:
+        """Everybody asks for a key of his own again and again."""
+        return {name: calling(get, self.keys[name][0]) for name, get in self.gets.items()}
+
+
+@contextmanager
+def _shared(url: str, effort: Effort) -> Iterator[_Shared]:
+    """All of them with their values stored; at the end, whether each of our calls was a hit on the server."""
     # The timeout is long because other work beside this run must not turn a hit into a miss.
-    return SyncCache(url, prefix="bench-threads", near_max_bytes=0, operation_timeout="10s", ttl="1h")
+    own = SyncCache(url, prefix="bench-threads", near_max_bytes=0, operation_timeout="10s", ttl="1h")
+    with own as cache, opened_sync(SHARED_SYNC, url) as peers:
+        numbers = range(100 if effort.quick else 2000)
+        keys = {name: [f"{name}:{number}" for number in numbers] for name in ("ours", *peers.running)}
+        cache.set_many(dict.fromkeys(keys["ours"], VALUE), strict=True)
+        for name, peer in peers.running.items():
+            for key in keys[name]:
+                peer.put(key, VALUE)
+            assert peer.get(keys[name][-1]) in (VALUE, VALUE.encode())
+        gets = {"ours": cache.get} | {name: peer.get for name, peer in peers.running.items()}
+        yield _Shared(gets, keys, peers.missing)
+        stats = cache.stats()
+        assert stats.near_hits == stats.misses == 0, "not every call was a hit on the server"
 
 
-def _filled(
-    cache: SyncCache, url: str, effort: Effort
-) -> tuple[dict[str, tuple[Callable[[str], Any], list[str]]], dict[str, str]]:
-    """What reads a hundred bytes from the server, by name, with its keys; and who is not here."""
-    numbers = range(100 if effort.quick else 2000)
-    ours = [f"ours:{number}" for number in numbers]
-    cache.set_many(dict.fromkeys(ours, VALUE), strict=True)
-    calls: dict[str, tuple[Callable[[str], Any], list[str]]] = {"ours": (cache.get, ours)}
-    import redis  # noqa: PLC0415 - only when measured
+def _times(factor: float, found: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
+    return {name: [factor * seconds for seconds in each] for name, each in found.items()}
 
-    client = redis.Redis.from_url(url)
-    theirs = [f"redis-py:{number}" for number in numbers]
-    client.mset(dict.fromkeys(theirs, VALUE))
-    return {**calls, BASE: (client.get, theirs)}, {}
 
+_row = partial(Row, columns=SYNC_PEERS)
 
 ROWS = (
-    Row("sync-near", "`SyncCache.get`, near hit", "`dict.get`", "µs", 4, near),
-    Row("sync-shared", "`SyncCache`, shared hit, one thread", "redis-py", "µs", 0.9, one_thread),
-    Row(
+    _row("sync-near", "`SyncCache.get`, near hit", "`dict.get`", "µs", 4, near),
+    _row("sync-shared", "`SyncCache`, shared hit, one thread", BASE, "µs", 0.9, one_thread),
+    _row(
         "sync-shared-16",
         "`SyncCache`, shared hits, 16 threads",
-        "redis-py",
+        BASE,
         "/s",
         2,
         partial(many_threads, 16),
         at_least=True,
     ),
-    Row(
+    # A call gives the interpreter away twice, when it writes and when it waits, and has it back an interval later. The
+    # third is the machine's, which is not ours alone.
+    _row(
         "sync-computing",
-        "`SyncCache`, shared hit beside a thread that computes",
-        "redis-py; must be in switch intervals",
+        "`SyncCache`, shared hit beside a thread that computes, p95",
+        "switch interval",
         "ms",
-        4,
+        3,
         beside_computing,
     ),
 )

@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 
 from benchmarks import table
-from benchmarks.figures import Effort, Figures, Result, Row
+from benchmarks.figures import PEERS, Effort, Figures, Result, Row
 from benchmarks.peers import Peer, opened
+from benchmarks.peers_sync import SyncPeer, opened_sync
 from benchmarks.rounds import alternate, calling
 
 ROOT = Path(__file__).parents[2]
@@ -19,8 +20,8 @@ async def nothing(_url: str, _effort: Effort) -> Figures:
     raise AssertionError
 
 
-def row(limit: float, *, at_least: bool = False, plain: bool = False) -> Row:
-    return Row("get", "a hit", "a dict", "µs", limit, nothing, at_least=at_least, plain=plain)
+def row(limit: float, *, at_least: bool = False, plain: bool = False, columns: tuple[str, ...] = PEERS) -> Row:
+    return Row("get", "a hit", "a dict", "µs", limit, nothing, at_least=at_least, plain=plain, columns=columns)
 
 
 def test_a_ratio_is_the_median_of_the_rounds_ratios() -> None:
@@ -60,6 +61,26 @@ def test_a_peer_that_cannot_be_opened_does_not_stop_the_others() -> None:
     asyncio.run(main())
 
 
+def test_a_peer_for_threads_that_cannot_be_opened_does_not_stop_the_others() -> None:
+    def absent(_url: str, _stack: object) -> SyncPeer:
+        raise ImportError("No module named 'absent'")
+
+    def present(_url: str, _stack: object) -> SyncPeer:
+        return SyncPeer(str, lambda *_: None)
+
+    with opened_sync({"Django": absent, "cachebox": present}, "redis://nowhere") as peers:
+        assert list(peers.running) == ["cachebox"]
+        assert peers.missing == {"Django": "cannot be imported: No module named 'absent'"}
+
+
+def test_rows_with_other_peers_are_in_a_table_of_their_own() -> None:
+    figures = Figures(1, 2, 0.5, {"Django": 9.0, "cashews": 5.0})
+    results = [Result(row(1, columns=columns), figures) for columns in (("cashews",), ("Django",), ("cashews",))]
+    first, second = table.as_table(results).split("\n\n")
+    assert ["Django" in first, "9 µs" in first, first.count("| 5 µs |")] == [False, False, 2]
+    assert ["cashews" in second, "5 µs" in second, second.count("| 9 µs |")] == [False, False, 1]
+
+
 def test_a_row_that_failed_is_in_the_table_with_its_error() -> None:
     shown = table.as_table([Result(row(1), None, "OSError: gone")])
     assert "**FAILED**" in shown
@@ -97,6 +118,15 @@ def test_a_quick_run_of_one_row_prints_json() -> None:
     assert measured["verdict"] in {"ok", "MISSED"}
     assert measured["ours"] > measured["base"] > 0
     assert {"cashews", "aiocache"} <= measured["peers"].keys()
+
+
+def test_a_quick_run_of_a_row_of_threads_has_its_own_peers() -> None:
+    command = [sys.executable, str(RUN), "--quick", "--json", "--only", "sync-near"]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)  # noqa: S603 - ours
+    (measured,) = json.loads(ran.stdout)["rows"]
+    assert measured["ours"] > measured["base"] > 0
+    assert {"Django", "dogpile.cache", "cachebox"} == measured["peers"].keys()
+    assert measured["peers"]["Django"] > measured["base"]
 
 
 def test_an_unknown_row_is_an_error_that_names_the_rows() -> None:
