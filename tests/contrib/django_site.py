@@ -86,14 +86,14 @@ def fragment(_request: HttpRequest) -> HttpResponse:
 
 async def shared_with_threads(_request: HttpRequest) -> HttpResponse:
     """What a sync view stored, and the other way round."""
-    await cache.aset("by the async view", [1])
-    return JsonResponse({"by the sync view": await cache.aget("by the sync view")})
+    await cache.aset("by-a-task", [1])
+    return JsonResponse({"by-a-thread": await cache.aget("by-a-thread")})
 
 
 def shared_with_tasks(_request: HttpRequest) -> HttpResponse:
     """What an async view stored, and the other way round."""
-    cache.set("by the sync view", [2])
-    return JsonResponse({"by the async view": cache.get("by the async view")})
+    cache.set("by-a-thread", [2])
+    return JsonResponse({"by-a-task": cache.get("by-a-task")})
 
 
 urlpatterns = [

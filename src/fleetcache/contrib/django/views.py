@@ -28,11 +28,6 @@ def health(
     Raises:
         ConfigError: An unknown ``detail``, or the alias is of another backend.
     """
-    backend: object = caches[alias]
-    if not isinstance(backend, FleetCache):
-        raise ConfigError(
-            f"health: the cache {alias!r} is a {type(backend).__name__}; accepted: an alias of FleetCache"
-        )
     if detail not in ("brief", "full"):
         raise ConfigError(f"health: detail = {detail!r} is unknown; accepted: brief, full")
     report = cache_of(alias).health()
