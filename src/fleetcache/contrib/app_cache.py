@@ -5,23 +5,28 @@ Made for FastAPI and Starlette, and for any other app that has a lifespan and a 
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar, overload
 
 from starlette.requests import HTTPConnection
 
 from fleetcache import Cache, ConfigError
 
-__all__ = ["Lifespan", "cache_of", "get_cache", "lifespan"]
+__all__ = ["cache_of", "get_cache", "lifespan"]
 
-Lifespan = Callable[[Any], AbstractAsyncContextManager[Mapping[str, Any] | None]]
-"""What FastAPI and Starlette take as ``lifespan=``."""
+S = TypeVar("S")  # what an app's own lifespan yields: the state of requests, or nothing
 
 _STATE = "fleetcache"
 # Of the apps that run in this process now; the newest last.
 _open: list[Cache] = []
 
 
-def lifespan(cache: Cache, own: Lifespan | None = None) -> Lifespan:
+@overload
+def lifespan(cache: Cache, own: None = None) -> Callable[[Any], AbstractAsyncContextManager[None]]: ...
+@overload
+def lifespan(
+    cache: Cache, own: Callable[[Any], AbstractAsyncContextManager[S]]
+) -> Callable[[Any], AbstractAsyncContextManager[S]]: ...
+def lifespan(cache: Cache, own: Callable[[Any], AbstractAsyncContextManager[Any]] | None = None) -> Any:
     """Open the cache when the app starts, before anything else of it, and close it when the app has ended.
 
     Closing gives back what this process holds on the server, so that nobody waits for a process that is gone.
@@ -37,7 +42,7 @@ def lifespan(cache: Cache, own: Lifespan | None = None) -> Lifespan:
     """
 
     @asynccontextmanager
-    async def opened(app: Any) -> AsyncIterator[Mapping[str, Any] | None]:
+    async def opened(app: Any) -> AsyncIterator[Any]:
         async with cache, AsyncExitStack() as stack:
             setattr(app.state, _STATE, cache)
             _open.append(cache)

@@ -20,11 +20,11 @@ from typing import Any, ParamSpec, Protocol, cast
 
 from fleetcache import Cache, ConfigError
 
-from .app_cache import Lifespan, get_cache, lifespan
+from .app_cache import get_cache, lifespan
 from .responses.options import Duration, Identity, Strip, checked
 from .responses.serving import Endpoint
 
-__all__ = ["CachedEndpoint", "Lifespan", "cached_response", "get_cache", "lifespan"]
+__all__ = ["CachedEndpoint", "cached_response", "get_cache", "lifespan"]
 
 P = ParamSpec("P")
 

@@ -10,6 +10,7 @@
 """
 
 import inspect
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -72,7 +73,8 @@ class Endpoint:
         self.injected = Injected(function)
         self.renderer = Renderer(function.__name__, in_thread=self._in_thread)
         self.family = f"response:{name or f'{function.__module__}.{function.__qualname__}'}"
-        self._located = name is None and ("<locals>" in function.__qualname__ or inspect.ismethod(function))
+        # <locals>, <lambda>, methods of objects: several functions may have this name.
+        self._located = name is None and ("<" in function.__qualname__ or inspect.ismethod(function))
         self._known: ResponseKeys | None = None
         self._past: dict[str, float] = {}  # keys whose responses cannot be kept, and until when they go past the cache
 
@@ -200,8 +202,9 @@ class Endpoint:
         if note is None and stored.made > began:
             note = "fwd=miss; collapsed"
         elif note is None:
-            age = int(began - stored.made)
-            note = "hit" if stored.fresh_for is None else f"hit; ttl={int(stored.fresh_for) - age}"
+            elapsed = began - stored.made
+            age = int(elapsed)
+            note = "hit" if stored.fresh_for is None else f"hit; ttl={math.floor(stored.fresh_for - elapsed)}"
         personal = bool(cookies) or self.keys.personal(request)
         return answer(
             stored,
