@@ -234,3 +234,13 @@ def test_with_a_location_the_environment_says_nothing(monkeypatch: pytest.Monkey
     with override_settings(CACHES={"default": {"BACKEND": BACKEND, "LOCATION": "memory://"}}):
         assert cache_of().settings.resolved_driver == "memory"
         assert not made.shared("memory://", {}).settings.required
+
+
+@pytest.mark.usefixtures("fresh_caches")
+def test_without_a_location_a_test_may_have_memory_in_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
+    with override_settings(CACHES={"default": {"BACKEND": BACKEND}}):
+        cache.set("k", [1])
+        assert run(cache.aget("k")) == [1]
+        assert cache_of().health().active == "memory"
+        assert cache_of().health().reason != "unreachable"

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from django.conf import settings
+from django import conf
 from django.core.cache import caches
 from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004 - Django's word
 from django.core.exceptions import ImproperlyConfigured
@@ -28,7 +28,7 @@ def _fit_for_production(**_: Any) -> list[CheckMessage]:
 
 
 def _ours() -> Iterator[tuple[str, FleetCache]]:
-    for alias in settings.CACHES:
+    for alias in conf.settings.CACHES:
         cache: object = caches[alias]
         if isinstance(cache, FleetCache):
             yield alias, cache
@@ -54,11 +54,11 @@ def _wrong() -> Iterator[CheckMessage]:
 
 
 def _sessions() -> Iterator[CheckMessage]:
-    if settings.SESSION_ENGINE != "django.contrib.sessions.backends.cache":
+    if conf.settings.SESSION_ENGINE != "django.contrib.sessions.backends.cache":
         return  # cached_db finds in its table what the cache has forgotten
-    if settings.SESSION_COOKIE_AGE > LONGEST and settings.SESSION_CACHE_ALIAS in dict(_ours()):
+    if conf.settings.SESSION_COOKIE_AGE > LONGEST and conf.settings.SESSION_CACHE_ALIAS in dict(_ours()):
         yield Warning(
-            f"SESSION_COOKIE_AGE is {settings.SESSION_COOKIE_AGE / _DAY:g} days, and a cache keeps sessions for "
+            f"SESSION_COOKIE_AGE is {conf.settings.SESSION_COOKIE_AGE / _DAY:g} days, and a cache keeps sessions for "
             f"{LONGEST / _DAY:g} at most: after that without a visit people are logged out.",
             hint='Shorten it, or set SESSION_ENGINE = "django.contrib.sessions.backends.cached_db".',
             id="fleetcache.W001",

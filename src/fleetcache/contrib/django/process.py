@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import fields
 from typing import Any, Final
 
-from django.conf import settings
+from django import conf
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 from django.db import close_old_connections
@@ -56,7 +56,7 @@ def _said(location: Any, options: Mapping[str, Any]) -> _Said:
     chosen = dict(options)
     codec = chosen.setdefault("codec", variables.get("CACHE_CODEC", "").strip().lower() or "pickle")
     if codec == "pickle" and not chosen.get("signing_keys") and not variables.get("CACHE_SIGNING_KEY"):
-        secrets = (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
+        secrets = (conf.settings.SECRET_KEY, *conf.settings.SECRET_KEY_FALLBACKS)
         chosen["signing_keys"] = tuple(map(_signing_key, secrets))
     return location, chosen
 
@@ -88,7 +88,7 @@ def _close_what_nobody_says(*, setting: str, enter: bool, **_: object) -> None:
 
 
 def _described() -> Iterator[_Said]:
-    for params in settings.CACHES.values():
+    for params in conf.settings.CACHES.values():
         try:
             yield _said(params.get("LOCATION", ""), params.get("OPTIONS") or {})
         except (ConfigError, ImproperlyConfigured):  # another backend's, or nobody could have used it
