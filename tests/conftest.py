@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from typing import Any, Protocol
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support.certs import Certificates
 from tests.support.engines import engines, version
@@ -19,6 +20,10 @@ from tests.support.servers import TRANSPORTS, Server, Transport
 from tests.support.waiting import wait_until
 
 _numbers = itertools.count(1)
+
+# How long an example takes says more of what else the machine does than of ours.
+settings.register_profile("busy", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 
 def pytest_configure() -> None:

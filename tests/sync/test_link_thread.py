@@ -360,18 +360,22 @@ def _struck(url: str, prefix: str) -> None:
 
     main = threading.main_thread().ident
     assert main is not None
+
+    def work(number: int, timer: threading.Timer) -> None:  # a function: 3.13 does not catch all that strikes a loop
+        end = time.monotonic() + 0.25
+        timer.start()
+        while time.monotonic() < end:
+            cache.get_or_set(f"k{number % 7}", lambda: 1)
+            cache.delete(f"k{number % 7}")
+
     before = signal.signal(signal.SIGUSR1, strike)
     try:
         with SyncCache(url, prefix=prefix, operation_timeout="2s") as cache:
             struck = 0
             for number in range(150):
                 timer = threading.Timer(order.uniform(0.0001, 0.003), signal.pthread_kill, (main, signal.SIGUSR1))
-                end = time.monotonic() + 0.25
                 try:
-                    timer.start()
-                    while time.monotonic() < end:
-                        cache.get_or_set(f"k{number % 7}", lambda: 1)
-                        cache.delete(f"k{number % 7}")
+                    work(number, timer)
                 except KeyboardInterrupt:
                     struck += 1
                 timer.join()
