@@ -1,17 +1,11 @@
 """Two requests get one response only where nothing that the endpoint may see tells them apart."""
 
-import asyncio
 from typing import Annotated, Any
 from uuid import UUID
 
-import pytest
 from fastapi import Body, Cookie, Depends, FastAPI, Header, Query, Request
-from fastapi.security import APIKeyCookie, APIKeyHeader, APIKeyQuery, HTTPBearer
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from pydantic import BaseModel
 from starlette.requests import HTTPConnection
-from starlette.responses import JSONResponse
 
 from fleetcache import Cache
 from fleetcache.contrib.fastapi import cached_response, get_cache
@@ -185,116 +179,5 @@ def test_an_argument_without_a_text_is_no_error() -> None:
             answer = await client.send("/search", "POST", b'["\\ud800"]', JSON)
             assert answer.json() == r"['\ud800']"
             assert answer.headers["cache-status"] == "fleetcache; fwd=bypass; detail=key"
-
-    run(scene())
-
-
-# -- who asks --------------------------------------------------------------------------------------------------------
-
-SCHEMES = (APIKeyHeader(name="X-Key"), APIKeyQuery(name="key"), APIKeyCookie(name="key"), HTTPBearer(auto_error=False))
-
-
-def echoing(**options: Any) -> FastAPI:
-    """Says who asks, as the endpoint sees it."""
-    echo = FastAPI()
-
-    @echo.get("/")
-    @cached_response(Cache("memory://"), **options)
-    async def who(request: Request) -> JSONResponse:
-        return JSONResponse([request.headers.get("authorization"), request.headers.get("cookie")])
-
-    return echo
-
-
-words = (
-    st.none()
-    | st.sampled_from(["", "a", "b", "Bearer a", "a=1", "a=1; b=2", "b=2; a=1"])
-    | st.text("ab=; ", max_size=6)
-)
-asked = st.lists(
-    st.tuples(words, words, st.sampled_from(["", "no-cache", "no-store", "max-age=0"])), min_size=2, max_size=8
-)
-
-
-async def mixed_up(echo: FastAPI, requests: list[tuple[str | None, str | None, str]]) -> list[tuple[Any, Any]]:
-    """What somebody asked as, and got as somebody else."""
-    found: list[tuple[Any, Any]] = []
-    async with asking(echo) as client:
-        for authorization, cookie, control in requests:
-            named = {"authorization": authorization, "cookie": cookie, "cache_control": control or None}
-            sent = {name: value.strip() for name, value in named.items() if value is not None}
-            got = (await client.get("/", **sent)).json()
-            if got != [sent.get("authorization"), sent.get("cookie")]:
-                found.append((sent, got))
-    return found
-
-
-@settings(max_examples=60, deadline=None)
-@given(asked, st.sampled_from(["bypass", "key"]), st.sampled_from(["bypass", "key"]), st.booleans())
-def test_a_response_made_for_one_is_never_given_to_another(
-    requests: list[Any], authorization: Any, cookies: Any, client_reload: bool
-) -> None:
-    echo = echoing(authorization=authorization, cookies=cookies, client_reload=client_reload)
-    assert asyncio.run(mixed_up(echo, requests)) == []
-
-
-def test_it_would_be_seen_if_it_were() -> None:
-    echo = echoing(authorization="ignore", cookies="ignore")
-    assert len(run(mixed_up(echo, [("a", None, ""), ("b", None, ""), (None, "a=1", "")]))) == 2
-
-
-def test_with_the_key_each_has_his_own_for_himself_alone() -> None:
-    async def scene() -> None:
-        async with asking(echoing(authorization="key", cookies="key", max_age=5)) as client:
-            for who in ({"authorization": "a"}, {"authorization": "b"}, {"cookie": "a=1"}, {}):
-                assert [await client.did("/", **who) for _ in range(2)] == ["stored", "hit"]
-            shown = {who: (await client.get("/", authorization=who)).headers["cache-control"] for who in "ab"}
-            assert shown == dict.fromkeys("ab", "private, max-age=5")
-            assert (await client.get("/")).headers["cache-control"] == "max-age=5"
-
-    run(scene())
-
-
-def sent_by(scheme: Any, who: str) -> tuple[str, dict[str, str]]:
-    """Path and headers of a request by somebody."""
-    if isinstance(scheme, HTTPBearer):
-        return "/", {"authorization": f"Bearer {who}"}
-    ways: dict[str, tuple[str, dict[str, str]]] = {
-        "header": ("/", {"x_key": who}),
-        "query": (f"/?key={who}", {}),
-        "cookie": ("/", {"cookie": f"key={who}"}),
-    }
-    return ways[scheme.model.in_.value]
-
-
-async def asked_by(scheme: Any, mode: Any) -> tuple[list[bool], str]:
-    """Which of the requests of a, a and b were hits, and whose answers they got."""
-    keyed = FastAPI()
-
-    @keyed.get("/")
-    @cached_response(Cache("memory://"), authorization=mode, cookies="ignore")
-    async def endpoint(who: Annotated[Any, Depends(scheme)]) -> str:
-        return getattr(who, "credentials", who) or ""
-
-    async with asking(keyed) as client:
-        answers = []
-        for path, headers in (sent_by(scheme, who) for who in "aab"):
-            answers.append(await client.get(path, **headers))
-    return ["hit" in answer.headers["cache-status"] for answer in answers], "".join(each.json() for each in answers)
-
-
-@pytest.mark.parametrize(
-    ("mode", "hits", "got"),
-    [
-        ("bypass", [False, False, False], "aab"),
-        ("key", [False, True, False], "aab"),
-        ("ignore", [False, True, True], "aaa"),
-    ],
-)
-def test_api_keys_of_security_schemes_are_as_authorization(mode: str, hits: list[bool], got: str) -> None:
-    async def scene() -> None:
-        assert {type(scheme): await asked_by(scheme, mode) for scheme in SCHEMES} == {
-            type(scheme): (hits, got) for scheme in SCHEMES
-        }
 
     run(scene())

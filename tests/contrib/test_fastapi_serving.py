@@ -3,14 +3,14 @@
 import asyncio
 from collections.abc import Callable
 from itertools import count
-from typing import Annotated, Any
+from typing import Any
 
 import pytest
-from fastapi import APIRouter, BackgroundTasks, Depends, FastAPI, HTTPException, Request, Response
+from fastapi import APIRouter, BackgroundTasks, Depends, FastAPI, HTTPException, Response
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, StreamingResponse
 from pydantic import BaseModel
 
-from fleetcache import Cache, ConfigError
+from fleetcache import Cache
 from fleetcache.contrib.fastapi import cached_response
 from tests.contrib.asking import asking, did
 from tests.support.run import run
@@ -266,40 +266,3 @@ def test_one_function_on_two_routes_that_render_differently_is_never_answered_wi
                 assert await client.did("/in/page") == "hit"
 
     run(scene())
-
-
-def test_the_function_keeps_its_name_signature_and_documentation() -> None:
-    app = FastAPI()
-
-    @app.get("/users/{user_id}")
-    @cached_response(Cache("memory://"))
-    def user(user_id: int) -> User:
-        return User(id=user_id, calls=1)
-
-    operation = app.openapi()["paths"]["/users/{user_id}"]["get"]
-    assert [parameter["name"] for parameter in operation["parameters"]] == ["user_id"]
-    assert operation["responses"]["200"]["content"]["application/json"]["schema"]["$ref"].endswith("/User")
-    assert operation["summary"] == "User"
-
-    @cached_response(Cache("memory://"))
-    async def documented(n: int, request: Request | None, kind: Annotated[str, "any"] = "x") -> str:
-        """Say it."""
-        return kind * n if request is None else ""
-
-    assert (documented.__name__, documented.__doc__) == ("documented", "Say it.")
-    assert run(documented(2, None)) == "xx"  # by hand, without a request
-
-
-def test_wrong_use_is_told_at_the_decorator() -> None:
-    async def stream() -> Any:
-        yield b""
-
-    class Endpoint:
-        pass
-
-    with pytest.raises(ConfigError, match="never stored"):
-        cached_response(Cache("memory://"))(stream)
-    with pytest.raises(ConfigError, match="below the decorator of the route"):
-        cached_response(Cache("memory://"))(Endpoint)
-    with pytest.raises(ConfigError, match=r"options by name: @cached_response\(ttl=...\)"):
-        cached_response(stream)  # type: ignore[arg-type] # the mistake

@@ -1,0 +1,82 @@
+"""What the decorator makes of a function, and what it refuses."""
+
+from typing import Annotated, Any
+
+import pytest
+from fastapi import FastAPI, Request
+from pydantic import BaseModel
+
+from fleetcache import Cache, ConfigError
+from fleetcache.contrib.fastapi import cached_response
+from tests.support.run import run
+
+
+class User(BaseModel):
+    id: int
+    calls: int
+
+
+def test_the_function_keeps_its_name_signature_and_documentation() -> None:
+    app = FastAPI()
+
+    @app.get("/users/{user_id}")
+    @cached_response(Cache("memory://"))
+    def user(user_id: int) -> User:
+        return User(id=user_id, calls=1)
+
+    operation = app.openapi()["paths"]["/users/{user_id}"]["get"]
+    assert [parameter["name"] for parameter in operation["parameters"]] == ["user_id"]
+    assert operation["responses"]["200"]["content"]["application/json"]["schema"]["$ref"].endswith("/User")
+    assert operation["summary"] == "User"
+
+    @cached_response(Cache("memory://"))
+    async def documented(n: int, request: Request | None, kind: Annotated[str, "any"] = "x") -> str:
+        """Say it."""
+        return kind * n if request is None else ""
+
+    assert (documented.__name__, documented.__doc__) == ("documented", "Say it.")
+    assert run(documented(2, None)) == "xx"  # by hand, without a request
+
+
+def test_wrong_use_is_told_at_the_decorator() -> None:
+    async def stream() -> Any:
+        yield b""
+
+    class Endpoint:
+        pass
+
+    with pytest.raises(ConfigError, match="never stored"):
+        cached_response(Cache("memory://"))(stream)
+    with pytest.raises(ConfigError, match="below the decorator of the route"):
+        cached_response(Cache("memory://"))(Endpoint)
+    with pytest.raises(ConfigError, match=r"options by name: @cached_response\(ttl=...\)"):
+        cached_response(stream)  # type: ignore[arg-type] # the mistake
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "choices"),
+    [
+        ("ttl", "soon", 'accepted: seconds as int or float, timedelta, or text such as "250ms"'),
+        ("stale", -1, "must not be negative"),
+        ("offline_ttl", "x", "is not a duration"),
+        ("max_age", 0, "must be more than zero"),
+        ("authorization", "yes", "accepted: bypass, key, ignore"),
+        ("cookies", True, "accepted: bypass, key, ignore"),
+        ("set_cookie", "keep", "accepted: bypass, strip"),
+        ("statuses", (200, 304), "never 206 and 304"),
+        ("statuses", (), "never 206 and 304"),
+        ("methods", ("HEAD",), "HEAD is answered from what GET has stored"),
+        ("vary", ("*",), "names of request headers"),
+        ("vary", "Accept", "several of str"),
+        ("query", "page", "several of str"),
+        ("tags", (1,), "several of str"),
+        ("max_bytes", 0, "a number of bytes"),
+    ],
+)
+def test_a_wrong_option_is_named_with_its_value_and_the_choices(option: str, value: Any, choices: str) -> None:
+    with pytest.raises(ConfigError) as told:
+        cached_response(Cache("memory://"), **{option: value})
+    assert str(told.value).startswith(f"cached_response: {option}")
+    assert choices in str(told.value)
+    shown = value[0] if option == "tags" else sorted(value) if option == "statuses" else value
+    assert repr(shown) in str(told.value)
