@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -32,14 +32,14 @@ class Worker:
         sent = [self.app.send_task(name, [argument]) for name, argument in tasks]
         return [one.get(timeout=20, interval=0.02) for one in sent]
 
-    def look(self) -> dict[str, Any]:
-        """What one child says of itself and of the cache."""
-        (said,) = self.run(("look", "k"))
-        assert said["found"]["times"] == 1, "one load in all processes"
-        assert said["warm"] == f"by {self.pid}"
-        assert said["a copy of the parent's"] is False
-        assert (said["link threads"], said["epoch"]) == (1, 1)
-        return dict(said)
+    def look(self, times: int) -> dict[int, dict[str, Any]]:
+        """What children say of themselves and of the cache, the last word of each: so many tasks at once."""
+        said = {one["pid"]: one for one in self.run(*[("look", "k")] * times)}
+        for one in said.values():
+            assert one["found"]["times"] == 1, "one load in all processes"
+            assert one["a copy of the parent's"] is False
+            assert (one["link threads"], one["epoch"]) == (1, 1)
+        return said
 
     def links(self) -> int:
         """How many connections there are."""
@@ -83,28 +83,23 @@ def test_children_have_a_cache_of_their_own_each_and_share_what_one_loaded(
     server: Server, prefix: str, tmp_path: Path
 ) -> None:
     with celery(server, prefix, tmp_path) as worker:
-        worker.run(*[("look", "k")] * 4)
         said: dict[int, dict[str, Any]] = {}
 
-        def both_hit_near() -> bool:
-            said.update({one["pid"]: one for one in [worker.look()]})
-            return len(said) == 2 and all(one["near hits"] > 2 for one in said.values())
+        def both(condition: Callable[[dict[str, Any]], bool]) -> bool:
+            said.update(worker.look(4))
+            return len(said) == 2 and all(map(condition, said.values()))
 
-        wait_until(both_hit_near, 20)
+        wait_until(lambda: both(lambda one: one["near hits"] > 4), 20)
         assert worker.pid not in said
+        assert all(one["warm"] == f"by {worker.pid}" for one in said.values())
         assert worker.links() == 3  # the parent's, and one for each child
-        (remover,) = worker.run(("forget", "warm"))
-        assert remover in said
-
-        def both_forgot() -> bool:
-            said.update({one["pid"]: one for one in worker.run(*[("look", "other")] * 2)})
-            return all(one["warm"] is None for one in said.values())
-
-        wait_until(both_forgot, 20)
+        assert worker.run(("forget", "warm"))[0] in said
+        wait_until(lambda: both(lambda one: one["warm"] is None), 20)
 
 
 def test_children_that_are_replaced_leave_nothing_behind(server: Server, prefix: str, tmp_path: Path) -> None:
     with celery(server, prefix, tmp_path, "--max-tasks-per-child", "1") as worker:
-        pids = {said["pid"] for said in (worker.look() for _ in range(5))}
-        assert len(pids) == 5
+        said = worker.look(5)
+        assert len(said) == 5
+        assert all(one["warm"] == f"by {worker.pid}" for one in said.values())
         wait_until(lambda: worker.links() == 1, 20)  # the parent's: the two children that are left have not used theirs
