@@ -20,7 +20,7 @@ except ModuleNotFoundError as missing:
         name=missing.name,
     ) from missing
 
-from fleetcache import MISSING, Cache, CodecError, ConfigError
+from fleetcache import Cache, CodecError, ConfigError
 
 from .any_key import any_key
 
@@ -86,6 +86,8 @@ class FleetStore(NamespacedStore):
         cache: A URL as for ``Cache``; ``None`` is as the environment says (``CACHE_DRIVER``, ``REDIS_URL``, ...). The
             app's lifespan opens and closes it. Or a ``Cache`` of yours, which it opens and leaves to you.
         namespace: What is stored is a namespace of the cache, which ``delete_all()`` clears; ``None``: the whole cache.
+        near: Whether reads may be answered from this process's memory while the server can be asked. For responses;
+            not for what is written back as it was read, sessions and rate limits.
         **settings: Fields of ``Settings``.
 
     Raises:
@@ -95,15 +97,22 @@ class FleetStore(NamespacedStore):
         >>> from litestar import Litestar
         >>> from litestar.stores.registry import StoreRegistry
         >>> store = FleetStore("memory://")
-        >>> app = Litestar(lifespan=[store], stores=StoreRegistry(default_factory=store.with_namespace))
-        >>> app.stores.get("sessions").namespace
-        'litestar:sessions'
+        >>> sessions = store.with_namespace("sessions", near=False)
+        >>> registry = StoreRegistry({"sessions": sessions}, default_factory=store.with_namespace)
+        >>> app = Litestar(stores=registry, lifespan=[store])
+        >>> app.stores.get("response_cache").namespace, sessions.near
+        ('litestar:response_cache', False)
     """
 
-    __slots__ = ("_kept", "_source")
+    __slots__ = ("_kept", "_source", "near")
 
     def __init__(
-        self, cache: Cache | str | None = None, *, namespace: str | None = "litestar", **settings: Any
+        self,
+        cache: Cache | str | None = None,
+        *,
+        namespace: str | None = "litestar",
+        near: bool = True,
+        **settings: Any,
     ) -> None:
         if isinstance(cache, Cache):
             if settings:
@@ -114,7 +123,7 @@ class FleetStore(NamespacedStore):
         else:
             make = partial(Cache.from_env if cache is None else partial(Cache, cache), **settings)
             self._source = _Source(make(), make)
-        self.namespace = namespace
+        self.namespace, self.near = namespace, near
         self._kept = self._look()
 
     def _look(self) -> Any:
@@ -136,14 +145,19 @@ class FleetStore(NamespacedStore):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.namespace!r} over {self.cache!r}>"
 
-    def with_namespace(self, namespace: str) -> Self:
+    def with_namespace(self, namespace: str, *, near: bool | None = None) -> Self:
         """The same store for keys of their own; ``delete_all()`` of this one clears them too.
 
+        Args:
+            namespace: Comes after the namespace of this one.
+            near: As of the class; ``None``: as this one.
+
         Raises:
-            KeyRuleError: It is empty, too long, or begins with ``*``.
+            KeyRuleError: It is empty or too long.
         """
         part = copy.copy(self)
         part.namespace = namespace if self.namespace is None else f"{self.namespace}:{namespace}"
+        part.near = self.near if near is None else near
         part._kept = part._look()  # noqa: SLF001 - its own kind
         return part
 
@@ -184,13 +198,20 @@ class FleetStore(NamespacedStore):
             renew_for: How long it is to live from now on, if it was stored with an end; 0 and less change nothing.
         """
         name = any_key(key)
-        found: _Stored | None = await self._source.run(self._verbs.get(name, type=_Stored))
+        found = await self._read(name)
         if isinstance(found, tuple):
             return found[0]
         ttl = 0.0 if found is None or renew_for is None else _seconds(renew_for)
         if ttl > 0:
             await self._source.run(self._verbs.touch(name, min(ttl, LONGEST)))
         return found
+
+    async def _read(self, name: str) -> _Stored | None:
+        if self.near:
+            found: _Stored | None = await self._source.run(self._verbs.get(name, type=_Stored))
+            return found
+        many: dict[str, _Stored] = await self._source.run(self._verbs.get_many([name], type=_Stored, near=False))
+        return many.get(name)
 
     async def delete(self, key: str) -> None:
         """Remove it everywhere."""
@@ -202,12 +223,12 @@ class FleetStore(NamespacedStore):
 
     async def exists(self, key: str) -> bool:
         """Whether there is a value."""
-        return await self._source.run(self._verbs.get(any_key(key), MISSING, type=_Stored)) is not MISSING
+        return await self._read(any_key(key)) is not None
 
     async def expires_in(self, key: str) -> int | None:
         """Seconds it has left, rounded down; ``-1`` if it was stored without an end, ``None`` if it is not there."""
         name = any_key(key)
-        found: _Stored | None = await self._source.run(self._verbs.get(name, type=_Stored))
+        found = await self._read(name)
         if found is None:
             return None
         if isinstance(found, tuple):

@@ -1,0 +1,108 @@
+"""How the Litestar store is made, opened and closed: with the app, as often as that starts, and whatever loop asks."""
+
+import asyncio
+import subprocess
+import sys
+import threading
+from typing import Any
+
+import pytest
+
+from fleetcache import Cache, Closed, ConfigError
+from fleetcache.contrib.litestar import FleetStore
+from tests.conftest import GetServer
+from tests.support.run import run
+from tests.support.servers import Server
+
+
+@pytest.fixture
+def server(shared_servers: GetServer) -> Server:
+    """One engine is enough: the tests of the core have them all."""
+    return shared_servers("valkey", "tcp")
+
+
+def new(server: Server, prefix: str, **options: Any) -> FleetStore:
+    return FleetStore(server.url, **{"prefix": prefix, "operation_timeout": "2s", **options})
+
+
+def test_a_wrong_setting_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigError, match="accepted: redis"):
+        FleetStore("http://secret@example")
+    with pytest.raises(ConfigError, match="a ready Cache has its settings: give prefix, ttl where it is made"):
+        FleetStore(Cache("memory://"), ttl=5, prefix="p")
+    monkeypatch.setenv("CACHE_DRIVER", "memcached")
+    with pytest.raises(ConfigError, match="CACHE_DRIVER"):
+        FleetStore()
+
+
+def test_it_closes_what_it_made_and_begins_anew(server: Server, prefix: str) -> None:
+    store = new(server, prefix)
+    child = store.with_namespace("child")
+
+    async def lifespan() -> Cache:
+        async with store, child:
+            await child.set("k", b"v")
+        return store.cache
+
+    async def once_more() -> None:
+        async with store:
+            cache = store.cache
+            assert not cache.closed
+            async with child:
+                assert await child.get("k") == b"v"
+            assert not cache.closed  # another of its stores is open
+        assert cache.closed
+
+    run(lifespan())
+    run(once_more())
+
+
+def test_memory_outlives_the_app() -> None:
+    store = FleetStore("memory://")
+
+    async def lifespan() -> None:
+        async with store:
+            await store.set("k", b"v")
+
+    run(lifespan())
+    assert run(store.get("k")) == b"v"
+
+
+def test_a_cache_of_yours_stays_open(server: Server, prefix: str) -> None:
+    async def main() -> None:
+        async with Cache(server.url, prefix=prefix) as cache:
+            async with FleetStore(cache):
+                pass
+            assert not cache.closed
+
+    run(main())
+
+
+def test_a_test_may_look_into_it_from_a_loop_beside_the_apps(server: Server, prefix: str) -> None:
+    store = new(server, prefix, near_max_bytes=0)
+    begun, over = threading.Event(), threading.Event()
+
+    async def app() -> None:
+        async with store:
+            await store.set("k", b"v")
+            begun.set()
+            await asyncio.to_thread(over.wait, 10)
+
+    thread = threading.Thread(target=run, args=(app(),))
+    thread.start()
+    begun.wait(10)
+    try:
+        assert run(store.get("k")) == b"v"
+        with pytest.raises(Closed, match="on another event loop that still runs"):
+            run(store.cache.get("k"))  # which is what a cache says to that
+    finally:
+        over.set()
+        thread.join()
+
+
+def test_without_litestar_the_error_says_what_to_install() -> None:
+    code = "import sys; sys.modules['litestar.stores.base'] = sys.modules['litestar'] = None; "
+    command = [sys.executable, "-c", code + "import fleetcache.contrib.litestar"]
+    ended = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603 - our own code
+    assert ended.returncode == 1
+    assert "pip install fleetcache[litestar]" in ended.stderr.splitlines()[-1]
