@@ -236,6 +236,17 @@ def test_with_a_location_the_environment_says_nothing(monkeypatch: pytest.Monkey
         assert not made.shared("memory://", {}).settings.required
 
 
+@pytest.mark.parametrize("store", ["set", "add", "get_or_set", "aset", "aadd", "aget_or_set"])
+def test_a_ttl_of_the_options_is_the_default_from_the_first_call_on(store: str) -> None:
+    options = {"ttl": "7s"}
+    with override_settings(CACHES={"default": {"BACKEND": BACKEND, "LOCATION": "memory://", "OPTIONS": options}}):
+        method: Callable[..., Any] = getattr(cache, store)
+        (async_to_sync(method) if store.startswith("a") and store != "add" else method)("k", 1)
+        left = cache_of().explain(cache.make_key("k")).near_fresh_for
+        assert left is not None
+        assert 5 < left <= 7
+
+
 @pytest.mark.usefixtures("fresh_caches")
 def test_without_a_location_a_test_may_have_memory_in_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")

@@ -179,3 +179,15 @@ def refused(service: Service) -> None:
     found = cache.get("k", type=str)
     number: int = found  # type: ignore[assignment]
     assert number
+
+
+async def tasks_see_the_types_of_cache(cache: SyncCache) -> None:
+    async def load() -> User:
+        return load_user()
+
+    assert_type(await cache.aio.get("k", type=User), User | None)
+    assert_type(await cache.aio.get_or_set("k", load), User)
+    assert_type(await cache.aio.incr("n", create=False), int)
+    await cache.aio.get_or_set("k", load_user)  # type: ignore[arg-type]
+    cached = cache.aio.cached(load)
+    assert_type(await cached(), User)

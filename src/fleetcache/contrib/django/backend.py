@@ -2,18 +2,18 @@
 # ruff: noqa: ASYNC109 - in Django's words a timeout is how long an entry lives
 
 import asyncio
-import hashlib
 import pickle
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final, NoReturn
 
 from django.core.cache import DEFAULT_CACHE_ALIAS, caches
-from django.core.cache.backends.base import DEFAULT_TIMEOUT, MEMCACHE_MAX_KEY_LENGTH, BaseCache
+from django.core.cache.backends.base import DEFAULT_TIMEOUT, BaseCache
 from django.db.models import QuerySet
 
 from fleetcache import MISSING, CodecError, ConfigError, SyncCache, Unavailable
 
+from .keys import named, short
 from .process import shared
 
 __all__ = ["LONGEST", "SHORTEST", "FleetCache", "NotCounted", "NotPicklable", "cache_of"]
@@ -21,8 +21,6 @@ __all__ = ["LONGEST", "SHORTEST", "FleetCache", "NotCounted", "NotPicklable", "c
 # What the core allows: TIMEOUT=None and anything longer is the longest, anything shorter than a moment is a moment.
 LONGEST: Final = 30 * 86_400.0
 SHORTEST: Final = 0.001
-# In front of the digest that a key becomes which our rules refuse, or which is too long to be kept in many copies.
-_MARK: Final = "#"
 
 
 class NotPicklable(CodecError, pickle.PicklingError):
@@ -48,7 +46,7 @@ class FleetCache(BaseCache):
         self._location, self._params = location, params
         self._known: SyncCache | None = None
         # What ``clear()`` of this alias removes, if it is not the whole cache.
-        self._tags = (f"KEY_PREFIX {_short(self.key_prefix)}",) if self.key_prefix else ()
+        self._tags = (f"KEY_PREFIX {short(self.key_prefix)}",) if self.key_prefix else ()
 
     @property
     def fleetcache(self) -> SyncCache:
@@ -67,14 +65,14 @@ class FleetCache(BaseCache):
     # -- what Django says, in our words ------------------------------------------------------------------------------
 
     def _name(self, key: Any, version: int | None) -> str:
-        name: str = _named(self.make_and_validate_key(key, version=version))
+        name: str = named(self.make_and_validate_key(key, version=version))
         return name
 
     def _names(self, keys: Iterable[Any], version: int | None) -> dict[str, Any]:
         return {self._name(key, version): key for key in keys}
 
     def _ttl(self, timeout: Any) -> Any:
-        """Seconds; 0 is not at all."""
+        """Seconds; 0 is not at all. To be asked after ``fleetcache``, which may say what the default is."""
         if timeout is DEFAULT_TIMEOUT:
             timeout = self.default_timeout
         if timeout is None:
@@ -202,11 +200,11 @@ class FleetCache(BaseCache):
 
     def get_or_set(self, key: Any, default: Any, timeout: Any = DEFAULT_TIMEOUT, version: int | None = None) -> Any:
         """The value; if there is none, ``default`` or what it returns, called once in the whole fleet."""
-        ttl = self._ttl(timeout)
+        cache, ttl = self.fleetcache, self._ttl(timeout)
         if not ttl or _on_a_loop():  # there nobody must wait for a load, which may be that of a task of this very loop
             return super().get_or_set(key, default, timeout, version)
         load: Callable[[], Any] = default if callable(default) else lambda: default
-        return self.fleetcache.get_or_set(self._name(key, version), load, ttl=ttl, tags=self._tags, type=Any)
+        return cache.get_or_set(self._name(key, version), load, ttl=ttl, tags=self._tags, type=Any)
 
     async def aget_or_set(
         self, key: Any, default: Any, timeout: Any = DEFAULT_TIMEOUT, version: int | None = None
@@ -276,7 +274,7 @@ async def _evaluated(value: Any) -> Any:
     """A queryset with its rows: to pickle it is to ask for them, which a task must await."""
     if isinstance(value, QuerySet):
         async for _ in value:
-            break
+            pass
     return value
 
 
@@ -286,23 +284,3 @@ def _pickling() -> Iterator[None]:
         yield
     except CodecError as error:
         raise NotPicklable(str(error)) from error
-
-
-def _named(key: Any) -> Any:
-    """Django's key as one of ours. No two become one: what begins with the mark is a digest, or becomes one."""
-    if not isinstance(key, str):
-        return key  # KEY_FUNCTION made it; the verbs say what is wrong with it
-    plain = 0 < len(key) <= MEMCACHE_MAX_KEY_LENGTH and not key.startswith(_MARK)
-    return key if plain and (key.isascii() or _is_text(key)) else _MARK + _digest(key)
-
-
-def _is_text(key: str) -> bool:
-    return not any("\ud800" <= character <= "\udfff" for character in key)
-
-
-def _short(prefix: str) -> str:
-    return prefix if len(prefix) <= 32 and _is_text(prefix) else _MARK + _digest(prefix)  # noqa: PLR2004 - any length that a person would choose
-
-
-def _digest(text: str) -> str:
-    return hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=32).hexdigest()
