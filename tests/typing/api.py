@@ -97,6 +97,10 @@ async def writing(cache: Cache) -> None:
     assert_type(await cache.delete_many(("a", "b")), int)
     assert_type(await cache.incr("k", 2, ttl="1h"), int)
     assert_type(await cache.touch("k", "5m"), bool)
+    claim = await cache.claim("k", ttl="10s", wait=False)
+    if claim is not None:
+        assert_type(await claim.release(), bool)
+    assert_type(await cache.is_claimed("k"), bool)
     await cache.set("k", User("Ann"), ttl=1, stale="1m", tags=("users",), type=User, strict=True)
     await cache.set_many({"a": 1, "b": None})
     await cache.invalidate_tags("users", "geo")

@@ -76,6 +76,10 @@ def writing(cache: SyncCache) -> None:
     assert_type(cache.delete_many(("a", "b")), int)
     assert_type(cache.incr("k", 2, ttl="1h"), int)
     assert_type(cache.touch("k", "5m"), bool)
+    claim = cache.claim("k", ttl="10s", wait=False)
+    if claim is not None:
+        assert_type(claim.release(), bool)
+    assert_type(cache.is_claimed("k"), bool)
     cache.set("k", User("Ann"), ttl=1, stale="1m", tags=("users",), type=User, strict=True)
     cache.set_many({"a": 1, "b": None})
     cache.invalidate_tags("users", "geo")
