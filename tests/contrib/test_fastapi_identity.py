@@ -15,7 +15,18 @@ from fleetcache.contrib.fastapi import cached_response
 from tests.contrib.asking import asking
 from tests.support.run import run
 
-SCHEMES = (APIKeyHeader(name="X-Key"), APIKeyQuery(name="key"), APIKeyCookie(name="key"), HTTPBearer(auto_error=False))
+
+class Keyed(APIKeyHeader):
+    """A scheme of a user's own."""
+
+
+SCHEMES = (
+    Keyed(name="X-Key"),
+    APIKeyHeader(name="X-Key"),
+    APIKeyQuery(name="key"),
+    APIKeyCookie(name="key"),
+    HTTPBearer(auto_error=False),
+)
 
 
 def echoing(**options: Any) -> FastAPI:

@@ -165,3 +165,29 @@ def test_functions_of_one_name_made_by_a_factory_are_told_apart_by_their_path() 
 
     cache = Cache("memory://")
     run(scene())
+
+
+class Shelf:
+    def __init__(self, what: str) -> None:
+        self._what = what
+
+    def show(self) -> str:
+        return self._what
+
+
+def test_methods_of_objects_are_told_apart_and_a_namespace_is_cleared_alone() -> None:
+    async def scene() -> None:
+        app, cache = FastAPI(), Cache("memory://")
+        shelves = cache.namespace("shelves", ttl="1m")
+        for what in ("books", "maps"):
+            app.get(f"/{what}")(cached_response(shelves)(Shelf(what).show))
+        app.get("/{user_id}")(cached(cache, plain))
+        async with asking(app) as client:
+            for _ in range(2):
+                answers = [await client.get(path) for path in ("/books", "/maps", "/1")]
+            assert [answer.text for answer in answers[:2]] == ['"books"', '"maps"']
+            assert [did(answer) for answer in answers] == ["hit"] * 3
+            await shelves.clear()
+            assert [await client.did(path) for path in ("/books", "/maps", "/1")] == ["stored", "stored", "hit"]
+
+    run(scene())

@@ -10,6 +10,7 @@ from fleetcache.contrib.responses.rules import (
     directives,
     lifetime,
     may_be_stale,
+    noted,
     refusal,
     stored_response,
 )
@@ -134,7 +135,7 @@ def test_a_304_tells_how_to_go_on_and_nothing_of_the_body() -> None:
         "vary": "Accept-Language, Cookie",
         "cache-control": "no-cache",
         "age": "3",
-        "cache-status": "note",
+        "cache-status": "fleetcache; note",
         "x-request": "7",
     }
     assert told.body == b""
@@ -164,3 +165,9 @@ def test_what_the_endpoint_says_itself_stays() -> None:
     kept = stored(etag='"mine"', cache_control="public, max-age=9")
     told = replied(kept).headers
     assert (told["etag"], told["cache-control"]) == ('"mine"', "public, max-age=9")
+
+
+def test_what_the_cache_did_is_said_once_and_behind_what_others_did() -> None:
+    headers = [(b"Cache-Status", b"fleetcache; fwd=miss"), (b"cache-status", b"upstream; hit"), (b"a", b"b")]
+    told = noted(noted(headers, "hit"), "hit; ttl=1")
+    assert told == [(b"cache-status", b"upstream; hit"), (b"a", b"b"), (b"cache-status", b"fleetcache; hit; ttl=1")]

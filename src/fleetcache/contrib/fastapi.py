@@ -18,18 +18,27 @@ import time
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, ParamSpec, Protocol, cast
 
-from fleetcache import Cache, ConfigError
+from fleetcache import ConfigError
 
 from .app_cache import get_cache, lifespan
 from .responses.options import Duration, Identity, Strip, checked
 from .responses.serving import Endpoint
 
-__all__ = ["CachedEndpoint", "cached_response", "get_cache", "lifespan"]
+__all__ = ["AsyncCache", "CachedEndpoint", "cached_response", "get_cache", "lifespan"]
 
 P = ParamSpec("P")
 
 # Larger than what APIs answer, small enough that some 30 of them fit into near.
 _MAX_BYTES = 1024 * 1024
+
+
+class AsyncCache(Protocol):
+    """A ``Cache``, or a namespace of one."""
+
+    @property
+    def delete_many(self) -> Callable[[Iterable[str]], Coroutine[Any, Any, int]]:
+        """As of ``Cache``; by it type checkers tell it from a ``SyncCache``."""
+        ...
 
 
 class CachedEndpoint(Protocol[P]):
@@ -74,7 +83,7 @@ class CachedEndpoint(Protocol[P]):
 
 
 def cached_response(
-    cache: Cache | None = None,
+    cache: AsyncCache | None = None,
     /,
     *,
     ttl: Duration | None = None,

@@ -67,6 +67,11 @@ class ResponseKeys:
             names.append("cookie")
         return sorted({name.title() for name in names})
 
+    @property
+    def known(self) -> list[str]:
+        """The same in lower case: what a response may vary by and still be stored."""
+        return [name.lower() for name in self.vary]
+
     # -- may it be answered ------------------------------------------------------------------------------------------
 
     def bypass(self, request: Request) -> str | None:

@@ -82,29 +82,27 @@ def _described(top: Any) -> Reads:
         headers=frozenset(name.lower() for each in every for field in each.header_params for name in _headers(field)),
         cookies=frozenset(name for each in every for field in each.cookie_params for name in _names(field)),
         body=any(each.body_params for each in others),
-        api_keys=tuple(found for each in _schemes(top) if (found := _api_key(each.call))),
+        api_keys=tuple(found for scheme in _schemes(top) if (found := _api_key(scheme))),
     )
 
 
 def _below(dependant: Any) -> Iterator[Any]:
     """All dependencies whose declarations say what they read."""
     for each in dependant.dependencies:
-        if each.call is get_cache or _is_scheme(each.call):
+        if each.call is get_cache or type(each.call).__module__.startswith("fastapi.security."):
             continue  # they take the request, and what they read of it is known
         yield each
         yield from _below(each)
 
 
 def _schemes(dependant: Any) -> Iterator[Any]:
+    """All security schemes, also those of a user's own class, which may read more than their keys."""
+    from fastapi.security.base import SecurityBase  # noqa: PLC0415 - there is a dependant of it, so it is there
+
     for each in dependant.dependencies:
-        if _is_scheme(each.call):
-            yield each
+        if isinstance(each.call, SecurityBase):
+            yield each.call
         yield from _schemes(each)
-
-
-def _is_scheme(call: Any) -> bool:
-    """Whether it is one of FastAPI's own security schemes; a user's subclass may read whatever it likes."""
-    return type(call).__module__.startswith("fastapi.security.")
 
 
 def _api_key(scheme: Any) -> tuple[str, str] | None:

@@ -14,7 +14,7 @@ RFC 9111 (caching) and RFC 9211 (``Cache-Status``):
 
 import hashlib
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from email.utils import parsedate_to_datetime
 from typing import Literal
 
@@ -27,14 +27,15 @@ __all__ = [
     "RawHeaders",
     "StoredResponse",
     "answer",
-    "cache_status",
     "directives",
     "for_one",
     "is_cookie",
     "lifetime",
     "may_be_stale",
+    "noted",
     "refusal",
     "stored_response",
+    "varies_by",
 ]
 
 RawHeaders = Iterable[tuple[bytes, bytes]]
@@ -45,6 +46,7 @@ SCHEMA = 1
 _CONNECTION = {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
 # Written anew for each answer.
 _OURS = {"age", "cache-status"}
+_STATUS = (b"cache-status", b"fleetcache")
 _IN_304 = frozenset({b"cache-control", b"content-location", b"date", b"etag", b"expires", b"vary"})
 _DIRECTIVE = re.compile(r'([^\s,="]+)(?:\s*=\s*("(?:[^"\\]|\\.)*"|[^\s,]+))?')
 _ENTITY_TAG = re.compile(r'(?:W/)?("[^"]*")')
@@ -104,12 +106,11 @@ def refusal(
         max_bytes: The largest body that may.
         known: Request fields, in lower case, whose values are in the key.
     """
-    varies = {name.strip().lower() for value in headers.getlist("vary") for name in value.split(",")} - {""}
     if status not in statuses:
         return "status"
     if (word := for_one(headers)) is not None:
         return word
-    if varies - set(known):
+    if varies_by(headers).difference(known):
         return "vary"
     return "size" if size > max_bytes else None
 
@@ -120,6 +121,11 @@ def for_one(headers: Headers) -> str | None:
         return "set-cookie"
     said = directives(headers.getlist("cache-control"))
     return next((word for word in ("no-store", "private", "no-cache") if word in said), None)
+
+
+def varies_by(headers: Headers) -> set[str]:
+    """The request fields, in lower case, that a response says it varies by; ``*`` among them."""
+    return {name.strip().lower() for value in headers.getlist("vary") for name in value.split(",")} - {""}
 
 
 def is_cookie(header: tuple[bytes, bytes]) -> bool:
@@ -176,14 +182,13 @@ def _has(tag: str, if_none_match: list[str]) -> bool:
     return wanted == "*" or (opaque is not None and opaque[1] in _ENTITY_TAG.findall(wanted))
 
 
-def cache_status(*parameters: str) -> str:
-    """What the cache did, as RFC 9211 has it.
+def noted(headers: RawHeaders, note: str) -> list[tuple[bytes, bytes]]:
+    """Headers with ``Cache-Status`` (RFC 9211): what other caches have said, and last what ours did.
 
-    Example:
-        >>> cache_status("hit", "ttl=30")
-        'fleetcache; hit; ttl=30'
+    Said anew, not added to: an endpoint may return one and the same response each time.
     """
-    return "; ".join(("fleetcache", *parameters))
+    others = [each for each in headers if each[0].lower() != _STATUS[0] or not each[1].startswith(_STATUS[1])]
+    return [*others, (_STATUS[0], b"%b; %b" % (_STATUS[1], note.encode()))]
 
 
 def answer(
@@ -195,7 +200,7 @@ def answer(
     cache_control: str,
     vary: Collection[str],
     note: str,
-    extra: RawHeaders = (),
+    extra: Sequence[tuple[bytes, bytes]] = (),
 ) -> Response:
     """The response to send: whole, without its body for HEAD, or a 304 for a client that has it.
 
@@ -206,7 +211,7 @@ def answer(
         age: Seconds since it was made; ``None`` where it was made for this request (RFC 9111 §5.1).
         cache_control: For clients and proxies, where the endpoint says nothing itself.
         vary: Request fields that decide what is answered.
-        note: ``Cache-Status``.
+        note: What the cache did, as parameters of ``Cache-Status``.
         extra: Headers of this request's own.
     """
     own = Headers(raw=list(stored.headers))
@@ -215,16 +220,15 @@ def answer(
         (name, value) for name, value in stored.headers if name != b"vary" and (not unchanged or name in _IN_304)
     ]
     headers.extend(extra)
-    if "cache-control" not in own:
+    if "cache-control" not in Headers(raw=[*stored.headers, *extra]):
         headers.append((b"cache-control", cache_control.encode()))
     if names := _joined([*own.getlist("vary"), *vary]):
         headers.append((b"vary", names.encode("latin-1")))
     if age is not None:
         headers.append((b"age", b"%d" % age))
-    headers.append((b"cache-status", note.encode()))
     response = Response(status_code=304 if unchanged else stored.status)
     response.body = b"" if unchanged or head else stored.body
-    response.raw_headers = headers
+    response.raw_headers = noted(headers, note)
     return response
 
 

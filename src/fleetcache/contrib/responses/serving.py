@@ -31,14 +31,15 @@ from .rules import (
     UNSTORED,
     StoredResponse,
     answer,
-    cache_status,
     directives,
     for_one,
     is_cookie,
     lifetime,
     may_be_stale,
+    noted,
     refusal,
     stored_response,
+    varies_by,
 )
 
 __all__ = ["Endpoint"]
@@ -113,7 +114,7 @@ class Endpoint:
             replayed.given, replayed.direct = call.given, isinstance(value, Response)
             return value
         note = self.keys.bypass(request)
-        if note is None and for_one(Headers(raw=call.given)) is not None:
+        if note is None and not self._for_all(Headers(raw=call.given)):
             note = "fwd=bypass; detail=dependency"
         if note is None:
             try:
@@ -128,8 +129,12 @@ class Endpoint:
         value = await call.run()
         response = value if isinstance(value, Response) else call.shared
         if response is not None:
-            response.headers.append("Cache-Status", cache_status(note))
+            response.raw_headers[:] = noted(response.raw_headers, note)  # in place: FastAPI's may be looked at already
         return value
+
+    def _for_all(self, given: Headers) -> bool:
+        """Whether what dependencies put on a response leaves it fit for all who have the same key."""
+        return for_one(given) is None and not varies_by(given).difference(self.keys.known)
 
     async def _cached(self, call: Call, key: str) -> Any:
         began, request = self._options.clock(), call.request
@@ -182,7 +187,7 @@ class Endpoint:
         if stored.status == UNSTORED.status:
             if not load.direct:
                 made.raw_headers += call.given
-            made.headers.append("Cache-Status", cache_status(note))
+            made.raw_headers[:] = noted(made.raw_headers, note)
             return made
         cookies = [header for header in made.raw_headers if is_cookie(header)]  # stripped from what is stored
         response = self._answer(call, stored, began, f"{note}; stored", cookies)
@@ -213,7 +218,7 @@ class Endpoint:
             age=age,
             cache_control=self._options.cache_control(personal=personal),
             vary=self.keys.vary,
-            note=cache_status(note),
+            note=note,
             extra=[*([] if stored.direct else call.given), *(cookies or [])],
         )
 
@@ -232,7 +237,7 @@ class Endpoint:
             size=len(body),
             statuses=options.statuses,
             max_bytes=options.max_bytes,
-            known=[name.lower() for name in self.keys.vary],
+            known=self.keys.known,
         )
         says = lifetime(headers, now)
         if refused is not None or says == 0 or call.request.scope.get("session"):
