@@ -133,3 +133,24 @@ def test_api_keys_of_security_schemes_are_as_authorization(mode: str, hits: list
         }
 
     run(scene())
+
+
+def test_the_same_text_in_another_place_is_somebody_else() -> None:
+    async def scene() -> None:
+        keyed = FastAPI()
+        by_header, by_query = APIKeyHeader(name="X-Key", auto_error=False), APIKeyQuery(name="key", auto_error=False)
+
+        @keyed.get("/")
+        @cached_response(Cache("memory://"), authorization="key")
+        async def who(one: Annotated[Any, Depends(by_header)], other: Annotated[Any, Depends(by_query)]) -> Any:
+            return [one, other]
+
+        async with asking(keyed) as client:
+            asked = [
+                await client.get("/", x_key="a"),
+                await client.get("/?key=a"),
+                await client.get("/", authorization="a"),
+            ]
+            assert [answer.json() for answer in asked] == [["a", None], [None, "a"], [None, None]]
+
+    run(scene())

@@ -146,6 +146,18 @@ def test_long_arguments_and_names_end_in_a_digest_and_differ() -> None:
     assert all(len(key.encode()) <= 255 for key in keys)
 
 
+def test_a_function_of_a_long_name_is_clearable() -> None:
+    async def scene() -> None:
+        app, endpoint = FastAPI(), cached(Cache("memory://"), user, name="n" * 300, clearable=True)
+        app.get("/{user_id}")(endpoint)
+        async with asking(app) as client:
+            assert [await client.did("/1") for _ in range(2)] == ["stored", "hit"]
+            await endpoint.invalidate_all()
+            assert await client.did("/1") == "stored"
+
+    run(scene())
+
+
 def test_functions_of_one_name_made_by_a_factory_are_told_apart_by_their_path() -> None:
     def listing(what: str) -> Any:
         async def endpoint() -> str:

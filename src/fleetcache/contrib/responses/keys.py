@@ -36,6 +36,12 @@ class ResponseKeys:
         located: Whether the name alone may stand for several functions, so that the path is needed as well.
         reads: What the endpoint reads of a request.
         options: What matters beside that.
+
+    Attributes:
+        varies: What decides the answer beside the endpoint's own parameters, in words; ``None``: nothing does.
+        vary: The request fields that decide which answer is given, for ``Vary`` (RFC 9110 §12.5.5).
+        known: The same in lower case: what a response may vary by and still be stored.
+        tag: That of all responses, where they are clearable.
     """
 
     def __init__(self, family: str, *, located: bool, reads: Reads, options: Options) -> None:
@@ -56,21 +62,17 @@ class ResponseKeys:
             "it is defined inside a function or bound to an object (name= would tell it from others)": located,
         }
         self.varies = next((reason for reason, there in reasons.items() if there), None)
+        self.known = self._vary()
+        self.vary = [name.title() for name in self.known]
+        self.tag = family if len(family.encode()) <= _LONGEST else _digest(family.encode())
 
-    @property
-    def vary(self) -> list[str]:
-        """The request fields that decide which answer is given, for ``Vary`` (RFC 9110 §12.5.5)."""
+    def _vary(self) -> list[str]:
         reads, options, names = self._reads, self._options, list(self._names)
         if options.authorization != "ignore":
             names += ["authorization", *(name.lower() for where, name in reads.api_keys if where == "header")]
         if options.cookies != "ignore" or reads.cookies:
             names.append("cookie")
-        return sorted({name.title() for name in names})
-
-    @property
-    def known(self) -> list[str]:
-        """The same in lower case: what a response may vary by and still be stored."""
-        return [name.lower() for name in self.vary]
+        return sorted(set(names))
 
     # -- may it be answered ------------------------------------------------------------------------------------------
 
@@ -91,14 +93,17 @@ class ResponseKeys:
         """Whether the request says who asks, so that the answer is for no shared cache after us."""
         return bool(self._credentials(request)) or "cookie" in request.headers
 
-    def _credentials(self, request: Request) -> list[str]:
+    def _credentials(self, request: Request) -> list[tuple[str, str]]:
+        """Each with where it stands: the same text in another place is somebody else's."""
         places: dict[str, Mapping[str, str]] = {
             "header": request.headers,
             "query": request.query_params,
             "cookie": request.cookies,
         }
-        found = [places[where][name] for where, name in self._reads.api_keys if name in places[where]]
-        return [*request.headers.getlist("authorization"), *found]
+        keys = [
+            (f"{where} {name}", places[where][name]) for where, name in self._reads.api_keys if name in places[where]
+        ]
+        return [*(("authorization", value) for value in request.headers.getlist("authorization")), *keys]
 
     # -- the key -----------------------------------------------------------------------------------------------------
 
@@ -137,7 +142,7 @@ class ResponseKeys:
         whole = f"{self.family}({written})"
         if len(whole.encode()) <= _LONGEST:
             return whole
-        return f"{_cut(self.family)}({_digest(whole.encode())})"
+        return f"{self.tag[: _LONGEST // 2]}({_digest(whole.encode())})"
 
     async def key(self, request: Request, kwargs: Mapping[str, Any]) -> str:
         """The whole key.
@@ -191,10 +196,6 @@ def _plain(value: Any) -> Any:
     if type(value).__str__ is object.__str__:
         raise TypeError(f"{type(value).__name__} has no text of its own")
     return str(value)
-
-
-def _cut(family: str) -> str:
-    return family if len(family.encode()) <= _LONGEST // 2 else _digest(family.encode())
 
 
 def _digest(data: bytes) -> str:

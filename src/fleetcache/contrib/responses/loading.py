@@ -103,9 +103,7 @@ class Load:
         family: What all loads of the endpoint have in common: they take alike long, and leases learn by it.
     """
 
-    def __init__(
-        self, call: Call, kept: Kept, forget: Callable[["Call"], Coroutine[Any, Any, None]], family: str
-    ) -> None:
+    def __init__(self, call: Call, kept: Kept, forget: Callable[[], Coroutine[Any, Any, Any]], family: str) -> None:
         self._call, self._kept, self._forget = call, kept, forget
         self.__qualname__ = family
         self.over = False  # its caller has gone: what follows is a refresh in the background
@@ -135,7 +133,7 @@ class Load:
             raise HTTPException(response.status_code)  # whether raised or returned: the old response stays
         kept = self._kept(self._call, response, direct)
         if kept is None:  # what is now may not be kept, so what was must go
-            await self._forget(self._call)
+            await self._forget()
         return kept or NoStore(UNSTORED)
 
 

@@ -12,6 +12,7 @@
 import inspect
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
@@ -167,10 +168,11 @@ class Endpoint:
         return self._answer(call, stored, began)
 
     async def _obtained(self, call: Call, key: str, *, anew: bool) -> tuple[Load, StoredResponse]:
-        cache, load = self.cache(call.request), Load(call, self._kept, self._forget, self.family)
+        cache, keys = self.cache(call.request), self.keys
+        load = Load(call, self._kept, partial(cache.delete, key), self.family)
         tags = self._options.tags
         if self._options.clearable:
-            tags = (*tags, self.family, *((self.keys.call_of(call.request, call.kwargs),) if self.keys.varies else ()))
+            tags = (*tags, keys.tag, *((keys.call_of(call.request, call.kwargs),) if keys.varies else ()))
         try:
             if anew:
                 ttl, stale = self._options.loading["ttl"], self._options.loading["stale"]
@@ -246,9 +248,6 @@ class Endpoint:
         stored = stored_response(response, now, ttl, direct=direct, rendering=call.rendering)
         return Keep(stored, ttl=ttl, stale=None if may_be_stale(headers) else 0)
 
-    async def _forget(self, call: Call) -> None:
-        await self.cache(call.request).delete(await self.keys.key(call.request, call.kwargs))
-
     def _pause(self, key: str, now: float) -> None:
         if len(self._past) >= _PAUSES_MOST:
             self._past.clear()
@@ -277,4 +276,4 @@ class Endpoint:
         """See ``CachedEndpoint``."""
         if not self._options.clearable:
             raise ConfigError(f"{self.family}: decorate it with cached_response(..., clearable=True)")
-        await self.cache().invalidate_tags(self.family)
+        await self.cache().invalidate_tags(self.keys.tag)
