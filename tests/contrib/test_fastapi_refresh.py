@@ -1,7 +1,7 @@
 """Stale responses, made anew in the background by a request of its own; and what clients may ask of the cache."""
 
 from collections.abc import AsyncIterator, Callable
-from itertools import count
+from itertools import chain, count, repeat
 from typing import Annotated, Any
 
 import pytest
@@ -143,6 +143,29 @@ def test_when_it_may_not_be_kept_any_more_the_old_one_goes() -> None:
 
             await eventually(gone)
             assert cache.stats().near_items == 0
+
+    run(scene())
+
+
+def test_when_it_has_grown_too_large_the_old_one_goes() -> None:
+    async def scene() -> None:
+        clock, sizes = ManualClock(), chain([10], repeat(1000))
+        cache, app = memory_cache(clock=clock), FastAPI()
+
+        @app.get("/")
+        @cached_response(cache, ttl="1m", stale="1h", max_bytes=100, clock=clock)
+        async def endpoint() -> str:
+            return "x" * next(sizes)
+
+        async with cache, asking(app) as client:
+            await client.get("/")
+            clock.advance(61)
+            assert len((await client.get("/")).json()) == 10
+
+            async def gone() -> bool:
+                return len((await client.get("/")).json()) == 1000
+
+            await eventually(gone)
 
     run(scene())
 
