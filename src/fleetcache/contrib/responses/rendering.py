@@ -143,9 +143,8 @@ async def replay(request: Request, body: bytes, most: int) -> tuple[Response, Re
         if message["type"] == "http.response.start":
             response.status_code = message["status"]
             response.raw_headers = list(message["headers"])
-        elif message["type"] == "http.response.body":
-            if sum(map(len, parts)) <= most:
-                parts.append(message.get("body", b""))
+        elif message["type"] == "http.response.body" and sum(map(len, parts)) <= most:
+            parts.append(message.get("body", b""))
 
     scope = {**over(request.scope), REPLAYED: replayed}
     await _closing(request.scope["route"].handle)(scope, received(body), send)
