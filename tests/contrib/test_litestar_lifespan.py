@@ -4,6 +4,8 @@ import asyncio
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from fleetcache.contrib.litestar import FleetStore
 from tests.conftest import GetServer
 from tests.support.run import run
 from tests.support.servers import Server
+from tests.sync.test_processes import in_a_child
 
 
 @pytest.fixture
@@ -78,8 +81,9 @@ def test_a_cache_of_yours_stays_open(server: Server, prefix: str) -> None:
     run(main())
 
 
-def test_a_test_may_look_into_it_from_a_loop_beside_the_apps(server: Server, prefix: str) -> None:
-    store = new(server, prefix, near_max_bytes=0)
+@contextmanager
+def in_an_app(store: FleetStore) -> Iterator[None]:
+    """While the loop of an app runs, in a thread, and has used the store."""
     begun, over = threading.Event(), threading.Event()
 
     async def app() -> None:
@@ -92,12 +96,29 @@ def test_a_test_may_look_into_it_from_a_loop_beside_the_apps(server: Server, pre
     thread.start()
     begun.wait(10)
     try:
-        assert run(store.get("k")) == b"v"
-        with pytest.raises(Closed, match="on another event loop that still runs"):
-            run(store.cache.get("k"))  # which is what a cache says to that
+        yield
     finally:
         over.set()
         thread.join()
+
+
+def test_a_test_may_look_into_it_from_a_loop_beside_the_apps(server: Server, prefix: str) -> None:
+    store = new(server, prefix, near_max_bytes=0)
+    with in_an_app(store):
+        assert run(store.get("k")) == b"v"
+        with pytest.raises(Closed, match="on another event loop that still runs"):
+            run(store.cache.get("k"))  # which is what a cache says to that
+
+
+def test_a_child_that_was_forked_meanwhile_has_a_loop_of_its_own(server: Server, prefix: str) -> None:
+    store = new(server, prefix)
+
+    async def child() -> str:
+        async with asyncio.timeout(5), store:
+            return str(await store.get("k"))
+
+    with in_an_app(store):
+        assert in_a_child(lambda: asyncio.run(child())) == "b'v'"
 
 
 def test_without_litestar_the_error_says_what_to_install() -> None:

@@ -5,6 +5,7 @@ One store, and its namespaces, are one cache. Needs the extra ``litestar``.
 
 import copy
 import logging
+import os
 from asyncio import AbstractEventLoop, get_running_loop, run_coroutine_threadsafe, wrap_future
 from collections.abc import Callable, Coroutine
 from datetime import timedelta
@@ -47,6 +48,7 @@ class _Source:
         self._cache, self._make = cache, make
         self._entered = 0
         self._loop: AbstractEventLoop | None = None
+        self._pid = 0  # of the process that the loop runs in: a forked child finds it running, where nobody runs it
 
     @property
     def cache(self) -> Cache:
@@ -59,9 +61,9 @@ class _Source:
         """Run a verb on the loop that the cache is used on: tests look into a store from a loop beside the app's."""
         here = get_running_loop()
         if self._loop is not here:
-            if self._loop is not None and self._loop.is_running():
+            if self._loop is not None and self._loop.is_running() and self._pid == os.getpid():
                 return await wrap_future(run_coroutine_threadsafe(verb, self._loop))
-            self._loop = here
+            self._loop, self._pid = here, os.getpid()
         return await verb
 
     async def enter(self) -> None:
