@@ -406,7 +406,7 @@ class Engine:
                 await self.ports.wait(gate, self.clock() + self.settings.operation_timeout)
         lost = len(self.coherence.journal)
         if lost:
-            log.warning("fleetcache: closed while %d removals were not acknowledged by the server", lost)
+            log.warning("fleetcache: closed; removals that the server has not acknowledged: %d", lost)
 
 
 def _host(settings: Settings) -> "Host | None":

@@ -11,9 +11,9 @@ from fleetcache import SyncCache
 from fleetcache.contrib.dogpile import Mutex
 from tests.conftest import GetServer
 from tests.promises.fleet import Worker
+from tests.support.forking import in_a_child
 from tests.support.servers import Server
 from tests.support.waiting import wait_until
-from tests.sync.test_processes import in_a_child
 
 LEASE = 1.0  # seconds; of the variant "ours"
 

@@ -13,9 +13,9 @@ import pytest
 from fleetcache import Cache, Closed, ConfigError
 from fleetcache.contrib.litestar import FleetStore
 from tests.conftest import GetServer
+from tests.support.forking import in_a_child
 from tests.support.run import run
 from tests.support.servers import Server
-from tests.sync.test_processes import in_a_child
 
 
 @pytest.fixture

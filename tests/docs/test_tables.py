@@ -124,7 +124,8 @@ def test_the_page_of_words_has_every_state_and_every_word_of_the_design() -> Non
 
 def test_pages_keep_to_our_words() -> None:
     foreign = re.compile(
-        r"\b(L1|L2|dogpile(?!\.(?:cache|md))|backplane|stampede|thundering|write-through|grace period|cache miss(es)?)\b"
+        r"\b(L1|L2|dogpile(?!\.(?:cache|md))|backplane|stampede|thundering|write-through|grace period"
+        r"|cache miss(es)?)\b"
     )
     for page in PAGES:
         if page.parent.name != "migration" and page.stem != "dogpile":  # there it is a name

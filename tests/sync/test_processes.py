@@ -1,14 +1,11 @@
 """Processes: they fork, in whatever state their threads are, and they end, without a hang and without a word."""
 
 import asyncio
-import json
 import os
 import subprocess
 import sys
 import threading
 import time
-import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,30 +13,11 @@ import pytest
 
 from fleetcache import Cache, SyncCache
 from tests.conftest import StartServer
+from tests.support.forking import in_a_child
 from tests.support.servers import Server
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
-
-
-def in_a_child(story: Callable[[], Any]) -> Any:
-    """Fork, and return what ``story`` returned in the child, or what it raised."""
-    reading, writing = os.pipe()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # that the parent has threads is what this is about
-        pid = os.fork()
-    if pid == 0:
-        try:
-            said = json.dumps(story())
-        except BaseException as error:  # noqa: BLE001 - told to the parent
-            said = json.dumps(repr(error))
-        os.write(writing, said.encode())
-        os._exit(0)  # nothing of the parent's may be torn down here
-    os.close(writing)
-    with os.fdopen(reading) as pipe:
-        said = pipe.read()
-    os.waitpid(pid, 0)
-    return json.loads(said)
 
 
 def test_a_child_starts_clean_whatever_the_parents_threads_held(server: Server, prefix: str) -> None:
@@ -133,6 +111,9 @@ STORIES = [
 ]
 
 
+UNACKNOWLEDGED = "fleetcache: closed; removals that the server has not acknowledged: {}\n"
+
+
 def start(story: str, url: str, prefix: str) -> "subprocess.Popen[str]":
     command = [sys.executable, "-m", "tests.sync.site", story]
     environ = os.environ | {"REDIS_URL": url, "CACHE_PREFIX": prefix}
@@ -144,6 +125,8 @@ def start(story: str, url: str, prefix: str) -> "subprocess.Popen[str]":
 def test_a_process_ends_without_a_hang_and_without_a_word(server: Server, prefix: str, story: str) -> None:
     with start(story, server.url, prefix) as process:
         said = process.communicate(timeout=30)
+    if story == "ends_after_a_signal" and said[1]:  # the signal struck a removal on its way
+        said = said[0], said[1].replace(UNACKNOWLEDGED.format(1), "")
     assert (process.returncode, *said) == (0, "", "")
     if story == "ends_with_a_load_in_a_daemon_thread":  # its lease is given back: nobody waits for it
         with SyncCache(server.url, prefix=prefix, operation_timeout="2s") as cache:
@@ -165,4 +148,4 @@ def test_a_process_ends_while_the_server_is_frozen(fresh_server: StartServer, pr
     assert process.returncode == 0
     assert took < 10  # one timeout for the delete, one at the end, and the interpreter's own time
     assert "Traceback" not in complaints
-    assert "removals were not acknowledged" in complaints
+    assert UNACKNOWLEDGED.format(1) in complaints

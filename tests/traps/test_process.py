@@ -2,10 +2,7 @@
 
 import asyncio
 import gc
-import json
-import os
-import warnings
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,31 +10,12 @@ import pytest
 from fleetcache import Cache, Closed
 from fleetcache.keys import Layout
 from tests.conftest import StartServer
+from tests.support.forking import in_a_child
 from tests.support.run import run
 from tests.support.servers import Server
 from tests.support.waiting import eventually
 
 # -- fork -----------------------------------------------------------------------------------------------------------
-
-
-def in_a_child(story: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
-    """Fork, run ``story`` in an event loop of the child, and return what it returned, or what it raised."""
-    reading, writing = os.pipe()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # other tests' helper threads do not matter to this child
-        pid = os.fork()
-    if pid == 0:
-        try:
-            said = json.dumps(asyncio.run(story()))
-        except BaseException as error:  # noqa: BLE001 - told to the parent
-            said = json.dumps(repr(error))
-        os.write(writing, said.encode())
-        os._exit(0)  # nothing of the parent's may be torn down here
-    os.close(writing)
-    with os.fdopen(reading) as pipe:
-        said = pipe.read()
-    os.waitpid(pid, 0)
-    return json.loads(said)
 
 
 async def _fork(server: Server, prefix: str, prepare: Callable[[Cache], None]) -> tuple[Any, dict[str, Any]]:
@@ -58,7 +36,7 @@ async def _fork(server: Server, prefix: str, prepare: Callable[[Cache], None]) -
         assert cache.peek("k") == "value"
         held = asyncio.create_task(cache.get_or_set("loading", _load_slowly))  # a flight in the air
         await eventually(lambda: cache.stats().loads == 1)
-        seen = in_a_child(child)
+        seen = in_a_child(lambda: asyncio.run(child()))
         assert await held == "slow"
         parent = {
             "found": await cache.get("from the child"),

@@ -180,6 +180,9 @@ class ResponseKeys:
         return request.method not in {"GET", "HEAD"} or self._reads.body
 
 
+_NO_TEXT: Any = object.__str__  # the method of types that have none of their own
+
+
 def _text(value: Any) -> str:
     """One argument, the same in every process."""
     try:
@@ -193,7 +196,7 @@ def _plain(value: Any) -> Any:
     dump = getattr(value, "model_dump", None)
     if dump is not None:
         return dump(mode="json")
-    if type(value).__str__ is object.__str__:
+    if type(value).__str__ is _NO_TEXT:
         raise TypeError(f"{type(value).__name__} has no text of its own")
     return str(value)
 

@@ -94,7 +94,7 @@ def checked(
     fields = tuple(_several("vary", vary, str))
     if "*" in fields:
         raise _wrong("vary", fields, 'names of request headers such as ("Accept-Language",)')
-    if isinstance(max_bytes, bool) or not isinstance(max_bytes, int) or max_bytes < 1:
+    if type(max_bytes) is not int or max_bytes < 1:
         raise _wrong("max_bytes", max_bytes, "a number of bytes, at least 1")
     return Options(
         loading={"ttl": ttl, "stale": stale, "early": early, "offline_ttl": offline_ttl},
@@ -121,8 +121,9 @@ def _seconds(name: str, value: Duration | None, like: str | None = None) -> floa
     if value is None:
         return None
     field = like or name
+    given: dict[str, Any] = {field: value}
     try:
-        return float(getattr(Settings(**{field: value}), field))
+        return float(getattr(Settings(**given), field))
     except ConfigError as error:
         raise ConfigError(f"cached_response: {name}{str(error).partition(f'({field})')[2]}") from None
 

@@ -16,7 +16,7 @@ import hashlib
 import re
 from collections.abc import Collection, Iterable, Sequence
 from email.utils import parsedate_to_datetime
-from typing import Literal
+from typing import Final, Literal
 
 from msgspec import Struct
 from starlette.datastructures import Headers
@@ -42,7 +42,7 @@ RawHeaders = Iterable[tuple[bytes, bytes]]
 
 # Of what is stored. A release that changes ``StoredResponse`` takes the next number: it then finds what others stored
 # unusable, and loads.
-SCHEMA = 1
+SCHEMA: Final = 1
 _CONNECTION = {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
 # Written anew for each answer.
 _OURS = {"age", "cache-status"}
