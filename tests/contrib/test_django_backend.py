@@ -214,13 +214,13 @@ def test_clear_removes_what_has_the_prefix(face: Face) -> None:
 @pytest.mark.filterwarnings("ignore::django.core.cache.CacheKeyWarning")
 def test_any_key_will_do_and_none_becomes_another(face: Face) -> None:
     long = "x" * 9_000
-    keys = ["", " ", "a b", "ü", "\x00", "#", "\ud800", long, long + "y", 1, 1.5, None, ("a", 1), "#" * 300]
+    keys = ["", " ", "a b", "ü", "\x00", "#", "\ud800", long, long + "y", 1, 1.5, None, ("a", 1), "digest:"]
     face.set_many({key: [number] for number, key in enumerate(keys)})
     assert face.get_many(keys) == {key: [number] for number, key in enumerate(keys)}
 
 
 @pytest.mark.filterwarnings("ignore::django.core.cache.CacheKeyWarning")
-@pytest.mark.parametrize("made", ["", "#", "#" + "0" * 64, "\udfff", "k" * 251])
+@pytest.mark.parametrize("made", ["", "digest:", "digest:" + "0" * 64, "\udfff", "k" * 1001])
 @pytest.mark.usefixtures("there")
 def test_keys_that_a_key_function_makes_are_apart_from_the_digests_of_others(made: str) -> None:
     backend: Any = caches["by function"]

@@ -21,14 +21,14 @@ except ModuleNotFoundError as missing:
 
 from fleetcache import MISSING, CodecError, ConfigError, Settings, SyncCache, Unavailable
 
+from .any_key import any_key
+
 __all__ = ["FleetCache", "pickling"]
 
 Secret = str | bytes
 
 # What cachelib calls "never expires": the longest life that an entry may have, 30 days.
 LONGEST = int(timedelta(days=30).total_seconds())
-# Longer keys are kept by their digest. Session ids and paths are written by strangers, and must not be errors.
-LONGEST_KEY = 1000
 # So that no other use of an app's secret gives the same bytes. 16 is all that BLAKE2b takes.
 _PURPOSE = b"fleetcache.pickl"
 
@@ -232,7 +232,5 @@ class FleetCache(BaseCache):
 
 
 def _name(key: Any) -> str:
-    """The key as ``SyncCache`` takes it."""
-    text = f"{key}"
-    raw = text.encode(errors="surrogatepass")
-    return text if len(raw) <= LONGEST_KEY else f"long:{hashlib.blake2b(raw, digest_size=32).hexdigest()}"
+    """The key as text, as cachelib's other backends take it: session ids and paths are written by strangers."""
+    return any_key(f"{key}")

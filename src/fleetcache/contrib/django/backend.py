@@ -13,7 +13,7 @@ from django.db.models import QuerySet
 
 from fleetcache import MISSING, CodecError, ConfigError, SyncCache, Unavailable
 
-from .keys import named, short
+from ..any_key import any_key
 from .process import shared
 
 __all__ = ["LONGEST", "SHORTEST", "FleetCache", "NotCounted", "NotPicklable", "cache_of"]
@@ -21,6 +21,7 @@ __all__ = ["LONGEST", "SHORTEST", "FleetCache", "NotCounted", "NotPicklable", "c
 # What the core allows: TIMEOUT=None and anything longer is the longest, anything shorter than a moment is a moment.
 LONGEST: Final = 30 * 86_400.0
 SHORTEST: Final = 0.001
+LONGEST_PREFIX: Final = 32  # characters that every entry carries; longer than people choose
 
 
 class NotPicklable(CodecError, pickle.PicklingError):
@@ -46,7 +47,7 @@ class FleetCache(BaseCache):
         self._location, self._params = location, params
         self._known: SyncCache | None = None
         # What ``clear()`` of this alias removes, if it is not the whole cache.
-        self._tags = (f"KEY_PREFIX {short(self.key_prefix)}",) if self.key_prefix else ()
+        self._tags = (f"KEY_PREFIX {any_key(self.key_prefix, LONGEST_PREFIX)}",) if self.key_prefix else ()
 
     @property
     def fleetcache(self) -> SyncCache:
@@ -65,8 +66,9 @@ class FleetCache(BaseCache):
     # -- what Django says, in our words ------------------------------------------------------------------------------
 
     def _name(self, key: Any, version: int | None) -> str:
-        name: str = named(self.make_and_validate_key(key, version=version))
-        return name
+        made: Any = self.make_and_validate_key(key, version=version)
+        # What else KEY_FUNCTION makes than text goes on as it is: the verbs say what is wrong with it.
+        return any_key(made) if isinstance(made, str) else made
 
     def _names(self, keys: Iterable[Any], version: int | None) -> dict[str, Any]:
         return {self._name(key, version): key for key in keys}
