@@ -28,7 +28,7 @@ from tests.support.waiting import eventually
 __all__ = ["Limits", "Outcome", "Way", "play"]
 
 KNOWN_FROM = 2  # the first round in which it is known what is the matter
-MOST_LOAD = 5.0  # beyond it a timeout too many would be taken for the machine's fault
+MOST_LOAD = 4.0  # beyond it a timeout too many would be taken for the machine's fault
 TIMEOUT = 0.25  # of one operation, in seconds: the default
 
 
@@ -54,7 +54,7 @@ class Limits:
         load = min(max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1)), MOST_LOAD)
         late = 0.75 * (load - 1)  # TLS, the server's start and the handshake all wait for the processor
         # Known: far less than a timeout, so that no wait for the server hides in it; a hit takes microseconds.
-        return cls(call=TIMEOUT + 0.1 * load, known=0.02 * load, back=2.0 + late, doomed=doomed + late)
+        return cls(call=TIMEOUT + 0.15 * load, known=0.02 * load, back=2.0 + late, doomed=doomed + late)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from tests.support.run import run
 from tests.support.servers import Transport
 
 TRANSPORT: dict[str, Transport] = {"valkey": "tcp", "redis": "tls"}
-TURNS = 6  # scenes that are busy at the same time; more would wait for the processor
+TURNS = 3  # scenes that are busy at the same time; more would wait for the processor
 # Only a person can mend some faults; the real pause is 5 to 10 s.
 RETRY_DOOMED = 1.0
 
