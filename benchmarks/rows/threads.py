@@ -27,8 +27,13 @@ async def near(url: str, effort: Effort) -> Figures:
     """``cache.get(key)`` beside ``dict.get``, and in the note ``cache.peek(key)``."""
     plain = {KEY: VALUE}
 
+    ends = dict.fromkeys(plain, float("inf"))
+
     def look_up(key: str) -> str | None:
         return plain.get(key)
+
+    def look_up_in_time(key: str) -> str | None:
+        return plain.get(key) if ends[key] > time.monotonic() else None
 
     with (
         SyncCache(url, prefix="bench-sync-near", operation_timeout="10s") as cache,
@@ -42,12 +47,14 @@ async def near(url: str, effort: Effort) -> Figures:
         subjects = {name: calling(peer.get, KEY) for name, peer in peers.running.items()}
         subjects |= {"ours": calling(cache.get, KEY), "peek": calling(cache.peek, KEY)}
         subjects |= {"dict.get": calling(plain.get, KEY), "def": calling(look_up, KEY)}
+        subjects |= {"timed": calling(look_up_in_time, KEY)}
         found = _times(_MICRO, await alternate(subjects, effort))
         assert cache.stats().shared_hits <= 1, "a hit was not near"
-    peek, function = (Figures.of({**found, "ours": found[name]}, "dict.get", {}) for name in ("peek", "def"))
-    figures = Figures.of(found, "dict.get", peers.missing)
-    note = f"`peek` {shown(peek.ratio)} x; a `def` that does nothing but call `dict.get` {shown(function.ratio)} x"
-    return replace(figures, note=note)
+    peek, bare, timed = (
+        shown(Figures.of({**found, "ours": found[name]}, "dict.get", {}).ratio) for name in ("peek", "def", "timed")
+    )
+    note = f"`peek` {peek} x; a `def` that only calls `dict.get` {bare} x, one that also looks at the clock {timed} x"
+    return replace(Figures.of(found, "dict.get", peers.missing), note=note)
 
 
 async def one_thread(url: str, effort: Effort) -> Figures:
