@@ -2,6 +2,8 @@
 
 import asyncio
 import socket
+import ssl
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -9,9 +11,11 @@ from typing import Any
 
 import pytest
 
+from fleetcache import Cache
+from fleetcache.wire.address import Address
 from fleetcache.wire.dialing import dial
 from tests.support.run import run
-from tests.support.servers import free_port
+from tests.support.servers import Server, free_port
 
 HOST = "127.0.0.1"
 
@@ -105,3 +109,25 @@ def test_cancelled_at_any_moment_it_leaves_no_socket_open(others: int) -> None:
     with listening() as port, ExitStack() as stack:
         nowhere = [stack.enter_context(leading_nowhere()) for _ in range(others)]
         run(main([*nowhere, port]))
+
+
+def test_certificates_are_read_in_another_thread(prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of the system take tens of milliseconds, at each attempt to connect."""
+    readers: set[int] = set()
+    read = Address.ssl_context
+
+    def noting(self: Address) -> ssl.SSLContext | None:
+        readers.add(threading.get_ident())
+        return read(self)
+
+    monkeypatch.setattr(Address, "ssl_context", noting)
+
+    async def main(url: str) -> None:
+        async with Cache(url, prefix=prefix, operation_timeout="5s") as cache:
+            assert await cache.get("k") is None
+            assert cache.status_now().shared
+
+    with Server("valkey", "tls") as server:
+        run(main(server.url))
+    assert readers
+    assert threading.get_ident() not in readers

@@ -139,7 +139,7 @@ class Address:
         """Make the TLS context this address asks for: verified, unless the URL says otherwise.
 
         Returns:
-            A context, or None without TLS. Reads files: make it once, not per connection.
+            A context, or None without TLS. Reads files, for some tens of milliseconds: not on an event loop.
 
         Raises:
             ConfigError: A file of certificates or keys cannot be read.

@@ -150,7 +150,8 @@ class AioWire(Keeper):
         if address.path is not None:
             transport, _ = await self._loop.create_unix_connection(lambda: connection, address.path)
         else:
-            context = address.ssl_context()
+            # In a thread: to read the system's certificates takes tens of milliseconds. Each time: they are rotated.
+            context = await asyncio.to_thread(address.ssl_context) if address.kind == "tls" else None
             transport, _ = await self._loop.create_connection(
                 lambda: connection,
                 sock=await dial(address.host, address.port),
