@@ -16,7 +16,12 @@ async def breaking(server: Server, trigger: bytes, rage: Break) -> AsyncIterator
     """The URL of a server that answers a write containing ``trigger`` by ``rage``, every time."""
     running: set[asyncio.Task[None]] = set()
 
+    over = False
+
     def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if over:  # it was accepted at the very end
+            writer.transport.abort()
+            return
         task = asyncio.create_task(_serve(server, trigger, rage, reader, writer))
         running.add(task)
         task.add_done_callback(running.discard)
@@ -25,18 +30,24 @@ async def breaking(server: Server, trigger: bytes, rage: Break) -> AsyncIterator
     try:
         yield f"redis://127.0.0.1:{listener.sockets[0].getsockname()[1]}/0"
     finally:
+        over = True
         listener.close()
         for task in running:
             task.cancel()
         if running:
             await asyncio.wait(running)
-        await asyncio.sleep(0)
+        for _ in range(3):  # one turn to accept, one to be told of it, one to abort
+            await asyncio.sleep(0)
 
 
 async def _serve(
     server: Server, trigger: bytes, rage: Break, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 ) -> None:
-    real_reader, real_writer = await asyncio.open_connection(server.address.host, server.address.port)
+    try:
+        real_reader, real_writer = await asyncio.open_connection(server.address.host, server.address.port)
+    except BaseException:  # cancelled, too
+        writer.transport.abort()
+        raise
     relay = asyncio.create_task(_relay(real_reader, writer))
     try:
         while data := await reader.read(65536):
