@@ -25,6 +25,7 @@ async def breaking(server: Server, trigger: bytes, rage: Break) -> AsyncIterator
         task = asyncio.create_task(_serve(server, trigger, rage, reader, writer))
         running.add(task)
         task.add_done_callback(running.discard)
+        task.add_done_callback(lambda _: writer.transport.abort())  # also if it is cancelled before it begins
 
     listener = await asyncio.start_server(connected, "127.0.0.1", 0)
     try:
@@ -43,11 +44,7 @@ async def breaking(server: Server, trigger: bytes, rage: Break) -> AsyncIterator
 async def _serve(
     server: Server, trigger: bytes, rage: Break, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 ) -> None:
-    try:
-        real_reader, real_writer = await asyncio.open_connection(server.address.host, server.address.port)
-    except BaseException:  # cancelled, too
-        writer.transport.abort()
-        raise
+    real_reader, real_writer = await asyncio.open_connection(server.address.host, server.address.port)
     relay = asyncio.create_task(_relay(real_reader, writer))
     try:
         while data := await reader.read(65536):
@@ -62,8 +59,7 @@ async def _serve(
         pass  # the client has had enough, as it should
     finally:
         relay.cancel()
-        for each in (writer, real_writer):
-            each.transport.abort()
+        real_writer.transport.abort()
 
 
 async def _relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
