@@ -9,7 +9,6 @@
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from dataclasses import fields, is_dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum, Flag
@@ -17,6 +16,8 @@ from typing import Any, Final
 from uuid import UUID
 
 from msgspec import Struct
+
+from .values import dataclass_fields
 
 __all__ = ["SEPARATORS", "Unwritable", "write_argument"]
 
@@ -137,8 +138,9 @@ def _content(value: Any, own: Callable[[], Any] | None) -> str:
 def _fields(value: Any) -> list[tuple[str, Any]] | None:
     if isinstance(value, Struct):
         return [(name, getattr(value, name)) for name in value.__struct_fields__]
-    if is_dataclass(value):
-        return [(field.name, getattr(value, field.name)) for field in fields(value) if field.compare]
+    held = dataclass_fields(value)
+    if held is not None:
+        return [(field.name, getattr(value, field.name)) for field in held if field.compare]
     if hasattr(type(value), "model_dump_json"):  # a pydantic model, known without importing pydantic
         return [*vars(value).items(), *sorted((value.model_extra or {}).items())]
     return None

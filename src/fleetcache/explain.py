@@ -1,7 +1,9 @@
 """``cache.explain(key)``: what both tiers hold of one key, in words for people."""
 
-from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from .seen import Seen
 
@@ -11,8 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["Explanation", "explain"]
 
 
-@dataclass(frozen=True, slots=True)
-class Explanation:
+class Explanation(Struct, frozen=True):
     """One key in both tiers.
 
     Attributes:

@@ -5,10 +5,11 @@ read as a loader of ``User``. ``MISSING`` tells an absent entry from a stored ``
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum
 from typing import Any, Final, Generic, ParamSpec, TypeVar
+
+from msgspec import Struct
 
 __all__ = ["MISSING", "Keep", "Loader", "Missing", "NoStore", "SyncLoader", "SyncWrapping", "Wrapping", "plain"]
 
@@ -17,8 +18,7 @@ T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 
-@dataclass(frozen=True, slots=True)
-class NoStore(Generic[T_co]):
+class NoStore(Struct, Generic[T_co], frozen=True):
     """Answer the callers who wait for this load, but keep nothing.
 
     Args:
@@ -33,8 +33,11 @@ class NoStore(Generic[T_co]):
     value: T_co
 
 
-@dataclass(frozen=True, slots=True)
-class Keep(Generic[T_co]):
+class _Kept(Struct, Generic[T_co], frozen=True):
+    value: T_co
+
+
+class Keep(_Kept[T_co], Generic[T_co], frozen=True, kw_only=True):
     """Keep the value for a time that the result decides.
 
     Args:
@@ -48,9 +51,8 @@ class Keep(Generic[T_co]):
         ...     return Keep(answer.token, ttl=answer.expires_in - 30)
     """
 
-    value: T_co
-    ttl: float | str | timedelta | None = field(default=None, kw_only=True)
-    stale: float | str | timedelta | None = field(default=None, kw_only=True)
+    ttl: float | str | timedelta | None = None
+    stale: float | str | timedelta | None = None
 
 
 def plain(result: Any) -> Any:

@@ -5,9 +5,11 @@
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Self
+
+from msgspec import Struct
+from msgspec.structs import force_setattr
 
 from .durations import MAX_TTL, Duration, refusal, seconds, text
 from .errors import ConfigError
@@ -99,8 +101,7 @@ def _signing_keys(value: object, *, name: str) -> tuple[bytes, ...]:
     return result
 
 
-@dataclass(frozen=True, slots=True)
-class Variable:
+class Variable(Struct, frozen=True):
     """One setting.
 
     Attributes:
@@ -201,10 +202,11 @@ VARIABLES: tuple[Variable, ...] = (
 
 _DEFAULTS: dict[str, Any] = {variable.field: variable.default for variable in VARIABLES}
 _BY_FIELD = {variable.field: variable for variable in VARIABLES}
+# Never shown, by ``repr`` or Rich: what holds a secret, and what only matters to the error that names it.
+_HIDDEN = frozenset({"url", "signing_keys", "credential_provider", "url_variable"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(Struct, frozen=True, kw_only=True):
     """How one cache is set up, checked as a whole. Each field's meaning, default and reason stand in ``VARIABLES``.
 
     Durations are seconds and sizes bytes, however they were written. ``credential_provider`` has no variable: it is
@@ -219,7 +221,7 @@ class Settings:
     """
 
     driver: Driver = _DEFAULTS["driver"]
-    url: str | None = field(default=None, repr=False)
+    url: str | None = None
     prefix: str = _DEFAULTS["prefix"]
     ttl: float = _DEFAULTS["ttl"]
     stale: float = _DEFAULTS["stale"]
@@ -235,11 +237,11 @@ class Settings:
     strict: bool = _DEFAULTS["strict"]
     trust_restart: bool = _DEFAULTS["trust_restart"]
     codec: Codec = _DEFAULTS["codec"]
-    signing_keys: tuple[bytes, ...] = field(default=(), repr=False)
+    signing_keys: tuple[bytes, ...] = ()
     embedded_dir: str | None = None
     embedded_max_bytes: int = _DEFAULTS["embedded_max_bytes"]
-    credential_provider: CredentialProvider | None = field(default=None, repr=False)
-    url_variable: str = field(default="REDIS_URL", repr=False, compare=False)
+    credential_provider: CredentialProvider | None = None
+    url_variable: str = "REDIS_URL"
 
     if TYPE_CHECKING:
         # What may be passed is wider than what is then there, which a field's one type cannot say.
@@ -272,7 +274,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         for name, variable in _BY_FIELD.items():
-            object.__setattr__(self, name, variable.parse(getattr(self, name), name=variable.label))
+            force_setattr(self, name, variable.parse(getattr(self, name), name=variable.label))
         self._check_server()
         if self.codec == "pickle" and not self.signing_keys:
             accepted = "CACHE_SIGNING_KEY (signing_keys) with 32 bytes or more, or another codec: msgpack, json"
@@ -281,6 +283,12 @@ class Settings:
         if provider is not None and not isinstance(provider, CredentialProvider):
             problem = f"credential_provider is a value of type {type(provider).__name__}"
             raise ConfigError(f"{problem}; accepted: an object with get_credentials()")
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [(name, getattr(self, name)) for name in self.__struct_fields__ if name not in _HIDDEN]
+
+    def __repr__(self) -> str:
+        return f"Settings({', '.join(f'{name}={value!r}' for name, value in self.__rich_repr__())})"
 
     def _check_server(self) -> None:
         if self.driver == "redis" and not self.url:

@@ -1,16 +1,14 @@
 """What happened so far, as plain counters: cheap to raise on the hot path, read by health, metrics and tests."""
 
 from collections import Counter
-from dataclasses import dataclass, field, fields
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 __all__ = ["Counters", "Stats"]
 
 
-@dataclass(slots=True)
-class Counters:
+class Counters(Struct):
     """Raised by the parts while they work; one per cache, shared with its namespaces."""
 
     near_hits: int = 0  # beside those that ``clock.Ticks`` counts
@@ -43,7 +41,7 @@ class Counters:
 
     def snapshot(self, **gauges: Any) -> "Stats":
         """A frozen copy, with the gauges and counts that other parts know."""
-        values: dict[str, Any] = {each.name: getattr(self, each.name) for each in fields(self)}
+        values: dict[str, Any] = {name: getattr(self, name) for name in self.__struct_fields__}
         values["unusable"], values["errors"] = dict(self.unusable), dict(self.errors)
         return Stats(**(values | gauges))
 

@@ -4,20 +4,23 @@
 """
 
 from collections.abc import Iterable
-from dataclasses import fields, is_dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from itertools import chain
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 from uuid import UUID
 
 from msgspec import Struct
+
+if TYPE_CHECKING:
+    from dataclasses import Field
 
 __all__ = [
     "JSON_SCALARS",
     "SCALARS",
     "a",
+    "dataclass_fields",
     "describe_change",
     "describe_unsupported",
     "find_change",
@@ -48,8 +51,8 @@ def _immutable(value: object) -> bool:
     if kind is tuple or kind is frozenset or (isinstance(value, tuple) and not hasattr(value, "__dict__")):
         return all(map(_immutable, cast("Iterable[object]", value)))
     # The class's own flag: a subclass that is not a dataclass itself may be mutable.
-    if is_dataclass(value) and "__dataclass_params__" in kind.__dict__ and kind.__dict__["__dataclass_params__"].frozen:
-        return all(_immutable(getattr(value, field.name, None)) for field in fields(value))
+    if "__dataclass_params__" in kind.__dict__ and kind.__dict__["__dataclass_params__"].frozen:
+        return all(_immutable(getattr(value, field.name, None)) for field in dataclass_fields(value) or ())
     if isinstance(value, Struct) and value.__struct_config__.frozen:
         return all(_immutable(getattr(value, name, None)) for name in value.__struct_fields__)
     return False
@@ -95,10 +98,20 @@ def _parts(value: Any, back: Any) -> Iterable[tuple[Any, Any]] | None:
     # Fields, not ==, which a class may leave at identity.
     if isinstance(value, Struct):
         return [(getattr(value, name, None), getattr(back, name, None)) for name in value.__struct_fields__]
-    if is_dataclass(value):
-        names = [field.name for field in fields(value) if field.compare]
+    held = dataclass_fields(value)
+    if held is not None:
+        names = [field.name for field in held if field.compare]
         return [(getattr(value, name, None), getattr(back, name, None)) for name in names]
     return None
+
+
+def dataclass_fields(value: Any) -> "tuple[Field[Any], ...] | None":
+    """The fields of an instance of a dataclass; ``None`` for any other value."""
+    if not hasattr(type(value), "__dataclass_fields__"):
+        return None
+    from dataclasses import fields  # noqa: PLC0415 - to import us must not cost what only its users need
+
+    return fields(value)
 
 
 def describe_change(value: object, part: object, back: object) -> str:

@@ -1,7 +1,6 @@
 """Addresses: every form of URL, every refusal, and no way for a password to be seen."""
 
 import asyncio
-import dataclasses
 import logging
 import ssl
 import subprocess
@@ -20,6 +19,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
+from rich.pretty import pretty_repr
 
 from fleetcache.errors import ConfigError
 from fleetcache.wire.address import Address, AsyncCredentialProvider, CredentialProvider, hidden
@@ -28,7 +29,7 @@ SECRET = "hunter2"  # noqa: S105 - stands for a password in every URL below
 
 
 def login(username: str | None, password: str, **place: Any) -> Address:
-    return dataclasses.replace(Address(**place), username=username, password=password)
+    return structs.replace(Address(**place), username=username, password=password)
 
 
 READ: list[tuple[str, Address]] = [
@@ -251,7 +252,7 @@ def test_what_is_printed_never_shows_the_password() -> None:
     assert address.password == SECRET
     assert address.safe == "rediss://app@cache.example:7000/2"
     assert repr(address) == str(address) == f"{address}" == "Address('rediss://app@cache.example:7000/2')"
-    assert [field.name for field in dataclasses.fields(Address) if not field.repr] == ["password", "ssl_keyfile"]
+    assert pretty_repr(address) == "Address('rediss://app@cache.example:7000/2')"
 
 
 @pytest.mark.parametrize(
@@ -285,7 +286,7 @@ def test_a_malformed_url_is_shown_as_far_as_it_helps(url: str, expected: str) ->
 
 
 def test_an_address_is_frozen() -> None:
-    with pytest.raises(dataclasses.FrozenInstanceError):
+    with pytest.raises(AttributeError):
         Address().host = "other"  # type: ignore[misc]  # that it cannot be done is what is tested
 
 

@@ -7,7 +7,6 @@ are entries, and its lock is the claim of the key (``SyncCache.claim``). Needs t
 import logging
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields
 from datetime import timedelta
 from typing import Any
 
@@ -40,7 +39,7 @@ log = logging.getLogger("fleetcache")
 # is told: as long as an entry may live.
 TTL = timedelta(days=30)
 LEASE = "10s"  # of a claim: see ``SyncCache.claim``
-_ARGUMENTS = {"cache", "lease"} | {field.name for field in fields(Settings)} - {"url_variable"}
+_ARGUMENTS = {"cache", "lease"} | set(Settings.__struct_fields__) - {"url_variable"}
 
 
 class Mutex(CacheMutex):

@@ -7,7 +7,6 @@ Flask-Caching and Flask-Session that are set up by the same config. Needs the ex
 import json
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import fields
 from functools import update_wrapper
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 from weakref import WeakKeyDictionary
@@ -28,7 +27,7 @@ __all__ = ["FleetCache", "cachelib", "caching", "health_blueprint"]
 
 NAME = "fleetcache"  # in app.extensions
 CONFIG = "FLEETCACHE_"
-_FIELDS = {CONFIG + field.name.upper(): field.name for field in fields(Settings) if field.name != "url_variable"}
+_FIELDS = {CONFIG + name.upper(): name for name in Settings.__struct_fields__ if name != "url_variable"}
 
 # Where functions are tried at their decoration, so that a wrong option is told there and not at the first request.
 _NOWHERE = SyncCache("null://")

@@ -6,8 +6,9 @@ a test makes with a URL or settings is its own, and stays as it is.
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import replace
 from functools import partial
+
+from msgspec.structs import replace
 
 from ..clock import Clock, monotonic
 from ..engine import FROM_ENV, ON_FROM_ENV, Engine

@@ -1,9 +1,10 @@
 """``override``: a cache that app code holds works on another one for a while. And memory caches to be that other."""
 
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
-from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar, cast
+
+from msgspec.structs import replace
 
 from ..cache import Cache
 from ..clock import Clock, monotonic

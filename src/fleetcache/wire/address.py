@@ -7,8 +7,9 @@
 import re
 import socket
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, runtime_checkable
+
+from msgspec import Struct
 
 from ..errors import ConfigError
 
@@ -65,8 +66,7 @@ class AsyncCredentialProvider(CredentialProvider, Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(Struct, frozen=True):
     """One server, as ``Address.parse`` read it from a URL.
 
     Attributes:
@@ -89,12 +89,12 @@ class Address:
     port: int = DEFAULT_PORT
     path: str | None = None
     username: str | None = None
-    password: str | None = field(default=None, repr=False)
+    password: str | None = None
     db: int = 0
     ssl_cert_reqs: Literal["none", "optional", "required"] = "required"
     ssl_ca_certs: str | None = None
     ssl_certfile: str | None = None
-    ssl_keyfile: str | None = field(default=None, repr=False)
+    ssl_keyfile: str | None = None
     ssl_check_hostname: bool = True
 
     @classmethod
@@ -134,6 +134,9 @@ class Address:
 
     def __repr__(self) -> str:
         return f"Address({self.safe!r})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("", self.safe)]  # a Struct's own would show the password
 
     def ssl_context(self) -> "ssl.SSLContext | None":
         """Make the TLS context this address asks for: verified, unless the URL says otherwise.

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import fields
 from typing import Any, Final
 
 from django import conf
@@ -16,7 +15,7 @@ from fleetcache import ConfigError, Settings, SyncCache
 
 __all__ = ["shared"]
 
-_OPTIONS: Final = tuple(field.name for field in fields(Settings) if field.name not in {"url", "url_variable"})
+_OPTIONS: Final = tuple(name for name in Settings.__struct_fields__ if name not in {"url", "url_variable"})
 _SECRETS: Final = frozenset({"SECRET_KEY", "SECRET_KEY_FALLBACKS"})
 
 _Said = tuple[str, dict[str, Any]]
