@@ -166,11 +166,9 @@ class Entries:
         self, key: str, blob: Any, pttl: Any, sent_at: float, declared: Any, token: Token | None
     ) -> Seen:
         """Judge what stands under a key and fill near with it if it can be used."""
-        if blob is None:
-            return _NOTHING
         header = parse_header(blob) if type(blob) is bytes else None
         if header is None or type(pttl) is not int or pttl <= 0:
-            return self._odd(blob, pttl)
+            return _NOTHING if blob is None else self._odd(blob, pttl)
         if len(blob) - header.payload_start > self.max_bytes:
             return self._unusable(Look.UNUSABLE, header.head, "size", pttl)
         currency, names = self._coherence.judge(header.section)

@@ -49,8 +49,10 @@ HEAD_SIZE = 17
 VERSION_SIZE = 16
 SIGNATURE_SIZE = 32
 SIGNED = 1
-_FIXED = struct.Struct(">BBBBIIIH")
-TAGS_START = HEAD_SIZE + _FIXED.size
+_FIXED = struct.Struct(">17sBBBBIIIH")
+_read_fixed = _FIXED.unpack_from
+TAGS_START = _FIXED.size
+_ENTRY = ord("V")
 
 Tags = tuple[tuple[str, bytes], ...]
 """Names of tags with the version each had before the loader ran."""
@@ -109,8 +111,7 @@ def pack(
     """
     ttl, stale, cost = (min(round(seconds * 1000), 0xFFFFFFFF) for seconds in lifetimes)
     start = TAGS_START + len(section) + (SIGNATURE_SIZE if signed else 0)
-    fixed = _FIXED.pack(FORMAT_WRITTEN, codec, SIGNED if signed else 0, count, ttl, stale, cost, start)
-    return b"".join((head, fixed, section))
+    return _FIXED.pack(head, FORMAT_WRITTEN, codec, SIGNED if signed else 0, count, ttl, stale, cost, start) + section
 
 
 def parse_header(blob: bytes, *, cut: bool = False) -> Header | None:
@@ -120,23 +121,17 @@ def parse_header(blob: bytes, *, cut: bool = False) -> Header | None:
         blob: The entry, or with ``cut`` its beginning.
         cut: The payload may be missing.
     """
-    if len(blob) < TAGS_START or blob[:1] != b"V":
+    size = len(blob)
+    if size < TAGS_START or blob[0] != _ENTRY:
         return None
-    written, codec, flags, _count, _ttl, stale, cost, start = _FIXED.unpack_from(blob, HEAD_SIZE)
+    head, written, codec, flags, _count, _ttl, stale, cost, start = _read_fixed(blob)
     if written not in FORMATS_READ or flags & ~SIGNED:
         return None
     tags_end = start - SIGNATURE_SIZE if flags else start
-    if not TAGS_START <= tags_end <= start or (tags_end if cut else start) > len(blob):
+    if tags_end < TAGS_START or (tags_end if cut else start) > size:
         return None
-    return Header(
-        blob[:HEAD_SIZE],
-        codec,
-        stale / 1000,
-        cost / 1000,
-        blob[TAGS_START:tags_end],
-        blob[tags_end:start] if flags else None,
-        start,
-    )
+    signature = blob[tags_end:start] if flags else None
+    return Header(head, codec, stale / 1000, cost / 1000, blob[TAGS_START:tags_end], signature, start)
 
 
 def signed_part(blob: bytes, header: Header) -> bytes:

@@ -28,21 +28,22 @@ HEADER_MOST = 511
 class _Look(Call):
     """``GET`` and ``PTTL`` of one entry: the hit path, so packed by one format and without a closure."""
 
-    __slots__ = ("declared", "key", "shared", "token")
+    __slots__ = ("declared", "key", "see", "token")
 
-    def __init__(self, shared: "Shared", key: str, raw: bytes, declared: Any, token: Token | None, gate: Gate) -> None:
+    def __init__(
+        self, see: Callable[..., Seen], key: str, raw: bytes, declared: Any, token: Token | None, gate: Gate
+    ) -> None:
         size = len(raw)
         self.payload = b"*2\r\n$3\r\nGET\r\n$%d\r\n%b\r\n*2\r\n$4\r\nPTTL\r\n$%d\r\n%b\r\n" % (size, raw, size, raw)
         self.count = 2
         self.gate = gate
         self.lost = None
-        self.replies = []
-        self.shared, self.key, self.declared, self.token = shared, key, declared, token
+        self.see, self.key, self.declared, self.token = see, key, declared, token
 
     def handle(self, replies: list[Any]) -> Seen:
         """Judge, in frame order."""
         blob, pttl = replies
-        return self.shared.see(self.key, blob, pttl, self.sent_at, self.declared, self.token)
+        return self.see(self.key, blob, pttl, self.sent_at, self.declared, self.token)
 
 
 class Shared(Calls):
@@ -62,7 +63,7 @@ class Shared(Calls):
         if wire is None or not self._open():
             return None
         gate = self._gate()
-        wire.submit(_Look(self, key, self._layout.entry(key), declared, token, gate), at_once=not of_many)
+        wire.submit(_Look(self.see, key, self._layout.entry(key), declared, token, gate), at_once=not of_many)
         return gate
 
     def see(self, key: str, blob: Any, pttl: Any, sent_at: float, declared: Any, token: Token | None) -> Seen:

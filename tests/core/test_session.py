@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleetcache.wire.session import ANSWERED_LATER, NO_ANSWER, Call, ProtocolError, ReplyError, Session
+from fleetcache.wire.session import ANSWERED_LATER, NO_ANSWER, Call, ProtocolError, RefusedError, ReplyError, Session
 
 PUSH = b">2\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\nk\r\n"
 NULL_PUSH = b">2\r\n$10\r\ninvalidate\r\n_\r\n"
@@ -189,6 +189,11 @@ def test_a_push_of_two_keys_is_never_our_own() -> None:
 def test_a_reply_that_nobody_asked_for_ends_the_connection() -> None:
     with pytest.raises(ProtocolError, match="nobody asked"):
         Wire().session.feed(b"+surprise\r\n")
+
+
+def test_an_error_that_nobody_asked_for_says_why_the_server_does_not_let_us_in() -> None:
+    with pytest.raises(RefusedError, match="max number of clients"):
+        Wire().session.feed(b"-ERR max number of clients reached\r\n")
 
 
 def test_what_is_no_protocol_ends_the_connection() -> None:

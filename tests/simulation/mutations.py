@@ -190,7 +190,8 @@ def claim_ignored() -> list[Exchange]:
     def granted(self: Shared, *args: Any) -> Any:
         gate = claim(self, *args)
         if gate is not None:
-            call = self.wire._session.calls[-1] if self.wire is not None and self.wire._session.calls else None  # type: ignore[attr-defined] # AioWire
+            session = self.wire._session if self.wire is not None else None  # type: ignore[attr-defined] # AioWire
+            call = (session.queued or session.calls or (None,))[-1] if session is not None else None
             if call is not None and call.gate is gate:
                 handle = call.handle
 
@@ -290,22 +291,23 @@ def clear_forgotten_with_a_snapshot() -> list[Exchange]:
 
 def timer_left_behind_by_sleep() -> list[Exchange]:
     """A timer that was set before the host slept is taken for one that will ring in time."""
-    arm, submit = aio.AioWire._arm, aio.AioWire.submit
+    arm, flush = aio.AioWire._arm, aio.AioWire._flush
     rings: dict[aio.AioWire, float] = {}
 
     def armed(self: aio.AioWire, when: float) -> None:
         rings[self] = when
         arm(self, when)
 
-    def submitted(self: aio.AioWire, call: Any, *, at_once: bool = False) -> None:
+    def flushed(self: aio.AioWire) -> None:
+        asked = bool(self._session.queued)
         wake_at, self._wake_at = self._wake_at, -float("inf")
-        submit(self, call, at_once=at_once)
+        flush(self)
         self._wake_at = wake_at
         due = self._clock() + self._limits.operation_timeout
-        if self._timer is None or due < rings[self]:
+        if asked and (self._timer is None or due < rings[self]):
             self._arm(due)
 
-    return [(aio.AioWire, "_arm", armed), (aio.AioWire, "submit", submitted)]
+    return [(aio.AioWire, "_arm", armed), (aio.AioWire, "_flush", flushed)]
 
 
 def token_outlives_its_call() -> list[Exchange]:

@@ -89,7 +89,7 @@ FIXED = {
     "6429": "cancelled_refresh_raises_ours",
     "6790": "timer_left_behind_by_sleep",
     "1269": "ending_entries_claimed",
-    "202": "rights_kept_while_suspect",
+    "209": "rights_kept_while_suspect",
     "31647": "joined_whatever_its_age",
     "60849": "token_outlives_its_call",
     "52743": "timer_left_behind_by_sleep",

@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 
 from fleetcache import Cache
+from fleetcache.clock import monotonic
 from fleetcache.near import Near
 from fleetcache.recovery import Recovery
 from fleetcache.wire.aio import AioWire
 from fleetcache.wire.link import LinkState
+from fleetcache.wire.session import Call, Session
 from tests.conftest import StartServer
 from tests.support.run import run
 from tests.support.servers import Server
@@ -65,6 +67,45 @@ def test_twin_without_a_look_at_the_socket_the_server_is_taken_for_slow(
     monkeypatch.setattr(AioWire, "_has_bytes", lambda _self: False)
     lost, states = run(_stall_ourselves(server, prefix))
     assert lost > 0
+    assert LinkState.SUSPECT in states
+
+
+async def _stall_before_we_write(server: Server, prefix: str) -> tuple[Any, set[LinkState]]:
+    """What a batch found, and where the link went, when the loop was blocked between asking and writing."""
+    async with Cache(server.url, prefix=prefix, operation_timeout=TIMEOUT, near_max_bytes=0) as cache:
+        await cache.set("k", "v")
+        states = _record_states(cache)
+        read = asyncio.create_task(cache.get_many(["k"]))
+        await asyncio.sleep(0)
+        time.sleep(STALL)  # noqa: ASYNC251 - this is the trap
+        return await read, set(states)
+
+
+def test_what_we_write_late_is_not_overdue_at_once(server: Server, prefix: str) -> None:
+    assert run(_stall_before_we_write(server, prefix)) == ({"k": "v"}, set())
+
+
+def test_twin_timed_from_when_it_was_asked_the_server_is_taken_for_slow(
+    server: Server, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue, flush = Session.queue, AioWire._flush
+    asked_at = [0.0]
+
+    def queued(self: Session, call: Call) -> bool:
+        asked_at[0] = monotonic()
+        return queue(self, call)
+
+    def flushed(self: AioWire) -> None:
+        flush(self)
+        for call in self._session.calls:
+            call.sent_at = asked_at[0]
+        self._tick()
+
+    monkeypatch.setattr(Session, "queue", queued)
+    monkeypatch.setattr(AioWire, "_flush", flushed)
+    monkeypatch.setattr(AioWire, "_has_bytes", lambda _self: False)  # the answer is not there yet
+    found, states = run(_stall_before_we_write(server, prefix))
+    assert found == {}
     assert LinkState.SUSPECT in states
 
 

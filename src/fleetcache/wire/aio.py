@@ -68,7 +68,6 @@ class AioWire(Keeper):
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self.connection: _Connection | None = None
-        self._out: list[bytes] = []
         self._timer: asyncio.TimerHandle | None = None
         self._ended: asyncio.Future[None] = self._loop.create_future()
         self._task: asyncio.Task[None] | None = None
@@ -85,23 +84,24 @@ class AioWire(Keeper):
 
         ``at_once``: it is no part of a batch; if nothing else is under way, it need not wait for the end of the turn.
         """
-        now = self._clock()
-        session, out = self._session, self._out
-        if at_once and not out and not session.calls and self._transport is not None:
-            self._transport.write(call.payload)
-        else:
-            if not out:
+        session = self._session
+        if session.queue(call):
+            if at_once and not session.calls:
+                self._flush()
+            else:
                 self._loop.call_soon(self._flush)
-            out.append(call.payload)
-        session.add(call, now)
+
+    def _flush(self) -> None:
+        session = self._session
+        if not session.queued:
+            return  # the connection they were queued for is gone
+        now = self._clock()
+        data = session.send_queued(now)
+        if self._transport is not None:
+            self._transport.write(data)
         timeout = self._limits.operation_timeout
         if self._loop.time() + timeout < self._wake_at:
             self._arm(now + timeout)
-
-    def _flush(self) -> None:
-        out, self._out = self._out, []
-        if self._transport is not None and out:
-            self._transport.write(out[0] if len(out) == 1 else b"".join(out))
 
     # -- time ----------------------------------------------------------------------------------------------------
 
@@ -145,7 +145,6 @@ class AioWire(Keeper):
     async def _connect(self) -> None:
         self._ended = self._loop.create_future()
         address = self.address
-        self._out = []
         connection = self.connection = _Connection(self)
         if address.path is not None:
             transport, _ = await self._loop.create_unix_connection(lambda: connection, address.path)
@@ -182,7 +181,6 @@ class AioWire(Keeper):
     def _abort(self) -> None:
         transport, self._transport = self._transport, None
         self.connection = None
-        self._out = []
         if transport is None:
             return
         raw = transport.get_extra_info("socket")

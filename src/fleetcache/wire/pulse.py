@@ -12,9 +12,10 @@ from typing import Any
 from msgspec import Struct
 
 from ..clock import Clock
+from .faults import reply_reason
 from .handshake import Ask, Greeting
 from .link import Link, LinkState, Verdict
-from .session import Call, ProtocolError, Session
+from .session import Call, ProtocolError, RefusedError, Session
 
 __all__ = ["Pulse", "WireHooks", "WireLimits"]
 
@@ -99,7 +100,7 @@ class Pulse(ABC):
     def has_room(self) -> bool:
         """Whether another call may be queued."""
         session = self._session
-        return len(session.calls) < MOST_CALLS and session.unanswered_bytes < MOST_BYTES
+        return len(session.calls) + len(session.queued) < MOST_CALLS and session.unanswered_bytes < MOST_BYTES
 
     @property
     def connected(self) -> bool:
@@ -116,6 +117,9 @@ class Pulse(ABC):
         """Parse and act, synchronously and in order."""
         try:
             answered = self._session.feed(data)
+        except RefusedError as error:
+            self.fail(reply_reason(error), str(error))
+            return
         except ProtocolError as error:
             self.fail("protocol", str(error))
             return
@@ -207,6 +211,6 @@ class Pulse(ABC):
 
     def lose_calls(self) -> None:
         """Nobody who waits can be told any more, but what was not acknowledged is owed."""
-        for call in self._session.calls:
+        for call in (*self._session.calls, *self._session.queued):
             if call.lost is not None:
                 call.lost()

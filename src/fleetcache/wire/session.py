@@ -27,6 +27,7 @@ __all__ = [
     "Gate",
     "NoAnswer",
     "ProtocolError",
+    "RefusedError",
     "ReplyError",
     "Session",
 ]
@@ -63,6 +64,14 @@ class Gate(Protocol):
         ...
 
 
+class RefusedError(ProtocolError):
+    """An error that nobody asked for: servers greet so whom they do not let in, and close."""
+
+
+def _unasked(frame: Any) -> ProtocolError:
+    return RefusedError(str(frame)) if isinstance(frame, ReplyError) else ProtocolError("a reply that nobody asked for")
+
+
 def _as_is(replies: list[Any]) -> Any:
     return replies
 
@@ -78,7 +87,7 @@ class Call:
             ``handle``, afterwards.
     """
 
-    __slots__ = ("count", "gate", "handle", "lost", "payload", "replies", "sent_at")
+    __slots__ = ("count", "gate", "handle", "lost", "payload", "sent_at")
 
     def __init__(
         self,
@@ -95,7 +104,6 @@ class Call:
         self.handle = handle
         self.gate = gate
         self.lost = lost
-        self.replies: list[Any] = []
         self.sent_at = 0.0
 
     def give_up(self) -> None:
@@ -121,16 +129,33 @@ class Session:
         self._on_push = on_push
         self._frame_limit = frame_limit
         self._unfinished = 0
-        self.calls: deque[Call] = deque()
-        self.unanswered_bytes = 0
+        self.calls: deque[Call] = deque()  # sent, and not answered yet
+        self.queued: list[Call] = []  # to be sent with what else this turn asks
+        self.unanswered_bytes = 0  # of both
+        self._replies: list[Any] = []  # to the oldest call, while there are more to come
         self.expect_own: bytes | None = None
         self.on_own: Callable[[bytes], None] = lambda _key: None
 
     def add(self, call: Call, now: float) -> None:
-        """Queue a call whose bytes are being written now."""
+        """Take in a call whose bytes are being written now."""
         call.sent_at = now
         self.calls.append(call)
         self.unanswered_bytes += len(call.payload)
+
+    def queue(self, call: Call) -> bool:
+        """Take in a call that waits for the next write; whether it is the first."""
+        queued = self.queued
+        queued.append(call)
+        self.unanswered_bytes += len(call.payload)
+        return len(queued) == 1
+
+    def send_queued(self, now: float) -> bytes:
+        """The bytes of what was queued, which are being written now."""
+        queued, self.queued = self.queued, []
+        for call in queued:
+            call.sent_at = now
+        self.calls += queued
+        return queued[0].payload if len(queued) == 1 else b"".join([call.payload for call in queued])
 
     @property
     def oldest(self) -> float | None:
@@ -157,10 +182,10 @@ class Session:
         return answered
 
     def _take(self, data: bytes | memoryview) -> float | None:
-        reader = self._reader
+        reader, calls, replies = self._reader, self.calls, self._replies
         reader.feed(data)  # type: ignore[arg-type]  # it takes any buffer; its stub is behind
+        gets, push = reader.gets, hiredis.PushNotification
         answered = None
-        gets, calls = reader.gets, self.calls
         unfinished = self._unfinished + len(data)
         while True:
             try:
@@ -170,27 +195,29 @@ class Session:
             if frame is _MORE:
                 break
             unfinished = 0
-            if frame.__class__ is hiredis.PushNotification:
+            if frame.__class__ is push:
                 self._push(frame)
-            else:
-                self.expect_own = None
-                if not calls:
-                    raise ProtocolError("a reply that nobody asked for")
-                call = calls[0]
-                replies = call.replies
-                replies.append(frame)
-                if len(replies) == call.count:
-                    del calls[0]
-                    answered = call.sent_at
-                    self.unanswered_bytes -= len(call.payload)
-                    try:
-                        result = call.handle(replies)
-                    except BaseException:
-                        call.give_up()  # it is in the queue no more: nobody else would tell its caller
-                        raise
-                    gate = call.gate
-                    if gate is not None and result is not ANSWERED_LATER and not gate.done():
-                        gate.set_result(result)
+                continue
+            self.expect_own = None
+            if not calls:
+                raise _unasked(frame)
+            replies.append(frame)
+            call = calls[0]
+            if len(replies) < call.count:
+                continue
+            del calls[0]
+            answers, replies = replies, []
+            self._replies = replies
+            answered = call.sent_at
+            self.unanswered_bytes -= len(call.payload)
+            try:
+                result = call.handle(answers)
+            except BaseException:
+                call.give_up()  # it is in the queue no more: nobody else would tell its caller
+                raise
+            gate = call.gate
+            if gate is not None and result is not ANSWERED_LATER and not gate.done():
+                gate.set_result(result)
         self._unfinished = unfinished
         if unfinished > self._frame_limit:
             raise ProtocolError(f"a frame of more than {self._frame_limit} bytes")
@@ -214,7 +241,7 @@ class Session:
 
     def end(self) -> None:
         """The connection is gone: every call ends without an answer, once."""
-        calls, self.calls = self.calls, deque()
+        calls, self.calls, self.queued = [*self.calls, *self.queued], deque(), []
         self.unanswered_bytes = 0
         for call in calls:
             call.give_up()
