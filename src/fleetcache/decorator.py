@@ -116,22 +116,6 @@ class KeyedFunction(Generic[P, T]):
     def _near_or_asked(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """What near has for a call, or, as ``Asked``, what is to be asked: the same for both faces."""
         verbs = self._verbs
-        if self._quick and not kwargs:
-            # What ``_key`` and ``_at_hand`` do, written out once more for a plain hit: the calls cost as much as it
-            try:
-                kinds, key = self._keys[args]
-                held = verbs._items[key]  # noqa: SLF001 - the verbs' hot path
-                if held.declared is self._declared and (
-                    not args or kinds is type(args[0]) or kinds == tuple(map(type, args))
-                ):
-                    now = next(verbs._ticks)  # noqa: SLF001 - as above
-                    if held.fresh_until > now and (verbs._link.horizon > now or held.unbacked):  # noqa: SLF001 - as above
-                        if held.freq < 3:  # noqa: PLR2004 - near's mark
-                            held.freq += 1
-                        return held.value
-                    verbs._counters.near_hits -= 1  # noqa: SLF001 - as above
-            except (KeyError, TypeError):  # not there, or an argument that is no key of a dict
-                pass
         key = self._key(args, kwargs)
         if self._at_hand:
             held = verbs._at_hand(key, refreshes=self._refreshes)  # noqa: SLF001 - as above
@@ -190,6 +174,23 @@ class CachedFunction(KeyedFunction[P, T]):
 
     async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
         """The cached result, or the function's."""
+        verbs = self._verbs
+        if self._quick and not kwargs:
+            # What ``_key`` and ``_at_hand`` do, written out once more for a plain hit: the calls cost as much as it
+            try:
+                kinds, key = self._keys[args]
+                held = verbs._items[key]  # noqa: SLF001 - the verbs' hot path
+                if held.declared is self._declared and (
+                    not args or kinds is type(args[0]) or kinds == tuple(map(type, args))
+                ):
+                    now = next(verbs._ticks)  # noqa: SLF001 - as above
+                    if held.fresh_until > now and (verbs._link.horizon > now or held.unbacked):  # noqa: SLF001 - as above
+                        if held.freq < 3:  # noqa: PLR2004 - near's mark
+                            held.freq += 1
+                        return held.value  # type: ignore[no-any-return] # near holds what the function returned
+                    verbs._counters.near_hits -= 1  # noqa: SLF001 - as above
+            except (KeyError, TypeError):  # not there, or an argument that is no key of a dict
+                pass
         found = self._near_or_asked(args, kwargs)
         if type(found) is Asked:
             found = await self._verbs._obtain(found)  # noqa: SLF001 - the verbs without their options

@@ -6,6 +6,7 @@ from typing import Any
 
 from fleetcache import Cache
 from tests.support.client import Client
+from tests.support.waiting import eventually
 
 __all__ = ["CLAIM", "GRACE", "PLACEHOLDER", "Body", "Origin", "Scene"]
 
@@ -47,6 +48,7 @@ class Scene:
         await self.other.set("k", "old", ttl="1m", **options)
         blob = self.raw("GET", self.entry)
         self.raw("SET", self.entry, blob, "PX", left_ms)
+        await eventually(lambda: self.other.peek("k") is None)  # it has heard of it
 
     def is_entry(self) -> bool:
         blob: bytes | None = self.raw("GET", self.entry)

@@ -47,7 +47,7 @@ def tables(results: Results, transports: Sequence[str]) -> str:
     faults = [HEAD, ("---",) * len(HEAD)]
     faults += [_row(name, fault, results[name], usual, away) for name, fault in FAULTS.items() if name in results]
     calls = sum(outcome.calls for outcomes in results.values() for outcome in outcomes)
-    wrong = sum(bool(outcome.wrong) for outcomes in results.values() for outcome in outcomes)
+    wrong = sum(bool(outcome.broken) for outcomes in results.values() for outcome in outcomes)
     ran = ", ".join(f"{engine} {version(binary)}" for engine, binary in engines().items())
     runs = f"promises broken in {wrong or 'none'} of {sum(map(len, results.values()))} runs"
     lines = [

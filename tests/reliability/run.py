@@ -14,8 +14,9 @@ import logging
 import sys
 
 from fleetcache import Cache
+from tests.reliability.limits import Limits
 from tests.reliability.page import PAGE, all_faults, tables, written
-from tests.reliability.play import Limits, Outcome, Way, play
+from tests.reliability.play import Outcome, Way, play_all
 from tests.support.certs import certificates
 from tests.support.engines import engines
 from tests.support.run import run
@@ -27,14 +28,8 @@ TURNS = 3
 
 async def played(names: list[str], engine: str, transport: Transport) -> list[Outcome]:
     """Those faults, on that engine, with the cache as it comes."""
-    faults = all_faults()
     way = Way(Cache, {}, most_rounds=100, turns=asyncio.Semaphore(TURNS))
-    playing = [
-        play(name, faults[name], engine, transport, way, Limits.now())
-        for name in names
-        if transport in faults[name].transports
-    ]
-    return await asyncio.gather(*playing)
+    return await play_all(names, all_faults(), (engine, transport), way, Limits.now)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -56,8 +51,8 @@ def main(arguments: list[str] | None = None) -> int:
         for transport in options.transport or TRANSPORTS:
             for outcome in run(played(list(results), engine, transport)):
                 results[outcome.fault].append(outcome)
-                for wrong in outcome.wrong:
-                    _say(f"{engine}, {transport}, {wrong}")
+                for told in outcome.broken:
+                    _say(f"{engine}, {transport}, {told}")
             _say(f"{engine}, {transport}: done")
     if not options.only:
         shown = tables(results, options.transport or TRANSPORTS)
@@ -65,7 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
             PAGE.write_text(written(PAGE.read_text(encoding="utf-8"), shown), encoding="utf-8")
         else:
             _say(shown)
-    return int(defects.met or any(outcome.wrong for outcomes in results.values() for outcome in outcomes))
+    return int(defects.met or any(outcome.broken for outcomes in results.values() for outcome in outcomes))
 
 
 class _Defects(logging.Handler):

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -13,7 +13,8 @@ from fleetcache import Cache
 from fleetcache.wire.link import Verdict
 from tests.promises.variants import forgets_what_it_owes, ours, replace
 from tests.reliability.catalogue import FAULTS
-from tests.reliability.play import Limits, Way, play
+from tests.reliability.limits import Limits
+from tests.reliability.play import TRIES, Way, play_all
 from tests.support.certs import certificates
 from tests.support.engines import engines
 from tests.support.run import run
@@ -26,16 +27,13 @@ RETRY_DOOMED = 1.0
 
 
 async def suffered(
-    variant: Callable[..., Cache], engine: str, transport: Transport, names: list[str], rounds: int = 4
+    variant: Callable[..., Cache], server: tuple[str, Transport], names: Iterable[str], *, rounds: int, tries: int
 ) -> list[str]:
     turns = asyncio.Semaphore(TURNS)
     way = Way(variant, {"max_staleness": 0.6}, most_rounds=rounds, turns=turns, retry_doomed=RETRY_DOOMED)
-    playing = [
-        play(name, FAULTS[name], engine, transport, way, Limits.now(doomed=RETRY_DOOMED + 2))
-        for name in names
-        if transport in FAULTS[name].transports
-    ]
-    return [wrong for outcome in await asyncio.gather(*playing) for wrong in outcome.wrong]
+    limits = partial(Limits.now, doomed=RETRY_DOOMED + 2)
+    outcomes = await play_all(names, FAULTS, server, way, limits, tries=tries)
+    return [told for outcome in outcomes for told in outcome.broken]
 
 
 @pytest.fixture(autouse=True)
@@ -47,7 +45,7 @@ def _certificates() -> None:
 
 @pytest.mark.parametrize("engine", engines())
 def test_no_fault_breaks_a_promise(engine: str, caplog: pytest.LogCaptureFixture) -> None:
-    assert run(suffered(ours, engine, TRANSPORT[engine], list(FAULTS))) == []
+    assert run(suffered(ours, (engine, TRANSPORT[engine]), FAULTS, rounds=4, tries=TRIES)) == []
     assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
@@ -101,7 +99,9 @@ TWINS = {
 
 async def told_of_twins() -> dict[str, list[str]]:
     """All at once: they wait most of the time."""
-    told = (suffered(twin.variant, "valkey", "unix", [twin.fault], twin.rounds) for twin in TWINS.values())
+    told = (
+        suffered(twin.variant, ("valkey", "unix"), [twin.fault], rounds=twin.rounds, tries=1) for twin in TWINS.values()
+    )
     return dict(zip(TWINS, await asyncio.gather(*told), strict=True))
 
 

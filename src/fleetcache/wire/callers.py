@@ -130,7 +130,8 @@ class CallersWire(Keeper):
         between threads. When it has what it waited for, the next one does.
         """
         until = self._clock() + timeout
-        while not gate.done() and (left := until - self._clock()) > 0:
+        left = timeout
+        while not gate.done() and left > 0:
             if self._is_readable and not self._reading.taken:
                 try:
                     if self._reading.take(gate):
@@ -145,6 +146,7 @@ class CallersWire(Keeper):
                     gate.sleep(self._monitor, left)
                 finally:
                     self._followers.pop(gate, None)
+            left = until - self._clock()
         return gate.done()
 
     @property
@@ -154,7 +156,8 @@ class CallersWire(Keeper):
 
     def _lead(self, gate: SyncGate, until: float) -> None:
         """Read, until the gate is open or nothing more is to come."""
-        while not gate.done() and self._is_readable and (left := until - self._clock()) > 0:
+        left = until - self._clock()
+        while left > 0:
             sock, began = self._sock, False
             size: int | OSError | None = None
             try:
@@ -168,6 +171,7 @@ class CallersWire(Keeper):
                 raise
             if size is not None and self._over is None:
                 self._take(size)
+            left = until - self._clock() if not gate.done() and self._is_readable else 0.0
 
     def _hand_on(self) -> None:
         """Others wait still: one of them reads. If nobody does, the link thread looks soon."""

@@ -136,8 +136,9 @@ class Link:
         """A command sent at ``sent_at`` was answered; ``oldest`` is the oldest still unanswered."""
         if self.state is LinkState.RECOVERING:
             return
-        self.confirmed = max(self.confirmed, sent_at)
-        self._settle_horizon()
+        if sent_at > self.confirmed:
+            self.confirmed = sent_at
+            self._settle_horizon()
         young = oldest is None or now - oldest <= self._operation_timeout
         if self.state in (LinkState.SUSPECT, LinkState.OFFLINE) and self.connected and young:
             self._move(LinkState.ONLINE, now, reason=None)

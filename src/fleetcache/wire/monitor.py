@@ -7,6 +7,7 @@ One lock makes that true for threads: who runs a rule holds it, and lets the oth
 from asyncio import CancelledError
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from functools import partial
 from threading import Lock, RLock, get_ident
 from typing import Any, TypeVar
 
@@ -101,7 +102,7 @@ class Monitor:
 
     def run(self, coro: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine of the rules, and what it wrote goes out."""
-        return self._turn(lambda: finish(coro), suspends=False)
+        return self._turn(partial(finish, coro), suspends=False)
 
     def step(self, move: Callable[[], T], thrown: BaseException | None) -> T:
         """Run a coroutine of the rules until it suspends; ``thrown`` is what comes from where it was suspended."""
