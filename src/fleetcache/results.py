@@ -7,7 +7,7 @@ read as a loader of ``User``. ``MISSING`` tells an absent entry from a stored ``
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from enum import Enum
-from typing import Any, Final, Generic, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, TypeVar
 
 from msgspec import Struct
 
@@ -32,6 +32,10 @@ class NoStore(Struct, Generic[T_co], frozen=True):
 
     value: T_co
 
+    if TYPE_CHECKING:  # pyright makes nothing of the type of a generic Struct's field
+
+        def __init__(self, value: T_co) -> None: ...
+
 
 class _Kept(Struct, Generic[T_co], frozen=True):
     value: T_co
@@ -53,6 +57,16 @@ class Keep(_Kept[T_co], Generic[T_co], frozen=True, kw_only=True):
 
     ttl: float | str | timedelta | None = None
     stale: float | str | timedelta | None = None
+
+    if TYPE_CHECKING:  # as above
+
+        def __init__(
+            self,
+            value: T_co,
+            *,
+            ttl: float | str | timedelta | None = None,
+            stale: float | str | timedelta | None = None,
+        ) -> None: ...
 
 
 def plain(result: Any) -> Any:
