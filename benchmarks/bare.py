@@ -1,18 +1,21 @@
 """The floor under shared hits: the two commands of a hit, many tasks on one connection, and nothing else.
 
 No cache: no time-out, no reconnect, no type, no tags, no tracking. What a task, a future and the parser cost is all
-there is, so no client in Python that asks for a value and its time to live on one connection can be faster.
+there is, so no client in Python that asks for a value and its time to live on one connection can be faster. For
+threads the same with a blocking socket.
 """
 
 import asyncio
+import socket
 from collections import deque
-from contextlib import AsyncExitStack
+from collections.abc import Callable
+from contextlib import AsyncExitStack, ExitStack
 from typing import Any
 from urllib.parse import urlsplit
 
 import hiredis
 
-__all__ = ["Bare", "connect"]
+__all__ = ["Bare", "connect", "connect_blocking"]
 
 _MORE = object()  # the parser's word for a reply that is not all there
 _BUFFER = 256 * 1024  # bytes, as ours
@@ -52,10 +55,7 @@ class Bare(asyncio.BufferedProtocol):
 
     async def get(self, key: str) -> Any:
         """``GET`` and ``PTTL``."""
-        raw = key.encode()
-        return await self._ask(
-            b"*2\r\n$3\r\nGET\r\n$%d\r\n%b\r\n*2\r\n$4\r\nPTTL\r\n$%d\r\n%b\r\n" % (len(raw), raw, len(raw), raw)
-        )
+        return await self._ask(_question(key))
 
     async def put(self, key: str, value: str) -> Any:
         """``SET``, and any second command."""
@@ -82,3 +82,29 @@ async def connect(url: str, stack: AsyncExitStack) -> Bare:
     transport, bare = await loop.create_connection(Bare, where.hostname or "", where.port or 0)
     stack.callback(transport.abort)
     return bare
+
+
+def connect_blocking(url: str, stack: ExitStack) -> Callable[[str], Any]:
+    """Open one for a single thread; returns its ``get``."""
+    where = urlsplit(url)
+    sock = stack.enter_context(socket.create_connection((where.hostname or "", where.port or 0)))
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    reader, buffer = hiredis.Reader(notEnoughData=_MORE), memoryview(bytearray(_BUFFER))
+
+    def reply() -> Any:
+        while (found := reader.gets()) is _MORE:
+            reader.feed(buffer[: sock.recv_into(buffer)])  # type: ignore[arg-type]  # as above
+        return found
+
+    def get(key: str) -> Any:
+        sock.sendall(_question(key))
+        value = reply()
+        reply()
+        return value
+
+    return get
+
+
+def _question(key: str) -> bytes:
+    raw = key.encode()
+    return b"*2\r\n$3\r\nGET\r\n$%d\r\n%b\r\n*2\r\n$4\r\nPTTL\r\n$%d\r\n%b\r\n" % (len(raw), raw, len(raw), raw)

@@ -1,9 +1,11 @@
 """Hits in the memory of this process: ``get``, a decorated function, ``peek``."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from benchmarks.figures import Effort, Figures, Row
+from benchmarks.floors import BASE, floors, told
 from benchmarks.peers import NEAR, opened
 from benchmarks.rounds import Subject, alternate, awaiting, calling
 from fleetcache import Cache
@@ -57,8 +59,7 @@ async def decorated(url: str, effort: Effort) -> Figures:
 
 async def peek(url: str, effort: Effort) -> Figures:
     """``cache.peek(key)`` beside ``dict.get``."""
-    plain = {KEY: VALUE}
-    subjects, missing = {}, {}
+    subjects, missing = floors(KEY, VALUE), {}
     try:
         from cachetools import TTLCache  # noqa: PLC0415 - only when measured
     except ImportError as error:
@@ -70,9 +71,9 @@ async def peek(url: str, effort: Effort) -> Figures:
     async with Cache(url, prefix="bench-peek") as cache:
         await cache.set(KEY, VALUE)
         assert await cache.get(KEY) == cache.peek(KEY) == VALUE
-        subjects |= {"ours": calling(cache.peek, KEY), "dict.get": calling(plain.get, KEY)}
+        subjects["ours"] = calling(cache.peek, KEY)
         found = await _measured(subjects, effort)
-    return Figures.of(found, "dict.get", missing)
+    return replace(Figures.of(found, BASE, missing), note=told(found))
 
 
 async def _measured(subjects: dict[str, Subject], effort: Effort) -> dict[str, list[float]]:

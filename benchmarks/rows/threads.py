@@ -4,13 +4,17 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from statistics import median, quantiles
 from typing import Any
 
+from benchmarks.bare import connect_blocking
 from benchmarks.figures import SYNC_PEERS, Effort, Figures, Row, shown
+from benchmarks.floors import BASE as DICT
+from benchmarks.floors import floors, told
+from benchmarks.peers import FLOOR
 from benchmarks.peers_sync import NEAR_SYNC, SHARED_SYNC, opened_sync
 from benchmarks.rounds import Subject, alternate, calling
 from fleetcache import SyncCache
@@ -25,16 +29,6 @@ _MILLI = 1e3
 
 async def near(url: str, effort: Effort) -> Figures:
     """``cache.get(key)`` beside ``dict.get``, and in the note ``cache.peek(key)``."""
-    plain = {KEY: VALUE}
-
-    ends = dict.fromkeys(plain, float("inf"))
-
-    def look_up(key: str) -> str | None:
-        return plain.get(key)
-
-    def look_up_in_time(key: str) -> str | None:
-        return plain.get(key) if ends[key] > time.monotonic() else None
-
     with (
         SyncCache(url, prefix="bench-sync-near", operation_timeout="10s") as cache,
         opened_sync(NEAR_SYNC, url) as peers,
@@ -45,23 +39,22 @@ async def near(url: str, effort: Effort) -> Figures:
             peer.put(KEY, VALUE)
             assert peer.get(KEY) == VALUE
         subjects = {name: calling(peer.get, KEY) for name, peer in peers.running.items()}
-        subjects |= {"ours": calling(cache.get, KEY), "peek": calling(cache.peek, KEY)}
-        subjects |= {"dict.get": calling(plain.get, KEY), "def": calling(look_up, KEY)}
-        subjects |= {"timed": calling(look_up_in_time, KEY)}
+        subjects |= {"ours": calling(cache.get, KEY), "peek": calling(cache.peek, KEY), **floors(KEY, VALUE)}
         found = _times(_MICRO, await alternate(subjects, effort))
         assert cache.stats().shared_hits <= 1, "a hit was not near"
-    peek, bare, timed = (
-        shown(Figures.of({**found, "ours": found[name]}, "dict.get", {}).ratio) for name in ("peek", "def", "timed")
-    )
-    note = f"`peek` {peek} x; a `def` that only calls `dict.get` {bare} x, one that also looks at the clock {timed} x"
-    return replace(Figures.of(found, "dict.get", peers.missing), note=note)
+    peek = shown(Figures.of({**found, "ours": found["peek"]}, DICT, {}).ratio)
+    return replace(Figures.of(found, DICT, peers.missing), note=f"`peek` {peek} x; {told(found)}")
 
 
 async def one_thread(url: str, effort: Effort) -> Figures:
     """One thread, one call after the other: latency of a hit on the server."""
-    with _shared(url, effort) as shared:
-        found = await alternate(shared.one_key(), effort)
-    return Figures.of(_times(_MICRO, found), BASE, shared.missing)
+    with _shared(url, effort) as shared, ExitStack() as stack:
+        bare = calling(connect_blocking(url, stack), shared.keys[BASE][0])
+        found = await alternate({**shared.one_key(), FLOOR: bare}, effort)
+    floor = shown(Figures.of({**found, "ours": found[FLOOR]}, BASE, {}).ratio)
+    return replace(
+        Figures.of(_times(_MICRO, found), BASE, shared.missing), note=f"{FLOOR}, no cache around it: {floor} x"
+    )
 
 
 async def many_threads(threads: int, url: str, effort: Effort) -> Figures:

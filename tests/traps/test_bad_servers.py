@@ -153,14 +153,17 @@ def test_a_server_that_breaks_the_protocol_harms_nobody(server: Server, prefix: 
     run(_meet_a_breaking_server(server, prefix, BREAKS[kind]))
 
 
-async def _meet_a_breaking_server(server: Server, prefix: str, rage: Break) -> None:
+MUCH = 20_000_000  # bytes
+
+
+async def _meet_a_breaking_server(server: Server, prefix: str, rage: Break, times: int = 5) -> None:
     async with (
         breaking(server, f"{prefix}:e:".encode(), rage) as url,
         Cache(url, prefix=prefix, operation_timeout="100ms", max_staleness="300ms", max_value_bytes="100KB") as cache,
     ):
         await use_every_verb(cache)
-        most = await _memory_over(lambda: use_every_verb(cache), times=5)
-        assert most < 20_000_000, f"{most} bytes more"
+        most = await _memory_over(lambda: use_every_verb(cache), times)
+        assert most < MUCH, f"{most} bytes more"
 
 
 async def _memory_over(work: Callable[[], Any], times: int) -> int:
@@ -174,6 +177,8 @@ async def _memory_over(work: Callable[[], Any], times: int) -> int:
         await work()
         await asyncio.sleep(0.05)
         most = max(most, process.memory_info().rss)
+        if most - before > MUCH:
+            break
     return most - before
 
 
@@ -183,4 +188,4 @@ def test_twin_without_a_limit_an_endless_reply_fills_memory(
     made = Session.__init__
     monkeypatch.setattr(Session, "__init__", lambda self, on_push, _limit: made(self, on_push, 10**12))
     with pytest.raises(AssertionError, match="bytes more"):
-        run(_meet_a_breaking_server(server, prefix, endless))
+        run(_meet_a_breaking_server(server, prefix, endless, times=200))  # a busy machine sends less at a time
