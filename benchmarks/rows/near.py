@@ -73,6 +73,7 @@ async def peek(url: str, effort: Effort) -> Figures:
         assert await cache.get(KEY) == cache.peek(KEY) == VALUE
         subjects["ours"] = calling(cache.peek, KEY)
         found = await _measured(subjects, effort)
+        assert cache.peek(KEY) == VALUE, "near was not trusted any more"
     return replace(Figures.of(found, BASE, missing), note=told(found))
 
 

@@ -1,5 +1,7 @@
 """fleetcache: one coherent cache for every instance of a Python server."""
 
+from typing import TYPE_CHECKING, Any
+
 from .cache import Cache
 from .errors import (
     Closed,
@@ -15,7 +17,9 @@ from .health import Health, Status
 from .results import MISSING, Keep, NoStore
 from .settings import Settings
 from .stats import Stats
-from .sync import SyncCache
+
+if TYPE_CHECKING:
+    from .sync import SyncCache
 
 __all__ = [
     "MISSING",
@@ -36,3 +40,13 @@ __all__ = [
     "SyncCache",
     "Unavailable",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """``SyncCache`` comes when it is asked for: its threads are a fifth of the import, which tasks have no use for."""
+    if name != "SyncCache":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from .sync import SyncCache  # noqa: PLC0415 - as above
+
+    globals()[name] = SyncCache
+    return SyncCache
