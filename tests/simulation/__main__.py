@@ -97,12 +97,16 @@ def _many(seeds: range, options: argparse.Namespace) -> int:
 
 
 def _played(seeds: range, options: argparse.Namespace) -> Iterator[list[tuple[int, str, str]]]:
-    chunks = [seeds[at : at + CHUNK] for at in range(0, len(seeds), CHUNK)]
-    # Not a Pool: it waits for ever when one of its processes is killed.
-    # A process keeps 20 KB of each schedule it has played, so it makes way for another now and then.
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(options.processes, mp_context=spawn, max_tasks_per_child=PER_PROCESS) as pool:
-        yield from pool.map(broken, chunks, repeat(options.mutate))
+    # A process keeps 20 KB of each schedule it has played, so all make way for others now and then: together, since an
+    # executor that replaces them one by one (max_tasks_per_child) can wait for ever, as of Python 3.11.
+    share = CHUNK * PER_PROCESS * options.processes
+    for begin in range(0, len(seeds), share):
+        part = seeds[begin : begin + share]
+        chunks = [part[at : at + CHUNK] for at in range(0, len(part), CHUNK)]
+        # Not a Pool: it waits for ever when one of its processes is killed.
+        with ProcessPoolExecutor(options.processes, mp_context=spawn) as pool:
+            yield from pool.map(broken, chunks, repeat(options.mutate))
 
 
 if __name__ == "__main__":
