@@ -34,10 +34,10 @@ class LoaderError(Exception):
 class Seen:
     """How a call came to its answer."""
 
-    __slots__ = ("joined", "last_resort", "near", "partly_near", "steps")
+    __slots__ = ("joined", "last_resort", "near", "offline", "partly_near", "steps")
 
     def __init__(self) -> None:
-        self.near = self.partly_near = self.joined = self.last_resort = False
+        self.near = self.partly_near = self.joined = self.last_resort = self.offline = False
         self.steps = 0
 
 
@@ -207,6 +207,7 @@ class Instance:
     async def _call(self, op: Op) -> None:
         began, online = (self.model.order(), self.world.now), self.says_online()
         seen = Seen()
+        seen.offline = not self.says_heard()
         names = ", ".join(op.keys)
         tell = self.run.tell
         tell(self.name, f"{op.verb} {names} ...")
@@ -269,7 +270,7 @@ class Instance:
 
     def _judge(self, number: Any, key: str, began: tuple[int, float], seen: Seen) -> str:
         near = seen.near or (seen.joined and not self._is_own_load(number, began[1]))
-        self.model.judge(number, key, self, began, near=near, last_resort=seen.last_resort)
+        self.model.judge(number, key, self, began, near=near, last_resort=seen.last_resort, offline=seen.offline)
         value = self.model.values[number]
         return f"version {value.version} (value {number}, {'near' if near else 'shared'})"
 

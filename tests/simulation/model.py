@@ -194,7 +194,17 @@ class Model:
 
     # -- what may be answered --------------------------------------------------------------------------------------
 
-    def judge(self, number: Any, key: str, by: Any, began: tuple[int, float], *, near: bool, last_resort: bool) -> None:
+    def judge(
+        self,
+        number: Any,
+        key: str,
+        by: Any,
+        began: tuple[int, float],
+        *,
+        near: bool,
+        last_resort: bool,
+        offline: bool = False,
+    ) -> None:
         """Whether a call of an instance may have been answered so.
 
         Args:
@@ -204,6 +214,7 @@ class Model:
             began: When the call began: place in the order of events, and time.
             near: Whether near (or a load that was joined) answered.
             last_resort: Whether it was the exception of promise 3: offline, and the loader had failed.
+            offline: Whether the instance said so when the call began, which is when a batch looks into near.
         """
         value = self.values.get(number) if isinstance(number, int) else None
         if value is None or value.key != key:
@@ -218,7 +229,7 @@ class Model:
                 continue
             else:
                 when, since = "was acknowledged", removal.acked_at
-                if removal.by is not by and (last_resort or (near and at - since <= self._bound(by))):
+                if removal.by is not by and (last_resort or (near and at - since <= self._bound(by, offline=offline))):
                     continue
             raise Violation(
                 "superseded",
@@ -227,8 +238,8 @@ class Model:
                 f"{removal.versions[key]} {when} at {since:.3f}",
             )
 
-    def _bound(self, by: Any) -> float:
-        return (self.max_staleness if by.says_heard() else self.offline_ttl) + 1e-6
+    def _bound(self, by: Any, *, offline: bool) -> float:
+        return (self.offline_ttl if offline or not by.says_heard() else self.max_staleness) + 1e-6
 
     def _may_follow(self, value: Value, removal: Removal, by: Any) -> bool:
         """Whether the write that brought the value may have landed after the removal."""

@@ -192,7 +192,15 @@ class Truth:
         began = began or (self.model.order(), self.now)
         last_resort = more.get("last_resort", False)
         try:
-            self.model.judge(self.value.number, "k", by, began, near=near, last_resort=last_resort)
+            self.model.judge(
+                self.value.number,
+                "k",
+                by,
+                began,
+                near=near,
+                last_resort=last_resort,
+                offline=more.get("offline", False),
+            )
         except Violation:
             return False
         return True
@@ -210,6 +218,7 @@ def test_shared_forgets_at_once_and_near_within_its_bound() -> None:
     assert truth.answers(truth.b, near=True)
     truth.now += 2.1
     assert not truth.answers(truth.b, near=True)
+    assert truth.answers(truth.b, near=True, offline=True), "it said so when the call began, and looked into near then"
     truth.b.heard = False
     assert truth.answers(truth.b, near=True), "it says that it is offline"
     truth.now += 3.0
