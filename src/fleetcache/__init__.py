@@ -18,8 +18,19 @@ from .results import MISSING, Keep, NoStore
 from .settings import Settings
 from .stats import Stats
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # or every name would be there for type checkers
     from .sync import SyncCache
+else:
+
+    def __getattr__(name: str) -> Any:
+        """``SyncCache`` comes when it is asked for: its threads are a fifth of the import, and no use to tasks."""
+        if name != "SyncCache":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from .sync import SyncCache  # noqa: PLC0415 - as above
+
+        globals()[name] = SyncCache
+        return SyncCache
+
 
 __all__ = [
     "MISSING",
@@ -40,13 +51,3 @@ __all__ = [
     "SyncCache",
     "Unavailable",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    """``SyncCache`` comes when it is asked for: its threads are a fifth of the import, which tasks have no use for."""
-    if name != "SyncCache":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from .sync import SyncCache  # noqa: PLC0415 - as above
-
-    globals()[name] = SyncCache
-    return SyncCache

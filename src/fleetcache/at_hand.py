@@ -56,13 +56,13 @@ class AtHand:
                         held.freq += 1
                     return held.value
                 self._counters.near_hits -= 1
+                return default
         except (KeyError, TypeError):  # not there; or no str, of which the rule is named below
             pass
-        held = self._at_hand(key)
-        if held is not None:
-            answer = self._engine.entries.from_near(held, type)
-            if answer is not None:
-                return answer.value
+        else:
+            held = self._at_hand(key)
+            answer = None if held is None else self._engine.entries.from_near(held, type)
+            return default if answer is None else answer.value
         self._key(key)
         return default
 
