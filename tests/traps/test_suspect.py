@@ -91,7 +91,7 @@ def test_twin_timed_from_when_it_was_asked_the_server_is_taken_for_slow(
     queue, flush = Session.queue, AioWire._flush
     asked_at = [0.0]
 
-    def queued(self: Session, call: Call) -> bool:
+    def queued(self: Session, call: Call) -> int:
         asked_at[0] = monotonic()
         return queue(self, call)
 

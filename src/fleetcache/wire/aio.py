@@ -22,6 +22,10 @@ __all__ = ["AioWire"]
 
 # Bytes read at once. As much as asyncio's own reads; several replies to a turn's calls come in one.
 READ_SIZE = 256 * 1024
+# So many calls of one turn are written before it is over: the server works on them while the rest is asked. Measured
+# with 50 tasks: a third more hits, alike from 12 to 32. Not while the server has MUCH: each write is a system call.
+PIECE = 16
+MUCH = 2 * PIECE
 
 
 class _Connection(asyncio.BufferedProtocol):
@@ -80,16 +84,19 @@ class AioWire(Keeper):
         return self._loop
 
     def submit(self, call: Call, *, at_once: bool = False) -> None:
-        """Queue a call; what one turn of the loop queues is written together.
+        """Queue a call; what one turn of the loop queues is written together, or the first of it in pieces.
 
-        ``at_once``: it is no part of a batch; if nothing else is under way, it need not wait for the end of the turn.
+        ``at_once``: it is no part of a batch; while little is under way, it need not wait for the end of the turn.
         """
         session = self._session
-        if session.queue(call):
+        waiting = session.queue(call)
+        if waiting == 1:
             if at_once and not session.calls:
                 self._flush()
             else:
                 self._loop.call_soon(self._flush)
+        elif waiting == PIECE and at_once and len(session.calls) < MUCH:
+            self._flush()
 
     def _flush(self) -> None:
         session = self._session

@@ -142,12 +142,12 @@ class Session:
         self.calls.append(call)
         self.unanswered_bytes += len(call.payload)
 
-    def queue(self, call: Call) -> bool:
-        """Take in a call that waits for the next write; whether it is the first."""
+    def queue(self, call: Call) -> int:
+        """Take in a call that waits for the next write; how many do now."""
         queued = self.queued
         queued.append(call)
         self.unanswered_bytes += len(call.payload)
-        return len(queued) == 1
+        return len(queued)
 
     def send_queued(self, now: float) -> bytes:
         """The bytes of what was queued, which are being written now."""
