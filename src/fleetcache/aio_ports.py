@@ -8,7 +8,7 @@ from typing import Any
 
 from .clock import Clock
 from .ports import Alarm, FlightPort, LoaderCancelledError, Work
-from .wire.session import NO_ANSWER, Gate
+from .wire.session import Gate, tell_unanswered
 
 __all__ = ["AioPorts", "call_awaited"]
 
@@ -28,11 +28,11 @@ class AioPorts:
         self.random = random
         self._tasks: dict[asyncio.Task[None], None] = {}  # in order: the same run ends in the same way
         self.closed = False
-        self.loop: asyncio.AbstractEventLoop | None = None  # set when the cache enters one
+        self.gate: Callable[[], Gate] = asyncio.Future
 
-    def gate(self) -> Gate:
-        """A future of the loop. Told which: to find out costs a system call, for the process may have forked."""
-        return asyncio.Future(loop=self.loop)
+    def live_on(self, loop: asyncio.AbstractEventLoop) -> None:
+        """The cache has entered it. To ask each time which it is costs a system call: the process may have forked."""
+        self.gate = loop.create_future
 
     def wait(self, gate: Gate, until: float | None) -> Awaitable[Any]:
         """Wait for the gate. A timer opens it, no task is cancelled: an answer that is already there is never lost."""
@@ -41,7 +41,7 @@ class AioPorts:
 
     async def _wait_until(self, future: "asyncio.Future[Any]", until: float) -> Any:
         delay = max(0.0, until - self.clock())
-        timer = asyncio.get_running_loop().call_later(delay, _open, future)
+        timer = asyncio.get_running_loop().call_later(delay, tell_unanswered, future)
         try:
             return await future
         finally:
@@ -88,11 +88,6 @@ class AioPorts:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=patience)
-
-
-def _open(future: "asyncio.Future[Any]") -> None:
-    if not future.done():
-        future.set_result(NO_ANSWER)
 
 
 async def call_awaited(loader: Callable[..., Any], *args: Any) -> Any:

@@ -4,7 +4,6 @@ A hit is one look-up, two comparisons and a mark. ``get`` and decorated function
 a call costs a third of a hit.
 """
 
-from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
@@ -29,10 +28,7 @@ class AtHand:
     _ticks: Iterator[float]
     _link: Any
     _counters: Any
-
-    @abstractmethod
-    def _key(self, key: object) -> str:
-        """The whole key, if it may be one."""
+    _key: Callable[[object], str]  # the whole key, if it may be one
 
     @overload
     def peek(self, key: str) -> Any: ...

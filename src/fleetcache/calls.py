@@ -11,9 +11,10 @@ from .clock import Clock
 from .coherence import Coherence
 from .entries import Entries
 from .keys import ALL_TAG, Layout
+from .ports import Ports
 from .stats import Counters
 from .wire.faults import NO_WRITES, TRANSIENT, reply_reason
-from .wire.session import ANSWERED_LATER, Call, Command, Gate, ReplyError
+from .wire.session import ANSWERED_LATER, AnyCall, Call, Command, Gate, ReplyError, Session
 
 __all__ = ["SCRIPTS", "TAG_KEPT_MS", "Calls", "Script", "Wire", "mint_command"]
 
@@ -24,17 +25,14 @@ TAG_KEPT_MS = 60 * 86_400_000
 class Wire(Protocol):
     """What shared needs of the connection."""
 
-    @property
-    def has_room(self) -> bool:
-        """Whether another call may be queued."""
-        ...
+    session: Session
 
     @property
     def connected(self) -> bool:
         """Whether a connection stands on which calls may be sent, heard of late or not."""
         ...
 
-    def submit(self, call: Call, *, at_once: bool = False) -> None:
+    def submit(self, call: AnyCall, *, at_once: bool = False) -> None:
         """Send it, with what else this turn sends, or ``at_once``."""
         ...
 
@@ -83,7 +81,7 @@ class Calls:
         coherence: Told of everything that was sent and answered.
         counters: Errors by reason.
         clock: Seconds.
-        gate: Makes a new gate.
+        ports: Make new gates.
     """
 
     def __init__(
@@ -93,10 +91,10 @@ class Calls:
         coherence: Coherence,
         counters: Counters,
         clock: Clock,
-        gate: Callable[[], Gate],
+        ports: Ports,
     ) -> None:
         self._layout, self._entries, self._coherence = layout, entries, coherence
-        self._counters, self._clock, self._gate = counters, clock, gate
+        self._counters, self._clock, self._ports = counters, clock, ports
         self.wire: Wire | None = None
         self.usable = False
         self.refusals: dict[str, tuple[str, float]] = {}
@@ -107,14 +105,14 @@ class Calls:
     def _open(self) -> bool:
         if not self.usable or self.wire is None:
             return False
-        if self.wire.has_room:
+        if self.wire.session.has_room:
             return True
         self._counters.overload += 1
         return False
 
     def _connected(self) -> bool:
         """Whether what nobody waits for may be sent: a right is given back also to a server that is slow to answer."""
-        return self.wire is not None and self.wire.connected and self.wire.has_room
+        return self.wire is not None and self.wire.connected and self.wire.session.has_room
 
     def _submit(self, call: Call) -> None:
         if self.wire is not None:

@@ -143,7 +143,7 @@ class Engine:
             max_bytes=settings.max_value_bytes,
             stamp=lambda: self._token(16),
         )
-        self.shared = Shared(self.layout, entries, self.coherence, self.counters, self.clock, self.ports.gate)
+        self.shared = Shared(self.layout, entries, self.coherence, self.counters, self.clock, self.ports)
         self.recovery = Recovery(
             self.coherence,
             self.layout,
@@ -213,7 +213,8 @@ class Engine:
 
     def _new_ports(self) -> Ports:
         ports = self._on_loop = AioPorts(self.clock, self._random)
-        ports.loop = self.loop
+        if self.loop is not None:
+            ports.live_on(self.loop)
         return ports
 
     async def _prepare(self) -> None:
@@ -248,7 +249,8 @@ class Engine:
         self.settled = False
         if old is not None and old.is_running():
             raise Closed("this cache is in use on another event loop that still runs: give each loop its own Cache")
-        self.loop = self._on_loop.loop = asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
+        self._on_loop.live_on(self.loop)
         self._entered = self.clock()
         if not self.settings.has_server:
             self.flights.detach_all()  # what flew on the old loop lands no more

@@ -74,6 +74,7 @@ class ReadingVerbs(AtHand):
         self._prefix = prefix
         self._tags = tags
         self._defaults = defaults
+        self._key = self._prefixed if prefix else check_key
         engine.on_rebuilt.add(self)
         self.bind()
 
@@ -94,8 +95,8 @@ class ReadingVerbs(AtHand):
 
     # -- options -----------------------------------------------------------------------------------------------------
 
-    def _key(self, key: object) -> str:
-        return self._prefix + check_key(key) if self._prefix else check_key(key)
+    def _prefixed(self, key: object) -> str:
+        return self._prefix + check_key(key)
 
     def _options(
         self,

@@ -6,7 +6,9 @@ fills, empties or wakes has happened by then.
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
+
+from msgspec import Struct
 
 from .calls import TAG_KEPT_MS, Calls
 from .coherence import Token
@@ -17,7 +19,7 @@ from .keys import ALL_TAG
 from .near import Held
 from .seen import Claimed, Look, Seen
 from .tags import Currency, new_version
-from .wire.session import ANSWERED_LATER, Call, Command, Gate, ReplyError
+from .wire.session import ANSWERED_LATER, Call, Command, Gate, ReplyError, tell_unanswered
 
 __all__ = ["Shared"]
 
@@ -25,25 +27,31 @@ __all__ = ["Shared"]
 HEADER_MOST = 511
 
 
-class _Look(Call):
-    """``GET`` and ``PTTL`` of one entry: the hit path, so packed by one format and without a closure."""
+class _Look(Struct, gc=False):
+    """``GET`` and ``PTTL`` of one entry, a ``Call``: the hit path, so packed by one format and without a closure.
 
-    __slots__ = ("declared", "key", "see", "token")
+    ``gc=False``: one is made for each hit, and what it holds does not know it.
+    """
 
-    def __init__(
-        self, see: Callable[..., Seen], key: str, raw: bytes, declared: Any, token: Token | None, gate: Gate
-    ) -> None:
-        size = len(raw)
-        self.payload = b"*2\r\n$3\r\nGET\r\n$%d\r\n%b\r\n*2\r\n$4\r\nPTTL\r\n$%d\r\n%b\r\n" % (size, raw, size, raw)
-        self.count = 2
-        self.gate = gate
-        self.lost = None
-        self.see, self.key, self.declared, self.token = see, key, declared, token
+    payload: bytes
+    gate: Gate
+    shared: "Shared"
+    key: str
+    declared: Any
+    token: Token | None
+    sent_at: float = 0.0
+
+    count: ClassVar = 2
+    lost: ClassVar = None
 
     def handle(self, replies: list[Any]) -> Seen:
         """Judge, in frame order."""
         blob, pttl = replies
-        return self.see(self.key, blob, pttl, self.sent_at, self.declared, self.token)
+        return self.shared.see(self.key, blob, pttl, self.sent_at, self.declared, self.token)
+
+    def give_up(self) -> None:
+        """No answer came."""
+        tell_unanswered(self.gate)
 
 
 class Shared(Calls):
@@ -60,10 +68,12 @@ class Shared(Calls):
     def look(self, key: str, declared: Any, token: Token | None, *, of_many: bool = False) -> Gate | None:
         """``GET`` and ``PTTL`` in one write: a ``Seen``. ``of_many``: one of a batch, which is one write."""
         wire = self.wire
-        if wire is None or not self._open():
+        if wire is None or (not (self.usable and wire.session.has_room) and not self._open()):
             return None
-        gate = self._gate()
-        wire.submit(_Look(self.see, key, self._layout.entry(key), declared, token, gate), at_once=not of_many)
+        raw, gate = self._layout.entry(key), self._ports.gate()
+        size = len(raw)
+        asked = b"*2\r\n$3\r\nGET\r\n$%d\r\n%b\r\n*2\r\n$4\r\nPTTL\r\n$%d\r\n%b\r\n" % (size, raw, size, raw)
+        wire.submit(_Look(asked, gate, self, key, declared, token), at_once=not of_many)
         return gate
 
     def see(self, key: str, blob: Any, pttl: Any, sent_at: float, declared: Any, token: Token | None) -> Seen:
@@ -78,7 +88,7 @@ class Shared(Calls):
         """Ask for the tags an entry's currency hangs on, and judge the same bytes again."""
         blob, pttl = seen.blob
         return self.capture(
-            seen.unknown, lambda: self._entries.see(key, blob, pttl, seen.sent_at, declared, token), self._gate()
+            seen.unknown, lambda: self._entries.see(key, blob, pttl, seen.sent_at, declared, token), self._ports.gate()
         )
 
     def capture(self, tags: Sequence[str], then: Callable[[], Any], gate: Gate) -> Gate | None:
@@ -114,7 +124,7 @@ class Shared(Calls):
         """Take the lease: a ``Seen``, ``GRANTED`` or what is there."""
         if not self._open():
             return None
-        raw, gate = self._layout.entry(key), self._gate()
+        raw, gate = self._layout.entry(key), self._ports.gate()
 
         def answered(reply: Any, sent_at: float) -> Seen:
             if isinstance(reply, ReplyError):
@@ -136,7 +146,7 @@ class Shared(Calls):
         """Take the right to replace an entry, with a new ``look`` at it: a ``Claimed``."""
         if not self._open():
             return None
-        raw, sibling, gate = self._layout.entry(key), self._layout.claim(key), self._gate()
+        raw, sibling, gate = self._layout.entry(key), self._layout.claim(key), self._ports.gate()
 
         def answered(replies: list[Any]) -> Claimed:
             set_, left, *entry = replies
@@ -165,7 +175,8 @@ class Shared(Calls):
         if not self._open():
             return None
         raw = self._layout.claim(key)
-        call = Call((("PTTL", raw),), lambda replies: isinstance(replies[0], int) and replies[0] > 0, self._gate())
+        gate = self._ports.gate()
+        call = Call((("PTTL", raw),), lambda replies: isinstance(replies[0], int) and replies[0] > 0, gate)
         self._submit(call)
         return call.gate
 
@@ -191,7 +202,7 @@ class Shared(Calls):
             stored(sent_at)
             return True
 
-        return self._run("swap", raw, (expected, blob, kept_ms), answered, self._gate())
+        return self._run("swap", raw, (expected, blob, kept_ms), answered, self._ports.gate())
 
     def renew(self, key: str, head: bytes, ms: int, *, claim: bool = False) -> None:
         """Let a placeholder, a claim or the entry under it live on. Nobody waits for it."""
@@ -237,7 +248,7 @@ class Shared(Calls):
             return True
 
         owe = self._owing(target, number)
-        return self._run("put", raw, (blob, kept_ms), answered, self._gate(), owe, lambda: token.valid)
+        return self._run("put", raw, (blob, kept_ms), answered, self._ports.gate(), owe, lambda: token.valid)
 
     def _owing(self, target: Target, number: int) -> Callable[[], None]:
         return lambda: self._coherence.owe(target, number)
@@ -269,7 +280,7 @@ class Shared(Calls):
             self._coherence.removed(target, number)
             return alive
 
-        call = Call(commands, answered, self._gate(), self._owing(target, number))
+        call = Call(commands, answered, self._ports.gate(), self._owing(target, number))
         self._submit(call)
         return call.gate
 
@@ -300,7 +311,7 @@ class Shared(Calls):
             stored(sent_at)
             return Seen(Look.GRANTED)
 
-        return self._run("add", raw, (blob, kept_ms), answered, self._gate(), still=lambda: token.valid)
+        return self._run("add", raw, (blob, kept_ms), answered, self._ports.gate(), still=lambda: token.valid)
 
     def incr(self, key: str, blob: bytes, kept_ms: int, replacing: bytes, token: Token) -> Gate | None:
         """Add to a counter: the new ``int``, a ``Seen`` of what is there instead, or a reason."""
@@ -318,7 +329,7 @@ class Shared(Calls):
             return "overflow" if reply == [2] else "protocol"
 
         args = (blob, kept_ms, self._entries.head(), replacing)
-        return self._run("incr", self._layout.entry(key), args, answered, self._gate(), still=lambda: token.valid)
+        return self._run("incr", self._layout.entry(key), args, answered, self._ports.gate(), still=lambda: token.valid)
 
     def touch(self, key: str, head: bytes, kept_ms: int) -> Gate | None:
         """A new life for the entry with this head: ``True`` if it had it still."""
@@ -331,12 +342,12 @@ class Shared(Calls):
                 return False
             return bool(reply == 1)
 
-        return self._run("touch", self._layout.entry(key), (head, kept_ms), answered, self._gate())
+        return self._run("touch", self._layout.entry(key), (head, kept_ms), answered, self._ports.gate())
 
     def echo(self) -> Gate | None:
         """A real command, for the round trip that health reports."""
         if not self._open():
             return None
-        call = Call((("GET", self._layout.tag(ALL_TAG)),), lambda replies: replies[0], self._gate())
+        call = Call((("GET", self._layout.tag(ALL_TAG)),), lambda replies: replies[0], self._ports.gate())
         self._submit(call)
         return call.gate

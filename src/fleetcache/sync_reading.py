@@ -61,10 +61,7 @@ class SyncReadingVerbs(AtHand):
         engine = self._engine = verbs._engine  # noqa: SLF001 - two faces of one thing
         engine.on_rebuilt.add(self)
         self._items, self._clock, self._ticks = verbs._items, verbs._clock, verbs._ticks  # noqa: SLF001 - as above
-        self._link, self._counters = verbs._link, verbs._counters  # noqa: SLF001 - as above
-
-    def _key(self, key: object) -> str:
-        return self._verbs._key(key)  # noqa: SLF001 - one way to a key
+        self._link, self._counters, self._key = verbs._link, verbs._counters, verbs._key  # noqa: SLF001 - as above
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
@@ -112,7 +109,7 @@ class SyncReadingVerbs(AtHand):
 
     async def _look_up(self, key: str, declared: Any, allow_stale: bool) -> Answer | None:
         verbs, engine = self._verbs, self._engine
-        full = verbs._key(key)  # noqa: SLF001 - as above
+        full = self._key(key)
         if engine.bypasses and verbs._is_bypassed:  # noqa: SLF001 - as above
             return None
         if not engine.settled:

@@ -17,8 +17,8 @@ def writes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     flush = AioWire._flush
 
     def flushed(self: AioWire) -> None:
-        if self._session.queued:
-            found.append(len(self._session.queued))
+        if self.session.queued:
+            found.append(len(self.session.queued))
         flush(self)
 
     monkeypatch.setattr(AioWire, "_flush", flushed)

@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleetcache.wire.session import ANSWERED_LATER, NO_ANSWER, Call, ProtocolError, RefusedError, ReplyError, Session
+from fleetcache.wire.session import (
+    ANSWERED_LATER,
+    MOST_WEIGHT,
+    NO_ANSWER,
+    Call,
+    ProtocolError,
+    RefusedError,
+    ReplyError,
+    Session,
+)
 
 PUSH = b">2\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\nk\r\n"
 NULL_PUSH = b">2\r\n$10\r\ninvalidate\r\n_\r\n"
@@ -118,7 +127,7 @@ def test_any_chunking_gives_the_same_events(frames: list[bytes], cuts: list[int]
             wire.call(str(number), commands=commands)
         for start, end in zip([0, *places], [*places, len(data)], strict=True):
             wire.session.feed(data[start:end])
-        return wire.events, wire.session.unanswered_bytes
+        return wire.events, wire.session.weight
 
     assert events(sorted(min(cut, len(data)) for cut in cuts)) == events([])
 
@@ -228,13 +237,39 @@ def test_overdue_calls_are_those_at_the_front() -> None:
     assert wire.session.overdue(9.0) == [old, older, new]
 
 
-def test_unanswered_bytes_are_those_of_unanswered_calls() -> None:
+@pytest.mark.parametrize("queued", [True, False])
+def test_there_is_room_for_some_20_000_small_calls(queued: bool) -> None:
+    session, call = Wire().session, Call([(b"PING",)])
+    taken = 0
+    while session.has_room:
+        taken += 1
+        if queued:
+            session.queue(call)
+        else:
+            session.add(call, 0.0)
+    assert 19_000 < taken <= 20_000
+
+
+def test_there_is_room_for_64_mebibytes() -> None:
+    session, call = Wire().session, Call([(b"SET", b"k", bytes(8 * 1024 * 1024))])
+    taken = 0
+    while session.has_room:
+        taken += 1
+        session.queue(call)
+    assert taken == 8
+
+
+def test_there_is_room_again_when_calls_are_answered() -> None:
     wire = Wire()
-    size = len(wire.call("a").payload)
-    wire.call("b")
-    assert wire.session.unanswered_bytes == 2 * size
+    empty = wire.session.weight
+    call = Call([(b"SET", b"k", bytes(MOST_WEIGHT))])
+    wire.session.queue(call)
+    assert not wire.session.has_room
+    wire.session.send_queued(0.0)
+    assert not wire.session.has_room
     wire.session.feed(b"+OK\r\n")
-    assert wire.session.unanswered_bytes == size
+    assert wire.session.has_room
+    assert wire.session.weight == empty
 
 
 def test_at_the_end_every_call_ends_once_without_an_answer() -> None:
@@ -247,7 +282,7 @@ def test_at_the_end_every_call_ends_once_without_an_answer() -> None:
     assert [gate.results for gate in gates] == [[NO_ANSWER], [NO_ANSWER]]
     assert wire.events == [("lost", "a")] * 2
     assert wire.session.oldest is None
-    assert wire.session.unanswered_bytes == 0
+    assert wire.session.weight == 0
 
 
 def test_replies_are_not_decoded() -> None:

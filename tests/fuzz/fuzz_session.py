@@ -100,4 +100,4 @@ def one_input(data: bytes) -> None:
         assert [event for event in whole.events if event[0] != "own"] == expected
         assert whole.session.oldest is None
     whole.session.end()
-    assert whole.session.unanswered_bytes == 0
+    assert whole.session.weight == 0

@@ -23,7 +23,7 @@ from fleetcache.seen import Claimed, Seen
 from fleetcache.shared import Shared
 from fleetcache.wire import aio, handshake, keeper
 from fleetcache.wire.link import Link, LinkState, Verdict
-from fleetcache.wire.session import Session
+from fleetcache.wire.session import Call, Session
 
 __all__ = ["MUTATIONS", "mutated"]
 
@@ -143,7 +143,7 @@ def lease_not_voided_by_set() -> list[Exchange]:
             stored(sent_at)
             return True
 
-        return self._run("put", raw, (blob, kept_ms), answered, self._gate())
+        return self._run("put", raw, (blob, kept_ms), answered, self._ports.gate())
 
     return [(Shared, "swap", store)]
 
@@ -190,9 +190,9 @@ def claim_ignored() -> list[Exchange]:
     def granted(self: Shared, *args: Any) -> Any:
         gate = claim(self, *args)
         if gate is not None:
-            session = self.wire._session if self.wire is not None else None  # type: ignore[attr-defined] # AioWire
+            session = self.wire.session if self.wire is not None else None
             call = (session.queued or session.calls or (None,))[-1] if session is not None else None
-            if call is not None and call.gate is gate:
+            if isinstance(call, Call) and call.gate is gate:
                 handle = call.handle
 
                 def always(replies: list[Any]) -> Any:
@@ -299,7 +299,7 @@ def timer_left_behind_by_sleep() -> list[Exchange]:
         arm(self, when)
 
     def flushed(self: aio.AioWire) -> None:
-        asked = bool(self._session.queued)
+        asked = bool(self.session.queued)
         wake_at, self._wake_at = self._wake_at, -float("inf")
         flush(self)
         self._wake_at = wake_at

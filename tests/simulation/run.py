@@ -182,7 +182,7 @@ class Run:
         if wire is None or not instance.says_online():
             return False
         owed = any(journal.owes_key(name) if kind == "e" else journal.owes_tag(name) for kind, name in removal.targets)
-        oldest = wire._session.oldest
+        oldest = wire.session.oldest
         return not owed and (oldest is None or oldest > removal.returned_at)
 
     # -- the whole -------------------------------------------------------------------------------------------------
@@ -290,7 +290,7 @@ class Run:
             raise Violation("leftovers", "close() did not end")
         self._go_on(self.world.now + 0.5)
         for instance in living:
-            if instance.engine.wire is not None and instance.engine.wire._session.calls:
+            if instance.engine.wire is not None and instance.engine.wire.session.calls:
                 raise Violation("leftovers", f"{instance.name} closed with calls in its session")
         left = [connection.owner.name for connection in self.network.connections if connection.open_here()]
         if left:

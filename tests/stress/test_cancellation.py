@@ -74,7 +74,7 @@ async def _fuzz_a_naive_cache(server: Server, prefix: str) -> int:
                 return await wait(gate, until)
             except asyncio.CancelledError:
                 wire: Any = cache._engine.wire
-                calls = wire._session.calls
+                calls = wire.session.calls
                 for call in [call for call in calls if call.gate is gate]:
                     calls.remove(call)
                 raise

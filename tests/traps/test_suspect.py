@@ -97,7 +97,7 @@ def test_twin_timed_from_when_it_was_asked_the_server_is_taken_for_slow(
 
     def flushed(self: AioWire) -> None:
         flush(self)
-        for call in self._session.calls:
+        for call in self.session.calls:
             call.sent_at = asked_at[0]
         self._tick()
 

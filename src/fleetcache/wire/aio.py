@@ -16,7 +16,7 @@ from typing import Any, cast
 from .address import CredentialProvider
 from .dialing import dial
 from .keeper import Deadline, Keeper
-from .session import Call, Gate
+from .session import AnyCall, Gate
 
 __all__ = ["AioWire"]
 
@@ -83,12 +83,12 @@ class AioWire(Keeper):
         """The loop this wire lives on."""
         return self._loop
 
-    def submit(self, call: Call, *, at_once: bool = False) -> None:
+    def submit(self, call: AnyCall, *, at_once: bool = False) -> None:
         """Queue a call; what one turn of the loop queues is written together, or the first of it in pieces.
 
         ``at_once``: it is no part of a batch; while little is under way, it need not wait for the end of the turn.
         """
-        session = self._session
+        session = self.session
         waiting = session.queue(call)
         if waiting == 1:
             if at_once and not session.calls:
@@ -99,7 +99,7 @@ class AioWire(Keeper):
             self._flush()
 
     def _flush(self) -> None:
-        session = self._session
+        session = self.session
         if not session.queued:
             return  # the connection they were queued for is gone
         now = self._clock()

@@ -12,7 +12,7 @@ from typing import Any
 from .keeper import Keeper
 from .monitor import Monitor, SyncGate
 from .roles import Role
-from .session import Call
+from .session import AnyCall
 from .tls import Tls
 
 __all__ = ["CallersWire", "read"]
@@ -47,12 +47,12 @@ class CallersWire(Keeper):
 
     # -- calls -------------------------------------------------------------------------------------------------------
 
-    def submit(self, call: Call, *, at_once: bool = False) -> None:  # noqa: ARG002 - it is written when the monitor is left, which is as soon
+    def submit(self, call: AnyCall, *, at_once: bool = False) -> None:  # noqa: ARG002 - it is written when the monitor is left, which is as soon
         """Queue a call; what a thread queues before it lets others in is written together."""
         now = self._clock()
         try:
             self._out.append(call.payload)
-            self._session.add(call, now)
+            self.session.add(call, now)
         except BaseException:
             self.fail("interrupted", "a call was interrupted while it was queued")
             raise
@@ -152,7 +152,7 @@ class CallersWire(Keeper):
     @property
     def _is_readable(self) -> bool:
         """Whether replies are to come that whoever waits may read."""
-        return bool(self._session.calls) and self._over is None and self.connected
+        return bool(self.session.calls) and self._over is None and self.connected
 
     def _lead(self, gate: SyncGate, until: float) -> None:
         """Read, until the gate is open or nothing more is to come."""
@@ -175,7 +175,7 @@ class CallersWire(Keeper):
 
     def _hand_on(self) -> None:
         """Others wait still: one of them reads. If nobody does, the link thread looks soon."""
-        if self._session.calls:
+        if self.session.calls:
             for gate in self._followers:
                 if not gate.done():
                     gate.ring()

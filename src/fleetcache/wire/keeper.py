@@ -131,7 +131,7 @@ class Keeper(Pulse):
         finally:
             # Also when the loop ends without a close(): nothing may be left open, and nobody waiting.
             self._abort()
-            self._session.end()
+            self.session.end()
             self._disarm()
             self._tell_tried()
 
@@ -152,7 +152,7 @@ class Keeper(Pulse):
     async def _live_once(self) -> str:
         """One connection from its first byte to its last; returns why it ended."""
         self._over = None
-        self._session = self._new_session()
+        self.session = self._new_session()
         self._probe_pushed = False
         try:
             if self._hooks.prepare is not None:
@@ -238,5 +238,5 @@ class Keeper(Pulse):
     def _drop(self, reason: str) -> None:
         self._abort()
         self.link.lost(reason, self._clock())
-        self._session.end()
+        self.session.end()
         self._disarm()

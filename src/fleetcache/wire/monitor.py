@@ -11,7 +11,7 @@ from functools import partial
 from threading import Lock, RLock, get_ident
 from typing import Any, TypeVar
 
-from .session import NO_ANSWER
+from .session import tell_unanswered
 
 __all__ = ["Monitor", "SyncGate", "finish"]
 
@@ -179,8 +179,7 @@ class _Left:
 
 def answerless(gate: SyncGate) -> Any:
     """What a gate says whose time is over."""
-    if not gate.done():
-        gate.set_result(NO_ANSWER)
+    tell_unanswered(gate)
     return gate.result()
 
 

@@ -15,15 +15,12 @@ from ..clock import Clock
 from .faults import reply_reason
 from .handshake import Ask, Greeting
 from .link import Link, LinkState, Verdict
-from .session import Call, ProtocolError, RefusedError, Session
+from .session import AnyCall, Call, ProtocolError, RefusedError, Session
 
 __all__ = ["Pulse", "WireHooks", "WireLimits"]
 
 log = logging.getLogger("fleetcache")
 
-# What may be unanswered at once. Beyond it the server does not keep up, and a new call would only wait.
-MOST_CALLS = 20_000
-MOST_BYTES = 64 * 1024 * 1024
 # Own stall: how often in a row bytes that wait in the socket may postpone a judgement, and by how much.
 POSTPONE, POSTPONE_MOST = 0.001, 100
 
@@ -63,7 +60,7 @@ class Pulse(ABC):
     def __init__(self, link: Link, limits: WireLimits, hooks: WireHooks, clock: Clock, probe: bytes) -> None:
         self.link = link
         self._limits, self._hooks, self._clock, self._probe = limits, hooks, clock, probe
-        self._session = self._new_session()
+        self.session = self._new_session()
         self._wake_at = float("inf")
         self._postponed = 0
         self._over: str | None = None  # why the connection at hand is no more
@@ -75,7 +72,7 @@ class Pulse(ABC):
     # -- what a shell does -------------------------------------------------------------------------------------------
 
     @abstractmethod
-    def submit(self, call: Call, *, at_once: bool = False) -> None:
+    def submit(self, call: AnyCall, *, at_once: bool = False) -> None:
         """Queue a call; what one turn queues is written together, unless ``at_once``."""
 
     @abstractmethod
@@ -97,26 +94,20 @@ class Pulse(ABC):
     # -- calls -------------------------------------------------------------------------------------------------------
 
     @property
-    def has_room(self) -> bool:
-        """Whether another call may be queued."""
-        session = self._session
-        return len(session.calls) + len(session.queued) < MOST_CALLS and session.unanswered_bytes < MOST_BYTES
-
-    @property
     def connected(self) -> bool:
         """Whether a connection stands on which calls may be sent, heard of late or not."""
         return self.link.connected and self.link.state is not LinkState.RECOVERING
 
     def expect_own(self, key: bytes) -> None:
         """The next frame is known to be our own push for ``key``."""
-        self._session.expect_own = key
+        self.session.expect_own = key
 
     # -- frames ------------------------------------------------------------------------------------------------------
 
     def received(self, data: memoryview) -> None:
         """Parse and act, synchronously and in order."""
         try:
-            answered = self._session.feed(data)
+            answered = self.session.feed(data)
         except RefusedError as error:
             self.fail(reply_reason(error), str(error))
             return
@@ -131,7 +122,7 @@ class Pulse(ABC):
             return
         if answered is not None:
             self._postponed = 0
-            self.link.replied(answered, self._session.oldest, self._clock())
+            self.link.replied(answered, self.session.oldest, self._clock())
 
     def _on_push(self, frame: list[Any]) -> None:
         if len(frame) == 2 and frame[0] == b"invalidate" and frame[1] == [self._probe]:  # noqa: PLR2004 - kind and keys
@@ -163,7 +154,7 @@ class Pulse(ABC):
     def _tick(self) -> None:
         self._wake_at = float("inf")
         now = self._clock()
-        session, link = self._session, self.link
+        session, link = self.session, self.link
         before = now - self._limits.operation_timeout
         oldest = session.oldest
         # The handshake has a deadline of its own, longer than one operation's.
@@ -180,7 +171,7 @@ class Pulse(ABC):
 
     def _judge(self, before: float, oldest: float, now: float) -> None:
         verdict = self.link.check(oldest, now)
-        for call in self._session.overdue(before):
+        for call in self.session.overdue(before):
             if call.gate is not None and not call.gate.done():
                 self._hooks.on_timeout()
             call.give_up()
@@ -190,7 +181,7 @@ class Pulse(ABC):
     def _beat(self, now: float) -> None:
         """At least every third of ``max_staleness``, also under load; one at a time while nothing is answered."""
         due = self._last_heartbeat + self._limits.max_staleness / 3
-        if now >= due - 0.001 and (self.link.usable or not self._session.calls):
+        if now >= due - 0.001 and (self.link.usable or not self.session.calls):
             self._last_heartbeat = now
             self.submit(self._hooks.heartbeat())
 
@@ -198,11 +189,11 @@ class Pulse(ABC):
         if not self.link.connected:
             return
         candidates = [self._last_heartbeat + self._limits.max_staleness / 3] if self.link.usable else []
-        check = self.link.next_check(self._session.oldest)
+        check = self.link.next_check(self.session.oldest)
         if check is not None:
             candidates.append(check)
         before = now - self._limits.operation_timeout
-        waiting = next((call.sent_at for call in self._session.calls if call.sent_at > before), None)
+        waiting = next((call.sent_at for call in self.session.calls if call.sent_at > before), None)
         if waiting is not None:
             candidates.append(waiting + self._limits.operation_timeout)
         if candidates:
@@ -211,6 +202,6 @@ class Pulse(ABC):
 
     def lose_calls(self) -> None:
         """Nobody who waits can be told any more, but what was not acknowledged is owed."""
-        for call in (*self._session.calls, *self._session.queued):
+        for call in (*self.session.calls, *self.session.queued):
             if call.lost is not None:
                 call.lost()

@@ -22,6 +22,7 @@ from .headers import Headers, ProtocolError
 __all__ = [
     "ANSWERED_LATER",
     "NO_ANSWER",
+    "AnyCall",
     "Call",
     "Command",
     "Gate",
@@ -30,6 +31,7 @@ __all__ = [
     "RefusedError",
     "ReplyError",
     "Session",
+    "tell_unanswered",
 ]
 
 Command = tuple[bytes | str | int, ...]
@@ -47,6 +49,10 @@ NO_ANSWER: Final = NoAnswer.NO_ANSWER
 
 ANSWERED_LATER: Final = object()
 """What a ``handle`` returns when another call will open the gate."""
+
+# What may be unanswered at once: bytes, and for each call as much as makes it some 20,000 small ones.
+MOST_WEIGHT: Final = 64 * 1024 * 1024
+CALL_WEIGHT: Final = MOST_WEIGHT // 20_000
 
 # What the parser says when the next frame is not all there. Its own word for it is ``False``, which is also a reply.
 _MORE: Final = object()
@@ -68,12 +74,36 @@ class RefusedError(ProtocolError):
     """An error that nobody asked for: servers greet so whom they do not let in, and close."""
 
 
+def tell_unanswered(gate: Gate | None) -> None:
+    """Open it with the word that no answer came, if somebody still waits."""
+    if gate is not None and not gate.done():
+        gate.set_result(NO_ANSWER)
+
+
 def _unasked(frame: Any) -> ProtocolError:
     return RefusedError(str(frame)) if isinstance(frame, ReplyError) else ProtocolError("a reply that nobody asked for")
 
 
 def _as_is(replies: list[Any]) -> Any:
     return replies
+
+
+class AnyCall(Protocol):
+    """What a session needs of a call; ``Call`` says what each is."""
+
+    sent_at: float
+
+    @property
+    def payload(self) -> bytes: ...  # noqa: D102
+    @property
+    def count(self) -> int: ...  # noqa: D102
+    @property
+    def handle(self) -> Callable[[list[Any]], Any]: ...  # noqa: D102
+    @property
+    def gate(self) -> Gate | None: ...  # noqa: D102
+    @property
+    def lost(self) -> Callable[[], None] | None: ...  # noqa: D102
+    def give_up(self) -> None: ...  # noqa: D102
 
 
 class Call:
@@ -111,8 +141,7 @@ class Call:
         if self.lost is not None:
             lost, self.lost = self.lost, None
             lost()
-        if self.gate is not None and not self.gate.done():
-            self.gate.set_result(NO_ANSWER)
+        tell_unanswered(self.gate)
 
 
 class Session:
@@ -129,24 +158,27 @@ class Session:
         self._on_push = on_push
         self._frame_limit = frame_limit
         self._unfinished = 0
-        self.calls: deque[Call] = deque()  # sent, and not answered yet
-        self.queued: list[Call] = []  # to be sent with what else this turn asks
-        self.unanswered_bytes = 0  # of both
+        self.calls: deque[AnyCall] = deque()  # sent, and not answered yet
+        self.queued: list[AnyCall] = []  # to be sent with what else this turn asks
+        self.weight = 0  # of both
+        self.has_room = True  # for another call; beyond it the server does not keep up, and a new call would only wait
         self._replies: list[Any] = []  # to the oldest call, while there are more to come
         self.expect_own: bytes | None = None
         self.on_own: Callable[[bytes], None] = lambda _key: None
 
-    def add(self, call: Call, now: float) -> None:
+    def add(self, call: AnyCall, now: float) -> None:
         """Take in a call whose bytes are being written now."""
         call.sent_at = now
         self.calls.append(call)
-        self.unanswered_bytes += len(call.payload)
+        self.weight += len(call.payload) + CALL_WEIGHT
+        self.has_room = self.weight < MOST_WEIGHT
 
-    def queue(self, call: Call) -> int:
+    def queue(self, call: AnyCall) -> int:
         """Take in a call that waits for the next write; how many do now."""
         queued = self.queued
         queued.append(call)
-        self.unanswered_bytes += len(call.payload)
+        self.weight += len(call.payload) + CALL_WEIGHT
+        self.has_room = self.weight < MOST_WEIGHT
         return len(queued)
 
     def send_queued(self, now: float) -> bytes:
@@ -209,7 +241,7 @@ class Session:
             answers, replies = replies, []
             self._replies = replies
             answered = call.sent_at
-            self.unanswered_bytes -= len(call.payload)
+            self.weight -= len(call.payload) + CALL_WEIGHT
             try:
                 result = call.handle(answers)
             except BaseException:
@@ -218,6 +250,7 @@ class Session:
             gate = call.gate
             if gate is not None and result is not ANSWERED_LATER and not gate.done():
                 gate.set_result(result)
+        self.has_room = self.weight < MOST_WEIGHT
         self._unfinished = unfinished
         if unfinished > self._frame_limit:
             raise ProtocolError(f"a frame of more than {self._frame_limit} bytes")
@@ -230,7 +263,7 @@ class Session:
             return
         self._on_push(frame)
 
-    def overdue(self, before: float) -> list[Call]:
+    def overdue(self, before: float) -> list[AnyCall]:
         """The calls sent at ``before`` or earlier: all at the front."""
         found = []
         for call in self.calls:
@@ -242,6 +275,6 @@ class Session:
     def end(self) -> None:
         """The connection is gone: every call ends without an answer, once."""
         calls, self.calls, self.queued = [*self.calls, *self.queued], deque(), []
-        self.unanswered_bytes = 0
+        self.weight = 0
         for call in calls:
             call.give_up()
