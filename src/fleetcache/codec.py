@@ -49,13 +49,14 @@ class Codecs:
         {'name': 'Ada'}
     """
 
-    __slots__ = ("_chosen", "_json", "_msgpack", "name")
+    __slots__ = ("_chosen", "_json", "_msgpack", "_read_plain", "name")
 
     def __init__(self, name: Literal["msgpack", "json", "pickle"]) -> None:
         self.name = name
         self._msgpack = _Format(
             MSGPACK, msgspec.msgpack.Encoder(enc_hook=_to_plain).encode, msgspec.msgpack.Decoder, SCALARS
         )
+        self._read_plain = self._msgpack.reader(Any).decode  # at hand: most of what is read
         self._json = _Format(JSON, msgspec.json.Encoder(enc_hook=_to_plain).encode, msgspec.json.Decoder, JSON_SCALARS)
         self._chosen = {"msgpack": self._msgpack, "json": self._json, "pickle": None}[name]
 
@@ -98,7 +99,7 @@ class Codecs:
         """
         try:
             if codec_id == MSGPACK:
-                return self._msgpack.reader(declared).decode(payload)
+                return self._read_plain(payload) if declared is Any else self._msgpack.reader(declared).decode(payload)
             if codec_id == INT:
                 return self._read_int(payload, declared)
             if codec_id == JSON:

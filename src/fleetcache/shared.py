@@ -47,7 +47,10 @@ class _Look(Struct, gc=False):
     def handle(self, replies: list[Any]) -> Seen:
         """Judge, in frame order."""
         blob, pttl = replies
-        return self.shared.see(self.key, blob, pttl, self.sent_at, self.declared, self.token)
+        shared = self.shared
+        # An entry, and no refusal that could be over: nothing for ``Shared.see`` to note.
+        see = shared.entries.see if blob.__class__ is bytes and not shared.refusals else shared.see
+        return see(self.key, blob, pttl, self.sent_at, self.declared, self.token)
 
     def give_up(self) -> None:
         """No answer came."""
@@ -82,13 +85,13 @@ class Shared(Calls):
             return Seen(Look.FAULT, reason=self.fault("read", blob))
         if self.refusals:
             self.works("read")
-        return self._entries.see(key, blob, pttl, sent_at, declared, token)
+        return self.entries.see(key, blob, pttl, sent_at, declared, token)
 
     def settle(self, key: str, seen: Seen, declared: Any, token: Token | None) -> Gate | None:
         """Ask for the tags an entry's currency hangs on, and judge the same bytes again."""
         blob, pttl = seen.blob
         return self.capture(
-            seen.unknown, lambda: self._entries.see(key, blob, pttl, seen.sent_at, declared, token), self._ports.gate()
+            seen.unknown, lambda: self.entries.see(key, blob, pttl, seen.sent_at, declared, token), self._ports.gate()
         )
 
     def capture(self, tags: Sequence[str], then: Callable[[], Any], gate: Gate) -> Gate | None:
@@ -104,7 +107,7 @@ class Shared(Calls):
             return then() if left == 0 else ANSWERED_LATER
 
         for tag in tags:
-            version = self._entries.head(b"")
+            version = self.entries.head(b"")
             args = (new_version(version, self.run), 0) if tag == ALL_TAG else (version, TAG_KEPT_MS)
             self._run("mint", self._layout.tag(tag), args, partial(answered, tag), gate)
         return gate
@@ -328,7 +331,7 @@ class Shared(Calls):
                 return self.see(key, reply[1], reply[2], sent_at, Any, token)
             return "overflow" if reply == [2] else "protocol"
 
-        args = (blob, kept_ms, self._entries.head(), replacing)
+        args = (blob, kept_ms, self.entries.head(), replacing)
         return self._run("incr", self._layout.entry(key), args, answered, self._ports.gate(), still=lambda: token.valid)
 
     def touch(self, key: str, head: bytes, kept_ms: int) -> Gate | None:

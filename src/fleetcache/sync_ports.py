@@ -41,7 +41,7 @@ class Timer(Protocol):
 
 
 class SyncPorts:
-    """Waiting and running on threads.
+    """Waiting and running on threads. Its gates are threads' gates.
 
     Args:
         clock: Seconds.
@@ -51,6 +51,8 @@ class SyncPorts:
         patience: Seconds a wait without a bound of its own takes at most: one operation timeout.
     """
 
+    gate = SyncGate
+
     def __init__(
         self, clock: Clock, random: Callable[[], float], monitor: Monitor, pool: RefreshPool, patience: float
     ) -> None:
@@ -59,10 +61,6 @@ class SyncPorts:
         self.timer: Timer | None = None
         self.closed = False
         self._tasks: dict[asyncio.Task[None], TaskOfLoop] = {}  # a loop itself keeps only weak references
-
-    def gate(self) -> SyncGate:
-        """A new closed gate."""
-        return SyncGate()
 
     async def wait(self, gate: Any, until: float | None) -> Any:
         """Block this thread until the gate is open; ``NO_ANSWER`` at ``until``."""
@@ -78,12 +76,12 @@ class SyncPorts:
 
     async def _wait_as_task(self, gate: SyncGate, until: float | None) -> Any:
         """The same without blocking. Its own flight, which is in another task, a task waits for without a bound."""
-        while not gate.done():
+        while not gate.opened:
             left = self._patience if until is None else until - self.clock()
             if left <= 0:
                 break
             await heard(gate, left)
-            if self.timer is not None and not gate.done():
+            if self.timer is not None and not gate.opened:
                 self.timer.look_at_clock()  # as above; what is overdue has its answer then
         return answerless(gate)
 

@@ -10,7 +10,7 @@ from collections import deque
 from typing import Any
 
 from .keeper import Keeper
-from .monitor import Monitor, SyncGate
+from .monitor import Left, Monitor, SyncGate
 from .roles import Role
 from .session import AnyCall
 from .tls import Tls
@@ -131,28 +131,29 @@ class CallersWire(Keeper):
         """
         until = self._clock() + timeout
         left = timeout
-        while not gate.done() and left > 0:
-            if self._is_readable and not self._reading.taken:
-                try:
-                    if self._reading.take(gate):
-                        self._lead(gate, until)
-                finally:
+        while not gate.opened and left > 0:
+            try:
+                leads = self._is_readable and self._reading.take(gate)
+                if leads:
+                    self._lead(gate, until)
+            finally:
+                if self._reading.drop(gate):
                     self._led_at = self._clock()
-                    self._reading.drop(gate)
-                    self._hand_on()
-            else:
+                    if self.session.calls:
+                        self._hand_on()
+            if not leads:
                 try:
                     self._followers[gate] = None
                     gate.sleep(self._monitor, left)
                 finally:
                     self._followers.pop(gate, None)
             left = until - self._clock()
-        return gate.done()
+        return gate.opened
 
     @property
     def _is_readable(self) -> bool:
         """Whether replies are to come that whoever waits may read."""
-        return bool(self.session.calls) and self._over is None and self.connected
+        return bool(self.session.calls) and self._over is None and self.link.serves
 
     def _lead(self, gate: SyncGate, until: float) -> None:
         """Read, until the gate is open or nothing more is to come."""
@@ -161,7 +162,7 @@ class CallersWire(Keeper):
             sock, began = self._sock, False
             size: int | OSError | None = None
             try:
-                with self._monitor.left():
+                with Left(self._monitor):
                     if sock is not None and self._readers_poll.poll(left * 1000):
                         began = True
                         size = read(sock, self._buffer)
@@ -171,15 +172,14 @@ class CallersWire(Keeper):
                 raise
             if size is not None and self._over is None:
                 self._take(size)
-            left = until - self._clock() if not gate.done() and self._is_readable else 0.0
+            left = until - self._clock() if not gate.opened and self._is_readable else 0.0
 
     def _hand_on(self) -> None:
-        """Others wait still: one of them reads. If nobody does, the link thread looks soon."""
-        if self.session.calls:
-            for gate in self._followers:
-                if not gate.done():
-                    gate.ring()
-                    return
+        """Replies are to come still: one of those who wait reads. If nobody does, the link thread looks soon."""
+        for gate in self._followers:
+            if not gate.opened:
+                gate.ring()
+                return
 
     def _take(self, size: int | OSError) -> None:
         """Hand on what was read."""

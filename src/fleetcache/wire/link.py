@@ -93,6 +93,7 @@ class Link:
         self.attempts = 0
         self.tried = False
         self.connected = False
+        self.serves = False  # connected, and the handshake is done: calls may be sent, heard of late or not
         self.confirmed = -float("inf")
         self.horizon = -float("inf")
 
@@ -126,6 +127,7 @@ class Link:
 
     def ready(self, sent_at: float, now: float) -> None:
         """The handshake is done; its last command was sent at ``sent_at``."""
+        self.serves = True
         self.epoch += 1
         self.attempts = 0
         self.tried = True
@@ -156,7 +158,7 @@ class Link:
 
     def lost(self, reason: str, now: float) -> None:
         """The connection, the attempt to connect or the handshake failed."""
-        self.connected = False
+        self.connected = self.serves = False
         self.tried = True
         if self.state is LinkState.CLOSED:
             return
@@ -167,7 +169,7 @@ class Link:
 
     def close(self, now: float) -> None:
         """No more."""
-        self.connected = False
+        self.connected = self.serves = False
         if self.state is not LinkState.CLOSED:
             self._move(LinkState.CLOSED, now, reason="closed")
 

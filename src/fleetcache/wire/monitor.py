@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from .session import tell_unanswered
 
-__all__ = ["Monitor", "SyncGate", "finish"]
+__all__ = ["Left", "Monitor", "SyncGate", "finish"]
 
 T = TypeVar("T")
 
@@ -37,23 +37,28 @@ def finish(coro: Coroutine[Any, Any, T]) -> T:
 
 
 class SyncGate:
-    """What one thread waits on, opened once. Touched only by who holds the monitor, but for the bell."""
+    """What one thread waits on, opened once. Touched only by who holds the monitor, but for the bell.
 
-    __slots__ = ("_bell", "_open", "_result", "_rung")
+    Attributes:
+        opened: Whether it is open.
+    """
+
+    __slots__ = ("_bell", "_result", "_rung", "opened")
 
     def __init__(self) -> None:
-        self._open = self._rung = False
+        self.opened = self._rung = False
         self._result: Any = None
         self._bell: Any = None
 
     def done(self) -> bool:
-        """Whether it is open."""
-        return self._open
+        """Whether it is open, as a future says it."""
+        return self.opened
 
     def set_result(self, result: Any, /) -> None:
         """Open it."""
-        self._result, self._open = result, True
-        self.ring()
+        self._result, self.opened = result, True
+        if self._bell is not None:
+            self.ring()
 
     def result(self) -> Any:
         """What it was opened with."""
@@ -121,7 +126,8 @@ class Monitor:
                         self.on_torn()
                     raise
                 finally:
-                    self._own()
+                    if not self._lock._is_owned():  # noqa: SLF001 - as in ``_own``
+                        self._own()
                     self.suspends = before
                     self._outside = None
         finally:
@@ -141,18 +147,18 @@ class Monitor:
         finally:
             self.on_left()
 
-    def left(self) -> "_Left":
+    def left(self) -> "Left":
         """Let the others in, while this thread runs what is not ours or blocks."""
-        return _Left(self)
+        return Left(self)
 
     def wait(self, gate: SyncGate, timeout: float) -> bool:
         """Let the others in until the gate is open or ``timeout`` seconds have passed; whether it is open."""
-        if not gate.done():
+        if not gate.opened:
             gate.sleep(self, timeout)
-        return gate.done()
+        return gate.opened
 
 
-class _Left:
+class Left:
     """The time between leaving the monitor and coming back."""
 
     __slots__ = ("_depth", "_monitor")

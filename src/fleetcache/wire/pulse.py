@@ -96,7 +96,7 @@ class Pulse(ABC):
     @property
     def connected(self) -> bool:
         """Whether a connection stands on which calls may be sent, heard of late or not."""
-        return self.link.connected and self.link.state is not LinkState.RECOVERING
+        return self.link.serves
 
     def expect_own(self, key: bytes) -> None:
         """The next frame is known to be our own push for ``key``."""
@@ -165,7 +165,7 @@ class Pulse(ABC):
                 self._arm(now + POSTPONE)
                 return
             self._judge(before, oldest, now)
-        if link.connected and link.state is not LinkState.RECOVERING:
+        if link.serves:
             self._beat(now)
         self._arm_next(now)
 

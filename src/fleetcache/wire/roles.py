@@ -16,7 +16,8 @@ class Role:
         >>> try:
         ...     print(role.take(token), role.take(object()))
         ... finally:
-        ...     role.drop(token)
+        ...     print(role.drop(token), role.drop(token))
+        True False
         True False
         >>> role.taken
         False
@@ -36,10 +37,12 @@ class Role:
         """Have it, unless another has."""
         return self._holder.setdefault(None, token) is token
 
-    def drop(self, token: object) -> None:
-        """Have it no more, if one had."""
-        if self._holder.get(None) is token:
-            del self._holder[None]
+    def drop(self, token: object) -> bool:
+        """Have it no more; whether one had."""
+        if self._holder.get(None) is not token:
+            return False
+        del self._holder[None]
+        return True
 
     def insist(self, token: object) -> None:
         """Wait until it is one's own."""

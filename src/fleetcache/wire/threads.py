@@ -75,6 +75,8 @@ class _Bound(AbstractAsyncContextManager["Deadline"]):
 class ThreadWire(CallersWire):
     """One connection that is kept alive by a thread; arguments as for ``CallersWire``."""
 
+    _gate = SyncGate
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._alarms: list[_Alarm] = []
@@ -172,7 +174,8 @@ class ThreadWire(CallersWire):
                     self._take(size)
             finally:
                 self._reading.drop(self)
-            self._hand_on()
+            if self.session.calls:
+                self._hand_on()
         if self._over is None and self._rest is not None:
             self._write_on()
         now = self._clock()
@@ -221,15 +224,12 @@ class ThreadWire(CallersWire):
     async def _reply(self, gate: Gate) -> Any:
         while not gate.done() and self._over is None:
             self._turn()
-        return gate.result() if isinstance(gate, SyncGate) and gate.done() else None
+        return gate.result() if isinstance(gate, SyncGate) and gate.opened else None
 
     async def _pause(self, seconds: float) -> None:
         until = self._clock() + seconds
         while self._clock() < until and self.link.state is not LinkState.CLOSED:
             self._turn(until)
-
-    def _gate(self) -> SyncGate:
-        return SyncGate()
 
     # -- the connection's life -----------------------------------------------------------------------------------------
 
