@@ -19,10 +19,11 @@ __all__ = ["Bare", "connect", "connect_blocking"]
 
 _MORE = object()  # the parser's word for a reply that is not all there
 _BUFFER = 256 * 1024  # bytes, as ours
+_PIECE, _MUCH = 16, 32  # calls, as ours: the first of a turn are written before it is over
 
 
 class Bare(asyncio.BufferedProtocol):
-    """One connection; what one turn of the loop asks is written together."""
+    """One connection; what one turn of the loop asks is written together, or the first of it in pieces."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -68,11 +69,14 @@ class Bare(asyncio.BufferedProtocol):
         self._out.append(payload)
         answer = self._loop.create_future()
         self._waiting.append(answer)
+        if len(self._out) == _PIECE and len(self._waiting) < _MUCH + _PIECE:
+            self._flush()
         return answer
 
     def _flush(self) -> None:
-        self._transport.write(b"".join(self._out))
-        self._out.clear()
+        if self._out:
+            self._transport.write(b"".join(self._out))
+            self._out.clear()
 
 
 async def connect(url: str, stack: AsyncExitStack) -> Bare:

@@ -141,7 +141,7 @@ class Entries:
 
     def tags_of(self, seen: Seen) -> Tags:
         """The tags of an entry that was usable."""
-        return parse_tags(seen.section) or ()
+        return parse_tags(seen.header.section) or ()
 
     # -- to the server -------------------------------------------------------------------------------------------
 
@@ -194,7 +194,7 @@ class Entries:
             held = self.hold(answer, names, life, cost=header.cost, head=header.head)
             self._coherence.fill(token, held)
         look = _FRESH if fresh_left > 0 else _STALE
-        return Seen(look, header.head, answer, 0.0, "", header.cost, fresh_until, sent_at, header.stale, header.section)
+        return Seen(look, header.head, answer, 0.0, "", fresh_until, sent_at, header)
 
     def _is_signed(self, key: str, blob: bytes, header: Header) -> bool:
         """By one of our keys, over the key on the server and everything in the entry."""

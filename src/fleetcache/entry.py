@@ -29,6 +29,7 @@ __all__ = [
     "FORMAT_WRITTEN",
     "GRACE",
     "HEAD_SIZE",
+    "NO_HEADER",
     "Header",
     "Tags",
     "is_placeholder",
@@ -58,7 +59,7 @@ Tags = tuple[tuple[str, bytes], ...]
 """Names of tags with the version each had before the loader ran."""
 
 
-class Header(msgspec.Struct, gc=False):
+class Header(msgspec.Struct, gc=False, frozen=True):
     """What stands before the payload; ``section`` is the tags' part, the same bytes for all entries of equal tags."""
 
     head: bytes
@@ -68,6 +69,10 @@ class Header(msgspec.Struct, gc=False):
     section: bytes
     signature: bytes | None
     payload_start: int
+
+
+NO_HEADER = Header(b"", 0, 0.0, 0.0, b"", None, 0)
+"""For what is no entry."""
 
 
 def tag_section(tags: Tags) -> bytes:

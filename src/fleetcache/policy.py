@@ -211,7 +211,7 @@ class Policy:
         parts.flights.end(flight, Outcome(Verb.ANSWER, answer=seen.answer, stale=seen.look is Look.STALE))
         self._count_shared(seen)
         left = seen.fresh_until - parts.ports.clock()
-        early = asked.options.refreshes and is_early(left, seen.cost, parts.ports.random)
+        early = asked.options.refreshes and is_early(left, seen.header.cost, parts.ports.random)
         if seen.look is Look.STALE or early:
             self._refresh_behind(asked, seen.head)
         return Verb.ANSWER, seen.answer.value if seen.answer is not None else None

@@ -5,6 +5,8 @@ from typing import Any
 
 import msgspec
 
+from .entry import NO_HEADER, Header
+
 __all__ = ["Answer", "Claimed", "Look", "Seen"]
 
 
@@ -50,9 +52,9 @@ class Seen(msgspec.Struct, gc=False):
         answer: Its value, if it can be used.
         remaining: Seconds a placeholder still has, or an entry that may not be used any more.
         reason: What is wrong with it.
-        cost, fresh_until, stale, section: Of an entry that can be used: how long its load took, until when it is fresh
-            on our clock, its stale time, its tags' part.
+        fresh_until: Of an entry that can be used: until when it is fresh on our clock.
         sent_at: When the look was sent.
+        header: Of an entry that can be used.
         unknown, blob: For ``UNKNOWN_TAGS``: the tags to ask for, and what is to be judged once more.
     """
 
@@ -61,11 +63,9 @@ class Seen(msgspec.Struct, gc=False):
     answer: Answer | None = None
     remaining: float = 0.0
     reason: str = ""
-    cost: float = 0.0
     fresh_until: float = 0.0
     sent_at: float = 0.0
-    stale: float = 0.0
-    section: bytes = b""
+    header: Header = NO_HEADER
     unknown: tuple[str, ...] = ()
     blob: tuple[bytes, int] = (b"", 0)
 

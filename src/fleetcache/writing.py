@@ -208,7 +208,7 @@ class Writing:
         seen, budget = await self.look(key)
         if seen.look is not Look.FRESH:
             return False
-        kept_ms = round((ttl + seen.stale + GRACE) * 1000)
+        kept_ms = round((ttl + seen.header.stale + GRACE) * 1000)
         done = await parts.ask(parts.shared.touch(key, seen.head, kept_ms), budget) is True
         parts.coherence.forget_key(key)
         return done
@@ -292,9 +292,9 @@ class Writing:
         if abs(value + delta) > COUNTER_MOST:
             return "overflow"
         left = max(0.001, seen.fresh_until - parts.ports.clock())
-        options = Freshness(ttl=left, stale=seen.stale, tags=(), offline_ttl=0.0)
+        options = Freshness(ttl=left, stale=seen.header.stale, tags=(), offline_ttl=0.0)
         new = parts.entries.encode(value + delta, int)
-        _, blob = parts.entries.pack(key, new, parts.entries.tags_of(seen), options, seen.cost)
+        _, blob = parts.entries.pack(key, new, parts.entries.tags_of(seen), options, seen.header.cost)
         gate = parts.shared.swap(key, seen.head, blob, options.kept_ms, lambda _at: None)
         swapped = await parts.ask(gate, budget)
         if swapped is True:

@@ -120,7 +120,7 @@ def one_input(data: bytes) -> None:
     if seen.answer is not None:
         assert seen.look in {Look.FRESH, Look.STALE}
         assert not signed or blob == written
-        assert coherence.judge(seen.section)[1] == tuple(name for name, _ in judge.tags_of(seen))
+        assert coherence.judge(seen.header.section)[1] == tuple(name for name, _ in judge.tags_of(seen))
         judge.copy(seen.answer, declared)
     held = coherence.near.items.get("k")
     assert held is None or seen.answer is not None
