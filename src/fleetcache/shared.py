@@ -4,13 +4,9 @@ Each returns the gate that its outcome opens, or ``None`` when nothing may be se
 fills, empties or wakes has happened by then.
 """
 
-from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Any, ClassVar
+from collections.abc import Callable
+from typing import Any
 
-from msgspec import Struct
-
-from .calls import TAG_KEPT_MS, Calls
 from .coherence import Token
 from .entry import HEAD_SIZE, parse_header
 from .freshness import Left
@@ -18,8 +14,9 @@ from .journal import Target
 from .keys import ALL_TAG
 from .near import Held
 from .seen import Claimed, Look, Seen
-from .tags import Currency, new_version
-from .wire.session import ANSWERED_LATER, Call, Command, Gate, ReplyError, tell_unanswered
+from .shared_reading import SharedReading
+from .tags import Currency
+from .wire.session import Call, Command, Gate, ReplyError
 
 __all__ = ["Shared"]
 
@@ -27,99 +24,8 @@ __all__ = ["Shared"]
 HEADER_MOST = 511
 
 
-class _Look(Struct, gc=False):
-    """``GET`` and ``PTTL`` of one entry, a ``Call``: the hit path, so packed by one format and without a closure.
-
-    ``gc=False``: one is made for each hit, and what it holds does not know it.
-    """
-
-    payload: bytes
-    gate: Gate
-    shared: "Shared"
-    key: str
-    declared: Any
-    token: Token | None
-    sent_at: float = 0.0
-
-    count: ClassVar = 2
-    lost: ClassVar = None
-
-    def handle(self, replies: list[Any]) -> Seen:
-        """Judge, in frame order."""
-        blob, pttl = replies
-        shared = self.shared
-        # An entry, and no refusal that could be over: nothing for ``Shared.see`` to note.
-        see = shared.entries.see if blob.__class__ is bytes and not shared.refusals else shared.see
-        return see(self.key, blob, pttl, self.sent_at, self.declared, self.token)
-
-    def give_up(self) -> None:
-        """No answer came."""
-        tell_unanswered(self.gate)
-
-
-class Shared(Calls):
-    """The server as policy sees it.
-
-    Attributes:
-        run: Names the server's run in versions of the tag on every entry.
-    """
-
-    run = b""
-
-    # -- reading -------------------------------------------------------------------------------------------------
-
-    def look(self, key: str, declared: Any, token: Token | None, *, of_many: bool = False) -> Gate | None:
-        """``GET`` and ``PTTL`` in one write: a ``Seen``. ``of_many``: one of a batch, which is one write."""
-        wire = self.wire
-        if wire is None or (not (self.usable and wire.session.has_room) and not self._open()):
-            return None
-        raw, gate = self._layout.entry(key), self._ports.gate()
-        size = len(raw)
-        asked = b"*2\r\n$3\r\nGET\r\n$%d\r\n%b\r\n*2\r\n$4\r\nPTTL\r\n$%d\r\n%b\r\n" % (size, raw, size, raw)
-        wire.submit(_Look(asked, gate, self, key, declared, token), at_once=not of_many)
-        return gate
-
-    def see(self, key: str, blob: Any, pttl: Any, sent_at: float, declared: Any, token: Token | None) -> Seen:
-        """What the replies to ``GET`` and ``PTTL`` say."""
-        if isinstance(blob, ReplyError):
-            return Seen(Look.FAULT, reason=self.fault("read", blob))
-        if self.refusals:
-            self.works("read")
-        return self.entries.see(key, blob, pttl, sent_at, declared, token)
-
-    def settle(self, key: str, seen: Seen, declared: Any, token: Token | None) -> Gate | None:
-        """Ask for the tags an entry's currency hangs on, and judge the same bytes again."""
-        blob, pttl = seen.blob
-        return self.capture(
-            seen.unknown, lambda: self.entries.see(key, blob, pttl, seen.sent_at, declared, token), self._ports.gate()
-        )
-
-    def capture(self, tags: Sequence[str], then: Callable[[], Any], gate: Gate) -> Gate | None:
-        """Read or mint versions, all in one write; ``then`` runs with the last of them and opens the gate."""
-        if not self._open():
-            return None
-        left = len(tags)
-
-        def answered(tag: str, reply: Any, sent_at: float) -> Any:
-            nonlocal left
-            left -= 1
-            self.minted(tag, reply, sent_at)
-            return then() if left == 0 else ANSWERED_LATER
-
-        for tag in tags:
-            version = self.entries.head(b"")
-            args = (new_version(version, self.run), 0) if tag == ALL_TAG else (version, TAG_KEPT_MS)
-            self._run("mint", self._layout.tag(tag), args, partial(answered, tag), gate)
-        return gate
-
-    def minted(self, tag: str, reply: Any, sent_at: float) -> None:
-        """A version was read or made."""
-        if isinstance(reply, ReplyError):
-            self.fault("store", reply)
-        elif isinstance(reply, list) and len(reply) == 2 and isinstance(reply[0], bytes):  # noqa: PLR2004 - version, wrote
-            self._coherence.keep_version(tag, reply[0], sent_at)
-            if reply[1:] == [1]:
-                self._expect_own(self._layout.tag(tag))
+class Shared(SharedReading):
+    """The server as policy sees it."""
 
     # -- leases and claims ---------------------------------------------------------------------------------------
 

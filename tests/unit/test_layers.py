@@ -17,7 +17,7 @@ LEVELS = [
     embedded.faults embedded.binary embedded.locks embedded.supervisor""",
     "ports codec declared settings stats eviction wire.address wire.faults wire.headers wire.session wire.uwsgi",
     "near flights wire.link wire.monitor wire.roles embedded.folder",
-    """policy loading writing batches claims parts coherence journal tags entries calls shared
+    """policy loading writing batches claims parts coherence journal tags entries calls shared shared_reading
     recovery wire.handshake wire.dialing wire.dialing_threads wire.tls wire.pulse wire.keeper wire.aio wire.callers
     wire.threads wire.tasks wire.topology""",
     """health aio_ports sync_pool sync_ports engine sync_engine reporting explain at_hand reading_verbs verbs decorator
@@ -30,7 +30,7 @@ OUTER = set(LEVELS[-1].split())
 PUBLIC = {"", "ops", "testing"}  # what users import from
 
 # module (or its package): what it must not import though its level would allow it.
-TIERS = {"near", "shared", "coherence", "wire"}
+TIERS = {"near", "shared", "shared_reading", "coherence", "wire"}
 NEVER = {
     "policy": TIERS,
     "loading": TIERS,
@@ -39,7 +39,7 @@ NEVER = {
     "claims": TIERS,
     "parts": TIERS,
     "near": {"wire"},
-    "wire": {"cache", "policy", "near", "coherence", "shared", "entries", "journal", "tags"},
+    "wire": {"cache", "policy", "near", "coherence", "shared", "shared_reading", "entries", "journal", "tags"},
 }
 CORE_MAY_USE = sys.stdlib_module_names | {"hiredis", "msgspec"}
 NOBODY_MAY_USE = {"redis", "valkey"}
