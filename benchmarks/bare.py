@@ -15,11 +15,12 @@ from urllib.parse import urlsplit
 
 import hiredis
 
+from fleetcache.wire.aio import MUCH, PIECE
+
 __all__ = ["Bare", "connect", "connect_blocking"]
 
 _MORE = object()  # the parser's word for a reply that is not all there
 _BUFFER = 256 * 1024  # bytes, as ours
-_PIECE, _MUCH = 16, 32  # calls, as ours: the first of a turn are written before it is over
 
 
 class Bare(asyncio.BufferedProtocol):
@@ -69,7 +70,7 @@ class Bare(asyncio.BufferedProtocol):
         self._out.append(payload)
         answer = self._loop.create_future()
         self._waiting.append(answer)
-        if len(self._out) == _PIECE and len(self._waiting) < _MUCH + _PIECE:
+        if len(self._out) == PIECE and len(self._waiting) < MUCH + PIECE:
             self._flush()
         return answer
 

@@ -1,11 +1,11 @@
 """Hits on the server, with no near store: one task, and many tasks over many keys."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from benchmarks.figures import Effort, Figures, Row, middle
+from benchmarks.figures import Effort, Figures, Row, shown
 from benchmarks.peers import BUSY, FLOOR, SHARED, Opened, opened, why
 from benchmarks.rounds import alternate, awaiting, throughput
 from fleetcache import Cache
@@ -20,13 +20,13 @@ _MICRO = 1e6
 
 async def one_task(url: str, effort: Effort) -> Figures:
     """One task, one call after the other: latency."""
-    async with _own(url) as cache, opened(SHARED, url) as peers:
+    async with _own(url) as cache, opened({**SHARED, FLOOR: BUSY[FLOOR]}, url) as peers:
         gets = await _filled(cache, peers, effort)
         subjects = {name: awaiting(get, _keys(name, effort)[0]) for name, get in gets.items()}
         found = await alternate(subjects, effort)
         assert cache.stats().near_hits == 0, "a hit was near"
     in_micro = {name: [seconds * _MICRO for seconds in values] for name, values in found.items()}
-    return Figures.of(in_micro, BASE, peers.missing)
+    return replace(Figures.of(in_micro, BASE, peers.missing), note=_floor(in_micro, "µs"))
 
 
 async def many_tasks(tasks: int, url: str, effort: Effort) -> Figures:
@@ -47,9 +47,13 @@ async def many_tasks(tasks: int, url: str, effort: Effort) -> Figures:
         assert stats.near_hits == stats.misses == 0, "not every call was a hit on the server"
     per_second = {name: [1 / seconds for seconds in values] for name, values in found.items()}
     figures = Figures.of(per_second, BASE, {**peers.missing, **overwhelmed})
-    ceiling = middle(per_second[FLOOR])
-    times = middle([bare / base for bare, base in zip(per_second[FLOOR], per_second[BASE], strict=True)])
-    return replace(figures, note=f"{FLOOR} with no cache around it: {ceiling:,.0f} /s, {times:.1f} x")
+    return replace(figures, note=_floor(per_second, "/s"))
+
+
+def _floor(found: Mapping[str, Sequence[float]], unit: str) -> str:
+    """What the commands of a hit came to with no cache around them."""
+    floor = Figures.of({**found, "ours": found[FLOOR]}, BASE, {})
+    return f"{FLOOR} with no cache around it: {shown(floor.ours, unit)}, {shown(floor.ratio)} x"
 
 
 def _own(url: str) -> Cache:

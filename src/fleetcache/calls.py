@@ -93,7 +93,7 @@ class Calls:
         clock: Clock,
         ports: Ports,
     ) -> None:
-        self._layout, self.entries, self._coherence = layout, entries, coherence
+        self._layout, self._entries, self._coherence = layout, entries, coherence
         self._counters, self._clock, self._ports = counters, clock, ports
         self.wire: Wire | None = None
         self.usable = False

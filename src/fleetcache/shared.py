@@ -237,7 +237,7 @@ class Shared(SharedReading):
                 return self.see(key, reply[1], reply[2], sent_at, Any, token)
             return "overflow" if reply == [2] else "protocol"
 
-        args = (blob, kept_ms, self.entries.head(), replacing)
+        args = (blob, kept_ms, self._entries.head(), replacing)
         return self._run("incr", self._layout.entry(key), args, answered, self._ports.gate(), still=lambda: token.valid)
 
     def touch(self, key: str, head: bytes, kept_ms: int) -> Gate | None:

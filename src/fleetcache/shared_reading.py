@@ -36,10 +36,7 @@ class _Look(Struct, gc=False):
     def handle(self, replies: list[Any]) -> Seen:
         """Judge, in frame order."""
         blob, pttl = replies
-        shared = self.shared
-        # An entry, and no refusal that could be over: nothing for ``SharedReading.see`` to note.
-        see = shared.entries.see if blob.__class__ is bytes and not shared.refusals else shared.see
-        return see(self.key, blob, pttl, self.sent_at, self.declared, self.token)
+        return self.shared.see(self.key, blob, pttl, self.sent_at, self.declared, self.token)
 
     def give_up(self) -> None:
         """No answer came."""
@@ -58,7 +55,7 @@ class SharedReading(Calls):
     def look(self, key: str, declared: Any, token: Token | None, *, of_many: bool = False) -> Gate | None:
         """``GET`` and ``PTTL`` in one write: a ``Seen``. ``of_many``: one of a batch, which is one write."""
         wire = self.wire
-        if wire is None or (not (self.usable and wire.session.has_room) and not self._open()):
+        if wire is None or not self._open():
             return None
         raw, gate = self._layout.entry(key), self._ports.gate()
         size = len(raw)
@@ -72,13 +69,13 @@ class SharedReading(Calls):
             return Seen(Look.FAULT, reason=self.fault("read", blob))
         if self.refusals:
             self.works("read")
-        return self.entries.see(key, blob, pttl, sent_at, declared, token)
+        return self._entries.see(key, blob, pttl, sent_at, declared, token)
 
     def settle(self, key: str, seen: Seen, declared: Any, token: Token | None) -> Gate | None:
         """Ask for the tags an entry's currency hangs on, and judge the same bytes again."""
         blob, pttl = seen.blob
         return self.capture(
-            seen.unknown, lambda: self.entries.see(key, blob, pttl, seen.sent_at, declared, token), self._ports.gate()
+            seen.unknown, lambda: self._entries.see(key, blob, pttl, seen.sent_at, declared, token), self._ports.gate()
         )
 
     def capture(self, tags: Sequence[str], then: Callable[[], Any], gate: Gate) -> Gate | None:
@@ -94,7 +91,7 @@ class SharedReading(Calls):
             return then() if left == 0 else ANSWERED_LATER
 
         for tag in tags:
-            version = self.entries.head(b"")
+            version = self._entries.head(b"")
             args = (new_version(version, self.run), 0) if tag == ALL_TAG else (version, TAG_KEPT_MS)
             self._run("mint", self._layout.tag(tag), args, partial(answered, tag), gate)
         return gate

@@ -10,7 +10,7 @@ from collections import deque
 from typing import Any
 
 from .keeper import Keeper
-from .monitor import Left, Monitor, SyncGate
+from .monitor import Monitor, SyncGate
 from .roles import Role
 from .session import AnyCall
 from .tls import Tls
@@ -162,7 +162,7 @@ class CallersWire(Keeper):
             sock, began = self._sock, False
             size: int | OSError | None = None
             try:
-                with Left(self._monitor):
+                with self._monitor.left():
                     if sock is not None and self._readers_poll.poll(left * 1000):
                         began = True
                         size = read(sock, self._buffer)

@@ -93,7 +93,6 @@ class Link:
         self.attempts = 0
         self.tried = False
         self.connected = False
-        self.serves = False  # connected, and the handshake is done: calls may be sent, heard of late or not
         self.confirmed = -float("inf")
         self.horizon = -float("inf")
 
@@ -104,6 +103,11 @@ class Link:
     def usable(self) -> bool:
         """Whether calls may be sent."""
         return self.state is LinkState.ONLINE
+
+    @property
+    def serves(self) -> bool:
+        """Whether a connection stands on which calls may be sent, heard of late or not."""
+        return self.connected and self.state is not LinkState.RECOVERING
 
     def _move(self, to: LinkState, now: float, *, reason: str | None, new_epoch: bool = False) -> None:
         old = self.state
@@ -127,7 +131,6 @@ class Link:
 
     def ready(self, sent_at: float, now: float) -> None:
         """The handshake is done; its last command was sent at ``sent_at``."""
-        self.serves = True
         self.epoch += 1
         self.attempts = 0
         self.tried = True
@@ -158,7 +161,7 @@ class Link:
 
     def lost(self, reason: str, now: float) -> None:
         """The connection, the attempt to connect or the handshake failed."""
-        self.connected = self.serves = False
+        self.connected = False
         self.tried = True
         if self.state is LinkState.CLOSED:
             return
@@ -169,7 +172,7 @@ class Link:
 
     def close(self, now: float) -> None:
         """No more."""
-        self.connected = self.serves = False
+        self.connected = False
         if self.state is not LinkState.CLOSED:
             self._move(LinkState.CLOSED, now, reason="closed")
 

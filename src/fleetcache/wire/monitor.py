@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from .session import tell_unanswered
 
-__all__ = ["Left", "Monitor", "SyncGate", "finish"]
+__all__ = ["Monitor", "SyncGate", "finish"]
 
 T = TypeVar("T")
 
@@ -126,8 +126,7 @@ class Monitor:
                         self.on_torn()
                     raise
                 finally:
-                    if not self._lock._is_owned():  # noqa: SLF001 - as in ``_own``
-                        self._own()
+                    self._own()
                     self.suspends = before
                     self._outside = None
         finally:
@@ -147,9 +146,9 @@ class Monitor:
         finally:
             self.on_left()
 
-    def left(self) -> "Left":
+    def left(self) -> "_Left":
         """Let the others in, while this thread runs what is not ours or blocks."""
-        return Left(self)
+        return _Left(self)
 
     def wait(self, gate: SyncGate, timeout: float) -> bool:
         """Let the others in until the gate is open or ``timeout`` seconds have passed; whether it is open."""
@@ -158,7 +157,7 @@ class Monitor:
         return gate.opened
 
 
-class Left:
+class _Left:
     """The time between leaving the monitor and coming back."""
 
     __slots__ = ("_depth", "_monitor")
