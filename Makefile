@@ -69,11 +69,14 @@ $(BIN)/python:
 	echo "setting up $(VENV) with $$($$python --version)"; \
 	$$python -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
+# A lock is complete, so nothing is resolved: pips before 23.3 take the index's newest release for a requirement with extras, and stop at its missing hash.
 $(DEV): requirements-dev.txt pyproject.toml | $(BIN)/python
-	$(PIP) install --require-hashes --requirement requirements-dev.txt
+	$(PIP) install --no-deps --require-hashes --requirement requirements-dev.txt
 	$(PIP) install --no-deps --editable .
+	$(PIP) check
 	@touch $@
 
 $(BENCH): requirements-bench.txt $(DEV)
-	$(PIP) install --require-hashes --requirement requirements-bench.txt
+	$(PIP) install --no-deps --require-hashes --requirement requirements-bench.txt
+	$(PIP) check
 	@touch $@
