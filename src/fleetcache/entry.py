@@ -1,12 +1,12 @@
 """An entry: a value's bytes with its lifetimes and tags, as it stands on the server.
 
-Layout of an entry, big endian (format 1)::
+Layout of an entry, big endian (format 2)::
 
     0   1   b"V"
     1  16   stamp, random and never used twice: with the "V" it is the *head*, the identity that scripts compare
     17  1   format of what follows
-    18  1   codec of the payload
-    19  1   flags: 1 = signed; the others are kept free (compression)
+    18  1   codec of the payload; ``codec`` has the table of ids
+    19  1   flags: 1 = signed. Kept free: 2 = compressed, 4 = sealed, 8 = an error, 0x30 = algorithm of 2
     20  1   number of tags
     21  4   ttl in ms
     25  4   stale in ms
@@ -18,6 +18,11 @@ Layout of an entry, big endian (format 1)::
 
 A placeholder, while somebody loads, is ``b"L"`` + 16 random bytes and nothing more. Freshness is not written down: it
 follows from the time the server has left for the key (``PTTL``), which it keeps for ``ttl + stale + GRACE``.
+
+Format 2 has room for what later releases write and this one does not. An entry with a flag that this release does not
+know is unusable, so it is loaded anew and replaced. An entry with flag 8 holds a declared exception in place of a
+value: its payload is ``[module.qualname, args]`` in the entry's codec. The first letter ``F`` is kept for the mark that
+a failed load leaves; this release takes such a mark for a foreign value, removes it by compare-and-delete and loads.
 """
 
 import struct
@@ -42,9 +47,12 @@ __all__ = [
 GRACE = 10.0
 """Seconds the server keeps an entry past ``ttl + stale``: the base that a refresh under way can still replace."""
 
-FORMAT_WRITTEN = 1
-FORMATS_READ = frozenset({1})
-"""A release reads formats n and n-1 and writes n-1 until told, so that two releases run side by side."""
+FORMAT_WRITTEN = 2
+FORMATS_READ = frozenset({2})
+"""A release reads formats n and n-1 and writes n-1 until told, so that two releases run side by side.
+
+Format 1 was never published, and its values may differ from what was stored: it is not read.
+"""
 
 HEAD_SIZE = 17
 VERSION_SIZE = 16
