@@ -1,6 +1,6 @@
-# make demo | test | fuzz | simulate | reliability | check | docs | bench | story | lock. Each sets up what it needs in .venv the first time; nothing else is installed.
+# make demo | test | fuzz | simulate | rules | reliability | check | docs | bench | story | lock. Each sets up what it needs in .venv the first time; nothing else is installed.
 
-.PHONY: demo test fuzz simulate reliability check docs bench story lock
+.PHONY: demo test fuzz simulate rules reliability check docs bench story lock
 .DEFAULT_GOAL := test
 
 VENV := .venv
@@ -24,6 +24,11 @@ test: $(DEV)
 simulate: $(DEV)
 	$(BIN)/python -m tests.simulation $(SEEDS)
 
+# Breaks each rule of the design on purpose: each must be found. NAMES="no_journal noloop" tries these.
+NAMES ?=
+rules: $(DEV)
+	$(BIN)/python -m tests.rules $(NAMES)
+
 # Some minutes; writes the tables of docs/reliability.md.
 reliability: $(DEV)
 	$(BIN)/python -m tests.reliability.run --write $(ARGS)
@@ -45,6 +50,7 @@ check: $(DEV)
 # The theme announces its successor at every build; that is no warning about our pages.
 docs: $(DEV)
 	$(BIN)/python -m docs.tools.settings_page
+	$(BIN)/python -m docs.tools.rules_page
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 bench: $(BENCH)

@@ -8,6 +8,7 @@ import yaml
 from msgspec.structs import fields
 from prometheus_client import CollectorRegistry
 
+from docs.tools.rules_page import page as rules_page
 from docs.tools.settings_page import page as settings_page
 from fleetcache import Cache, Health
 from fleetcache.ops import collector
@@ -35,6 +36,10 @@ def registry() -> CollectorRegistry:
 
 def test_the_page_of_settings_is_what_the_code_says() -> None:
     assert text_of("settings.md") == settings_page(), "run `make docs`"
+
+
+def test_the_table_of_rules_is_what_the_code_says() -> None:
+    assert text_of("simulation.md") == rules_page(text_of("simulation.md")), "run `make docs`"
 
 
 def test_the_table_of_reasons_has_every_reason() -> None:

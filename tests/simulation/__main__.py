@@ -19,9 +19,10 @@ from contextlib import nullcontext
 from itertools import repeat
 from pathlib import Path
 
+from tests.rules.breaking import mutated
+from tests.rules.table import ROWS
 from tests.simulation import workload
 from tests.simulation.chunks import broken
-from tests.simulation.mutations import MUTATIONS, mutated
 from tests.simulation.plan import Plan, read, written
 from tests.simulation.run import play
 from tests.simulation.shrink import shrink
@@ -41,7 +42,7 @@ def main() -> int:
     parser.add_argument("what", help="seeds as FIRST:END, one seed, or a file with a plan")
     parser.add_argument("--words", action="store_true", help="tell every word on the wire too")
     parser.add_argument("--whole", action="store_true", help="do not make a failing plan smaller")
-    parser.add_argument("--mutate", choices=MUTATIONS, help="with this deliberate defect")
+    parser.add_argument("--mutate", choices=ROWS, metavar="NAME", help="with this deliberate defect")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--keep", type=Path, help="write the smaller plan of the first failure to this file")
     options = parser.parse_args()

@@ -3,8 +3,8 @@
 import gc
 from contextlib import nullcontext
 
+from tests.rules.breaking import mutated
 from tests.simulation import workload
-from tests.simulation.mutations import mutated
 from tests.simulation.run import play
 
 __all__ = ["broken"]

@@ -1,13 +1,7 @@
-"""Deliberate defects, one for each rule of the design: with any of them the simulation must find a broken promise.
-
-Each is switched on in test code alone, by exchanging one method while a ``with`` block lasts.
-"""
+"""Deliberate defects that exchange a method or more; rows of the table of rules name them, see ``tests/rules``."""
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
 from typing import Any
-from unittest.mock import patch
 
 from fleetcache.calls import SCRIPTS, Calls
 from fleetcache.coherence import Coherence
@@ -24,10 +18,7 @@ from fleetcache.shared import Shared
 from fleetcache.wire import aio, handshake, keeper
 from fleetcache.wire.link import Link, LinkState, Verdict
 from fleetcache.wire.session import Call, Session
-
-__all__ = ["MUTATIONS", "mutated"]
-
-Exchange = tuple[Any, str, Any]
+from tests.rules.rule import Exchange
 
 
 def _nothing(*_args: Any, **_more: Any) -> None:
@@ -343,49 +334,3 @@ def cancelled_refresh_raises_ours() -> list[Exchange]:
             raise RuntimeError("the loader was cancelled") from error
 
     return [(Loading, "call", called)]
-
-
-MUTATIONS: dict[str, Callable[[], list[Exchange]]] = {
-    make.__name__: make
-    for make in (
-        fill_in_the_awaiting_coroutine,
-        noloop,
-        no_fill_token,
-        join_a_detached_flight,
-        capture_tags_after_the_load,
-        counter_versions,
-        no_journal,
-        replay_after_reads,
-        horizon_from_receive_time,
-        lease_not_voided_by_set,
-        no_timer_for_waiters,
-        near_kept_across_epochs,
-        unbacked_served_online,
-        journal_not_replayed_on_a_live_link,
-        no_detach_for_a_tag,
-        claim_ignored,
-        trust_the_restarted,
-        rights_not_given_back,
-        waiters_not_woken,
-        leases_not_renewed,
-        never_suspect,
-        any_push_is_our_own,
-        detached_flight_answers_all,
-        rights_kept_while_suspect,
-        clear_forgotten_with_a_snapshot,
-        timer_left_behind_by_sleep,
-        ending_entries_claimed,
-        token_outlives_its_call,
-        joined_whatever_its_age,
-        cancelled_refresh_raises_ours,
-    )
-}
-
-
-@contextmanager
-def mutated(name: str) -> Iterator[None]:
-    """The cache with one defect."""
-    with ExitStack() as stack:
-        for owner, attribute, new in MUTATIONS[name]():
-            stack.enter_context(patch.object(owner, attribute, new))
-        yield

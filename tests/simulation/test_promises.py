@@ -1,58 +1,27 @@
 """The fleet under simulation keeps its promises, and the simulation would see it if it did not."""
 
-import gc
 import hashlib
 import multiprocessing
 import os
 import subprocess
 import sys
 from concurrent.futures import ProcessPoolExecutor
-from itertools import chain
 from pathlib import Path
 
 import pytest
 
+from tests.rules.breaking import mutated
+from tests.rules.seeking import BUDGET, FOUND
 from tests.simulation import workload
 from tests.simulation.chunks import broken
-from tests.simulation.mutations import MUTATIONS, mutated
 from tests.simulation.plan import Fault, Load, Op, Plan, read, written
 from tests.simulation.run import play
 from tests.simulation.shrink import shrink
 from tests.simulation.story import told
 
 ROOT = Path(__file__).parents[2]
-# Plans that broke a promise before the cache was mended, each made smaller, by the seed it was drawn from.
-FOUND = Path(__file__).parent / "found"
 # In every run of the tests as many as take a few seconds; CI plays a few thousand.
 SCHEDULES = int(os.environ.get("FLEETCACHE_SCHEDULES", "300"))
-# A mutation is found within so many schedules, fewer than CI plays.
-BUDGET = 3000
-
-# What found each mutation first. Where the order of events has changed since, others are tried.
-FOUND_BY = {
-    "horizon_from_receive_time": 1058,
-    "no_timer_for_waiters": 557,
-    "unbacked_served_online": 76,
-    "fill_in_the_awaiting_coroutine": 591,
-    "no_fill_token": 2,
-    "join_a_detached_flight": 29,
-    "capture_tags_after_the_load": 76,
-    "counter_versions": 1,
-    "no_journal": 2,
-    "replay_after_reads": 2,
-    "lease_not_voided_by_set": 0,
-    "near_kept_across_epochs": 17,
-    "journal_not_replayed_on_a_live_link": 12,
-    "no_detach_for_a_tag": 29,
-    "claim_ignored": 9,
-    "trust_the_restarted": 920,
-    "rights_not_given_back": 26,
-    "waiters_not_woken": 9,
-    "leases_not_renewed": 81,
-    "never_suspect": 30,
-    "any_push_is_our_own": 3,
-    "noloop": 275,
-}
 
 
 def test_random_fleets_keep_every_promise() -> None:
@@ -64,50 +33,10 @@ def test_random_fleets_keep_every_promise() -> None:
     assert not found, f"to see the story: python -m tests.simulation {found[0][0]}\n{found}"
 
 
-def found_by(name: str) -> int | None:
-    """The first seed that finds a mutation, the known one before all others."""
-    with mutated(name):
-        for seed in chain([FOUND_BY[name]], range(BUDGET)):
-            if play(workload.draw(seed)).violation is not None:
-                return seed
-            if seed % 25 == 0:
-                gc.collect()
-    return None
-
-
-@pytest.mark.parametrize("name", FOUND_BY)
-def test_each_mutation_is_found(name: str) -> None:
-    seed = found_by(name)
-    assert seed is not None, f"{name}: {MUTATIONS[name].__doc__}"
-    assert play(workload.draw(seed)).violation is None, "without the mutation the same run keeps every promise"
-
-
-# Seed of the plan, and the mutation that puts the defect back, where one method is all it takes.
-FIXED = {
-    "2043": "clear_forgotten_with_a_snapshot",
-    "6239": "detached_flight_answers_all",
-    "6429": "cancelled_refresh_raises_ours",
-    "6790": "timer_left_behind_by_sleep",
-    "1269": "ending_entries_claimed",
-    "209": "rights_kept_while_suspect",
-    "31647": "joined_whatever_its_age",
-    "60849": "token_outlives_its_call",
-    "52743": "timer_left_behind_by_sleep",
-}
-
-
-@pytest.mark.parametrize("seed", FIXED)
-def test_what_was_found_once_is_not_found_again(seed: str) -> None:
-    plan = read((FOUND / f"{seed}.json").read_bytes())
-    run = play(plan)
+@pytest.mark.parametrize("path", sorted(FOUND.glob("*.json")), ids=lambda path: path.stem)
+def test_what_was_found_once_is_not_found_again(path: Path) -> None:
+    run = play(read(path.read_bytes()))
     assert run.violation is None, told(run)
-    with mutated(FIXED[seed]):
-        assert play(plan).violation is not None, "the twin: with the defect put back it would be found"
-
-
-def test_every_plan_that_was_kept_is_played_and_every_mutation_is_tried() -> None:
-    assert {*FOUND_BY, *FIXED.values()} == set(MUTATIONS)
-    assert {path.stem for path in FOUND.glob("*.json")} == set(FIXED)
 
 
 def story(seed: int) -> str:

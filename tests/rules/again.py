@@ -1,0 +1,93 @@
+"""A plugin of pytest: each test that a row names is run, and run again with the row's defect, which it must find.
+
+``python -m pytest -p tests.rules.again --rows name,name tests/core/test_near.py``. With ``--seek`` the tests need not
+be named by any row: what is shown is which of them find the defect.
+"""
+
+import gc
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from _pytest.runner import runtestprotocol
+
+from tests.rules.breaking import mutated
+from tests.rules.rule import Row
+from tests.rules.table import ROWS
+
+__all__: list[str] = []
+
+FINDERS = pytest.StashKey["_Finders"]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--rows", default="", help="names of rows, separated by commas; none = all")
+    parser.addoption("--seek", action="store_true", help="try these rows with every test")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[FINDERS] = finders = _Finders(config)
+    config.pluginmanager.register(finders)
+
+
+class _Finders:
+    """Runs them, and remembers what was found."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        names = [name for name in config.getoption("--rows").split(",") if name]
+        self.seeks = bool(config.getoption("--seek"))
+        chosen = [ROWS[name] for name in names] if names else list(ROWS.values())
+        self.rows = [row for row in chosen if self.seeks or not row.simulated]
+        self.found: dict[str, list[str]] = {row.name: [] for row in self.rows}
+        self.ill: list[str] = []
+
+    def _of(self, item: pytest.Item) -> list[Row]:
+        if self.seeks:
+            return self.rows
+        here = item.nodeid.partition("[")[0]
+        return [row for row in self.rows if row.found_by in {item.nodeid, here}]
+
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        kept = [item for item in items if self._of(item)]
+        config.hook.pytest_deselected(items=[item for item in items if not self._of(item)])
+        items[:] = kept
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool:
+        rows = [row for row in self._of(item) if self.seeks or not self.found[row.name]]
+        if not self._passes(item):
+            self.ill.append(item.nodeid)
+            rows = []
+        for row in rows:
+            with mutated(row.name):
+                failed = any(self._failures(item, item))
+            gc.collect()
+            if failed:
+                self.found[row.name].append(item.nodeid)
+        self._end(item, nextitem)
+        return True
+
+    def _passes(self, item: pytest.Item) -> bool:
+        """Whether it passes as the code is; once more, if what an earlier defect left behind was in the way."""
+        return not any(self._failures(item, item)) or not any(self._failures(item, item))
+
+    def _failures(self, item: pytest.Item, nextitem: pytest.Item) -> Iterator[pytest.TestReport]:
+        for report in runtestprotocol(item, nextitem=nextitem, log=False):
+            if report.failed:
+                yield report
+
+    def _end(self, item: pytest.Item, nextitem: pytest.Item | None) -> None:
+        item.session._setupstate.teardown_exact(nextitem)
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if not self.seeks and (self.ill or not all(self.found.values())):
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        elif session.exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and not self.rows:
+            session.exitstatus = pytest.ExitCode.OK
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        for row in self.rows:
+            by = ", ".join(self.found[row.name]) or f"NOT FOUND by {'any of these' if self.seeks else row.found_by}"
+            terminalreporter.write_line(f"{row.name}: {by}")
+        for nodeid in self.ill:
+            terminalreporter.write_line(f"{nodeid}: fails as the code is")
