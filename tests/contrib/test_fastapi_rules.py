@@ -98,10 +98,12 @@ def test_what_was_old_when_it_was_made_is_older() -> None:
     assert stored(age="-4").made == 100
 
 
-def replied(to: StoredResponse, *, age: int | None = None, head: bool = False, **request: str) -> Response:
+def replied(to: StoredResponse, *, age: int | None = None, method: str = "GET", **request: str) -> Response:
     asked = Headers({name.replace("_", "-"): value for name, value in request.items()})
     extra = [(b"x-request", b"7")]
-    return answer(to, asked, head=head, age=age, cache_control="no-cache", vary=["Cookie"], note="note", extra=extra)
+    return answer(
+        to, asked, method=method, age=age, cache_control="no-cache", vary=["Cookie"], note="note", extra=extra
+    )
 
 
 @pytest.mark.parametrize(
@@ -141,13 +143,26 @@ def test_a_304_tells_how_to_go_on_and_nothing_of_the_body() -> None:
     assert told.body == b""
 
 
+def test_only_get_and_head_ask_whether_their_copy_is_still_good() -> None:
+    kept = stored(etag='"a"')
+    asked = {method: replied(kept, method=method, if_none_match='"a"') for method in ("GET", "HEAD", "POST", "PUT")}
+    assert {method: answered.status_code for method, answered in asked.items()} == {
+        "GET": 304,
+        "HEAD": 304,
+        "POST": 200,
+        "PUT": 200,
+    }
+    assert asked["POST"].body == b"body"
+    assert replied(kept, method="POST", if_none_match="*").status_code == 200
+
+
 def test_no_304_is_made_of_anything_but_a_200() -> None:
     assert replied(stored(b"", 404, etag='"a"'), if_none_match='"a"').status_code == 404
 
 
 def test_head_has_the_headers_of_get_and_no_body() -> None:
     kept = stored()
-    whole, headless = replied(kept), replied(kept, head=True)
+    whole, headless = replied(kept), replied(kept, method="HEAD")
     assert headless.body == b""
     assert whole.body == b"body"
     assert headless.headers == whole.headers

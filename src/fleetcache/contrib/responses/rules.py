@@ -195,7 +195,7 @@ def answer(
     stored: StoredResponse,
     request: Headers,
     *,
-    head: bool,
+    method: str,
     age: int | None,
     cache_control: str,
     vary: Collection[str],
@@ -204,10 +204,13 @@ def answer(
 ) -> Response:
     """The response to send: whole, without its body for HEAD, or a 304 for a client that has it.
 
+    Only GET and HEAD ask whether a copy is still good; of other methods ``If-None-Match`` says something else (RFC 9110
+    §13.1.2), and a cache leaves it to the endpoint.
+
     Args:
         stored: What is answered.
         request: The request's headers.
-        head: Whether the request's method is HEAD.
+        method: The request's method.
         age: Seconds since it was made; ``None`` where it was made for this request (RFC 9111 §5.1).
         cache_control: For clients and proxies, where the endpoint says nothing itself.
         vary: Request fields that decide what is answered.
@@ -215,7 +218,8 @@ def answer(
         extra: Headers of this request's own.
     """
     own = Headers(raw=list(stored.headers))
-    unchanged = stored.status == 200 and _has(own["etag"], request.getlist("if-none-match"))  # noqa: PLR2004 - OK
+    asks = method in {"GET", "HEAD"} and stored.status == 200  # noqa: PLR2004 - OK
+    unchanged = asks and _has(own["etag"], request.getlist("if-none-match"))
     headers = [
         (name, value) for name, value in stored.headers if name != b"vary" and (not unchanged or name in _IN_304)
     ]
@@ -227,7 +231,7 @@ def answer(
     if age is not None:
         headers.append((b"age", b"%d" % age))
     response = Response(status_code=304 if unchanged else stored.status)
-    response.body = b"" if unchanged or head else stored.body
+    response.body = b"" if unchanged or method == "HEAD" else stored.body
     response.raw_headers = noted(headers, note)
     return response
 

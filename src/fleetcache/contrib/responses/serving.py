@@ -216,7 +216,7 @@ class Endpoint:
         return answer(
             stored,
             request.headers,
-            head=request.method == "HEAD",
+            method=request.method,
             age=age,
             cache_control=self._options.cache_control(personal=personal),
             vary=self.keys.vary,
