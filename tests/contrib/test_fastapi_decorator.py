@@ -61,7 +61,9 @@ def test_wrong_use_is_told_at_the_decorator() -> None:
         ("offline_ttl", "x", "is not a duration"),
         ("max_age", 0, "must be more than zero"),
         ("authorization", "yes", "accepted: bypass, key, ignore"),
-        ("cookies", True, "accepted: bypass, key, ignore"),
+        ("cookies", True, "accepted: bypass, key, ignore, or names of cookies"),
+        ("cookies", "session", 'or names of cookies such as ("session",)'),
+        ("cookies", ("",), "several of str"),
         ("set_cookie", "keep", "accepted: bypass, strip"),
         ("statuses", (200, 304), "never 206 and 304"),
         ("statuses", (), "never 206 and 304"),
@@ -78,5 +80,5 @@ def test_a_wrong_option_is_named_with_its_value_and_the_choices(option: str, val
         cached_response(Cache("memory://"), **{option: value})
     assert str(told.value).startswith(f"cached_response: {option}")
     assert choices in str(told.value)
-    shown = value[0] if option == "tags" else sorted(value) if option == "statuses" else value
+    shown = value[0] if option == "tags" or value == ("",) else sorted(value) if option == "statuses" else value
     assert repr(shown) in str(told.value)

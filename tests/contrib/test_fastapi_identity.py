@@ -8,11 +8,12 @@ from fastapi import Depends, FastAPI, Request
 from fastapi.security import APIKeyCookie, APIKeyHeader, APIKeyQuery, HTTPBearer
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from starlette.middleware.sessions import SessionMiddleware
 from starlette.responses import JSONResponse
 
 from fleetcache import Cache
 from fleetcache.contrib.fastapi import cached_response
-from tests.contrib.asking import asking
+from tests.contrib.asking import asking, did
 from tests.support.run import run
 
 
@@ -152,5 +153,55 @@ def test_the_same_text_in_another_place_is_somebody_else() -> None:
                 await client.get("/", authorization="a"),
             ]
             assert [answer.json() for answer in asked] == [["a", None], [None, "a"], [None, None]]
+
+    run(scene())
+
+
+def test_named_cookies_decide_and_others_are_nothing() -> None:
+    async def scene() -> None:
+        named = FastAPI()
+
+        @named.get("/")
+        @cached_response(Cache("memory://"), cookies=("session", "theme"), max_age=5)
+        async def who(request: Request) -> list[Any]:
+            return [request.cookies.get("session"), request.cookies.get("theme")]
+
+        async with asking(named) as client:
+            first = await client.get("/", cookie="_ga=1")
+            assert (did(first), first.headers["cache-control"], first.headers["vary"]) == (
+                "stored",
+                "max-age=5",
+                "Authorization, Cookie",
+            )
+            assert [await client.did("/", **sent) for sent in ({}, {"cookie": "_ga=2"}, {"cookie": "a=b; _ga=1"})] == [
+                "hit"
+            ] * 3
+            for sent, got in (("session=a", ["a", None]), ("session=b", ["b", None]), ("theme=b", [None, "b"])):
+                answers = [await client.get("/", cookie=f"_ga={number}; {sent}") for number in range(2)]
+                assert [answer.json() for answer in answers] == [got] * 2
+                assert [did(answer) for answer in answers] == ["stored", "hit"]
+                assert answers[1].headers["cache-control"] == "private, max-age=5"
+
+    run(scene())
+
+
+def test_a_session_that_holds_something_is_not_made_of_named_cookies_alone() -> None:
+    async def scene() -> None:
+        app = FastAPI()
+        app.add_middleware(SessionMiddleware, secret_key="of this test")  # noqa: S106 - it is no secret
+
+        @app.get("/login")
+        async def login(request: Request) -> None:
+            request.session["user"] = "a"
+
+        @app.get("/")
+        @cached_response(Cache("memory://"), cookies=("session",))
+        async def who(request: Request) -> Any:
+            return request.session.get("user")
+
+        async with asking(app) as client:
+            cookie = (await client.get("/login")).headers["set-cookie"].partition(";")[0]
+            assert [await client.did("/", cookie=cookie) for _ in range(2)] == ["session"] * 2
+            assert [await client.did("/") for _ in range(2)] == ["stored", "hit"]
 
     run(scene())

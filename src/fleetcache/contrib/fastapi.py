@@ -21,7 +21,7 @@ from typing import Any, ParamSpec, Protocol, cast
 from fleetcache import ConfigError
 
 from .app_cache import get_cache, lifespan
-from .responses.options import Duration, Identity, Strip, checked
+from .responses.options import Cookies, Duration, Identity, Strip, checked
 from .responses.serving import Endpoint
 
 __all__ = ["AsyncCache", "CachedEndpoint", "cached_response", "get_cache", "lifespan"]
@@ -97,7 +97,7 @@ def cached_response(
     query: Iterable[str] | None = None,
     max_age: Duration | None = None,
     authorization: Identity = "bypass",
-    cookies: Identity = "bypass",
+    cookies: Cookies = "bypass",
     set_cookie: Strip = "bypass",
     methods: Iterable[str] = ("GET",),
     statuses: Iterable[int] = (200,),
@@ -123,7 +123,9 @@ def cached_response(
             without a body), since what a client keeps nobody can invalidate.
         authorization: Requests with ``Authorization``, or an API key that the endpoint's security schemes read:
             ``bypass`` the cache, have it in the ``key``, or ``ignore`` it: the answer is the same for all who get one.
-        cookies: The same for requests with cookies. Cookies that are declared as parameters are always in the key.
+        cookies: The same for requests with cookies. Or names, such as ``("session",)``: the values of these are in the
+            key, and other cookies, such as those of an analytics script, are nothing. Cookies that are declared as
+            parameters are always in the key.
         set_cookie: Responses that set a cookie: ``bypass``, or ``strip`` the cookie from what is stored.
         methods: Those whose responses are stored. HEAD is answered from what GET has stored.
         statuses: Those that are stored.

@@ -1,7 +1,8 @@
 """Which requests may be answered from the cache, and what decides the answer: the key.
 
 1. By default a request with ``Authorization``, an API key that the endpoint's security schemes read, a ``Cookie`` or a
-   session is answered by the endpoint alone (RFC 9111 §3.5 lets a shared cache do no more, for the first).
+   session is answered by the endpoint alone (RFC 9111 §3.5 lets a shared cache do no more, for the first). Where
+   cookies are named, these are in the key, and others are nothing.
 2. The endpoint's own path, query and body parameters are in the key as the framework has parsed them: two spellings of
    a value are one, and ``invalidate()`` finds it again.
 3. What its dependencies declare, and all headers and cookies that are declared anywhere, are in the key as they were
@@ -48,6 +49,8 @@ class ResponseKeys:
         self.family, self._located, self._reads, self._options = family, located, reads, options
         by_key = {"authorization": options.authorization, "cookies": options.cookies}
         self._in_key = [name for name, mode in by_key.items() if mode == "key"]
+        self._named = None if isinstance(options.cookies, str) else options.cookies
+        self._cookies = sorted(reads.cookies | (self._named or frozenset()))
         self._names = sorted({*reads.headers, *(name.lower() for name in options.vary)})
         self._parameters = frozenset(reads.parameters) | frozenset(options.query or ())
         self._whole_query = reads.whole_query or (reads.everything and options.query is None)
@@ -55,7 +58,7 @@ class ResponseKeys:
             "it takes the Request": reads.everything,
             "of what its dependencies read": reads.parameters or reads.whole_query or reads.body,
             "of headers": self._names,
-            "of cookies": reads.cookies,
+            "of cookies": self._cookies,
             "of the option query": options.query,
             "of the option authorization or cookies": self._in_key,
             "of methods other than GET": options.methods != {"GET"},
@@ -70,7 +73,7 @@ class ResponseKeys:
         reads, options, names = self._reads, self._options, list(self._names)
         if options.authorization != "ignore":
             names += ["authorization", *(name.lower() for where, name in reads.api_keys if where == "header")]
-        if options.cookies != "ignore" or reads.cookies:
+        if options.cookies in {"bypass", "key"} or self._cookies:
             names.append("cookie")
         return sorted(set(names))
 
@@ -91,7 +94,11 @@ class ResponseKeys:
 
     def personal(self, request: Request) -> bool:
         """Whether the request says who asks, so that the answer is for no shared cache after us."""
-        return bool(self._credentials(request)) or "cookie" in request.headers
+        if self._credentials(request):
+            return True
+        if self._named is None:
+            return "cookie" in request.headers
+        return not request.cookies.keys().isdisjoint(self._cookies)
 
     def _credentials(self, request: Request) -> list[tuple[str, str]]:
         """Each with where it stands: the same text in another place is somebody else's."""
@@ -161,7 +168,7 @@ class ResponseKeys:
         path = sorted(request.path_params.items())
         parts.append([(name, str(value)) for name, value in path if name in reads.parameters])
         parts.append([(name, headers.getlist(name)) for name in self._names])
-        parts.append([(name, request.cookies.get(name)) for name in sorted(reads.cookies)])
+        parts.append([(name, request.cookies.get(name)) for name in self._cookies])
         if reads.everything:
             parts.append(["url", str(request.url.replace(query="", fragment=""))])
         elif self._located:

@@ -11,11 +11,14 @@ from msgspec import Struct
 
 from fleetcache import ConfigError, Settings
 
-__all__ = ["Duration", "Identity", "Loading", "Options", "Strip", "checked"]
+__all__ = ["Cookies", "Duration", "Identity", "Loading", "Options", "Strip", "checked"]
 
 Duration = float | str | timedelta
 Identity = Literal["bypass", "key", "ignore"]
+Cookies = Identity | Iterable[str]
 Strip = Literal["bypass", "strip"]
+
+_COOKIES = (*get_args(Identity), 'or names of cookies such as ("session",)')
 
 # RFC 9110 §15: these answer part of a request, or a condition that was the one client's own.
 _NEVER_KEPT = frozenset({206, 304})
@@ -42,7 +45,7 @@ class Options(Struct, frozen=True):
     query: tuple[str, ...] | None
     max_age: float | None
     authorization: Identity
-    cookies: Identity
+    cookies: Identity | frozenset[str]
     set_cookie: Strip
     methods: frozenset[str]
     statuses: frozenset[int]
@@ -67,7 +70,7 @@ def checked(
     query: Iterable[str] | None,
     max_age: Duration | None,
     authorization: Identity,
-    cookies: Identity,
+    cookies: Cookies,
     set_cookie: Strip,
     methods: Iterable[str],
     statuses: Iterable[int],
@@ -83,7 +86,6 @@ def checked(
     """
     _seconds("offline_ttl", offline_ttl)
     _chosen("authorization", authorization, get_args(Identity))
-    _chosen("cookies", cookies, get_args(Identity))
     _chosen("set_cookie", set_cookie, get_args(Strip))
     kept = frozenset(_several("statuses", statuses, int))
     if not kept or kept & _NEVER_KEPT or not all(200 <= status <= 599 for status in kept):  # noqa: PLR2004 - RFC 9110 §15
@@ -106,7 +108,7 @@ def checked(
         query=None if query is None else tuple(_several("query", query, str)),
         max_age=_seconds("max_age", max_age, like="ttl"),
         authorization=authorization,
-        cookies=cookies,
+        cookies=_cookies(cookies),
         set_cookie=set_cookie,
         methods=names,
         statuses=kept,
@@ -136,6 +138,15 @@ def _several(name: str, values: Any, kind: type) -> Collection[Any]:
         if isinstance(value, bool) or not isinstance(value, kind) or value == "":
             raise _wrong(name, value, f"several of {kind.__name__}")
     return found
+
+
+def _cookies(value: Any) -> Any:
+    if isinstance(value, str):
+        _chosen("cookies", value, _COOKIES)
+        return value
+    if not isinstance(value, Iterable):
+        raise _wrong("cookies", value, ", ".join(_COOKIES))
+    return frozenset(_several("cookies", value, str))
 
 
 def _chosen(name: str, value: object, choices: tuple[str, ...]) -> None:
