@@ -80,7 +80,7 @@ class Coherence:
 
     def __init__(self, near: Near, layout: Layout, flights: Detaching, counters: Counters, clock: Clock) -> None:
         self.near = near
-        self.journal = Journal()
+        self.journal = Journal(self._overflowed)
         self.copies = TagCopies()
         self.tracking = False
         self.last_all: bytes | None = None  # the newest version of the tag on every entry, over all epochs
@@ -231,9 +231,26 @@ class Coherence:
     # -- removals --------------------------------------------------------------------------------------------------
 
     def removing(self, target: Target) -> int:
-        """A removal or overwrite is being sent, or would be if the server could be heard; returns its number."""
+        """A removal is being sent, or would be if the server could be heard; returns its number."""
         self._forget_target(target, None)
-        return self.journal.next()
+        return self.journal.removing(target)
+
+    def writing(self, key: str, tags: tuple[str, ...]) -> int:
+        """The same for an overwrite, which this process is to see whatever becomes of it. End it with ``wrote``."""
+        self.forget_key(key)
+        return self.journal.writing(key, tags)
+
+    def wrote(self, key: str, number: int) -> bool:
+        """The write has ended; whether nothing overtook it here: a newer write, a removal of its key or a tag."""
+        return self.journal.wrote(key, number)
+
+    def _overflowed(self) -> None:
+        self._counters.journal_overflows += 1
+        log.warning(
+            "more than %d removals are owed to the server: the whole cache is emptied instead when it answers",
+            Journal.MOST,
+            extra={"event": "journal_overflow"},
+        )
 
     def owe(self, target: Target, number: int) -> None:
         """It ended without an acknowledgement. What was read of it meanwhile goes, unless something newer is owed."""

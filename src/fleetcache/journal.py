@@ -4,7 +4,12 @@ Every ``delete``, ``set``, tag invalidation and ``clear`` takes a number when it
 reply its target is *owed*: it will be removed again, in the next handshake before anything is read, or on the live
 connection. Only a success reply to that intent or a newer one clears it. While a target is owed, nothing of it is read
 from the server, joined or filled.
+
+Where one owed target stands for many (the tag on every entry), the numbers of the many are gone. So which write is the
+newest of its key is not read from what is owed: each write that is under way is known by itself, until it has ended.
 """
+
+from collections.abc import Callable
 
 __all__ = ["ALL", "Journal", "Target"]
 
@@ -18,15 +23,17 @@ class Journal:
     """Numbered intents, the newest per target, bounded.
 
     Args:
+        on_overflow: Told each time that more was owed than is kept, and so everything is.
         most: Targets kept. Beyond it everything is owed (the tag on every entry): cold, but right.
     """
 
     # About a megabyte of keys: more removals than that in one outage make a cold start the cheaper way.
     MOST = 10_000
 
-    def __init__(self, most: int = MOST) -> None:
-        self._most = most
+    def __init__(self, on_overflow: Callable[[], None] = lambda: None, *, most: int = MOST) -> None:
+        self._on_overflow, self._most = on_overflow, most
         self._number = 0
+        self._writes: dict[str, tuple[int, tuple[str, ...]]] = {}  # under way: the newest of each key
         self.owed: dict[Target, int] = {}  # read by every call: nearly always empty
 
     def __len__(self) -> int:
@@ -37,6 +44,29 @@ class Journal:
         self._number += 1
         return self._number
 
+    def removing(self, target: Target) -> int:
+        """The number of a removal that is being sent: it overtakes what is being written there."""
+        kind, name = target
+        if kind == "e":
+            self._writes.pop(name, None)
+        elif self._writes:
+            for key in [key for key, (_, tags) in self._writes.items() if name in tags]:
+                del self._writes[key]
+        return self.next()
+
+    def writing(self, key: str, tags: tuple[str, ...]) -> int:
+        """The number of a write that is being sent; to be ended with ``wrote``."""
+        number = self.next()
+        self._writes[key] = (number, tags)
+        return number
+
+    def wrote(self, key: str, number: int) -> bool:
+        """The write has ended; whether neither its key nor a tag of it was removed or written here since."""
+        newest = self._writes.get(key, (0, ()))[0] == number
+        if newest:
+            del self._writes[key]
+        return newest
+
     def owe(self, target: Target, number: int) -> bool:
         """The intent ended without success; whether it is the newest for its target."""
         if self.covers_all and target != ALL:
@@ -46,6 +76,7 @@ class Journal:
         newest = self.owed[target] == number
         if len(self.owed) > self._most:
             self.owed = {ALL: self._number}
+            self._on_overflow()
         return newest
 
     def acknowledged(self, target: Target, number: int) -> None:
@@ -65,10 +96,6 @@ class Journal:
     def owes_tag(self, tag: str) -> bool:
         """Whether the tag's version may not be believed."""
         return bool(self.owed) and (("t", tag) in self.owed or ALL in self.owed)
-
-    def is_newest(self, target: Target, tags: tuple[str, ...], number: int) -> bool:
-        """Whether nothing was removed after intent ``number``: neither its target nor a tag of it."""
-        return self.owed.get(target) == number and not any(self.owed.get(("t", tag), 0) > number for tag in tags)
 
     def pending(self) -> list[tuple[Target, int]]:
         """What is to be removed again, oldest first, with the number that a success clears."""

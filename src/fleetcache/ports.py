@@ -109,7 +109,6 @@ class JournalPort(Protocol):
 
     @property
     def owed(self) -> Mapping[tuple[str, str], int]: ...
-    def is_newest(self, target: tuple[str, str], tags: tuple[str, ...], number: int) -> bool: ...
     def owes_key(self, key: str) -> bool: ...
     def next(self) -> int: ...
 
@@ -132,6 +131,8 @@ class CoherencePort(Protocol):
     def life(self, sent_at: float) -> float: ...  # noqa: D102
     def owe(self, target: tuple[str, str], number: int) -> None: ...  # noqa: D102
     def removing(self, target: tuple[str, str]) -> int: ...  # noqa: D102
+    def writing(self, key: str, tags: tuple[str, ...]) -> int: ...  # noqa: D102
+    def wrote(self, key: str, number: int) -> bool: ...  # noqa: D102
     def forget_key(self, key: str) -> None: ...  # noqa: D102
 
 

@@ -36,6 +36,7 @@ class Counters(Struct):
     errors: Counter[str] = field(default_factory=Counter)  # by reason code
     reconnects: int = 0
     replayed: int = 0
+    journal_overflows: int = 0  # more removals were owed than are kept one by one, and so everything was
     sets: int = 0
     removals: int = 0
 
@@ -74,6 +75,7 @@ class Stats(Struct, frozen=True, kw_only=True):
     errors: dict[str, int]
     reconnects: int
     replayed: int
+    journal_overflows: int
     sets: int
     removals: int
     near_items: int

@@ -46,12 +46,13 @@ class Writing:
                 stored &= await self._acknowledged(key, answer, options, (number, token, gate), budget)
             finally:
                 parts.coherence.done(token)
+                parts.coherence.wrote(key, number)
         if strict and not stored and not parts.alone:
             raise Unavailable("the server did not acknowledge the write")
 
     def _put(self, key: str, answer: Answer, options: Freshness, captured: Any) -> tuple[int, Any, Gate | None]:
         parts = self._parts
-        number = parts.coherence.removing(("e", key))
+        number = parts.coherence.writing(key, options.tags)
         token = parts.coherence.take(key, options.tags)
         if captured is None:
             if not parts.alone:
@@ -73,19 +74,15 @@ class Writing:
         result = await parts.ask(gate, budget)
         if result is True:
             return True
+        parts.coherence.done(token)
         if isinstance(result, str):
             # Refused (full, for one): what stood there before must not stay.
-            parts.coherence.done(token)
             await parts.ask(parts.shared.remove(("e", key), number), budget)
-            token = parts.coherence.take(key, options.tags)
-            parts.keep_unbacked(token, answer, options, started)
-            parts.coherence.done(token)
-        else:
-            # A change of the link's state voided the token of the put; nothing else may have happened to the key.
-            fresh = parts.coherence.take(key, options.tags)
-            if token.valid or parts.coherence.journal.is_newest(("e", key), options.tags, number):
-                parts.keep_unbacked(fresh, answer, options, started)
-            parts.coherence.done(fresh)
+        # Who wrote sees it until the server can be heard, unless this process has removed or replaced it meanwhile.
+        fresh = parts.coherence.take(key, options.tags)
+        if parts.coherence.wrote(key, number):
+            parts.keep_unbacked(fresh, answer, options, started)
+        parts.coherence.done(fresh)
         return False
 
     # -- removals ----------------------------------------------------------------------------------------------------

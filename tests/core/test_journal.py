@@ -117,27 +117,47 @@ def test_a_removal_sent_after_the_overflow_is_not_lost_with_it() -> None:
     assert not journal.owes_tag("geo")
 
 
-# -- is_newest -------------------------------------------------------------------------------------------------------
+# -- writes under way ------------------------------------------------------------------------------------------------
 
 
-def test_an_owed_write_is_the_newest_until_its_key_or_a_tag_of_it_is_removed_again() -> None:
+def test_a_write_is_the_newest_until_its_key_or_a_tag_of_it_is_removed_or_written_again() -> None:
     journal = Journal()
-    number = journal.next()
-    assert not journal.is_newest(KEY, ("*", "geo"), number)
-    journal.owe(KEY, number)
-    assert journal.is_newest(KEY, ("*", "geo"), number)
-    journal.owe(("t", "other"), journal.next())
-    assert journal.is_newest(KEY, ("*", "geo"), number)
-    journal.owe(TAG, journal.next())
-    assert not journal.is_newest(KEY, ("*", "geo"), number)
-    assert journal.is_newest(KEY, ("*",), number)
-    journal.owe(KEY, journal.next())
-    assert not journal.is_newest(KEY, ("*",), number)
+    assert journal.wrote("k", journal.writing("k", ("*", "geo")))
+    for target in (KEY, TAG, ALL):
+        number = journal.writing("k", ("*", "geo"))
+        journal.removing(target)
+        assert not journal.wrote("k", number)
+    number = journal.writing("k", ("*", "geo"))
+    journal.writing("k", ("*",))
+    assert not journal.wrote("k", number)
+    number = journal.writing("k", ("*",))
+    journal.removing(("e", "other"))
+    journal.removing(("t", "other"))
+    journal.removing(TAG)
+    assert journal.wrote("k", number)
 
 
-def test_a_tag_removed_before_the_write_does_not_matter() -> None:
+def test_a_write_that_has_ended_is_forgotten() -> None:
     journal = Journal()
-    journal.owe(TAG, journal.next())
-    number = journal.next()
-    journal.owe(KEY, number)
-    assert journal.is_newest(KEY, ("*", "geo"), number)
+    number = journal.writing("k", ("*",))
+    assert journal.wrote("k", number)
+    assert not journal.wrote("k", number)
+
+
+def test_what_was_removed_before_the_write_does_not_matter_whatever_stands_for_it_in_the_journal() -> None:
+    journal = Journal(most=1)
+    for target in (TAG, ALL, ("e", "other")):
+        journal.owe(target, journal.removing(target))
+    numbers = [journal.writing(key, ("*", "geo")) for key in "abc"]
+    for key, number in zip("abc", numbers, strict=True):
+        journal.owe(("e", key), number)
+    assert journal.pending() == [(ALL, numbers[-1])]
+    assert all(journal.wrote(key, number) for key, number in zip("abc", numbers, strict=True))
+
+
+def test_an_overflow_is_told_once() -> None:
+    told: list[None] = []
+    journal = Journal(lambda: told.append(None), most=3)
+    for number in range(50):
+        journal.owe(("e", str(number)), journal.next())
+    assert len(told) == 1

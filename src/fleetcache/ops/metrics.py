@@ -60,6 +60,10 @@ _COUNTERS = {
     "removals": ("removals", "Keys and tags removed by this process"),
     "reconnects": ("reconnects", "Connections made after the first"),
     "replayed": ("replayed", "Removals delivered late, after the server was away"),
+    "journal_overflows": (
+        "journal_overflows",
+        "Times that too many removals were owed, and so everything was",
+    ),
     "timeouts": ("timeouts", "Operations on the server that ran out of time"),
     "overload": ("overload", "Operations not sent, because too much was unanswered"),
     "near_evictions": ("near_evictions", "Entries that left near to make room"),

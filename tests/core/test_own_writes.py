@@ -1,0 +1,153 @@
+"""Own writes in an outage: a process sees what it wrote, whatever else it did, and what the journal made of that."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from fleetcache import MISSING, Cache
+from fleetcache.journal import Journal
+from tests.core.drivers import Driver
+from tests.support.proxy import Proxy
+from tests.support.run import run
+from tests.support.servers import Server
+from tests.support.tasked import tasked
+from tests.support.threaded import threaded
+from tests.support.waiting import eventually
+
+NOWHERE = "redis://127.0.0.1:1"  # nobody listens there: offline from the first call on
+MORE = Journal.MOST + 50
+
+Body = Callable[[Any], Awaitable[None]]
+
+
+@pytest.fixture(params=[Cache, threaded, tasked], ids=["tasks", "threads", "tasks of threads"])
+def away(request: pytest.FixtureRequest, prefix: str) -> Callable[..., None]:
+    """Runs a body with a cache of each face whose server is away."""
+
+    def run_on(body: Body, **settings: Any) -> None:
+        async def main() -> None:
+            async with request.param(NOWHERE, prefix=prefix, **settings) as cache:
+                await eventually(lambda: cache.stats().link == "offline")
+                await body(cache)
+
+        run(main())
+
+    return run_on
+
+
+Away = Callable[..., None]
+
+
+async def many_deletes(cache: Any) -> None:
+    await cache.delete_many([f"gone:{number}" for number in range(MORE)])
+
+
+BEFORE: dict[str, Body] = {
+    "a clear": lambda cache: cache.clear(),
+    "a clear of a namespace": lambda cache: cache.namespace("n").clear(),
+    "removals beyond the journal": many_deletes,
+    "tags beyond the journal": lambda cache: cache.invalidate_tags(*(f"tag:{number}" for number in range(MORE))),
+}
+
+
+@pytest.mark.parametrize("before", BEFORE)
+def test_what_was_set_is_seen_whatever_was_removed_before(away: Away, before: str) -> None:
+    async def body(cache: Any) -> None:
+        await cache.set("old", 1)
+        await BEFORE[before](cache)
+        await cache.set("a", 2, tags=["t"])
+        assert await cache.get("a") == 2
+        await cache.set_many({"b": 3, "c": [4], "d": 5})
+        assert await cache.get_many(["a", "b", "c", "d"]) == {"a": 2, "b": 3, "c": [4], "d": 5}
+        view = cache.namespace("n")
+        await view.set_many({"a": 6, "b": 7})
+        assert await view.get_many(["a", "b"]) == {"a": 6, "b": 7}
+
+    away(body)
+
+
+def test_what_was_set_is_seen_beyond_the_journal(away: Away) -> None:
+    async def body(cache: Any) -> None:
+        keys = [f"k:{number}" for number in range(MORE)]
+        await cache.set_many(dict.fromkeys(keys, 1))
+        found = await cache.get_many(keys)
+        assert len(found) == MORE
+        await cache.set("one more", 2)
+        assert await cache.get("one more") == 2
+        assert await cache.get("k:0") == 1
+
+    away(body, near_max_items=2 * MORE)
+
+
+@pytest.mark.parametrize("before", BEFORE)
+def test_what_was_removed_after_it_was_set_is_not_seen(away: Away, before: str) -> None:
+    async def body(cache: Any) -> None:
+        await BEFORE[before](cache)
+        removals: list[Body] = [
+            lambda cache: cache.delete("a"),
+            lambda cache: cache.invalidate_tags("t"),
+            lambda cache: cache.clear(),
+        ]
+        for remove in removals:
+            await cache.set("a", 1, tags=["t"])
+            assert await cache.get("a") == 1
+            await remove(cache)
+            assert await cache.get("a", MISSING) is MISSING
+
+    away(body)
+
+
+def test_more_than_the_journal_holds_is_one_warning_and_counted(away: Away, caplog: pytest.LogCaptureFixture) -> None:
+    async def body(cache: Any) -> None:
+        for _ in range(2):
+            await many_deletes(cache)
+        assert cache.stats().journal_overflows == 1
+        assert cache.stats().journal == 1
+
+    with caplog.at_level(logging.WARNING):
+        away(body)
+    assert [record.levelname for record in caplog.records if "removals are owed" in record.message] == ["WARNING"]
+
+
+def test_what_was_sent_and_not_answered_is_seen_though_everything_is_owed(server: Server, prefix: str) -> None:
+    """Many removals hang together and become one: what counts for each write is what overtook it."""
+
+    async def main(proxy: Proxy) -> None:
+        async with Cache(proxy.url, prefix=prefix, operation_timeout="100ms") as cache:
+            cache._engine.coherence.journal._most = 2
+            await cache.set_many({"a": 0, "d": 0}, tags=["t"])
+            with proxy.frozen():
+                await asyncio.gather(
+                    cache.set_many({"a": 1, "b": 2, "c": 3}),
+                    cache.set("d", 4, tags=["t"]),
+                    cache.delete_many(["b", "e"]),
+                    cache.invalidate_tags("t"),
+                )
+                assert cache.stats().journal_overflows == 1
+                assert await cache.get_many(list("abcde")) == {"a": 1, "c": 3}
+
+    with Proxy(server) as proxy:
+        run(main(proxy))
+
+
+def test_when_the_server_is_back_own_writes_of_the_outage_are_gone_everywhere(remote: Driver) -> None:
+    assert remote.server is not None
+
+    async def main(proxy: Proxy) -> None:
+        through = Driver(remote.variant, proxy, remote.prefix)  # type: ignore[arg-type]
+        async with remote.cache() as other, through.cache(operation_timeout="100ms") as cache:
+            await other.set_many({"a": "before", "b": "before"})
+            with proxy.away():
+                await eventually(lambda: cache.stats().link == "offline")
+                await cache.clear()
+                await cache.set_many({"a": "own", "c": "own"})
+                assert await cache.get_many(list("abc")) == {"a": "own", "c": "own"}
+            await eventually(lambda: cache.stats().link == "online")
+            assert await cache.get_many(list("abc")) == {}
+            assert await other.get_many(list("abc"), near=False) == {}
+
+    with Proxy(remote.server) as proxy:
+        run(main(proxy))
