@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from .clock import Clock
-from .ports import Alarm, FlightPort, LoaderCancelledError, Work
+from .ports import Alarm, FlightPort, Landed, LoaderEndedError, Work
 from .wire.session import Gate, tell_unanswered
 
-__all__ = ["AioPorts", "call_awaited"]
+__all__ = ["AioPorts", "call_awaited", "tell_defect"]
 
 log = logging.getLogger("fleetcache")
 
@@ -51,27 +51,27 @@ class AioPorts:
         """Await the loader."""
         return await call_awaited(loader, *args)
 
-    async def fly(self, flight: FlightPort, work: Work, landed: Callable[[], None]) -> None:
+    async def fly(self, flight: FlightPort, work: Work, landed: Landed) -> None:
         """In a task of the flight, under a copy of this caller's context."""
         flight.task = self._spawn(work, landed)
 
-    def background(self, flight: FlightPort, work: Work, landed: Callable[[], None]) -> bool:
+    def background(self, flight: FlightPort, work: Work, landed: Landed) -> bool:
         """In a task that nobody waits for."""
         if self.closed:
             return False
         flight.task = self._spawn(work, landed)
         return True
 
-    def _spawn(self, work: Work, landed: Callable[[], None]) -> "asyncio.Task[None]":
+    def _spawn(self, work: Work, landed: Landed) -> "asyncio.Task[None]":
         task = asyncio.get_running_loop().create_task(work(), name="fleetcache-load")
         # The loop keeps only weak references.
         self._tasks[task] = None
 
         def ended(task: "asyncio.Task[None]") -> None:
             del self._tasks[task]
-            landed()
-            if not task.cancelled() and task.exception() is not None:
-                log.error("fleetcache: a load ended with a defect of ours", exc_info=task.exception())
+            error = None if task.cancelled() else task.exception()
+            landed(error)
+            tell_defect(error)
 
         task.add_done_callback(ended)
         return task
@@ -95,9 +95,14 @@ async def call_awaited(loader: Callable[..., Any], *args: Any) -> Any:
 
     Raises:
         TypeError: It is a plain value.
-        LoaderCancelledError: It was cancelled, and this task was not.
+        LoaderEndedError: It was cancelled, and this task was not; or it ended by no ``Exception``.
     """
-    result = loader(*args)
+    try:
+        result = loader(*args)
+    except BaseException as error:
+        if isinstance(error, Exception):
+            raise
+        raise LoaderEndedError(error) from None
     if not inspect.isawaitable(result):
         name = getattr(loader, "__qualname__", repr(loader))
         raise TypeError(
@@ -109,4 +114,14 @@ async def call_awaited(loader: Callable[..., Any], *args: Any) -> Any:
         task = asyncio.current_task()
         if task is None or task.cancelling() > 0:
             raise
-        raise LoaderCancelledError(error) from None
+        raise LoaderEndedError(error) from None
+    except (Exception, GeneratorExit):  # the latter: nobody goes on with this coroutine
+        raise
+    except BaseException as error:  # noqa: BLE001 - handed on
+        raise LoaderEndedError(error) from None
+
+
+def tell_defect(error: BaseException | None) -> None:
+    """Log an error that the work of a flight ended with: what loaders raise, it hands to their callers."""
+    if isinstance(error, Exception):
+        log.error("fleetcache: a load ended with a defect of ours", exc_info=error)

@@ -12,7 +12,7 @@ from .freshness import Freshness
 from .loading import Loading
 from .parts import Budget, Parts, Run
 from .policy import Policy
-from .ports import NO_ANSWER, LoaderCancelledError
+from .ports import NO_ANSWER, LoaderEndedError, is_failure
 from .seen import Answer, Claimed, Look, Seen
 
 __all__ = ["Batches"]
@@ -274,7 +274,7 @@ class Round:
         except BaseException as error:  # noqa: BLE001 - raised again, as what its caller is to see
             for right in granted:
                 self._give_back(right)
-            if isinstance(error, Exception) and self._old_answers(granted):
+            if is_failure(error) and self._old_answers(granted):
                 return
             raise self._told(granted, error) from None
         finally:
@@ -295,7 +295,7 @@ class Round:
 
     def _told(self, granted: list[Right], error: BaseException) -> BaseException:
         """The loader's exception, told to those who joined unless it is one of this caller alone."""
-        if isinstance(error, LoaderCancelledError):
+        if isinstance(error, LoaderEndedError):
             return error.original
         if isinstance(error, Exception):
             for right in granted:

@@ -14,7 +14,7 @@ from .errors import CodecError
 from .flights import CURRENT, Outcome, Verb
 from .freshness import Freshness
 from .parts import NO_LOOK, Parts, Run, kept_options
-from .ports import NO_ANSWER, Alarm, LoaderCancelledError
+from .ports import NO_ANSWER, Alarm, LoaderEndedError, is_failure
 from .results import Keep, NoStore
 from .seen import Answer, Claimed, Look, Seen
 
@@ -75,7 +75,7 @@ class Loading:
         parts = self._parts
         try:
             outcome = await self._obtain(run, anew=anew)
-        except LoaderCancelledError as error:
+        except LoaderEndedError as error:
             outcome = Outcome(Verb.RAISE, Verb.AGAIN, error=error.original)
         except Exception as error:  # noqa: BLE001 - the loader's own exception, for every caller of this flight
             outcome = Outcome(Verb.RAISE, error=error)
@@ -189,12 +189,14 @@ class Loading:
                 step = await self._claim(run, anew=True, only=head)
                 if isinstance(step, Outcome):
                     outcome = step
-        except LoaderCancelledError as error:
+        except LoaderEndedError as error:
             outcome = Outcome(Verb.RAISE, Verb.AGAIN, error=error.original)  # and a pause
         except Exception as error:  # noqa: BLE001 - for those who joined; the stale value stays for all others
             outcome = Outcome(Verb.RAISE, error=error)
             log.warning("fleetcache: a background refresh failed (%s); the old value stays", type(error).__name__)
         parts.flights.end(run.flight, outcome)
+        if isinstance(outcome.error, KeyboardInterrupt | SystemExit):
+            raise outcome.error  # nobody waits for this load, and the process is to end
 
     # -- loading and storing -----------------------------------------------------------------------------------------
 
@@ -292,8 +294,8 @@ class Loading:
         started = parts.ports.clock()
         try:
             result = await self.call(run)
-        except Exception:
-            answer = self.last_resort(run)
+        except Exception as error:
+            answer = self.last_resort(run) if is_failure(error) else None
             if answer is None:
                 raise
             return Outcome(Verb.ANSWER, answer=answer, stale=True)
@@ -309,7 +311,7 @@ class Loading:
         """Run the loader for its own caller alone."""
         try:
             return await self.call(run)
-        except LoaderCancelledError as error:
+        except LoaderEndedError as error:
             raise error.original from None
 
     def last_resort(self, run: Run) -> Answer | None:

@@ -127,17 +127,16 @@ class Policy:
             Exception: Whatever the loader raised.
         """
         parts = self.parts
-        parts.check_open()
-        found = parts.near_answer(asked.key, asked.declared, asked.options)
-        if found is not None:
-            answer, held = found
-            self.near_hit(asked, held)
-            return answer.value
         now = parts.ports.clock()
         until = None if asked.options.load_timeout is None else now + asked.options.load_timeout
         capped = now + parts.load_wait
         while True:
             parts.check_open()
+            found = parts.near_answer(asked.key, asked.declared, asked.options)
+            if found is not None:
+                answer, held = found
+                self.near_hit(asked, held)
+                return answer.value
             flight = parts.flights.get(asked.key)
             if flight is None and not parts.shared.usable:
                 flight = parts.flights.behind(asked.key)  # nobody else can tell what there is
@@ -201,10 +200,14 @@ class Policy:
             args=asked.args,
         )
 
-    def _landed(self, run: Run) -> None:
-        """Whatever happened, a flight that is over leaves the table, and its token goes back."""
+    def _landed(self, run: Run, error: BaseException | None = None) -> None:
+        """Whatever happened, a flight that is over leaves the table, and its token goes back.
+
+        With a defect of ours, its starter gets that: who only asked again could do so for ever.
+        """
         self.parts.coherence.done(run.token)
-        self.parts.flights.end(run.flight, Outcome(Verb.AGAIN))
+        outcome = Outcome(Verb.AGAIN) if error is None else Outcome(Verb.RAISE, Verb.AGAIN, error=error)
+        self.parts.flights.end(run.flight, outcome)
 
     def _found(self, asked: Asked, flight: Flight, seen: Seen) -> tuple[Verb, Any]:
         parts = self.parts
@@ -308,11 +311,11 @@ class Policy:
         flight.people = 1  # nobody waits for it, and nobody's leaving cancels it
         run = self._run(asked, flight)
 
-        def landed() -> None:
+        def landed(error: BaseException | None = None) -> None:
             outcome = flight.outcome
             if outcome is None or outcome.own is Verb.RAISE or outcome.stale:
                 self._pause(asked.key)
-            self._landed(run)
+            self._landed(run, error)
 
         if not parts.ports.background(flight, partial(self.loading.refresh, run, head), landed):
             landed()

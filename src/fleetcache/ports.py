@@ -4,6 +4,7 @@
 suspend. The others are the tiers as policy uses them; the classes of the same names are their only documentation.
 """
 
+from asyncio import CancelledError
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, Protocol
 
@@ -19,24 +20,52 @@ __all__ = [
     "EntriesPort",
     "FlightPort",
     "Gate",
-    "LoaderCancelledError",
+    "Landed",
+    "LoaderEndedError",
     "NearPort",
     "Ports",
     "SharedPort",
     "TrustPort",
     "Work",
+    "is_failure",
+    "load_apart",
 ]
 
 
-class LoaderCancelledError(Exception):
-    """The loader ended by a cancellation that was not ours; ``original`` is for its caller."""
+class LoaderEndedError(Exception):
+    """The loader ended by what is nobody's answer: one of those who joined takes over, ``original`` is its caller's.
+
+    A cancellation that was not ours, or any other ``BaseException`` that is no ``Exception``: what test runners,
+    ``gevent.Timeout`` and ``sys.exit`` raise.
+    """
 
     def __init__(self, original: BaseException) -> None:
-        super().__init__("the loader was cancelled by something it waited for")
+        super().__init__("the loader was cancelled, or ended by no Exception")
         self.original = original
 
 
+def is_failure(error: BaseException) -> bool:
+    """Whether an old value may answer instead, where one may at all: not for what is its caller's alone."""
+    if isinstance(error, LoaderEndedError):
+        return isinstance(error.original, (Exception, CancelledError))
+    return isinstance(error, Exception)
+
+
+async def load_apart(ports: "Ports", loader: Callable[..., Any], *args: Any) -> Any:
+    """What the loader brings its one caller, with whom nobody waits."""
+    try:
+        return await ports.load(loader, *args)
+    except LoaderEndedError as error:
+        raise error.original from None
+
+
 Work = Callable[[], Coroutine[Any, Any, None]]
+
+
+class Landed(Protocol):
+    """Called when a flight is over, however: ``error`` is what its work ended with, which is a defect of ours."""
+
+    def __call__(self, error: BaseException | None = None, /) -> None: ...  # noqa: D102 - see above
 
 
 class Alarm(Protocol):
@@ -75,14 +104,14 @@ class Ports(Protocol):
         ...
 
     async def load(self, loader: Callable[..., Any], *args: Any) -> Any:
-        """Run the user's loader; ``LoaderCancelledError`` when it was cancelled and this load was not."""
+        """Run the user's loader; ``LoaderEndedError`` when it ended by what is for its caller alone."""
         ...
 
-    async def fly(self, flight: FlightPort, work: Work, landed: Callable[[], None]) -> None:
+    async def fly(self, flight: FlightPort, work: Work, landed: Landed) -> None:
         """Run a flight's load, in a task of its own (asyncio) or here and now (threads), and call ``landed`` after."""
         ...
 
-    def background(self, flight: FlightPort, work: Work, landed: Callable[[], None]) -> bool:
+    def background(self, flight: FlightPort, work: Work, landed: Landed) -> bool:
         """Run a refresh that nobody waits for; ``False`` when it cannot be run now, and then nothing is called."""
         ...
 

@@ -15,6 +15,7 @@ from .durations import MAX_TTL, Duration, seconds
 from .freshness import MINIMUM_TTL, Freshness
 from .keys import ALL_TAG, check_key, check_tags
 from .policy import Asked
+from .ports import load_apart
 from .results import Loader, Wrapping, plain
 
 if TYPE_CHECKING:
@@ -261,7 +262,7 @@ class ReadingVerbs(AtHand):
     async def _obtain(self, asked: Asked) -> Any:
         engine = self._engine
         if self._is_bypassed:
-            return plain(await engine.ports.load(asked.loader, *asked.args))
+            return plain(await load_apart(engine.ports, asked.loader, *asked.args))
         await engine.enter()
         return await engine.policy.get_or_set(asked)
 
@@ -289,7 +290,7 @@ class ReadingVerbs(AtHand):
     async def _renew(self, asked: Asked) -> Any:
         engine = self._engine
         if self._is_bypassed:
-            return plain(await engine.ports.load(asked.loader, *asked.args))
+            return plain(await load_apart(engine.ports, asked.loader, *asked.args))
         await engine.enter()
         return await engine.policy.refresh(asked)
 
@@ -330,7 +331,7 @@ class ReadingVerbs(AtHand):
             return awaited(loaded, missing) if isinstance(loaded, Awaitable) else by_full_names(loaded, missing)
 
         if self._is_bypassed:
-            found = {full: plain(value) for full, value in (await engine.ports.load(load, list(names))).items()}
+            found = {full: plain(value) for full, value in (await load_apart(engine.ports, load, list(names))).items()}
         else:
             await engine.enter()
             found = await engine.batches.get_or_set_many(names, load, options, type, _group(loader))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from .errors import Closed
 from .flights import CURRENT
 from .health import Health
-from .ports import LoaderCancelledError
+from .ports import LoaderEndedError
 from .sync_pool import Around, RefreshPool
 from .sync_ports import call_plain
 from .sync_verbs import SyncVerbs
@@ -273,9 +273,9 @@ def _settle(future: "asyncio.Future[Any]", result: Any, error: Exception | None)
         future.set_exception(error)
 
 
-def _interrupted() -> LoaderCancelledError:
+def _interrupted() -> LoaderEndedError:
     """For those who wait: nobody's answer, so one of them takes over."""
-    return LoaderCancelledError(asyncio.CancelledError())
+    return LoaderEndedError(asyncio.CancelledError())
 
 
 def _ended() -> Closed:

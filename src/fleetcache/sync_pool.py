@@ -77,7 +77,7 @@ class RefreshPool:
                 for around in list(self._around):
                     stack.enter_context(around())
                 job()
-        except Exception:
+        except BaseException:
             log.exception("fleetcache: a background refresh could not run; the old value stays")
         finally:
             over()

@@ -12,9 +12,9 @@ from concurrent.futures import CancelledError
 from functools import partial
 from typing import Any, Protocol
 
-from .aio_ports import call_awaited
+from .aio_ports import call_awaited, tell_defect
 from .clock import Clock
-from .ports import Alarm, FlightPort, LoaderCancelledError, Work
+from .ports import Alarm, FlightPort, Landed, LoaderEndedError, Work
 from .sync_pool import RefreshPool
 from .wire.monitor import Monitor, SyncGate, answerless
 from .wire.tasks import Outside, TaskOfLoop, follow, heard
@@ -92,7 +92,7 @@ class SyncPorts:
         with self._monitor.left():
             return call_plain(loader, *args)
 
-    async def fly(self, flight: FlightPort, work: Work, landed: Callable[[], None]) -> None:
+    async def fly(self, flight: FlightPort, work: Work, landed: Landed) -> None:
         """Here and now, in this thread, which alone can end it; or in a task of the flight."""
         if self._monitor.suspends:
             self._spawn(flight, work, landed)
@@ -102,7 +102,7 @@ class SyncPorts:
         finally:
             landed()
 
-    def background(self, flight: FlightPort, work: Work, landed: Callable[[], None]) -> bool:
+    def background(self, flight: FlightPort, work: Work, landed: Landed) -> bool:
         """In the pool, if it has room; or in a task."""
         if self.closed:
             return False
@@ -119,7 +119,7 @@ class SyncPorts:
 
         return self._pool.start(job, over)
 
-    def _spawn(self, flight: FlightPort, work: Work, landed: Callable[[], None]) -> None:
+    def _spawn(self, flight: FlightPort, work: Work, landed: Landed) -> None:
         """In a task of this loop, under a copy of this caller's context."""
 
         async def fly() -> None:
@@ -130,11 +130,11 @@ class SyncPorts:
         flight.task = self._tasks[task] = TaskOfLoop(task, loop)
 
         def ended(task: "asyncio.Task[None]") -> None:
+            error = None if task.cancelled() else task.exception()
             with self._monitor.held():
                 del self._tasks[task]
-                landed()
-            if not task.cancelled() and task.exception() is not None:
-                log.error("fleetcache: a load ended with a defect of ours", exc_info=task.exception())
+                landed(error)
+            tell_defect(error)
 
         task.add_done_callback(ended)
 
@@ -160,7 +160,7 @@ def call_plain(loader: Callable[..., Any], *args: Any) -> Any:
     try:
         result = loader(*args)
     except CancelledError as error:  # a future that it waited for was cancelled: that is no answer for others
-        raise LoaderCancelledError(error) from None
+        raise LoaderEndedError(error) from None
     if inspect.isawaitable(result):
         if inspect.iscoroutine(result):
             result.close()  # or Python would complain as well that nobody awaited it
@@ -175,7 +175,7 @@ def call_alone(loader: Callable[..., Any], *args: Any) -> Any:
     """The same for a caller with whom nobody waits."""
     try:
         return call_plain(loader, *args)
-    except LoaderCancelledError as error:
+    except LoaderEndedError as error:
         raise error.original from None
 
 

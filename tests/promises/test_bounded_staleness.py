@@ -122,3 +122,24 @@ def test_offline_nothing_answers_for_a_loader_that_fails_if_told_so(one_server: 
                 await cache.get_or_set("key", failing)
 
     run(main())
+
+
+class Stop(BaseException):
+    """As ``gevent.Timeout``, or what ``pytest.fail`` raises."""
+
+
+async def stopping(*_keys: object) -> str:
+    raise Stop
+
+
+def test_offline_nothing_answers_for_a_loader_that_ends_by_what_is_for_its_caller(
+    one_server: Server, prefix: str
+) -> None:
+    async def main() -> None:
+        async with cut_off(one_server, prefix) as cache:
+            with pytest.raises(Stop):
+                await cache.get_or_set("key", stopping)
+            with pytest.raises(Stop):
+                await cache.get_or_set_many(["key"], stopping)  # type: ignore[arg-type]
+
+    run(main())

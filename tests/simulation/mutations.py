@@ -11,7 +11,7 @@ from fleetcache.journal import Journal
 from fleetcache.loading import Loading
 from fleetcache.near import Near
 from fleetcache.parts import Parts
-from fleetcache.ports import LoaderCancelledError
+from fleetcache.ports import LoaderEndedError
 from fleetcache.recovery import Recovery
 from fleetcache.seen import Claimed, Seen
 from fleetcache.shared import Shared
@@ -330,7 +330,7 @@ def cancelled_refresh_raises_ours() -> list[Exchange]:
     async def called(self: Loading, run: Any) -> Any:
         try:
             return await call(self, run)
-        except LoaderCancelledError as error:
+        except LoaderEndedError as error:
             raise RuntimeError("the loader was cancelled") from error
 
     return [(Loading, "call", called)]

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.core.test_batches import *  # noqa: F403 - as the first line says
+from tests.core.test_broken_off import *  # noqa: F403 - as above
 from tests.core.test_claims import *  # noqa: F403 - as above
 from tests.core.test_counters import *  # noqa: F403 - as above
 from tests.core.test_policy_faults import *  # noqa: F403 - as above
