@@ -13,7 +13,7 @@ from .entries import Entries
 from .keys import ALL_TAG, Layout
 from .ports import Ports
 from .stats import Counters
-from .wire.faults import NO_WRITES, TRANSIENT, reply_reason
+from .wire.faults import NO_WRITES, TRANSIENT, ScriptError, reply_reason, spoken
 from .wire.session import ANSWERED_LATER, AnyCall, Call, Command, Gate, ReplyError, Session
 
 __all__ = ["SCRIPTS", "TAG_KEPT_MS", "Calls", "Script", "Wire", "mint_command"]
@@ -97,7 +97,8 @@ class Calls:
         self._counters, self._clock, self._ports = counters, clock, ports
         self.wire: Wire | None = None
         self.usable = False
-        self.refusals: dict[str, tuple[str, float]] = {}
+        # By kind of operation: the reason, since when, and the server's words.
+        self.refusals: dict[str, tuple[str, float, str]] = {}
         self.on_mended: Callable[[], None] = lambda: None  # told when a refusal is over
 
     # -- sending -------------------------------------------------------------------------------------------------
@@ -142,10 +143,10 @@ class Calls:
                 call.lost = None
                 self.wire.submit(whole)
                 return ANSWERED_LATER
-            return handle(reply, call.sent_at)
+            return handle(_of_script(reply), call.sent_at)
 
         def again(replies: list[Any]) -> Any:
-            return handle(replies[0], call.sent_at)
+            return handle(_of_script(replies[0]), call.sent_at)
 
         call = Call([SCRIPTS[script].call(key, *args)], answered, gate, lost)
         self._submit(call)
@@ -159,19 +160,24 @@ class Calls:
         """An error reply: counted, shown in health until the same kind of operation succeeds again."""
         reason = reply_reason(error)
         self._counters.errors[reason] += 1
-        self.refusals.setdefault(kind, (reason, self._clock()))
+        self.refusals.setdefault(kind, (reason, self._clock(), spoken(error)))
         # A wrong node, or a user who may not even read: only a new connection can find out when that has ended.
         wrong_node = reason in {"readonly", "auth", "cluster_mode"} or (kind == "read" and reason == "noperm")
         if wrong_node and fatal and self.wire is not None:
-            self.wire.fail(reason, str(error))
+            self.wire.fail(reason, spoken(error))
         return reason
 
     def works(self, kind: str) -> None:
         """An operation of this kind succeeded: its refusal is over, and each that would have met this one, too."""
         if self.refusals:
             mended = TRANSIENT if kind == "read" else TRANSIENT | NO_WRITES
-            over = [each for each, (reason, _) in self.refusals.items() if each == kind or reason in mended]
+            over = [each for each, (reason, *_) in self.refusals.items() if each == kind or reason in mended]
             for each in over:
                 del self.refusals[each]
             if over:
                 self.on_mended()
+
+
+def _of_script(reply: Any) -> Any:
+    """The reply to a script: an error of it says which command was refused."""
+    return ScriptError(str(reply)) if isinstance(reply, ReplyError) else reply

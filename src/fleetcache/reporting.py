@@ -65,7 +65,7 @@ class Reporter:
         """The report from what is known, without a word to the server."""
         engine = self._engine
         now = engine.clock()
-        status, reason, since, stake = self._judge()
+        status, reason, since, stake, said = self._judge()
         wire, link = engine.wire, engine.link
         greeting = wire.greeting if wire is not None else None
         address = engine.address
@@ -93,7 +93,7 @@ class Reporter:
             near_items=len(engine.near),
             near_bytes=engine.near.bytes,
             near_max_bytes=engine.near.max_bytes,
-            last_error=wire.last_error if wire is not None else None,
+            last_error=said if said is not None or wire is None else wire.last_error,
         )
 
     def _wall_since(self, since: float, now: float) -> str:
@@ -102,28 +102,36 @@ class Reporter:
             self._told_since = (since, wall_time(now - since))
         return self._told_since[1]
 
-    def _judge(self) -> tuple[Status, str | None, float, str]:
-        """Status, reason, since (on our clock), and what is at stake."""
+    def _judge(self) -> tuple[Status, str | None, float, str, str | None]:
+        """Status, reason, since (on our clock), what is at stake, and the server's words where they belong to it."""
         engine = self._engine
         link = engine.link
         if engine.closed:
-            return Status.UNHEALTHY, "closed", link.since, "closed"
+            return Status.UNHEALTHY, "closed", link.since, "closed", None
         if not isinstance(link, Link):
             no_url = engine.settings.driver == "auto"
-            return Status.HEALTHY, "no_redis_url" if no_url else None, self._started, engine.driver
+            return Status.HEALTHY, "no_redis_url" if no_url else None, self._started, engine.driver, None
         lacking = Status.UNHEALTHY if engine.settings.required else Status.DEGRADED
         if link.state is not LinkState.ONLINE:
             reason = link.reason or ("connecting" if link.state is not LinkState.SUSPECT else "timeout")
             since = link.since if engine.away_since is None else engine.away_since
-            return lacking, reason, since, "offline"
+            return lacking, reason, since, "offline", None
         for kind in ("read", "store", "remove"):
             refusal = engine.shared.refusals.get(kind)
             if refusal is not None:
-                reason, since = refusal
-                return Status.DEGRADED, reason, since, kind
+                reason, since, said = refusal
+                return Status.DEGRADED, reason, since, kind, said
         if not engine.coherence.tracking:
-            return Status.DEGRADED, "no_tracking", link.since, "ttl"
-        return Status.HEALTHY, None, link.since, "none" if engine.host is None else "host"
+            greeting = engine.wire.greeting if engine.wire is not None else None
+            reason = "no_tracking" if greeting is None or greeting.resp3 else "resp2"
+            return (
+                Status.DEGRADED,
+                reason,
+                link.since,
+                "ttl",
+                None if greeting is None else greeting.no_tracking_because,
+            )
+        return Status.HEALTHY, None, link.since, "none" if engine.host is None else "host", None
 
 
 @cache

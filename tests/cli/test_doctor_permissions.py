@@ -10,8 +10,10 @@ from fleetcache.calls import SCRIPTS
 from fleetcache.cli.doctor.finding import Code, Severity
 from fleetcache.cli.doctor.permissions import PERMISSIONS, Checked, acl_line, check, findings_on
 from fleetcache.cli.doctor.visit import Visit
+from fleetcache.clock import monotonic
 from fleetcache.keys import Layout
 from fleetcache.settings import Settings
+from fleetcache.wire.closings import Closings
 from fleetcache.wire.handshake import HandshakeError
 from tests.cli.examining import examined, found
 from tests.conftest import StartServer
@@ -37,7 +39,7 @@ async def check_once(url: str, prefix: str) -> list[Checked]:
     """What is found out on one connection."""
     address = Settings(url=url).address
     assert address is not None
-    async with await Visit.to(address, 10.0) as visit:
+    async with await Visit.to(address, 10.0, Closings(monotonic)) as visit:
         try:
             await visit.shake_hands(address, Layout(prefix).probe("test"))
         except HandshakeError as error:

@@ -14,11 +14,16 @@ HELLO = {b"server": b"redis", b"version": b"7.0.15", b"id": 7, b"mode": b"standa
 INFO = b"# Server\r\nredis_version:7.0.15\r\nrun_id:abc\r\n"
 
 
+class Turns(list[Any]):
+    """Answers one after the other."""
+
+
 class Scripted:
     """Answers by the command's first words; writes down what was asked.
 
     Args:
-        **answers: Replies instead of those of a healthy server, by command with ``_`` for blanks.
+        **answers: Replies instead of those of a healthy server, by command with ``_`` for blanks; ``Turns`` are
+            one after the other.
     """
 
     def __init__(self, **answers: Any) -> None:
@@ -32,9 +37,14 @@ class Scripted:
             "GET": None,
             "SET": b"OK",
             "DEL": 1,
-        } | {name: ReplyError(text) if isinstance(text, str) else text for name, text in answers.items()}
+        } | {name: self.spoken(answer) for name, answer in answers.items()}
         self.asked: list[Command] = []
         self.impatient: list[str] = []
+
+    def spoken(self, answer: Any) -> Any:
+        if isinstance(answer, Turns):
+            return Turns(map(self.spoken, answer))
+        return ReplyError(answer) if isinstance(answer, str) else answer
 
     async def ask(
         self, *commands: Command, patient: bool = True, handle: Callable[[list[Any]], list[Any]] | None = None
@@ -43,6 +53,7 @@ class Scripted:
         if not patient:
             self.impatient += [str(command[0]) for command in commands]
         replies = [self.answers.get("_".join(map(str, c[:2])), self.answers.get(str(c[0]))) for c in commands]
+        replies = [reply.pop(0) if isinstance(reply, Turns) else reply for reply in replies]
         return replies if handle is None else handle(replies)
 
     @property
@@ -62,6 +73,7 @@ def shake(
     credentials: tuple[str, ...] = (),
     previous: Greeting | None = None,
     pushed: Callable[[], bool] | None = None,
+    careful: bool = False,
 ) -> Greeting:
     async def recover(_ask: Any, greeting: Greeting) -> None:
         await script.ask(("RECOVER", f"tracking={greeting.tracking}"))
@@ -76,6 +88,7 @@ def shake(
             probe_pushed=pushed or (lambda: script.probed),
             previous=previous,
             recover=recover,
+            careful=careful,
         )
 
     return asyncio.run(main())
@@ -119,7 +132,8 @@ def test_a_password_alone_is_the_default_users() -> None:
         ("MASTERDOWN Link with MASTER is down", "masterdown"),
         ("BUSY Redis is busy running a script", "busy"),
         ("ERR max number of clients reached", "maxclients"),
-        ("ERR something else", "error"),
+        ("DENIED Redis is running in protected mode because protected mode is enabled", "error"),
+        ("ERR invalid password", "auth"),
     ],
 )
 def test_a_refused_hello_says_why(answer: str, reason: str) -> None:
@@ -146,15 +160,85 @@ def test_a_refused_database_says_why(answer: str, reason: str) -> None:
     assert caught.value.reason == reason
 
 
-@pytest.mark.parametrize("answer", ["NOPROTO unsupported protocol version", "ERR unknown command 'HELLO'"])
+NO_HELLO = [
+    "NOPROTO unsupported protocol version",
+    "NOPERM this user has no permissions to run the 'hello' command",
+    "ERR unknown command 'HELLO'",
+    "unsupported command 'HELLO'",
+    "ERR unsupported command `hello`",
+    "ERR unsupported protocol version",
+    "ERR handle request, command 'HELLO' is not allowed",
+    "invalid request",
+    "ERR something else",
+]
+
+
+@pytest.mark.parametrize("answer", NO_HELLO)
 def test_a_server_without_resp3_is_used_without_tracking(answer: str) -> None:
     script = Scripted(HELLO=answer)
     greeting = shake(script, credentials=("secret",))
     assert (greeting.resp3, greeting.tracking, greeting.client_id) == (False, False, None)
-    assert greeting.no_tracking_because == "the server refused RESP3"
+    assert greeting.no_tracking_because == f"the server refused RESP3: {answer}"
     assert ("AUTH", "secret") in script.asked
     assert "CLIENT TRACKING" not in script.words
     assert not any(word.startswith("SET ") for word in script.words), "there is nothing to test"
+
+
+def test_words_of_the_server_do_not_repeat_what_we_said() -> None:
+    """Redis before 7.0 shows the arguments of a command that it does not know, the password among them."""
+    said = "ERR unknown command `HELLO`, with args beginning with: `3`, `AUTH`, `default`, `secret`, "
+    greeting = shake(Scripted(HELLO=said), credentials=("secret",))
+    assert greeting.no_tracking_because == "the server refused RESP3: ERR unknown command `HELLO`"
+
+
+@pytest.mark.parametrize("answer", NO_HELLO)
+def test_a_proxy_that_asks_for_the_password_first_gets_it(answer: str) -> None:
+    script = Scripted(HELLO_3=Turns(["NOAUTH Authentication required.", answer]))
+    greeting = shake(script, credentials=("ann", "secret"))
+    assert not greeting.resp3
+    assert [word for word in script.words if word.startswith(("HELLO", "AUTH"))] == ["HELLO 3", "AUTH ann", "HELLO 3"]
+    assert script.asked[1:4] == [("AUTH", "ann", "secret"), ("GET", b"p:me"), ("HELLO", 3, "SETNAME", "me")]
+
+
+def test_a_proxy_that_asks_for_the_password_first_may_speak_resp3() -> None:
+    script = Scripted(HELLO_3=Turns(["NOAUTH Authentication required.", HELLO]))
+    assert shake(script, credentials=("secret",)).tracking
+    assert ("AUTH", "secret") in script.asked
+
+
+def test_without_a_password_to_give_being_asked_for_one_is_the_end() -> None:
+    with pytest.raises(HandshakeError) as caught:
+        shake(Scripted(HELLO_3=Turns(["NOAUTH Authentication required.", HELLO])))
+    assert caught.value.reason == "auth"
+
+
+@pytest.mark.parametrize("answer", ["NOAUTH again", "WRONGPASS no"])
+def test_a_password_is_given_twice_at_most(answer: str) -> None:
+    script = Scripted(HELLO_3=Turns(["NOAUTH Authentication required.", answer]))
+    with pytest.raises(HandshakeError) as caught:
+        shake(script, credentials=("secret",))
+    assert caught.value.reason == "auth"
+    assert script.words.count("HELLO 3") == 2
+
+
+def test_careful_asks_what_every_server_answers_before_it_says_hello() -> None:
+    script = Scripted(GET="NOAUTH no matter")
+    with pytest.raises(HandshakeError):  # it matters at the end
+        shake(script, credentials=("secret",), careful=True)
+    assert script.asked[:3] == [("AUTH", "secret"), ("GET", b"p:me"), ("HELLO", 3, "SETNAME", "me")]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "ERR Client sent AUTH, but no password is set",
+        "ERR AUTH <password> called without any password configured for the default user. Are you sure?",
+    ],
+)
+def test_a_password_for_a_server_without_one_is_about_the_password(answer: str) -> None:
+    with pytest.raises(HandshakeError) as caught:
+        shake(Scripted(HELLO="ERR unknown command", AUTH=answer), credentials=("secret",))
+    assert caught.value.reason == "auth"
 
 
 def test_a_wrong_password_is_found_out_without_resp3_too() -> None:

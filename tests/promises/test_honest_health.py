@@ -47,7 +47,7 @@ def says_all_is_well(url: str, **settings: Any) -> Cache:
         said = honest().as_dict()
         return Health(**said | {"status": Status.HEALTHY, "active": said["driver"], "shared": True, "server": url})
 
-    replace(engine.reporter, report=status_now, _judge=lambda: (Status.HEALTHY, None, engine.clock(), "none"))
+    replace(engine.reporter, report=status_now, _judge=lambda: (Status.HEALTHY, None, engine.clock(), "none", None))
     return cache
 
 

@@ -251,7 +251,7 @@ FAULTS: dict[str, Fault] = {
         "back with `HELLO` renamed: it speaks RESP2 only",
         lambda s: s.restart("--rename-command", "HELLO", ""),
         restart,
-        ("no_tracking",),
+        ("resp2",),
     ),
     "cluster": Fault(
         "back as an empty node of a cluster (`CLUSTERDOWN`)",

@@ -2,17 +2,20 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 
 import hiredis
 import pytest
 
-from fleetcache import Cache, loading
+from fleetcache import Cache, SyncCache, loading
 from fleetcache.coherence import Coherence
+from fleetcache.health import Health
 from tests.conftest import StartServer
 from tests.support.client import Client
+from tests.support.lesser import CLOSE, Lesser
 from tests.support.run import run
 from tests.support.servers import Server
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, wait_until
 
 STALENESS = 0.8  # without pushes copies live half of it
 
@@ -129,6 +132,87 @@ def test_a_server_that_speaks_resp2_only(fresh_server: StartServer, prefix: str)
     run(_remove_while_loading(server.url, f"{prefix}-removal"))
     loads, _ = run(_load_together(server.url, f"{prefix}-together"))
     assert loads == 1
+
+
+@pytest.mark.parametrize("face", [Cache, SyncCache])
+@pytest.mark.parametrize(
+    "words",
+    [
+        b"-unsupported command 'HELLO'",
+        b"-ERR unsupported command `hello`",
+        b"-ERR unsupported protocol version",
+        b"-ERR handle request, command 'HELLO' is not allowed",
+        CLOSE,
+    ],
+)
+def test_a_proxy_that_does_not_know_hello(
+    face: type[Cache | SyncCache], words: bytes, server: Server, prefix: str
+) -> None:
+    """Whatever it says, or if it hangs up: the old protocol does, and health says that it is in use."""
+    with Lesser(server, HELLO=words) as proxy:
+        health = health_of(face(proxy.url, prefix=prefix), lambda health: health.shared)
+        attempts = proxy.connections
+    assert (health.active, health.reason, health.coherence) == ("redis", "resp2", "ttl")
+    assert "HELLO" in str(health.last_error) if words == CLOSE else words[1:].decode() in str(health.last_error)
+    assert attempts == (3 if words == CLOSE else 1)
+
+
+@pytest.mark.parametrize("words", [b"-ERR unsupported command", CLOSE])
+def test_a_proxy_that_asks_for_the_password_before_it_reads_hello(words: bytes, server: Server, prefix: str) -> None:
+    with Lesser(server, password="secret", HELLO=words) as proxy:  # noqa: S106 - no secret
+        health = health_of(Cache(proxy.url, prefix=prefix), lambda health: health.shared)
+        assert (health.active, health.reason) == ("redis", "resp2")
+        assert "secret" not in str(health)
+        wrong = health_of(Cache(proxy.url.replace("secret", "wrong"), prefix=prefix), lambda health: health.reason)
+        assert (wrong.active, wrong.reason) == ("memory", "auth")
+
+
+def test_a_proxy_that_hangs_up_at_all_that_it_does_not_know(server: Server, prefix: str) -> None:
+    """Each is found out by itself, and not asked again; what the cache needs works."""
+    unknown = {"HELLO", "INFO", "SCRIPT", "CLIENT", "SELECT"}
+    with Lesser(server, HELLO=CLOSE, INFO=CLOSE, SCRIPT=CLOSE, CLIENT=CLOSE, SELECT=CLOSE) as proxy:
+        health = health_of(Cache(proxy.url, prefix=prefix), lambda health: health.shared, patience=15)
+        assert (health.active, health.reason) == ("redis", "resp2")
+        asked = len(proxy.asked)
+        run(_remove_while_loading(server.url, f"{prefix}-removal"))
+        assert not set(proxy.asked[asked:]) & unknown
+
+
+def health_of(cache: Cache | SyncCache, until: Callable[[Health], object], patience: float = 5) -> Health:
+    """What it says once it says what is waited for."""
+
+    async def of_tasks(cache: Cache) -> Health:
+        async with cache:
+            await eventually(lambda: until(cache.status_now()), timeout=patience)
+            return await cache.health()
+
+    if isinstance(cache, Cache):
+        return run(of_tasks(cache))
+    with cache:
+        wait_until(lambda: until(cache.status_now()), timeout=patience)
+        return cache.health()
+
+
+@pytest.mark.parametrize("forbidden", ["EVALSHA", "both"])
+def test_a_server_that_runs_no_scripts(forbidden: str, fresh_server: StartServer, prefix: str) -> None:
+    """Some hosters forbid them: each process then loads for itself, and health names the command."""
+    commands = ("EVAL", "EVALSHA") if forbidden == "both" else (forbidden,)
+    server = fresh_server("tcp", *(word for name in commands for word in ("--rename-command", name, "")))
+    run(_without_scripts(server.url, prefix))
+
+
+async def _without_scripts(url: str, prefix: str) -> None:
+    async with Cache(url, prefix=prefix, operation_timeout="1s") as cache:
+
+        async def load() -> int:
+            return 3
+
+        assert await cache.get_or_set("price-of-secret", load) == 3
+        health = await cache.health()
+        assert (health.status, health.active, health.reason) == ("degraded", "redis", "no_scripts")
+        assert health.last_error is not None
+        assert health.last_error.startswith("EVALSHA: ERR unknown command")
+        assert "secret" not in health.last_error, "servers repeat the arguments"
 
 
 def test_a_cluster_behind_a_plain_url_is_refused_by_name(fresh_server: StartServer, prefix: str) -> None:

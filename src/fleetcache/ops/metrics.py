@@ -33,7 +33,19 @@ REASONS = (
         "misconf",
         "noperm",
     ),
-    *("noproto", "noreplicas", "noscript", "oom", "protocol", "readonly", "refused", "reset", "timeout", "tls"),
+    *(
+        "no_scripts",
+        "noproto",
+        "noreplicas",
+        "noscript",
+        "oom",
+        "protocol",
+        "readonly",
+        "refused",
+        "reset",
+        "timeout",
+        "tls",
+    ),
     *("unreachable", "wrongtype", *sorted(EMBEDDED)),
 )
 # What is wrong with an entry that was found on the server, see ``entries``.

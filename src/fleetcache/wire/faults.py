@@ -3,10 +3,13 @@
 The codes are stable: health reports, metrics and alerts carry them.
 """
 
+import re
 import ssl
 from typing import Final
 
-__all__ = ["DOOMED", "EMBEDDED", "NO_WRITES", "TRANSIENT", "connect_reason", "reply_reason"]
+import hiredis
+
+__all__ = ["DOOMED", "EMBEDDED", "NO_WRITES", "TRANSIENT", "ScriptError", "connect_reason", "reply_reason", "spoken"]
 
 _BY_CODE: Final = {
     "OOM": "oom",
@@ -29,8 +32,14 @@ _BY_CODE: Final = {
     "NOREPLICAS": "noreplicas",
 }
 
-# As the versions word it; the last is Redis 7.0 inside a script.
-_NO_PERMISSION: Final = ("failed for the user", "acl failure", "no permissions", "the user executing the script")
+# What has no code of its own, and is worded anew by each version.
+_BY_WORDS: Final = {
+    "maxclients": ("max number of clients",),
+    # The last two: a password for a server that has none.
+    "auth": ("invalid password", "invalid username", "no password is set", "without any password configured"),
+    # The last is Redis 7.0 inside a script.
+    "noperm": ("failed for the user", "acl failure", "no permissions", "the user executing the script"),
+}
 
 TRANSIENT: Final = frozenset({"loading", "busy", "masterdown", "clusterdown"})
 """The server is there and will be well by itself: wait on the same connection."""
@@ -45,6 +54,23 @@ DOOMED: Final = frozenset({"auth", "noperm", "cluster_mode", "tls"}) | EMBEDDED
 """Only a person can mend it: reconnect slowly."""
 
 
+# What may stand in the way of scripts: a renamed command, a proxy, a plan of a hoster.
+_NOT_AVAILABLE: Final = ("unknown command", "unsupported command", "not allowed", "not supported", "disabled")
+
+# Servers repeat the arguments of what they do not know: keys, the beginning of values, a password.
+_ARGUMENTS: Final = re.compile(r",? with args beginning with:.*", re.DOTALL)
+
+
+class ScriptError(hiredis.ReplyError):
+    """An error reply to ``EVALSHA`` or ``EVAL``."""
+
+
+def spoken(error: Exception) -> str:
+    """What an error reply says, as it may be shown: without the arguments of the command that was refused."""
+    words = _ARGUMENTS.sub("", str(error))
+    return f"EVALSHA: {words}" if isinstance(error, ScriptError) else words
+
+
 def reply_reason(error: Exception) -> str:
     """The reason code of an error reply."""
     text = str(error)
@@ -52,16 +78,14 @@ def reply_reason(error: Exception) -> str:
     if code in _BY_CODE:
         return _BY_CODE[code]
     lowered = text.lower()
-    if "max number of clients" in lowered:
-        return "maxclients"
-    if "invalid password" in lowered or "invalid username" in lowered:
-        return "auth"
-    # Redis before 7.0 wraps what a script's command answered; permissions are worded anew by each version.
-    if any(words in lowered for words in _NO_PERMISSION):
-        return "noperm"
-    for word, reason in _BY_CODE.items():
+    for reason, words in _BY_WORDS.items():
+        if any(word in lowered for word in words):
+            return reason
+    for word, reason in _BY_CODE.items():  # Redis before 7.0 wraps what a script's command answered
         if f" {word} " in text:
             return reason
+    if isinstance(error, ScriptError) and any(words in lowered for words in _NOT_AVAILABLE):
+        return "no_scripts"
     return "error"
 
 

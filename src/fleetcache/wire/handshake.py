@@ -10,7 +10,7 @@ from typing import Any
 from msgspec import Struct
 
 from .address import Address
-from .faults import reply_reason
+from .faults import TRANSIENT, reply_reason, spoken
 from .session import ReplyError
 
 __all__ = ["Ask", "Greeting", "HandshakeError", "handshake"]
@@ -20,6 +20,10 @@ Ask = Callable[..., Awaitable[list[Any]]]
 
 ``patient``: a server that is loading is asked again; ``handle``: sees the replies in frame order and returns them.
 """
+
+
+# Refused HELLO for another reason than what it asks for: RESP2 would be refused as well.
+_NO_WORD_ON_RESP3 = TRANSIENT | {"auth", "maxclients"}
 
 
 class HandshakeError(Exception):
@@ -52,6 +56,7 @@ async def handshake(
     probe_pushed: Callable[[], bool],
     previous: Greeting | None,
     recover: Callable[[Ask, Greeting], Awaitable[None]],
+    careful: bool = False,
 ) -> Greeting:
     """Make a new connection usable.
 
@@ -64,20 +69,19 @@ async def handshake(
         probe_pushed: Whether a push for the probe was parsed by now.
         previous: The greeting of our last connection, to end it should the server still keep it.
         recover: The cache's own step, between tracking and the self-test.
+        careful: Whether to ask something before ``HELLO``: then a connection that is closed at it says something.
 
     Raises:
         HandshakeError: The server cannot be used, with the reason.
     """
-    greeting = await _hello(ask, credentials, name)
+    greeting = await _hello(ask, credentials, name, probe, careful=careful)
     if address.db:
         _must((await ask(("SELECT", address.db)))[0], f"SELECT {address.db}")
     if greeting.resp3:
         (tracking,) = await ask(("CLIENT", "TRACKING", "ON"))
         greeting.tracking = not isinstance(tracking, ReplyError)
         if not greeting.tracking:
-            greeting.no_tracking_because = str(tracking)
-    else:
-        greeting.no_tracking_because = "the server refused RESP3"
+            greeting.no_tracking_because = spoken(tracking)
     await _identify(ask, greeting)
     await _end_previous(ask, greeting, previous)
     await recover(ask, greeting)
@@ -88,15 +92,29 @@ async def handshake(
     return greeting
 
 
-async def _hello(ask: Ask, credentials: tuple[str, ...], name: str) -> Greeting:
-    auth = ("AUTH", *(credentials if len(credentials) > 1 else ("default", *credentials))) if credentials else ()
+async def _hello(ask: Ask, credentials: tuple[str, ...], name: str, probe: bytes, *, careful: bool = False) -> Greeting:
+    auth: tuple[str, ...] = ()
+    if careful:
+        if credentials:
+            _must((await ask(("AUTH", *credentials)))[0], "AUTH")
+        await ask(("GET", probe), patient=False)  # every proxy knows it; what it says does not matter
+    elif credentials:
+        auth = ("AUTH", *(credentials if len(credentials) > 1 else ("default", *credentials)))
     (hello,) = await ask(("HELLO", 3, *auth, "SETNAME", name))
-    if isinstance(hello, ReplyError):
-        reason = reply_reason(hello)
-        text = str(hello).lower()
-        if reason not in {"noproto", "noperm"} and "unknown command" not in text:
-            raise HandshakeError(reason, str(hello))
-        return await _hello_resp2(ask, credentials)
+    if not isinstance(hello, ReplyError):
+        return _greeting(hello)
+    reason, text = reply_reason(hello), spoken(hello)
+    if reason == "auth" and text.startswith("NOAUTH") and auth:  # a proxy that reads no password in HELLO
+        return await _hello(ask, credentials, name, probe, careful=True)
+    if reason in _NO_WORD_ON_RESP3 or text.startswith("DENIED"):
+        raise HandshakeError(reason, text)
+    # In whatever words, and proxies have many: it does not know HELLO, or not this protocol.
+    if credentials and not careful:
+        _must((await ask(("AUTH", *credentials)))[0], "AUTH")
+    return Greeting(resp3=False, no_tracking_because=f"the server refused RESP3: {text}")
+
+
+def _greeting(hello: Any) -> Greeting:
     said = {_text(key): value for key, value in _pairs(hello)}
     if _text(said.get("mode")) == "cluster":
         raise HandshakeError("cluster_mode", "the server runs in cluster mode, which is not supported yet")
@@ -108,12 +126,6 @@ async def _hello(ask: Ask, credentials: tuple[str, ...], name: str) -> Greeting:
         version=_text(said.get("version")),
         client_id=number if isinstance(number, int) else None,
     )
-
-
-async def _hello_resp2(ask: Ask, credentials: tuple[str, ...]) -> Greeting:
-    if credentials:
-        _must((await ask(("AUTH", *credentials)))[0], "AUTH")
-    return Greeting(resp3=False)
 
 
 async def _identify(ask: Ask, greeting: Greeting) -> None:
@@ -163,12 +175,12 @@ async def _self_test(ask: Ask, greeting: Greeting, probe: bytes, probe_pushed: C
 
 def _must(reply: Any, what: str) -> None:
     if isinstance(reply, ReplyError):
-        raise HandshakeError(reply_reason(reply), f"{what}: {reply}")
+        raise HandshakeError(reply_reason(reply), f"{what}: {spoken(reply)}")
 
 
 def _must_be_allowed(read: Any) -> None:
     if isinstance(read, ReplyError) and reply_reason(read) in {"auth", "noperm"}:
-        raise HandshakeError(reply_reason(read), str(read))
+        raise HandshakeError(reply_reason(read), spoken(read))
 
 
 def _pairs(reply: Any) -> list[tuple[Any, Any]]:

