@@ -1,10 +1,11 @@
-# make demo | test | fuzz | simulate | rules | reliability | check | docs | bench | story | lock. Each sets up what it needs in .venv the first time; nothing else is installed.
+# make demo | test | installs | fuzz | simulate | rules | reliability | check | docs | bench | story | lock. Each sets up what it needs in .venv the first time; nothing else is installed.
 
-.PHONY: demo test fuzz simulate rules reliability check docs bench story lock
+.PHONY: demo test installs fuzz simulate rules reliability check docs bench story lock
 .DEFAULT_GOAL := test
 
 VENV := .venv
 BIN := $(VENV)/bin
+DEMO := $(VENV)/.demo-installed
 DEV := $(VENV)/.dev-installed
 BENCH := $(VENV)/.bench-installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
@@ -15,8 +16,9 @@ JOBS ?= 2
 # Arguments for pytest or the demo: make test ARGS="-k near -x", make demo ARGS="--seconds 20"
 ARGS ?=
 
-demo: $(DEV)
-	$(BIN)/fleetcache demo $(ARGS)
+# Who develops has all of it; everybody else waits for a thirtieth of that.
+demo: $(if $(wildcard $(DEV)),$(DEV),$(DEMO))
+	$(BIN)/python -m examples.demo $(ARGS)
 
 test: $(DEV)
 	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --cov --cov-report term $(ARGS)
@@ -64,25 +66,40 @@ COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --
 	--custom-compile-command "make lock" pyproject.toml
 lock: $(DEV)
 	$(PIP) install "uv>=0.9"
-	$(BIN)/$(COMPILE) $(addprefix --extra ,all demo embedded django flask cachelib fastapi litestar dogpile) --group dev --output-file requirements-dev.txt
+	$(BIN)/$(COMPILE) $(addprefix --extra ,all embedded geo django flask cachelib fastapi litestar dogpile) --group dev --output-file requirements-dev.txt
 	$(BIN)/$(COMPILE) --group bench --constraint requirements-dev.txt --output-file requirements-bench.txt
+	$(BIN)/$(COMPILE) $(addprefix --extra ,cli embedded ops) --group demo --constraint requirements-dev.txt --output-file requirements-demo.txt
 
+# The installation itself, with old pips and the newest, into environments of its own: some minutes, and it asks the package index.
+installs: $(DEV)
+	$(BIN)/python -m pytest tests/installs $(ARGS)
+
+# ensurepip: Debian and Ubuntu split it off, and python3 -m venv then fails half-way.
 $(BIN)/python:
 	@python= ; for try in python3.13 python3.12 python3.11 python3; do \
 		if $$try -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then python=$$try; break; fi; \
 	done; \
 	if [ -z "$$python" ]; then echo "fleetcache needs Python 3.11 or newer on PATH; found: $$(python3 --version 2>&1)" >&2; exit 1; fi; \
+	if ! $$python -c 'import ensurepip, venv' 2>/dev/null; then \
+		echo "$$python cannot make virtual environments: Debian and Ubuntu have that in a package of its own (apt install python3-venv)" >&2; exit 1; fi; \
 	echo "setting up $(VENV) with $$($$python --version)"; \
 	$$python -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
-# A lock is complete, so nothing is resolved: pips before 23.3 take the index's newest release for a requirement with extras, and stop at its missing hash.
-$(DEV): requirements-dev.txt pyproject.toml | $(BIN)/python
-	$(PIP) install --no-deps --require-hashes --requirement requirements-dev.txt
-	$(PIP) install --no-deps --editable .
-	$(PIP) check
+# A lock is complete, so nothing is resolved (--no-deps): pips before 23.3 take the index's newest release for a requirement
+# with extras, and stop at its missing hash. `pip check` says whether the lock is complete indeed.
+define install
+	@echo "installing $< into $(VENV): $(1)"
+	@$(PIP) install --no-deps --require-hashes --requirement $<
+	@$(PIP) install --no-deps --editable .
+	@$(PIP) check
 	@touch $@
+endef
+
+$(DEMO): requirements-demo.txt pyproject.toml | $(BIN)/python
+	$(call install,some 5 MB to download the first time)
+
+$(DEV): requirements-dev.txt pyproject.toml | $(BIN)/python
+	$(call install,some 170 MB to download the first time)
 
 $(BENCH): requirements-bench.txt $(DEV)
-	$(PIP) install --no-deps --require-hashes --requirement requirements-bench.txt
-	$(PIP) check
-	@touch $@
+	$(call install,some 40 MB to download the first time)

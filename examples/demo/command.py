@@ -1,4 +1,4 @@
-"""The options of ``fleetcache demo``."""
+"""The options of the demo: ``make demo ARGS=...``."""
 
 from pathlib import Path
 from typing import Annotated
@@ -30,7 +30,7 @@ def demo(
 
     Ends with status 0 if every promise held, 1 if one did not, 2 if it could not run.
     """
-    from .needs import SceneError, check_needs  # noqa: PLC0415 - the other commands need none of it
+    from .needs import SceneError, check_needs  # noqa: PLC0415 - --help needs none of it
 
     try:
         check_needs()

@@ -8,7 +8,7 @@ import os
 
 __all__ = ["SceneError", "check_needs"]
 
-_PACKAGES = ("geoip2fast", "httpx", "prometheus_client", "starlette", "uvicorn")
+_PACKAGES = ("httpx", "prometheus_client", "starlette", "uvicorn")
 
 
 class SceneError(RuntimeError):
@@ -16,7 +16,7 @@ class SceneError(RuntimeError):
 
 
 def check_needs() -> None:
-    """Look for the packages of the extra ``demo``. The server has a look-up of its own.
+    """Look for the packages that ``make demo`` installs. The server has a look-up of its own.
 
     Raises:
         SceneError: One is missing, or the system has no processes as the demo starts them.
@@ -25,4 +25,4 @@ def check_needs() -> None:
         raise SceneError(f"it starts and kills processes as Linux and macOS do; this system is {os.name}")
     missing = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
-        raise SceneError(f"not installed: {', '.join(missing)}. pip install 'fleetcache[demo]'")
+        raise SceneError(f"not installed: {', '.join(missing)}. `make demo` installs what it needs")

@@ -9,7 +9,8 @@ from types import FrameType
 
 from rich.console import Console
 
-from ...embedded.faults import EmbeddedError
+from fleetcache.embedded.faults import EmbeddedError
+
 from .ending import print_ending
 from .lines import Lines
 from .needs import SceneError

@@ -15,13 +15,14 @@ from typing import Any, Self
 
 import httpx
 
+from fleetcache.testing.free_port import HOST, free_port
+
 from .needs import SceneError
 from .plan import Plan
-from .ports import HOST, free_port
 from .processes import Process, environment
 from .valkey import Valkey
 
-__all__ = ["OFFLINE_TTL", "PREFIX", "UNLIMITED", "Instance", "Scene", "app_folder"]
+__all__ = ["OFFLINE_TTL", "PREFIX", "UNLIMITED", "Instance", "Scene"]
 
 PREFIX = "fleetcache-demo"
 UNLIMITED = 1_000_000  # calls a minute: more than the scene ever makes
@@ -29,6 +30,7 @@ OFFLINE_TTL = 1.0  # seconds, instead of 30: the outage is short, and should out
 _PATIENCE = 1.0  # seconds for an operation, instead of 0.25: all share one machine, which may have other work too
 _PAUSE = 1.0  # seconds after which an instance asks a busy origin again: the story does not last a minute
 _ADDRESSES = 3_000  # that the origin draws at the start; more than the story uses
+_ROOT = Path(__file__).parents[2]  # where children find the package ``examples``
 _KEEP_ALIVE = 3_600  # seconds, longer than any story: a connection that an instance closes should mean a fault
 
 
@@ -127,9 +129,9 @@ class Scene:
     def _start_origin(self, stack: ExitStack) -> None:
         port = free_port()
         self.origin_url = f"http://{HOST}:{port}"
-        command = [sys.executable, "-m", "geo.origin", "--port", str(port), "--limit", str(UNLIMITED)]
+        command = [sys.executable, "-m", "examples.demo.origin", "--port", str(port), "--limit", str(UNLIMITED)]
         command += ["--seed", str(self._seed)]
-        self._origin = Process("origin", command, self._folder, environment(app_folder()))
+        self._origin = Process("origin", command, self._folder, environment(_ROOT))
         stack.callback(self._origin.stop)
 
     def _spawn(self, name: str) -> Instance:
@@ -144,10 +146,10 @@ class Scene:
             "GEO_DATABASE": str(self.database),
             "GEO_INSTANCE": name,
         }
-        command = [sys.executable, "-m", "uvicorn", "geo.app:app", "--host", HOST, "--port", str(port)]
+        command = [sys.executable, "-m", "uvicorn", "examples.geo.app:app", "--host", HOST, "--port", str(port)]
         command += ["--no-access-log", "--log-level", "warning", "--timeout-graceful-shutdown", "1"]
         command += ["--timeout-keep-alive", str(_KEEP_ALIVE)]
-        env = environment(app_folder(), **own | self._variables)
+        env = environment(_ROOT, **own | self._variables)
         return Instance(name, f"http://{HOST}:{port}", Process(f"instance-{name}", command, self._folder, env))
 
     def _answers(self, url: str) -> bool:
@@ -160,17 +162,3 @@ class Scene:
             return self._http.request(method, self.origin_url + path).raise_for_status().json()
         except httpx.HTTPError as error:
             raise SceneError(f"the origin does not answer: {error!r}\n{self._origin.last_words()}") from error
-
-
-def app_folder() -> Path:
-    """Return the folder that has ``geo``, the app: beside this file where installed, ``examples`` in a checkout.
-
-    Raises:
-        SceneError: It is in neither place.
-    """
-    here = Path(__file__).resolve()
-    places = [here.with_name("examples"), here.parents[4] / "examples"]
-    for place in places:
-        if (place / "geo" / "app.py").is_file():
-            return place
-    raise SceneError(f"the app is not where it should be: {' or '.join(str(place / 'geo') for place in places)}")

@@ -7,9 +7,10 @@ import socket
 import subprocess
 from pathlib import Path
 
-from ...embedded.binary import find_server
+from fleetcache.embedded.binary import find_server
+from fleetcache.testing.free_port import HOST, free_port
+
 from .needs import SceneError
-from .ports import HOST, free_port
 from .processes import Process
 
 __all__ = ["Valkey"]

@@ -7,9 +7,11 @@ The only file that knows geoip2fast. Import it in the origin process alone: the 
 import ipaddress
 import random
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 import geoip2fast
+
+from .origin import Record
 
 # Countries and network owners, IPv4 and IPv6. By full path: a file of that name in the current folder is not ours.
 _FILE = Path(geoip2fast.__file__).with_name("geoip2fast-asn-ipv6.dat.gz")
@@ -17,17 +19,7 @@ _FIRST, _LAST = int(ipaddress.IPv4Address("1.0.0.0")), int(ipaddress.IPv4Address
 _IPV6_SHARE = 10  # one address in ten is IPv6: enough to meet colons in keys, few enough to stay like a server's log
 
 
-class Record(TypedDict):
-    """What the origin answers. The texts are empty for an address that no network in the database holds."""
-
-    ip: str
-    country_code: str
-    country: str
-    network: str
-    org: str
-
-
-class Database:
+class GeoIP:
     """Where addresses are. Loading takes about 0.3 s and 60 MB."""
 
     def __init__(self) -> None:

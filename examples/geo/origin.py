@@ -1,7 +1,7 @@
 """The origin: a geo-IP service as the public ones are, slow and stingy, with a real database behind it.
 
 It answers 45 calls a minute and 429 beyond that, takes 50-150 ms, and counts every call, which the demo is
-about. Run it: ``python -m examples.geo.origin --port 9000``.
+about. Run it: ``python -m examples.geo.origin --port 9000``; the demo runs it with a small database of its own.
 """
 
 import argparse
@@ -13,6 +13,7 @@ import random
 import time
 from collections import Counter, deque
 from collections.abc import Callable
+from typing import Protocol, TypedDict
 
 import uvicorn
 from starlette.applications import Starlette
@@ -20,11 +21,29 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from .database import Database
-
 LIMIT = 45  # calls a minute, as a well-known free geo-IP service allows
 WINDOW = 60.0  # seconds
 DELAY = (0.050, 0.150)  # seconds: a call over the internet and a look-up
+
+
+class Record(TypedDict):
+    """What the origin answers. The texts are empty for an address that no network in the database holds."""
+
+    ip: str
+    country_code: str
+    country: str
+    network: str
+    org: str
+
+
+class Database(Protocol):
+    """What the origin asks."""
+
+    def lookup(self, ip: str) -> Record:
+        """Return what is known of a valid address."""
+
+    def addresses(self, count: int, seed: int) -> list[str]:
+        """Draw different addresses that it knows; the same ones for the same seed."""
 
 
 class Window:
@@ -66,12 +85,13 @@ class Origin:
     """The service: its database, its limit and its count.
 
     Args:
+        database: Where addresses are.
         limit: Calls a minute.
         seed: Of the time that calls take.
     """
 
-    def __init__(self, limit: int, seed: int) -> None:
-        self._database = Database()
+    def __init__(self, database: Database, limit: int, seed: int) -> None:
+        self._database = database
         self._window = Window(limit)
         self._rng = random.Random(seed)
         self._answered: Counter[str] = Counter()
@@ -127,16 +147,18 @@ class Origin:
         )
 
 
-def main() -> None:
-    """Serve until told to stop. Each option may come from the environment instead."""
+def serve(database: Database) -> None:
+    """Serve until told to stop. Each option of the command line may come from the environment instead."""
     parser = argparse.ArgumentParser(description="A geo-IP service that allows few calls and counts them.")
     parser.add_argument("--port", type=int, default=os.environ.get("GEO_ORIGIN_PORT", "9000"))
     parser.add_argument("--limit", type=int, default=os.environ.get("GEO_ORIGIN_LIMIT", str(LIMIT)))
     parser.add_argument("--seed", type=int, default=os.environ.get("GEO_ORIGIN_SEED", "1"))
     options = parser.parse_args()
-    app = Origin(options.limit, options.seed).app()
+    app = Origin(database, options.limit, options.seed).app()
     uvicorn.run(app, host="127.0.0.1", port=options.port, log_level="warning", access_log=False)
 
 
 if __name__ == "__main__":
-    main()
+    from .database import GeoIP
+
+    serve(GeoIP())

@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from .demo.command import demo
 from .doctor.command import doctor
 
 __all__ = ["app"]
@@ -17,7 +16,7 @@ app = typer.Typer(
     name="fleetcache",
     help="One coherent cache for every instance of a Python server.",
     no_args_is_help=True,
-    add_completion=False,  # two commands: nothing to complete
+    add_completion=False,  # one command: nothing to complete
     pretty_exceptions_enable=False,  # a plain traceback can be pasted into an issue, and shows no locals
 )
 
@@ -38,5 +37,12 @@ def fleetcache(
     """One coherent cache for every instance of a Python server."""
 
 
-app.command()(demo)
 app.command()(doctor)
+
+
+# Earlier instructions, and fingers, still say `fleetcache demo`. Whatever options follow, the answer is the same.
+@app.command(hidden=True, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def demo() -> None:
+    """Say where the demo is."""
+    typer.echo("the demo is in the repository of fleetcache, not in the package: clone it and run `make demo`", err=True)
+    raise typer.Exit(2)
