@@ -1,6 +1,6 @@
-# make demo | test | installs | fuzz | simulate | rules | reliability | check | docs | bench | story | lock. Each sets up what it needs in .venv the first time; nothing else is installed.
+# make demo | test | uvloop | installs | fuzz | simulate | rules | reliability | check | docs | bench | story | lock. Each sets up what it needs in .venv the first time; nothing else is installed.
 
-.PHONY: demo test installs fuzz simulate rules reliability check docs bench story lock
+.PHONY: demo test uvloop installs fuzz simulate rules reliability check docs bench story lock
 .DEFAULT_GOAL := test
 
 VENV := .venv
@@ -21,7 +21,11 @@ demo: $(if $(wildcard $(DEV)),$(DEV),$(DEMO))
 	$(BIN)/python -m examples.demo $(ARGS)
 
 test: $(DEV)
-	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --cov --cov-report term $(ARGS)
+	$(BIN)/python -m pytest --ignore tests/installs --numprocesses $(JOBS) --dist loadfile --cov --cov-report term $(ARGS)
+
+# The promises and the faults once more on uvloop, which many servers run on.
+uvloop: $(DEV)
+	FLEETCACHE_EVENT_LOOP=uvloop $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile tests/promises tests/traps tests/reliability $(ARGS)
 
 simulate: $(DEV)
 	$(BIN)/python -m tests.simulation $(SEEDS)

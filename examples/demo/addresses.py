@@ -30,7 +30,7 @@ def zipf(addresses: Sequence[str], count: int, seed: int) -> list[str]:
         seed: The same one gives the same requests.
     """
     weights = itertools.accumulate(1 / rank**_EXPONENT for rank in range(1, len(addresses) + 1))
-    return random.Random(seed).choices(addresses, cum_weights=list(weights), k=count)  # noqa: S311 - traffic, no secret
+    return random.Random(seed).choices(addresses, cum_weights=list(weights), k=count)
 
 
 def from_file(path: Path, count: int) -> list[str]:

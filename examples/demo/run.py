@@ -46,7 +46,7 @@ def run(plan: Plan, *, as_json: bool = False) -> int:
     except EmbeddedError as error:
         raise SceneError(str(error)) from error
     if as_json:
-        print(json.dumps(result.as_dict(), indent=2))  # noqa: T201 - the product of the command
+        print(json.dumps(result.as_dict(), indent=2))
     else:
         print_ending(console, result)
     return 0 if result.held else 1

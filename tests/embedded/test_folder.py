@@ -132,6 +132,7 @@ def test_a_folder_of_another_user_is_refused(home: Home) -> None:
     os.close(home.folder.open())
 
 
+@pytest.mark.root
 @pytest.mark.skipif(ME != 0, reason="only root can give a folder away")
 def test_root_does_not_take_a_folder_of_another_user(home: Home) -> None:
     home.folder.path.mkdir(0o700)

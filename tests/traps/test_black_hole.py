@@ -16,6 +16,8 @@ from tests.support.engines import engines
 # still runs, which removes it. That it may come later is what the twin shows; so it has more than one try.
 AGAIN = 2
 
+pytestmark = pytest.mark.root
+
 Stories = dict[tuple[str, bool], str]
 
 

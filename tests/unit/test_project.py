@@ -92,11 +92,18 @@ def wanted_for_development() -> list[str]:
     return [text for text in asked if Requirement(text).name != "fleetcache"]
 
 
+def wanted_for_the_demo() -> list[str]:
+    extras = PROJECT["project"]["optional-dependencies"]
+    asked = [*PROJECT["dependency-groups"]["demo"], *chain(*(extras[name] for name in ("cli", "embedded", "ops")))]
+    return [*PROJECT["project"]["dependencies"], *asked]
+
+
 @pytest.mark.parametrize(
     ("lock", "wanted"),
     [
         ("requirements-dev.txt", wanted_for_development()),
         ("requirements-bench.txt", PROJECT["dependency-groups"]["bench"]),
+        ("requirements-demo.txt", wanted_for_the_demo()),
     ],
 )
 def test_lock_pins_everything_by_hash_and_is_up_to_date(lock: str, wanted: list[str]) -> None:
@@ -112,13 +119,19 @@ def test_a_lock_that_is_out_of_date_is_seen() -> None:
     assert unmet(["pytest>=8", "pytest>=9", "rich"], lock) == ["pytest>=9", "rich"]
 
 
+def test_the_demo_is_locked_as_it_is_developed() -> None:
+    developed = pinned((ROOT / "requirements-dev.txt").read_text())
+    for name, pins in pinned((ROOT / "requirements-demo.txt").read_text()).items():
+        assert {str(pin.specifier) for pin in pins} <= {str(pin.specifier) for pin in developed[name]}, name
+
+
 def test_the_core_has_two_dependencies() -> None:
     assert {Requirement(text).name for text in PROJECT["project"]["dependencies"]} == {"hiredis", "msgspec"}
 
 
-def test_the_extra_all_leaves_out_frameworks_the_demo_and_what_has_no_wheel_everywhere() -> None:
+def test_the_extra_all_leaves_out_frameworks_the_example_and_what_has_no_wheel_everywhere() -> None:
     extras = PROJECT["project"]["optional-dependencies"]
     frameworks = {"cachelib", "django", "dogpile", "fastapi", "flask", "litestar"}
     assert [Requirement(text).extras for text in extras["all"]] == [
-        set(extras) - {"all", "demo", "embedded"} - frameworks
+        set(extras) - {"all", "embedded", "geo"} - frameworks
     ]

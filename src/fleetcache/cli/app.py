@@ -44,5 +44,5 @@ app.command()(doctor)
 @app.command(hidden=True, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def demo() -> None:
     """Say where the demo is."""
-    typer.echo("the demo is in the repository of fleetcache, not in the package: clone it and run `make demo`", err=True)
+    typer.echo("the demo is in fleetcache's repository, not in the package: clone it and run `make demo`", err=True)
     raise typer.Exit(2)

@@ -1,4 +1,4 @@
-"""``fleetcache demo`` as a user runs it: what it prints, its exit status, and what is missing when it cannot run."""
+"""The demo as a user runs it: what it prints, its exit status, and what is missing when it cannot run."""
 
 import json
 import sys
@@ -6,20 +6,25 @@ import time
 from pathlib import Path
 
 import pytest
+import typer
 from typer.testing import CliRunner, Result
 
-from fleetcache.cli.app import app
-from fleetcache.cli.demo import performance
-from fleetcache.cli.demo.stage import Stage
-from fleetcache.cli.demo.story import ACTS, Act
+from examples.demo import performance
+from examples.demo.command import demo as command
+from examples.demo.stage import Stage
+from examples.demo.story import ACTS, Act
 from fleetcache.embedded.binary import ON_PATH
 
 SHORTEST = ["--seconds", "5"]
 SOON = 5.0  # seconds in which a run that cannot succeed has said so
 
 
+app = typer.Typer()
+app.command()(command)
+
+
 def demo(*arguments: str) -> Result:
-    return CliRunner().invoke(app, ["demo", *arguments])
+    return CliRunner().invoke(app, arguments)
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +109,7 @@ def test_a_missing_package_is_named_with_what_to_install(monkeypatch: pytest.Mon
     for name in ("uvicorn", "httpx"):
         monkeypatch.setitem(sys.modules, name, None)  # as if they were not installed
     said = cannot_run()
-    assert said == "the demo cannot run: not installed: httpx, uvicorn. pip install 'fleetcache[demo]'\n"
+    assert said == "the demo cannot run: not installed: httpx, uvicorn. `make demo` installs what it needs\n"
 
 
 @pytest.mark.usefixtures("no_server")

@@ -22,8 +22,11 @@ CHILDREN = 4  # a server, the origin, two instances, not counting those who watc
 CODE = """
 import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
-from fleetcache.cli import main
-main(["demo", "--instances", "2"])
+import typer
+from examples.demo.command import demo
+import sys
+sys.argv[1:] = ["--instances", "2"]
+typer.run(demo)
 """
 COMMAND = [sys.executable, "-c", CODE]
 LOOKED_AT = "cold start"  # in the header of the live screen

@@ -10,16 +10,16 @@ import pytest
 from rich.console import Console
 from starlette.applications import Starlette
 
-from fleetcache.cli.demo.answer import Answer, milliseconds, percentile
-from fleetcache.cli.demo.ending import print_ending
-from fleetcache.cli.demo.finding import Finding
-from fleetcache.cli.demo.lines import Lines
-from fleetcache.cli.demo.numbers import InstanceNumbers, Numbers
-from fleetcache.cli.demo.paste import LINES
-from fleetcache.cli.demo.plan import MOST_INSTANCES, Plan
-from fleetcache.cli.demo.result import Result
-from fleetcache.cli.demo.run import show_for
-from fleetcache.cli.demo.screen import Screen
+from examples.demo.answer import Answer, milliseconds, percentile
+from examples.demo.ending import print_ending
+from examples.demo.finding import Finding
+from examples.demo.lines import Lines
+from examples.demo.numbers import InstanceNumbers, Numbers
+from examples.demo.paste import LINES
+from examples.demo.plan import MOST_INSTANCES, Plan
+from examples.demo.result import Result
+from examples.demo.run import show_for
+from examples.demo.screen import Screen
 from tests.support.run import run
 
 HELD = Finding("the sky is up", "it was, 12 of 12 times", held=True)

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from fleetcache.cli.demo.answer import Answer, failures
-from fleetcache.cli.demo.ports import HOST, free_port
-from fleetcache.cli.demo.tally import Tally
-from fleetcache.cli.demo.traffic import Traffic
+from examples.demo.answer import Answer, failures
+from examples.demo.tally import Tally
+from examples.demo.traffic import Traffic
+from fleetcache.testing.free_port import HOST, free_port
 from tests.support.run import run
 
 BUSY = {"error": "origin_busy", "detail": "", "retry_after": 7}

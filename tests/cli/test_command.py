@@ -1,4 +1,4 @@
-"""The demo as it is installed: the wheel has the command and the example's app, and says what is missing."""
+"""The ``fleetcache`` command as it is installed: what it is called, and what it says when something is not there."""
 
 import os
 import subprocess
@@ -7,6 +7,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
+
+from fleetcache.cli.app import app
 
 ROOT = Path(__file__).parents[2]
 RUN = "from fleetcache.cli import main; main()"
@@ -15,10 +18,10 @@ RUN = "from fleetcache.cli import main; main()"
 Done = subprocess.CompletedProcess[str]
 
 
-def python(code: str, *arguments: str, path: Path | None = None, cwd: Path | None = None) -> Done:
+def python(code: str, *arguments: str, path: Path | None = None) -> Done:
     environment = os.environ | ({"PYTHONPATH": str(path)} if path else {})
     command = [sys.executable, "-c", code, *arguments]
-    return subprocess.run(command, check=False, capture_output=True, text=True, env=environment, cwd=cwd, timeout=30)  # noqa: S603 - ours
+    return subprocess.run(command, check=False, capture_output=True, text=True, env=environment, timeout=30)  # noqa: S603 - ours
 
 
 @pytest.fixture(scope="module")
@@ -38,19 +41,14 @@ def test_the_command_is_declared(installed: Path) -> None:
     assert "fleetcache = fleetcache.cli:main" in declared.read_text()
 
 
-def test_the_app_is_in_the_wheel_and_found_there(installed: Path, tmp_path: Path) -> None:
-    code = "from fleetcache.cli.demo.scene import app_folder; print(app_folder())"
-    found = Path(python(code, path=installed).stdout.strip())
-    assert found == installed / "fleetcache" / "cli" / "demo" / "examples"
-    assert {path.name for path in (found / "geo").glob("*.py")} == {
-        path.name for path in (ROOT / "examples" / "geo").glob("*.py")
+def test_the_package_brings_no_example_and_no_demo(installed: Path) -> None:
+    assert {path.name for path in installed.iterdir() if path.suffix != ".dist-info"} == {
+        "fleetcache",
+        "_fleetcache_pytest.py",
     }
-    assert python("import geo.app", path=found, cwd=tmp_path).returncode == 0  # it makes its database where it is run
-
-
-def test_in_a_checkout_the_app_is_among_the_examples() -> None:
-    code = "from fleetcache.cli.demo.scene import app_folder; print(app_folder())"
-    assert Path(python(code).stdout.strip()) == ROOT / "examples"
+    assert [
+        path for path in installed.rglob("*") if {"demo", "geo", "examples"} & {*path.relative_to(installed).parts}
+    ] == []
 
 
 def test_the_version_is_that_of_the_package() -> None:
@@ -59,6 +57,17 @@ def test_the_version_is_that_of_the_package() -> None:
 
 @pytest.mark.parametrize("missing", ["typer", "rich"])
 def test_without_the_extra_one_line_says_what_to_install(missing: str) -> None:
-    ended = python(f"import sys; sys.modules[{missing!r}] = None; {RUN}", "demo")
+    ended = python(f"import sys; sys.modules[{missing!r}] = None; {RUN}", "doctor")
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr == f"fleetcache needs {missing} for this: pip install 'fleetcache[cli]'\n"
+
+
+@pytest.mark.parametrize("arguments", [[], ["--seconds", "20"], ["--json", "--instances", "5"]])
+def test_the_command_says_where_the_demo_is(arguments: list[str]) -> None:
+    said = CliRunner().invoke(app, ["demo", *arguments])
+    assert (said.exit_code, said.stdout) == (2, "")
+    assert said.stderr == "the demo is in fleetcache's repository, not in the package: clone it and run `make demo`\n"
+
+
+def test_the_help_does_not_offer_the_demo() -> None:
+    assert "demo" not in CliRunner().invoke(app, ["--help"]).output

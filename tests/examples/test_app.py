@@ -1,7 +1,7 @@
 """The server that the library was born for, as real processes: a Valkey, the origin and several instances.
 
-The acts are those of the demo, which plays all of them in ``tests/cli/test_demo.py``. Here are their twins, the same
-acts where the promise cannot hold, which must find that; and what the app answers.
+The demo plays all its acts in ``tests/examples/demo/test_command.py``. Here are their twins, the same acts where the
+promise cannot hold, which must find that; and what the app answers.
 """
 
 import asyncio
@@ -14,19 +14,19 @@ import psutil
 import pytest
 from rich.console import Console
 
+from examples.demo.addresses import from_file, zipf
+from examples.demo.answer import Answer
+from examples.demo.calm import asked_again, one_call_per_address
+from examples.demo.finding import Finding
+from examples.demo.lines import Lines
+from examples.demo.needs import SceneError
+from examples.demo.outage import killed_under_load
+from examples.demo.returns import back_with_an_old_snapshot
+from examples.demo.scene import Scene
+from examples.demo.setting import changed_setting
+from examples.demo.stage import Stage
+from examples.demo.traffic import RATE, Traffic
 from examples.geo.origin import Window
-from fleetcache.cli.demo.addresses import from_file, zipf
-from fleetcache.cli.demo.answer import Answer
-from fleetcache.cli.demo.calm import asked_again, one_call_per_address
-from fleetcache.cli.demo.finding import Finding
-from fleetcache.cli.demo.lines import Lines
-from fleetcache.cli.demo.needs import SceneError
-from fleetcache.cli.demo.outage import killed_under_load
-from fleetcache.cli.demo.returns import back_with_an_old_snapshot
-from fleetcache.cli.demo.scene import Scene
-from fleetcache.cli.demo.setting import changed_setting
-from fleetcache.cli.demo.stage import Stage
-from fleetcache.cli.demo.traffic import RATE, Traffic
 from tests.support.clock import ManualClock
 
 TRACE = os.environ.get("FLEETCACHE_TRACE")  # a real log, where there is one
@@ -132,10 +132,10 @@ def test_answers_and_refusals_are_json_with_the_name_of_the_instance(
 def test_two_spellings_of_an_address_are_one(scene: Scene) -> None:
     scene.forget_calls()
     with httpx.Client(base_url=scene.urls["a"], trust_env=False) as client:
-        answers = [client.get(f"/locate/{ip}").json() for ip in ("2A00:1450:4001::8", "2a00:1450:4001:0:0::8")]
+        answers = [client.get(f"/locate/{ip}").json() for ip in ("2001:DB8:1000::8", "2001:db8:1000:0:0::8")]
     assert answers[0] == answers[1]
     assert answers[0]["country_code"]
-    assert scene.calls()["by_address"] == {"2a00:1450:4001::8": 1}
+    assert scene.calls()["by_address"] == {"2001:db8:1000::8": 1}
 
 
 def test_probes_and_metrics_are_beside_the_app(scene: Scene) -> None:
