@@ -5,12 +5,15 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from .cache import chosen, defaults, described
+from .flights import CURRENT
 from .health import Health
 from .settings import Settings
 from .sync_engine import SyncEngine
 from .sync_pool import Around
+from .sync_ports import has_room
 from .sync_verbs import SyncVerbs
 from .verbs import ALL, AsyncVerbs
+from .wire.monitor import Monitor
 
 if TYPE_CHECKING:
     from .sync_aio import AioView
@@ -28,18 +31,23 @@ class _HereAndNow:
 
     def run(self, coro: Coroutine[Any, Any, T]) -> T:
         """To its end: it waits only by blocking."""
+        return self._monitor().run(coro)
+
+    def _monitor(self) -> Monitor:
         engine = self._home if self._home.stand_in is None else cast("SyncEngine", self._home.stand_in)
         engine.check_process()
-        return engine.monitor.run(coro)
+        return engine.monitor
 
     def run_loading(
         self,
         loader: Callable[..., Any],
         make: Callable[[Any], Coroutine[Any, Any, T]],
-        alone: Callable[[], T],  # noqa: ARG002 - nothing is in the way here
+        alone: Callable[[], T],
     ) -> T:
         """The ports of threads take a ``def`` as it is."""
-        return self.run(make(loader))
+        if CURRENT.get() is not None and not has_room():
+            return alone()
+        return self._monitor().run(make(loader))  # and not ``run``: loaders that load nest, and each frame counts
 
 
 class SyncCache(SyncVerbs):

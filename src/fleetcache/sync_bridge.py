@@ -18,7 +18,7 @@ from .flights import CURRENT
 from .health import Health
 from .ports import LoaderEndedError
 from .sync_pool import Around, RefreshPool
-from .sync_ports import call_plain
+from .sync_ports import call_plain, has_room
 from .sync_verbs import SyncVerbs
 
 if TYPE_CHECKING:
@@ -198,6 +198,8 @@ class Bridge:
         self, loader: Callable[..., Any], make: Callable[[Any], Coroutine[Any, Any, T]], alone: Callable[[], T]
     ) -> T:
         """The same, with a loader that the loop may call and this thread runs."""
+        if CURRENT.get() is not None and not has_room():
+            return alone()
         loop = self._loop()
         errand = _Errand(self._home.acting, loop, self._pool, loader)
         lent = functools.update_wrapper(functools.partial(errand.load), loader)

@@ -16,12 +16,16 @@ from .aio_ports import call_awaited, tell_defect
 from .clock import Clock
 from .ports import Alarm, FlightPort, Landed, LoaderEndedError, Work
 from .sync_pool import RefreshPool
-from .wire.monitor import Monitor, SyncGate, answerless
-from .wire.tasks import Outside, TaskOfLoop, follow, heard
+from .wire.monitor import Monitor, Outside, SyncGate, answerless
+from .wire.tasks import TaskOfLoop, follow, heard
 
-__all__ = ["SyncPorts", "call_alone", "call_plain"]
+__all__ = ["SyncPorts", "call_alone", "call_plain", "has_room"]
 
 log = logging.getLogger("fleetcache")
+
+# Frames that the rules take at most, from a verb to the bytes of a value: without so much room no rule may begin, or
+# a RecursionError would break it off in the middle.
+ROOM = 80
 
 
 class Timer(Protocol):
@@ -87,10 +91,8 @@ class SyncPorts:
 
     async def load(self, loader: Callable[..., Any], *args: Any) -> Any:
         """Run the loader here, while others go on."""
-        if self._monitor.suspends:
-            return await Outside(partial(call_awaited, loader, *args))
-        with self._monitor.left():
-            return call_plain(loader, *args)
+        call = call_awaited if self._monitor.suspends else call_plain
+        return await Outside(partial(call, loader, *args))
 
     async def fly(self, flight: FlightPort, work: Work, landed: Landed) -> None:
         """Here and now, in this thread, which alone can end it; or in a task of the flight."""
@@ -177,6 +179,20 @@ def call_alone(loader: Callable[..., Any], *args: Any) -> Any:
         return call_plain(loader, *args)
     except LoaderEndedError as error:
         raise error.original from None
+
+
+def has_room(frames: int = ROOM) -> bool:
+    """Whether the stack of this thread has room for so many frames more."""
+    try:
+        _descend(frames)
+    except RecursionError:
+        return False
+    return True
+
+
+def _descend(frames: int) -> None:
+    if frames:
+        _descend(frames - 1)
 
 
 class _Never:

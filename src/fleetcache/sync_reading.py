@@ -36,7 +36,8 @@ class Runner(Protocol):
     ) -> T:
         """The result of what ``make`` makes with the loader, in the shape that this engine wants loaders to have.
 
-        ``alone`` is what remains when the rules cannot be run now.
+        ``alone`` is what remains when the rules cannot be run now: their loop is blocked, or loads have nested so
+        deeply that this thread's stack has no room for them. It calls the loader, and nothing is stored.
         """
         ...
 

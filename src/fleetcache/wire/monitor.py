@@ -5,7 +5,7 @@ One lock makes that true for threads: who runs a rule holds it, and lets the oth
 """
 
 from asyncio import CancelledError
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Generator, Iterator
 from contextlib import contextmanager
 from functools import partial
 from threading import Lock, RLock, get_ident
@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from .session import tell_unanswered
 
-__all__ = ["Monitor", "SyncGate", "finish"]
+__all__ = ["Monitor", "Outside", "SyncGate", "finish"]
 
 T = TypeVar("T")
 
@@ -32,8 +32,27 @@ def finish(coro: Coroutine[Any, Any, T]) -> T:
     except StopIteration as done:
         result: T = done.value
         return result
+    raise _suspended(coro)
+
+
+def _suspended(coro: Coroutine[Any, Any, Any]) -> RuntimeError:
     coro.close()
-    raise RuntimeError(f"{coro!r} suspended: on a thread every port must block")
+    return RuntimeError(f"{coro!r} suspended: on a thread every port must block")
+
+
+class Outside:
+    """What a rule awaits that is to be begun without the monitor, by whoever runs the rule: a task, or a thread.
+
+    A loader is called there, so that the frames of the rules are not below it: loaders that load may nest deeply.
+    """
+
+    __slots__ = ("begin",)
+
+    def __init__(self, begin: Callable[[], Any]) -> None:
+        self.begin = begin
+
+    def __await__(self) -> Generator["Outside", Any, Any]:
+        return (yield self)
 
 
 class SyncGate:
@@ -106,8 +125,34 @@ class Monitor:
         self._outside: BaseException | None = None
 
     def run(self, coro: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine of the rules, and what it wrote goes out."""
-        return self._turn(partial(finish, coro), suspends=False)
+        """Run a coroutine of the rules, and what it wrote goes out; what it asks for outside is done between its turns.
+
+        Raises:
+            RuntimeError: It suspended for something else.
+        """
+        rule: Any = coro
+        move: Callable[[], Any] = partial(rule.send, None)
+        thrown: BaseException | None = None
+        while True:
+            try:
+                asked = self._turn(move, suspends=False, thrown=thrown)
+                if type(asked) is not Outside:
+                    raise _suspended(coro)  # noqa: TRY301 - ends as every error of the rules does
+                if self._lock._is_owned():  # noqa: SLF001 - a rule called what a user wrote, and that called us
+                    with self.left():
+                        result = asked.begin()
+                else:
+                    result = asked.begin()
+                move, thrown = partial(rule.send, result), None
+            except BaseException as error:
+                # While it is suspended, whatever is raised here comes from outside, a signal's exception too.
+                if rule.cr_suspended:
+                    move, thrown = partial(rule.throw, error), error
+                elif isinstance(error, StopIteration):
+                    done: T = error.value
+                    return done
+                else:
+                    raise
 
     def step(self, move: Callable[[], T], thrown: BaseException | None) -> T:
         """Run a coroutine of the rules until it suspends; ``thrown`` is what comes from where it was suspended."""

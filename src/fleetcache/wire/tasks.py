@@ -5,28 +5,16 @@ loop to others while it waits. Nothing here belongs to one loop, so any number m
 """
 
 from asyncio import AbstractEventLoop, Task, get_running_loop
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
 
-from .monitor import Monitor, SyncGate
+from .monitor import Monitor, Outside, SyncGate
 
-__all__ = ["Outside", "TaskOfLoop", "follow", "heard"]
+__all__ = ["TaskOfLoop", "follow", "heard"]
 
 T = TypeVar("T")
-
-
-class Outside:
-    """What a rule awaits for its task: to be awaited without the monitor."""
-
-    __slots__ = ("begin",)
-
-    def __init__(self, begin: Callable[[], Awaitable[Any]]) -> None:
-        self.begin = begin
-
-    def __await__(self) -> Generator["Outside", Any, Any]:
-        return (yield self)
 
 
 async def follow(monitor: Monitor, coro: Coroutine[Any, Any, T]) -> T:
