@@ -8,11 +8,10 @@ from typing import Any
 
 from .clock import Clock
 from .ports import Alarm, FlightPort, Landed, LoaderEndedError, Work
+from .telling import TELL, Teller
 from .wire.session import Gate, tell_unanswered
 
 __all__ = ["AioPorts", "call_awaited", "tell_defect"]
-
-log = logging.getLogger("fleetcache")
 
 
 class AioPorts:
@@ -21,11 +20,13 @@ class AioPorts:
     Args:
         clock: Seconds; the loop's own clock only measures distances.
         random: In [0, 1).
+        tell: Writes to the log.
     """
 
-    def __init__(self, clock: Clock, random: Callable[[], float]) -> None:
+    def __init__(self, clock: Clock, random: Callable[[], float], tell: Teller = TELL) -> None:
         self.clock = clock
         self.random = random
+        self._tell = tell
         self._tasks: dict[asyncio.Task[None], None] = {}  # in order: the same run ends in the same way
         self.closed = False
         self.gate: Callable[[], Gate] = asyncio.Future
@@ -71,7 +72,7 @@ class AioPorts:
             del self._tasks[task]
             error = None if task.cancelled() else task.exception()
             landed(error)
-            tell_defect(error)
+            tell_defect(self._tell, error)
 
         task.add_done_callback(ended)
         return task
@@ -121,7 +122,7 @@ async def call_awaited(loader: Callable[..., Any], *args: Any) -> Any:
         raise LoaderEndedError(error) from None
 
 
-def tell_defect(error: BaseException | None) -> None:
+def tell_defect(tell: Teller, error: BaseException | None) -> None:
     """Log an error that the work of a flight ended with: what loaders raise, it hands to their callers."""
     if isinstance(error, Exception):
-        log.error("fleetcache: a load ended with a defect of ours", exc_info=error)
+        tell(logging.ERROR, "defect", "a load ended with a defect of ours", error=error)

@@ -21,12 +21,11 @@ from .keys import ALL_TAG, Layout
 from .near import Held, Near
 from .stats import Counters
 from .tags import Currency, TagCopies
+from .telling import TELL, Teller
 from .wire.link import LinkState
 from .wire.session import Gate
 
 __all__ = ["Coherence", "Detaching", "Token", "Watch"]
-
-log = logging.getLogger("fleetcache")
 
 # Looked up once: on the hit path a member of an enum costs as much as a dict look-up and more.
 _CURRENT = Currency.CURRENT
@@ -78,8 +77,17 @@ class Coherence:
     # Near drops what is past its life by itself only when it is full: sweep twice as many as come in.
     SWEEP_EVERY = 64
 
-    def __init__(self, near: Near, layout: Layout, flights: Detaching, counters: Counters, clock: Clock) -> None:
+    def __init__(
+        self,
+        near: Near,
+        layout: Layout,
+        flights: Detaching,
+        counters: Counters,
+        clock: Clock,
+        tell: Teller = TELL,
+    ) -> None:
         self.near = near
+        self._tell = tell
         self.journal = Journal(self._overflowed)
         self.copies = TagCopies()
         self.tracking = False
@@ -246,11 +254,8 @@ class Coherence:
 
     def _overflowed(self) -> None:
         self._counters.journal_overflows += 1
-        log.warning(
-            "more than %d removals are owed to the server: the whole cache is emptied instead when it answers",
-            Journal.MOST,
-            extra={"event": "journal_overflow"},
-        )
+        text = "more than %d removals are owed to the server: the whole cache is emptied instead when it answers"
+        self._tell(logging.WARNING, "journal_overflow", text, Journal.MOST)
 
     def owe(self, target: Target, number: int) -> None:
         """It ended without an acknowledgement. What was read of it meanwhile goes, unless something newer is owed."""

@@ -25,6 +25,7 @@ from .errors import Closed
 from .flights import Flights
 from .keys import Layout
 from .near import Near
+from .outages import Outages
 from .parts import Parts
 from .policy import Policy
 from .ports import Ports
@@ -34,20 +35,20 @@ from .settings import Settings
 from .shared import Shared
 from .signing import Signer
 from .stats import Counters, Stats
+from .telling import Teller
 from .wire.address import Address
 from .wire.aio import AioWire
 from .wire.faults import EMBEDDED
 from .wire.keeper import Keeper
 from .wire.link import Link, LinkState
 from .wire.pulse import WireHooks, WireLimits
+from .wire.session import Call
 from .writing import Writing
 
 if TYPE_CHECKING:
     from .embedded.host import Host
 
 __all__ = ["Engine"]
-
-log = logging.getLogger("fleetcache")
 
 W = TypeVar("W", bound=Keeper)
 
@@ -102,6 +103,8 @@ class Engine:
         self.host = _host(settings)
         self.address: Address | None = settings.address if self.host is None else self.host.address
         self.counters = Counters()
+        self.tell = Teller(self.driver)
+        self.outages = Outages(clock, self.tell)
         self.ticks = Ticks(clock)
         self.on_rebuilt: WeakSet[Any] = WeakSet()
         self.bypasses: set[object] = set()  # a mark for each ``bypass()`` that is not left yet
@@ -113,16 +116,13 @@ class Engine:
         self.reporter = Reporter(self)
         self.wire: Keeper | None = None
         self.loop: asyncio.AbstractEventLoop | None = None
-        self._down_since: float | None = None
         self.away_since: float | None = None
         self.last_error: str | None = None
         self._build()
         _ENGINES.add(self)
         if settings.has_server and settings.default_prefix:
-            log.warning(
-                "fleetcache: CACHE_PREFIX is the default %r: two services on one server would share keys; set your own",
-                settings.prefix,
-            )
+            text = "CACHE_PREFIX is the default %r: two services on one server would share keys; set your own"
+            self.tell(logging.WARNING, "default_prefix", text, settings.prefix)
 
     def _build(self) -> None:
         """New parts, with nothing in them."""
@@ -131,7 +131,7 @@ class Engine:
         self.layout = Layout(settings.prefix)
         self.near = Near(settings.near_max_items, 0 if self.driver == "null" else settings.near_max_bytes)
         self.flights = Flights()
-        self.coherence = Coherence(self.near, self.layout, self.flights, self.counters, self.clock)
+        self.coherence = Coherence(self.near, self.layout, self.flights, self.counters, self.clock, self.tell)
         self.coherence.untracked_life = min(Coherence.UNTRACKED_LIFE, settings.max_staleness / 2)
         self.ports = self._new_ports()
         entries = Entries(
@@ -169,6 +169,7 @@ class Engine:
             max_staleness=settings.max_staleness,
             alone=not settings.has_server,
             strict=settings.strict,
+            tell=self.tell,
         )
         if settings.has_server:
             self._new_link()
@@ -212,7 +213,7 @@ class Engine:
     # -- the loop: ``sync_engine`` has threads here ------------------------------------------------------------------
 
     def _new_ports(self) -> Ports:
-        ports = self._on_loop = AioPorts(self.clock, self._random)
+        ports = self._on_loop = AioPorts(self.clock, self._random, self.tell)
         if self.loop is not None:
             ports.live_on(self.loop)
         return ports
@@ -280,8 +281,10 @@ class Engine:
                 on_timeout=self._on_timeout,
                 recover=self.recovery.recover,
                 on_defect=self.coherence.forget_all,
-                heartbeat=self.recovery.heartbeat,
+                heartbeat=self._heartbeat,
                 prepare=None if self.host is None else self._prepare,
+                on_failed=self.outages.look,
+                tell=self.tell,
             ),
             clock=self.clock,
             random=self._random,
@@ -308,7 +311,8 @@ class Engine:
     def after_fork(self) -> None:
         """In the child: start clean. The parent replays what the parent owes."""
         self.loop = None
-        self._down_since = self.away_since = None
+        self.away_since = None
+        self.outages.forget()
         self._leave(keep_journal=False)
 
     # -- what the wire tells -----------------------------------------------------------------------------------------
@@ -325,11 +329,9 @@ class Engine:
             if greeting is not None and not greeting.tracking:
                 self.coherence.tracking = False
                 self.coherence.copies.clear()
-                log.warning(
-                    "fleetcache: the server does not push changes (%s): near copies live %s at most",
-                    greeting.no_tracking_because,
-                    text(self.coherence.untracked_life),
-                )
+                said, life = greeting.no_tracking_because, text(self.coherence.untracked_life)
+                words = "the cache server does not push changes (%s): near copies live %s at most"
+                self.tell(logging.WARNING, "no_tracking", words, said, life, reason="no_tracking")
         self.coherence.on_state(new, new_epoch=new_epoch)
         if new is LinkState.ONLINE and old is not LinkState.RECOVERING:
             self.recovery.replay_now()
@@ -337,25 +339,32 @@ class Engine:
             self.away_since = None
         elif self.away_since is None:  # suspect, offline and every attempt to come back are one absence
             self.away_since = self.clock()
-        self._log(new)
+        self._log(old, new)
 
-    def _log(self, new: LinkState) -> None:
-        """One line when it goes, one when it is back."""
-        now = self.clock()
-        if new is LinkState.OFFLINE and self.link.reason == "interrupted":
-            return  # our own doing, for a signal that came in the middle of a call: it is back at once
-        if new is LinkState.OFFLINE and self._down_since is None:
-            self._down_since = now
-            self.counters.errors[self.link.reason or "error"] += 1
-            what = f"{self.address.safe if self.address else 'the server'} answers no more"
-            if self.link.reason in EMBEDDED and self.wire is not None:
-                what = f"there is no embedded server: {self.wire.last_error}"
-            log.warning(
-                "fleetcache: offline (%s): %s; this instance goes on from its own memory", self.link.reason, what
-            )
-        elif new is LinkState.ONLINE and self._down_since is not None:
-            away, self._down_since = now - self._down_since, None
-            log.info("fleetcache: online again after %.1f s; %d removals replayed", away, self.recovery.replayed)
+    def _log(self, old: LinkState, new: LinkState) -> None:
+        """When it goes, and when it is back."""
+        reason = self.link.reason or "error"
+        if new is LinkState.ONLINE:
+            self.outages.ended(lambda: self.recovery.replayed)
+        elif new is LinkState.OFFLINE and reason != "interrupted":  # our own doing, for a signal: it is back at once
+            self.counters.errors[reason] += self.outages.began(reason, self._what_happened(old))
+
+    def _what_happened(self, old: LinkState) -> str:
+        """Why the link is offline that was ``old`` until now, in words."""
+        wire, connected = self.wire, getattr(self.link, "connected", False)
+        if self.link.reason in EMBEDDED:
+            return f"there is no embedded server: {wire.last_error if wire is not None else None}"
+        server = self.address.safe if self.address is not None else "the server"
+        detail = None if wire is None or connected else wire.detail or wire.last_error
+        if old is LinkState.CONNECTING:
+            happened = "cannot be reached"
+        else:
+            happened = "cannot be used" if old is LinkState.RECOVERING else "answers no more"
+        return f"{server} {happened}" if detail is None else f"{server} {happened} ({detail})"
+
+    def _heartbeat(self) -> Call:
+        self.outages.look()
+        return self.recovery.heartbeat()
 
     # -- how it does -------------------------------------------------------------------------------------------------
 
@@ -408,7 +417,8 @@ class Engine:
                 await self.ports.wait(gate, self.clock() + self.settings.operation_timeout)
         lost = len(self.coherence.journal)
         if lost:
-            log.warning("fleetcache: closed; removals that the server has not acknowledged: %d", lost)
+            words = "cache closed; removals that the server has not acknowledged: %d"
+            self.tell(logging.WARNING, "removals_lost", words, lost, reason=self.link.reason)
 
 
 def _host(settings: Settings) -> "Host | None":

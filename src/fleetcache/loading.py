@@ -20,8 +20,6 @@ from .seen import Answer, Claimed, Look, Seen
 
 __all__ = ["Loading"]
 
-log = logging.getLogger("fleetcache")
-
 # After a lease or claim should have ended: long enough that its holder's last word is in, spread so that waiters do not
 # come all at once.
 JITTER = (0.005, 0.015)
@@ -193,7 +191,8 @@ class Loading:
             outcome = Outcome(Verb.RAISE, Verb.AGAIN, error=error.original)  # and a pause
         except Exception as error:  # noqa: BLE001 - for those who joined; the stale value stays for all others
             outcome = Outcome(Verb.RAISE, error=error)
-            log.warning("fleetcache: a background refresh failed (%s); the old value stays", type(error).__name__)
+            text = "a background refresh of %s failed (%s); the old value stays"
+            parts.tell(logging.WARNING, "refresh_failed", text, run.group, type(error).__name__)
         parts.flights.end(run.flight, outcome)
         if isinstance(outcome.error, KeyboardInterrupt | SystemExit):
             raise outcome.error  # nobody waits for this load, and the process is to end
@@ -364,9 +363,7 @@ class Loading:
             sort = (group, type(value))
             if sort not in self._complained and len(self._complained) < 1000:  # noqa: PLR2004 - a bound against leaks
                 self._complained.add(sort)
-                log.error(  # noqa: TRY400 - the message says it all; the trace is of our own code
-                    "fleetcache: what %s loads is answered but not kept: %s", group, error
-                )
+                parts.tell(logging.ERROR, "uncached", "what %s loads is answered but not kept: %s", group, error)
             return Answer(value, None, 0, declared)
 
     # -- leases and claims -------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from .freshness import MINIMUM_TTL, Freshness
 from .ports import NO_ANSWER, CoherencePort, EntriesPort, Gate, NearPort, Ports, SharedPort, TrustPort
 from .seen import Answer, Look, Seen
 from .stats import Counters
+from .telling import TELL, Teller
 
 __all__ = ["NO_LOOK", "Budget", "LoadTimes", "Parts", "Run"]
 
@@ -80,6 +81,7 @@ class Parts(Struct):
     Attributes:
         alone: There is no server by choice (memory, null): near is all there is, and nothing bounds it but ttl.
         strict: ``CACHE_STRICT``.
+        tell: Writes to the log.
     """
 
     near: NearPort
@@ -95,6 +97,7 @@ class Parts(Struct):
     max_staleness: float
     alone: bool
     strict: bool
+    tell: Teller = TELL
     times: LoadTimes = field(default_factory=LoadTimes)
     closed: bool = False
 

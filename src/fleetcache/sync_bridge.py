@@ -176,7 +176,7 @@ class Bridge:
     def __init__(self, home: "Engine") -> None:
         self._home = home
         self.around: list[Around] = []
-        self._pool = RefreshPool(self.around)
+        self._pool = RefreshPool(self.around, tell=home.tell)
 
     def run(self, coro: Coroutine[Any, Any, T]) -> T:
         """To its end, on the loop, while this thread waits."""

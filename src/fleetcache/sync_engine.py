@@ -46,7 +46,12 @@ class SyncEngine(Engine):
 
     def _new_ports(self) -> "Ports":
         self._threads = SyncPorts(
-            self.clock, self._random, self.monitor, RefreshPool(self.around), self.settings.operation_timeout
+            self.clock,
+            self._random,
+            self.monitor,
+            RefreshPool(self.around, tell=self.tell),
+            self.settings.operation_timeout,
+            self.tell,
         )
         return self._threads
 

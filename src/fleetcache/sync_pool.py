@@ -13,9 +13,9 @@ from threading import Condition, Thread
 from time import monotonic
 from typing import Any
 
-__all__ = ["Around", "RefreshPool"]
+from .telling import TELL, Teller
 
-log = logging.getLogger("fleetcache")
+__all__ = ["Around", "RefreshPool"]
 
 Around = Callable[[], AbstractContextManager[Any]]
 """Makes what a refresh runs within: Django's connections closed before and after, Flask's app context."""
@@ -32,10 +32,11 @@ class RefreshPool:
     Args:
         around: Context managers to run each refresh within; the list may grow later.
         most: How many refreshes run at once.
+        tell: Writes to the log.
     """
 
-    def __init__(self, around: list[Around], most: int = MOST_THREADS) -> None:
-        self._around, self._most = around, most
+    def __init__(self, around: list[Around], most: int = MOST_THREADS, tell: Teller = TELL) -> None:
+        self._around, self._most, self._tell = around, most, tell
         self._closed = False
         self._reset()
 
@@ -77,8 +78,9 @@ class RefreshPool:
                 for around in list(self._around):
                     stack.enter_context(around())
                 job()
-        except BaseException:
-            log.exception("fleetcache: a background refresh could not run; the old value stays")
+        except BaseException as error:  # noqa: BLE001 - of what a user's hook does; it is in the log
+            text = "a background refresh could not run; the old value stays"
+            self._tell(logging.ERROR, "refresh_failed", text, error=error)
         finally:
             over()
 

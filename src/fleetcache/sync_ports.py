@@ -6,7 +6,6 @@ would block suspends it, and loads run in tasks of its loop.
 
 import asyncio
 import inspect
-import logging
 from collections.abc import Callable
 from concurrent.futures import CancelledError
 from functools import partial
@@ -16,12 +15,11 @@ from .aio_ports import call_awaited, tell_defect
 from .clock import Clock
 from .ports import Alarm, FlightPort, Landed, LoaderEndedError, Work
 from .sync_pool import RefreshPool
+from .telling import TELL, Teller
 from .wire.monitor import Monitor, Outside, SyncGate, answerless
 from .wire.tasks import TaskOfLoop, follow, heard
 
 __all__ = ["SyncPorts", "call_alone", "call_plain", "has_room"]
-
-log = logging.getLogger("fleetcache")
 
 # Frames that the rules take at most, from a verb to the bytes of a value: without so much room no rule may begin, or
 # a RecursionError would break it off in the middle.
@@ -53,14 +51,21 @@ class SyncPorts:
         monitor: Held by whoever calls anything here.
         pool: Where refreshes run.
         patience: Seconds a wait without a bound of its own takes at most: one operation timeout.
+        tell: Writes to the log.
     """
 
     gate = SyncGate
 
     def __init__(
-        self, clock: Clock, random: Callable[[], float], monitor: Monitor, pool: RefreshPool, patience: float
+        self,
+        clock: Clock,
+        random: Callable[[], float],
+        monitor: Monitor,
+        pool: RefreshPool,
+        patience: float,
+        tell: Teller = TELL,
     ) -> None:
-        self.clock, self.random = clock, random
+        self.clock, self.random, self._tell = clock, random, tell
         self._monitor, self._pool, self._patience = monitor, pool, patience
         self.timer: Timer | None = None
         self.closed = False
@@ -136,7 +141,7 @@ class SyncPorts:
             with self._monitor.held():
                 del self._tasks[task]
                 landed(error)
-            tell_defect(error)
+            tell_defect(self._tell, error)
 
         task.add_done_callback(ended)
 

@@ -228,14 +228,28 @@ def test_backoff_grows_to_its_cap_and_is_jittered_over_its_whole_length() -> Non
     assert told.link.backoff(lambda: 0.5) == 0.5
 
 
-def test_success_begins_the_backoff_anew() -> None:
+@pytest.mark.parametrize(("held", "reason", "wait"), [(10, "reset", 0.1), (9.9, "reset", 1.0), (0, "interrupted", 0.1)])
+def test_only_a_connection_that_held_begins_the_backoff_anew(held: float, reason: str, wait: float) -> None:
+    """Else a server that drops each connection after its handshake is asked for ten new ones a second, by everybody."""
     told = Told()
     told.link.lost("refused", told.clock())
     for _ in range(20):
         told.link.backoff(lambda: 1.0)
     told.online()
+    told.clock.advance(held)
+    told.link.lost(reason, told.clock())
+    assert told.link.backoff(lambda: 1.0) == wait
+
+
+def test_a_handshake_that_fails_late_is_no_connection_that_held() -> None:
+    told = Told().online()
     told.link.lost("reset", told.clock())
-    assert told.link.backoff(lambda: 1.0) == 0.1
+    for _ in range(20):
+        told.link.backoff(lambda: 1.0)
+    told.link.opened(told.clock())
+    told.clock.advance(100)
+    told.link.lost("timeout", told.clock())
+    assert told.link.backoff(lambda: 1.0) == 1.0
 
 
 @pytest.mark.parametrize("reason", ["auth", "noperm", "cluster_mode", "tls"])

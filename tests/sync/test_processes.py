@@ -111,7 +111,7 @@ STORIES = [
 ]
 
 
-UNACKNOWLEDGED = "fleetcache: closed; removals that the server has not acknowledged: {}\n"
+UNACKNOWLEDGED = "cache closed; removals that the server has not acknowledged: {}\n"
 
 
 def start(story: str, url: str, prefix: str) -> "subprocess.Popen[str]":

@@ -197,7 +197,13 @@ class FleetBackend(BytesBackend):
     def _complain(self, error: CodecError) -> None:
         if not self._complained:
             self._complained = True
-            log.error("fleetcache: some of what a dogpile region creates is answered but not kept: %s", error)
+            extra = {
+                "event": "uncached",
+                "reason": None,
+                "driver": self.cache.settings.resolved_driver,
+                "seconds": None,
+            }
+            log.error("some of what a dogpile region creates is answered but not kept: %s", error, extra=extra)
 
     def delete(self, key: str) -> None:
         """Remove it everywhere."""

@@ -189,7 +189,14 @@ class FleetStore(NamespacedStore):
         except CodecError as error:
             if self.cache.settings.strict:
                 raise
-            log.error("fleetcache: a value of Litestar's is not kept: %s", error)  # noqa: TRY400 - the message says it all
+            extra = {
+                "event": "uncached",
+                "reason": None,
+                "driver": self.cache.settings.resolved_driver,
+                "seconds": None,
+            }
+            text = "a value of Litestar's is answered but not kept: %s"
+            log.error(text, error, extra=extra)  # noqa: TRY400 - the message says it all
             await self._source.run(self._verbs.delete(name))  # what is there is older
 
     async def get(self, key: str, renew_for: int | timedelta | None = None) -> bytes | None:

@@ -9,8 +9,6 @@ from ..sync_engine import SyncEngine
 
 __all__ = ["aend", "end"]
 
-log = logging.getLogger("fleetcache")
-
 # Seconds for an engine that lives on another thread's loop. Its own close() is bounded by two operation timeouts: if it
 # takes longer, the loop is blocked, perhaps by a wait for this very thread.
 _PATIENCE = 5.0
@@ -65,4 +63,5 @@ def _close_there(engine: Engine, loop: asyncio.AbstractEventLoop) -> None:
         closing.result(_PATIENCE)
     except TimeoutError:
         closing.cancel()
-        log.warning("fleetcache: a cache was not closed within %s s after a test: its event loop is blocked", _PATIENCE)
+        text = "a cache was not closed within %s s after a test: its event loop is blocked"
+        engine.tell(logging.WARNING, "unclosed", text, _PATIENCE, seconds=_PATIENCE)

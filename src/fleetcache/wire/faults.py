@@ -3,13 +3,25 @@
 The codes are stable: health reports, metrics and alerts carry them.
 """
 
+import os
 import re
+import socket
 import ssl
 from typing import Final
 
 import hiredis
 
-__all__ = ["DOOMED", "EMBEDDED", "NO_WRITES", "TRANSIENT", "ScriptError", "connect_reason", "reply_reason", "spoken"]
+__all__ = [
+    "DOOMED",
+    "EMBEDDED",
+    "NO_WRITES",
+    "TRANSIENT",
+    "ScriptError",
+    "connect_reason",
+    "connect_words",
+    "reply_reason",
+    "spoken",
+]
 
 _BY_CODE: Final = {
     "OOM": "oom",
@@ -103,3 +115,12 @@ def connect_reason(error: BaseException) -> str:
         return "reset"
     # getaddrinfo and unreachable networks: all the other OSErrors of a connect
     return "unreachable" if isinstance(error, OSError) else "error"
+
+
+def connect_words(error: BaseException) -> str:
+    """What a failed attempt to connect is called by the system: ``Connection refused``."""
+    if isinstance(error, TimeoutError) and error.errno is None:
+        return str(error) or "no answer in time"
+    if isinstance(error, OSError) and error.errno is not None and not isinstance(error, ssl.SSLError | socket.gaierror):
+        return os.strerror(error.errno)
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__

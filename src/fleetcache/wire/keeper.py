@@ -13,15 +13,13 @@ from ..clock import Clock
 from ..errors import ConfigError
 from .address import Address, CredentialProvider
 from .closings import Closings
-from .faults import TRANSIENT, connect_reason, reply_reason
+from .faults import TRANSIENT, connect_reason, connect_words, reply_reason
 from .handshake import Ask, Greeting, HandshakeError, handshake
 from .link import Link, LinkState
 from .pulse import Pulse, WireHooks, WireLimits
 from .session import Call, Command, Gate, ReplyError
 
 __all__ = ["Deadline", "Keeper"]
-
-log = logging.getLogger("fleetcache")
 
 Handle = Callable[[list[Any]], list[Any]]
 
@@ -128,6 +126,7 @@ class Keeper(Pulse):
             while self.link.state is not LinkState.CLOSED:
                 reason = await self._live_once()
                 self._drop(reason)
+                self._hooks.on_failed()
                 self._tell_tried()
                 await self._pause(self.link.backoff(self._random))
         finally:
@@ -153,7 +152,7 @@ class Keeper(Pulse):
 
     async def _live_once(self) -> str:
         """One connection from its first byte to its last; returns why it ended."""
-        self._over = None
+        self._over = self.detail = None
         self.session = self._new_session()
         self._probe_pushed = False
         try:
@@ -185,9 +184,11 @@ class Keeper(Pulse):
             return "tls"
         except (OSError, UnicodeError) as error:  # UnicodeError: a host name that is none
             self.last_error = f"{type(error).__name__}: {error}"
+            self.detail = connect_words(error)
             return self._why() or connect_reason(error)
-        except Exception as error:
-            log.exception("fleetcache: the handshake failed by a defect of ours; it is tried again")
+        except Exception as error:  # noqa: BLE001 - a defect of ours; it is in the log
+            text = "the handshake failed by a defect of ours; it is tried again"
+            self._hooks.tell(logging.ERROR, "defect", text, error=error)
             self.last_error = type(error).__name__
             return "error"
         if greeting.no_tracking_because is not None:

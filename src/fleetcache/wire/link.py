@@ -9,7 +9,8 @@ Rules:
    brings it back in the same epoch. Three times that: the connection is aborted.
 4. Every step to ``online`` is told to the listener, with whether a new epoch began: what near held from another
    connection, and what no server confirmed, must go then.
-5. The *horizon* is until when near may be trusted: ``max_staleness`` after the newest answered command was sent, while
+5. The backoff begins anew only after a connection that held for a while.
+6. The *horizon* is until when near may be trusted: ``max_staleness`` after the newest answered command was sent, while
    the server is heard; ``offline_ttl`` after it once the link is offline.
 """
 
@@ -72,6 +73,8 @@ class Link:
     BACKOFF_FIRST, BACKOFF_MOST = 0.05, 1.0
     # A wrong password does not mend itself: knock seldom, so that no log fills and no account is locked.
     BACKOFF_DOOMED = 10.0
+    # A connection that ends sooner than that was none: else a server that drops each would be asked ten times a second.
+    HELD = 10.0
 
     def __init__(
         self,
@@ -91,6 +94,7 @@ class Link:
         self.reason: str | None = None
         self.epoch = 0
         self.attempts = 0
+        self._ready_at = now
         self.tried = False
         self.connected = False
         self.confirmed = -float("inf")
@@ -132,7 +136,7 @@ class Link:
     def ready(self, sent_at: float, now: float) -> None:
         """The handshake is done; its last command was sent at ``sent_at``."""
         self.epoch += 1
-        self.attempts = 0
+        self._ready_at = now
         self.tried = True
         self.confirmed = sent_at
         self._move(LinkState.ONLINE, now, reason=None, new_epoch=True)
@@ -161,6 +165,9 @@ class Link:
 
     def lost(self, reason: str, now: float) -> None:
         """The connection, the attempt to connect or the handshake failed."""
+        held = self.serves and now - self._ready_at >= self.HELD
+        if held or reason == "interrupted":  # by a signal here: no fault of the server
+            self.attempts = 0
         self.connected = False
         self.tried = True
         if self.state is LinkState.CLOSED:

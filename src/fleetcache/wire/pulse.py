@@ -12,14 +12,13 @@ from typing import Any
 from msgspec import Struct
 
 from ..clock import Clock
+from ..telling import TELL, Teller
 from .faults import reply_reason
 from .handshake import Ask, Greeting
 from .link import Link, LinkState, Verdict
 from .session import AnyCall, Call, ProtocolError, RefusedError, Session
 
 __all__ = ["Pulse", "WireHooks", "WireLimits"]
-
-log = logging.getLogger("fleetcache")
 
 # Own stall: how often in a row bytes that wait in the socket may postpone a judgement, and by how much.
 POSTPONE, POSTPONE_MOST = 0.001, 100
@@ -34,6 +33,10 @@ class WireLimits(Struct, frozen=True):
     frame: int
 
 
+def _nothing() -> None:
+    pass
+
+
 class WireHooks(Struct, frozen=True):
     """What the wire tells the cache, all synchronously and in frame order but ``recover``."""
 
@@ -44,6 +47,8 @@ class WireHooks(Struct, frozen=True):
     on_defect: Callable[[], None]
     heartbeat: Callable[[], Call]
     prepare: Callable[[], Awaitable[None]] | None = None  # before each attempt; has bounds of its own
+    on_failed: Callable[[], None] = _nothing  # a connection or an attempt to connect has ended
+    tell: Teller = TELL
 
 
 class Pulse(ABC):
@@ -68,6 +73,7 @@ class Pulse(ABC):
         self._last_heartbeat = -float("inf")
         self._secrets: tuple[str, ...] = ()
         self.last_error: str | None = None
+        self.detail: str | None = None  # the same for the log, where it is shorter
 
     # -- what a shell does -------------------------------------------------------------------------------------------
 
@@ -114,9 +120,10 @@ class Pulse(ABC):
         except ProtocolError as error:
             self.fail("protocol", str(error))
             return
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - it is in the log
             # A defect of ours: what near holds can no longer be vouched for.
-            log.exception("fleetcache: a frame could not be handled; the connection is given up")
+            text = "a frame could not be handled; the connection is given up"
+            self._hooks.tell(logging.ERROR, "defect", text, error=error)
             self._hooks.on_defect()
             self.fail("error", repr(error))
             return

@@ -28,8 +28,6 @@ from .uwsgi import advice
 
 __all__ = ["ThreadWire"]
 
-log = logging.getLogger("fleetcache")
-
 # Seconds after a caller has read for itself that the link thread leaves the socket to callers: it is spared a wake-up
 # for every reply. A push that comes in such a pause waits so long at most, little beside any max_staleness.
 READ_BY_OTHERS = 0.001
@@ -144,7 +142,7 @@ class ThreadWire(CallersWire):
     def start(self) -> None:
         """Start the link thread."""
         if (words := advice(sys.modules.get("uwsgi"), os.getpid())) is not None:
-            log.warning("fleetcache: %s", words)
+            self._hooks.tell(logging.WARNING, "uwsgi", words)
         try:
             self._thread.start()
         except RuntimeError:  # the interpreter is ending, or the system has no more threads: then without a server
@@ -155,8 +153,9 @@ class ThreadWire(CallersWire):
     def _main(self) -> None:
         try:
             self._monitor.run(self._run())
-        except Exception:
-            log.exception("fleetcache: the link thread ended by a defect of ours; this instance stays offline")
+        except Exception as error:  # noqa: BLE001 - a defect of ours; it is in the log
+            text = "the link thread ended by a defect of ours; this instance stays offline"
+            self._hooks.tell(logging.ERROR, "defect", text, error=error)
         finally:
             self._let_go()
 
