@@ -9,9 +9,9 @@ Rules:
    brings it back in the same epoch. Three times that: the connection is aborted.
 4. Every step to ``online`` is told to the listener, with whether a new epoch began: what near held from another
    connection, and what no server confirmed, must go then.
-5. The backoff begins anew only after a connection that held for a while.
-6. The *horizon* is until when near may be trusted: ``max_staleness`` after the newest answered command was sent, while
+5. The *horizon* is until when near may be trusted: ``max_staleness`` after the newest answered command was sent, while
    the server is heard; ``offline_ttl`` after it once the link is offline.
+6. The backoff begins anew only after a connection that held for a while.
 """
 
 from collections.abc import Callable
