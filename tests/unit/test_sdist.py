@@ -3,7 +3,6 @@
 import re
 import subprocess
 import sys
-import tarfile
 from pathlib import Path
 
 import pytest
@@ -18,8 +17,7 @@ def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     command = [sys.executable, "-m", "hatchling", "build", "--target", "sdist", "--directory", str(built)]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=60)  # noqa: S603 - ours
     (archive,) = built.glob("*.tar.gz")
-    with tarfile.open(archive) as content:
-        content.extractall(folder, filter="data")
+    subprocess.run(["tar", "-xzf", str(archive), "-C", str(folder)], check=True)  # noqa: S603, S607 - the system's
     (top,) = folder.iterdir()
     return top
 
