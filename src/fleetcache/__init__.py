@@ -14,7 +14,7 @@ from .errors import (
     Unavailable,
 )
 from .health import Health, Status
-from .results import MISSING, Keep, NoStore
+from .results import MISSING, Found, Keep, NoStore
 from .settings import Settings
 from .stats import Stats
 
@@ -39,6 +39,7 @@ __all__ = [
     "CodecError",
     "ConfigError",
     "FleetcacheError",
+    "Found",
     "Health",
     "Keep",
     "KeyRuleError",

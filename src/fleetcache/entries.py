@@ -41,6 +41,9 @@ __all__ = ["Entries"]
 _CURRENT, _FRESH, _STALE = Currency.CURRENT, Look.FRESH, Look.STALE
 _NOTHING = Seen(Look.NONE)
 
+# Of loaders that say their own ttl there is no end.
+_SPANS_MOST = 1000
+
 
 class Entries:
     """Reads and writes entries.
@@ -68,6 +71,7 @@ class Entries:
     ) -> None:
         self.codecs, self._signer, self._coherence = codecs, signer, coherence
         self._layout, self._counters, self.max_bytes, self._stamp = layout, counters, max_bytes, stamp
+        self._spans: dict[float, float] = {}
 
     @property
     def signs(self) -> bool:
@@ -115,8 +119,18 @@ class Entries:
         except CodecError:
             return None
 
-    def hold(self, answer: Answer, tags: tuple[str, ...], life: tuple[float, float], **more: Any) -> Held:
-        """What near keeps of a value: ``life`` is until when it is fresh and until when stale, on our clock."""
+    def hold(
+        self, answer: Answer, tags: tuple[str, ...], life: tuple[float, float], *, born: float, **more: Any
+    ) -> Held:
+        """What near keeps of a value.
+
+        Args:
+            answer: The value.
+            tags: All that it carries.
+            life: Until when it is fresh and until when stale, on our clock.
+            born: When it was stored, on our clock.
+            **more: Other fields of what near keeps.
+        """
         payload = answer.payload or b""
         if immutable(answer.value):
             value, declared, size = answer.value, answer.declared, sys.getsizeof(answer.value)
@@ -133,7 +147,14 @@ class Entries:
             unbacked=more.get("unbacked", False),
             cost=more.get("cost", 0.0),
             head=more.get("head", b""),
+            span=self._span(round(life[0] - born, 3)),
         )
+
+    def _span(self, seconds: float) -> float:
+        """One object for all entries that live as long: it costs each of them nothing."""
+        if len(self._spans) >= _SPANS_MOST:
+            self._spans.clear()
+        return self._spans.setdefault(seconds, seconds)
 
     def prolonged(self, held: Held, value: Any, life: tuple[float, float]) -> Held:
         """The same entry of near with another value of the same kind, or another life."""
@@ -191,7 +212,8 @@ class Entries:
         if token is not None and token.valid:
             most = self._coherence.life(sent_at)
             life = (min(fresh_until, most), min(sent_at + stale_left, most))
-            held = self.hold(answer, names, life, cost=header.cost, head=header.head)
+            born = fresh_until - header.ttl
+            held = self.hold(answer, names, life, born=born, cost=header.cost, head=header.head)
             self._coherence.fill(token, held)
         look = _FRESH if fresh_left > 0 else _STALE
         return Seen(look, header.head, answer, 0.0, "", fresh_until, sent_at, header)

@@ -72,6 +72,7 @@ class Header(msgspec.Struct, gc=False, frozen=True):
 
     head: bytes
     codec: int
+    ttl: float
     stale: float
     cost: float
     section: bytes
@@ -79,7 +80,7 @@ class Header(msgspec.Struct, gc=False, frozen=True):
     payload_start: int
 
 
-NO_HEADER = Header(b"", 0, 0.0, 0.0, b"", None, 0)
+NO_HEADER = Header(b"", 0, 0.0, 0.0, 0.0, b"", None, 0)
 """For what is no entry."""
 
 
@@ -137,14 +138,14 @@ def parse_header(blob: bytes, *, cut: bool = False) -> Header | None:
     size = len(blob)
     if size < TAGS_START or blob[0] != _ENTRY:
         return None
-    head, written, codec, flags, _count, _ttl, stale, cost, start = _read_fixed(blob)
+    head, written, codec, flags, _count, ttl, stale, cost, start = _read_fixed(blob)
     if written not in FORMATS_READ or flags & ~SIGNED:
         return None
     tags_end = start - SIGNATURE_SIZE if flags else start
     if tags_end < TAGS_START or (tags_end if cut else start) > size:
         return None
     signature = blob[tags_end:start] if flags else None
-    return Header(head, codec, stale / 1000, cost / 1000, blob[TAGS_START:tags_end], signature, start)
+    return Header(head, codec, ttl / 1000, stale / 1000, cost / 1000, blob[TAGS_START:tags_end], signature, start)
 
 
 def signed_part(blob: bytes, header: Header) -> bytes:

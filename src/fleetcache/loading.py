@@ -249,9 +249,8 @@ class Loading:
         def stored(sent_at: float) -> None:
             current.append(parts.coherence.captured(options.tags) == captured)
             if current[0]:
-                held = parts.entries.hold(
-                    answer, options.tags, parts.near_life(options, sent_at), cost=times[1], head=head
-                )
+                life = parts.near_life(options, sent_at)
+                held = parts.entries.hold(answer, options.tags, life, born=sent_at, cost=times[1], head=head)
                 parts.coherence.fill(run.token, held)
 
         gate = parts.shared.swap(run.key, base, blob, options.kept_ms, stored)

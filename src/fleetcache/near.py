@@ -72,6 +72,7 @@ class Held(msgspec.Struct, gc=False, eq=False):
         size: bytes of ``value``: length of the payload, ``sys.getsizeof`` of an object.
         freq: marks of readers, 0 to 3, used up by eviction.
         main: eviction's own: the entry's place is in the main queue.
+        span: seconds that it was to be fresh in near, from when it was stored: what is over of them is its age.
     """
 
     value: Any
@@ -86,6 +87,7 @@ class Held(msgspec.Struct, gc=False, eq=False):
     size: int
     freq: int = 0
     main: bool = False
+    span: float = 0.0
 
     def __repr__(self) -> str:
         """Say what it is without the value: that may be a secret."""

@@ -139,7 +139,7 @@ class Parts(Struct):
         kept = options.bounded(self.unbacked_life(options))
         if kept.ttl > 0 and answer.payload is not None:
             life = (started + kept.ttl, started + kept.ttl + kept.stale)
-            held = self.entries.hold(answer, options.tags, life, unbacked=True, cost=cost)
+            held = self.entries.hold(answer, options.tags, life, born=started + cost, unbacked=True, cost=cost)
             self.coherence.fill(token, held)
 
     def unbacked_life(self, options: Freshness) -> float:

@@ -13,6 +13,7 @@ from .freshness import Freshness, is_early
 from .loading import Loading
 from .parts import NO_LOOK, Parts, Run
 from .ports import NO_ANSWER
+from .results import Found
 from .seen import Answer, Look, Seen
 
 __all__ = ["Asked", "Policy"]
@@ -88,6 +89,31 @@ class Policy:
                     return found
         parts.counters.misses += 1
         return None
+
+    async def lookup(self, key: str, declared: Any, options: Freshness) -> Found[Any] | None:
+        """An entry that is there, fresh or stale, with its times. It counts as neither a hit nor a miss."""
+        parts = self.parts
+        parts.check_open()
+        found = self._shown(key, declared, options)
+        if found is None and parts.shared.usable:
+            run = Run(key, _no_loader, options, declared, "", _NOWHERE, parts.budget(), parts.coherence.take(key))
+            try:
+                seen = await self.loading.look(run)
+            finally:
+                parts.coherence.done(run.token)
+            if seen.look is Look.FAULT:
+                return self._shown(key, declared, options)  # the fault may have told how far near is trusted now
+            if seen.answer is not None:
+                found = self._found_with(seen.answer, seen.fresh_until, seen.header.ttl)
+        return found
+
+    def _shown(self, key: str, declared: Any, options: Freshness) -> Found[Any] | None:
+        near = self.parts.near_answer(key, declared, options)
+        return None if near is None else self._found_with(near[0], near[1].fresh_until, near[1].span)
+
+    def _found_with(self, answer: Answer, fresh_until: float, span: float) -> Found[Any]:
+        left = fresh_until - self.parts.ports.clock()
+        return Found(answer.value, left, max(0.0, span - left), stale=left <= 0)
 
     async def _settled(self, key: str, seen: Seen, declared: Any, options: Freshness, token: Any) -> Seen:
         """Judged again once its tags are known, within what the first look left of the operation timeout."""

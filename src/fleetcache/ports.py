@@ -172,7 +172,9 @@ class EntriesPort(Protocol):
     def signs(self) -> bool: ...  # noqa: D102
     def encode(self, value: Any, declared: Any) -> Answer: ...  # noqa: D102
     def copy(self, answer: Answer, declared: Any) -> Any: ...  # noqa: D102
-    def hold(self, answer: Answer, tags: tuple[str, ...], life: tuple[float, float], **more: Any) -> Any: ...  # noqa: D102
+    def hold(  # noqa: D102
+        self, answer: Answer, tags: tuple[str, ...], life: tuple[float, float], *, born: float, **more: Any
+    ) -> Any: ...
     def head(self, mark: bytes = b"V") -> bytes: ...  # noqa: D102
     def pack(self, key: str, answer: Answer, tags: Tags, options: Freshness, cost: float) -> tuple[bytes, bytes]: ...  # noqa: D102
     def prolonged(self, held: Any, value: Any, life: tuple[float, float]) -> Any: ...  # noqa: D102

@@ -11,7 +11,18 @@ from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, TypeVar
 
 from msgspec import Struct
 
-__all__ = ["MISSING", "Keep", "Loader", "Missing", "NoStore", "SyncLoader", "SyncWrapping", "Wrapping", "plain"]
+__all__ = [
+    "MISSING",
+    "Found",
+    "Keep",
+    "Loader",
+    "Missing",
+    "NoStore",
+    "SyncLoader",
+    "SyncWrapping",
+    "Wrapping",
+    "plain",
+]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -67,6 +78,28 @@ class Keep(_Kept[T_co], Generic[T_co], frozen=True, kw_only=True):
             ttl: float | str | timedelta | None = None,
             stale: float | str | timedelta | None = None,
         ) -> None: ...
+
+
+class Found(Struct, Generic[T_co], frozen=True):
+    """An entry with its times, as ``lookup`` shows it. All are durations: no clocks of two hosts are compared.
+
+    Args:
+        value: what is stored.
+        fresh_for: seconds until its ttl is over; negative = since when it has been. On a server without client
+            tracking at most what this process may keep a copy for.
+        age: seconds since it was stored, by its ttl and what the server has left of it. After ``touch`` it is what
+            that makes it, 0 at least.
+        stale: whether its ttl is over, and its stale time is not.
+    """
+
+    value: T_co
+    fresh_for: float
+    age: float
+    stale: bool
+
+    if TYPE_CHECKING:  # as above
+
+        def __init__(self, value: T_co, fresh_for: float, age: float, stale: bool) -> None: ...
 
 
 def plain(result: Any) -> Any:

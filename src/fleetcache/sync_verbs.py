@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, Unpack, overload
 
 from .durations import Duration
 from .reading_verbs import FunctionOptions
-from .results import SyncLoader, SyncWrapping
+from .results import Found, SyncLoader, SyncWrapping
 from .stats import Stats
 from .sync_reading import Runner, SyncReadingVerbs
 from .verbs import CLAIM_TTL, Claim
@@ -196,6 +196,25 @@ class SyncVerbs(SyncReadingVerbs):
     def stats(self) -> Stats:
         """Counters and gauges of the whole cache, namespaces included."""
         return self._verbs.stats()
+
+    @overload
+    def lookup(self, key: str) -> Found[Any] | None: ...
+    @overload
+    def lookup(self, key: str, *, type: type[T]) -> Found[T] | None: ...
+    @overload
+    def lookup(self, key: str, *, type: Any) -> Found[Any] | None: ...
+    def lookup(self, key: str, *, type: Any = Any) -> Found[Any] | None:  # noqa: A002 - as get
+        """The entry under a key with its times, fresh or stale; ``None`` if there is none. As ``Cache.lookup``.
+
+        Example:
+            >>> from fleetcache import SyncCache
+            >>> with SyncCache("memory://") as cache:
+            ...     cache.set("answer", 42, ttl="1m")
+            ...     found = cache.lookup("answer", type=int)
+            ...     print(found.value, round(found.fresh_for), round(found.age), found.stale)
+            42 60 0 False
+        """
+        return self._run(self._verbs.lookup(key, type=type))
 
     def explain(self, key: str) -> "Explanation":
         """What both tiers hold of one key, for people."""

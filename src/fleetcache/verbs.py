@@ -10,7 +10,7 @@ from .errors import Unavailable
 from .freshness import MINIMUM_TTL, Freshness
 from .keys import check_key, check_namespace, check_tag, family_tag
 from .reading_verbs import ALL, BYPASSED, FunctionOptions, ReadingVerbs, kind_of, several
-from .results import Loader, Wrapping
+from .results import Found, Loader, Wrapping
 from .stats import Stats
 
 if TYPE_CHECKING:
@@ -289,6 +289,44 @@ class AsyncVerbs(ReadingVerbs):
     def stats(self) -> Stats:
         """Counters and gauges of the whole cache, namespaces included."""
         return self._engine.stats()
+
+    # -- looking -----------------------------------------------------------------------------------------------------
+
+    @overload
+    async def lookup(self, key: str) -> Found[Any] | None: ...
+    @overload
+    async def lookup(self, key: str, *, type: type[T]) -> Found[T] | None: ...
+    @overload
+    async def lookup(self, key: str, *, type: Any) -> Found[Any] | None: ...
+    async def lookup(self, key: str, *, type: Any = Any) -> Found[Any] | None:  # noqa: A002 - as get
+        """The entry under a key with its times, fresh or stale; ``None`` if there is none.
+
+        For who must say how old a value is, or how long it is still good. It counts as neither a hit nor a miss.
+
+        Args:
+            key: 1 byte to 8 KiB.
+            type: The type the value is decoded as; without it, plain data.
+
+        Raises:
+            KeyRuleError: The key breaks the rules.
+            Closed: After ``close()``.
+
+        Example:
+            >>> import asyncio
+            >>> from fleetcache import Cache
+            >>> async def main() -> None:
+            ...     async with Cache("memory://") as cache:
+            ...         await cache.set("answer", 42, ttl="1m")
+            ...         found = await cache.lookup("answer", type=int)
+            ...         print(found.value, round(found.fresh_for), round(found.age), found.stale)
+            >>> asyncio.run(main())
+            42 60 0 False
+        """
+        full = self._key(key)
+        if self._is_bypassed:
+            return None
+        await self._engine.enter()
+        return await self._engine.policy.lookup(full, type, self._defaults)
 
     async def explain(self, key: str) -> "Explanation":
         """What both tiers hold of one key, for people."""

@@ -61,7 +61,7 @@ class Writing:
         head, blob = parts.entries.pack(key, answer, captured, options, 0.0)
 
         def hold(sent_at: float) -> Any:
-            return parts.entries.hold(answer, options.tags, parts.near_life(options, sent_at), head=head)
+            return parts.entries.hold(answer, options.tags, parts.near_life(options, sent_at), born=sent_at, head=head)
 
         return number, token, parts.shared.put(key, blob, options.kept_ms, token, hold, number)
 
@@ -170,7 +170,9 @@ class Writing:
 
         def stored(sent_at: float) -> None:
             if parts.coherence.captured(options.tags) == captured:
-                held = parts.entries.hold(answer, options.tags, parts.near_life(options, sent_at), head=head)
+                held = parts.entries.hold(
+                    answer, options.tags, parts.near_life(options, sent_at), born=sent_at, head=head
+                )
                 parts.coherence.fill(token, held)
 
         try:

@@ -36,6 +36,7 @@ VERBS: dict[str, Callable[[Any, Any], Awaitable[Any]]] = {
     "get_or_set_many": lambda cache, key: cache.get_or_set_many(["good", key], load_many),
     "incr": lambda cache, key: cache.incr(key),
     "touch": lambda cache, key: cache.touch(key, 1),
+    "lookup": lambda cache, key: cache.lookup(key),
     "explain": lambda cache, key: cache.explain(key),
 }
 

@@ -81,6 +81,7 @@ def test_after_close_every_verb_says_so(driver: Driver) -> None:
             cache.invalidate_tags("t"),
             cache.get_or_set("k", load),
             cache.refresh("k", load),
+            cache.lookup("k"),
             cache.explain("k"),
         ):
             with pytest.raises(Closed):

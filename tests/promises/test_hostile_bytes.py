@@ -105,6 +105,7 @@ def more_verbs(cache: Cache) -> dict[str, Callable[[], Awaitable[object]]]:
         "add": lambda: cache.add("key", "added"),
         "touch": lambda: cache.touch("key", "1m"),
         "incr": lambda: cache.incr("key"),
+        "lookup": lambda: cache.lookup("key"),
         "explain": lambda: cache.explain("key"),
         "delete_many": lambda: cache.delete_many(["key"]),
     }

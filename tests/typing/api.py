@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, assert_type
 
-from fleetcache import MISSING, Cache, Health, Keep, NoStore, Settings, Stats
+from fleetcache import MISSING, Cache, Found, Health, Keep, NoStore, Settings, Stats
 from fleetcache.results import Missing
 
 
@@ -75,6 +75,13 @@ async def reading(cache: Cache) -> None:
     assert_type(cache.peek("k", type=User), User | None)
     assert_type(cache.peek("k", 0, type=str), str | int)
     assert_type(await cache.get_many(["a", "b"], type=User), dict[str, Any])
+    assert_type(await cache.lookup("k"), Found[Any] | None)
+    assert_type(await cache.lookup("k", type=int | str), Found[Any] | None)
+    shown = await cache.lookup("k", type=User)
+    if shown is not None:
+        assert_type(shown.value, User)
+        assert_type((shown.fresh_for, shown.age, shown.stale), tuple[float, float, bool])
+    await cache.lookup("k", User)  # type: ignore[call-overload]
 
 
 async def loading(cache: Cache) -> None:

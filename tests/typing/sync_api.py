@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, assert_type
 
-from fleetcache import MISSING, Cache, Health, Keep, NoStore, Settings, Stats, SyncCache
+from fleetcache import MISSING, Cache, Found, Health, Keep, NoStore, Settings, Stats, SyncCache
 from fleetcache.results import Missing
 
 
@@ -56,6 +56,13 @@ def reading(cache: SyncCache) -> None:
     assert_type(cache.get("k", MISSING, type=User), User | Missing)
     assert_type(cache.peek("k", type=User), User | None)
     assert_type(cache.get_many(["a", "b"], type=User), dict[str, Any])
+    assert_type(cache.lookup("k"), Found[Any] | None)
+    assert_type(cache.lookup("k", type=int | str), Found[Any] | None)
+    shown = cache.lookup("k", type=User)
+    if shown is not None:
+        assert_type(shown.value, User)
+        assert_type((shown.fresh_for, shown.age, shown.stale), tuple[float, float, bool])
+    cache.lookup("k", User)  # type: ignore[call-overload]
 
 
 def loading(cache: SyncCache) -> None:
