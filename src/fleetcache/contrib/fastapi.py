@@ -132,7 +132,7 @@ def cached_response(
         client_reload: Whether ``Cache-Control: no-cache`` or ``max-age=0`` of a request makes us load anew, for all.
             Not by default, since every client could then make your server work.
         max_bytes: Bodies beyond that are passed on and not stored. 1 MiB.
-        clock: Seconds of the wall clock, for ``Age`` and ``Expires``.
+        clock: Seconds of the wall clock, for an ``Expires`` of the endpoint's own.
 
     Raises:
         ConfigError: An option is wrong, or it is no function to be called with a request.

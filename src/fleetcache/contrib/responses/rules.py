@@ -26,6 +26,7 @@ __all__ = [
     "UNSTORED",
     "RawHeaders",
     "StoredResponse",
+    "age_of",
     "answer",
     "directives",
     "for_one",
@@ -42,13 +43,15 @@ RawHeaders = Iterable[tuple[bytes, bytes]]
 
 # Of what is stored. A release that changes ``StoredResponse`` takes the next number: it then finds what others stored
 # unusable, and loads.
-SCHEMA: Final = 1
+SCHEMA: Final = 2
 _CONNECTION = {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
 # Written anew for each answer.
 _OURS = {"age", "cache-status"}
 _STATUS = (b"cache-status", b"fleetcache")
 _IN_304 = frozenset({b"cache-control", b"content-location", b"date", b"etag", b"expires", b"vary"})
 _DIRECTIVE = re.compile(r'([^\s,="]+)(?:\s*=\s*("(?:[^"\\]|\\.)*"|[^\s,]+))?')
+# Of a number of seconds: more is for ever, and a text of millions of digits is not worth reading.
+_DIGITS = 12
 _ENTITY_TAG = re.compile(r'(?:W/)?("[^"]*")')
 
 
@@ -60,23 +63,22 @@ class StoredResponse(Struct, frozen=True):
         status: HTTP status; 0 in ``UNSTORED`` alone.
         headers: As the endpoint gave them, with an ``ETag``.
         body: All of it.
-        made: When the endpoint made it, in seconds of the wall clock, for ``Age``.
-        fresh_for: Seconds from then on, for ``Cache-Status``; ``None`` where only the cache knows.
+        age: Seconds that it was old when it was stored, as whoever gave it to the endpoint said (RFC 9111 §4.2.3). How
+            long ago that was the cache knows: times of two hosts are never compared.
         direct: Whether the endpoint itself returned a ``Response``, to which FastAPI adds no headers of dependencies.
         rendering: What a framework made of the endpoint's value, so that another route does not answer with it.
     """
 
-    schema: Literal[1]
+    schema: Literal[2]
     status: int
     headers: tuple[tuple[bytes, bytes], ...]
     body: bytes
-    made: float
-    fresh_for: float | None
+    age: int
     direct: bool
     rendering: str
 
 
-UNSTORED = StoredResponse(SCHEMA, 0, (), b"", 0.0, None, direct=False, rendering="")
+UNSTORED = StoredResponse(SCHEMA, 0, (), b"", 0, direct=False, rendering="")
 """What those get who waited for a response that turned out to be its own caller's alone."""
 
 
@@ -134,17 +136,37 @@ def is_cookie(header: tuple[bytes, bytes]) -> bool:
 
 
 def lifetime(headers: Headers, now: float) -> float | None:
-    """For how many seconds the response itself says that it is fresh; ``None``: it does not say."""
-    said = directives(headers.getlist("cache-control"))
+    """For how many seconds from now the response itself says that it is fresh; ``None``: it does not say.
+
+    Args:
+        headers: Of the response.
+        now: Seconds of the wall clock, for an ``Expires`` without a ``Date`` (RFC 9111 §4.2.1).
+    """
+    said, age = directives(headers.getlist("cache-control")), age_of(headers)
     for word in ("s-maxage", "max-age"):
         if word in said:
-            return float(said[word]) if said[word].isascii() and said[word].isdigit() else 0.0
+            return max(0.0, (_digits(said[word]) or 0) - age)
     if "expires" in headers:
-        try:
-            return max(0.0, parsedate_to_datetime(headers["expires"]).timestamp() - now)
-        except ValueError:  # such as "0", which means: already
-            return 0.0
+        begins, ends = _time(headers.get("date", "")), _time(headers["expires"])
+        # One that is no time, such as "0", means: already.
+        return 0.0 if ends is None else max(0.0, ends - (now if begins is None else begins) - age)
     return None
+
+
+def age_of(headers: Headers) -> int:
+    """Seconds that a response is old already, as it says itself: the endpoint may hand on what others have made."""
+    return _digits(headers.get("age", "")) or 0
+
+
+def _digits(text: str) -> int | None:
+    return int(text[:_DIGITS]) if text.isascii() and text.isdigit() else None
+
+
+def _time(text: str) -> float | None:
+    try:
+        return parsedate_to_datetime(text).timestamp()
+    except (ValueError, OverflowError):
+        return None
 
 
 def may_be_stale(headers: Headers) -> bool:
@@ -152,9 +174,7 @@ def may_be_stale(headers: Headers) -> bool:
     return not {"must-revalidate", "proxy-revalidate"} & directives(headers.getlist("cache-control")).keys()
 
 
-def stored_response(
-    response: Response, now: float, fresh_for: float | None, *, direct: bool, rendering: str
-) -> StoredResponse:
+def stored_response(response: Response, *, direct: bool, rendering: str) -> StoredResponse:
     """The response as it is kept, its cookies left out."""
     raw = [(name.lower(), value) for name, value in response.raw_headers if not is_cookie((name, value))]
     headers, body = Headers(raw=raw), bytes(response.body)
@@ -163,10 +183,7 @@ def stored_response(
     kept = [header for header in raw if header[0] not in dropped]
     if "etag" not in headers:
         kept.append((b"etag", _etag(headers.get("content-type", ""), body)))
-    # The endpoint may itself hand on what others made some time ago (RFC 9111 §4.2.3).
-    age = headers.get("age", "")
-    made = now - (int(age) if age.isascii() and age.isdigit() else 0)
-    return StoredResponse(SCHEMA, response.status_code, tuple(kept), body, made, fresh_for, direct, rendering)
+    return StoredResponse(SCHEMA, response.status_code, tuple(kept), body, age_of(headers), direct, rendering)
 
 
 def _etag(content_type: str, body: bytes) -> bytes:

@@ -11,8 +11,10 @@
 
 import inspect
 import math
+from asyncio import get_running_loop
 from collections.abc import Callable
 from functools import partial
+from time import monotonic
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
@@ -20,7 +22,7 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
 
-from fleetcache import ConfigError, Keep
+from fleetcache import ConfigError, Found, Keep
 
 from ..app_cache import cache_of
 from .keys import ResponseKeys
@@ -48,6 +50,8 @@ __all__ = ["Endpoint"]
 # How long a key whose response could not be kept goes past the cache: short, for it may be otherwise a moment later.
 _PAUSE = 5.0
 _PAUSES_MOST = 10_000
+# The server counts in milliseconds, and we round to one: so far an age may be off.
+_BLUR = 0.002
 
 
 class Endpoint:
@@ -78,7 +82,9 @@ class Endpoint:
         # <locals>, <lambda>, methods of objects: several functions may have this name.
         self._located = name is None and ("<" in function.__qualname__ or inspect.ismethod(function))
         self._known: ResponseKeys | None = None
-        self._past: dict[str, float] = {}  # keys whose responses cannot be kept, and until when they go past the cache
+        self._past: dict[
+            str, float
+        ] = {}  # keys whose responses cannot be kept, and until when, monotonic, they go past the cache
 
     @property
     def keys(self) -> ResponseKeys:
@@ -138,17 +144,18 @@ class Endpoint:
         return for_one(given) is None and not varies_by(given).difference(self.keys.known)
 
     async def _cached(self, call: Call, key: str) -> Any:
-        began, request = self._options.clock(), call.request
+        began, request = monotonic(), call.request
         said = directives(request.headers.getlist("cache-control"))
         anew = self._options.client_reload and ("no-cache" in said or said.get("max-age") == "0")
         if "no-store" in said and anew:
             return await self._past_cache(call, "fwd=request")
         if "no-store" in said or request.method == "HEAD":
-            return await self._looked_up(call, key, began)
+            return await self._looked_up(call, key)
         if self._past.get(key, 0) > began:
             return await self._past_cache(call, "fwd=miss; detail=unstorable")
         if self.keys.takes_body(request):
             call.body = await request.body()
+        waiting = _Waiting()
         load, stored = await self._obtained(call, key, anew=anew)
         if stored.status != UNSTORED.status and stored.rendering != call.rendering:
             # Of another route, or of another release, that makes other bytes of the same values.
@@ -157,15 +164,20 @@ class Endpoint:
             self._pause(key, began)
         if load.error is not None:
             raise load.error
-        return await self._loaded(call, load, stored, began, "fwd=request" if anew else "fwd=miss")
+        note = "fwd=request" if anew else "fwd=miss"
+        if load.response is not None:
+            return self._loaded(call, load, stored, note)
+        if stored.status == UNSTORED.status or stored.rendering != call.rendering:
+            return await self._past_cache(call, note)
+        return await self._again(call, key, stored, waiting.ended())
 
-    async def _looked_up(self, call: Call, key: str, began: float) -> Any:
+    async def _looked_up(self, call: Call, key: str) -> Any:
         """For a request that must not, or cannot, cause what is stored."""
         cache, stale = self.cache(call.request), self._options.stale > 0
         stored = await cache.get(key, UNSTORED, type=StoredResponse, allow_stale=stale)
         if stored.status == UNSTORED.status or stored.rendering != call.rendering:
             return await self._past_cache(call, "fwd=miss")
-        return self._answer(call, stored, began)
+        return await self._again(call, key, stored, 0.0)
 
     async def _obtained(self, call: Call, key: str, *, anew: bool) -> tuple[Load, StoredResponse]:
         cache, keys = self.cache(call.request), self.keys
@@ -181,37 +193,41 @@ class Endpoint:
         finally:
             load.over = True
 
-    async def _loaded(self, call: Call, load: Load, stored: StoredResponse, began: float, note: str) -> Any:
-        made = load.response
-        if made is None:
-            known = stored.status != UNSTORED.status and stored.rendering == call.rendering
-            return self._answer(call, stored, began) if known else await self._past_cache(call, note)
+    def _loaded(self, call: Call, load: Load, stored: StoredResponse, note: str) -> Any:
+        """The response that this request has made."""
+        made: Any = load.response
         if stored.status == UNSTORED.status:
             if not load.direct:
                 made.raw_headers += call.given
             made.raw_headers[:] = noted(made.raw_headers, note)
             return made
         cookies = [header for header in made.raw_headers if is_cookie(header)]  # stripped from what is stored
-        response = self._answer(call, stored, began, f"{note}; stored", cookies)
+        response = self._answer(call, stored, stored.age or None, f"{note}; stored", cookies)
         response.background = made.background
         return response
+
+    async def _again(self, call: Call, key: str, stored: StoredResponse, waited: float) -> Any:
+        """One that another request has made: how long ago follows from what is left of its entry's life.
+
+        ``waited``: seconds for which this request may have waited for it.
+        """
+        found: Found[StoredResponse] | None = await self.cache(call.request).lookup(key, type=StoredResponse)
+        if found is None or found.value.rendering != call.rendering:  # it was not kept, or is gone already
+            return self._answer(call, stored, stored.age or None, "fwd=miss; collapsed")
+        stored = found.value
+        if found.age + _BLUR < waited:
+            return self._answer(call, stored, stored.age or None, "fwd=miss; collapsed")
+        return self._answer(call, stored, int(stored.age + found.age), f"hit; ttl={math.floor(found.fresh_for)}")
 
     def _answer(
         self,
         call: Call,
         stored: StoredResponse,
-        began: float,
-        note: str | None = None,
+        age: int | None,
+        note: str,
         cookies: list[tuple[bytes, bytes]] | None = None,
     ) -> Response:
-        """The response from what is stored; ``note`` says that this request has caused it."""
-        age, request = None, call.request
-        if note is None and stored.made > began:
-            note = "fwd=miss; collapsed"
-        elif note is None:
-            elapsed = began - stored.made
-            age = int(elapsed)
-            note = "hit" if stored.fresh_for is None else f"hit; ttl={math.floor(stored.fresh_for - elapsed)}"
+        request = call.request
         personal = bool(cookies) or self.keys.personal(request)
         return answer(
             stored,
@@ -227,7 +243,7 @@ class Endpoint:
     # -- what is kept ------------------------------------------------------------------------------------------------
 
     def _kept(self, call: Call, response: Any, direct: bool) -> Keep[StoredResponse] | None:
-        options, now = self._options, self._options.clock()
+        options = self._options
         body = getattr(response, "body", None)  # streams and files have none
         if not isinstance(response, Response) or not isinstance(body, bytes | memoryview):
             return None
@@ -241,11 +257,11 @@ class Endpoint:
             max_bytes=options.max_bytes,
             known=self.keys.known,
         )
-        says = lifetime(headers, now)
+        says = lifetime(headers, options.clock())
         if refused is not None or says == 0 or call.request.scope.get("session"):
             return None
         ttl = min((life for life in (says, options.ttl) if life is not None), default=None)
-        stored = stored_response(response, now, ttl, direct=direct, rendering=call.rendering)
+        stored = stored_response(response, direct=direct, rendering=call.rendering)
         return Keep(stored, ttl=ttl, stale=None if may_be_stale(headers) else 0)
 
     def _pause(self, key: str, now: float) -> None:
@@ -277,3 +293,19 @@ class Endpoint:
         if not self._options.clearable:
             raise ConfigError(f"{self.family}: decorate it with cached_response(..., clearable=True)")
         await self.cache().invalidate_tags(self.keys.tag)
+
+
+class _Waiting:
+    """How long a request waits: not at all, if it is answered before the event loop has turned, as from near."""
+
+    def __init__(self) -> None:
+        self._began, self._turned = monotonic(), False
+        self._turn = get_running_loop().call_soon(self._note)
+
+    def _note(self) -> None:
+        self._turned = True
+
+    def ended(self) -> float:
+        """Seconds."""
+        self._turn.cancel()
+        return monotonic() - self._began if self._turned else 0.0
