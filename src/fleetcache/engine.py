@@ -69,6 +69,7 @@ class Solitude:
     def __init__(self) -> None:
         # On the instance, as Link has them: each near hit reads one, and a class's attributes take longer.
         self.state = LinkState.CLOSED
+        self.away = False
         self.horizon = self.confirmed = float("inf")
         self.since = 0.0
         self.epoch = 0

@@ -134,13 +134,14 @@ class Parts(Struct):
         answer = self.entries.from_near(held, declared)
         return None if answer is None else (answer, held)
 
-    def keep_unbacked(self, token: Any, answer: Answer, options: Freshness, started: float, cost: float = 0.0) -> None:
-        """Keep in near what shared did not confirm, for as long as that is safe."""
+    def keep_unbacked(self, token: Any, answer: Answer, options: Freshness, started: float, cost: float = 0.0) -> bool:
+        """Keep in near what shared did not confirm, for as long as that is safe; whether it is held now."""
         kept = options.bounded(self.unbacked_life(options))
-        if kept.ttl > 0 and answer.payload is not None:
-            life = (started + kept.ttl, started + kept.ttl + kept.stale)
-            held = self.entries.hold(answer, options.tags, life, born=started + cost, unbacked=True, cost=cost)
-            self.coherence.fill(token, held)
+        if kept.ttl <= 0 or answer.payload is None:
+            return False
+        life = (started + kept.ttl, started + kept.ttl + kept.stale)
+        held = self.entries.hold(answer, options.tags, life, born=started + cost, unbacked=True, cost=cost)
+        return self.coherence.fill(token, held)
 
     def unbacked_life(self, options: Freshness) -> float:
         """How many seconds from the start of its loader a value is good for that shared did not confirm."""

@@ -183,8 +183,10 @@ class EntriesPort(Protocol):
 
 
 class TrustPort(Protocol):
-    """How far near may be trusted."""
+    """How far near may be trusted, and whether the server is known to be away."""
 
+    @property
+    def away(self) -> bool: ...  # noqa: D102
     def bound(self, offline_ttl: float) -> float: ...  # noqa: D102
 
 

@@ -195,6 +195,7 @@ class ReadingVerbs(AtHand):
         *,
         type: Any = Any,  # noqa: A002 - as in get
         near: bool = True,
+        offline_ttl: Duration | None = None,
     ) -> dict[str, Any]:
         """The fresh entries among ``keys``, in one round trip; absent keys are left out.
 
@@ -203,12 +204,14 @@ class ReadingVerbs(AtHand):
             type: The type that each value is decoded as.
             near: Whether this process's memory may answer while the server can be asked. ``False`` costs the round trip
                 and sees every acknowledged write: for what is changed by what was read, such as a session.
+            offline_ttl: Bound of near answers while the server cannot be heard; 0 = none.
         """
         names = {self._key(key): key for key in several(keys)}
         if self._is_bypassed or not names:
             return {}
         await self._engine.enter()
-        found = await self._engine.batches.get_many(names, type, self._defaults, near=near)
+        options = self._defaults if offline_ttl is None else self._options(offline_ttl=offline_ttl)
+        found = await self._engine.batches.get_many(names, type, options, near=near)
         return {names[full]: value for full, value in found.items()}
 
     # -- loading -----------------------------------------------------------------------------------------------------

@@ -123,9 +123,10 @@ class SyncReadingVerbs(AtHand):
         *,
         type: Any = Any,  # noqa: A002 - as in get
         near: bool = True,
+        offline_ttl: Duration | None = None,
     ) -> dict[str, Any]:
         """The fresh entries among ``keys``, in one round trip; absent keys are left out. As ``Cache.get_many``."""
-        return self._run(self._verbs.get_many(keys, type=type, near=near))
+        return self._run(self._verbs.get_many(keys, type=type, near=near, offline_ttl=offline_ttl))
 
     # -- loading -----------------------------------------------------------------------------------------------------
 

@@ -36,16 +36,19 @@ class SyncVerbs(SyncReadingVerbs):
         tags: Iterable[str] = (),
         type: Any = Any,  # noqa: A002 - the field's word
         strict: bool = False,
+        offline_ttl: Duration | None = None,
     ) -> None:
         """Store a value, whatever is there. Change your source first.
 
-        Not acknowledged by the server, it is kept here and removed there when the server is back; ``strict`` raises.
+        Not acknowledged by the server, it is kept here for ``offline_ttl`` and removed there when the server is back;
+        ``strict`` raises.
 
         Raises:
             CodecError: It would not come back as it is; nothing was sent.
             Unavailable: ``strict`` and not acknowledged.
         """
-        self._run(self._verbs.set(key, value, ttl=ttl, stale=stale, tags=tags, type=type, strict=strict))
+        options: dict[str, Any] = {"ttl": ttl, "stale": stale, "tags": tags, "type": type}
+        self._run(self._verbs.set(key, value, **options, strict=strict, offline_ttl=offline_ttl))
 
     def set_many(
         self,
@@ -56,9 +59,11 @@ class SyncVerbs(SyncReadingVerbs):
         tags: Iterable[str] = (),
         type: Any = Any,  # noqa: A002 - the field's word
         strict: bool = False,
+        offline_ttl: Duration | None = None,
     ) -> None:
         """As ``set`` for many keys, in one write. If one value cannot be encoded, nothing is sent."""
-        self._run(self._verbs.set_many(mapping, ttl=ttl, stale=stale, tags=tags, type=type, strict=strict))
+        options: dict[str, Any] = {"ttl": ttl, "stale": stale, "tags": tags, "type": type}
+        self._run(self._verbs.set_many(mapping, **options, strict=strict, offline_ttl=offline_ttl))
 
     def add(
         self,
@@ -69,9 +74,20 @@ class SyncVerbs(SyncReadingVerbs):
         stale: Duration | None = None,
         tags: Iterable[str] = (),
         type: Any = Any,  # noqa: A002 - the field's word
+        strict: bool = False,
+        offline_ttl: Duration | None = None,
     ) -> bool:
-        """Store if there is no fresh entry; ``False`` if there is, or the server did not acknowledge. Not a lock."""
-        return self._run(self._verbs.add(key, value, ttl=ttl, stale=stale, tags=tags, type=type))
+        """Store if there is no fresh entry; ``False`` if there is, or if nobody knows. Not a lock.
+
+        While the server is known to be away, the first of this process stores it in memory, for ``offline_ttl``; when
+        the server is back, that is removed. While the server is only late, or did not answer, it is ``False``.
+
+        Raises:
+            CodecError: It would not come back as it is; nothing was sent.
+            Unavailable: ``strict`` and the server did not decide it.
+        """
+        options: dict[str, Any] = {"ttl": ttl, "stale": stale, "tags": tags, "type": type}
+        return self._run(self._verbs.add(key, value, **options, strict=strict, offline_ttl=offline_ttl))
 
     def incr(self, key: str, delta: int = 1, *, ttl: Duration | None = None, create: bool = True) -> int:
         """Add to a counter and return the sum; a new one begins at 0 and lives ``ttl``; later calls do not change that.

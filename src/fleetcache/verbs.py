@@ -42,16 +42,26 @@ class AsyncVerbs(ReadingVerbs):
         tags: Iterable[str] = (),
         type: Any = Any,  # noqa: A002 - the field's word
         strict: bool = False,
+        offline_ttl: Duration | None = None,
     ) -> None:
         """Store a value, whatever is there. Change your source first.
 
-        Not acknowledged by the server, it is kept here and removed there when the server is back; ``strict`` raises.
+        Not acknowledged by the server, it is kept here for ``offline_ttl`` and removed there when the server is back;
+        ``strict`` raises.
 
         Raises:
             CodecError: It would not come back as it is; nothing was sent.
             Unavailable: ``strict`` and not acknowledged.
         """
-        await self.set_many({check_key(key): value}, ttl=ttl, stale=stale, tags=tags, type=type, strict=strict)
+        await self.set_many(
+            {check_key(key): value},
+            ttl=ttl,
+            stale=stale,
+            tags=tags,
+            type=type,
+            strict=strict,
+            offline_ttl=offline_ttl,
+        )
 
     async def set_many(
         self,
@@ -62,9 +72,10 @@ class AsyncVerbs(ReadingVerbs):
         tags: Iterable[str] = (),
         type: Any = Any,  # noqa: A002 - the field's word
         strict: bool = False,
+        offline_ttl: Duration | None = None,
     ) -> None:
         """As ``set`` for many keys, in one write. If one value cannot be encoded, nothing is sent."""
-        options = self._options(ttl, stale, tags)
+        options = self._options(ttl, stale, tags, offline_ttl=offline_ttl)
         if not isinstance(mapping, Mapping):
             raise TypeError(f"set_many takes a mapping of keys to values, not {kind_of(mapping)}")
         values = {self._key(key): value for key, value in mapping.items()}
@@ -84,11 +95,25 @@ class AsyncVerbs(ReadingVerbs):
         stale: Duration | None = None,
         tags: Iterable[str] = (),
         type: Any = Any,  # noqa: A002 - the field's word
+        strict: bool = False,
+        offline_ttl: Duration | None = None,
     ) -> bool:
-        """Store if there is no fresh entry; ``False`` if there is, or the server did not acknowledge. Not a lock."""
-        options, full = self._options(ttl, stale, tags), self._key(key)
+        """Store if there is no fresh entry; ``False`` if there is, or if nobody knows. Not a lock.
+
+        While the server is known to be away, the first of this process stores it in memory, for ``offline_ttl``; when
+        the server is back, that is removed. While the server is only late, or did not answer, it is ``False``.
+
+        Raises:
+            CodecError: It would not come back as it is; nothing was sent.
+            Unavailable: ``strict`` and the server did not decide it.
+        """
+        options, full = self._options(ttl, stale, tags, offline_ttl=offline_ttl), self._key(key)
         await self._engine.enter()
-        return not self._is_bypassed and await self._engine.writing.add(full, value, options, type)
+        if self._is_bypassed:
+            if strict:
+                raise Unavailable(f"add of {key!r}: the cache is bypassed in this context")
+            return False
+        return await self._engine.writing.add(full, value, options, type, strict=strict)
 
     async def incr(self, key: str, delta: int = 1, *, ttl: Duration | None = None, create: bool = True) -> int:
         """Add to a counter and return the sum; a new one begins at 0 and lives ``ttl``; later calls do not change that.
@@ -113,7 +138,7 @@ class AsyncVerbs(ReadingVerbs):
         """Let a fresh entry live ``ttl`` from now; ``False`` when there is none. Every instance forgets its copy."""
         full, life = self._key(key), seconds(ttl, name="ttl", minimum=MINIMUM_TTL, maximum=MAX_TTL)
         await self._engine.enter()
-        return not self._is_bypassed and await self._engine.writing.touch(full, life)
+        return not self._is_bypassed and await self._engine.writing.touch(full, life, self._defaults)
 
     async def delete(self, key: str, *, strict: bool = False) -> bool:
         """Remove an entry everywhere. Change your source first.

@@ -1,7 +1,8 @@
 """The rules of writing: forget here first, tell the server, and owe it what it did not acknowledge."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from enum import Enum
+from typing import Any, Final
 
 from .entry import GRACE
 from .errors import CodecError, Unavailable
@@ -17,6 +18,16 @@ __all__ = ["Writing"]
 TRIES = 16
 COUNTER_MOST = 2**53 - 1  # the script counts in doubles: the next one is where 1 more makes no difference
 _REPLACEABLE = frozenset({Look.STALE, Look.SPENT, Look.UNUSABLE})
+_GONE = frozenset({Look.NONE, Look.FOREIGN})
+
+
+class Again(Enum):
+    """Nothing is decided yet."""
+
+    AGAIN = "again"
+
+
+AGAIN: Final = Again.AGAIN
 
 
 class Writing:
@@ -127,43 +138,63 @@ class Writing:
 
     # -- add -----------------------------------------------------------------------------------------------------------
 
-    async def add(self, key: str, value: Any, options: Freshness, declared: Any) -> bool:
-        """Store if there is no fresh entry."""
+    async def add(self, key: str, value: Any, options: Freshness, declared: Any, *, strict: bool) -> bool:
+        """Store if there is no fresh entry. With the server away the first of this process wins, in its own memory."""
         parts = self._parts
         parts.check_open()
         answer = parts.entries.encode(value, declared)
-        if parts.alone:
+        if parts.alone or (parts.trust.away and not strict):
             return self._add_here(key, answer, options)
+        added = await self._add_there(key, answer, options)
+        if strict and added is None:
+            raise Unavailable(f"add of {key!r}: the server did not acknowledge")
+        return added is True
+
+    async def _add_there(self, key: str, answer: Answer, options: Freshness) -> bool | None:
+        """What the server decided; ``None`` when it cannot be known."""
+        parts = self._parts
         budget = parts.budget()
         captured = await parts.capture(options.tags, budget)
         if captured is None or parts.coherence.journal.owes_key(key):
-            return False
+            return None
         for _ in range(TRIES):
             done = await self._add_once(key, answer, options, captured, budget)
-            if done is not None:
+            if done is not AGAIN:
                 return done
-        return False
+        return None
 
     def _add_here(self, key: str, answer: Answer, options: Freshness) -> bool:
+        """In memory, without letting anybody in. What the server may hold of it goes when it is back."""
         parts = self._parts
-        held = parts.near.items.get(key)
+        found = parts.near_answer(key, Any, options)
         now = parts.ports.clock()
-        if held is not None and now < held.fresh_until:
+        if found is not None and now < found[1].fresh_until:
             return False
-        parts.coherence.removing(("e", key))
-        self._keep_here(key, answer, options, now)
-        return True
+        number = parts.coherence.removing(("e", key))
+        if not parts.alone:
+            parts.coherence.owe(("e", key), number)
+        kept = self._keep_here(key, answer, options, now)
+        return kept or parts.alone  # a memory that is too small is no reason to say that somebody else was first
 
-    def _keep_here(self, key: str, answer: Answer, options: Freshness, now: float) -> None:
+    def _keep_here(self, key: str, answer: Answer, options: Freshness, now: float) -> bool:
         parts = self._parts
         token = parts.coherence.take(key, options.tags)
-        parts.keep_unbacked(token, answer, options, now)
+        kept = parts.keep_unbacked(token, answer, options, now)
         parts.coherence.done(token)
+        return kept
+
+    def _own(self, key: str, options: Freshness) -> bool:
+        """Whether this process alone holds it, fresh, while the server is away: it may count there, and prolong it."""
+        parts = self._parts
+        held = parts.near.items.get(key)
+        if held is None or not held.unbacked or options.offline_ttl <= 0:
+            return False
+        return parts.trust.away and bool(parts.ports.clock() < held.fresh_until)
 
     async def _add_once(
         self, key: str, answer: Answer, options: Freshness, captured: Any, budget: Budget
-    ) -> bool | None:
-        """``None`` = what was there has changed meanwhile: once more."""
+    ) -> bool | Again | None:
+        """``AGAIN`` = what was there has changed meanwhile: once more."""
         parts = self._parts
         head, blob = parts.entries.pack(key, answer, captured, options, 0.0)
         token = parts.coherence.take(key, options.tags)
@@ -182,11 +213,12 @@ class Writing:
                 return True
             if seen.look in _REPLACEABLE:
                 swapped = await parts.ask(parts.shared.swap(key, seen.head, blob, options.kept_ms, stored), budget)
-                return None if swapped is False else swapped is True
+                return AGAIN if swapped is False else True if swapped is True else None
             if seen.look is Look.FOREIGN:
                 parts.shared.discard(key, seen.head)
-                return None
-            return False
+            if seen.look is Look.FRESH:
+                return False
+            return AGAIN if seen.look in _GONE else None
         finally:
             parts.coherence.done(token)
 
@@ -198,12 +230,12 @@ class Writing:
 
     # -- touch ---------------------------------------------------------------------------------------------------------
 
-    async def touch(self, key: str, ttl: float) -> bool:
+    async def touch(self, key: str, ttl: float, options: Freshness) -> bool:
         """Let a fresh entry live for ``ttl`` from now; ``False`` when there is none."""
         parts = self._parts
         parts.check_open()
-        if parts.alone:
-            return self._touch_here(key, ttl)
+        if parts.alone or self._own(key, options):
+            return self._touch_here(key, ttl, options)
         seen, budget = await self.look(key)
         if seen.look is not Look.FRESH:
             return False
@@ -212,13 +244,14 @@ class Writing:
         parts.coherence.forget_key(key)
         return done
 
-    def _touch_here(self, key: str, ttl: float) -> bool:
+    def _touch_here(self, key: str, ttl: float, options: Freshness) -> bool:
         parts = self._parts
         held = parts.near.items.get(key)
         now = parts.ports.clock()
         if held is None or now >= held.fresh_until:
             return False
         stale = held.stale_until - held.fresh_until
+        ttl = min(ttl, max(parts.unbacked_life(options), held.fresh_until - now))
         return parts.near.put(key, parts.entries.prolonged(held, held.value, (now + ttl, now + ttl + stale)))
 
     async def look(self, key: str) -> tuple[Seen, Budget]:
@@ -251,7 +284,7 @@ class Writing:
         if abs(delta) > COUNTER_MOST:
             raise CodecError(f"incr of {key!r}: the step is beyond 2^53 - 1")
         answer = parts.entries.encode(delta, int)
-        if parts.alone:
+        if parts.alone or self._own(key, options):
             return self._incr_here(key, delta, answer, options, create=create)
         budget = parts.budget()
         captured = await parts.capture(options.tags, budget)
@@ -337,5 +370,7 @@ class Writing:
         total = found.value + delta
         if abs(total) > COUNTER_MOST:
             raise CodecError(f"incr of {key!r}: the sum is beyond 2^53 - 1")
+        if not parts.alone:
+            parts.coherence.owe(("e", key), parts.coherence.journal.next())
         parts.near.put(key, parts.entries.prolonged(held, total, (held.fresh_until, held.stale_until)))
         return int(total)

@@ -244,8 +244,9 @@ def test_a_server_that_dies_raises_nothing_and_takes_nothing_back(fresh_server: 
     server.kill()
     wait_until(lambda: backend.cache.stats().link == "offline")
     assert backend.get("kept") == [1]  # from memory
-    assert [backend.set("new", 1), backend.set_many({"new2": 2}), backend.add("new3", 3)] == [False, [], False]
+    assert [backend.set("new", 1), backend.set_many({"new2": 2}), backend.add("new3", 3)] == [False, [], True]
     assert [backend.inc("n"), backend.dec("n")] == [None, None]
+    assert [backend.inc("new3"), backend.add("new3", 3), backend.get("new3")] == [4, False, 4]
     assert [backend.delete("gone"), backend.delete_many("gone"), backend.has("gone")] == [False, ["gone"], False]
     backend.set("session", {"user": 1})
     assert backend.get("session") == {"user": 1}  # this process has it

@@ -176,7 +176,8 @@ def test_without_its_server_nothing_is_raised_but_by_counters(prefix: str) -> No
         assert cache.get("k", "default") == "default"
         cache.set("k", 1)
         assert cache.get_or_set("made", lambda: 2) == 2
-        assert cache.add("added", 1) is False
+        assert [cache.add("added", 1), cache.add("added", 2), cache.get("added")] == [True, False, 1]
+        assert [cache.incr("added"), run(cache.aincr("added", 4)), cache.touch("added", 60)] == [2, 6, True]
         assert cache.delete("k") is False
         with pytest.raises(ValueError, match="cannot be heard") as told:
             cache.incr("n")

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from fleetcache import MISSING, Cache
+from fleetcache import MISSING, Cache, CodecError, Unavailable
 from fleetcache.journal import Journal
-from tests.core.drivers import Driver
+from tests.core.drivers import Driver, On
 from tests.support.proxy import Proxy
 from tests.support.run import run
 from tests.support.servers import Server
@@ -148,6 +148,155 @@ def test_when_the_server_is_back_own_writes_of_the_outage_are_gone_everywhere(re
             await eventually(lambda: cache.stats().link == "online")
             assert await cache.get_many(list("abc")) == {}
             assert await other.get_many(list("abc"), near=False) == {}
+
+    with Proxy(remote.server) as proxy:
+        run(main(proxy))
+
+
+# -- add, incr and touch -----------------------------------------------------------------------------------------------
+
+
+def test_of_those_who_add_in_an_outage_the_first_of_the_process_wins(away: Away) -> None:
+    async def body(cache: Any) -> None:
+        view = cache.namespace("n")
+        assert [await cache.add("k", n, tags=["t"]) for n in range(3)] == [True, False, False]
+        assert [await view.add("k", n) for n in range(5, 8)] == [True, False, False]
+        assert (await cache.get("k"), await view.get("k")) == (0, 5)
+        assert cache.stats().journal == 2  # what the server holds of them goes when it is back
+        await cache.set("set", 1)
+        assert not await cache.add("set", 2)
+        for remove in (cache.delete("k"), cache.invalidate_tags("t"), cache.clear()):
+            await remove
+            assert await cache.get("k", MISSING) is MISSING
+            assert await cache.add("k", "again", tags=["t"])
+            assert await cache.get("k") == "again"
+
+    away(body)
+
+
+def test_what_was_added_in_an_outage_is_kept_for_its_offline_ttl(away: Away) -> None:
+    async def body(cache: Any) -> None:
+        assert await cache.add("k", 1)
+        assert await cache.add("short", 1, offline_ttl="100ms")
+        await cache.set_many({"set": 1}, offline_ttl="100ms")
+
+        async def gone() -> bool:
+            return bool(await cache.get_many(["k", "short", "set"]) == {"k": 1})
+
+        await eventually(gone)
+        assert await cache.add("short", 2)
+        assert not await cache.add("k", 2)
+        assert not await cache.add("never", 1, offline_ttl=0)
+        assert await cache.get("never", MISSING) is MISSING
+
+    away(body)
+
+
+def test_what_near_cannot_hold_is_not_added(away: Away) -> None:
+    async def body(cache: Any) -> None:
+        assert not await cache.add("k", 1)
+
+    away(body, near_max_bytes=0)
+
+
+def test_strict_is_for_who_must_have_the_servers_word(away: Away) -> None:
+    async def body(cache: Any) -> None:
+        with pytest.raises(Unavailable, match="add of 'k'"):
+            await cache.add("k", 1, strict=True)
+        assert await cache.get("k", MISSING) is MISSING
+        with cache.bypass(), pytest.raises(Unavailable, match="bypassed"):
+            await cache.add("k", 1, strict=True)
+
+    away(body)
+
+
+def test_strict_changes_nothing_where_the_server_decides(on: On) -> None:
+    async def body(cache: Cache) -> None:
+        assert [await cache.add("k", n, strict=True) for n in range(2)] == [True, False]
+
+    on(body)
+
+
+def test_a_counter_counts_in_an_outage_only_where_it_was_set_in_it(away: Away) -> None:
+    async def body(cache: Any) -> None:
+        with pytest.raises(Unavailable, match="incr of 'n'"):
+            await cache.incr("n")
+        with pytest.raises(Unavailable):
+            await cache.incr("n", create=False)
+        assert not await cache.touch("n", "1m")
+        await cache.set("n", 5)
+        assert [await cache.incr("n"), await cache.incr("n", -3, create=False)] == [6, 3]
+        assert await cache.add("m", 1)
+        assert await cache.incr("m") == 2
+        assert await cache.touch("m", "1m")
+        assert await cache.get_many(["n", "m"]) == {"n": 3, "m": 2}
+        await cache.set("word", "one")
+        with pytest.raises(CodecError, match="holds a str"):
+            await cache.incr("word")
+        await cache.delete("n")
+        with pytest.raises(Unavailable):
+            await cache.incr("n")
+
+    away(body)
+
+
+def test_what_came_from_the_server_is_neither_counted_nor_added_over(remote: Driver) -> None:
+    assert remote.server is not None
+
+    async def main(proxy: Proxy) -> None:
+        through = Driver(remote.variant, proxy, remote.prefix)  # type: ignore[arg-type]
+        async with through.cache(operation_timeout="100ms") as cache:
+            await cache.set("n", 5)
+            with proxy.away():
+                await eventually(lambda: cache.stats().link == "offline")
+                assert not await cache.add("n", 1)
+                assert not await cache.touch("n", "1m")
+                with pytest.raises(Unavailable):
+                    await cache.incr("n")
+                assert await cache.get("n") == 5
+
+    with Proxy(remote.server) as proxy:
+        run(main(proxy))
+
+
+def test_a_server_that_is_only_late_leaves_no_two_winners(remote: Driver) -> None:
+    """It may be well for all others: who cannot hear it, for the moment, has not won."""
+    assert remote.server is not None
+
+    async def main(proxy: Proxy) -> None:
+        through = Driver(remote.variant, proxy, remote.prefix)  # type: ignore[arg-type]
+        async with remote.cache() as other, through.cache(operation_timeout="100ms", max_staleness="30s") as cache:
+            await cache.set("warm", 1)
+            with proxy.frozen():
+                assert not await cache.add("sent", "ours")
+                assert cache.stats().link == "suspect"
+                assert not await cache.add("k", "ours")
+                with pytest.raises(Unavailable):
+                    await cache.add("k", "ours", strict=True)
+                with pytest.raises(Unavailable):
+                    await cache.incr("k")
+                assert await other.add("k", "theirs")
+            await eventually(lambda: cache.stats().link == "online")
+            assert await cache.get("k") == "theirs"
+
+    with Proxy(remote.server) as proxy:
+        run(main(proxy))
+
+
+def test_what_was_added_in_an_outage_is_nowhere_when_it_is_over(remote: Driver) -> None:
+    assert remote.server is not None
+
+    async def main(proxy: Proxy) -> None:
+        through = Driver(remote.variant, proxy, remote.prefix)  # type: ignore[arg-type]
+        async with remote.cache() as other, through.cache() as cache:
+            with proxy.away():
+                await eventually(lambda: cache.stats().link == "offline")
+                assert await cache.add("k", "ours")
+                assert await other.add("k", "theirs")
+            await eventually(lambda: cache.stats().link == "online")
+            assert await cache.get("k", MISSING) is MISSING
+            assert await other.get_many(["k"], near=False) == {}
+            assert await cache.add("k", "new")
 
     with Proxy(remote.server) as proxy:
         run(main(proxy))

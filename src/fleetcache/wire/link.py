@@ -109,6 +109,11 @@ class Link:
         return self.state is LinkState.ONLINE
 
     @property
+    def away(self) -> bool:
+        """Whether the server is known to be away: not only late, and not only unknown yet."""
+        return self.tried and self.state in (LinkState.OFFLINE, LinkState.RECOVERING)
+
+    @property
     def serves(self) -> bool:
         """Whether a connection stands on which calls may be sent, heard of late or not."""
         return self.connected and self.state is not LinkState.RECOVERING

@@ -3,6 +3,7 @@
 
 import asyncio
 import pickle
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final, NoReturn
@@ -21,6 +22,11 @@ __all__ = ["LONGEST", "SHORTEST", "FleetCache", "NotCounted", "NotPicklable", "c
 # What the core allows: TIMEOUT=None and anything longer is the longest, anything shorter than a moment is a moment.
 LONGEST: Final = 30 * 86_400.0
 SHORTEST: Final = 0.001
+# Keys of Django's own session engines. Who logs in during an outage should not be logged out half a minute later.
+SESSIONS: Final = "django.contrib.sessions."
+SESSIONS_OFFLINE: Final = 3600.0
+# Seconds between two looks whether a server that is late has answered.
+LOOK_EVERY: Final = 0.005
 LONGEST_PREFIX: Final = 32  # characters that every entry carries; longer than people choose
 
 
@@ -83,6 +89,23 @@ class FleetCache(BaseCache):
             return max(SHORTEST, min(timeout, LONGEST)) if timeout > 0 else 0
         return timeout
 
+    def _offline_ttl(self, key: Any) -> float | None:
+        """How long this process answers for it without the server; ``None``: as the settings say."""
+        if not (isinstance(key, str) and key.startswith(SESSIONS)):
+            return None
+        chosen = self.fleetcache.settings.offline_ttl
+        return max(chosen, SESSIONS_OFFLINE) if chosen else None  # 0 is "never", and nobody's to change
+
+    def _offline_ttl_of(self, keys: Iterable[Any]) -> float | None:
+        """The same for several: that of sessions only if all are."""
+        found = [self._offline_ttl(key) for key in keys]
+        return found[0] if found and all(found) else None
+
+    def _is_late(self) -> bool:
+        """Whether the server is neither heard nor known to be away: then nobody knows what it would say."""
+        cache = self.fleetcache
+        return not cache.tried or cache.stats().link == "suspect"
+
     def _absent(self, key: Any) -> NoReturn:
         raise ValueError(f"Key {key!r} not found") from None
 
@@ -92,11 +115,18 @@ class FleetCache(BaseCache):
         """The value, or ``default``."""
         name, cache = self._name(key, version), self.fleetcache
         value = cache.peek(name, MISSING)  # what near has is decoded without any lock
-        return cache.get(name, default) if value is MISSING else value
+        if value is not MISSING:
+            return value
+        if (offline_ttl := self._offline_ttl(key)) is not None:
+            return cache.get_many((name,), offline_ttl=offline_ttl).get(name, default)
+        return cache.get(name, default)
 
     async def aget(self, key: Any, default: Any = None, version: int | None = None) -> Any:
         """As ``get``."""
-        return await self.fleetcache.aio.get(self._name(key, version), default)
+        name, cache = self._name(key, version), self.fleetcache.aio
+        if (offline_ttl := self._offline_ttl(key)) is not None:
+            return (await cache.get_many((name,), offline_ttl=offline_ttl)).get(name, default)
+        return await cache.get(name, default)
 
     def get_many(self, keys: Iterable[Any], version: int | None = None) -> dict[Any, Any]:
         """Those that are there, in one round trip."""
@@ -134,7 +164,7 @@ class FleetCache(BaseCache):
         cache = self.fleetcache
         if ttl := self._ttl(timeout):
             with _pickling():
-                cache.set_many(values, ttl=ttl, tags=self._tags)
+                cache.set_many(values, ttl=ttl, tags=self._tags, offline_ttl=self._offline_ttl_of(data))
         else:
             cache.delete_many(values)
         return []
@@ -147,26 +177,45 @@ class FleetCache(BaseCache):
         cache = self.fleetcache.aio
         if ttl := self._ttl(timeout):
             with _pickling():
-                await cache.set_many(values, ttl=ttl, tags=self._tags)
+                await cache.set_many(values, ttl=ttl, tags=self._tags, offline_ttl=self._offline_ttl_of(data))
         else:
             await cache.delete_many(values)
         return []
 
     def add(self, key: Any, value: Any, timeout: Any = DEFAULT_TIMEOUT, version: int | None = None) -> bool:
-        """Store if it is not there; whether it was stored."""
+        """Store if it is not there; whether it was stored.
+
+        While the server is late it waits for it, one operation timeout at most, and asks once more: sessions ask again
+        and again for as long as they hear ``False``.
+        """
         name, cache = self._name(key, version), self.fleetcache
         if not (ttl := self._ttl(timeout)):
             return cache.get(name, MISSING) is MISSING
+        options: dict[str, Any] = {"ttl": ttl, "tags": self._tags, "offline_ttl": self._offline_ttl(key)}
         with _pickling():
-            return cache.add(name, value, ttl=ttl, tags=self._tags)
+            added = cache.add(name, value, **options)
+            if added or not self._is_late():
+                return added
+            until = time.monotonic() + cache.settings.operation_timeout
+            while self._is_late() and time.monotonic() < until:
+                time.sleep(LOOK_EVERY)
+            return cache.add(name, value, **options)
 
     async def aadd(self, key: Any, value: Any, timeout: Any = DEFAULT_TIMEOUT, version: int | None = None) -> bool:
         """As ``add``."""
         name, cache = self._name(key, version), self.fleetcache.aio
         if not (ttl := self._ttl(timeout)):
             return await cache.get(name, MISSING) is MISSING
+        options: dict[str, Any] = {"ttl": ttl, "tags": self._tags, "offline_ttl": self._offline_ttl(key)}
         with _pickling():
-            return await cache.add(name, await _evaluated(value), ttl=ttl, tags=self._tags)
+            value = await _evaluated(value)
+            added = await cache.add(name, value, **options)
+            if added or not self._is_late():
+                return added
+            until = time.monotonic() + self.fleetcache.settings.operation_timeout
+            while self._is_late() and time.monotonic() < until:  # noqa: ASYNC110 - no event of this loop tells
+                await asyncio.sleep(LOOK_EVERY)
+            return await cache.add(name, value, **options)
 
     def touch(self, key: Any, timeout: Any = DEFAULT_TIMEOUT, version: int | None = None) -> bool:
         """Give it a new life; whether it was there."""
