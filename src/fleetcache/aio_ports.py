@@ -30,6 +30,7 @@ class AioPorts:
         self._tasks: dict[asyncio.Task[None], None] = {}  # in order: the same run ends in the same way
         self.closed = False
         self.gate: Callable[[], Gate] = asyncio.Future
+        self.me: Callable[[], Any] = asyncio.current_task
 
     def live_on(self, loop: asyncio.AbstractEventLoop) -> None:
         """The cache has entered it. To ask each time which it is costs a system call: the process may have forked."""

@@ -7,7 +7,7 @@ that others hold is waited for.
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from .flights import Flight, Outcome, Verb, waiting_for
+from .flights import Flight, Outcome, Verb, Wait, waiting_for
 from .freshness import Freshness
 from .loading import Loading
 from .parts import Budget, Parts, Run
@@ -168,13 +168,13 @@ class Round:
         joined = {key: flight for key in self._keys if (flight := parts.flights.get(key)) is not None}
         runs = [self._start(key) for key in self._keys if key not in joined]
         watches = {run.key: parts.coherence.watch(run.key, parts.ports.gate()) for run in runs}
-        undo = [waiting_for(run.flight) for run in runs]
+        waits = [waiting_for(run.flight, parts.ports.me()) for run in runs]
         try:
             waiting = await self._lead(runs)
             await self._rest(waiting, watches, joined)
         finally:
-            for take_back in undo:
-                take_back()
+            for wait in waits:
+                wait.over()
             for run in runs:
                 parts.coherence.unwatch(watches[run.key])
                 parts.coherence.done(run.token)
@@ -307,7 +307,7 @@ class Round:
         lead = granted[0].run
         lead.loader, lead.args = self._loader, ([right.run.key for right in granted],)
         for right in granted[1:]:
-            right.run.flight.waits_for.add(lead.flight)
+            right.run.flight.waits.append(Wait(lead.flight))
         return lead
 
     async def _store(

@@ -4,7 +4,6 @@ The flight owns the load, not the first caller. Who gives up leaves; the last on
 *detached* goes on for those who are in it, but nobody joins it any more: something changed since its loader began.
 """
 
-from collections.abc import Callable
 from contextvars import ContextVar
 from enum import Enum
 from typing import Any
@@ -12,11 +11,12 @@ from typing import Any
 from .errors import LoadCycle
 from .ports import Gate
 from .seen import Answer
+from .wire.awaited import is_awaited
 
-__all__ = ["CURRENT", "Flight", "Flights", "Outcome", "Verb"]
+__all__ = ["CURRENT", "Flight", "Flights", "Outcome", "Verb", "Wait", "waiting_for"]
 
-CURRENT: ContextVar["Flight | None"] = ContextVar("fleetcache_flight", default=None)
-"""The flight whose loader runs in this context."""
+CURRENT: ContextVar["tuple[Flight, Any] | None"] = ContextVar("fleetcache_flight", default=None)
+"""The flight whose loader runs in this context, and the task that runs it; ``None`` for one that a thread runs."""
 
 
 class Verb(Enum):
@@ -55,7 +55,7 @@ class Outcome:
 class Flight:
     """One load. ``people`` counts those who still want it."""
 
-    __slots__ = ("detached", "gates", "key", "outcome", "people", "tags", "task", "waits_for")
+    __slots__ = ("detached", "gates", "key", "outcome", "people", "tags", "task", "waits")
 
     def __init__(self, key: str, tags: tuple[str, ...]) -> None:
         self.key = key
@@ -65,7 +65,7 @@ class Flight:
         self.gates: list[Gate] = []
         self.people = 0
         self.task: Any = None
-        self.waits_for: set[Flight] = set()
+        self.waits: list[Wait] = []  # of its loader, and of tasks that the loader has started
 
     def __repr__(self) -> str:
         state = "over" if self.outcome else "detached" if self.detached else "in the air"
@@ -97,7 +97,7 @@ class Flight:
                 return True
             if flight not in seen:
                 seen.add(flight)
-                todo += flight.waits_for
+                todo += [wait.flight for wait in flight.waits if wait.holds_up]
         return False
 
 
@@ -172,20 +172,67 @@ class Flights:
         return list(self._air)
 
 
-def waiting_for(flight: Flight) -> Callable[[], None]:
-    """Note that the flight of this context waits for another; returns how to take that back.
+class Wait:
+    """One wait for a flight, by what runs in the context of a loader.
 
-    Raises:
-        LoadCycle: The other waits for this one.
+    A task that the loader has started inherits its context. Its wait holds up the loader only while the loader waits
+    for that task: what counts is who waits.
+
+    Args:
+        flight: What is waited for.
+        me: The flight whose loader it is; ``None`` outside of loaders.
+        loader: The task that runs it; ``None``: a thread, of whose waits for other threads nothing is known.
+        task: The task that waits.
     """
-    me = CURRENT.get()
-    if me is None or me.outcome is not None:
-        return lambda: None
-    if flight.reaches(me):
+
+    __slots__ = ("_loader", "_task", "flight", "me")
+
+    def __init__(self, flight: Flight, me: Flight | None = None, loader: Any = None, task: Any = None) -> None:
+        self.flight, self.me, self._loader, self._task = flight, me, loader, task
+
+    @property
+    def holds_up(self) -> bool:
+        """Whether the loader cannot go on before this wait is over."""
+        if self._loader is None or self._task is None or self._task is self._loader:
+            return True
+        return is_awaited(self._task, self._loader)
+
+    @property
+    def may_become_one(self) -> bool:
+        """Whether what is no cycle now may become one, because a task waits for another from now on."""
+        return self.me is not None and self._loader is not None
+
+    def check(self) -> None:
+        """Raise ``LoadCycle`` if the other waits for this one, and this loader for it."""
+        me, flight = self.me, self.flight
+        if me is None or me.outcome is not None or not flight.reaches(me) or not self.holds_up:
+            return
         raise LoadCycle(
             f"the loader of {me.key!r} waits for {flight.key!r}, which waits for it: neither could ever end"
             if flight is not me
             else f"the loader of {me.key!r} asks for its own key"
         )
-    me.waits_for.add(flight)
-    return lambda: me.waits_for.discard(flight)
+
+    def over(self) -> None:
+        """It waits no longer."""
+        if self.me is not None:
+            self.me.waits.remove(self)
+
+
+def waiting_for(flight: Flight, task: Any) -> Wait:
+    """Note that this context waits for a flight.
+
+    Args:
+        flight: The flight.
+        task: The task that waits; ``None`` for a thread.
+
+    Raises:
+        LoadCycle: The loader of this context would wait for itself.
+    """
+    current = CURRENT.get()
+    if current is None or current[0].outcome is not None:
+        return Wait(flight)
+    wait = Wait(flight, *current, task)
+    wait.check()
+    current[0].waits.append(wait)
+    return wait

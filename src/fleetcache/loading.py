@@ -328,7 +328,7 @@ class Loading:
         parts = self._parts
         parts.counters.loads += 1
         started = parts.ports.clock()
-        outer = CURRENT.set(run.flight)
+        outer = CURRENT.set((run.flight, parts.ports.me()))
         try:
             return await parts.ports.load(run.loader, *run.args)
         except BaseException:

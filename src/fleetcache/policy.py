@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from .errors import CodecError, LoadTimeout
-from .flights import Flight, Outcome, Verb, waiting_for
+from .flights import Flight, Outcome, Verb, Wait, waiting_for
 from .freshness import Freshness, is_early
 from .loading import Loading
 from .parts import NO_LOOK, Parts, Run
@@ -21,6 +21,11 @@ __all__ = ["Asked", "Policy"]
 # After a background refresh failed: a down origin is not asked by every hit on a stale entry.
 PAUSE = 5.0
 PAUSES_MOST = 10_000
+
+# Seconds between two looks of who waits inside a loader, whether that loader waits for it by now: at first soon, for a
+# cycle is a mistake that somebody waits to hear of, then seldom, for loads may be long.
+LOOK_AGAIN = 0.05
+LOOK_AGAIN_MOST = 1.0
 
 # Looked up once: on the hit path a member of an enum costs as much as a dict look-up and more.
 _FRESH, _UNKNOWN_TAGS = Look.FRESH, Look.UNKNOWN_TAGS
@@ -194,7 +199,7 @@ class Policy:
         gate = parts.ports.gate()
         flight.enter(gate)
         run = self._run(asked, flight)
-        undo = waiting_for(flight)
+        wait = waiting_for(flight, parts.ports.me())
         try:
             run.seen = await self.loading.look(run)
             if run.seen.look in {Look.FRESH, Look.STALE}:
@@ -202,13 +207,13 @@ class Policy:
                 return self._found(asked, flight, run.seen)
             parts.counters.misses += 1
             await parts.ports.fly(flight, partial(self.loading.fetch, run), partial(self._landed, run))
-            return await self._outcome(flight, gate, until)
+            return await self._outcome(wait, gate, until)
         except BaseException:
             if flight.task is None:
                 self._landed(run)
             raise
         finally:
-            undo()
+            wait.over()
 
     def _run(self, asked: Asked, flight: Flight) -> Run:
         parts = self.parts
@@ -248,33 +253,28 @@ class Policy:
     async def join(self, flight: Flight, declared: Any, until: float | None, capped: float) -> tuple[Verb, Any]:
         """Wait for a load that is under way in this process, until ``capped`` at most."""
         parts = self.parts
-        undo = waiting_for(flight)
+        wait = waiting_for(flight, parts.ports.me())
         gate = parts.ports.gate()
         flight.enter(gate)
         parts.counters.joins += 1
         try:
-            verb, answer = await self._outcome(flight, gate, until, capped)
+            verb, answer = await self._outcome(wait, gate, until, capped)
             return verb, None if answer is None else parts.entries.copy(answer, declared)
         except CodecError:
             return Verb.AGAIN, None  # what flew is not of the type this caller declared
         finally:
-            undo()
+            wait.over()
 
     async def _outcome(
-        self, flight: Flight, gate: Any, until: float | None, capped: float | None = None
+        self, wait: Wait, gate: Any, until: float | None, capped: float | None = None
     ) -> tuple[Verb, Any]:
         """How a flight ended for its starter (no ``capped``: its own load is waited for), or for one who joined."""
-        parts = self.parts
+        parts, flight = self.parts, wait.flight
         own = capped is None
         entered = 0.0 if own else parts.ports.clock()
         first = min((t for t in (until, capped) if t is not None), default=None)
-        try:
-            outcome = await parts.ports.wait(gate, first)
-        except BaseException:
-            flight.leave(gate)
-            raise
+        outcome = await self._hear(wait, gate, first)
         if outcome is NO_ANSWER:
-            flight.leave(gate)
             if first == until:
                 raise LoadTimeout(f"the load of {flight.key!r} took longer than this caller's load_timeout")
             parts.counters.wait_timeouts += 1
@@ -287,6 +287,29 @@ class Policy:
         if entered > outcome.until:
             return Verb.AGAIN, None  # it shows what was there too long before this caller came
         return verb, outcome.answer.value if own else outcome.answer
+
+    async def _hear(self, wait: Wait, gate: Any, until: float | None) -> Any:
+        """The outcome of a flight, or ``NO_ANSWER`` at ``until``; who waits no longer has left the flight.
+
+        Inside a loader it looks now and then whether this wait has become one of a cycle.
+        """
+        ports, flight, pause = self.parts.ports, wait.flight, LOOK_AGAIN
+        outcome = NO_ANSWER
+        try:
+            while True:
+                look = ports.clock() + pause if wait.may_become_one else None
+                first = min((t for t in (until, look) if t is not None), default=None)
+                outcome = await ports.wait(gate, first)
+                if outcome is not NO_ANSWER or first == until:
+                    return outcome
+                wait.check()
+                earlier, gate = gate, ports.gate()
+                flight.enter(gate)
+                flight.leave(earlier)
+                pause = min(2 * pause, LOOK_AGAIN_MOST)
+        finally:
+            if outcome is NO_ANSWER:
+                flight.leave(gate)
 
     async def _alone(self, asked: Asked) -> Any:
         """Load for this caller, outside any flight, and store nothing."""
@@ -308,17 +331,17 @@ class Policy:
         until = None if asked.options.load_timeout is None else parts.ports.clock() + asked.options.load_timeout
         earlier = parts.flights.get(asked.key)
         if earlier is not None:
-            waiting_for(earlier)()  # a loader that refreshes its own key would wait for itself
+            waiting_for(earlier, parts.ports.me()).over()  # a loader that refreshes its own key would wait for itself
         flight = parts.flights.start(asked.key, asked.options.tags)
         gate = parts.ports.gate()
         flight.enter(gate)
         run = self._run(asked, flight)
-        undo = waiting_for(flight)
+        wait = waiting_for(flight, parts.ports.me())
         try:
             await parts.ports.fly(flight, partial(self.loading.fetch, run, anew=True), partial(self._landed, run))
-            verb, value = await self._outcome(flight, gate, until)
+            verb, value = await self._outcome(wait, gate, until)
         finally:
-            undo()
+            wait.over()
         if verb is Verb.ANSWER:
             return value
         parts.check_open()

@@ -95,6 +95,10 @@ class Ports(Protocol):
         """In [0, 1)."""
         ...
 
+    def me(self) -> Any:
+        """The task that this runs in; ``None`` for a thread."""
+        ...
+
     def gate(self) -> Gate:
         """A new closed gate."""
         ...

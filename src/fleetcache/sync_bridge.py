@@ -44,6 +44,8 @@ class _Errand:
         self._begun = False
         self._task: asyncio.Task[Any] | None = None
         self._context = copy_context()
+        if (inside := CURRENT.get()) is not None:  # of a loader: what a thread waits for nobody can tell
+            self._context.run(CURRENT.set, (inside[0], None))
 
     # -- in the thread -----------------------------------------------------------------------------------------------
 
@@ -78,8 +80,8 @@ class _Errand:
                 if not self._begun and now() >= stuck_at:
                     raise _StuckError from None
 
-    def _load(self, future: "asyncio.Future[Any]", flight: Any, args: tuple[Any, ...]) -> None:
-        outer = CURRENT.set(flight)
+    def _load(self, future: "asyncio.Future[Any]", inside: Any, args: tuple[Any, ...]) -> None:
+        outer = CURRENT.set(inside)
         try:
             result, error = call_plain(self._loader, *args), None
         except Exception as raised:  # noqa: BLE001 - the loader's own, for every caller of the flight
@@ -144,20 +146,21 @@ class _Errand:
     async def load(self, *args: Any) -> Any:
         """The loader as the loop sees it."""
         future: asyncio.Future[Any] = self._loop.create_future()
-        flight = CURRENT.get()
+        current = CURRENT.get()
+        inside = None if current is None else (current[0], None)
         answered = self._task is not None and self._task.done()
         with self._lock:
             if not answered and not self._gone:
-                self._news.put((future, flight, args))
-            elif not answered or not self._in_pool(future, flight, args):
+                self._news.put((future, inside, args))
+            elif not answered or not self._in_pool(future, inside, args):
                 raise _interrupted()
         return await future
 
-    def _in_pool(self, future: "asyncio.Future[Any]", flight: Any, args: tuple[Any, ...]) -> bool:
+    def _in_pool(self, future: "asyncio.Future[Any]", inside: Any, args: tuple[Any, ...]) -> bool:
         """The thread has its answer already, a stale one: the refresh runs where no request does."""
 
         def job() -> None:
-            self._load(future, flight, args)
+            self._load(future, inside, args)
 
         def over() -> None:
             if not self._loop.is_closed():

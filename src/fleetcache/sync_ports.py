@@ -71,6 +71,10 @@ class SyncPorts:
         self.closed = False
         self._tasks: dict[asyncio.Task[None], TaskOfLoop] = {}  # a loop itself keeps only weak references
 
+    def me(self) -> Any:
+        """The task that runs a rule now, if it is one."""
+        return asyncio.current_task() if self._monitor.suspends else None
+
     async def wait(self, gate: Any, until: float | None) -> Any:
         """Block this thread until the gate is open; ``NO_ANSWER`` at ``until``."""
         if self._monitor.suspends:

@@ -152,8 +152,8 @@ def inside(flight: Flight, other: Flight) -> Any:
     """Have the loader of ``flight`` wait for another."""
 
     def loader() -> Any:
-        CURRENT.set(flight)
-        return waiting_for(other)
+        CURRENT.set((flight, None))
+        return waiting_for(other, None)
 
     return copy_context().run(loader)
 
@@ -184,13 +184,12 @@ def test_a_cycle_through_others_is_an_error() -> None:
 
 def test_a_wait_that_is_over_is_no_part_of_a_cycle() -> None:
     a, b = (Flights().start(key, ()) for key in "ab")
-    undo = inside(a, b)
-    undo()
+    inside(a, b).over()
     inside(b, a)
 
 
 def test_outside_of_loaders_there_are_no_cycles() -> None:
-    waiting_for(Flight("k", ()))()
+    waiting_for(Flight("k", ()), None).over()
 
 
 def test_what_a_loader_left_running_may_wait_for_anything() -> None:
@@ -199,7 +198,7 @@ def test_what_a_loader_left_running_may_wait_for_anything() -> None:
     a = flights.start("a", ())
     flights.end(a, DONE)
     inside(a, a)
-    assert a.waits_for == set()
+    assert a.waits == []
 
 
 def test_it_shows_what_an_operator_asks() -> None:
