@@ -48,10 +48,20 @@ AFTER = """\
 | `redis://[[user]:password@]host[:port][/db]` | TCP. Without parts it is `localhost`, port 6379, database 0 |
 | `rediss://...` | TLS, and the certificate is checked. See below |
 | `unix://[[user]:password@]/path[?db=n]` | a unix socket |
+| `valkey://...`, `valkeys://...` | the same as `redis://...`, `rediss://...` |
+
+One host: Sentinel and Cluster come with a later release, and several hosts are refused.
 
 Special characters in user, password and path are percent-encoded: `@` is `%40`, `/` is `%2F`, `#` is `%23`, `?` is
 `%3F`. A URL that could be read in two ways is refused. Use database 0: the server does not tell databases apart when it
 pushes changes, so the same key in another database costs needless reloads.
+
+User, password and database may stand as options, too: `?username=`, `?password=`, `?db=`.
+
+`REDIS_URL` is often shared with a job queue. Options that say how *its* client works are passed over, with one warning
+that names them: pools, retries, timeouts, health checks, protocol, decoding, client names, address families, as
+redis-py, kombu, go-redis, ioredis and others spell them. Any other option is refused: a slip of the hand, or something
+about where the server is or how TLS is checked that we would not do.
 
 | option of `rediss://` | default | is |
 |---|---|---|
@@ -78,7 +88,9 @@ except ConfigError as error:
 
 No message, log line, `repr` or health report shows a password. A right setting with a server that is away is no error:
 the cache starts in memory and connects by itself. A variable with a slip in its name is ignored like any that is not
-ours; `fleetcache doctor` finds such near misses.
+ours; `fleetcache doctor` finds such near misses. Of what is
+allowed and hardly meant the cache warns in the log when it is made: `CACHE_URL` and no other URL, a size of some bytes
+(`CACHE_NEAR_MAX_BYTES=32`).
 """
 
 

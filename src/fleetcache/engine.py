@@ -121,6 +121,8 @@ class Engine:
         self.last_error: str | None = None
         self._build()
         _ENGINES.add(self)
+        for doubt in settings.doubts:
+            self.tell(logging.WARNING, "doubtful_setting", "%s", doubt)
         if settings.has_server and settings.default_prefix:
             text = "CACHE_PREFIX is the default %r: two services on one server would share keys; set your own"
             self.tell(logging.WARNING, "default_prefix", text, settings.prefix)

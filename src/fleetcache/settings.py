@@ -3,6 +3,7 @@
 ``Settings.from_env``, the checks at construction and the page of settings in the documentation all read that table.
 """
 
+import logging
 import os
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -14,6 +15,7 @@ from msgspec.structs import force_setattr
 from .durations import MAX_TTL, Duration, refusal, seconds, text
 from .errors import ConfigError
 from .sizes import count, size
+from .telling import TELL
 from .wire.address import BOOLEANS, Address, CredentialProvider
 
 __all__ = ["VARIABLES", "Codec", "Driver", "Settings", "Variable"]
@@ -31,6 +33,8 @@ LARGEST_VALUE = 512 * 10**6  # bytes; the servers' own limit is 512 MiB, and our
 LONGEST_PREFIX = 64  # bytes; it is stored once per key
 LONGEST_EMBEDDED_DIR = 76  # bytes; with our folder and a socket in it 103, which is what macOS takes (Linux: 107)
 LEAST_EMBEDDED = 8 * 10**6  # bytes; the empty server has one to two, and its connections need some
+# Bytes. Below, a number is one whose unit was forgotten: near would hold some dozens of entries, and nothing be stored.
+LITTLE_NEAR, LITTLE_VALUE = 16_000, 1_000
 SHORTEST_KEY = 32  # bytes; what a signature of 256 bits is worth
 
 
@@ -141,7 +145,7 @@ VARIABLES: tuple[Variable, ...] = (
              "the server, in the form of REDIS_URL",
              "wins over REDIS_URL, which is often the job queue's"),
     Variable("REDIS_URL", "url", "url", None, _url,
-             "the server: redis:// rediss:// unix://",
+             "the server: redis:// rediss:// unix:// (valkey:// and valkeys:// are the first two)",
              "the variable that hosting platforms set by themselves"),
     Variable("CACHE_PREFIX", "prefix", "text", "fleetcache", _prefix,
              "first part of every key on the server",
@@ -327,6 +331,9 @@ class Settings(Struct, frozen=True, kw_only=True):
             options[variable.field] = value
             if variable.field == "url":
                 options["url_variable"] = variable.env
+        if not {"url", "driver"} & {*options, *overrides} and (other := unread_url(variables)):
+            words = "%s is set, but is not a setting of fleetcache: did you mean CACHE_REDIS_URL?"
+            TELL(logging.WARNING, "unread_url", words, other)
         return cls(**{**options, **overrides})
 
     @classmethod
@@ -372,6 +379,28 @@ class Settings(Struct, frozen=True, kw_only=True):
         return Address.parse(self.url, name=f"{self.url_variable} (url)")
 
     @property
+    def doubts(self) -> list[str]:
+        """What is allowed and was hardly meant; a cache warns of it once, as it is made. Never holds a secret."""
+        said = []
+        address = self.address
+        if address is not None and address.ignored:
+            names = ", ".join(sorted(set(address.ignored)))
+            said.append(f"{self.url_variable} has options of other clients, which mean nothing here: {names}")
+        for field, little in (("near_max_bytes", LITTLE_NEAR), ("max_value_bytes", LITTLE_VALUE)):
+            number = getattr(self, field)
+            if 0 < number < little and self.resolved_driver != "null":
+                variable = _BY_FIELD[field]
+                example = f"a number is bytes, {variable.default} would be the default"
+                said.append(f"{variable.label} is {number} bytes, which is next to nothing: {example}")
+        return said
+
+    @property
     def default_prefix(self) -> bool:
         """Whether nobody chose a prefix: a second service on this server would share our entries."""
         return bool(self.prefix == _DEFAULTS["prefix"])
+
+
+def unread_url(environ: Mapping[str, str]) -> str | None:
+    """The variable with a server's URL that no cache reads: other frameworks call theirs so."""
+    value = environ.get("CACHE_URL", "").strip().lower()
+    return "CACHE_URL" if value.startswith(("redis", "valkey", "unix:", "sentinel")) else None

@@ -77,6 +77,14 @@ def test_a_good_configuration_without_a_server_is_fine() -> None:
         assert report.server is None
 
 
+def test_what_a_cache_would_warn_of_is_found() -> None:
+    report = examined({"CACHE_NEAR_MAX_BYTES": "32", "CACHE_DRIVER": "memory"})
+    finding = one(report, Code.DOUBTFUL)
+    assert finding.severity is Severity.WARNING
+    assert "is 32 bytes" in finding.message
+    assert report.exit_status == 1
+
+
 def test_memory_under_several_workers_says_that_each_has_its_own() -> None:
     assert "each of the 4 workers keeps its own copies" in one(examined({}, workers=4), Code.DRIVER).message
     assert "each process" in one(examined({}), Code.DRIVER).message
@@ -90,6 +98,7 @@ def test_memory_under_several_workers_says_that_each_has_its_own() -> None:
     [
         ("CACHE_TTLS", "CACHE_TTL"),
         ("CACHE_REDIS_URI", "CACHE_REDIS_URL"),
+        ("CACHE_URL", "CACHE_REDIS_URL"),
         ("CACHE_STALENESS", "CACHE_MAX_STALENESS"),
         ("CACHE_MAX_ITEMS", "CACHE_NEAR_MAX_ITEMS"),
         ("CACHE_KEY_PREFIX", "CACHE_PREFIX"),
@@ -112,9 +121,9 @@ def test_what_is_ours_is_no_near_miss(variable: object) -> None:
 
 
 def test_a_name_of_others_is_a_note_and_one_that_does_not_begin_like_ours_is_nothing() -> None:
-    (finding,) = near_misses({"CACHE_DIR": "/tmp/x", "CACHE_URL": URL, "DATABASE_URL": URL, "REDIS_HOST": "a"})  # noqa: S108 - no file
+    (finding,) = near_misses({"CACHE_DIR": "/tmp/x", "CACHE_LOCATION": URL, "DATABASE_URL": URL, "REDIS_HOST": "a"})  # noqa: S108 - no file
     assert (finding.code, finding.severity) == (Code.UNKNOWN_NAME, Severity.NOTE)
-    assert finding.message.endswith("CACHE_DIR, CACHE_URL")
+    assert finding.message.endswith("CACHE_DIR, CACHE_LOCATION")
 
 
 def test_beside_the_right_name_a_near_miss_is_a_note() -> None:

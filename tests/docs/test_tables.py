@@ -19,7 +19,7 @@ from tests.docs.pages import DOCS, PAGES, ROOT, blocks, prose
 # What looks like a metric: the option and the mark of the pytest plugin.
 NO_METRICS = {"fleetcache_fresh", "fleetcache_real"}
 # Names with a slip, which the doctor's page shows as such.
-SLIPS = {"CACHE_TTLS", "CACHE_REDIS_URI"}
+SLIPS = {"CACHE_TTLS", "CACHE_REDIS_URI", "CACHE_URL"}
 STORY = (ROOT / "benchmarks" / "story.py").read_text(encoding="utf-8")
 
 

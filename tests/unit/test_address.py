@@ -56,6 +56,16 @@ READ: list[tuple[str, Address]] = [
     ("redis://[::1]:6380/1", Address(host="::1", port=6380, db=1)),
     ("redis://[fe80::1%25eth0]", Address(host="fe80::1%eth0")),
     ("redis://my_redis-1:6379", Address(host="my_redis-1")),
+    ("valkey://u:pw@h:1/2", login("u", "pw", host="h", port=1, db=2)),
+    ("Valkey://h", Address(host="h")),
+    ("valkeys://h?ssl_cert_reqs=optional", Address(kind="tls", host="h", ssl_cert_reqs="optional")),
+    ("redis://h?username=u&password=p%40w", login("u", "p@w", host="h")),
+    ("redis://u@h?password=pw&username=u", login("u", "pw", host="h")),
+    ("redis://:p,w@h", login(None, "p,w", host="h")),
+    ("redis://h?socket_timeout=5&db=2", Address(host="h", db=2, ignored=("socket_timeout",))),
+    ("redis://h?maxRetriesPerRequest=&family=6", Address(host="h", ignored=("maxRetriesPerRequest", "family"))),
+    ("rediss://h?pool_size=5&pool_size=6", Address(kind="tls", host="h", ignored=("pool_size", "pool_size"))),
+    ("unix:///s?protocol=3", Address(kind="unix", path="/s", ignored=("protocol",))),
     ("rediss://h", Address(kind="tls", host="h")),
     ("rediss://h?ssl_cert_reqs=none", Address(kind="tls", host="h", ssl_cert_reqs="none", ssl_check_hostname=False)),
     ("rediss://h?ssl_cert_reqs=CERT_REQUIRED", Address(kind="tls", host="h")),
@@ -99,7 +109,16 @@ REFUSED = [
     ("rediss+cluster://h", "is not supported yet"),
     ("redis://h:port", "is malformed"),
     ("redis://h:-1", "is malformed"),
-    ("redis://h:6379,g:6379", "is malformed"),
+    (
+        "redis://h:6379,g:6379",
+        "names several hosts: Sentinel and Cluster come with a later release; accepted: one host",
+    ),
+    ("redis://h,g", "names several hosts"),
+    ("rediss://u:pw@h,g:6379/0", "names several hosts"),
+    ("valkey://h,", "names several hosts"),
+    ("valkey+sentinel://h/mymaster", "is not supported yet"),
+    ("sentinel://h/mymaster", "is not supported yet"),
+    ("valkeyss://h", "does not begin with a scheme we know"),
     ("redis://[::1", "is malformed"),
     ("redis://::1", "is malformed"),
     ("redis://h/0#fragment", "is malformed"),
@@ -130,8 +149,19 @@ REFUSED = [
     ("redis://h/1?db=2", "has two database numbers"),
     ("redis://h?db=1&db=1", "has the option db twice"),
     ("redis://h?db", "has the option db without a value"),
-    ("redis://h?timeout=5", "has an unknown option 'timeout'; accepted: the options db$"),
-    ("rediss://h?timeout=5", "has an unknown option 'timeout'; accepted: the options db, ssl_cert_reqs, ssl_ca_certs"),
+    ("redis://h?timeoutt=5", "has an unknown option 'timeoutt'; accepted: the options db, username, password$"),
+    (
+        "rediss://h?sll_cert_reqs=none",
+        "has an unknown option 'sll_cert_reqs'; accepted: .*, ssl_cert_reqs, ssl_ca_certs",
+    ),
+    ("rediss://h?ssl_ciphers=ALL", "has an unknown option 'ssl_ciphers'"),
+    ("rediss://h?skip_verify=true", "has an unknown option 'skip_verify'"),
+    ("redis://h?ssl=true", "has an unknown option 'ssl'"),
+    ("redis://h?host=g", "has an unknown option 'host'"),
+    ("redis://h?master_name=m", "has an unknown option 'master_name'"),
+    ("redis://:a@h?password=b", "has two different values of password"),
+    ("redis://a@h?username=b", "has two different values of username"),
+    ("redis://h?password=", "has the option password without a value"),
     ("redis://h?ssl_ca_certs=x", "has the option ssl_ca_certs, which needs rediss://"),
     ("rediss://h?ssl_cert_reqs=maybe", "has ssl_cert_reqs='maybe'; accepted: none, optional, required"),
     ("rediss://h?ssl_check_hostname=2", "has ssl_check_hostname='2'; accepted: true, "),
@@ -163,6 +193,11 @@ def test_refuses_what_is_no_text(url: str) -> None:
 
 # Each is wrong somewhere, and each holds the secret where a user could have put it.
 LEAKS = [
+    f"redis://:{SECRET}@h,g",
+    f"redis://h1:{SECRET},h2",
+    f"redis://:x@h?password={SECRET}",
+    f"redis://h?password={SECRET}&nobody=1",
+    f"redis://h?socket_timeout={SECRET}&nobody=1",
     f"redis://:{SECRET}@h:port",
     f"redis://u:{SECRET}@h/x",
     f"redis://u:{SECRET}@h?x=1",
@@ -187,7 +222,7 @@ LEAKS = [
     f"redis://u:{SECRET}",
     f"redis://h:{SECRET}/0",
     f"redis://{SECRET}@h/x",
-    f"redis://h?password={SECRET}",
+    f"redis://h?passwort={SECRET}",
     f"redis://h?db=x&password={SECRET}",
     f"redis://h/x?password={SECRET}",
     f"redis://h#{SECRET}",
@@ -283,6 +318,10 @@ def test_safe(url: str, expected: str) -> None:
 )
 def test_a_malformed_url_is_shown_as_far_as_it_helps(url: str, expected: str) -> None:
     assert hidden(url) == expected
+
+
+def test_a_password_given_as_an_option_is_shown_nowhere_either() -> None:
+    assert SECRET not in repr(Address.parse(f"redis://app@h?password={SECRET}"))
 
 
 def test_an_address_is_frozen() -> None:

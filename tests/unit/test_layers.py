@@ -15,8 +15,8 @@ LEVELS = [
     "errors clock durations sizes results telling wire",
     """entry freshness keys function_keys signing values seen arguments
     embedded.faults embedded.binary embedded.locks embedded.supervisor""",
-    """ports codec declared settings stats eviction wire.address wire.awaited wire.faults wire.headers wire.session
-    wire.uwsgi""",
+    """ports codec declared settings stats eviction wire.address wire.url_options wire.awaited wire.faults wire.headers
+    wire.session wire.uwsgi""",
     "near flights outages wire.link wire.monitor wire.roles embedded.folder",
     """policy loading writing batches claims parts coherence journal tags entries calls shared shared_reading
     recovery wire.handshake wire.dialing wire.dialing_threads wire.tls wire.pulse wire.keeper wire.aio wire.callers

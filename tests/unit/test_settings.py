@@ -2,6 +2,7 @@
 
 import inspect
 import pickle
+import re
 import traceback
 from datetime import timedelta
 from typing import Any
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 from rich.pretty import pretty_repr
 
+from fleetcache import Cache, SyncCache
 from fleetcache.errors import ConfigError
 from fleetcache.settings import VARIABLES, Settings
 from fleetcache.wire.address import Address
@@ -313,6 +315,61 @@ class Provider:
         return f"Provider({SECRET})"
 
 
+@pytest.mark.parametrize(
+    ("environ", "said"),
+    [
+        ({"REDIS_URL": "redis://localhost"}, []),
+        (
+            {"REDIS_URL": "redis://:pw@h?socket_timeout=5&health_check_interval=30&protocol=3"},
+            ["REDIS_URL has options of other clients, .*: health_check_interval, protocol, socket_timeout"],
+        ),
+        ({"CACHE_REDIS_URL": "redis://h?poolSize=5"}, ["CACHE_REDIS_URL has options of other clients, .*: poolSize"]),
+        ({"REDIS_URL": "redis://h?pool_size=5", "CACHE_DRIVER": "memory"}, []),
+        (
+            {"CACHE_NEAR_MAX_BYTES": "32"},
+            [r"CACHE_NEAR_MAX_BYTES \(near_max_bytes\) is 32 bytes, .* a number is bytes, 32MB would be the default"],
+        ),
+        ({"CACHE_MAX_VALUE_BYTES": "4"}, ["CACHE_MAX_VALUE_BYTES .* is 4 bytes, .* 4MB would be the default"]),
+        ({"CACHE_NEAR_MAX_BYTES": "0"}, []),
+        ({"CACHE_NEAR_MAX_BYTES": "32", "CACHE_DRIVER": "null"}, []),
+        ({"CACHE_NEAR_MAX_BYTES": "16kB", "CACHE_MAX_VALUE_BYTES": "1kB"}, []),
+    ],
+)
+def test_what_was_hardly_meant_is_said(environ: dict[str, str], said: list[str]) -> None:
+    doubts = Settings.from_env(environ).doubts
+    assert len(doubts) == len(said)
+    assert [words for words, doubt in zip(said, doubts, strict=True) if not re.fullmatch(words, doubt)] == []
+
+
+@pytest.mark.parametrize("face", [Cache, SyncCache])
+def test_a_cache_warns_of_it_once(face: type[Cache | SyncCache], caplog: pytest.LogCaptureFixture) -> None:
+    environ = {"CACHE_PREFIX": "shop", "REDIS_URL": "redis://:hunter2@localhost?client_name=hunter3&retry=hunter4"}
+    face.from_env(environ).namespace("users")
+    said = [(record.levelname, record.message) for record in caplog.records]
+    assert said == [("WARNING", "REDIS_URL has options of other clients, which mean nothing here: client_name, retry")]
+
+
+@pytest.mark.parametrize(
+    ("environ", "warned"),
+    [
+        ({"CACHE_URL": "redis://localhost"}, True),
+        ({"CACHE_URL": "valkeys://localhost"}, True),
+        ({"CACHE_URL": ""}, False),
+        ({"CACHE_URL": "locmem://"}, False),
+        ({"CACHE_URL": "redis://localhost", "CACHE_DRIVER": "memory"}, False),
+        ({"CACHE_URL": "redis://localhost", "REDIS_URL": "redis://localhost"}, False),
+        ({"CACHE_URL": "redis://localhost", "CACHE_REDIS_URL": "redis://localhost"}, False),
+    ],
+)
+def test_a_url_in_a_variable_that_nobody_reads(
+    environ: dict[str, str], warned: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    Settings.from_env(environ)
+    assert (
+        "CACHE_URL is set, but is not a setting of fleetcache: did you mean CACHE_REDIS_URL?" in caplog.text
+    ) is warned
+
+
 def test_no_secret_is_printed() -> None:
     settings = Settings(
         url=f"redis://u:{SECRET}@h", signing_keys=(SECRET.encode() * 5,), credential_provider=Provider()
@@ -328,7 +385,7 @@ LEAKS: list[dict[str, Any]] = [
     {"url": f"redis://u:{SECRET}%FF@h"},
     {"url": f"redis://u:{SECRET}@[::1"},
     {"url": f"redis://:{SECRET}"},
-    {"url": f"redis://u:{SECRET}@h?password={SECRET}"},
+    {"url": f"redis://u:{SECRET}@h?passwort={SECRET}"},
     {"url": f"redis://u:{SECRET}@h".encode()},
     {"url": f"redis://u:{SECRET}@h", "ttl": "junk"},
     {"url": f"redis://u:{SECRET}@h", "driver": "memory", "required": True},

@@ -70,7 +70,7 @@ def events_in_the_code() -> set[str]:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name | ast.Attribute):
                 name = node.func.id if isinstance(node.func, ast.Name) else node.func.attr
-                told = name.strip("_") == "tell" and len(node.args) > 1
+                told = name.strip("_").lower() == "tell" and len(node.args) > 1
                 if told and isinstance(node.args[1], ast.Constant) and isinstance(node.args[1].value, str):
                     found.add(node.args[1].value)
             if isinstance(node, ast.Dict) and path.parent.name == "contrib":

@@ -22,11 +22,19 @@ DEFAULT_HOST = "localhost"  # what every client of these servers takes when the 
 DEFAULT_PORT = 6379  # registered for them
 
 _ACCEPTED = (
-    "redis://[[user]:password@]host[:port][/db], rediss:// for TLS, unix://[[user]:password@]/path[?db=n]; "
+    "redis://[[user]:password@]host[:port][/db], rediss:// for TLS (or valkey://, valkeys://), "
+    "unix://[[user]:password@]/path[?db=n]; "
     "special characters in user, password and path percent-encoded (@ is %40, / is %2F, # is %23, ? is %3F)"
 )
-_KINDS: dict[str, Literal["tcp", "tls", "unix"]] = {"redis": "tcp", "rediss": "tls", "unix": "unix"}
+_KINDS: dict[str, Literal["tcp", "tls", "unix"]] = {
+    "redis": "tcp",
+    "rediss": "tls",
+    "unix": "unix",
+    "valkey": "tcp",
+    "valkeys": "tls",  # as Valkey's own tools and its hosters write them
+}
 _LATER = ("sentinel", "cluster")
+_OPTIONS = ("db", "username", "password")
 _TLS_OPTIONS = ("ssl_cert_reqs", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_check_hostname")
 # The words for yes and no, here and in the environment, in any case.
 BOOLEANS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
@@ -82,6 +90,7 @@ class Address(Struct, frozen=True):
         ssl_certfile: File of our own certificate.
         ssl_keyfile: File of its key, when that is not in ``ssl_certfile``.
         ssl_check_hostname: Whether the certificate must be of this host.
+        ignored: Options of the URL that only other clients read.
     """
 
     kind: Literal["tcp", "tls", "unix"] = "tcp"
@@ -96,14 +105,17 @@ class Address(Struct, frozen=True):
     ssl_certfile: str | None = None
     ssl_keyfile: str | None = None
     ssl_check_hostname: bool = True
+    ignored: tuple[str, ...] = ()
 
     @classmethod
     def parse(cls, url: str, *, name: str = "REDIS_URL") -> Self:
         """Read a URL.
 
         Args:
-            url: ``redis://``, ``rediss://`` or ``unix://``, with user and password percent-encoded, the database as
-                ``/3`` or ``?db=3``, and for ``rediss://`` the TLS options as redis-py names them.
+            url: ``redis://``, ``rediss://`` or ``unix://`` (``valkey://`` and ``valkeys://`` are the first two), with
+                user and password percent-encoded or as ``?username=`` and ``?password=``, the database as ``/3`` or
+                ``?db=3``, and for ``rediss://`` the TLS options as redis-py names them. Options that say how other
+                clients work are passed over.
             name: The variable it came from, for the error.
 
         Returns:
@@ -174,9 +186,11 @@ class _Reader:
         if not isinstance(url, str):
             raise ConfigError(f"{name} is a value of type {type(url).__name__}, not a URL; accepted: {_ACCEPTED}")
         self._url = url.strip()  # files of secrets end in a newline
+        self._ignored: list[str] = []
 
     def read(self) -> dict[str, object]:
         scheme = self._scheme()
+        self._one_host()
         found = re.fullmatch(_URL, self._url)
         if found is None or not self._url.isprintable() or " " in self._url:
             raise self._wrong("is malformed")
@@ -185,11 +199,12 @@ class _Reader:
         options = self._query(found["query"] or "", kind)
         return {
             "kind": kind,
-            "username": self._decoded(found["user"]) or None,
-            "password": self._decoded(found["password"]) or None,
+            "username": self._who("username", found["user"], options),
+            "password": self._who("password", found["password"], options),
             "db": self._db(found["path"] if kind != "unix" else None, options.pop("db", None)),
             **place,
             **self._tls(options),
+            "ignored": tuple(self._ignored),
         }
 
     def _wrong(self, problem: str, accepted: str = _ACCEPTED) -> ConfigError:
@@ -198,11 +213,23 @@ class _Reader:
     def _scheme(self) -> str:
         scheme, separator, _ = self._url.partition("://")
         scheme = scheme.lower()
-        if separator and scheme.startswith(("redis", "valkey")) and scheme.endswith(_LATER):
+        if separator and scheme.startswith(("redis", "valkey", "sentinel")) and scheme.endswith(_LATER):
             raise self._wrong("is not supported yet: Sentinel and Cluster come with a later release")
         if not separator or scheme not in _KINDS:
             raise self._wrong("does not begin with a scheme we know")
         return scheme
+
+    def _one_host(self) -> None:
+        authority = re.split("[/?#]", self._url.partition("://")[2], maxsplit=1)[0]
+        if "," in authority.rpartition("@")[2]:
+            raise self._wrong("names several hosts: Sentinel and Cluster come with a later release", "one host")
+
+    def _who(self, option: str, part: str | None, options: dict[str, str]) -> str | None:
+        """User or password: before the host, or as an option, as some hosters write them."""
+        asked = {name for name in (self._decoded(part), options.pop(option, None)) if name}
+        if len(asked) > 1:
+            raise self._wrong(f"has two different values of {option}, before the host and as ?{option}=", "one of them")
+        return asked.pop() if asked else None
 
     def _decoded(self, part: str | None) -> str:
         from urllib.parse import unquote  # noqa: PLC0415 - only who has a URL pays for the import
@@ -230,12 +257,17 @@ class _Reader:
         return {"path": path}
 
     def _query(self, query: str, kind: str) -> dict[str, str]:
-        choices = ("db", *_TLS_OPTIONS) if kind == "tls" else ("db",)
+        from .url_options import is_of_another_client  # noqa: PLC0415 - only who has a URL pays for the import
+
+        choices = (*_OPTIONS, *_TLS_OPTIONS) if kind == "tls" else _OPTIONS
         options: dict[str, str] = {}
         for part in filter(None, query.split("&")):
             option, _, value = part.partition("=")
             if option in _TLS_OPTIONS and kind != "tls":
                 raise self._wrong(f"has the option {option}, which needs rediss://")
+            if option not in choices and is_of_another_client(option):
+                self._ignored.append(option)
+                continue
             if option not in choices:
                 raise self._wrong(f"has an unknown option {option[:40]!r}", f"the options {', '.join(choices)}")
             if option in options:

@@ -41,6 +41,7 @@ def advise(settings: Settings, environ: Mapping[str, str], workers: int | None, 
     return [
         _driver(settings, workers or 1),
         *_unused_url(settings, environ),
+        *(Finding(Code.DOUBTFUL, Severity.WARNING, doubt) for doubt in settings.doubts),
         *_prefix(settings),
         *_near_memory(settings, workers, limit),
         *(_place(settings.address) if settings.address is not None else ()),

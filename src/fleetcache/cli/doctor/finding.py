@@ -23,6 +23,7 @@ class Code(StrEnum):
     UNKNOWN_NAME = "unknown_name"
     DRIVER = "driver"
     UNUSED_URL = "unused_url"
+    DOUBTFUL = "doubtful"
     PREFIX = "prefix"
     NEAR_MEMORY = "near_memory"
     DATABASE = "database"

@@ -45,6 +45,9 @@ def _meant(names: Iterable[str]) -> Iterator[tuple[str, str]]:
     endings = {name.removeprefix(OURS): name for name in NAMES if name.startswith(OURS)}
     for name in names:
         upper = name.upper()
+        if upper == "CACHE_URL":  # less alike than it is meant: other frameworks call theirs so
+            yield name, "CACHE_REDIS_URL"
+            continue
         beginning = next((each for each in BEGINNINGS if upper.startswith(each)), None)
         if beginning is not None:
             # Compared without what all of them have in common, or every CACHE_ABC would look like CACHE_TTL.
