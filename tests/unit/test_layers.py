@@ -20,7 +20,7 @@ LEVELS = [
     "near flights outages wire.link wire.monitor wire.roles embedded.folder",
     """policy loading writing batches claims parts coherence journal tags entries calls shared shared_reading
     recovery wire.handshake wire.dialing wire.dialing_threads wire.tls wire.pulse wire.keeper wire.aio wire.callers
-    wire.threads wire.tasks wire.topology wire.closings""",
+    wire.threads wire.tasks wire.topology wire.closings wire.hints""",
     """health aio_ports sync_pool sync_ports engine sync_engine reporting explain at_hand reading_verbs verbs decorator
     cache sync_reading sync_verbs sync_decorator sync_bridge sync_aio sync embedded embedded.launch embedded.seat
     embedded.host""",

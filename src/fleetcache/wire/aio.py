@@ -15,6 +15,7 @@ from typing import Any, cast
 
 from .address import CredentialProvider
 from .dialing import dial
+from .hints import lost
 from .keeper import Deadline, Keeper
 from .session import AnyCall, Gate
 
@@ -50,7 +51,7 @@ class _Connection(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell, if this is still the connection."""
         if self._wire.connection is self:
-            self._wire.fail("reset", repr(exc) if exc else "the server closed the connection")
+            self._wire.fail("reset", lost(exc) if exc else "the server closed the connection")
 
 
 class _Timeout:
@@ -158,12 +159,15 @@ class AioWire(Keeper):
         else:
             # In a thread: to read the system's certificates takes tens of milliseconds. Each time: they are rotated.
             context = await asyncio.to_thread(address.ssl_context) if address.kind == "tls" else None
+            sock = await dial(address.host, address.port)
+            self._shaking = context is not None
             transport, _ = await self._loop.create_connection(
                 lambda: connection,
-                sock=await dial(address.host, address.port),
+                sock=sock,
                 ssl=context,
                 server_hostname=address.host if context is not None else None,
             )
+        self._shaking = False
         self._transport = transport
 
     async def _provided(self, provider: CredentialProvider) -> tuple[str, ...]:

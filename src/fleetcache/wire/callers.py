@@ -9,6 +9,7 @@ from abc import abstractmethod
 from collections import deque
 from typing import Any
 
+from .hints import lost
 from .keeper import Keeper
 from .monitor import Monitor, SyncGate
 from .roles import Role
@@ -195,7 +196,7 @@ class CallersWire(Keeper):
                 self._sending.insist(token)
                 said = self._tls.decrypt(self._buffer[:size])
             except (OSError, EOFError) as error:
-                self.fail("reset", repr(error))
+                self.fail("reset", lost(error))
                 return
             finally:
                 self._sending.drop(token)

@@ -25,6 +25,9 @@ class Closings:
 
     Args:
         clock: Seconds.
+
+    Attributes:
+        spoke: Whether a command was answered on the connection at hand.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -32,7 +35,7 @@ class Closings:
         self._until: dict[str, float] = {}
         self._before: str | None = None  # at what the connection before this one was closed
         self._at: str | None = None
-        self._answered = False
+        self.spoke = False
 
     @property
     def careful(self) -> bool:
@@ -42,13 +45,13 @@ class Closings:
     def connected(self) -> None:
         """A connection stands, and nothing was asked on it."""
         self._before, self._at = self._at, None
-        self._answered = False
+        self.spoke = False
         now = self._clock()
         self._until = {word: until for word, until in self._until.items() if now < until}
 
     def answered(self) -> None:
         """A command was answered."""
-        self._answered = True
+        self.spoke = True
 
     def closed_at(self, command: Command) -> None:
         """The other end closed the connection before it answered this."""
@@ -56,7 +59,7 @@ class Closings:
         if word not in _DISPENSABLE:
             return
         self._at = word
-        if self._answered and self._before == word:
+        if self.spoke and self._before == word:
             self._until[word] = self._clock() + FORGET
 
     def refusal(self, command: Command) -> ReplyError | None:

@@ -15,6 +15,7 @@ from .address import Address, CredentialProvider
 from .closings import Closings
 from .faults import TRANSIENT, connect_reason, connect_words, reply_reason
 from .handshake import Ask, Greeting, HandshakeError, handshake
+from .hints import PLAIN_TO_TLS, hinted, tls_hint
 from .link import Link, LinkState
 from .pulse import Pulse, WireHooks, WireLimits
 from .session import Call, Command, Gate, ReplyError
@@ -67,6 +68,7 @@ class Keeper(Pulse):
         self.tried = False
         self._curious: list[Gate] = []
         self.closings = Closings(clock)
+        self._shaking = False  # TLS's own handshake is under way
 
     # -- what a shell does -------------------------------------------------------------------------------------------
 
@@ -154,7 +156,7 @@ class Keeper(Pulse):
         """One connection from its first byte to its last; returns why it ended."""
         self._over = self.detail = None
         self.session = self._new_session()
-        self._probe_pushed = False
+        self._probe_pushed = self._shaking = False
         try:
             if self._hooks.prepare is not None:
                 await self._hooks.prepare()
@@ -183,8 +185,10 @@ class Keeper(Pulse):
             self.last_error = str(error)
             return "tls"
         except (OSError, UnicodeError) as error:  # UnicodeError: a host name that is none
-            self.last_error = f"{type(error).__name__}: {error}"
-            self.detail = connect_words(error)
+            hint = tls_hint(error, shaking=self._shaking and self.greeting is None)
+            words = connect_words(error)
+            self.last_error = hinted(f"{type(error).__name__}: {str(error) or words}", hint)
+            self.detail = hinted(words, hint)
             return self._why() or connect_reason(error)
         except Exception as error:  # noqa: BLE001 - a defect of ours; it is in the log
             text = "the handshake failed by a defect of ours; it is tried again"
@@ -233,9 +237,12 @@ class Keeper(Pulse):
                 self.submit(Call(commands, gate=gate) if handle is None else Call(commands, handle, gate))
                 replies: Any = await self._reply(gate)
                 if not isinstance(replies, list):
+                    said = self.last_error or "no answer"
                     if self._over == "reset":
                         closings.closed_at(commands[0])
-                    raise HandshakeError(self._over or "timeout", self.last_error or "no answer")
+                        if self.address.kind == "tcp" and self.greeting is None and not closings.spoke:
+                            said = hinted(said, PLAIN_TO_TLS)
+                    raise HandshakeError(self._over or "timeout", said)
                 closings.answered()
                 reason = next((reply_reason(r) for r in replies if isinstance(r, ReplyError)), "")
                 if not (patient and reason in TRANSIENT):

@@ -257,7 +257,9 @@ class ThreadWire(CallersWire):
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             tls = None if context is None else Tls(context, address.host)
             if tls is not None:
+                self._shaking = True
                 tls.shake(sock)
+                self._shaking = False
             sock.setblocking(False)
         except BaseException:
             sock.close()

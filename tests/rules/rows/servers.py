@@ -10,7 +10,7 @@ ROWS = [
         "wire.closings.1",
         "A connection that is closed at HELLO once takes RESP3 from an instance.",
         "wire.closings:Closings.closed_at",
-        ("if self._answered and self._before == word:", "if self._answered:"),
+        ("if self.spoke and self._before == word:", "if self.spoke:"),
         f"{CLOSINGS}::test_a_server_that_is_going_away_closes_at_anything",
     ),
     Row(

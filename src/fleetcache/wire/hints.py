@@ -1,0 +1,62 @@
+"""What to look at when a connection fails and the system does not say it: certificates, and the wrong kind of port."""
+
+import ssl
+from typing import Final
+
+__all__ = ["PLAIN_TO_TLS", "hinted", "lost", "tls_hint"]
+
+PLAIN_TO_TLS: Final = "if this port speaks TLS, the URL begins with rediss://"
+_TLS_TO_PLAIN: Final = "no TLS answer: is it a plain port (redis://)?"
+_UNTRUSTED: Final = (
+    "no authority that this host trusts has signed it: ssl_ca_certs=FILE in the URL names the one to trust "
+    "(ssl_cert_reqs=none trusts anybody)"
+)
+_OTHER_NAME: Final = (
+    "the host in the URL must be a name in the certificate (ssl_check_hostname=false asks for the authority alone)"
+)
+_OURS: Final = "the server asks for a certificate of ours: ssl_certfile=FILE in the URL, and ssl_keyfile=FILE"
+
+# OpenSSL's numbers of what is wrong with a certificate.
+_NO_AUTHORITY: Final = frozenset({2, 18, 19, 20, 21})
+_NO_NAME: Final = frozenset({62, 63, 64})
+
+# What OpenSSL takes a server for that speaks no TLS, by version; and how a server asks for our certificate.
+_NO_TLS: Final = ("WRONG_VERSION_NUMBER", "UNKNOWN_PROTOCOL", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "EOF_OCCURRED")
+_WANTS_OURS: Final = ("CERTIFICATE_REQUIRED", "HANDSHAKE_FAILURE", "BAD_CERTIFICATE", "ALERT_UNKNOWN_CA")
+
+
+def tls_hint(error: BaseException, *, shaking: bool = False) -> str:
+    """What may be done about it, or nothing.
+
+    Args:
+        error: Why the connection failed.
+        shaking: Whether it failed in the middle of TLS's own handshake, with a server that never spoke TLS to us.
+
+    Example:
+        >>> tls_hint(TimeoutError(), shaking=True)
+        'no TLS answer: is it a plain port (redis://)?'
+    """
+    if isinstance(error, ssl.SSLCertVerificationError):
+        number = error.verify_code
+        return _UNTRUSTED if number in _NO_AUTHORITY else _OTHER_NAME if number in _NO_NAME else ""
+    if isinstance(error, ssl.SSLError):
+        words = f"{error.reason or ''} {error}".upper().replace(" ", "_")
+        if any(word in words for word in _WANTS_OURS):
+            return _OURS
+        return _TLS_TO_PLAIN if shaking and any(word in words for word in _NO_TLS) else ""
+    return _TLS_TO_PLAIN if shaking and isinstance(error, TimeoutError | ConnectionError | EOFError) else ""
+
+
+def hinted(said: str, hint: str) -> str:
+    """What was said, and what may be done about it.
+
+    Example:
+        >>> hinted("no answer", "")
+        'no answer'
+    """
+    return f"{said}; {hint}" if hint else said
+
+
+def lost(error: BaseException) -> str:
+    """Why a connection that stood is gone."""
+    return hinted(repr(error), tls_hint(error))
