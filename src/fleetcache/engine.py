@@ -19,6 +19,7 @@ from .claims import Claims
 from .clock import Clock, Ticks, monotonic, system_random
 from .codec import Codecs
 from .coherence import Coherence
+from .counting import Counting
 from .durations import text
 from .entries import Entries
 from .errors import Closed
@@ -178,6 +179,7 @@ class Engine:
             self._new_link()
         self.policy = Policy(self.parts)
         self.writing = Writing(self.parts)
+        self.counting = Counting(self.parts)
         self.batches = Batches(self.parts, self.policy)
         self.claims = Claims(self.parts, self.policy.loading.news)
         self.instance = f"{socket.gethostname()[:40]}-{os.getpid()}-{self._token(3).hex()}"

@@ -143,6 +143,20 @@ class Parts(Struct):
         held = self.entries.hold(answer, options.tags, life, born=started + cost, unbacked=True, cost=cost)
         return self.coherence.fill(token, held)
 
+    def keep_here(self, key: str, answer: Answer, options: Freshness, now: float) -> bool:
+        """Keep what is written in memory alone; whether it is held now."""
+        token = self.coherence.take(key, options.tags)
+        kept = self.keep_unbacked(token, answer, options, now)
+        self.coherence.done(token)
+        return kept
+
+    def holds_alone(self, key: str, options: Freshness) -> bool:
+        """Whether this process alone holds it, fresh, while the server is away: it may count there, and prolong it."""
+        held = self.near.items.get(key)
+        if held is None or not held.unbacked or options.offline_ttl <= 0:
+            return False
+        return self.trust.away and bool(self.ports.clock() < held.fresh_until)
+
     def unbacked_life(self, options: Freshness) -> float:
         """How many seconds from the start of its loader a value is good for that shared did not confirm."""
         if self.alone:
@@ -154,6 +168,12 @@ class Parts(Struct):
         most = self.coherence.life(sent_at)
         fresh_until = sent_at + options.ttl
         return min(fresh_until, most), min(fresh_until + options.stale, most)
+
+    async def settled(self, key: str, seen: Any, token: Any, budget: Budget) -> Seen:
+        """What a look at plain data showed, judged again once its tags are known; ``FAULT`` if it showed nothing."""
+        if isinstance(seen, Seen) and seen.look is Look.UNKNOWN_TAGS:
+            seen = await self.ask(self.shared.settle(key, seen, Any, token), budget)
+        return seen if isinstance(seen, Seen) and seen.look is not Look.UNKNOWN_TAGS else NO_LOOK
 
     async def capture(self, tags: tuple[str, ...], budget: Budget) -> Any:
         """The versions of the tags, known or asked for; ``None`` when they cannot be had."""

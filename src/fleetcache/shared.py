@@ -230,12 +230,13 @@ class Shared(SharedReading):
         def answered(reply: Any, sent_at: float) -> int | Seen | str:
             if isinstance(reply, ReplyError):
                 return self.fault("store", reply)
-            if isinstance(reply, list) and reply[0] == 1:
-                self.works("store")
-                return int(reply[1])
-            if isinstance(reply, list) and reply[0] == 0:
-                return self.see(key, reply[1], reply[2], sent_at, Any, token)
-            return "overflow" if reply == [2] else "protocol"
+            match reply:
+                case [1, bytes() as total] if total.removeprefix(b"-").isdigit():
+                    self.works("store")
+                    return int(total)
+                case [0, blob, pttl]:
+                    return self.see(key, blob, pttl, sent_at, Any, token)
+            return "protocol"
 
         args = (blob, kept_ms, self._entries.head(), replacing)
         return self._run("incr", self._layout.entry(key), args, answered, self._ports.gate(), still=lambda: token.valid)

@@ -95,7 +95,7 @@ class SyncVerbs(SyncReadingVerbs):
         Raises:
             KeyError: There is none, and ``create`` is false.
             Unavailable: The server did not acknowledge: no guess is made.
-            CodecError: What is there is no integer, or the sum is beyond 2^53 - 1.
+            CodecError: What is there is no integer, or the sum is beyond int64 (2^63 - 1).
         """
         return self._run(self._verbs.incr(key, delta, ttl=ttl, create=create))
 

@@ -121,7 +121,7 @@ class AsyncVerbs(ReadingVerbs):
         Raises:
             KeyError: There is none, and ``create`` is false.
             Unavailable: The server did not acknowledge: no guess is made.
-            CodecError: What is there is no integer, or the sum is beyond 2^53 - 1.
+            CodecError: What is there is no integer, or the sum is beyond int64 (2^63 - 1).
         """
         if isinstance(delta, bool) or not isinstance(delta, int):
             raise TypeError(f"incr: delta must be an int, not {delta!r}")
@@ -129,7 +129,7 @@ class AsyncVerbs(ReadingVerbs):
         await self._engine.enter()
         if self._is_bypassed:
             raise Unavailable(f"incr of {key!r}: the cache is bypassed in this context")
-        total = await self._engine.writing.incr(full, delta, options, create=create)
+        total = await self._engine.counting.incr(full, delta, options, create=create)
         if total is None:
             raise KeyError(key)
         return total

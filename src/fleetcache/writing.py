@@ -5,18 +5,17 @@ from enum import Enum
 from typing import Any, Final
 
 from .entry import GRACE
-from .errors import CodecError, Unavailable
+from .errors import Unavailable
 from .freshness import Freshness
 from .journal import Target
 from .parts import Budget, Parts
-from .ports import NO_ANSWER, Gate
+from .ports import Gate
 from .seen import Answer, Look, Seen
 
 __all__ = ["Writing"]
 
 # How often a compare-and-set is tried when others write the same key at the same time.
 TRIES = 16
-COUNTER_MOST = 2**53 - 1  # the script counts in doubles: the next one is where 1 more makes no difference
 _REPLACEABLE = frozenset({Look.STALE, Look.SPENT, Look.UNUSABLE})
 _GONE = frozenset({Look.NONE, Look.FOREIGN})
 
@@ -31,7 +30,7 @@ AGAIN: Final = Again.AGAIN
 
 
 class Writing:
-    """set, add, delete, touch, incr, tags and clear."""
+    """set, add, delete, touch, tags and clear; ``counting`` has incr."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
@@ -173,23 +172,8 @@ class Writing:
         number = parts.coherence.removing(("e", key))
         if not parts.alone:
             parts.coherence.owe(("e", key), number)
-        kept = self._keep_here(key, answer, options, now)
+        kept = parts.keep_here(key, answer, options, now)
         return kept or parts.alone  # a memory that is too small is no reason to say that somebody else was first
-
-    def _keep_here(self, key: str, answer: Answer, options: Freshness, now: float) -> bool:
-        parts = self._parts
-        token = parts.coherence.take(key, options.tags)
-        kept = parts.keep_unbacked(token, answer, options, now)
-        parts.coherence.done(token)
-        return kept
-
-    def _own(self, key: str, options: Freshness) -> bool:
-        """Whether this process alone holds it, fresh, while the server is away: it may count there, and prolong it."""
-        parts = self._parts
-        held = parts.near.items.get(key)
-        if held is None or not held.unbacked or options.offline_ttl <= 0:
-            return False
-        return parts.trust.away and bool(parts.ports.clock() < held.fresh_until)
 
     async def _add_once(
         self, key: str, answer: Answer, options: Freshness, captured: Any, budget: Budget
@@ -208,7 +192,7 @@ class Writing:
 
         try:
             gate = parts.shared.add(key, blob, options.kept_ms, Any, token, stored)
-            seen = await self._settled(key, await parts.ask(gate, budget), token, budget)
+            seen = await parts.settled(key, await parts.ask(gate, budget), token, budget)
             if seen.look is Look.GRANTED:
                 return True
             if seen.look in _REPLACEABLE:
@@ -222,19 +206,13 @@ class Writing:
         finally:
             parts.coherence.done(token)
 
-    async def _settled(self, key: str, seen: Any, token: Any, budget: Budget) -> Seen:
-        parts = self._parts
-        if isinstance(seen, Seen) and seen.look is Look.UNKNOWN_TAGS:
-            seen = await parts.ask(parts.shared.settle(key, seen, Any, token), budget)
-        return seen if isinstance(seen, Seen) else Seen(Look.FAULT)
-
     # -- touch ---------------------------------------------------------------------------------------------------------
 
     async def touch(self, key: str, ttl: float, options: Freshness) -> bool:
         """Let a fresh entry live for ``ttl`` from now; ``False`` when there is none."""
         parts = self._parts
         parts.check_open()
-        if parts.alone or self._own(key, options):
+        if parts.alone or parts.holds_alone(key, options):
             return self._touch_here(key, ttl, options)
         seen, budget = await self.look(key)
         if seen.look is not Look.FRESH:
@@ -263,114 +241,6 @@ class Writing:
             if parts.coherence.journal.owes_key(key):
                 return Seen(Look.FAULT), budget
             seen = await parts.ask(parts.shared.look(key, Any, token), budget)
-            return await self._settled(key, seen, token, budget), budget
+            return await parts.settled(key, seen, token, budget), budget
         finally:
             parts.coherence.done(token)
-
-    # -- incr ----------------------------------------------------------------------------------------------------------
-
-    async def incr(self, key: str, delta: int, options: Freshness, *, create: bool = True) -> int | None:
-        """Add to a counter. A new one begins at 0; one that is there keeps its life.
-
-        Returns:
-            The sum; ``None`` when there is no counter, and none is to be created.
-
-        Raises:
-            Unavailable: The server did not answer; there is no guess.
-            CodecError: What is there is no integer, or the sum is beyond 2^53 - 1.
-        """
-        parts = self._parts
-        parts.check_open()
-        if abs(delta) > COUNTER_MOST:
-            raise CodecError(f"incr of {key!r}: the step is beyond 2^53 - 1")
-        answer = parts.entries.encode(delta, int)
-        if parts.alone or self._own(key, options):
-            return self._incr_here(key, delta, answer, options, create=create)
-        budget = parts.budget()
-        captured = await parts.capture(options.tags, budget)
-        if captured is None or parts.coherence.journal.owes_key(key):
-            raise Unavailable(f"incr of {key!r}: the server cannot be heard, and a counter is not guessed")
-        replacing = b""
-        while budget.left > 0:  # each round somebody's count is stored, seldom ours when many count at once
-            if parts.entries.signs or not create:
-                result: Any = await self._incr_seen(key, delta, options, captured, budget, create=create)
-            else:
-                _, blob = parts.entries.pack(key, answer, captured, options, 0.0)
-                token = parts.coherence.take(key)
-                result = await parts.ask(parts.shared.incr(key, blob, options.kept_ms, replacing, token), budget)
-                if isinstance(result, Seen):
-                    result = await self._settled(key, result, token, budget)
-                parts.coherence.done(token)
-            if isinstance(result, Seen) and result.look is Look.FRESH:
-                result = await self._incr_by_swap(key, result, delta, budget)
-            if result is None or isinstance(result, int):
-                parts.coherence.forget_key(key)
-                return result
-            if result == "overflow":
-                raise CodecError(f"incr of {key!r}: the sum is beyond 2^53 - 1")
-            if result is NO_ANSWER or isinstance(result, str) or result.look is Look.FAULT:
-                break
-            if result.look is Look.FOREIGN:
-                parts.shared.discard(key, result.head)
-            replacing = result.head
-        raise Unavailable(f"incr of {key!r}: the server did not acknowledge")
-
-    async def _incr_by_swap(self, key: str, seen: Seen, delta: int, budget: Budget) -> Any:
-        """An integer that the script may not write: signed, or with tags of its own. Compare and set."""
-        parts = self._parts
-        value = seen.answer.value if seen.answer is not None else None
-        if type(value) is not int:
-            raise CodecError(f"incr of {key!r}: it holds a {type(value).__name__}, not an integer")
-        if abs(value + delta) > COUNTER_MOST:
-            return "overflow"
-        left = max(0.001, seen.fresh_until - parts.ports.clock())
-        options = Freshness(ttl=left, stale=seen.header.stale, tags=(), offline_ttl=0.0)
-        new = parts.entries.encode(value + delta, int)
-        _, blob = parts.entries.pack(key, new, parts.entries.tags_of(seen), options, seen.header.cost)
-        gate = parts.shared.swap(key, seen.head, blob, options.kept_ms, lambda _at: None)
-        swapped = await parts.ask(gate, budget)
-        if swapped is True:
-            return value + delta
-        return Seen(Look.HELD) if swapped is False else swapped
-
-    async def _incr_seen(
-        self, key: str, delta: int, options: Freshness, captured: Any, budget: Budget, *, create: bool
-    ) -> Any:
-        """Look first, and leave to ``_incr_by_swap`` what is there: the script neither signs nor leaves absent."""
-        parts = self._parts
-        token = parts.coherence.take(key, options.tags)
-        try:
-            seen = await self._settled(key, await parts.ask(parts.shared.look(key, Any, token), budget), token, budget)
-            if seen.look in {Look.FRESH, Look.FAULT}:
-                return seen
-            if not create:
-                return None
-            _, blob = parts.entries.pack(key, parts.entries.encode(delta, int), captured, options, 0.0)
-            if seen.look in _REPLACEABLE or seen.look is Look.HELD:
-                gate = parts.shared.swap(key, seen.head, blob, options.kept_ms, lambda _at: None)
-                return delta if await parts.ask(gate, budget) is True else Seen(Look.HELD)
-            added = await parts.ask(parts.shared.add(key, blob, options.kept_ms, Any, token, lambda _at: None), budget)
-            return delta if isinstance(added, Seen) and added.look is Look.GRANTED else added
-        finally:
-            parts.coherence.done(token)
-
-    def _incr_here(self, key: str, delta: int, answer: Answer, options: Freshness, *, create: bool) -> int | None:
-        parts = self._parts
-        held = parts.near.items.get(key)
-        now = parts.ports.clock()
-        if held is None or now >= held.fresh_until:
-            if not create:
-                return None
-            parts.coherence.removing(("e", key))
-            self._keep_here(key, answer, options, now)
-            return delta
-        found = parts.entries.from_near(held, Any)
-        if found is None or type(found.value) is not int:
-            raise CodecError(f"incr of {key!r}: it holds a {type(found and found.value).__name__}, not an integer")
-        total = found.value + delta
-        if abs(total) > COUNTER_MOST:
-            raise CodecError(f"incr of {key!r}: the sum is beyond 2^53 - 1")
-        if not parts.alone:
-            parts.coherence.owe(("e", key), parts.coherence.journal.next())
-        parts.near.put(key, parts.entries.prolonged(held, total, (held.fresh_until, held.stale_until)))
-        return int(total)

@@ -3,11 +3,15 @@
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
 
 import pytest
 
-from fleetcache import MISSING, Cache, CodecError, Unavailable, calls
-from tests.core.drivers import Driver
+from fleetcache import MISSING, Cache, CodecError, SyncCache, Unavailable, calls
+from tests.core.drivers import Driver, commands_of
+from tests.support.client import Client
+from tests.support.proxy import Proxy
 from tests.support.run import run
 from tests.support.servers import Server
 from tests.support.waiting import eventually
@@ -115,19 +119,29 @@ def test_what_is_no_integer_is_not_counted_and_not_changed(on: On) -> None:
     on(body)
 
 
-def test_beyond_what_can_be_counted_exactly_is_an_error(on: On) -> None:
+def test_counts_are_exact_to_int64_and_an_error_beyond(on: On) -> None:
     async def body(cache: Cache) -> None:
-        most = 2**53 - 1
-        assert await cache.incr("k", most) == most
+        exact, most = 2**53, 2**63 - 1
+        assert await cache.incr("k", exact - 1) == exact - 1
+        assert [await cache.incr("k") for _ in range(3)] == [exact, exact + 1, exact + 2]
+        assert await cache.get("k") == exact + 2
+        assert await cache.incr("k", -3) == exact - 1
+        assert await cache.incr("k", -1) == exact - 2
+        assert await cache.incr("k", most - exact + 2) == most
         for key, delta in (("k", 1), ("k", most), ("other", most + 1), ("other", -(2**70))):
-            with pytest.raises(CodecError, match=r"beyond 2\^53 - 1"):
+            with pytest.raises(CodecError, match=r"beyond int64 \(2\^63 - 1\)"):
                 await cache.incr(key, delta)
         assert await cache.get("k") == most
-        assert await cache.incr("k", -1) == most - 1
-        await cache.set("k", 2**53 + 1)
+        assert await cache.incr("k", -most) == 0
+        assert await cache.incr("k", -most - 1) == -most - 1
         with pytest.raises(CodecError, match="beyond"):
-            await cache.incr("k")
-        assert await cache.incr("k", -3) == 2**53 - 2
+            await cache.incr("k", -1)
+        assert await cache.incr("new", most) == most
+        assert await cache.get("new", type=int) == most
+        await cache.set("k", exact + 1, ttl="1h")
+        assert await cache.incr("k", ttl="1s") == exact + 2
+        seen = await cache.explain("k")
+        assert (seen.near_fresh_for or seen.shared_fresh_for or 0) > 3000  # its own life, whoever counts
 
     on(body)
 
@@ -194,3 +208,116 @@ def test_an_answer_that_is_none_is_no_count(
                 await cache.incr("visits")
 
     run(main())
+
+
+# -- nobody starves ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("create", [True, False])
+@pytest.mark.parametrize("start", ["absent", "set", "tagged"])
+def test_many_at_once_on_one_signed_counter_all_succeed_with_few_commands(
+    remote: Driver, start: str, create: bool
+) -> None:
+    """As every alias of Django counts."""
+    assert remote.server is not None
+
+    async def main(client: Client) -> None:
+        async with remote.cache(signing_keys=(KEY,), operation_timeout="1s") as cache:
+            if start != "absent":
+                await cache.set("k", 0, tags=["t"] if start == "tagged" else ())
+            elif not create:
+                assert await cache.incr("k", 0) == 0
+            before = commands_of(client)
+            totals = await asyncio.gather(*(cache.incr("k", create=create) for _ in range(128)))
+            after = commands_of(client)
+            assert sorted(totals) == list(range(1, 129))
+            assert totals == sorted(totals)  # in the order in which they came
+            assert sum(after.values()) - sum(before.values()) <= 8 * 128 / 4
+
+    with remote.server.client() as client:
+        run(main(client))
+
+
+def test_many_instances_at_once_all_succeed(remote: Driver) -> None:
+    assert remote.server is not None
+
+    async def main(client: Client) -> None:
+        async with AsyncExitStack() as stack:
+            caches = [
+                await stack.enter_async_context(remote.cache(signing_keys=(KEY,), operation_timeout="2s"))
+                for _ in range(8)
+            ]
+            before = commands_of(client)
+            totals = await asyncio.gather(*(cache.incr("k") for _ in range(40) for cache in caches))
+            after = commands_of(client)
+            assert sorted(totals) == list(range(1, 321))
+            assert sum(after.values()) - sum(before.values()) <= 8 * 320
+
+    with remote.server.client() as client:
+        run(main(client))
+
+
+def test_threads_and_tasks_of_one_process_are_summed_alike(server: Server, prefix: str) -> None:
+    with (
+        SyncCache(server.url, prefix=prefix, signing_keys=(KEY,), operation_timeout="5s") as cache,
+        ThreadPoolExecutor(32) as pool,
+    ):
+
+        async def tasks() -> list[int]:
+            return list(await asyncio.gather(*(cache.aio.incr("k") for _ in range(64))))
+
+        by_tasks = pool.submit(asyncio.run, tasks())
+        by_threads = [pool.submit(cache.incr, "k") for _ in range(64)]
+        assert sorted([*by_tasks.result(), *(one.result() for one in by_threads)]) == list(range(1, 129))
+
+
+def test_each_call_of_a_sum_is_told_its_own(remote: Driver) -> None:
+    async def main() -> None:
+        async with remote.cache(signing_keys=(KEY,)) as cache:
+            absent = (cache.incr("k", create=False) for _ in range(3))
+            told = await asyncio.gather(
+                *absent, cache.incr("k", 5), cache.incr("k", create=False), return_exceptions=True
+            )
+            # Those who came before it was made may have found nothing.
+            assert [type(one) for one in told[:3]] == [KeyError] * 3
+            assert told[3:] == [5, 6]
+            most = 2**63 - 1
+            told = await asyncio.gather(*(cache.incr("k", step) for step in (1, most, -1)), return_exceptions=True)
+            assert [one if isinstance(one, int) else type(one) for one in told] == [7, CodecError, 6]
+            await cache.set("word", "one")
+            told = await asyncio.gather(*(cache.incr("word") for _ in range(5)), return_exceptions=True)
+            assert [type(one) for one in told] == [CodecError] * 5
+
+    run(main())
+
+
+@pytest.mark.parametrize("gone", [0, 1, 2])
+def test_who_is_cancelled_takes_nobody_with_it(server: Server, prefix: str, gone: int) -> None:
+    async def main(proxy: Proxy) -> None:
+        async with Cache(proxy.url, prefix=prefix, signing_keys=(KEY,), operation_timeout="5s") as cache:
+            await cache.incr("k", 0)
+            proxy.delay(0.1)
+            calls = [asyncio.create_task(cache.incr("k")) for _ in range(3)]
+            await asyncio.sleep(0.05)
+            calls[gone].cancel()
+            told = await asyncio.gather(*calls, return_exceptions=True)
+            assert [type(one) for one in told] == [asyncio.CancelledError if n == gone else int for n in range(3)]
+            assert sorted(one for one in told if isinstance(one, int)) == [1, 2]
+            assert await cache.incr("k") == 3
+
+    with Proxy(server) as proxy:
+        run(main(proxy))
+
+
+def test_who_gave_up_before_it_was_summed_is_not_counted(server: Server, prefix: str) -> None:
+    async def main(proxy: Proxy) -> None:
+        async with Cache(proxy.url, prefix=prefix, signing_keys=(KEY,), operation_timeout="100ms") as cache:
+            await cache.incr("k", 0)
+            with proxy.frozen():
+                told = await asyncio.gather(*(cache.incr("k") for _ in range(5)), return_exceptions=True)
+                assert [type(one) for one in told] == [Unavailable] * 5
+            await eventually(lambda: cache.stats().link == "online")
+            assert await cache.incr("k") == 1
+
+    with Proxy(server) as proxy:
+        run(main(proxy))

@@ -15,6 +15,7 @@ SOME_MS = "some ms"
 LEASE, OTHER_LEASE = PLACEHOLDERS
 NEW, OLD = entry(b"new", head=HEADS[1]), entry(b"old")
 ONE, HUGE = entry(b"1", head=HEADS[1]), entry(b"9007199254740991")
+VAST = entry(b"9223372036854775807", head=HEADS[1])
 INCR = (ONE, LONGER, HEADS[1])
 
 
@@ -59,11 +60,13 @@ CASES = [
     Case("add", None, (NEW, LIFE), 0),
     Case("add", LEASE, (NEW, LIFE), 0),
     Case("add", OLD, (NEW, LIFE), [OLD, SOME_MS]),
-    Case("incr", None, (*INCR, b""), [1, 1]),
-    Case("incr", LEASE, (*INCR, b""), [1, 1]),
-    Case("incr", OLD, (*INCR, HEADS[0]), [1, 1]),
-    Case("incr", entry(b"41"), (*INCR, b""), [1, 42]),
-    Case("incr", entry(b"-3"), (*INCR, b""), [1, -2]),
+    Case("incr", None, (*INCR, b""), [1, b"1"]),
+    Case("incr", None, (VAST, LONGER, HEADS[1], b""), [1, b"9223372036854775807"]),
+    Case("incr", LEASE, (*INCR, b""), [1, b"1"]),
+    Case("incr", OLD, (*INCR, HEADS[0]), [1, b"1"]),
+    Case("incr", entry(b"41"), (*INCR, b""), [1, b"42"]),
+    Case("incr", entry(b"-3"), (*INCR, b""), [1, b"-2"]),
+    Case("incr", entry(b"41"), (VAST, LONGER, HEADS[1], b""), [0, entry(b"41"), SOME_MS]),
     Case("incr", b"V", (*INCR, b""), [0, b"V", SOME_MS]),
     Case("incr", OLD, (*INCR, b""), [0, OLD, SOME_MS]),
     *(
@@ -75,7 +78,7 @@ CASES = [
             entry(b"9007199254740992"),
         )
     ),
-    Case("incr", HUGE, (*INCR, b""), [2]),
+    Case("incr", HUGE, (*INCR, b""), [0, HUGE, SOME_MS]),
 ]
 
 

@@ -18,7 +18,7 @@ LEVELS = [
     """ports codec declared settings stats eviction wire.address wire.url_options wire.awaited wire.faults wire.headers
     wire.session wire.uwsgi""",
     "near flights outages wire.link wire.monitor wire.roles embedded.folder",
-    """policy loading writing batches claims parts coherence journal tags entries calls shared shared_reading
+    """policy loading writing counting batches claims parts coherence journal tags entries calls shared shared_reading
     recovery wire.handshake wire.dialing wire.dialing_threads wire.tls wire.pulse wire.keeper wire.aio wire.callers
     wire.threads wire.tasks wire.topology wire.closings wire.hints""",
     """health aio_ports sync_pool sync_ports engine sync_engine reporting explain at_hand reading_verbs verbs decorator
@@ -36,6 +36,7 @@ NEVER = {
     "policy": TIERS,
     "loading": TIERS,
     "writing": TIERS,
+    "counting": TIERS,
     "batches": TIERS,
     "claims": TIERS,
     "parts": TIERS,

@@ -1,0 +1,286 @@
+"""The rules of counting: exact among all, never guessed, and nobody starves.
+
+1. The server counts by a script where the script can write the sum itself: unsigned, of the caller's own tags, within
+   what Lua counts exactly (2^53). All else it hands back, and the sum is read, made here and swapped in, to int64.
+2. What is made here is made together: while one call of this process reads and swaps a counter, the others wait, and
+   the next one does it for all of them at once, in the order in which they came.
+3. Between processes the swap compares. Who loses reads again after a short random pause, so that somebody always wins.
+4. A step counts once or its caller hears ``Unavailable``. Who gave up before the step was in a sum is not counted; a
+   step whose sum was sent and not answered may be.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from enum import Enum
+from functools import partial
+from typing import Any, Final
+
+from .errors import CodecError, Unavailable
+from .freshness import MINIMUM_TTL, Freshness
+from .parts import Budget, Parts
+from .ports import Gate
+from .seen import Answer, Look, Seen
+from .wire.session import tell_unanswered
+
+__all__ = ["Counting"]
+
+LEAST, MOST = -(2**63), 2**63 - 1  # what every client of every language reads as an integer
+# Seconds that who lost a swap pauses, at most: doubled each time up to what a busy server takes for an answer.
+PAUSE_FIRST, PAUSE_MOST = 0.001, 0.016
+
+_THERE = frozenset({Look.FRESH, Look.STALE, Look.SPENT, Look.UNUSABLE, Look.HELD})  # what a swap can replace
+
+
+class Undecided(Enum):
+    """Nothing is known of it."""
+
+    UNDECIDED = "undecided"
+
+
+UNDECIDED: Final = Undecided.UNDECIDED
+Told = int | CodecError | Undecided | None
+
+
+class Step:
+    """What one call adds, and what became of it."""
+
+    __slots__ = ("captured", "create", "delta", "gate", "leads", "options", "told")
+
+    def __init__(self, delta: int, options: Freshness, captured: Any, gate: Gate, *, create: bool) -> None:
+        self.delta, self.options, self.captured, self.create = delta, options, captured, create
+        self.gate = gate
+        self.leads = False  # it is this one's turn to read and swap, for all
+        self.told: Told = UNDECIDED
+
+
+class Counting:
+    """``incr``."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._waiting: dict[str, deque[Step]] = {}  # by counter, while one call of this process is at it
+
+    async def incr(self, key: str, delta: int, options: Freshness, *, create: bool = True) -> int | None:
+        """Add to a counter. A new one begins at 0; one that is there keeps its life.
+
+        Returns:
+            The sum; ``None`` when there is no counter, and none is to be created.
+
+        Raises:
+            Unavailable: The server did not answer; there is no guess.
+            CodecError: What is there is no integer, or the sum is beyond int64.
+        """
+        parts = self._parts
+        parts.check_open()
+        if not LEAST <= delta <= MOST:
+            raise CodecError(f"incr of {key!r}: the step is beyond int64 (2^63 - 1)")
+        if parts.alone or parts.holds_alone(key, options):
+            return self._count_here(key, delta, options, create=create)
+        budget = parts.budget()
+        captured = await parts.capture(options.tags, budget)
+        if captured is None or parts.coherence.journal.owes_key(key):
+            raise Unavailable(f"incr of {key!r}: the server cannot be heard, and a counter is not guessed")
+        if create and not parts.entries.signs:
+            total = await self._by_script(key, delta, options, captured, budget)
+            if total is not None:
+                parts.coherence.forget_key(key)
+                return total
+        step = Step(delta, options, captured, parts.ports.gate(), create=create)
+        return await self._together(key, step, budget)
+
+    # -- alone -------------------------------------------------------------------------------------------------------
+
+    def _count_here(self, key: str, delta: int, options: Freshness, *, create: bool) -> int | None:
+        """In memory, without letting anybody in."""
+        parts = self._parts
+        held = parts.near.items.get(key)
+        now = parts.ports.clock()
+        if held is None or now >= held.fresh_until:
+            if not create:
+                return None
+            parts.coherence.removing(("e", key))
+            parts.keep_here(key, parts.entries.encode(delta, int), options, now)
+            return delta
+        found = parts.entries.from_near(held, Any)
+        total = _sum(key, _integer(key, found), delta)
+        if not parts.alone:  # what the server may hold is not what was counted on
+            parts.coherence.owe(("e", key), parts.coherence.journal.next())
+        parts.near.put(key, parts.entries.prolonged(held, total, (held.fresh_until, held.stale_until)))
+        return total
+
+    # -- by the script -----------------------------------------------------------------------------------------------
+
+    async def _by_script(self, key: str, delta: int, options: Freshness, captured: Any, budget: Budget) -> int | None:
+        """The sum, or ``None`` when it is not the script's to make."""
+        parts = self._parts
+        _, blob = parts.entries.pack(key, parts.entries.encode(delta, int), captured, options, 0.0)
+        replacing = b""
+        while budget.left > 0:
+            token = parts.coherence.take(key)
+            try:
+                found = await parts.ask(parts.shared.incr(key, blob, options.kept_ms, replacing, token), budget)
+                if isinstance(found, int):
+                    return found
+                seen = await parts.settled(key, found, token, budget)
+            finally:
+                parts.coherence.done(token)
+            if seen.look is Look.FRESH:
+                return None
+            if seen.look is Look.FAULT:
+                break
+            if seen.look is Look.FOREIGN:
+                parts.shared.discard(key, seen.head)
+            replacing = seen.head
+        raise _unknown(key)
+
+    # -- together ----------------------------------------------------------------------------------------------------
+
+    async def _together(self, key: str, step: Step, budget: Budget) -> int | None:
+        """One read and one swap for all calls of this process that wait for it."""
+        queue = self._waiting.get(key)
+        if queue is None:
+            self._waiting[key] = deque()
+            step.leads = True
+        else:
+            queue.append(step)
+        try:
+            if not step.leads:
+                await self._parts.ask(step.gate, budget)
+            if step.leads:
+                await self._lead(key, step, budget)
+        finally:
+            if step.leads:
+                self._hand_on(key)
+            else:
+                with suppress(KeyError, ValueError):
+                    self._waiting[key].remove(step)
+        if step.told is UNDECIDED:
+            raise _unknown(key)
+        if isinstance(step.told, CodecError):
+            raise step.told
+        return step.told
+
+    def _hand_on(self, key: str) -> None:
+        """The next one leads, if it still waits."""
+        queue = self._waiting[key]
+        while queue:
+            step = queue.popleft()
+            if not step.gate.done():
+                step.leads = True
+                step.gate.set_result(None)
+                return
+        del self._waiting[key]
+
+    async def _lead(self, key: str, first: Step, budget: Budget) -> None:
+        """Read and swap until the sum of all is in, or this call's time is over."""
+        parts, ports, queue = self._parts, self._parts.ports, self._waiting[key]
+        others: list[Step] = []
+        pause = PAUSE_FIRST
+        uncounted = True  # for certain, and another may still do it
+        try:
+            while budget.left > 0:
+                others = [step for step in (*others, *queue) if not step.gate.done()]
+                queue.clear()
+                token = parts.coherence.take(key, first.options.tags)
+                try:
+                    found = await parts.ask(parts.shared.look(key, Any, token), budget)
+                    seen = await parts.settled(key, found, token, budget)
+                    uncounted = False
+                    if seen.look is Look.FAULT:
+                        return
+                    told, write = self._write(key, seen, [first, *others], token)
+                    written = write is None or await self._is_written(write(), budget)
+                finally:
+                    parts.coherence.done(token)
+                if written:
+                    for step, outcome in zip((first, *others), told, strict=True):
+                        step.told = outcome
+                    parts.coherence.forget_key(key)
+                if written is not False:
+                    return
+                uncounted = True
+                await ports.wait(ports.gate(), ports.clock() + pause * ports.random())
+                pause = min(PAUSE_MOST, pause * 2)
+        finally:
+            if uncounted:
+                queue.extendleft(reversed(others))
+            else:
+                for step in others:
+                    tell_unanswered(step.gate)
+
+    def _write(
+        self, key: str, seen: Seen, steps: list[Step], token: Any
+    ) -> tuple[list[Told], Callable[[], Gate | None] | None]:
+        """What each is told if the write succeeds, and how to send it; ``None`` when nothing is to be written."""
+        parts = self._parts
+        try:
+            base = _integer(key, seen.answer) if seen.look is Look.FRESH else None
+        except CodecError as error:
+            return [CodecError(*error.args) for _ in steps], None
+        told, total, creator = _sums(key, base, steps)
+        if total is None or total == base:
+            return told, None
+        answer = parts.entries.encode(total, int)
+        if creator is None:
+            left = max(MINIMUM_TTL, seen.fresh_until - parts.ports.clock())
+            options = Freshness(ttl=left, stale=seen.header.stale, tags=(), offline_ttl=0.0)
+            tags, cost = parts.entries.tags_of(seen), seen.header.cost
+        else:
+            options, tags, cost = creator.options, creator.captured, 0.0
+        _, blob = parts.entries.pack(key, answer, tags, options, cost)
+        if seen.look in _THERE:
+            return told, partial(parts.shared.swap, key, seen.head, blob, options.kept_ms, _nothing)
+        if seen.look is Look.FOREIGN:
+            parts.shared.discard(key, seen.head)
+        return told, partial(parts.shared.add, key, blob, options.kept_ms, Any, token, _nothing)
+
+    async def _is_written(self, gate: Gate | None, budget: Budget) -> bool | None:
+        """``False``: somebody else wrote first. ``None``: nobody knows."""
+        result = await self._parts.ask(gate, budget)
+        if isinstance(result, bool):
+            return result
+        if isinstance(result, Seen) and result.look is not Look.FAULT:
+            return result.look is Look.GRANTED
+        return None
+
+
+def _sums(key: str, base: int | None, steps: list[Step]) -> tuple[list[Told], int | None, Step | None]:
+    """What each call is told, the last sum, and whose call creates the counter."""
+    told: list[Told] = []
+    total, creator = base, None
+    for step in steps:
+        if total is None and not step.create:
+            told.append(None)
+            continue
+        try:
+            reached = _sum(key, total or 0, step.delta)
+        except CodecError as error:
+            told.append(error)
+            continue
+        creator = step if total is None else creator
+        total = reached
+        told.append(total)
+    return told, total, creator
+
+
+def _nothing(_sent_at: float) -> None:
+    """The writer's near forgets it anyway: the next one counts soon."""
+
+
+def _integer(key: str, answer: Answer | None) -> int:
+    value = None if answer is None else answer.value
+    if type(value) is not int:
+        raise CodecError(f"incr of {key!r}: it holds a {type(value).__name__}, not an integer")
+    return value
+
+
+def _sum(key: str, value: int, delta: int) -> int:
+    total = value + delta
+    if not LEAST <= total <= MOST:
+        raise CodecError(f"incr of {key!r}: the sum is beyond int64 (2^63 - 1)")
+    return total
+
+
+def _unknown(key: str) -> Unavailable:
+    return Unavailable(f"incr of {key!r}: the server did not acknowledge")
