@@ -21,7 +21,6 @@ from .freshness import MINIMUM_TTL, Freshness
 from .parts import Budget, Parts
 from .ports import Gate
 from .seen import Answer, Look, Seen
-from .wire.session import tell_unanswered
 
 __all__ = ["Counting"]
 
@@ -207,7 +206,8 @@ class Counting:
                 queue.extendleft(reversed(others))
             else:
                 for step in others:
-                    tell_unanswered(step.gate)
+                    if not step.gate.done():
+                        step.gate.set_result(None)
 
     def _write(
         self, key: str, seen: Seen, steps: list[Step], token: Any

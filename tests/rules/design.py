@@ -57,6 +57,9 @@ DESIGN = {
     "while online.",
     "resort.offline": "Offline, when the loader fails too, an entry within its own life still answers.",
     "journal.owed": "What the server did not acknowledge is owed: neither read, joined nor filled until it is done.",
+    "journal.own": "Offline a process sees what it wrote, whatever else is owed, until it removes or replaces it.",
+    "add.away": "While the server is known to be away the first of a process to add wins, and what it stored is owed "
+    "as a removal; while the server is only late nobody wins.",
     "journal.live": "What is owed is removed again on the live connection, too.",
     "journal.full": "A journal that is full owes everything: cold, but right.",
     "past.lost": "What a server that lost its past says is not believed, whatever it says.",

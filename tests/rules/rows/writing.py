@@ -1,0 +1,75 @@
+"""Writing, adding and counting."""
+
+from tests.rules.rule import Row
+
+__all__ = ["ROWS"]
+
+OWN = "tests/core/test_own_writes.py::"
+COUNTERS = "tests/core/test_counters.py::"
+
+ROWS = (
+    Row(
+        "own_write_unknown",
+        "journal.own",
+        "A write is the newest only while its very key is owed: not after a clear, nor beyond the journal.",
+        "writing:Writing._acknowledged",
+        ("if parts.coherence.wrote(key, number):", 'if parts.coherence.journal.owed.get(("e", key)) == number:'),
+        f"{OWN}test_what_was_set_is_seen_beyond_the_journal",
+    ),
+    Row(
+        "own_write_outlives_its_tag",
+        "journal.own",
+        "A tag that is removed while a write of it is under way does not take it along.",
+        "journal:Journal.removing",
+        ("if name in tags", "if not tags"),
+        f"{OWN}test_what_was_sent_and_not_answered_is_seen_though_everything_is_owed",
+    ),
+    Row(
+        "added_while_late",
+        "add.away",
+        "A server that is only late counts as away: two processes win.",
+        "wire.link:Link.away",
+        ("(LinkState.OFFLINE, ", "(LinkState.SUSPECT, LinkState.OFFLINE, "),
+        f"{OWN}test_a_server_that_is_only_late_leaves_no_two_winners",
+    ),
+    Row(
+        "added_and_not_owed",
+        "add.away",
+        "What the server holds stays beside what was added while it was away.",
+        "writing:Writing._add_here",
+        ("if not parts.alone:", "if parts.alone:"),
+        f"{OWN}test_what_was_added_in_an_outage_is_nowhere_when_it_is_over",
+    ),
+    Row(
+        "script_counts_what_it_may_not",
+        "counting.1",
+        "The script counts what only we can count: it makes counters that were not to be made.",
+        "counting:Counting.incr",
+        ("if create and not parts.entries.signs:", "if not parts.entries.signs:"),
+        f"{COUNTERS}test_a_counter_that_is_not_there_may_be_left_so",
+    ),
+    Row(
+        "each_sums_alone",
+        "counting.2",
+        "Each call reads and swaps for itself.",
+        "counting:Counting._together",
+        ("if queue is None:", "if True:"),
+        f"{COUNTERS}test_many_at_once_on_one_signed_counter_all_succeed_with_few_commands",
+    ),
+    Row(
+        "swap_tried_once",
+        "counting.3",
+        "Who loses a swap to another process gives up.",
+        "counting:Counting._lead",
+        ("if written is not False:", "if True:"),
+        f"{COUNTERS}test_many_instances_at_once_all_succeed",
+    ),
+    Row(
+        "count_guessed",
+        "counting.4",
+        "A count of which nothing is known is answered.",
+        "counting:Counting._together",
+        ("raise _unknown(key)", "return 0"),
+        f"{COUNTERS}test_who_gave_up_before_it_was_summed_is_not_counted",
+    ),
+)
