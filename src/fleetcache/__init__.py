@@ -14,6 +14,7 @@ from .errors import (
     Unavailable,
 )
 from .health import Health, Status
+from .registered import register_type
 from .results import MISSING, Found, Keep, NoStore
 from .settings import Settings
 from .stats import Stats
@@ -51,4 +52,5 @@ __all__ = [
     "Status",
     "SyncCache",
     "Unavailable",
+    "register_type",
 ]

@@ -1,31 +1,50 @@
 """Values <-> bytes, so that a hit is the same as the miss that stored it.
 
 1. Whatever is wrong with a value or with bytes, the answer is ``CodecError``: nothing else comes out.
-2. Without a declared type a value is stored only if it comes back equal in value and types, at every depth.
-3. With a declared type the loader's own caller, too, gets the value decoded back, so everybody sees the same. Parts
-   that the type leaves open (``Any``, bare ``dict``) and pydantic models must also come back equal.
-4. Pickle is read only where it was chosen by name.
+2. A value is stored only if it comes back equal in value and type, at every depth. Where the declared type is given
+   plain data (a dict for a dataclass, text for a date), it makes one of its own of it, before anybody gets it.
+3. msgspec writes and reads what it holds by itself. What would not come back from that is written with marks that
+   say what it is (``extensions``); what would not come back from these either is refused.
+4. The loader's own caller, too, gets the value decoded back, so everybody sees the same.
+5. Pickle is read only where it was chosen by name.
 """
 
 import re
 import types
 import typing
 from collections.abc import Callable
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal
 
 import msgspec
 import msgspec.inspect
 
 from .errors import CodecError
-from .values import JSON_SCALARS, SCALARS, a, describe_change, describe_unsupported, find_change, immutable, is_plain
+from .extensions import JsonMarks, Marks, MsgpackMarks, NotHeldError, is_leaf, read_leaf, standard
+from .fitting import Fit, fit_of
+from .models import is_model, read_model, write_model
+from .registered import registered
+from .values import (
+    ALL_GIVEN,
+    GIVEN,
+    JSON_SCALARS,
+    SCALARS,
+    a,
+    describe_change,
+    find_change,
+    immutable,
+    is_plain,
+)
 
-__all__ = ["INT", "JSON", "MSGPACK", "PICKLE", "Codecs", "immutable"]
+__all__ = ["INT", "JSON", "MARKED_JSON", "MARKED_MSGPACK", "MSGPACK", "PICKLE", "Codecs", "immutable"]
 
 # Codec ids: one byte of the entry header, part of the wire format.
 INT: Final = 0  # decimal text, so that a script on the server can add to it
 MSGPACK: Final = 1
 JSON: Final = 2
 PICKLE: Final = 3
+MARKED_MSGPACK: Final = 4
+MARKED_JSON: Final = 5
+_LAST: Final = MARKED_JSON
 
 # What msgpack holds, and a little more than what a script on the server can count.
 _MIN_INT: Final = -(2**63)
@@ -54,10 +73,20 @@ class Codecs:
     def __init__(self, name: Literal["msgpack", "json", "pickle"]) -> None:
         self.name = name
         self._msgpack = _Format(
-            MSGPACK, msgspec.msgpack.Encoder(enc_hook=_to_plain).encode, msgspec.msgpack.Decoder, SCALARS
+            (MSGPACK, MARKED_MSGPACK),
+            msgspec.msgpack.Encoder(enc_hook=_to_plain).encode,
+            msgspec.msgpack.Decoder,
+            SCALARS,
+            MsgpackMarks(),
         )
         self._read_plain = self._msgpack.reader(Any).decode  # at hand: most of what is read
-        self._json = _Format(JSON, msgspec.json.Encoder(enc_hook=_to_plain).encode, msgspec.json.Decoder, JSON_SCALARS)
+        self._json = _Format(
+            (JSON, MARKED_JSON),
+            msgspec.json.Encoder(enc_hook=_to_plain).encode,
+            msgspec.json.Decoder,
+            JSON_SCALARS,
+            JsonMarks(),
+        )
         self._chosen = {"msgpack": self._msgpack, "json": self._json, "pickle": None}[name]
 
     def encode(self, value: Any, declared: Any) -> tuple[int, bytes, Any]:
@@ -74,15 +103,12 @@ class Codecs:
             CodecError: it would not come back as it is, is not of the declared type, or has no such bytes.
         """
         kind = type(value)
-        if kind is int and (declared is Any or declared is int):
-            if _MIN_INT <= value <= _MAX_INT:
-                return INT, b"%d" % value, value
-            if self._chosen is not None:
-                raise CodecError("an int of more than 64 bits cannot be stored: pass it as str")
+        if kind is int and (declared is Any or declared is int) and _MIN_INT <= value <= _MAX_INT:
+            return INT, b"%d" % value, value
         try:
             if self._chosen is None:
                 return PICKLE, *_pickled(value, declared)
-            return self._chosen.id, *self._chosen.write(value, kind, declared)
+            return self._chosen.write(value, kind, declared)
         except (CodecError, MemoryError):
             raise
         except Exception as error:
@@ -104,6 +130,10 @@ class Codecs:
                 return self._read_int(payload, declared)
             if codec_id == JSON:
                 return self._json.reader(declared).decode(payload)
+            if codec_id == MARKED_MSGPACK:
+                return self._msgpack.reader(declared).decode_marked(payload)
+            if codec_id == MARKED_JSON:
+                return self._json.reader(declared).decode_marked(payload)
             if codec_id == PICKLE and self.name == "pickle":
                 return _unpickled(payload, declared)
         except (CodecError, MemoryError):
@@ -112,7 +142,7 @@ class Codecs:
             raise CodecError(_with_type("stored bytes cannot be read", declared, error)) from error
         if codec_id == PICKLE:
             raise CodecError(f"stored bytes are a pickle, which is read only with CACHE_CODEC=pickle, not {self.name}")
-        raise CodecError(f"stored bytes have the unknown codec id {codec_id}; known are {INT} to {PICKLE}")
+        raise CodecError(f"stored bytes have the unknown codec id {codec_id}; known are {INT} to {_LAST}")
 
     def _read_int(self, payload: bytes | memoryview, declared: Any) -> Any:
         # int() takes spaces, underscores and other digits, which neither we nor the server write.
@@ -127,43 +157,133 @@ class Codecs:
         return f"Codecs({self.name!r})"
 
 
-class _Reader(NamedTuple):
-    decode: Callable[[bytes | memoryview], Any]
-    typed: bool  # False: no declared type
-    open: bool  # parts of it say nothing about their type, or are models: compare after the round trip
+class _Reader:
+    """Reads one declared type from one format."""
+
+    __slots__ = ("_fit", "_marked", "_marks", "declared", "decode", "marks_only", "openness")
+
+    def __init__(
+        self, declared: Any, decode: Callable[[bytes | memoryview], Any] | None, openness: "_Openness", marks: Marks
+    ) -> None:
+        self.marks_only = decode is None
+        self.declared, self.openness, self._marks = declared, openness, marks
+        self.decode = decode or self._unmarked
+        self._fit: Fit | None = None
+        self._marked: Callable[[bytes | memoryview], Any] | None = None
+
+    def _unmarked(self, _payload: Any) -> Any:
+        raise CodecError(f"{_type_name(self.declared)} is written with marks, and these bytes have none")
+
+    @property
+    def typed(self) -> bool:
+        return self.declared is not Any
+
+    @property
+    def fit(self) -> Fit:
+        """The type as we read it; made at the first value that needs it."""
+        if self._fit is None:
+            self._fit = fit_of(self.declared)
+        return self._fit
+
+    def find_change(self, value: Any, back: Any, exact: frozenset[type]) -> tuple[Any, Any] | None:
+        """The first part of a value that msgspec does not bring back, and what it would be."""
+        if is_plain(value, exact) and (not self.openness.drops_keys or value == back):
+            return None
+        if not self.typed:
+            return find_change(value, back)
+        change = find_change(value, back, GIVEN)
+        if change is None or self.openness.open or type(change[0]) not in ALL_GIVEN:
+            return change
+        # A list may be given for a tuple, but a tuple that is given for a Sequence is of that type already.
+        return change if self.fit.check(value) else find_change(value, back, ALL_GIVEN)
+
+    def decode_marked(self, payload: bytes | memoryview) -> Any:
+        """The value of bytes with marks, if it is of the type."""
+        if self._marked is None:
+            self._marked = self._marks.reader(self.fit.classes if self.typed else None)
+        value = self._marked(payload)
+        if not self.typed or self.fit.check(value):
+            return value
+        # Stored under no type, or another: plain data becomes one of this type, as it does when it is stored.
+        return msgspec.convert(self._marks.reader(None)(payload), self.declared, dec_hook=_from_plain)
+
+    def encode_marked(self, value: Any) -> bytes:
+        """The bytes of a value with marks."""
+        return self._marks.encode(value, self.fit.classes)
 
 
 class _Format:
     """msgpack or JSON: one encoder, and a reader for each declared type."""
 
-    __slots__ = ("_decoder", "_readers", "encode", "exact", "id")
+    __slots__ = ("_decoder", "_encode", "_exact", "_ids", "_marks", "_readers")
 
     def __init__(
-        self, codec_id: int, encode: Callable[[Any], bytes], decoder: Callable[..., Any], exact: frozenset[type]
+        self,
+        ids: tuple[int, int],
+        encode: Callable[[Any], bytes],
+        decoder: Callable[..., Any],
+        exact: frozenset[type],
+        marks: Marks,
     ) -> None:
-        self.id = codec_id
-        self.encode = encode
-        self.exact = exact
-        self._decoder = decoder
+        self._ids, self._encode, self._decoder, self._exact, self._marks = ids, encode, decoder, exact, marks
         self._readers: dict[Any, _Reader] = {}
 
-    def write(self, value: Any, kind: type, declared: Any) -> tuple[bytes, Any]:
-        payload = self.encode(value)
-        if kind in self.exact and (declared is Any or declared is kind):
-            return payload, value
+    def write(self, value: Any, kind: type, declared: Any) -> tuple[int, bytes, Any]:
+        """The codec's id, the payload, and the value as readers get it."""
+        if kind in self._exact and (declared is Any or declared is kind) and kind is not int:
+            return self._ids[0], self._encode(value), value
         reader = self.reader(declared)
-        back = reader.decode(payload)
-        if reader.open and not is_plain(value, self.exact):
-            changed = find_change(value, back, typed=reader.typed)
-        elif reader.typed and type(back) is not kind and isinstance(value, type(back)) and back != value:
-            changed = value, back  # a subclass lost what it added
-        else:
-            changed = None
-        if changed is not None:
-            raise CodecError(describe_change(value, *changed))
+        change: tuple[Any, Any] | None = None
+        refused: Exception | None = None
+        try:
+            payload = self._encode(value)
+            back = reader.decode(payload)
+            change = reader.find_change(value, back, self._exact)
+            if change is None:
+                return self._ids[0], payload, back
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001 - of msgspec, or of the value's own class; with marks it may do
+            refused = error
+        try:
+            return self._ids[1], *self._write_marked(value, reader)
+        except MemoryError:
+            raise
+        except NotHeldError as error:
+            raise self._refusal(value, reader, error, change, refused) from refused
+        except Exception as error:
+            if change is not None:
+                raise CodecError(describe_change(value, *change, declared)) from error
+            if reader.marks_only:
+                raise CodecError(f"{a(kind)} is not of the declared type {_type_name(declared)}") from error
+            raise refused or error from None  # the first way's is the one that tells
+
+    def _write_marked(self, value: Any, reader: _Reader) -> tuple[bytes, Any]:
+        payload = reader.encode_marked(value)
+        back = reader.decode_marked(payload)
+        change = find_change(value, back)
+        if change is not None:
+            raise CodecError(describe_change(value, *change, reader.declared))
         return payload, back
 
+    def _refusal(
+        self, value: Any, reader: _Reader, held: NotHeldError, change: tuple[Any, Any] | None, refused: Exception | None
+    ) -> Exception:
+        """What to say of a value that has no marks, either."""
+        if held.why:
+            return CodecError(f"{a(type(held.part))} cannot be stored: {held.why}")
+        if reader.marks_only:
+            return CodecError(f"{_type_name(reader.declared)} does not name the type {type(held.part).__name__}")
+        if reader.typed:
+            return CodecError(describe_change(value, *change, reader.declared)) if change else refused or held
+        try:  # what msgspec would make of the one part
+            back = self.reader(Any).decode(self._encode(held.part))
+        except Exception as error:  # noqa: BLE001 - it says what to do
+            return error
+        return CodecError(describe_change(value, held.part, back, Any))
+
     def reader(self, declared: Any) -> _Reader:
+        """The reader of a declared type."""
         try:
             found = self._readers.get(declared)
         except TypeError:  # unhashable, such as Annotated[int, {...}]
@@ -177,11 +297,18 @@ class _Format:
 
     def _build_reader(self, declared: Any) -> _Reader:
         declared = _effective(declared)
+        openness = _Openness()
         try:
             decode = self._decoder(declared, dec_hook=_from_plain).decode
-            return _Reader(decode, typed=declared is not Any, open=_is_open(msgspec.inspect.type_info(declared), set()))
+            openness.look(msgspec.inspect.type_info(declared))
+            return _Reader(declared, None if openness.registered else decode, openness, self._marks)
         except (TypeError, ValueError, NameError, AttributeError) as error:
-            raise CodecError(f"values of type {_type_name(declared)} cannot be stored: {error}") from error
+            reader = _Reader(declared, None, openness, self._marks)
+            try:
+                _ = reader.fit
+            except Exception:  # noqa: BLE001 - whatever reading an annotation raises; msgspec says it better
+                raise CodecError(f"values of type {_type_name(declared)} cannot be stored: {error}") from error
+            return reader
 
 
 def _effective(declared: Any) -> Any:
@@ -191,41 +318,60 @@ def _effective(declared: Any) -> Any:
     return Any if getattr(typing.get_origin(declared) or declared, "_is_protocol", False) else declared
 
 
-def _is_open(node: object, seen: set[int]) -> bool:
-    if isinstance(node, (msgspec.inspect.AnyType, msgspec.inspect.CustomType)):
-        return True
-    if isinstance(node, tuple):
-        return any(_is_open(part, seen) for part in node)
-    if not isinstance(node, (msgspec.inspect.Type, msgspec.inspect.Field)) or id(node) in seen:
-        return False
-    seen.add(id(node))  # types may contain themselves
-    return any(_is_open(getattr(node, name), seen) for name in node.__struct_fields__)
+class _Openness:
+    """What a type leaves open, as msgspec sees it.
+
+    Attributes:
+        open: A part of it says nothing about the kind of its values.
+        drops_keys: A part of it is a ``TypedDict``, of which msgspec reads the keys that it names, and no others.
+        registered: A part of it is a class that msgspec would take apart, and that was registered.
+    """
+
+    __slots__ = ("_seen", "drops_keys", "open", "registered")
+
+    def __init__(self) -> None:
+        self.open = self.drops_keys = self.registered = False
+        self._seen: set[int] = set()  # types may contain themselves
+
+    def look(self, node: object) -> None:
+        """Look at a type, and at what it is made of."""
+        if isinstance(node, tuple):
+            for part in node:
+                self.look(part)
+        if not isinstance(node, (msgspec.inspect.Type, msgspec.inspect.Field)) or id(node) in self._seen:
+            return
+        self._seen.add(id(node))
+        self.open |= isinstance(node, (msgspec.inspect.AnyType, msgspec.inspect.CustomType))
+        self.drops_keys |= isinstance(node, msgspec.inspect.TypedDictType)
+        kind = getattr(node, "cls", None)
+        if isinstance(kind, type) and registered(kind) is not None:
+            self.registered |= not isinstance(node, msgspec.inspect.CustomType)
+        for name in node.__struct_fields__:
+            self.look(getattr(node, name))
 
 
-def _to_plain(value: Any) -> str:
-    """What msgspec does not know. Pydantic's models are known by their method, so pydantic is never imported."""
-    dump = getattr(value, "model_dump_json", None)
-    if dump is None or isinstance(value, type):
-        raise CodecError(describe_unsupported(value))
-    try:
-        return typing.cast("str", dump(round_trip=True, by_alias=False, warnings="error"))
-    except Exception as error:  # noqa: BLE001 - anything of the model's own code; its text has values, so not chained
-        raise CodecError(f"{a(type(value))} cannot be stored: {type(error).__name__}") from None
+def _to_plain(value: Any) -> Any:
+    """What msgspec does not know."""
+    kind = type(value)
+    own = registered(kind)
+    if own is not None:
+        return own.encode(value)
+    row = standard(kind)
+    return row.write(value) if row is not None else write_model(value)
 
 
 def _from_plain(declared: Any, plain: Any) -> Any:
     if declared is object:
         return plain
-    validate = getattr(declared, "model_validate_json", None)
-    if validate is None:
-        raise CodecError(f"values of type {_type_name(declared)} cannot be stored")
-    if not isinstance(plain, str):
-        raise CodecError(f"expected {_type_name(declared)}, got {type(plain).__name__}")
-    try:
-        # By name, as dumped: aliases may differ between the two directions.
-        return validate(plain, by_alias=False, by_name=True)
-    except Exception as error:  # noqa: BLE001 - anything of the model's own code; its text has values, so not chained
-        raise CodecError(f"expected {_type_name(declared)}: {type(error).__name__}") from None
+    if is_model(declared):
+        return read_model(declared, plain)
+    if isinstance(declared, type):
+        own = registered(declared)
+        if own is not None:
+            return own.decode(plain)
+        if is_leaf(declared):
+            return read_leaf(declared, plain)
+    raise CodecError(f"values of type {_type_name(declared)} cannot be stored")
 
 
 def _pickled(value: Any, declared: Any) -> tuple[bytes, Any]:

@@ -3,26 +3,35 @@
 ``codec`` turns values into bytes and back; the judgement of the result is here.
 """
 
+from collections import deque
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
-from itertools import chain
+from functools import cached_property, lru_cache
+from math import copysign
 from typing import TYPE_CHECKING, Any, Final, cast
 from uuid import UUID
 
 from msgspec import Struct
 
+from .registered import rewritten
+from .zones import zone_of
+
 if TYPE_CHECKING:
     from dataclasses import Field
 
 __all__ = [
+    "ALL_GIVEN",
+    "GIVEN",
     "JSON_SCALARS",
     "SCALARS",
     "a",
     "dataclass_fields",
     "describe_change",
     "describe_unsupported",
+    "field_names",
     "find_change",
     "immutable",
     "is_plain",
@@ -31,7 +40,19 @@ __all__ = [
 # These come out of the codec exactly as they went in. JSON has no bytes, NaN or infinity.
 JSON_SCALARS: Final = frozenset[type]({str, int, bool, type(None)})
 SCALARS: Final = JSON_SCALARS | frozenset[type]({float, bytes})
-_ATOMS: Final = SCALARS | frozenset[type]({Decimal, UUID, date, datetime, time, timedelta})
+_ATOMS: Final = SCALARS | frozenset[type]({Decimal, UUID, date, datetime, time, timedelta, complex})
+# Modules of the standard library whose objects nobody can change, and whose == looks at all they are.
+_STANDARD: Final = frozenset({"datetime", "uuid", "ipaddress", "pathlib", "pathlib._local", "re"})
+# Plain data that may be given for a declared type that it is not of: text for a date, a dict for a dataclass.
+GIVEN: Final = SCALARS | {dict}
+# Where each part of the type names one kind, a list may be given for a tuple too. A tuple that is given for a
+# Sequence, or for Any, is of that type already, and must not become a list.
+ALL_GIVEN: Final = GIVEN | {list, tuple, set, frozenset, bytearray}
+# Slots that are no part of the value. Which fields of a model were set is told by its own dump only.
+_NO_PARTS: Final = frozenset({"__dict__", "__weakref__", "__pydantic_fields_set__"})
+_ABSENT: Final = object()
+# Levels that an error's path may have; deeper, it names the type alone.
+_DEEPEST: Final = 8
 
 
 def immutable(value: object) -> bool:
@@ -46,7 +67,7 @@ def immutable(value: object) -> bool:
 
 def _immutable(value: object) -> bool:
     kind = type(value)
-    if kind in _ATOMS or isinstance(value, Enum):
+    if kind in _ATOMS or isinstance(value, Enum) or kind.__module__ in _STANDARD:
         return True
     if kind is tuple or kind is frozenset or (isinstance(value, tuple) and not hasattr(value, "__dict__")):
         return all(map(_immutable, cast("Iterable[object]", value)))
@@ -72,37 +93,134 @@ def is_plain(value: Any, exact: frozenset[type]) -> bool:
     return kind in exact
 
 
-def find_change(value: Any, back: Any, *, typed: bool) -> tuple[Any, Any] | None:
-    """The first part that would not come back as it is, and what it would be."""
+def find_change(value: Any, back: Any, given: AbstractSet[type] = frozenset()) -> tuple[Any, Any] | None:
+    """The first part that would not come back as it is, and what it would be; ``None``: all of it comes back.
+
+    Equality of the values' own classes is not asked, except of types of the standard library: it may be identity, may
+    leave out fields, and calls ``1``, ``1.0`` and ``True`` one.
+
+    Args:
+        value: What was given.
+        back: What its bytes are read as.
+        given: Kinds of plain data that may stand for what was declared: text for a date, a dict for a dataclass.
+    """
     kind = type(value)
+    parts: Iterable[tuple[Any, Any]] | None
     if kind is not type(back):
-        # A declared float may be given as int; both readers get the float.
-        return None if typed and kind is int and type(back) is float and value == back else (value, back)
-    if isinstance(value, (float, Decimal)):
-        return None if value == back or (value != value and back != back) else (value, back)  # noqa: PLR0124 - NaN
-    if isinstance(value, datetime):
-        # Equal moments in different zones are not the same value, unless the type was declared.
-        return None if value == back and (typed or value.utcoffset() == back.utcoffset()) else (value, back)
-    parts = _parts(value, back)
+        if kind not in given:
+            return value, back
+        parts = _converted_parts(value, back)
+    elif kind in SCALARS:
+        same = value == back if kind is not float else _same_float(value, back)
+        return None if same else (value, back)
+    else:
+        parts = _parts(value, back)
     if parts is None:
-        return None if value == back else (value, back)
-    return next((found for old, new in parts if (found := find_change(old, new, typed=typed))), None)
+        return value, back
+    return next((found for old, new in parts if (found := find_change(old, new, given))), None)
 
 
-def _parts(value: Any, back: Any) -> Iterable[tuple[Any, Any]] | None:
-    """The parts of two values of one type side by side; ``None``: it has none, or not equally many."""
-    if isinstance(value, (list, tuple)) and len(value) == len(back):
-        return zip(value, back, strict=True)
-    if isinstance(value, dict) and len(value) == len(back):
-        return zip(chain(value, value.values()), chain(back, back.values()), strict=True)
-    # Fields, not ==, which a class may leave at identity.
-    if isinstance(value, Struct):
-        return [(getattr(value, name, None), getattr(back, name, None)) for name in value.__struct_fields__]
-    held = dataclass_fields(value)
-    if held is not None:
-        names = [field.name for field in held if field.compare]
-        return [(getattr(value, name, None), getattr(back, name, None)) for name in names]
-    return None
+def _same_float(value: float, back: float) -> bool:
+    return copysign(1.0, value) == copysign(1.0, back) if value == back else value != value and back != back  # noqa: PLR0124 - NaN
+
+
+def _converted_parts(value: Any, back: Any) -> Iterable[tuple[Any, Any]]:
+    """Of plain data and what the declared type has made of it: the parts that both have."""
+    if isinstance(value, dict) and not isinstance(back, dict):
+        return [
+            (part, getattr(back, name)) for name, part in value.items() if isinstance(name, str) and hasattr(back, name)
+        ]
+    if isinstance(value, (list, tuple)) and isinstance(back, (list, tuple)):
+        return zip(value, back, strict=False)
+    return ()
+
+
+def _parts(value: Any, back: Any) -> Iterable[tuple[Any, Any]] | None:  # noqa: PLR0911 - one exit for each kind of value
+    """The parts of two values of one type side by side; ``None``: they differ."""
+    if isinstance(value, Enum):
+        return () if value is back else None
+    if isinstance(value, (datetime, time)):
+        return () if _moment(value) == _moment(back) is not None else None
+    if isinstance(value, Decimal):
+        return () if str(value) == str(back) else None  # 1.0 is not 1.00, and NaN is NaN
+    if isinstance(value, complex):
+        return (value.real, back.real), (value.imag, back.imag)
+    if (written := rewritten(value)) is not None:
+        return ((written, rewritten(back)),)
+    if isinstance(value, (list, tuple, deque)):
+        return _pairs(value, back)
+    if isinstance(value, dict):
+        if getattr(value, "default_factory", None) is not getattr(back, "default_factory", None):
+            return None
+        return _pairs([*value, *value.values()], [*back, *back.values()]) if len(value) == len(back) else None
+    if isinstance(value, (set, frozenset)):
+        return _members(value, back)
+    if type(value).__module__ in _STANDARD:
+        return () if value == back else None
+    held, new = _attributes(value), _attributes(back)
+    if held is None or new is None:
+        return () if _is_equal(value, back) else None
+    return [(part, new[name]) for name, part in held.items()] if held.keys() == new.keys() else None
+
+
+def _moment(value: datetime | time) -> Any:
+    try:
+        return value.replace(tzinfo=None), value.fold, zone_of(value)
+    except Exception:  # noqa: BLE001 - a zone may be of any class
+        return None
+
+
+def _pairs(value: Any, back: Any) -> Iterable[tuple[Any, Any]] | None:
+    if len(value) != len(back) or getattr(value, "maxlen", None) != getattr(back, "maxlen", None):
+        return None
+    return zip(value, back, strict=True)
+
+
+def _members(value: Any, back: Any) -> Iterable[tuple[Any, Any]] | None:
+    """The members of two sets, each with the one that equals it."""
+    if len(value) != len(back):
+        return None
+    found = {member: member for member in back}
+    pairs = [(member, found.pop(member, _ABSENT)) for member in value]
+    rest = [*found]  # a NaN equals no other; there can be several
+    return [(member, rest.pop() if other is _ABSENT and rest else other) for member, other in pairs]
+
+
+def _attributes(value: Any) -> dict[str, Any] | None:
+    """Everything an object holds, declared as a field or not; ``None``: it has nothing that could be seen."""
+    kind: Any = type(value)
+    names, is_open = _layout(kind)
+    if not names and not is_open:
+        return None
+    held = {name: getattr(value, name, _ABSENT) for name in names}
+    if is_open:
+        computed = [name for name in vars(value) if type(getattr(type(value), name, None)) is cached_property]
+        held |= vars(value)
+        for name in computed:  # it can be computed again
+            del held[name]
+    return held
+
+
+@lru_cache(maxsize=512)
+def _layout(kind: Any) -> tuple[tuple[str, ...], bool]:
+    """The slots of a class, and whether its objects have a ``__dict__``."""
+    slots: list[str] = []
+    for base in kind.__mro__:
+        own = base.__dict__.get("__slots__", ())
+        for name in (own,) if isinstance(own, str) else own:
+            mangled = name.startswith("__") and not name.endswith("__")
+            slots.append(f"_{base.__name__.lstrip('_')}{name}" if mangled else name)
+    names = [name for name in slots if name not in _NO_PARTS]
+    if issubclass(kind, Struct):
+        names += kind.__struct_fields__
+    return tuple(dict.fromkeys(names)), kind.__dictoffset__ != 0
+
+
+def _is_equal(value: Any, back: Any) -> bool:
+    try:
+        return (value == back) is True
+    except Exception:  # noqa: BLE001 - an object of a foreign class; if it cannot tell, it is not the same
+        return False
 
 
 def dataclass_fields(value: Any) -> "tuple[Field[Any], ...] | None":
@@ -114,17 +232,59 @@ def dataclass_fields(value: Any) -> "tuple[Field[Any], ...] | None":
     return fields(value)
 
 
-def describe_change(value: object, part: object, back: object) -> str:
-    """What to say of a ``part`` of ``value`` that would come back as ``back``."""
-    if type(part) is not type(back):
-        change = f"as {type(back).__name__}"
+def field_names(kind: Any) -> tuple[str, ...] | None:
+    """The fields that a class declares; ``None`` for a class that declares none in a way we know."""
+    if issubclass(kind, Struct):
+        return tuple(kind.__struct_fields__)
+    if hasattr(kind, "__dataclass_fields__"):
+        from dataclasses import fields  # noqa: PLC0415 - as above
+
+        return tuple(field.name for field in fields(kind))
+    if hasattr(kind, "__attrs_attrs__"):
+        return tuple(attribute.name for attribute in kind.__attrs_attrs__)
+    names: tuple[str, ...] | None = getattr(kind, "_fields", None) if issubclass(kind, tuple) else None
+    return names
+
+
+def describe_change(value: object, part: object, back: object, declared: Any = Any) -> str:
+    """What to say of a ``part`` of ``value``, declared as a type or not, that would come back as ``back``."""
+    kind = type(part)
+    if kind is type(back):
+        change = "with another value"
     else:
-        change = "in UTC" if isinstance(part, datetime) else "with another value"
-    whole = _as_generic(type(value))
-    if part is value:
-        return f"{a(type(part))} would come back {change}: pass type={whole} or annotate the loader"
-    inside = f"{a(type(part))} inside the {type(value).__name__}"
-    return f"{inside} would come back {change}: declare the whole (type={whole}) or annotate the loader"
+        change = f"as {type(back).__name__}"
+    if declared is Any:
+        whole = _as_generic(type(value))
+        if part is value:
+            return f"{a(kind)} would come back {change}: pass type={whole} or annotate the loader"
+        inside = f"{a(kind)} inside the {type(value).__name__}"
+        return f"{inside} would come back {change}: declare the whole (type={whole}) or annotate the loader"
+    path = "" if part is value else _path_to(value, part)
+    what = f"{type(value).__name__}{path} ({kind.__name__})" if path else a(kind)
+    if kind is type(back):
+        return (
+            f"{what} would come back {change}: leave it out of the type, register_type() it, or return NoStore(value)"
+        )
+    return f"{what} would come back {change}: name {kind.__name__} in the declared type, alone or in a union"
+
+
+def _path_to(value: Any, part: Any, depth: int = 0) -> str:
+    """Where in a value a part stands, such as ``.user.name`` or ``[].name``; keys are not told: they may be secret."""
+    if depth > _DEEPEST:
+        return ""
+    inside: Iterable[tuple[str, Any]] = ()
+    if isinstance(value, (list, tuple, set, frozenset, deque)):
+        inside = [("[]", inner) for inner in value]
+    elif isinstance(value, dict):
+        inside = [("[]", inner) for inner in [*value, *value.values()]]
+    elif type(value) not in _ATOMS:
+        inside = [(f".{name}", inner) for name, inner in (_attributes(value) or {}).items()]
+    for name, inner in inside:
+        if inner is part:
+            return name
+        if type(inner) not in _ATOMS and (rest := _path_to(inner, part, depth + 1)):
+            return name + rest
+    return ""
 
 
 def _as_generic(kind: type) -> str:

@@ -4,10 +4,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-import pytest
-
 from fleetcache.codec import Codecs
-from fleetcache.errors import CodecError
 
 
 @dataclass
@@ -20,5 +17,4 @@ def test_a_decimal_that_is_no_number_is_a_value_like_any_other() -> None:
     codec_id, payload, back = Codecs("msgpack").encode(Sum(Decimal("NaN"), ["x"]), Sum)
     assert back.amount.is_nan()
     assert Codecs("msgpack").decode(codec_id, payload, Sum).amount.is_nan()
-    with pytest.raises(CodecError):
-        Codecs("msgpack").encode(Sum(Decimal("NaN"), ("a tuple would come back as a list",)), Sum)
+    assert Codecs("msgpack").encode(Sum(Decimal("NaN"), ("a tuple",)), Sum)[2].of == ("a tuple",)

@@ -1,7 +1,7 @@
 """Promise 7: nobody changes your value, a hit equals a miss, and nothing read from the server is executed or raises."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -9,8 +9,10 @@ from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from enum import Enum, IntEnum
 from functools import partial
+from pathlib import PurePosixPath
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
@@ -38,6 +40,11 @@ class User:
     name: str
     rights: set[str] = field(default_factory=set)
     points: list[Point] = field(default_factory=list)
+
+
+@dataclass
+class Missing:
+    name: str
 
 
 Ask = Callable[[], Awaitable[Any]]
@@ -129,7 +136,12 @@ def test_handing_out_one_object_lets_everybody_change_it(one_server: Server, pre
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 
-PLAIN: list[Any] = ["text", b"bytes", 7, -(2**63), 1.5, True, False, None, [1, "a"], {"a": {}}]
+NOON = datetime(2026, 10, 25, 2, 30, tzinfo=ZoneInfo("Europe/Berlin"))
+
+PLAIN: list[Any] = [
+    *("text", b"bytes", 7, -(2**63), 1.5, True, False, None, [1, "a"], {"a": {}}),
+    *((1, "a"), [(1, 2)], {"a": {1, 2}}, frozenset({1}), {1, 2}, NOON, {"when": [NOON.date()]}, UUID(int=5)),
+]
 
 # Each with its declared type: what a loader returns, and what everybody must get.
 TYPED: list[tuple[Any, Any, Any]] = [
@@ -137,7 +149,13 @@ TYPED: list[tuple[Any, Any, Any]] = [
     ((1, 2), tuple[int, int], (1, 2)),
     ({1, 2}, frozenset[int], frozenset({1, 2})),
     (1, float, 1.0),
-    (Level.HIGH, int, 3),
+    (Level.HIGH, Level, Level.HIGH),
+    (Missing("Ada"), User | Missing, Missing("Ada")),
+    ([Missing("Ada"), User("Eve", {"x"})], list[User | Missing], [Missing("Ada"), User("Eve", {"x"})]),
+    ((1, 2), Sequence[int], (1, 2)),
+    (NOON.replace(fold=1), datetime, NOON.replace(fold=1)),
+    (PurePosixPath("a"), PurePosixPath, PurePosixPath("a")),
+    (2**70, int, 2**70),
     (3, Level, Level.HIGH),
     (Color.RED, Color, Color.RED),
     ({"x": 1}, Point, Point(1)),
@@ -177,7 +195,7 @@ def test_handing_out_the_loaders_object_makes_hits_unlike_misses(one_server: Ser
     assert run(unlike(hands_out_its_own, one_server, prefix))
 
 
-@pytest.mark.parametrize("value", [(1, 2), User("Ada"), {1, 2}, Color.RED])
+@pytest.mark.parametrize("value", [Point(1), User("Ada"), {1: Point(2)}, Color.RED])
 def test_what_would_come_back_as_something_else_is_answered_and_not_kept(
     one_server: Server, prefix: str, value: object
 ) -> None:

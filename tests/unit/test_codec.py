@@ -2,12 +2,13 @@
 
 import contextlib
 import pickle
+import re
 import subprocess
 import sys
-from collections import Counter, OrderedDict, defaultdict
+from collections import OrderedDict, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta, timezone
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum, IntEnum, StrEnum
 from typing import Annotated, Any, Generic, Literal, NamedTuple, NewType, Protocol, TypedDict, TypeVar
@@ -20,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleetcache import codec
-from fleetcache.codec import INT, JSON, MSGPACK, PICKLE, Codecs, immutable
+from fleetcache.codec import INT, JSON, MARKED_JSON, MARKED_MSGPACK, MSGPACK, PICKLE, Codecs, immutable
 from fleetcache.errors import CodecError
 from tests.support.ids import same_everywhere
 
@@ -156,6 +157,8 @@ def same(a: object, b: object) -> bool:
         return len(a) == len(b) and all(map(same, a, b))
     if isinstance(a, dict) and isinstance(b, dict):
         return same(list(a.items()), list(b.items()))
+    if isinstance(a, Decimal):
+        return str(a) == str(b)  # one kind of NaN cannot be compared
     return a == b or (a != a and b != b)  # noqa: PLR0124 - NaN
 
 
@@ -180,31 +183,22 @@ def test_plain_values_come_back_as_they_are(value: object) -> None:
         (User(1), "a User would come back as dict: pass type=User or annotate the loader"),
         (Place("x"), "a Place would come back as dict: pass type=Place or annotate the loader"),
         (Model(id=1), "a Model would come back as str: pass type=Model or annotate the loader"),
-        ((1, 2), r"a tuple would come back as list: pass type=tuple\[...\] or annotate the loader"),
-        ({1}, r"a set would come back as list: pass type=set\[...\] or annotate the loader"),
         (Pair(1, "a"), "a Pair would come back as list: pass type=Pair"),
         (Color.RED, "a Color would come back as str: pass type=Color"),
         (Level.ONE, "a Level would come back as int: pass type=Level"),
-        (UUID(int=1), "a UUID would come back as str: pass type=UUID"),
-        (Decimal(1), "a Decimal would come back as str"),
-        (date(2020, 1, 1), "a date would come back as str"),
-        (datetime(2020, 1, 1), "a datetime would come back as str"),  # noqa: DTZ001 - naive on purpose
-        (NOON.astimezone(timezone(timedelta(hours=2))), "a datetime would come back in UTC"),
         (bytearray(b"x"), "a bytearray would come back as bytes"),
-        (OrderedDict(a=1), "an OrderedDict would come back as dict"),
-        (defaultdict(int, a=1), "a defaultdict would come back as dict"),
         (Name("x"), "a Name would come back as str: pass a plain str"),
         (Big(1), "a Big would come back as int: pass a plain int"),
         ([User(1)], r"a User inside the list would come back as dict: declare the whole \(type=list\[...\]\)"),
-        ({"a": {"b": (1,)}}, "a tuple inside the dict would come back as list"),
-        ({Name("k"): 1}, "a Name inside the dict would come back as str"),
+        ({Name("k"): 1}, "a Name would come back as str: pass a plain str"),
         (Opaque(), "an Opaque cannot be stored"),
         ([Opaque()], "an Opaque cannot be stored"),
-        (1 + 2j, "a complex cannot be stored"),
         (User, "a type cannot be stored"),
-        (2**64, "more than 64 bits"),
-        (-(2**63) - 1, "more than 64 bits"),
-        ([2**64], "a list cannot be stored"),
+        (defaultdict(lambda: 1), "a defaultdict cannot be stored: its default_factory is no builtin type"),
+        pytest.param(10**4300, "an int cannot be stored: it has more than 4,300 digits", id="large"),
+        pytest.param([-(10**4300)], "an int cannot be stored: it has more than 4,300 digits", id="low"),
+        (re.compile("x" * 1001), "a Pattern cannot be stored: its text is longer than 1,000 bytes"),
+        ([(1, User(1))], "a User inside the list would come back as dict"),
         ("\ud800", "a str cannot be stored"),
         (["\ud800"], "a list cannot be stored"),
     ],
@@ -279,10 +273,10 @@ def test_json_like_values_are_never_refused(codecs: Codecs, value: object) -> No
     assert same(round_trip(codecs, value), value)
 
 
-@pytest.mark.parametrize("value", [b"x", float("nan"), float("inf"), [float("nan")], {1: 2}, {"a": {True: 1}}, NOON])
-def test_what_json_cannot_hold_is_refused(value: object) -> None:
-    with pytest.raises(CodecError):
-        JSN.encode(value, Any)
+@pytest.mark.parametrize("value", [b"x", float("nan"), -float("inf"), [float("nan")], {1: 2}, {"a": {True: 1}}, NOON])
+def test_what_json_cannot_hold_is_marked(value: object) -> None:
+    assert JSN.encode(value, Any)[0] == MARKED_JSON
+    assert same(round_trip(JSN, value), value)
 
 
 # -- integers, which scripts on the server add to
@@ -392,7 +386,7 @@ def test_the_writer_gets_what_the_type_makes_of_the_value() -> None:
     assert same(round_trip(MSG, 1, float), 1.0)
     assert same(round_trip(MSG, (1, 2), list[int]), [1, 2])
     assert same(round_trip(MSG, {"n": 1}, dict[str, float]), {"n": 1.0})
-    assert same(round_trip(MSG, Counter("aab"), dict[str, int]), {"a": 2, "b": 1})
+    assert same(round_trip(MSG, [{"id": 1}], list[User]), [User(1)])
 
 
 @pytest.mark.parametrize("codecs", [MSG, JSN], ids=repr)
@@ -409,12 +403,8 @@ def test_the_writer_gets_what_the_type_makes_of_the_value() -> None:
         ("green", Color),
         (Admin(1, "x", ("all",)), User),
         (Name("x"), str),
-        (2**64, int),
         ("\ud800", str),
         ({"user": User(1)}, dict[str, Any]),
-        ({"pair": (1, 2)}, dict),
-        (Tree(extra=(1, 2)), Tree),
-        (Silent((1, 2)), Silent),
         (SubModel(id=1), Model),
         ([SubModel(id=1)], list[Model]),
         (Secret(password=pydantic.SecretStr("hunter2")), Secret),
@@ -425,8 +415,6 @@ def test_the_writer_gets_what_the_type_makes_of_the_value() -> None:
         (iter(()), Iterator[int]),
         ("x", "User"),
         (["x"], list["Nowhere"]),  # type: ignore[name-defined]  # noqa: F821 - the case
-        (b"x", bytes | str),
-        ({1}, list[int] | set[int]),
         (5, 5),
     ],
     ids=same_everywhere,
@@ -513,7 +501,7 @@ def test_whatever_the_bytes_are_only_codec_error_is_raised(
         )
     )
     for declared in DECLARED:
-        for codec_id in (INT, MSGPACK, JSON, PICKLE, 4, 255):
+        for codec_id in (INT, MSGPACK, JSON, PICKLE, MARKED_MSGPACK, MARKED_JSON, 6, 255):
             with contextlib.suppress(CodecError):
                 codecs.decode(codec_id, payload, declared)
 

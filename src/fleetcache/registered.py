@@ -1,0 +1,89 @@
+"""Types of the user's own, with the functions that turn them into plain data and back.
+
+The table belongs to the process. A type is registered before its first value is written or read, so that it has one
+form for as long as the process lives; a name that is read from a server is looked up here and never imported.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
+from weakref import WeakSet
+
+from .errors import ConfigError
+
+__all__ = ["Registered", "name_of", "register_type", "registered", "registered_as", "rewritten"]
+
+T = TypeVar("T")
+
+
+class Registered(NamedTuple):
+    """One type, and how its values are written and read."""
+
+    kind: type
+    encode: Callable[[Any], Any]
+    decode: Callable[[Any], Any]
+
+
+_by_kind: dict[type, Registered] = {}
+_by_name: dict[str, Registered] = {}
+_met: WeakSet[type] = WeakSet()  # classes that were looked for and not found
+
+
+def register_type(cls: type[T], encode: Callable[[T], Any], decode: Callable[[Any], T]) -> None:
+    """Tell how values of a class of your own are stored, for all caches of this process.
+
+    Values of exactly this class, not of subclasses, may then be stored with and without a declared type, also inside
+    lists, dicts and dataclasses. Call it where the class is defined, in every process that reads such values: in a
+    process without it they are unusable and loaded anew. The class is known by its module and qualified name.
+
+    Args:
+        cls: The class.
+        encode: Makes plain data of a value: what may be stored without a declared type. Two values that make equal
+            data are equal to the cache.
+        decode: Makes a value of that data. What it raises makes an entry unusable.
+
+    Raises:
+        ConfigError: A value of this class has been stored, read or asked for already, or ``cls`` is no class.
+
+    Example:
+        >>> from fleetcache import register_type
+        >>> class Money:
+        ...     def __init__(self, cents: int) -> None:
+        ...         self.cents = cents
+        >>> register_type(Money, lambda money: money.cents, Money)
+    """
+    if not isinstance(cls, type):
+        raise ConfigError(f"register_type: {cls!r} is no class")
+    name = name_of(cls)
+    if cls in _met:
+        raise ConfigError(
+            f"register_type({name}): values of this type have been stored or read in this process already; "
+            "register a type where it is defined, before the first use of it"
+        )
+    earlier = _by_name.get(name)
+    if earlier is not None:  # a module that is reloaded makes its classes anew
+        _by_kind.pop(earlier.kind, None)
+    _by_kind[cls] = _by_name[name] = Registered(cls, encode, decode)
+
+
+def name_of(kind: type) -> str:
+    """A class as entries name it."""
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def registered(kind: type) -> Registered | None:
+    """What was registered for exactly this class; if nothing was, nothing can be from now on."""
+    found = _by_kind.get(kind)
+    if found is None:
+        _met.add(kind)
+    return found
+
+
+def registered_as(name: str) -> Registered | None:
+    """What was registered under a name."""
+    return _by_name.get(name)
+
+
+def rewritten(value: Any) -> Any:
+    """The plain data of a value of a registered class, in a list of its own; ``None`` for any other value."""
+    found = _by_kind.get(type(value))
+    return None if found is None else [found.encode(value)]
