@@ -103,6 +103,11 @@ def _read_date(node: Any) -> date:
     return date.fromisoformat(node)
 
 
+def _read_timedelta(node: Any) -> timedelta:
+    days, seconds, microseconds = node
+    return timedelta(days, seconds, microseconds)
+
+
 def _long_int(value: int) -> str:
     text = f"{value:x}"
     if not -(10**_MOST_DIGITS) < value < 10**_MOST_DIGITS:
@@ -140,7 +145,9 @@ def _pairs(value: Any) -> list[Any]:
 
 
 def _read_pairs(node: Any) -> dict[Any, Any]:
-    return {key: value for key, value in node}  # noqa: C416 - dict() would also take pairs of letters
+    if not all(type(pair) is list for pair in node):  # two letters are no pair
+        raise TypeError(node)
+    return dict(node)
 
 
 def _default(value: "defaultdict[Any, Any]") -> list[Any]:
@@ -214,7 +221,7 @@ def _table() -> dict[type, Kind]:
             17,
             "timedelta",
             lambda value: [value.days, value.seconds, value.microseconds],
-            lambda node: timedelta(*node),
+            _read_timedelta,
         ),
         UUID: Kind(18, "UUID", lambda value: value.hex, _read_uuid),
         complex: Kind(19, "complex", lambda value: [value.real, value.imag], _read_complex),

@@ -508,3 +508,25 @@ def test_what_was_stored_without_a_type_is_read_as_one_that_it_is_of() -> None:
         with pytest.raises(CodecError):
             codecs.decode(codec_id, payload, dict[str, date])
         assert codecs.decode(*codecs.encode((1, 2), Any)[:2], list[int]) == [1, 2]
+
+
+@pytest.mark.parametrize(
+    "mark",
+    [
+        '["tuple","abc"]', '["set",5]', '["set",[[1]]]', '["dict",["ab"]]', '["dict",[[[1],2]]]', '["int","1g"]',
+        '["int"," 1"]', '["datetime",["2026-01-01","A/B",0]]',
+        '["int","' + "f" * 4000 + '"]', '["Decimal",1]', '["Decimal","x"]', '["date","x"]', '["date",1]',
+        '["datetime",["2026-01-01","UTC"]]', '["datetime",["2026-01-01",1e99,0]]',
+        '["timedelta",["a",1,1]]', '["timedelta",[1]]', '["UUID","x"]', '["UUID",5]', '["complex",["1",2]]',
+        '["deque",[[1],"x"]]', '["defaultdict",["os.system",[]]]', '["Pattern",["(",32]]', '["Pattern",["x",128]]',
+        '["Pattern",["' + "x" * 1001 + '",32]]', '["IPv4Address",5]', '["IPv4Address","x"]', '["PosixPath",5]',
+        '["WindowsPath","x"]', '["float","x"]', '["float",1]', '["bytes","x"]', '["class","x"]', '["class",["a.B",{}]]',
+        '["registered",["a.B",{}]]', '["unknown",1]', "[5,1]", "[10,[1]]", '["tuple"]', "[]", "null", '"tuple"',
+        "[null,1]",
+    ],
+)  # fmt: skip
+def test_a_mark_holds_what_its_kind_is_made_of(mark: str) -> None:
+    with pytest.raises(CodecError):
+        CODECS[1].decode(MARKED_JSON, f'{{"$":{mark}}}'.encode(), Found | Missing if "class" in mark else Any)
+    with pytest.raises(CodecError):
+        CODECS[1].decode(MARKED_JSON, f'[1,{{"a":{{"$":{mark}}}}}]'.encode(), list[Any])

@@ -1,0 +1,81 @@
+"""What is stored comes back as it was: the codec, and the marks of what msgpack and JSON have no form for."""
+
+from tests.rules.rule import Row
+
+ROWS = [
+    Row(
+        "bytes_raise_what_they_like",
+        "codec.1",
+        "An error that msgspec or a class raises over stored bytes reaches the caller.",
+        "codec:Codecs.decode",
+        ("except Exception as error:", "except ZeroDivisionError as error:"),
+        "tests/unit/test_codec.py::test_an_entry_of_an_older_shape_is_refused",
+    ),
+    Row(
+        "equal_is_enough",
+        "codec.2",
+        "A value is stored if its class calls what comes back equal.",
+        "codec:_Reader.find_change",
+        (
+            "change = find_change(value, back, GIVEN)",
+            "change = None if value == back else find_change(value, back, GIVEN)",
+        ),
+        "tests/unit/test_kept_values.py::test_a_value_of_the_declared_type_comes_back_as_itself",
+    ),
+    Row(
+        "marks_are_trusted",
+        "codec.3",
+        "What was written with marks is not compared with what was given.",
+        "codec:_Format._write_marked",
+        ("change is not None", "False"),
+        "tests/unit/test_kept_values.py::test_what_would_come_back_otherwise_is_refused",
+    ),
+    Row(
+        "loaders_caller_keeps_its_own",
+        "codec.4",
+        "The caller that stored a value gets the object it gave.",
+        "codec:_Format.write",
+        ("payload, back", "payload, value"),
+        "tests/unit/test_codec.py::test_what_the_writer_gets_is_a_copy",
+    ),
+    Row(
+        "pickle_is_read",
+        "codec.5",
+        "A pickle is read by a process that did not choose it.",
+        "codec:Codecs.decode",
+        ('self.name == "pickle"', "True"),
+        "tests/unit/test_codec.py::test_a_pickle_is_never_read_unless_asked_for_by_name",
+    ),
+    Row(
+        "marks_hold_no_marks",
+        "extensions.1",
+        "What a mark is made of is not marked itself.",
+        "extensions:Marks._mark_object",
+        ("self.mark(row.write(value), classes)", "row.write(value)"),
+        "tests/unit/test_kept_values.py::test_without_a_type_a_plain_value_comes_back_as_itself",
+    ),
+    Row(
+        "member_by_place",
+        "extensions.2",
+        "The class of a mark is looked up by its place in the declared type.",
+        "extensions:_read",
+        ("classes[name]", "[*classes.values()][0]"),
+        "tests/unit/test_kept_values.py::test_a_member_is_known_by_its_name_and_never_by_its_place",
+    ),
+    Row(
+        "dict_looks_like_a_mark",
+        "extensions.3",
+        "A dict with the key of marks is not marked in JSON.",
+        "extensions:Marks._has_plain_keys",
+        ("and _KEY not in value", ""),
+        "tests/unit/test_kept_values.py::test_without_a_type_a_plain_value_comes_back_as_itself",
+    ),
+    Row(
+        "tuple_of_letters",
+        "extensions.4",
+        "A mark of a tuple is read whatever it holds.",
+        "extensions:_read_list",
+        ("type(node) is not list", "False"),
+        "tests/unit/test_kept_values.py::test_a_mark_holds_what_its_kind_is_made_of",
+    ),
+]
