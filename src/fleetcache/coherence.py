@@ -19,6 +19,7 @@ from .clock import Clock
 from .journal import Journal, Target
 from .keys import ALL_TAG, Layout
 from .near import Held, Near
+from .recent import Recent
 from .stats import Counters
 from .tags import Currency, TagCopies
 from .telling import TELL, Teller
@@ -89,6 +90,7 @@ class Coherence:
         self.near = near
         self._tell = tell
         self.journal = Journal(self._overflowed)
+        self.recent = Recent(clock)
         self.copies = TagCopies()
         self.tracking = False
         self.last_all: bytes | None = None  # the newest version of the tag on every entry, over all epochs
@@ -265,6 +267,7 @@ class Coherence:
     def removed(self, target: Target, number: int, keep: Token | None = None) -> None:
         """The server acknowledged it."""
         self.journal.acknowledged(target, number)
+        self.recent.done(target)
         self._forget_target(target, keep)
 
     def _forget_target(self, target: Target, keep: Token | None) -> None:

@@ -156,6 +156,7 @@ class Engine:
             self.clock,
             trust_restart=settings.trust_restart,
             version=lambda: self._token(16),
+            tell=self.tell,
         )
         self.link: Link | Solitude = Solitude()
         self.entries = entries
@@ -310,7 +311,8 @@ class Engine:
         coherence = self.coherence
         self._build()
         if keep_journal:
-            self.coherence.journal, self.coherence.last_all = coherence.journal, coherence.last_all
+            self.coherence.journal, self.coherence.recent = coherence.journal, coherence.recent
+            self.coherence.last_all = coherence.last_all
         self.rebuilt()
 
     def after_fork(self) -> None:

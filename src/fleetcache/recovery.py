@@ -1,9 +1,17 @@
 """What the cache does inside a handshake, and on the live connection for what it still owes.
 
-In this order, before anything is read: scripts; if the server is not the one we knew, what it may have forgotten; the
-journal; the tag that is on every entry.
+In this order, before anything is read: scripts; if the server is not the one we knew, what it may have forgotten; what
+it may not have heard of; the journal; the tag that is on every entry.
+
+Rules of the heartbeat, while the link is online:
+
+1. It asks who the server is and reads a key, in one write. A server that is a replica now is given up, whatever else it
+   answers.
+2. A primary with another history than the link's is another server: all of near goes, and recent removals are repeated.
+   What a server does not say is not known, and confirms. One that refuses ``INFO`` is not asked again.
 """
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -12,11 +20,15 @@ from .clock import Clock
 from .coherence import Coherence
 from .journal import ALL, Target
 from .keys import ALL_TAG, Layout
+from .recent import History
 from .shared import Shared
 from .stats import Counters
 from .tags import is_of_run, new_version, run_mark
+from .telling import TELL, Teller
+from .wire.faults import TRANSIENT, reply_reason
 from .wire.handshake import Ask, Greeting
 from .wire.session import Call, Command, ReplyError
+from .wire.standing import ASK_STANDING, Standing
 
 __all__ = ["Recovery"]
 
@@ -32,6 +44,7 @@ class Recovery:
     Args:
         trust_restart: ``CACHE_TRUST_RESTART``: keep entries although the server restarted or failed over.
         version: 16 new random bytes, for a tag that has no version.
+        tell: Writes to the log.
     """
 
     def __init__(
@@ -44,13 +57,16 @@ class Recovery:
         *,
         trust_restart: bool,
         version: Callable[[], bytes],
+        tell: Teller = TELL,
     ) -> None:
         self._coherence, self._layout, self._shared = coherence, layout, shared
         self._counters, self._clock = counters, clock
-        self._trust_restart, self._version = trust_restart, version
+        self._trust_restart, self._version, self._tell = trust_restart, version, tell
         self._next_replay = 0.0
         self._pause = PAUSE_FIRST
         self._pending = self._turn = 0
+        self._greeting = Greeting()
+        self._histories: set[str | None] = set()  # that this link has shown
         self.replayed = 0  # in the last handshake
         shared.on_mended = self._hurry
 
@@ -59,6 +75,7 @@ class Recovery:
         coherence = self._coherence
         coherence.tracking = greeting.tracking
         coherence.copies.clear()
+        self._greeting, self._histories = greeting, {greeting.standing.replid}
         await ask(*(("SCRIPT", "LOAD", script.text) for script in SCRIPTS.values()))
         await self._distrust(ask, greeting)
         await self._replay(ask)
@@ -92,8 +109,11 @@ class Recovery:
             self._coherence.owe(ALL, self._coherence.journal.next())
 
     async def _replay(self, ask: Ask) -> None:
-        journal = self._coherence.journal
+        """What is owed, and what this server may not have heard of."""
+        journal, recent = self._coherence.journal, self._coherence.recent
         pending = journal.pending()
+        history = _history(self._greeting)
+        pending += [(target, journal.next()) for target in recent.missed_by(history) if target not in journal.owed]
         self.replayed = 0
         for start in range(0, len(pending), CHUNK):
             chunk = pending[start : start + CHUNK]
@@ -101,9 +121,12 @@ class Recovery:
             for (target, number), reply in zip(chunk, replies, strict=True):
                 if isinstance(reply, ReplyError):
                     self._shared.fault("remove", reply, fatal=False)  # it does not keep the link offline
+                    self._coherence.owe(target, number)
                 else:
                     journal.acknowledged(target, number)
+                    recent.done(target)
                     self.replayed += 1
+        recent.history = history
         self._counters.replayed += self.replayed
 
     def _removal(self, target: Target) -> Command:
@@ -144,15 +167,59 @@ class Recovery:
             self._shared.remove(target, number)
 
     def heartbeat(self) -> Call:
-        """``GET`` of the tag on every entry: proves promise 3 and keeps the tag from looking idle to the server."""
-        self._replay_live()
+        """Who the server is, and the version of the tag on every entry, in one write.
 
-        def answered(replies: list[Any]) -> None:
-            if isinstance(replies[0], ReplyError):
-                self._shared.fault("read", replies[0])
+        That proves promise 3, and keeps the tag from looking idle to the server.
+        """
+        self._replay_live()
+        read = ("GET", self._layout.tag(ALL_TAG))
+        call = Call((ASK_STANDING, read) if self._greeting.is_watched else (read,), lambda replies: answered(*replies))
+
+        def answered(*replies: Any) -> None:
+            *standing, version = replies
+            if standing and not self._is_the_same(standing[0]):
+                return
+            if isinstance(version, ReplyError):
+                self._shared.fault("read", version)
             else:
                 self._shared.works("read")
-                self._coherence.heard_all_tag(replies[0], call.sent_at)
+                self._coherence.recent.heard(self._clock())
+                self._coherence.heard_all_tag(version, call.sent_at)
 
-        call = Call((("GET", self._layout.tag(ALL_TAG)),), answered)
         return call
+
+    def _is_the_same(self, reply: Any) -> bool:
+        """Whether the server may be believed; what a new history takes is done."""
+        greeting, wire = self._greeting, self._shared.wire
+        if isinstance(reply, ReplyError):
+            greeting.is_watched = reply_reason(reply) in TRANSIENT
+            return True
+        standing = Standing.of(reply)
+        if standing.is_replica and wire is not None:
+            wire.fail("readonly", "the server was made a replica")
+            return False
+        if standing.replid is not None and standing.replid != greeting.standing.replid:
+            self._change_history(standing)
+        return True
+
+    def _change_history(self, standing: Standing) -> None:
+        """It was demoted and is the primary again, or has its first replica: from outside they look alike."""
+        greeting, coherence = self._greeting, self._coherence
+        if standing.replid in self._histories:  # none comes back: it is not one server that answers here
+            greeting.is_watched = False
+            text = "INFO tells of several servers in turn: whether a primary was replaced cannot be seen from here"
+            self._tell(logging.WARNING, "several_servers", text)
+            return
+        self._histories.add(standing.replid)
+        greeting.standing = standing
+        coherence.forget_all()
+        history = _history(greeting)
+        for target in coherence.recent.missed_by(history):
+            coherence.owe(target, coherence.journal.next())
+        coherence.recent.history = history
+        self.replay_now()
+
+
+def _history(greeting: Greeting) -> History:
+    standing = greeting.standing
+    return History(greeting.run_id, standing.replid, standing.former is not None)

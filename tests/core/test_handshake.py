@@ -9,9 +9,11 @@ import pytest
 from fleetcache.wire.address import Address
 from fleetcache.wire.handshake import Greeting, HandshakeError, handshake
 from fleetcache.wire.session import Command, ReplyError
+from fleetcache.wire.standing import Standing
 
 HELLO = {b"server": b"redis", b"version": b"7.0.15", b"id": 7, b"mode": b"standalone", b"role": b"master"}
 INFO = b"# Server\r\nredis_version:7.0.15\r\nrun_id:abc\r\n"
+REPLICATION = b"# Replication\r\nrole:master\r\nmaster_replid:def\r\n"
 
 
 class Turns(list[Any]):
@@ -33,6 +35,7 @@ class Scripted:
             "SELECT": b"OK",
             "CLIENT_TRACKING": b"OK",
             "INFO": INFO,
+            "INFO_replication": REPLICATION,
             "CLIENT_KILL": 1,
             "GET": None,
             "SET": b"OK",
@@ -97,13 +100,20 @@ def shake(
 def test_a_healthy_server() -> None:
     script = Scripted()
     assert shake(script, url="redis://h/3", credentials=("ann", "secret")) == Greeting(
-        engine="redis", version="7.0.15", client_id=7, run_id="abc", resp3=True, tracking=True
+        engine="redis",
+        version="7.0.15",
+        client_id=7,
+        run_id="abc",
+        standing=Standing("master", "def"),
+        is_watched=True,
+        tracking=True,
     )
     assert script.asked == [
         ("HELLO", 3, "AUTH", "ann", "secret", "SETNAME", "me"),
         ("SELECT", 3),
         ("CLIENT", "TRACKING", "ON"),
         ("INFO", "server"),
+        ("INFO", "replication"),
         ("RECOVER", "tracking=True"),
         ("GET", b"p:me"),
         ("SET", b"p:me", "1", "PX", 10_000),
@@ -151,6 +161,25 @@ def test_a_server_of_the_wrong_kind_is_refused(hello: dict[bytes, bytes], reason
     with pytest.raises(HandshakeError) as caught:
         shake(Scripted(HELLO=HELLO | hello))
     assert caught.value.reason == reason
+
+
+def test_a_replica_is_found_out_without_resp3_too() -> None:
+    """Its HELLO would say so; a server that refuses HELLO says it elsewhere."""
+    with pytest.raises(HandshakeError, match="point the URL at the primary") as caught:
+        shake(Scripted(HELLO="NOPROTO no", INFO_replication=REPLICATION.replace(b"master\r", b"slave\r")))
+    assert caught.value.reason == "readonly"
+
+
+@pytest.mark.parametrize("answer", ["NOPERM no", "ERR unknown command", None, 5, b"", b"# Replication\r\n", [], {}])
+def test_a_server_that_does_not_say_its_role_is_used_and_not_asked_again(answer: Any) -> None:
+    greeting = shake(Scripted(INFO_replication=answer))
+    assert (greeting.standing, greeting.is_watched, greeting.tracking) == (Standing(), False, True)
+
+
+@pytest.mark.parametrize(("info", "replid"), [(b"role:master\r\n", None), (b"master_replid:x\r\n", "x")])
+def test_what_a_server_says_of_itself_is_looked_at_again(info: bytes, replid: str | None) -> None:
+    greeting = shake(Scripted(INFO_replication=info))
+    assert (greeting.standing.replid, greeting.is_watched) == (replid, True)
 
 
 @pytest.mark.parametrize(("answer", "reason"), [("NOPERM no", "noperm"), ("ERR DB index is out of range", "error")])

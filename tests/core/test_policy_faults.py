@@ -74,7 +74,11 @@ def test_out_of_reach_near_answers_and_one_load_serves_the_process(remote: Drive
             assert await other.get_many(["gone", "new"]) == {"gone": "near", "new": "old"}
             proxy.accept()
             await eventually(lambda: cache.stats().link == "online" and not cache.stats().journal)
-            assert await other.get_many(["gone", "new", "unknown"]) == {}
+
+            async def others_see_it() -> bool:
+                return await other.get_many(["gone", "new", "unknown"]) == {}
+
+            await eventually(others_see_it)
             assert await cache.get_many(["gone", "new", "unknown", "k"]) == {"k": "near"}
 
     with Proxy(remote.server) as proxy:

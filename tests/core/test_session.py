@@ -292,3 +292,41 @@ def test_replies_are_not_decoded() -> None:
     blob = bytes(range(256))
     wire.session.feed(hiredis.pack_command((blob,)).replace(b"*1\r\n", b""))
     assert gate.results == [[blob]]
+
+
+# -- what proves that the server we mean is there --------------------------------------------------------------------
+
+NOT_ME = [
+    "MOVED 3999 127.0.0.1:6381",
+    "ASK 3999 127.0.0.1:6381",
+    "CLUSTERDOWN The cluster is down",
+    "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
+    "READONLY You can't write against a read only replica.",
+    "ERR Error running script (call to f_x): @user_script:1: -READONLY You can't write against a read only replica.",
+]
+
+
+@pytest.mark.parametrize("said", NOT_ME)
+@pytest.mark.parametrize("before", [b"", b"$5\r\nvalue\r\n"])
+def test_an_error_that_says_not_me_is_answered_and_no_sign_of_life(said: str, before: bytes) -> None:
+    got: list[Any] = []
+    session = Session(lambda _push: None, 1000)
+    session.add(Call([("GET", "k")] * (2 if before else 1), got.append), 7.0)
+    assert session.feed(before + f"-{said}\r\n".encode()) is None
+    assert str(got[0][-1]) == said
+    session.add(Call([("GET", "k")], got.append), 8.0)
+    assert session.feed(b"$-1\r\n") == 8.0, "the next answer counts"
+
+
+def test_of_several_answers_the_newest_that_counts_counts() -> None:
+    session = Session(lambda _push: None, 1000)
+    for at in (1.0, 2.0, 3.0):
+        session.add(Call([("GET", "k")]), at)
+    assert session.feed(b"+a\r\n+b\r\n-CLUSTERDOWN no\r\n") == 2.0
+
+
+@pytest.mark.parametrize("said", ["OOM no", "NOPERM no", "ERR whatever", "LOADING wait", "WRONGTYPE no"])
+def test_any_other_error_is_a_sign_of_life(said: str) -> None:
+    session = Session(lambda _push: None, 1000)
+    session.add(Call([("GET", "k")]), 7.0)
+    assert session.feed(f"-{said}\r\n".encode()) == 7.0

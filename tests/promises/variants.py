@@ -153,12 +153,15 @@ def forgets_what_it_owes(url: str, **settings: Any) -> Cache:
     """A removal that nobody acknowledged was bad luck."""
     cache = Cache(url, **settings)
     replace(cache._engine.coherence.journal, owe=nothing)
+    replace(cache._engine.coherence.recent, done=nothing)
     return cache
 
 
 def trusts_restarts(url: str, **settings: Any) -> Cache:
-    """``CACHE_TRUST_RESTART=true``."""
-    return Cache(url, **settings | {"trust_restart": True})
+    """``CACHE_TRUST_RESTART=true``, and who removed something does not live to see the server back."""
+    cache = Cache(url, **settings | {"trust_restart": True})
+    replace(cache._engine.coherence.recent, done=nothing)
+    return cache
 
 
 def patient(url: str, **settings: Any) -> Cache:

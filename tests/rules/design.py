@@ -62,6 +62,8 @@ DESIGN = {
     "as a removal; while the server is only late nobody wins.",
     "journal.live": "What is owed is removed again on the live connection, too.",
     "journal.full": "A journal that is full owes everything: cold, but right.",
+    "past.recent": "A removal that was acknowledged in the last minute of a server is repeated on one with another "
+    "history.",
     "past.lost": "What a server that lost its past says is not believed, whatever it says.",
     "shake.order": "Handshake: what is owed is replayed before anything is read.",
     "shake.previous": "Handshake: the previous connection is ended, so that nothing of it comes late.",

@@ -120,7 +120,38 @@ def _restart_simulated(side: Simulated) -> bool:
     return side.server.run_id != before
 
 
+def _replid(side: Real | Simulated) -> str:
+    if isinstance(side, Simulated):
+        return side.server.replid
+    said = dict(line.split(":", 1) for line in side.owner("INFO", "replication").decode().splitlines() if ":" in line)
+    return str(said["master_replid"])
+
+
+def _new_history(act: Callable[[Any], object]) -> Callable[[Any], bool]:
+    """Whether an act gave the data another history."""
+
+    def acted(side: Any) -> bool:
+        before = _replid(side)
+        act(side)
+        return _replid(side) != before
+
+    return acted
+
+
 SCENARIOS: dict[str, list[Step]] = {
+    "its data has another history after a restart and after a promotion": [
+        Connect(0),
+        Send(0, (("INFO", "replication"),)),
+        Act(
+            "becomes a replica",
+            _new_history(_said("REPLICAOF", "127.0.0.1", 1)),
+            _new_history(_set(readonly=True)),
+        ),
+        Send(0, (("INFO", "replication"),)),
+        Act("becomes a primary", _new_history(_said("REPLICAOF", "NO", "ONE")), _new_history(_set(readonly=False))),
+        Send(0, (("INFO", "replication"),)),
+        Act("restarts", _new_history(_restart_real), _new_history(_restart_simulated)),
+    ],
     "eviction tells before the reply of the command that caused it": _evicting(TRACKING),
     "with NOLOOP an eviction in our own command is not told, and the key forgotten": _evicting(NOLOOP),
     "a full table tells of any key before the next reply": _overflowing(TRACKING),

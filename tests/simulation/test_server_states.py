@@ -44,6 +44,7 @@ REFUSED: tuple[Command, ...] = (
     ("AUTH", "default", "any"),
     ("SELECT", 0),
     ("INFO", "server"),
+    ("INFO", "replication"),
     ("CLIENT", "SETNAME", "me"),
     ("CLIENT", "TRACKING", "ON"),
     ("CLIENT", "KILL", "ID", IdOf(0)),  # ourselves: 0

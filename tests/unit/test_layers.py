@@ -17,8 +17,9 @@ LEVELS = [
     embedded.faults embedded.binary embedded.locks embedded.supervisor""",
     """ports codec declared settings stats eviction wire.address wire.url_options wire.awaited wire.faults wire.headers
     wire.session wire.uwsgi""",
-    "near flights outages wire.link wire.monitor wire.roles embedded.folder",
-    """policy loading writing counting batches claims parts coherence journal tags entries calls shared shared_reading
+    "near flights outages wire.link wire.standing wire.monitor wire.roles embedded.folder",
+    """policy loading writing counting batches claims parts coherence journal recent tags entries calls shared
+    shared_reading
     recovery wire.handshake wire.dialing wire.dialing_threads wire.tls wire.pulse wire.keeper wire.aio wire.callers
     wire.threads wire.tasks wire.topology wire.closings wire.hints""",
     """health aio_ports sync_pool sync_ports engine sync_engine reporting explain at_hand reading_verbs verbs decorator

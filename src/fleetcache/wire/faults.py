@@ -15,6 +15,7 @@ __all__ = [
     "DOOMED",
     "EMBEDDED",
     "NO_WRITES",
+    "PROVES_NOTHING",
     "TRANSIENT",
     "ScriptError",
     "connect_reason",
@@ -56,6 +57,9 @@ _BY_WORDS: Final = {
 TRANSIENT: Final = frozenset({"loading", "busy", "masterdown", "clusterdown"})
 """The server is there and will be well by itself: wait on the same connection."""
 
+PROVES_NOTHING: Final = frozenset({"readonly", "masterdown", "clusterdown", "cluster_mode"})
+"""Whoever says so answers, and is not the server we mean, or not now: no word on what near holds."""
+
 NO_WRITES: Final = frozenset({"misconf", "noreplicas", "readonly"})
 """The server refuses stores and removals alike: when it takes one again, it takes the other."""
 
@@ -93,8 +97,8 @@ def reply_reason(error: Exception) -> str:
     for reason, words in _BY_WORDS.items():
         if any(word in lowered for word in words):
             return reason
-    for word, reason in _BY_CODE.items():  # Redis before 7.0 wraps what a script's command answered
-        if f" {word} " in text:
+    for word, reason in _BY_CODE.items():  # Redis before 7.0 wraps what a script's command answered, dash and all
+        if f" {word} " in text or f" -{word} " in text:
             return reason
     if isinstance(error, ScriptError) and any(words in lowered for words in _NOT_AVAILABLE):
         return "no_scripts"

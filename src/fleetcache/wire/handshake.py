@@ -12,6 +12,7 @@ from msgspec import Struct
 from .address import Address
 from .faults import TRANSIENT, reply_reason, spoken
 from .session import ReplyError
+from .standing import ASK_STANDING, Standing, info_fields
 
 __all__ = ["Ask", "Greeting", "HandshakeError", "handshake"]
 
@@ -22,6 +23,7 @@ Ask = Callable[..., Awaitable[list[Any]]]
 """
 
 
+_A_REPLICA = "the server is a replica: point the URL at the primary"
 # Refused HELLO for another reason than what it asks for: RESP2 would be refused as well.
 _NO_WORD_ON_RESP3 = TRANSIENT | {"auth", "maxclients"}
 
@@ -41,6 +43,8 @@ class Greeting(Struct):
     version: str = ""
     client_id: int | None = None
     run_id: str | None = None
+    standing: Standing = Standing()
+    is_watched: bool = False  # whether it says of itself what a heartbeat is to look at
     resp3: bool = True
     tracking: bool = False
     no_tracking_because: str | None = None
@@ -119,7 +123,7 @@ def _greeting(hello: Any) -> Greeting:
     if _text(said.get("mode")) == "cluster":
         raise HandshakeError("cluster_mode", "the server runs in cluster mode, which is not supported yet")
     if _text(said.get("role", b"master")) not in {"master", "primary"}:
-        raise HandshakeError("readonly", "the server is a replica: point the URL at the primary")
+        raise HandshakeError("readonly", _A_REPLICA)
     number = said.get("id")
     return Greeting(
         engine=_text(said.get("server")) or "redis",
@@ -129,11 +133,13 @@ def _greeting(hello: Any) -> Greeting:
 
 
 async def _identify(ask: Ask, greeting: Greeting) -> None:
-    """The run id tells a restart or failover; INFO may be forbidden, then nothing is known."""
-    (info,) = await ask(("INFO", "server"))
-    if isinstance(info, ReplyError) or info is None:
-        return
-    said = dict(line.split(":", 1) for line in _text(info).splitlines() if ":" in line)
+    """Its run and its history tell a restart or failover; INFO may be forbidden, then nothing is known."""
+    server, replication = await ask(("INFO", "server"), ASK_STANDING)
+    standing = Standing.of(replication)
+    if standing.is_replica:
+        raise HandshakeError("readonly", _A_REPLICA)
+    greeting.standing, greeting.is_watched = standing, standing.is_known
+    said = info_fields(server)
     greeting.run_id = said.get("run_id") or None
     if "valkey_version" in said:
         greeting.engine, greeting.version = "valkey", said["valkey_version"]

@@ -127,7 +127,7 @@ class Pulse(ABC):
             self._hooks.on_defect()
             self.fail("error", repr(error))
             return
-        if answered is not None:
+        if answered is not None and self._over is None:  # one that was given up meanwhile proves nothing
             self._postponed = 0
             self.link.replied(answered, self.session.oldest, self._clock())
 

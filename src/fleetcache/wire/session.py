@@ -8,6 +8,8 @@ Rules:
    or wakes happens there; the caller's own code runs later.
 3. Error replies are values (``hiredis.ReplyError``). Only broken protocol raises, ``ProtocolError``, and ends it all.
 4. ``expect_own`` names a key of which the very next frame is known to be our own push; see ``coherence``.
+5. An error that says "not me" (``MOVED``, ``READONLY``, ``CLUSTERDOWN`` and their like) is an answer to its caller, and
+   no sign of life of the server we mean: ``feed`` does not count it.
 """
 
 from collections import deque
@@ -17,6 +19,7 @@ from typing import Any, Final, Protocol
 
 import hiredis
 
+from .faults import PROVES_NOTHING, reply_reason
 from .headers import Headers, ProtocolError
 
 __all__ = [
@@ -144,6 +147,24 @@ class Call:
         tell_unanswered(self.gate)
 
 
+class _Errors:
+    """Makes error replies, and keeps whether one of them proves nothing.
+
+    Apart from the session: the parser holds it, and must not hold what holds the parser.
+    """
+
+    __slots__ = ("denied",)
+
+    def __init__(self) -> None:
+        self.denied = False
+
+    def __call__(self, said: str) -> ReplyError:
+        error = ReplyError(said)
+        if reply_reason(error) in PROVES_NOTHING:
+            self.denied = True
+        return error
+
+
 class Session:
     """Bytes to frames, and the first-in-first-out queue of calls.
 
@@ -153,7 +174,8 @@ class Session:
     """
 
     def __init__(self, on_push: Callable[[list[Any]], None], frame_limit: int) -> None:
-        self._reader = hiredis.Reader(protocolError=ProtocolError, notEnoughData=_MORE)
+        self._errors = _Errors()
+        self._reader = hiredis.Reader(protocolError=ProtocolError, replyError=self._errors, notEnoughData=_MORE)
         self._headers = Headers(self._reader)
         self._on_push = on_push
         self._frame_limit = frame_limit
@@ -198,7 +220,7 @@ class Session:
         """Take in what arrived.
 
         Returns:
-            When the newest call that is now answered had been sent; ``None`` if no reply was in it.
+            When the newest call had been sent that is now answered, by the server we mean; ``None`` if none is.
 
         Raises:
             ProtocolError: The connection must be aborted.
@@ -214,7 +236,7 @@ class Session:
         return answered
 
     def _take(self, data: bytes | memoryview) -> float | None:
-        reader, calls, replies = self._reader, self.calls, self._replies
+        reader, calls, replies, errors = self._reader, self.calls, self._replies, self._errors
         reader.feed(data)  # type: ignore[arg-type]  # it takes any buffer; its stub is behind
         gets, push = reader.gets, hiredis.PushNotification
         answered = None
@@ -240,7 +262,10 @@ class Session:
             del calls[0]
             answers, replies = replies, []
             self._replies = replies
-            answered = call.sent_at
+            if errors.denied:
+                errors.denied = False
+            else:
+                answered = call.sent_at
             self.weight -= len(call.payload) + CALL_WEIGHT
             try:
                 result = call.handle(answers)

@@ -104,9 +104,14 @@ def _select(client: "SimClient", args: list[bytes]) -> Reply:
 
 
 def _info(client: "SimClient", args: list[bytes]) -> Reply:
+    server = client.server
+    if [arg.lower() for arg in args] == [b"replication"]:
+        role = "slave" if server.state.readonly else "master"
+        return Text(
+            f"# Replication\r\nrole:{role}\r\nmaster_replid:{server.replid}\r\nmaster_replid2:{server.replid2}\r\n"
+        )
     if [arg.lower() for arg in args] != [b"server"]:
         raise NotSimulated(f"INFO {args}")
-    server = client.server
     said = [f"redis_version:{VERSIONS['redis'] if server.engine == 'redis' else COMPATIBLE}"]
     if server.engine == "valkey":
         said += ["server_name:valkey", f"valkey_version:{VERSIONS['valkey']}"]

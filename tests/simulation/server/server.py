@@ -3,6 +3,7 @@
 It does nothing by itself: it runs commands as bytes come in, and expires, evicts, flushes and restarts when told to.
 """
 
+import hashlib
 import itertools
 from collections.abc import Callable
 from dataclasses import replace
@@ -38,7 +39,6 @@ class SimServer:
 
     Attributes:
         maxmemory: As given.
-        state: The error states it is in; to be changed at any time, see ``go_on`` for the end of a pause.
         tracking: Who is told of what; ``tracking.most`` limits it.
         run_id: Names this life of the server.
         clients: Who is connected, by id.
@@ -53,18 +53,43 @@ class SimServer:
         engine: Engine = "valkey",
     ) -> None:
         self.engine: Engine = engine
-        self.state = State()
+        self._state = State()
         self._clock, self._random, self.maxmemory = clock, random, maxmemory
         self.clients: dict[int, SimClient] = {}
         self._begin(None)
 
     def _begin(self, snapshot: Snapshot | None) -> None:
         self.run_id = f"{self._random.getrandbits(160):040x}"
+        self.state.promotions = 0
         self.full = False
         self.scripts: dict[str, bytes] = {}
         self.tracking = Tracking(self.clients, self._random)
         self.keys = Keyspace(self._clock, self._random, self.tracking.changed, self._keeps_due, snapshot)
         self._ids = itertools.count(1)
+
+    @property
+    def state(self) -> State:
+        """The error states it is in; to be changed at any time, see ``go_on`` for the end of a pause."""
+        return self._state
+
+    @state.setter
+    def state(self, state: State) -> None:
+        state.promotions += self._state.readonly and not state.readonly
+        self._state = state
+
+    @property
+    def replid(self) -> str:
+        """The name of the history."""
+        return self._replid(self.state.promotions)
+
+    @property
+    def replid2(self) -> str:
+        """The history before the last promotion of this life."""
+        return self._replid(self.state.promotions - 1) if self.state.promotions else "0" * 40
+
+    def _replid(self, promotions: int) -> str:
+        """Of the life and the promotions in it, so that nothing is drawn for it."""
+        return hashlib.sha1(f"{self.run_id} {promotions}".encode()).hexdigest()  # noqa: S324 - no secret
 
     # -- what happens to it ----------------------------------------------------------------------------------------
 

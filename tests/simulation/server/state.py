@@ -5,7 +5,7 @@ The order is that of the real ones: a server that is both full and loading answe
 
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from .resp import ErrorReply
 
@@ -33,6 +33,7 @@ class State:
         unknown: Commands this server never heard of.
         password: Asked of everyone who connects from now on.
         max_clients: Beyond it a connection gets an error and its end.
+        promotions: How often it was a replica and became a primary.
     """
 
     oom: bool = False
@@ -47,6 +48,12 @@ class State:
     unknown: Flags = frozenset()
     password: str | None = None
     max_clients: int = 10_000
+    promotions: int = 0
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "readonly" and getattr(self, name, False) and not value:
+            self.promotions += 1
+        super().__setattr__(name, value)
 
     @property
     def refuses_nothing(self) -> bool:

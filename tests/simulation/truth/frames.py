@@ -65,4 +65,7 @@ def frame_of(raw: Any) -> Any:
     text = raw if isinstance(raw, str) else raw.decode(errors="replace") if isinstance(raw, bytes) else ""
     if text.startswith("# Server"):
         return INFO & {line.partition(":")[0] for line in text.splitlines()}
+    if text.startswith("# Replication"):
+        said = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
+        return said["role"], len(said["master_replid"]), bool(said["master_replid2"].strip("0"))
     return raw

@@ -206,7 +206,7 @@ def _rare(dice: _Dice) -> Iterator[Command]:
     yield ("HELLO", pick((2, 3, 3, 4)), "SETNAME", "me")
     yield ("HELLO", 3, "AUTH", "default", "any")
     yield ("SELECT", pick((0, 0, 1, 16)))
-    yield ("INFO", "server")
+    yield ("INFO", pick(("server", "replication")))
     yield ("FLUSHDB",)
     yield ("FLUSHALL", "ASYNC")
     yield ("SCRIPT", "LOAD", SCRIPTS[pick(list(SCRIPTS))].text)
