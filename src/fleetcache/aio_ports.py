@@ -9,6 +9,7 @@ from typing import Any
 from .clock import Clock
 from .ports import Alarm, FlightPort, Landed, LoaderEndedError, Work
 from .telling import TELL, Teller
+from .wire.ending import without_farewell
 from .wire.session import Gate, tell_unanswered
 
 __all__ = ["AioPorts", "call_awaited", "tell_defect"]
@@ -66,6 +67,7 @@ class AioPorts:
 
     def _spawn(self, work: Work, landed: Landed) -> "asyncio.Task[None]":
         task = asyncio.get_running_loop().create_task(work(), name="fleetcache-load")
+        without_farewell(task)
         # The loop keeps only weak references.
         self._tasks[task] = None
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from .elsewhere import on_its_loop
 from .engine import Engine
 from .errors import ConfigError
 from .freshness import Freshness
@@ -137,9 +138,13 @@ class Cache(AsyncVerbs):
     async def health(self) -> Health:
         """How the cache does; see ``Health``. At most one live command a second, however many ask."""
         if not self.closed:
-            await self._engine.enter()
-            await self._engine.reporter.probe()
+            await self._probe()
         return self._engine.reporter.report()
+
+    @on_its_loop()
+    async def _probe(self) -> None:
+        await self._engine.enter()
+        await self._engine.reporter.probe()
 
     def status_now(self) -> Health:
         """The same from what is known, without awaiting anything."""

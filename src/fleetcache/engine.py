@@ -21,6 +21,7 @@ from .codec import Codecs
 from .coherence import Coherence
 from .counting import Counting
 from .durations import text
+from .elsewhere import WAY_OUT, ElsewhereError, on_its_loop
 from .entries import Entries
 from .errors import Closed
 from .flights import Flights
@@ -115,6 +116,7 @@ class Engine:
         self.closed = False
         self.settled = False  # nothing is to be waited for before a call, while the loop is the same
         self._entered = clock()
+        self._told_elsewhere = False
         self.reporter = Reporter(self)
         self.wire: Keeper | None = None
         self.loop: asyncio.AbstractEventLoop | None = None
@@ -243,6 +245,17 @@ class Engine:
             await self.first_attempt(self._entered + self.settings.operation_timeout - self.clock())
         self.settled = True
 
+    def check_here(self) -> None:
+        """Raise ``ElsewhereError`` if it lives on another loop that runs; told once."""
+        loop = self.loop
+        if loop is None or self._is_here() or not loop.is_running():
+            return
+        if not self._told_elsewhere:
+            self._told_elsewhere = True
+            words = f"{WAY_OUT}; until then what is called here is sent there, and what is loaded here is not stored"
+            self.tell(logging.WARNING, "second_loop", words)
+        raise ElsewhereError(self, loop)
+
     async def first_attempt(self, timeout: float) -> None:  # noqa: ASYNC109 - a bound, not a cancellation
         """Wait until the first attempt to connect ended either way, or ``timeout`` seconds."""
         if self.wire is not None and timeout > 0:
@@ -253,9 +266,8 @@ class Engine:
     def _move_here(self) -> None:
         """The first loop, or another than before: what lived on the old one is abandoned."""
         old = self.loop
+        self.check_here()
         self.settled = False
-        if old is not None and old.is_running():
-            raise Closed("this cache is in use on another event loop that still runs: give each loop its own Cache")
         self.loop = asyncio.get_running_loop()
         self._on_loop.live_on(self.loop)
         self._entered = self.clock()
@@ -397,10 +409,12 @@ class Engine:
 
     # -- the end -----------------------------------------------------------------------------------------------------
 
+    @on_its_loop()
     async def close(self) -> None:
         """Stop refreshes, give back leases and claims, try once to deliver what is owed, and end the connection."""
         if self.closed:
             return
+        self.check_here()
         self.closed = self.parts.closed = True
         self.settled = False
         self.rebuilt()

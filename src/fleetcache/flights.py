@@ -4,6 +4,7 @@ The flight owns the load, not the first caller. Who gives up leaves; the last on
 *detached* goes on for those who are in it, but nobody joins it any more: something changed since its loader began.
 """
 
+from contextlib import suppress
 from contextvars import ContextVar
 from enum import Enum
 from typing import Any
@@ -85,7 +86,8 @@ class Flight:
         if gate in self.gates:
             self.gates.remove(gate)
         if self.people <= 0 and self.outcome is None and self.task is not None:
-            self.task.cancel()
+            with suppress(RuntimeError):  # its loop was closed over it
+                self.task.cancel()
 
     def reaches(self, other: "Flight") -> bool:
         """Whether this one waits for the other, directly or through more flights."""

@@ -6,12 +6,13 @@ A hit in near is answered here, synchronously: one look-up, two comparisons and 
 from asyncio import get_running_loop
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from contextvars import ContextVar
-from functools import wraps
+from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, TypedDict, TypeVar, Unpack, overload
 
 from .at_hand import AtHand
 from .declared import declared_type
 from .durations import MAX_TTL, Duration, seconds
+from .elsewhere import ElsewhereError, on_its_loop, sent_to
 from .freshness import MINIMUM_TTL, Freshness
 from .keys import ALL_TAG, check_key, check_tags
 from .policy import Asked
@@ -185,10 +186,15 @@ class ReadingVerbs(AtHand):
         if engine.bypasses and self._is_bypassed:
             return default
         if engine.loop is not get_running_loop() or not engine.settled:
-            await engine.enter()
+            try:
+                await engine.enter()
+            except ElsewhereError as error:
+                ask = partial(self.get, key, default, type, allow_stale)
+                return await sent_to(error, ask, lambda: default)
         answer = await engine.policy.get(full, type, self._defaults, allow_stale=allow_stale)
         return default if answer is None else answer.value
 
+    @on_its_loop(dict)
     async def get_many(
         self,
         keys: Iterable[str],
@@ -266,7 +272,10 @@ class ReadingVerbs(AtHand):
         engine = self._engine
         if self._is_bypassed:
             return plain(await load_apart(engine.ports, asked.loader, *asked.args))
-        await engine.enter()
+        try:
+            await engine.enter()
+        except ElsewhereError:
+            return plain(await load_apart(engine.ports, asked.loader, *asked.args))
         return await engine.policy.get_or_set(asked)
 
     @overload
@@ -294,7 +303,13 @@ class ReadingVerbs(AtHand):
         engine = self._engine
         if self._is_bypassed:
             return plain(await load_apart(engine.ports, asked.loader, *asked.args))
-        await engine.enter()
+        try:
+            await engine.enter()
+        except ElsewhereError as error:
+            value = plain(await load_apart(engine.ports, asked.loader, *asked.args))
+            # What was there is older than what this caller has seen.
+            await sent_to(error, partial(engine.writing.delete_many, [asked.key], strict=False), int)
+            return value
         return await engine.policy.refresh(asked)
 
     async def get_or_set_many(
@@ -333,10 +348,15 @@ class ReadingVerbs(AtHand):
             # A plain result is one face's right and the other's error: its ports tell.
             return awaited(loaded, missing) if isinstance(loaded, Awaitable) else by_full_names(loaded, missing)
 
-        if self._is_bypassed:
+        apart = self._is_bypassed
+        if not apart:
+            try:
+                await engine.enter()
+            except ElsewhereError:
+                apart = True
+        if apart:
             found = {full: plain(value) for full, value in (await load_apart(engine.ports, load, list(names))).items()}
         else:
-            await engine.enter()
             found = await engine.batches.get_or_set_many(names, load, options, type, _group(loader))
         return {names[full]: value for full, value in found.items()}
 

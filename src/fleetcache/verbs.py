@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, Unpack, overload
 
 from .claims import Grant
 from .durations import MAX_TTL, Duration, seconds
+from .elsewhere import not_known, on_its_loop
 from .errors import Unavailable
 from .freshness import MINIMUM_TTL, Freshness
 from .keys import check_key, check_namespace, check_tag, family_tag
@@ -63,6 +64,7 @@ class AsyncVerbs(ReadingVerbs):
             offline_ttl=offline_ttl,
         )
 
+    @on_its_loop()
     async def set_many(
         self,
         mapping: Mapping[str, Any],
@@ -86,6 +88,7 @@ class AsyncVerbs(ReadingVerbs):
         else:
             await engine.writing.set_many(values, options, type, strict=strict)
 
+    @on_its_loop(bool)
     async def add(
         self,
         key: str,
@@ -115,6 +118,7 @@ class AsyncVerbs(ReadingVerbs):
             return False
         return await self._engine.writing.add(full, value, options, type, strict=strict)
 
+    @on_its_loop(not_known)
     async def incr(self, key: str, delta: int = 1, *, ttl: Duration | None = None, create: bool = True) -> int:
         """Add to a counter and return the sum; a new one begins at 0 and lives ``ttl``; later calls do not change that.
 
@@ -134,6 +138,7 @@ class AsyncVerbs(ReadingVerbs):
             raise KeyError(key)
         return total
 
+    @on_its_loop(bool)
     async def touch(self, key: str, ttl: Duration) -> bool:
         """Let a fresh entry live ``ttl`` from now; ``False`` when there is none. Every instance forgets its copy."""
         full, life = self._key(key), seconds(ttl, name="ttl", minimum=MINIMUM_TTL, maximum=MAX_TTL)
@@ -152,6 +157,7 @@ class AsyncVerbs(ReadingVerbs):
         """
         return await self.delete_many((key,), strict=strict) == 1
 
+    @on_its_loop(int)
     async def delete_many(self, keys: Iterable[str], *, strict: bool = False) -> int:
         """As ``delete`` for many keys, in one write; how many live values are known to be removed."""
         names = [self._key(key) for key in several(keys)]
@@ -166,12 +172,14 @@ class AsyncVerbs(ReadingVerbs):
         """Remove everything of this cache, or of this namespace. Other keys of the server are not touched."""
         await self._invalidate(self._tags[-1:], strict=strict)
 
+    @on_its_loop()
     async def _invalidate(self, tags: Iterable[str], *, strict: bool) -> None:
         await self._engine.enter()
         await self._engine.writing.invalidate(tags, strict=strict)
 
     # -- claims ------------------------------------------------------------------------------------------------------
 
+    @on_its_loop()
     async def claim(self, key: str, *, ttl: Duration = CLAIM_TTL, wait: "bool | Duration" = True) -> "Claim | None":
         """Take the right to replace what a key holds, of which there is one in the fleet.
 
@@ -207,13 +215,16 @@ class AsyncVerbs(ReadingVerbs):
         grant = await self._engine.claims.take(full, life, patience, ask=not self._is_bypassed)
         return None if grant is None else Claim(self, grant)
 
+    @on_its_loop(bool)
     async def is_claimed(self, key: str) -> bool:
         """Whether anybody in the fleet has the claim of a key now; ``False`` too when that cannot be found out."""
         full = self._key(key)
         await self._engine.enter()
         return await self._engine.claims.is_taken(full)
 
+    @on_its_loop(bool)
     async def _give_back(self, grant: Grant) -> bool:
+        self._engine.check_here()
         return self._engine.claims.give(grant)
 
     # -- functions ---------------------------------------------------------------------------------------------------
@@ -323,6 +334,7 @@ class AsyncVerbs(ReadingVerbs):
     async def lookup(self, key: str, *, type: type[T]) -> Found[T] | None: ...
     @overload
     async def lookup(self, key: str, *, type: Any) -> Found[Any] | None: ...
+    @on_its_loop()
     async def lookup(self, key: str, *, type: Any = Any) -> Found[Any] | None:  # noqa: A002 - as get
         """The entry under a key with its times, fresh or stale; ``None`` if there is none.
 
@@ -353,6 +365,7 @@ class AsyncVerbs(ReadingVerbs):
         await self._engine.enter()
         return await self._engine.policy.lookup(full, type, self._defaults)
 
+    @on_its_loop()
     async def explain(self, key: str) -> "Explanation":
         """What both tiers hold of one key, for people."""
         from .explain import explain  # noqa: PLC0415 - for people, not for every start

@@ -15,6 +15,7 @@ from typing import Any, cast
 
 from .address import CredentialProvider
 from .dialing import dial
+from .ending import without_farewell
 from .hints import lost
 from .keeper import Deadline, Keeper
 from .session import AnyCall, Gate
@@ -149,6 +150,7 @@ class AioWire(Keeper):
     def start(self) -> None:
         """Begin to connect, in the background, for as long as the wire lives."""
         self._task = self._loop.create_task(self._run(), name="fleetcache-link")
+        without_farewell(self._task)
 
     async def _connect(self) -> None:
         self._ended = self._loop.create_future()
@@ -198,7 +200,8 @@ class AioWire(Keeper):
         if raw is not None:
             with suppress(OSError):
                 raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        transport.abort()
+        with suppress(RuntimeError):  # the loop was closed over it
+            transport.abort()
 
     async def close(self) -> None:
         """End the connection and the task."""

@@ -3,6 +3,10 @@
 from tests.rules.rule import Row
 
 CLOSINGS = "tests/core/test_closings.py"
+SECOND_LOOP = "tests/traps/test_second_loop.py"
+ASKED_AT_HOME = """except ElsewhereError as error:
+            return await sent_to(error, lambda: engine.policy.get_or_set(asked), lambda: None)
+        except KeyError:"""
 
 ROWS = [
     Row(
@@ -36,5 +40,29 @@ ROWS = [
         "wire.closings:Closings.closed_at",
         ("if word not in _DISPENSABLE:", "if not word:"),
         f"{CLOSINGS}::test_what_the_cache_needs_is_always_asked",
+    ),
+    Row(
+        "moved_while_in_use",
+        "elsewhere.1",
+        "A second event loop takes the cache from the one that still runs.",
+        "engine:Engine.check_here",
+        ("self._is_here() or not loop.is_running()", "True"),
+        f"{SECOND_LOOP}::test_a_cache_is_opened_on_one_loop",
+    ),
+    Row(
+        "removal_cancelled_with_its_caller",
+        "elsewhere.2",
+        "A removal from a second loop is given up with its caller.",
+        "elsewhere:sent_to",
+        ("await asyncio.wait((answer,), timeout=patience)", "await asyncio.wait_for(answer, 60)"),
+        f"{SECOND_LOOP}::test_a_cancelled_caller_has_its_removal_done",
+    ),
+    Row(
+        "loaded_on_the_caches_loop",
+        "elsewhere.3",
+        "A loader runs on another loop than its caller's.",
+        "reading_verbs:ReadingVerbs._obtain",
+        ("except ElsewhereError:", ASKED_AT_HOME),
+        f"{SECOND_LOOP}::test_a_cached_function_answers_on_both_loops",
     ),
 ]

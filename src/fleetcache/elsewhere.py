@@ -1,0 +1,113 @@
+"""Calls from a second event loop beside the one that a cache lives on: they are sent there, and answers come back.
+
+Rules:
+
+1. Nothing of a cache but its near store is touched from another loop than its own.
+2. Whoever calls from another loop waits no longer than an operation takes for the cache's loop to begin. Then the
+   answer is as without a server, and what was to be removed is removed when that loop turns again.
+3. A loader runs on the loop of its caller, whose things it uses, and what it brings is not stored.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import wraps
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
+
+from .errors import Closed, Unavailable
+
+if TYPE_CHECKING:
+    from .engine import Engine
+
+__all__ = ["WAY_OUT", "ElsewhereError", "not_known", "on_its_loop", "sent_to"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+WAY_OUT = (
+    "this cache is in use on another event loop that still runs: give each loop its own Cache, "
+    "or have all of them use one SyncCache(...).aio"
+)
+
+# Seconds between two looks whether the loop, from which nothing comes, is still there.
+LOOK_EVERY = 0.5
+
+
+class ElsewhereError(Closed):
+    """The cache lives on another event loop, which runs."""
+
+    def __init__(self, engine: "Engine", loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(WAY_OUT)
+        self.engine, self.loop = engine, loop
+
+
+def _nothing() -> None:
+    """What most verbs answer without a server."""
+
+
+def not_known() -> NoReturn:
+    """For verbs that make no guess.
+
+    Raises:
+        Unavailable: Always.
+    """
+    raise Unavailable(WAY_OUT)
+
+
+def on_its_loop(
+    absent: Callable[[], Any] = _nothing,
+) -> Callable[[Callable[P, Coroutine[Any, Any, T]]], Callable[P, Coroutine[Any, Any, T]]]:
+    """A verb without a loader, which is called on whatever event loop.
+
+    Args:
+        absent: Gives what it answers when the cache's own loop does not; ``strict`` raises then.
+    """
+
+    def decorate(verb: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
+        @wraps(verb)
+        async def called(*args: P.args, **kwargs: P.kwargs) -> T:
+            try:
+                return await verb(*args, **kwargs)
+            except ElsewhereError as error:
+                elsewhere = error
+            answer: T = await sent_to(
+                elsewhere, lambda: verb(*args, **kwargs), not_known if kwargs.get("strict") else absent
+            )
+            return answer
+
+        return called
+
+    return decorate
+
+
+async def sent_to(elsewhere: ElsewhereError, call: Callable[[], Awaitable[T]], absent: Callable[[], T]) -> T:
+    """What a call answers on the cache's own loop, or ``absent()`` if that does not turn."""
+    engine, loop = elsewhere.engine, elsewhere.loop
+    begun = False
+
+    async def there() -> T:
+        nonlocal begun
+        begun = True
+        return await call()
+
+    coro = there()
+    try:
+        answer = asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coro, loop))
+    except RuntimeError:  # it has ended this moment: the cache moves here
+        coro.close()
+        return await call()
+    answer.add_done_callback(_looked_at)
+    until = engine.clock() + engine.settings.operation_timeout
+    while not answer.done():
+        patience = LOOK_EVERY if begun else min(LOOK_EVERY, engine.settings.operation_timeout)
+        await asyncio.wait((answer,), timeout=patience)  # cancelled here, it goes on there: a removal must
+        if not loop.is_running() or not (begun or engine.clock() < until):
+            break
+    if answer.done() and not answer.cancelled():
+        return answer.result()
+    return absent()
+
+
+def _looked_at(answer: "asyncio.Future[Any]") -> None:
+    """Nobody may wait for it any more."""
+    if not answer.cancelled():
+        answer.exception()

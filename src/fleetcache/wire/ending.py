@@ -1,0 +1,11 @@
+"""Tasks of ours whose event loop ends without a ``close()``."""
+
+import asyncio
+from typing import Any
+
+__all__ = ["without_farewell"]
+
+
+def without_farewell(task: "asyncio.Task[Any]") -> None:
+    """Let a task end with its loop, without a word of asyncio about it: nobody waits for it any more."""
+    task._log_destroy_pending = False  # type: ignore[attr-defined] # noqa: SLF001 - as asyncio does with its own
