@@ -188,14 +188,19 @@ class Pulse(ABC):
     def _beat(self, now: float) -> None:
         """At least every third of ``max_staleness``, also under load; one at a time while nothing is answered."""
         due = self._last_heartbeat + self._limits.max_staleness / 3
-        if now >= due - 0.001 and (self.link.usable or not self.session.calls):
+        if now >= due - 0.001 and self._may_beat:
             self._last_heartbeat = now
             self.submit(self._hooks.heartbeat())
+
+    @property
+    def _may_beat(self) -> bool:
+        """Also when all was answered and nothing proved that it is the server we mean: else nobody would ask again."""
+        return self.link.usable or (self.link.serves and not self.session.calls)
 
     def _arm_next(self, now: float) -> None:
         if not self.link.connected:
             return
-        candidates = [self._last_heartbeat + self._limits.max_staleness / 3] if self.link.usable else []
+        candidates = [self._last_heartbeat + self._limits.max_staleness / 3] if self._may_beat else []
         check = self.link.next_check(self.session.oldest)
         if check is not None:
             candidates.append(check)
