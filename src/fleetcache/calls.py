@@ -12,6 +12,7 @@ from .coherence import Coherence
 from .entries import Entries
 from .keys import ALL_TAG, Layout
 from .ports import Ports
+from .rights import Rights
 from .stats import Counters
 from .wire.faults import NO_WRITES, TRANSIENT, ScriptError, reply_reason, spoken
 from .wire.session import ANSWERED_LATER, AnyCall, Call, Command, Gate, ReplyError, Session
@@ -97,6 +98,7 @@ class Calls:
         self._counters, self._clock, self._ports = counters, clock, ports
         self.wire: Wire | None = None
         self.usable = False
+        self.rights = Rights(clock)
         # By kind of operation: the reason, since when, and the server's words.
         self.refusals: dict[str, tuple[str, float, str]] = {}
         self.on_mended: Callable[[], None] = lambda: None  # told when a refusal is over

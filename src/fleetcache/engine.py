@@ -320,11 +320,11 @@ class Engine:
         self.wire = self.shared.wire = None
         self.shared.usable = False  # whoever still holds the old parts must not speak on the old connection
         self.reporter.forget()
-        coherence = self.coherence
+        coherence, rights = self.coherence, self.shared.rights
         self._build()
         if keep_journal:
             self.coherence.journal, self.coherence.recent = coherence.journal, coherence.recent
-            self.coherence.last_all = coherence.last_all
+            self.coherence.last_all, self.shared.rights = coherence.last_all, rights
         self.rebuilt()
 
     def after_fork(self) -> None:

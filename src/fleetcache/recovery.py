@@ -1,7 +1,7 @@
 """What the cache does inside a handshake, and on the live connection for what it still owes.
 
 In this order, before anything is read: scripts; if the server is not the one we knew, what it may have forgotten; what
-it may not have heard of; the journal; the tag that is on every entry.
+it may not have heard of; the journal; rights that nobody knows of; the tag that is on every entry.
 
 Rules of the heartbeat, while the link is online:
 
@@ -79,6 +79,7 @@ class Recovery:
         await ask(*(("SCRIPT", "LOAD", script.text) for script in SCRIPTS.values()))
         await self._distrust(ask, greeting)
         await self._replay(ask)
+        await self._give_back(ask, greeting)
         sent_at = self._clock()
         mint = mint_command(self._layout, ALL_TAG, new_version(self._version(), self._shared.run), whole=True)
         # In frame order: a push that follows the reply must find the copy it is to drop.
@@ -129,6 +130,17 @@ class Recovery:
         recent.history = history
         self._counters.replayed += self.replayed
 
+    async def _give_back(self, ask: Ask, greeting: Greeting) -> None:
+        """Rights of which the last connection left open whether we have them."""
+        rights, release = self._shared.rights, SCRIPTS["release"]
+        pending = rights.pending()
+        for start in range(0, len(pending), CHUNK):
+            chunk = pending[start : start + CHUNK]
+            replies = await ask(*(release.call(key, head, whole=True) for key, head in chunk), patient=False)
+            for right, reply in zip(chunk, replies, strict=True):
+                if not isinstance(reply, ReplyError):
+                    rights.returned(right, surely=greeting.is_alone)
+
     def _removal(self, target: Target) -> Command:
         kind, name = target
         return ("DEL", self._layout.entry(name) if kind == "e" else self._layout.tag(name))
@@ -172,6 +184,8 @@ class Recovery:
         That proves promise 3, and keeps the tag from looking idle to the server.
         """
         self._replay_live()
+        for raw, head in self._shared.rights.take_due():
+            self._shared.give_back(raw, head)
         read = ("GET", self._layout.tag(ALL_TAG))
         call = Call((ASK_STANDING, read) if self._greeting.is_watched else (read,), lambda replies: answered(*replies))
 

@@ -5,6 +5,7 @@ fills, empties or wakes has happened by then.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from .coherence import Token
@@ -13,6 +14,7 @@ from .freshness import Left
 from .journal import Target
 from .keys import ALL_TAG
 from .near import Held
+from .rights import GOOD_FOR
 from .seen import Claimed, Look, Seen
 from .shared_reading import SharedReading
 from .tags import Currency
@@ -36,6 +38,7 @@ class Shared(SharedReading):
         raw, gate = self._layout.entry(key), self._ports.gate()
 
         def answered(reply: Any, sent_at: float) -> Seen:
+            self.rights.answered(raw, placeholder)
             if isinstance(reply, ReplyError):
                 return Seen(Look.FAULT, reason=self.fault("store", reply))
             if isinstance(reply, list):
@@ -47,7 +50,8 @@ class Shared(SharedReading):
                 self.release(key, placeholder)
             return Seen(Look.GRANTED, head=placeholder)
 
-        return self._run("acquire", raw, (placeholder, lease_ms), answered, gate)
+        lost = partial(self.rights.lost, raw, placeholder, lease_ms / 1000)
+        return self._run("acquire", raw, (placeholder, lease_ms), answered, gate, lost)
 
     def claim(
         self, key: str, mark: bytes, lease_ms: int, declared: Any, token: Token | None, *, look: bool = True
@@ -59,6 +63,7 @@ class Shared(SharedReading):
 
         def answered(replies: list[Any]) -> Claimed:
             set_, left, *entry = replies
+            self.rights.answered(sibling, mark)
             if isinstance(set_, ReplyError):
                 return Claimed(Seen(Look.FAULT, reason=self.fault("store", set_)), 0.0, granted=False)
             granted = set_ is not None
@@ -75,7 +80,8 @@ class Shared(SharedReading):
             ("GET", raw),
             ("PTTL", raw),
         )
-        call = Call(commands if look else commands[:2], answered, gate)
+        lost = partial(self.rights.lost, sibling, mark, lease_ms / 1000)
+        call = Call(commands if look else commands[:2], answered, gate, lost)
         self._submit(call)
         return gate
 
@@ -121,14 +127,25 @@ class Shared(SharedReading):
 
     def release(self, key: str, placeholder: bytes) -> None:
         """Give a lease back without a value."""
-        if self._connected():
-            raw = self._layout.entry(key)
-            self._run("release", raw, (placeholder,), lambda reply, _at: self._own_if_done(raw, reply), None)
+        self.give_back(self._layout.entry(key), placeholder, own=True)
 
     def unclaim(self, key: str, mark: bytes) -> None:
         """Give a claim back."""
+        self.give_back(self._layout.claim(key), mark)
+
+    def give_back(self, raw: bytes, head: bytes, *, own: bool = False) -> None:
+        """Compare and delete, now or in the next handshake; ``own``: the key is tracked, and its push our own."""
+        lost = partial(self.rights.lost, raw, head, GOOD_FOR)
+
+        def answered(reply: Any, _sent_at: float) -> None:
+            self.rights.answered(raw, head)
+            if own:
+                self._own_if_done(raw, reply)
+
         if self._connected():
-            self._run("release", self._layout.claim(key), (mark,), lambda _reply, _at: None, None)
+            self._run("release", raw, (head,), answered, None, lost)
+        else:
+            lost()
 
     def _own_if_done(self, raw: bytes, reply: Any) -> None:
         if reply == 1:

@@ -18,7 +18,7 @@ LEVELS = [
     """ports codec declared settings stats eviction wire.address wire.url_options wire.awaited wire.faults wire.headers
     wire.session wire.ending wire.uwsgi""",
     "near flights outages wire.link wire.standing wire.monitor wire.roles embedded.folder",
-    """policy loading writing counting batches claims parts coherence journal recent tags entries calls shared
+    """policy loading writing counting batches claims parts coherence journal recent rights tags entries calls shared
     shared_reading
     recovery wire.handshake wire.dialing wire.dialing_threads wire.tls wire.pulse wire.keeper wire.aio wire.callers
     wire.threads wire.tasks wire.topology wire.closings wire.hints""",

@@ -45,6 +45,7 @@ class Greeting(Struct):
     run_id: str | None = None
     standing: Standing = Standing()
     is_watched: bool = False  # whether it says of itself what a heartbeat is to look at
+    is_alone: bool = True  # whether nothing of our last connection can reach it any more
     resp3: bool = True
     tracking: bool = False
     no_tracking_because: str | None = None
@@ -152,10 +153,15 @@ async def _end_previous(ask: Ask, greeting: Greeting, previous: Greeting | None)
 
     Only on the same run of the server: after a restart the number may be somebody else's.
     """
-    if previous is None or previous.client_id is None or greeting.run_id is None:
+    if previous is None:
         return
-    if previous.run_id == greeting.run_id and previous.client_id != greeting.client_id:
-        await ask(("CLIENT", "KILL", "ID", previous.client_id))
+    known = previous.run_id is not None and greeting.run_id is not None
+    if known and previous.run_id != greeting.run_id:
+        return  # what it held went with that run
+    greeting.is_alone = False
+    if known and previous.client_id is not None and previous.client_id != greeting.client_id:
+        (killed,) = await ask(("CLIENT", "KILL", "ID", previous.client_id))
+        greeting.is_alone = isinstance(killed, int)
 
 
 async def _self_test(ask: Ask, greeting: Greeting, probe: bytes, probe_pushed: Callable[[], bool]) -> None:

@@ -75,4 +75,28 @@ ROWS = [
         ("return list", "self.heard(self._clock()); return list"),
         "tests/core/test_recent.py::test_an_outage_does_not_use_up_their_minute",
     ),
+    Row(
+        "lost_right_is_left_there",
+        "rights.1",
+        "A lease that was asked for on a connection that was cut stays on the server.",
+        "recovery:Recovery._give_back",
+        ("rights.pending()", "[]"),
+        "tests/traps/test_orphans.py::test_a_right_that_was_asked_for_and_not_answered_is_given_back",
+    ),
+    Row(
+        "returned_unheard",
+        "rights.1",
+        "A lease whose load ended in an outage stays on the server.",
+        "shared:Shared.give_back",
+        ("else:\n            lost()", "else:\n            pass"),
+        "tests/traps/test_orphans.py::test_a_load_that_ends_in_an_outage_gives_its_lease_back_after_it",
+    ),
+    Row(
+        "given_back_once",
+        "rights.2",
+        "What the old connection had sent runs after the handshake, and its right stays.",
+        "rights:Rights.returned",
+        ("if not surely:", "if False:"),
+        "tests/core/test_rights.py::test_else_once_more_when_its_time_is_over",
+    ),
 ]

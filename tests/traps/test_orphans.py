@@ -1,0 +1,200 @@
+"""A connection that is cut while a right to load is asked for or given back: nobody waits for what nobody runs."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from fleetcache import Cache, SyncCache
+from fleetcache.keys import Layout
+from fleetcache.rights import Rights
+from fleetcache.sync_engine import SyncEngine
+from tests.core.scene import CLAIM, PLACEHOLDER
+from tests.support.proxy import Proxy
+from tests.support.run import run
+from tests.support.servers import Server
+from tests.support.waiting import eventually, wait_until
+
+LEASE_MS = 60_000
+OPTIONS: dict[str, Any] = {"operation_timeout": "200ms", "max_staleness": 0.9}
+
+
+@pytest.fixture
+def proxy(server: Server) -> Iterator[Proxy]:
+    with Proxy(server) as proxy:
+        yield proxy
+
+
+def exists(server: Server, key: bytes) -> bool:
+    with server.client() as client:
+        return bool(client("EXISTS", key) == 1)
+
+
+def ask_for(cache: Any, kind: str) -> None:
+    """As policy does."""
+    shared, token = cache._engine.shared, cache._engine.coherence.take("k")
+    if kind == "lease":
+        shared.acquire("k", PLACEHOLDER, LEASE_MS, Any, token)
+    else:
+        shared.claim("k", CLAIM, LEASE_MS, Any, token)
+
+
+def place(prefix: str, kind: str) -> bytes:
+    layout = Layout(prefix)
+    return layout.entry("k") if kind == "lease" else layout.claim("k")
+
+
+KINDS = ["lease", "claim"]
+
+
+async def _cut_while_asking(server: Server, proxy: Proxy, prefix: str, kind: str) -> bool:
+    """Whether the right is on the server still when the link is back."""
+    async with Cache(proxy.url, prefix=prefix, **OPTIONS) as cache:
+        await cache.get("k")
+        proxy.stall("down")
+        ask_for(cache, kind)
+        await eventually(lambda: exists(server, place(prefix, kind)))
+        proxy.reset()
+        proxy.release()
+        await eventually(lambda: cache.stats().epoch == 2 and cache.stats().link == "online")
+        return exists(server, place(prefix, kind))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_right_that_was_asked_for_and_not_answered_is_given_back(
+    server: Server, proxy: Proxy, prefix: str, kind: str
+) -> None:
+    assert not run(_cut_while_asking(server, proxy, prefix, kind))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_twin_who_does_not_remember_it_leaves_it_there(
+    server: Server, proxy: Proxy, prefix: str, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Rights, "lost", lambda *_: None)
+    assert run(_cut_while_asking(server, proxy, prefix, kind))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_same_on_threads(server: Server, proxy: Proxy, prefix: str, kind: str) -> None:
+    with SyncCache(proxy.url, prefix=prefix, **OPTIONS) as cache:
+        cache.get("k")
+        proxy.stall("down")
+        engine = cache._engine
+        assert isinstance(engine, SyncEngine)
+        with engine.monitor.held():
+            ask_for(cache, kind)
+        wait_until(lambda: exists(server, place(prefix, kind)))
+        proxy.reset()
+        proxy.release()
+        wait_until(lambda: cache.stats().epoch == 2 and cache.stats().link == "online")
+        assert not exists(server, place(prefix, kind))
+
+
+def test_what_stands_there_by_now_is_left_alone(server: Server, proxy: Proxy, prefix: str) -> None:
+    async def scene() -> None:
+        async with Cache(proxy.url, prefix=prefix, **OPTIONS) as cache, Cache(server.url, prefix=prefix) as other:
+            await cache.get("k")
+            proxy.stall("down")
+            ask_for(cache, "lease")
+            await eventually(lambda: exists(server, place(prefix, "lease")))
+            await other.set("k", "value", strict=True)
+            proxy.reset()
+            proxy.release()
+            await eventually(lambda: cache.stats().epoch == 2 and cache.stats().link == "online")
+            assert await cache.get("k") == "value"
+
+    run(scene())
+
+
+def test_an_answer_that_comes_late_says_where_the_right_is(server: Server, proxy: Proxy, prefix: str) -> None:
+    """Then it is given back at once, on the same connection, and nothing is left to remember."""
+
+    async def scene() -> None:
+        async with Cache(proxy.url, prefix=prefix, **OPTIONS) as cache:
+            await cache.get("k")
+            proxy.stall("down")
+            assert await cache.claim("k") is not None, "the server could not be asked"
+            rights = cache._engine.shared.rights
+            await eventually(lambda: len(rights) == 1)
+            proxy.release()
+            await eventually(lambda: cache.stats().link == "online" and len(rights) == 0)
+            await eventually(lambda: not exists(server, place(prefix, "claim")))
+            assert cache.stats().epoch == 1
+
+    run(scene())
+
+
+async def _load_ends_in_an_outage(server: Server, proxy: Proxy, prefix: str) -> float:
+    """How long another instance waits, once the link is back, for a lease whose load ended while it was away."""
+
+    async def slow() -> str:
+        proxy.refuse()
+        proxy.reset()
+        await eventually(lambda: cache.stats().link == "offline")
+        return "loaded"
+
+    async def quick() -> str:
+        return "loaded by another"
+
+    async with Cache(proxy.url, prefix=prefix, **OPTIONS) as cache, Cache(server.url, prefix=prefix) as other:
+        assert await cache.get_or_set("k", slow) == "loaded"
+        assert exists(server, place(prefix, "lease"))
+        proxy.accept()
+        await eventually(lambda: cache.stats().link == "online")
+        began = time.monotonic()
+        await other.get_or_set("k", quick)
+        return time.monotonic() - began
+
+
+def test_a_load_that_ends_in_an_outage_gives_its_lease_back_after_it(server: Server, proxy: Proxy, prefix: str) -> None:
+    assert run(_load_ends_in_an_outage(server, proxy, prefix)) < 2
+
+
+def test_a_claim_that_is_given_back_in_an_outage_is_free_after_it(server: Server, proxy: Proxy, prefix: str) -> None:
+    async def scene() -> None:
+        async with Cache(proxy.url, prefix=prefix, **OPTIONS) as cache:
+            claim = await cache.claim("k", ttl="1m")
+            assert claim is not None
+            assert exists(server, place(prefix, "claim"))
+            proxy.refuse()
+            proxy.reset()
+            await eventually(lambda: cache.stats().link == "offline")
+            await claim.release()
+            proxy.accept()
+            await eventually(lambda: cache.stats().link == "online")
+            assert not exists(server, place(prefix, "claim"))
+
+    run(scene())
+
+
+@pytest.mark.parametrize(("may_kill", "left"), [(True, True), (False, False)])
+def test_who_may_not_end_the_old_connection_gives_back_once_more(
+    server: Server, prefix: str, may_kill: bool, left: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What that connection had sent may run after the handshake: here it does."""
+    monkeypatch.setattr("tests.traps.test_orphans.LEASE_MS", 500)
+    with server.client() as client:
+        client(
+            "ACL", "SETUSER", "plain", "on", ">secret", "~*", "&*", "+@all", *(() if may_kill else ("-client|kill",))
+        )
+
+    async def scene(proxy: Proxy) -> None:
+        url = proxy.url.replace("://", "://plain:secret@")
+        async with Cache(url, prefix=prefix, **OPTIONS) as cache:
+            await cache.get("k")
+            proxy.stall("down")
+            ask_for(cache, "lease")
+            await eventually(lambda: exists(server, place(prefix, "lease")))
+            proxy.reset()
+            proxy.release()
+            await eventually(lambda: cache.stats().epoch == 2 and cache.stats().link == "online")
+            with server.client() as late:
+                late("SET", place(prefix, "lease"), PLACEHOLDER, "PX", LEASE_MS * 100)
+            await asyncio.sleep(1.5)  # a lease, and a heartbeat
+            assert exists(server, place(prefix, "lease")) is left
+
+    with Proxy(server) as proxy:
+        run(scene(proxy))
