@@ -7,7 +7,7 @@ import asyncio
 import functools
 import inspect
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, cast, overload
 
 from msgspec.structs import replace
 
@@ -67,7 +67,7 @@ class KeyedFunction(Generic[P, T]):
         if isinstance(fn, staticmethod | classmethod):
             raise ConfigError(f"put @cached below @{type(fn).__name__}, next to the function")
         functools.update_wrapper(cast("Any", self), fn)
-        self._maker = FunctionKey(fn, key)
+        self._maker = FunctionKey(fn, key, verbs._home.names, verbs._prefix)  # noqa: SLF001 - keys are one's
         self._family = self._maker.tag(verbs._prefix) if clearable else None  # noqa: SLF001 - keys and tags are one's
         if self._family is not None:
             options = replace(options, tags=(self._family, *options.tags))
@@ -81,6 +81,16 @@ class KeyedFunction(Generic[P, T]):
 
     def __repr__(self) -> str:
         return f"<cached {self._maker.name}>"
+
+    def __reduce__(self) -> str:
+        """Pickled by name, as every function: another process has it from where it was defined."""
+        return getattr(self, "__qualname__", self._maker.name)
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, _memo: object) -> Self:
+        return self
 
     def key(self, *args: P.args, **kwargs: P.kwargs) -> str:
         """The key of this call, without a namespace's prefix."""
@@ -236,6 +246,9 @@ class BoundFunction(Generic[P, T]):
         self._is_coroutine = getattr(asyncio.coroutines, "_is_coroutine", None)
         if hasattr(inspect, "markcoroutinefunction"):
             inspect.markcoroutinefunction(self)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return getattr, (self.__self__, self.__name__)
 
     # So that ``inspect`` takes it for a coroutine function of the remaining arguments; asked for seldom, so not kept.
 

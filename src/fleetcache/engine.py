@@ -25,6 +25,7 @@ from .elsewhere import WAY_OUT, ElsewhereError, on_its_loop
 from .entries import Entries
 from .errors import Closed
 from .flights import Flights
+from .function_names import Names
 from .keys import Layout
 from .near import Near
 from .outages import Outages
@@ -110,6 +111,7 @@ class Engine:
         self.outages = Outages(clock, self.tell)
         self.ticks = Ticks(clock)
         self.on_rebuilt: WeakSet[Any] = WeakSet()
+        self.names = Names()
         self.bypasses: set[object] = set()  # a mark for each ``bypass()`` that is not left yet
         self.stand_in: Engine | None = None  # works in this one's place while a test overrides it
         self.reopen: Callable[[], None] | None = None  # of a stand-in: puts a new one in its place

@@ -3,9 +3,11 @@
 1. Arguments are bound to the signature with defaults applied: ``f(1)`` and ``f(x=1)`` share a key.
 2. Arguments of different type or value never do: ``1``, ``True``, ``1.0`` and ``"1"`` are four keys.
 3. An argument that has no text of its own, the same in every process, is an error: nothing is left out silently.
-4. A template says which arguments matter; its mistakes show at decoration, not at the first call.
+4. A template says which arguments matter; its mistakes show at decoration, not at the first call. One that names none
+   of the parameters that there are is a mistake.
+5. What a wrapper says of its parameters wins; of one that takes anything, those of the function that it wraps.
 
-``arguments`` writes one value; here is the function's side: binding, templates, length.
+``arguments`` writes one value and ``function_names`` the function's name; here are binding, templates and length.
 """
 
 import hashlib
@@ -18,6 +20,7 @@ from typing import Any, Final
 
 from .arguments import SEPARATORS, Unwritable, write_argument
 from .errors import KeyRuleError
+from .function_names import Names, module_of, wrapped_by
 from .keys import MAX_KEY_BYTES, MAX_TAG_BYTES, check_key, function_tag
 
 __all__ = ["FunctionKey"]
@@ -28,6 +31,7 @@ _MAX_ARGUMENT_BYTES: Final = 200
 _DIGEST_BYTES: Final = 16
 _ABSENT: Final = object()
 _EMPTY: Final = inspect.Parameter.empty
+_SELF_NAMES: Final = ("self", "cls")
 _VARIADIC: Final = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 # One substitution: which argument, how to get at its attribute, the text that follows.
@@ -41,6 +45,8 @@ class FunctionKey:
         fn: the function, as decorated (a ``staticmethod`` or ``classmethod`` object too).
         template: ``"geo:{ip}"`` or ``"order:{user.id}"``; a function that is called with the call's arguments and gives
             the key; ``None``: module, qualified name and all arguments.
+        names: the names of the functions of its cache; ``None``: it is the only one.
+        prefix: of the namespace that its keys are in.
 
     Attributes:
         family: what all its keys have in common: the template with its fields left empty, or the function's module and
@@ -58,7 +64,9 @@ class FunctionKey:
 
     __slots__ = ("_binder", "_call", "_escape", "_head", "_limit", "_owner", "_parts", "family", "name")
 
-    def __init__(self, fn: Any, template: str | Callable[..., str] | None) -> None:
+    def __init__(
+        self, fn: Any, template: str | Callable[..., str] | None, names: Names | None = None, prefix: str = ""
+    ) -> None:
         function = fn.__func__ if isinstance(fn, (staticmethod, classmethod)) else fn
         self.name = getattr(function, "__qualname__", None) or type(function).__qualname__
         self._binder = _Binder(function)
@@ -67,16 +75,16 @@ class FunctionKey:
         self._escape: dict[int, str] | None = None
         if template is None:
             self._owner = _owner(fn, function, self._binder.names)
-            self._head, self._parts = _default_parts(function, self.name, len(self._binder.names))
+            self.family = (Names() if names is None else names).take(function, prefix)
+            self._head, self._parts = _default_parts(self.family, len(self._binder.names))
         elif isinstance(template, str):
-            self._head, self._parts, self._escape = _compile(template, self._binder.names, self.name)
+            self._head, self._parts, self._escape = _compile(template, self._binder, self.name)
+            self.family = self._head + "".join("{}" + tail for _, _, tail in self._parts)
         elif callable(template):
             self._call, self._head, self._parts = template, "", []
+            self.family = f"{module_of(function)}.{self.name}"
         else:
             raise KeyRuleError(f"{self.name}: key= is a template or a function, not {type(template).__name__}")
-        self.family = f"{getattr(function, '__module__', '')}.{self.name}"
-        if isinstance(template, str):
-            self.family = self._head + "".join("{}" + tail for _, _, tail in self._parts)
         fixed = self._head + "".join(tail for _, _, tail in self._parts)
         self._limit = len(fixed.encode()) + _MAX_ARGUMENT_BYTES
         if self._limit + 2 * _DIGEST_BYTES + 1 > MAX_KEY_BYTES:
@@ -88,12 +96,22 @@ class FunctionKey:
         """The key of one call.
 
         Raises:
-            KeyRuleError: an argument cannot take part in a key.
+            KeyRuleError: an argument cannot take part in a key; or the call does not fit the function below a
+                decorator, which may supply arguments.
             TypeError: the arguments do not fit the function; the same error as calling it.
         """
         if self._call is not None:
             return self._called(args, kwargs)
-        values = self._binder.bind(args, kwargs)
+        try:
+            values = self._binder.bind(args, kwargs)
+        except TypeError as error:
+            if not self._binder.guessed:
+                raise
+            raise KeyRuleError(
+                f"{self.name}: the call does not fit its parameters ({error}). If a decorator below @cached supplies "
+                "arguments, say what the key is made of by a function of what callers pass: "
+                'key=lambda user_id: f"user:{user_id}"'
+            ) from error
         if self._owner is not None:
             self._check_owner(values[0])
         text = self._head
@@ -158,13 +176,18 @@ def _cut(raw: bytes, kept: int) -> str:
 
 
 class _Binder:
-    """Arguments -> one value for each parameter. ``inspect``'s own does the same, some twenty times slower."""
+    """Arguments -> one value for each parameter. ``inspect``'s own does the same, some twenty times slower.
 
-    __slots__ = ("_by_keyword", "_count", "_defaults", "_positional", "_signature", "_variadic", "names")
+    Attributes:
+        names: Of the parameters.
+        guessed: Whether they are those of a wrapped function, and the wrapper, which takes anything, may change them.
+    """
+
+    __slots__ = ("_by_keyword", "_count", "_defaults", "_positional", "_signature", "_variadic", "guessed", "names")
 
     def __init__(self, function: Callable[..., Any]) -> None:
         try:
-            self._signature = inspect.signature(function)
+            self._signature, self.guessed = _signature(function)
         except (TypeError, ValueError) as error:
             raise KeyRuleError(f"the parameters of {function!r} are not known: {error}") from None
         parameters = list(self._signature.parameters.values())
@@ -176,6 +199,12 @@ class _Binder:
         self._by_keyword = {
             p.name: index for index, p in enumerate(parameters) if p.kind is not inspect.Parameter.POSITIONAL_ONLY
         }
+
+    @property
+    def without_self(self) -> list[inspect.Parameter]:
+        """The parameters that callers fill in."""
+        parameters = list(self._signature.parameters.values())
+        return parameters[1:] if self.names and self.names[0] in _SELF_NAMES else parameters
 
     def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Sequence[Any]:
         given = len(args)
@@ -200,7 +229,22 @@ class _Binder:
         return [bound.arguments[name] for name in self.names]
 
 
-_SELF_NAMES: Final = ("self", "cls")
+def _signature(function: Any) -> tuple[inspect.Signature, bool]:
+    """The parameters of a call, and whether a wrapper that takes anything stands before them."""
+    if inspect.ismethod(function):
+        return inspect.signature(function), False
+    guessed = False
+    layers = wrapped_by(function)
+    for layer in layers[:-1]:
+        try:
+            own = inspect.signature(layer, follow_wrapped=False)
+        except (TypeError, ValueError):  # of a wrapper written in C, such as lru_cache: it passes all on
+            continue
+        variadic = any(parameter.kind in _VARIADIC for parameter in own.parameters.values())
+        if not variadic or getattr(layer, "__signature__", None) is not None:
+            return own, guessed
+        guessed = True
+    return inspect.signature(layers[-1]), guessed
 
 
 def _owner(fn: object, function: Any, names: list[str]) -> str | None:
@@ -213,12 +257,8 @@ def _owner(fn: object, function: Any, names: list[str]) -> str | None:
     return owner or "self" if names[0] in _SELF_NAMES else None
 
 
-def _default_parts(function: Any, name: str, count: int) -> tuple[str, list[_Part]]:
-    if inspect.ismethod(function) or not hasattr(function, "__qualname__"):
-        raise KeyRuleError(
-            f"{name}: bound methods, partials and callable objects hold more than their arguments show: pass key="
-        )
-    head = f"{function.__module__}.{name}("
+def _default_parts(name: str, count: int) -> tuple[str, list[_Part]]:
+    head = f"{name}("
     return (
         (head, [(index, None, "," if index < count - 1 else ")") for index in range(count)])
         if count
@@ -229,9 +269,10 @@ def _default_parts(function: Any, name: str, count: int) -> tuple[str, list[_Par
 _FIELD: Final = re.compile(r"([^\W\d]\w*)((?:\.[^\W\d]\w*)*)").fullmatch
 
 
-def _compile(template: str, names: list[str], function: str) -> tuple[str, list[_Part], dict[int, str] | None]:
+def _compile(template: str, binder: _Binder, function: str) -> tuple[str, list[_Part], dict[int, str] | None]:
     """The text before the first field, the fields, and what their values must escape beyond the usual."""
     check_key(template)
+    names = binder.names
 
     def wrong(reason: str) -> KeyRuleError:
         fields = ", ".join(f"{{{name}}}" for name in names) or "none: it has no parameters"
@@ -255,8 +296,17 @@ def _compile(template: str, names: list[str], function: str) -> tuple[str, list[
             raise wrong(f"unknown field {{{match[1]}}}")
         fields.append((names.index(match[1]), operator.attrgetter(match[2][1:]) if match[2] else None))
         literals.append("")
+    if not fields and binder.without_self:
+        raise wrong(f"it names none of them, so all calls would share one result; {_way_out(literals[0], binder)}")
     parts = [(index, attribute, tail) for (index, attribute), tail in zip(fields, literals[1:], strict=True)]
     return literals[0], parts, _escapes(literals[1:-1], wrong)
+
+
+def _way_out(key: str, binder: _Binder) -> str:
+    """How to say that no argument matters."""
+    plain = all(p.default is _EMPTY and p.kind is p.POSITIONAL_OR_KEYWORD for p in binder.without_self)
+    taken = ", ".join(binder.names) if plain else "*_, **__"
+    return f"if that is meant, say so: key=lambda {taken}: {key!r}"
 
 
 def _escapes(between: list[str], wrong: Callable[[str], KeyRuleError]) -> dict[int, str] | None:

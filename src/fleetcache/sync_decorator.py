@@ -121,6 +121,9 @@ class SyncBoundFunction(Generic[P, T]):
         self.__doc__ = function.__doc__
         self.__self__ = obj
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return getattr, (self.__self__, self.__name__)
+
     @property
     def __signature__(self) -> inspect.Signature:
         whole = inspect.signature(self._function)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from flask import Flask, g
 
-from fleetcache import ConfigError, Keep, SyncCache
+from fleetcache import ConfigError, Keep, KeyRuleError, SyncCache
 from fleetcache.contrib.flask import FleetCache
 from fleetcache.testing import ManualClock, override
 from tests.support.flask_apps import closing_caches
@@ -164,6 +164,10 @@ def test_a_password_is_not_told() -> None:
 def test_a_wrong_option_is_told_where_it_is_written() -> None:
     with pytest.raises(ConfigError, match="soon"):
         extension.cached(ttl="soon")(lambda: 1)
+    with pytest.raises(KeyRuleError, match="a lambda has no name"):
+        extension.cached(lambda: 1)
+    with pytest.raises(KeyRuleError, match="all calls would share one result"):
+        users.cached(key="fixed")(name_of.__wrapped__)  # type: ignore[attr-defined]  # the function below
     with pytest.raises(ConfigError, match="wants a `def`"):
 
         @extension.cached

@@ -24,7 +24,7 @@ def counting(cache: Any, **options: Any) -> tuple[Any, list[Any]]:
         calls.append((ip, precise))
         return Place(f"{ip} {len(calls)}")
 
-    return (cache.cached(**options) if options else cache.cached)(locate), calls
+    return cache.cached(**{"key": "located:{ip}:{precise}"} | options)(locate), calls
 
 
 class Service:

@@ -13,7 +13,7 @@ from tests.support.servers import free_port
 from tests.support.waiting import eventually
 
 
-@pytest.mark.parametrize("key", [None, "geo:{ip}", lambda ip: f"made:{ip}"])
+@pytest.mark.parametrize("key", ["geo:{ip}", lambda ip: f"made:{ip}"])
 def test_the_results_of_all_calls_go_and_nothing_else(on: On, key: Any) -> None:
     async def body(cache: Cache) -> None:
         locate, calls = counting(cache, clearable=True, key=key, tags=("geo",))
@@ -31,6 +31,25 @@ def test_the_results_of_all_calls_go_and_nothing_else(on: On, key: Any) -> None:
         assert len(calls) == 6
         assert [len(others_calls) for _, others_calls in (*others, plain)] == [2, 2, 2]
         assert await cache.get("set") == 1
+
+    on(body)
+
+
+asked: list[str] = []
+
+
+async def place_of(ip: str) -> Place:
+    asked.append(ip)
+    return Place(f"{ip} {len(asked)}")
+
+
+def test_without_a_key_of_its_own_too(on: On) -> None:
+    async def body(cache: Cache) -> None:
+        asked.clear()
+        find = cache.cached(clearable=True)(place_of)
+        assert await find("a") == await find("a") == Place("a 1")
+        await find.invalidate_all()
+        assert await find("a") == Place("a 2")
 
     on(body)
 
@@ -65,7 +84,7 @@ def test_a_load_that_began_before_is_not_kept(on: On) -> None:
     async def body(cache: Cache) -> None:
         go, calls = asyncio.Event(), 0
 
-        @cache.cached(clearable=True)
+        @cache.cached(clearable=True, key="slow")
         async def slow() -> int:
             nonlocal calls
             calls += 1

@@ -117,7 +117,7 @@ def test_all_who_call_at_once_share_one_call(on: On) -> None:
     calls = 0
 
     async def body(cache: Cache) -> None:
-        @cache.cached
+        @cache.cached(key="slow")
         async def slow() -> int:
             nonlocal calls
             calls += 1
@@ -148,7 +148,7 @@ def test_what_the_result_says_and_what_is_raised_pass_through(on: On) -> None:
     async def body(cache: Cache) -> None:
         calls: list[str] = []
 
-        @cache.cached
+        @cache.cached(key="ask:{what}")
         async def ask(what: str) -> str | NoStore[str] | Keep[str]:
             calls.append(what)
             if what == "error":

@@ -21,15 +21,24 @@ def key_of(*parts: object, **more: object) -> str:
 @pytest.mark.parametrize(
     ("key", "expected"),
     [
-        (None, "tests.core.functions.counting.<locals>.locate"),
+        ("{ip}", "a%3Ab"),
         ("geo:{ip}:{precise}", "geo:a%3Ab:False"),
         (key_of, "made:('a:b',):{'precise': False}"),
     ],
 )
-def test_the_key_is_the_names_the_templates_or_ones_own(key: Any, expected: str) -> None:
+def test_the_key_is_the_templates_or_ones_own(key: Any, expected: str) -> None:
     locate, _ = counting(memory, key=key)
     made = locate.key("a:b") if key is not key_of else locate.key("a:b", precise=False)
     assert made.startswith(expected)
+
+
+def test_without_a_template_the_key_is_the_name_and_the_arguments() -> None:
+    for decorate in (memory.cached, memory.cached(ttl="5m")):
+        assert decorate(plainly).key(1) == "tests.core.test_decorator_keys.plainly(1)"
+
+
+async def plainly(number: int) -> int:
+    return number
 
 
 def test_a_template_that_does_not_fit_is_refused_at_decoration() -> None:
@@ -46,7 +55,7 @@ def test_an_argument_without_a_text_of_its_own_is_named_at_the_call() -> None:
 @pytest.mark.parametrize("arguments", [(), ("a", "b"), (1, 2, 3)])
 def test_a_call_that_does_not_fit_is_the_functions_own_error(arguments: tuple[Any, ...]) -> None:
     locate, _ = counting(memory)
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match="argument"):
         asyncio.run(locate(*arguments))
 
 

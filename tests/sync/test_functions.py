@@ -36,7 +36,7 @@ def test_a_function_keeps_its_name_signature_and_type() -> None:
 def test_arguments_are_one_call_however_they_are_given() -> None:
     calls: list[int] = []
 
-    @cache.cached
+    @cache.cached(key="double:{n}")
     def double(n: int) -> int:
         calls.append(n)
         return 2 * n

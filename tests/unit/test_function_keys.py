@@ -1,6 +1,7 @@
 """A call and its key: equal calls share one, different calls never do, and nothing is left out silently."""
 
 import functools
+import inspect
 import subprocess
 import sys
 from collections import OrderedDict, defaultdict
@@ -315,6 +316,105 @@ def test_a_bad_template_is_an_error_at_decoration_that_names_the_fields(template
     assert "locate" in str(caught.value)
 
 
+def config(db: object) -> None: ...
+
+
+class Settings:
+    def all(self) -> None: ...
+    def one(self, name: str) -> None: ...
+    @classmethod
+    def of_class(cls) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("function", "template", "way"),
+    [
+        (config, "config", "key=lambda db: 'config'"),
+        (config, f"config:{1}", "key=lambda db: 'config:1'"),  # an f-string by mistake
+        (config, "{{db}}", "key=lambda db: '{db}'"),
+        (locate, "geo", "key=lambda *_, **__: 'geo'"),
+        (keyword, "k", "key=lambda *_, **__: 'k'"),
+        (variadic, "k", "key=lambda *_, **__: 'k'"),
+        (Settings.one, "k", "key=lambda self, name: 'k'"),
+    ],
+)
+def test_one_key_for_all_calls_must_be_said_by_a_function(function: Any, template: str, way: str) -> None:
+    with pytest.raises(KeyRuleError, match="all calls would share one result") as caught:
+        FunctionKey(function, template)
+    assert way in str(caught.value)
+    call = (Settings(), "name") if function is Settings.one else (1,)
+    assert FunctionKey(function, eval(way.removeprefix("key="))).key(call, {})  # noqa: S307 - what the error says
+
+
+@pytest.mark.parametrize("function", [none, Settings.all, Settings.__dict__["of_class"], Settings().all])
+def test_a_function_that_takes_nothing_may_have_one_key(function: Any) -> None:
+    self = (Settings(),) if function is Settings.all or isinstance(function, classmethod) else ()
+    assert FunctionKey(function, "settings").key(self, {}) == "settings"
+
+
+# -- decorators below that supply arguments ----------------------------------------------------------------------------
+
+
+class Database: ...
+
+
+def with_db(fn: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(fn)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return fn(Database(), *args, **kwargs)
+
+    return call
+
+
+def with_db_by_name(fn: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(fn)
+    def call(user_id: int, lang: str = "en") -> Any:
+        return fn(Database(), user_id, lang)
+
+    return call
+
+
+def signed(fn: Callable[..., Any]) -> Callable[..., Any]:
+    call: Any = with_db(fn)
+    whole = inspect.signature(fn)
+    call.__signature__ = whole.replace(parameters=list(whole.parameters.values())[1:])
+    return call  # type: ignore[no-any-return]
+
+
+def user(db: Database, user_id: int, lang: str = "en") -> None: ...
+
+
+@pytest.mark.parametrize("decorate", [with_db_by_name, signed])
+@pytest.mark.parametrize("outer", [lambda fn: fn, functools.lru_cache])
+def test_what_a_wrapper_says_of_its_parameters_wins(decorate: Any, outer: Any) -> None:
+    key = FunctionKey(outer(decorate(user)), "user:{user_id}:{lang}")
+    assert key.key((7,), {}) == key.key((), {"user_id": 7, "lang": "en"}) == "user:7:en"
+    assert key.key((7, "de"), {}) == "user:7:de"
+    with pytest.raises(TypeError, match="missing a required argument"):
+        key.key((), {})
+
+
+@pytest.mark.parametrize("template", ["user:{user_id}", None])
+def test_where_a_decorator_may_supply_arguments_an_error_says_so(template: str | None) -> None:
+    key = FunctionKey(with_db(user), template)
+    with pytest.raises(KeyRuleError, match="user: the call does not fit its parameters") as caught:
+        key.key((7,), {})
+    assert 'key=lambda user_id: f"user:{user_id}"' in str(caught.value)
+    assert FunctionKey(with_db(user), lambda user_id: f"user:{user_id}").key((7,), {}) == "user:7"
+
+
+def test_a_template_sees_through_a_wrapper_that_passes_all_on() -> None:
+    def retry(fn: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(fn)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            return fn(*args, **kwargs)
+
+        return call
+
+    key = FunctionKey(retry(retry(locate)), "geo:{ip}")
+    assert key.key((), {"ip": "1.2.3.4"}) == key.key(("1.2.3.4", "de"), {}) == "geo:1.2.3.4"
+
+
 @pytest.mark.parametrize("template", ["", "x" * 9000, 5, b"geo"])
 def test_a_template_is_a_key(template: Any) -> None:
     with pytest.raises(KeyRuleError):
@@ -397,9 +497,8 @@ def test_a_static_method_is_a_function() -> None:
 def test_what_is_bound_already_needs_a_template(fn: Any) -> None:
     with pytest.raises(KeyRuleError, match="pass key="):
         FunctionKey(fn, None)
-    assert (
-        FunctionKey(fn, "k").key((), {"x": 1} if "load" in repr(fn) else {"b": 1} if "two" in repr(fn) else {}) == "k"
-    )
+    call: dict[str, Any] = {"x": 1} if "load" in repr(fn) else {"b": 1} if "two" in repr(fn) else {}
+    assert FunctionKey(fn, lambda **_: "k").key((), call) == "k"
 
 
 def test_its_repr_tells_the_function() -> None:
@@ -412,7 +511,7 @@ def test_its_repr_tells_the_function() -> None:
         (locate, "geo:{ip}", "**geo:{}"),
         (one, "geo:{x}", "**geo:{}"),  # the same keys, the same family
         (locate, "geo:{ip}:{lang}", "**geo:{}:{}"),
-        (locate, "fixed", "**fixed"),
+        (none, "fixed", "**fixed"),
         (locate, None, f"**{__name__}.locate"),
         (locate, lambda *_: "k", f"**{__name__}.locate"),
         (DataRepository.load, "r:{self.name}:{x}", "**r:{}:{}"),

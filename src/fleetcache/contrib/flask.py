@@ -29,8 +29,6 @@ NAME = "fleetcache"  # in app.extensions
 CONFIG = "FLEETCACHE_"
 _FIELDS = {CONFIG + name.upper(): name for name in Settings.__struct_fields__ if name != "url_variable"}
 
-# Where functions are tried at their decoration, so that a wrong option is told there and not at the first request.
-_NOWHERE = SyncCache("null://")
 # What a decorated function has; anything else would need an app before there is one. Flask asks views for more.
 _OF_FUNCTIONS = frozenset({"key", "invalidate", "invalidate_all", "refresh", "peek", "uncached"})
 
@@ -44,10 +42,14 @@ class _PerApp:
 
 
 class _Verbs:
-    """The verbs of whatever cache or namespace the current app has in this place: ``here()`` finds it."""
+    """The verbs of whatever cache or namespace the current app has in this place: ``here()`` finds it.
 
-    def __init__(self, app: Callable[[], _PerApp], here: Callable[[], Any]) -> None:
-        self._app, self._here = app, here
+    ``nowhere`` stores nothing: functions and namespaces are tried on it when they are made, so that what is wrong with
+    them is told there and not at the first request.
+    """
+
+    def __init__(self, app: Callable[[], _PerApp], here: Callable[[], Any], nowhere: Any) -> None:
+        self._app, self._here, self._nowhere = app, here, nowhere
 
     def _in_each_app(self, make: Callable[[Any], Any]) -> Callable[[], Any]:
         """Finds what the current app has of something that is made of these verbs, at its first use there."""
@@ -63,14 +65,14 @@ class _Verbs:
 
     def namespace(self, name: str, **options: Any) -> "_Verbs":
         """A view with its own prefix, defaults and ``clear()``, in each app."""
-        _NOWHERE.namespace(name, **options)
-        return _Verbs(self._app, self._in_each_app(lambda verbs: verbs.namespace(name, **options)))
+        part = self._nowhere.namespace(name, **options)
+        return _Verbs(self._app, self._in_each_app(lambda verbs: verbs.namespace(name, **options)), part)
 
     def cached(self, fn: Any = None, /, **options: Any) -> Any:
         """Cache what a ``def`` returns by its arguments, in each app."""
 
         def decorate(function: Any) -> _Function:
-            _NOWHERE.cached(**options)(function)
+            self._nowhere.cached(**options)(function)
             return _Function(function, self._in_each_app(lambda verbs: verbs.cached(**options)(function)))
 
         return decorate if fn is None else decorate(fn)
@@ -93,6 +95,16 @@ class _Function:
 
     def __get__(self, obj: object | None, owner: type | None = None) -> Any:
         return self if obj is None else self._here().__get__(obj, owner)
+
+    def __reduce__(self) -> str:
+        """Pickled by name, as every function."""
+        return str(self.__qualname__)
+
+    def __copy__(self) -> "_Function":
+        return self
+
+    def __deepcopy__(self, _memo: object) -> "_Function":
+        return self
 
     def __getattr__(self, name: str) -> Any:
         if name not in _OF_FUNCTIONS:
@@ -136,6 +148,7 @@ class FleetCache(_Base):
     def __init__(self, app: Flask | None = None) -> None:
         self._only: Flask | None = None
         self._several = False
+        self._nowhere = SyncCache("null://")
         if app is not None:
             self.init_app(app)
 
