@@ -17,6 +17,7 @@ from .freshness import Freshness
 from .function_keys import FunctionKey
 from .policy import Asked
 from .results import Loader, Wrapping
+from .spelling import decorated_with
 
 if TYPE_CHECKING:
     from .verbs import AsyncVerbs
@@ -160,6 +161,7 @@ class CachedFunction(KeyedFunction[P, T]):
     def __init__(
         self, verbs: "AsyncVerbs", fn: Any, key: Any, options: Freshness, type_: Any, *, clearable: bool
     ) -> None:
+        decorated_with(fn)
         if not isinstance(fn, staticmethod | classmethod) and not inspect.iscoroutinefunction(fn):
             name = getattr(fn, "__qualname__", repr(fn))
             raise ConfigError(f"@cached on {name}: the async cache wants an `async def`; SyncCache takes a `def`")

@@ -7,7 +7,7 @@ from asyncio import get_running_loop
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from contextvars import ContextVar
 from functools import partial, wraps
-from typing import TYPE_CHECKING, Any, ParamSpec, TypedDict, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Never, ParamSpec, TypedDict, TypeVar, Unpack, overload
 
 from .at_hand import AtHand
 from .declared import declared_type
@@ -18,6 +18,7 @@ from .keys import ALL_TAG, check_key, check_tags
 from .policy import Asked
 from .ports import load_apart
 from .results import Loader, Wrapping, plain
+from .spelling import by_name, misplaced
 
 if TYPE_CHECKING:
     from .engine import Engine
@@ -226,11 +227,12 @@ class ReadingVerbs(AtHand):
     async def get_or_set(self, key: str, loader: Wrapping[[], T], **options: Unpack[LoadOptions]) -> T: ...
     @overload
     async def get_or_set(self, key: str, loader: Loader[[], T], **options: Unpack[LoadOptions]) -> T: ...
+    @by_name
     async def get_or_set(
         self,
         key: str,
         loader: Callable[[], Awaitable[Any]],
-        *,
+        *_others: Never,
         ttl: Duration | None = None,
         stale: Duration | None = None,
         tags: Iterable[str] = (),
@@ -257,6 +259,8 @@ class ReadingVerbs(AtHand):
             LoadCycle: The loader waits for its own key.
             Exception: Whatever the loader raised; nothing is stored then.
         """
+        if _others:
+            misplaced(ReadingVerbs.get_or_set, _others)
         declared = declared_type(loader) if type is ... else type
         if offline_ttl is None:
             held = self._at_hand(key, refreshes=True)
@@ -282,11 +286,12 @@ class ReadingVerbs(AtHand):
     async def refresh(self, key: str, loader: Wrapping[[], T], **options: Unpack[RefreshOptions]) -> T: ...
     @overload
     async def refresh(self, key: str, loader: Loader[[], T], **options: Unpack[RefreshOptions]) -> T: ...
+    @by_name
     async def refresh(
         self,
         key: str,
         loader: Callable[[], Awaitable[Any]],
-        *,
+        *_others: Never,
         ttl: Duration | None = None,
         stale: Duration | None = None,
         tags: Iterable[str] = (),
@@ -294,6 +299,8 @@ class ReadingVerbs(AtHand):
         load_timeout: Duration | None = None,
     ) -> T:
         """Load now and replace what is there; a removal meanwhile still wins. Arguments as for ``get_or_set``."""
+        if _others:
+            misplaced(ReadingVerbs.refresh, _others)
         options = self._options(ttl, stale, tags, load_timeout=load_timeout)
         declared = declared_type(loader) if type is ... else type
         value: T = await self._renew(Asked(self._key(key), loader, options, declared, _group(loader)))
@@ -312,11 +319,12 @@ class ReadingVerbs(AtHand):
             return value
         return await engine.policy.refresh(asked)
 
+    @by_name
     async def get_or_set_many(
         self,
         keys: Iterable[str],
         loader: Callable[[list[str]], Awaitable[Mapping[str, T]]],
-        *,
+        *_others: Never,
         ttl: Duration | None = None,
         stale: Duration | None = None,
         tags: Iterable[str] = (),
@@ -328,6 +336,8 @@ class ReadingVerbs(AtHand):
         Keys that the mapping lacks are left out of the result, and nothing is stored for them. ``type`` is the type of
         one value.
         """
+        if _others:
+            misplaced(ReadingVerbs.get_or_set_many, _others)
         options = self._options(ttl, stale, tags, offline_ttl=offline_ttl)
         names = {self._key(key): key for key in several(keys)}
         engine = self._engine

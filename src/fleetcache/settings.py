@@ -15,6 +15,7 @@ from msgspec.structs import force_setattr
 from .durations import MAX_TTL, Duration, refusal, seconds, text
 from .errors import ConfigError
 from .sizes import count, size
+from .spelling import known
 from .telling import TELL
 from .wire.address import BOOLEANS, Address, CredentialProvider
 
@@ -334,7 +335,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         if not {"url", "driver"} & {*options, *overrides} and (other := unread_url(variables)):
             words = "%s is set, but is not a setting of fleetcache: did you mean CACHE_REDIS_URL?"
             TELL(logging.WARNING, "unread_url", words, other)
-        return cls(**{**options, **overrides})
+        return cls(**known({**options, **overrides}, cls.__struct_fields__, "setting"))
 
     @classmethod
     def from_url(cls, url: str, **overrides: Any) -> Self:
@@ -356,8 +357,10 @@ class Settings(Struct, frozen=True, kw_only=True):
         """
         word = str(url).strip().lower()
         if word in ("memory://", "null://", "embedded://"):
-            return cls(**{"driver": word.removesuffix("://"), **overrides})
-        return cls(**{"driver": "redis", "url": url, **overrides})
+            named: dict[str, Any] = {"driver": word.removesuffix("://")}
+        else:
+            named = {"driver": "redis", "url": url}
+        return cls(**known({**named, **overrides}, cls.__struct_fields__, "setting"))
 
     @property
     def resolved_driver(self) -> Driver:

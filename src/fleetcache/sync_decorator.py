@@ -9,6 +9,7 @@ from .errors import ConfigError
 from .freshness import Freshness
 from .policy import Asked
 from .results import SyncLoader, SyncWrapping, plain
+from .spelling import decorated_with
 from .sync_ports import call_alone
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class SyncCachedFunction(KeyedFunction[P, T]):
     def __init__(
         self, verbs: "SyncVerbs", fn: Any, key: Any, options: Freshness, type_: Any, *, clearable: bool
     ) -> None:
+        decorated_with(fn)
         if inspect.iscoroutinefunction(fn):
             name = getattr(fn, "__qualname__", repr(fn))
             raise ConfigError(f"@cached on {name}: the cache for threads wants a `def`; Cache takes an `async def`")

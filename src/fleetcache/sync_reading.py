@@ -5,8 +5,8 @@ to its end by a runner: see ``Runner``. No rule is written twice.
 """
 
 from collections.abc import Callable, Coroutine, Iterable, Mapping
-from functools import wraps
-from typing import Any, ParamSpec, Protocol, TypeVar, Unpack, overload
+from functools import partial, wraps
+from typing import Any, Never, ParamSpec, Protocol, TypeVar, Unpack, overload
 
 from .at_hand import AtHand
 from .declared import declared_type
@@ -14,6 +14,7 @@ from .durations import Duration
 from .reading_verbs import LoadOptions, RefreshOptions, several
 from .results import SyncLoader, SyncWrapping, plain
 from .seen import Answer
+from .spelling import by_name, misplaced
 from .sync_ports import call_alone, call_plain
 from .verbs import AsyncVerbs
 
@@ -134,15 +135,33 @@ class SyncReadingVerbs(AtHand):
     def get_or_set(self, key: str, loader: SyncWrapping[[], T], **options: Unpack[LoadOptions]) -> T: ...
     @overload
     def get_or_set(self, key: str, loader: SyncLoader[[], T], **options: Unpack[LoadOptions]) -> T: ...
-    def get_or_set(self, key: str, loader: Callable[[], Any], **options: Unpack[LoadOptions]) -> Any:
+    @by_name
+    def get_or_set(
+        self,
+        key: str,
+        loader: Callable[[], Any],
+        *_others: Never,
+        ttl: Duration | None = None,
+        stale: Duration | None = None,
+        tags: Iterable[str] = (),
+        type: Any = ...,  # noqa: A002 - the field's word
+        early: bool = False,
+        load_timeout: Duration | None = None,
+        offline_ttl: Duration | None = None,
+    ) -> Any:
         """The value under a key; if there is none, what ``loader`` returns, loaded once in the whole fleet.
 
         Args:
             key: 1 byte to 8 KiB.
             loader: A ``def`` without arguments, run in this thread and its context. May return ``NoStore(value)`` or
                 ``Keep(value, ttl=...)``.
-            **options: As for ``Cache.get_or_set``; ``load_timeout`` bounds the wait for somebody else's load, since
-                nobody but this thread can end its own.
+            ttl: How long the value is fresh; seconds, ``timedelta`` or text such as ``"5m"``.
+            stale: How long after that it is still answered while one instance refreshes it in the background.
+            tags: Names that ``invalidate_tags`` may remove it by.
+            type: The type it is decoded as; by default the loader's return annotation.
+            early: Whether hits close to the end may start the refresh already, although ``stale`` is 0.
+            load_timeout: Bounds the wait for somebody else's load; nobody but this thread can end its own.
+            offline_ttl: Bound of near answers while the server cannot be heard; 0 = none.
 
         Raises:
             LoadTimeout: ``load_timeout`` ran out.
@@ -155,32 +174,60 @@ class SyncReadingVerbs(AtHand):
             ...     cache.get_or_set("answer", lambda: 6 * 7, ttl="1m")
             42
         """
-        if options.get("offline_ttl") is None:
+        if _others:
+            misplaced(SyncReadingVerbs.get_or_set, _others)
+        if offline_ttl is None:
             held = self._at_hand(key, refreshes=True)
             if held is not None:
-                declared = options.get("type", ...)
-                declared = declared_type(loader) if declared is ... else declared
+                declared = declared_type(loader) if type is ... else type
                 answer = self._engine.entries.from_near(held, declared)
                 if answer is not None:
                     return answer.value
-        return self._loading(loader, lambda lent: self._verbs.get_or_set(key, lent, **options))
+        make = partial(
+            self._verbs.get_or_set,
+            key,
+            ttl=ttl,
+            stale=stale,
+            tags=tags,
+            type=type,
+            early=early,
+            load_timeout=load_timeout,
+            offline_ttl=offline_ttl,
+        )
+        return self._loading(loader, make)
 
     @overload
     def refresh(self, key: str, loader: SyncWrapping[[], T], **options: Unpack[RefreshOptions]) -> T: ...
     @overload
     def refresh(self, key: str, loader: SyncLoader[[], T], **options: Unpack[RefreshOptions]) -> T: ...
-    def refresh(self, key: str, loader: Callable[[], Any], **options: Unpack[RefreshOptions]) -> Any:
+    @by_name
+    def refresh(
+        self,
+        key: str,
+        loader: Callable[[], Any],
+        *_others: Never,
+        ttl: Duration | None = None,
+        stale: Duration | None = None,
+        tags: Iterable[str] = (),
+        type: Any = ...,  # noqa: A002 - the field's word
+        load_timeout: Duration | None = None,
+    ) -> Any:
         """Load now and replace what is there; a removal meanwhile still wins. Arguments as for ``get_or_set``."""
-        return self._loading(loader, lambda lent: self._verbs.refresh(key, lent, **options))
+        if _others:
+            misplaced(SyncReadingVerbs.refresh, _others)
+        options: dict[str, Any] = {"ttl": ttl, "stale": stale, "tags": tags, "type": type, "load_timeout": load_timeout}
+        make = partial(self._verbs.refresh, key, **options)
+        return self._loading(loader, make)
 
     def _loading(self, loader: Any, make: Callable[[Any], Coroutine[Any, Any, Any]]) -> Any:
         return self._runner.run_loading(loader, make, lambda: plain(call_alone(loader)))
 
+    @by_name
     def get_or_set_many(
         self,
         keys: Iterable[str],
         loader: Callable[[list[str]], Mapping[str, T]],
-        *,
+        *_others: Never,
         ttl: Duration | None = None,
         stale: Duration | None = None,
         tags: Iterable[str] = (),
@@ -192,6 +239,8 @@ class SyncReadingVerbs(AtHand):
         Keys that the mapping lacks are left out of the result, and nothing is stored for them. ``type`` is the type of
         one value.
         """
+        if _others:
+            misplaced(SyncReadingVerbs.get_or_set_many, _others)
         names = list(several(keys))
 
         @wraps(loader)

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Never, ParamSpec, TypeVar, Unpack, overload
 
 from .durations import Duration
 from .reading_verbs import FunctionOptions
 from .results import Found, SyncLoader, SyncWrapping
+from .spelling import by_name, misplaced
 from .stats import Stats
 from .sync_reading import Runner, SyncReadingVerbs
 from .verbs import CLAIM_TTL, Claim
@@ -26,11 +27,12 @@ class SyncVerbs(SyncReadingVerbs):
 
     # -- writing -----------------------------------------------------------------------------------------------------
 
+    @by_name
     def set(
         self,
         key: str,
         value: Any,
-        *,
+        *_others: Never,
         ttl: Duration | None = None,
         stale: Duration | None = None,
         tags: Iterable[str] = (),
@@ -48,12 +50,15 @@ class SyncVerbs(SyncReadingVerbs):
             Unavailable: ``strict`` and not acknowledged.
         """
         options: dict[str, Any] = {"ttl": ttl, "stale": stale, "tags": tags, "type": type}
+        if _others:
+            misplaced(SyncVerbs.set, _others)
         self._run(self._verbs.set(key, value, **options, strict=strict, offline_ttl=offline_ttl))
 
+    @by_name
     def set_many(
         self,
         mapping: Mapping[str, Any],
-        *,
+        *_others: Never,
         ttl: Duration | None = None,
         stale: Duration | None = None,
         tags: Iterable[str] = (),
@@ -63,13 +68,16 @@ class SyncVerbs(SyncReadingVerbs):
     ) -> None:
         """As ``set`` for many keys, in one write. If one value cannot be encoded, nothing is sent."""
         options: dict[str, Any] = {"ttl": ttl, "stale": stale, "tags": tags, "type": type}
+        if _others:
+            misplaced(SyncVerbs.set_many, _others)
         self._run(self._verbs.set_many(mapping, **options, strict=strict, offline_ttl=offline_ttl))
 
+    @by_name
     def add(
         self,
         key: str,
         value: Any,
-        *,
+        *_others: Never,
         ttl: Duration | None = None,
         stale: Duration | None = None,
         tags: Iterable[str] = (),
@@ -86,10 +94,13 @@ class SyncVerbs(SyncReadingVerbs):
             CodecError: It would not come back as it is; nothing was sent.
             Unavailable: ``strict`` and the server did not decide it.
         """
+        if _others:
+            misplaced(SyncVerbs.add, _others)
         options: dict[str, Any] = {"ttl": ttl, "stale": stale, "tags": tags, "type": type}
         return self._run(self._verbs.add(key, value, **options, strict=strict, offline_ttl=offline_ttl))
 
-    def incr(self, key: str, delta: int = 1, *, ttl: Duration | None = None, create: bool = True) -> int:
+    @by_name
+    def incr(self, key: str, delta: int = 1, *_others: Never, ttl: Duration | None = None, create: bool = True) -> int:
         """Add to a counter and return the sum; a new one begins at 0 and lives ``ttl``; later calls do not change that.
 
         Raises:
@@ -97,6 +108,8 @@ class SyncVerbs(SyncReadingVerbs):
             Unavailable: The server did not acknowledge: no guess is made.
             CodecError: What is there is no integer, or the sum is beyond int64 (2^63 - 1).
         """
+        if _others:
+            misplaced(SyncVerbs.incr, _others)
         return self._run(self._verbs.incr(key, delta, ttl=ttl, create=create))
 
     def touch(self, key: str, ttl: Duration) -> bool:
@@ -129,7 +142,10 @@ class SyncVerbs(SyncReadingVerbs):
 
     # -- claims ------------------------------------------------------------------------------------------------------
 
-    def claim(self, key: str, *, ttl: Duration = CLAIM_TTL, wait: bool | Duration = True) -> "SyncClaim | None":
+    @by_name
+    def claim(
+        self, key: str, *_others: Never, ttl: Duration = CLAIM_TTL, wait: bool | Duration = True
+    ) -> "SyncClaim | None":
         """Take the right to replace what a key holds, of which there is one in the fleet. Arguments as ``Cache.claim``.
 
         Not reentrant: a thread that asks twice waits for itself. Any thread may release it.
@@ -141,6 +157,8 @@ class SyncVerbs(SyncReadingVerbs):
             ...     print(cache.claim("report", wait=False), cache.is_claimed("report"), claim.release())
             None True True
         """
+        if _others:
+            misplaced(SyncVerbs.claim, _others)
         # Ended as a load is, when this thread is interrupted: nobody would release what it is granted later.
         claim = self._runner.run_loading(
             _nothing, lambda _loader: self._verbs.claim(key, ttl=ttl, wait=wait), lambda: None
@@ -159,11 +177,12 @@ class SyncVerbs(SyncReadingVerbs):
     def cached(self, fn: SyncLoader[P, T], /) -> "SyncCachedFunction[P, T]": ...
     @overload
     def cached(self, /, **options: Unpack[FunctionOptions]) -> "SyncDecorator": ...
+    @by_name
     def cached(
         self,
         fn: Any = None,
         /,
-        *,
+        *_others: Never,
         ttl: Duration | None = None,
         key: str | Callable[..., str] | None = None,
         stale: Duration | None = None,
@@ -185,6 +204,8 @@ class SyncVerbs(SyncReadingVerbs):
             >>> square(3), square.key(3), square.peek(3), square.invalidate(3)
             (9, 'square:3', 9, True)
         """
+        if _others:
+            misplaced(SyncVerbs.cached, _others)
         from .sync_decorator import SyncCachedFunction  # noqa: PLC0415 - it needs the verbs
 
         options = self._verbs._options(  # noqa: SLF001 - two faces of one thing
@@ -198,8 +219,13 @@ class SyncVerbs(SyncReadingVerbs):
 
     # -- views -------------------------------------------------------------------------------------------------------
 
-    def namespace(self, name: str, *, ttl: Duration | None = None, stale: Duration | None = None) -> "SyncNamespace":
+    @by_name
+    def namespace(
+        self, name: str, *_others: Never, ttl: Duration | None = None, stale: Duration | None = None
+    ) -> "SyncNamespace":
         """A view with its own prefix, defaults and ``clear()``: same near and link. Arguments as for ``Cache``'s."""
+        if _others:
+            misplaced(SyncVerbs.namespace, _others)
         return SyncNamespace(self._verbs.namespace(name, ttl=ttl, stale=stale), self._runner)
 
     def bypass(self) -> AbstractContextManager[None]:

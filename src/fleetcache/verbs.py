@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Never, ParamSpec, TypeVar, Unpack, overload
 
 from .claims import Grant
 from .durations import MAX_TTL, Duration, seconds
@@ -12,6 +12,7 @@ from .freshness import MINIMUM_TTL, Freshness
 from .keys import check_key, check_namespace, check_tag, family_tag
 from .reading_verbs import ALL, BYPASSED, FunctionOptions, ReadingVerbs, kind_of, several
 from .results import Found, Loader, Wrapping
+from .spelling import by_name, misplaced
 from .stats import Stats
 
 if TYPE_CHECKING:
@@ -33,11 +34,12 @@ class AsyncVerbs(ReadingVerbs):
 
     # -- writing -----------------------------------------------------------------------------------------------------
 
+    @by_name
     async def set(
         self,
         key: str,
         value: Any,
-        *,
+        *_others: Never,
         ttl: Duration | None = None,
         stale: Duration | None = None,
         tags: Iterable[str] = (),
@@ -54,6 +56,8 @@ class AsyncVerbs(ReadingVerbs):
             CodecError: It would not come back as it is; nothing was sent.
             Unavailable: ``strict`` and not acknowledged.
         """
+        if _others:
+            misplaced(AsyncVerbs.set, _others)
         await self.set_many(
             {check_key(key): value},
             ttl=ttl,
@@ -65,10 +69,11 @@ class AsyncVerbs(ReadingVerbs):
         )
 
     @on_its_loop()
+    @by_name
     async def set_many(
         self,
         mapping: Mapping[str, Any],
-        *,
+        *_others: Never,
         ttl: Duration | None = None,
         stale: Duration | None = None,
         tags: Iterable[str] = (),
@@ -77,6 +82,8 @@ class AsyncVerbs(ReadingVerbs):
         offline_ttl: Duration | None = None,
     ) -> None:
         """As ``set`` for many keys, in one write. If one value cannot be encoded, nothing is sent."""
+        if _others:
+            misplaced(AsyncVerbs.set_many, _others)
         options = self._options(ttl, stale, tags, offline_ttl=offline_ttl)
         if not isinstance(mapping, Mapping):
             raise TypeError(f"set_many takes a mapping of keys to values, not {kind_of(mapping)}")
@@ -89,11 +96,12 @@ class AsyncVerbs(ReadingVerbs):
             await engine.writing.set_many(values, options, type, strict=strict)
 
     @on_its_loop(bool)
+    @by_name
     async def add(
         self,
         key: str,
         value: Any,
-        *,
+        *_others: Never,
         ttl: Duration | None = None,
         stale: Duration | None = None,
         tags: Iterable[str] = (),
@@ -110,6 +118,8 @@ class AsyncVerbs(ReadingVerbs):
             CodecError: It would not come back as it is; nothing was sent.
             Unavailable: ``strict`` and the server did not decide it.
         """
+        if _others:
+            misplaced(AsyncVerbs.add, _others)
         options, full = self._options(ttl, stale, tags, offline_ttl=offline_ttl), self._key(key)
         await self._engine.enter()
         if self._is_bypassed:
@@ -119,7 +129,10 @@ class AsyncVerbs(ReadingVerbs):
         return await self._engine.writing.add(full, value, options, type, strict=strict)
 
     @on_its_loop(not_known)
-    async def incr(self, key: str, delta: int = 1, *, ttl: Duration | None = None, create: bool = True) -> int:
+    @by_name
+    async def incr(
+        self, key: str, delta: int = 1, *_others: Never, ttl: Duration | None = None, create: bool = True
+    ) -> int:
         """Add to a counter and return the sum; a new one begins at 0 and lives ``ttl``; later calls do not change that.
 
         Raises:
@@ -127,6 +140,8 @@ class AsyncVerbs(ReadingVerbs):
             Unavailable: The server did not acknowledge: no guess is made.
             CodecError: What is there is no integer, or the sum is beyond int64 (2^63 - 1).
         """
+        if _others:
+            misplaced(AsyncVerbs.incr, _others)
         if isinstance(delta, bool) or not isinstance(delta, int):
             raise TypeError(f"incr: delta must be an int, not {delta!r}")
         options, full = self._options(ttl), self._key(key)
@@ -180,7 +195,10 @@ class AsyncVerbs(ReadingVerbs):
     # -- claims ------------------------------------------------------------------------------------------------------
 
     @on_its_loop()
-    async def claim(self, key: str, *, ttl: Duration = CLAIM_TTL, wait: "bool | Duration" = True) -> "Claim | None":
+    @by_name
+    async def claim(
+        self, key: str, *_others: Never, ttl: Duration = CLAIM_TTL, wait: "bool | Duration" = True
+    ) -> "Claim | None":
         """Take the right to replace what a key holds, of which there is one in the fleet.
 
         For who cannot hand his loader to ``get_or_set``. It is renewed until you release it. While the server cannot be
@@ -206,6 +224,8 @@ class AsyncVerbs(ReadingVerbs):
             None True
             True
         """
+        if _others:
+            misplaced(AsyncVerbs.claim, _others)
         full, life = self._key(key), seconds(ttl, name="ttl", minimum=LEAST_CLAIM_TTL, maximum=MAX_TTL)
         if isinstance(wait, bool):
             patience = self._engine.settings.load_wait if wait else 0.0
@@ -235,11 +255,12 @@ class AsyncVerbs(ReadingVerbs):
     def cached(self, fn: Loader[P, T], /) -> "CachedFunction[P, T]": ...
     @overload
     def cached(self, /, **options: Unpack[FunctionOptions]) -> "Decorator": ...
+    @by_name
     def cached(
         self,
         fn: Any = None,
         /,
-        *,
+        *_others: Never,
         ttl: Duration | None = None,
         key: "str | Callable[..., str] | None" = None,
         stale: Duration | None = None,
@@ -275,6 +296,8 @@ class AsyncVerbs(ReadingVerbs):
             >>> square.key(3)
             'square:3'
         """
+        if _others:
+            misplaced(AsyncVerbs.cached, _others)
         from .decorator import CachedFunction  # noqa: PLC0415 - it needs the verbs
 
         options = self._options(ttl, stale, tags, early=early, load_timeout=load_timeout, offline_ttl=offline_ttl)
@@ -286,7 +309,10 @@ class AsyncVerbs(ReadingVerbs):
 
     # -- views -------------------------------------------------------------------------------------------------------
 
-    def namespace(self, name: str, *, ttl: Duration | None = None, stale: Duration | None = None) -> "Namespace":
+    @by_name
+    def namespace(
+        self, name: str, *_others: Never, ttl: Duration | None = None, stale: Duration | None = None
+    ) -> "Namespace":
         """A view with its own prefix, defaults and ``clear()``: same near and link.
 
         Args:
@@ -295,6 +321,8 @@ class AsyncVerbs(ReadingVerbs):
             ttl: Default ttl of entries set through it.
             stale: Default stale time.
         """
+        if _others:
+            misplaced(AsyncVerbs.namespace, _others)
         path, tags = self._prefix, self._tags
         for part in check_namespace(name, self._prefix).split(":"):
             tags = (*tags, family_tag(path + part))

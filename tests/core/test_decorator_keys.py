@@ -115,7 +115,8 @@ def plain() -> int:
         (lambda: loose.cached(ttl=5)(plain), "plain: the async cache wants an `async def`"),
         (lambda: loose.cached(staticmethod(plain)), "put @cached below @staticmethod"),
         (lambda: loose.cached(ttl=0), "ttl = 0 must be more than zero"),
-        (lambda: loose.cached(3), "async def"),
+        (lambda: loose.cached(3), r"@cached\(ttl=3\)"),
+        (lambda: loose.cached(True), "async def"),
     ],
 )
 def test_wrong_use_is_named_at_decoration(decorate: Callable[[], Any], message: str) -> None:

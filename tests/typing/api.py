@@ -220,7 +220,7 @@ async def refused(service: Service) -> None:
     await cache.get(3)  # type: ignore[call-overload]
     await cache.get("k", typ=int)  # type: ignore[call-overload]
     await cache.set("k", 1, ttl=["5m"])  # type: ignore[arg-type]
-    await cache.set("k", 1, 60)  # type: ignore[call-arg]
+    await cache.set("k", 1, 60)  # type: ignore[arg-type]
     await cache.get_or_set("k", plain_loader)  # type: ignore[arg-type]
     await cache.get_or_set("k", load_users)  # type: ignore[arg-type]
     await cache.get_or_set_many(["a"], load_user)  # type: ignore[arg-type]

@@ -179,7 +179,7 @@ def beside_a_loop(cache: Cache) -> None:
 
 def refused(service: Service) -> None:
     cache.get(3)  # type: ignore[call-overload]
-    cache.set("k", 1, 60)  # type: ignore[call-arg]
+    cache.set("k", 1, 60)  # type: ignore[arg-type]
     cache.get_or_set("k", load_users)  # type: ignore[arg-type]
     cache.incr("k", "2")  # type: ignore[arg-type]
     bare(3)  # type: ignore[arg-type]
