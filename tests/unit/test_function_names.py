@@ -4,6 +4,7 @@ import functools
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from fleetcache import Cache, SyncCache
 from fleetcache.errors import KeyRuleError
 from fleetcache.function_keys import FunctionKey
-from fleetcache.function_names import Names
+from fleetcache.function_names import Names, module_of
 
 HERE = __name__
 
@@ -254,6 +255,22 @@ if __name__ == "__main__":
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         print(pool.apply(load.key, (1,)))
 """
+
+
+@pytest.mark.parametrize(
+    ("known", "module"),
+    [
+        ({"__file__": "/srv/jobs.py"}, "jobs"),
+        ({"__file__": "C:\\srv\\nightly.jobs.py"}, "nightly"),
+        ({"__file__": "/srv/shop/__main__.py", "__spec__": ModuleSpec("shop.__main__", None)}, "shop.__main__"),
+        ({}, "__main__"),
+    ],
+)
+@pytest.mark.parametrize("program", ["__main__", "__mp_main__"])
+def test_a_program_has_the_name_of_its_module_or_file(known: dict[str, Any], module: str, program: str) -> None:
+    known = {"__name__": program} | known
+    exec(PLAIN, known)  # noqa: S102 - as above
+    assert module_of(known["load"]) == module
 
 
 @pytest.mark.parametrize(
