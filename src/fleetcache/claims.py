@@ -133,9 +133,9 @@ class Claims:
 
     def give(self, grant: Grant) -> bool:
         """End it; ``False`` if it is not this one that holds: it was given back before, or in another process."""
-        turn = self._turns.get(grant.key)
-        if turn is None or turn.holder is not grant:
+        if not self.holds(grant):
             return False
+        turn = self._turns[grant.key]
         following = next((each for each in turn.queue if not each[1].done()), None)
         # The next one here has it without asking; but not for ever, others wait too.
         if following is None or self._parts.ports.clock() - turn.since >= grant.ttl:
@@ -165,10 +165,19 @@ class Claims:
 
     # -- looking -----------------------------------------------------------------------------------------------------
 
+    def has(self, key: str) -> bool:
+        """Whether somebody in this process has it."""
+        return key in self._turns
+
+    def holds(self, grant: Grant) -> bool:
+        """Whether it is this one."""
+        turn = self._turns.get(grant.key)
+        return turn is not None and turn.holder is grant
+
     async def is_taken(self, key: str) -> bool:
         """Whether anybody has it, as far as can be heard."""
         parts = self._parts
         parts.check_open()
-        if key in self._turns:
+        if self.has(key):
             return True
         return await parts.ask(parts.shared.is_claimed(key), parts.budget()) is True

@@ -7,9 +7,8 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
-from threading import RLock
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet
 
@@ -50,6 +49,7 @@ from .writing import Writing
 
 if TYPE_CHECKING:
     from .embedded.host import Host
+    from .inside import Inside
 
 __all__ = ["Engine"]
 
@@ -86,12 +86,17 @@ class Solitude:
 class Engine:
     """All parts of one cache.
 
+    Attributes:
+        nested: Threads in a call that came in the middle of a rule of theirs; nearly always none.
+
     Args:
         settings: What was configured.
         clock: Seconds.
         random: In [0, 1).
         token: ``n`` new random bytes.
     """
+
+    nested: Collection[int] = ()
 
     def __init__(
         self,
@@ -119,6 +124,7 @@ class Engine:
         self.settled = False  # nothing is to be waited for before a call, while the loop is the same
         self._entered = clock()
         self._told_elsewhere = False
+        self._change = object()
         self.reporter = Reporter(self)
         self.wire: Keeper | None = None
         self.loop: asyncio.AbstractEventLoop | None = None
@@ -134,7 +140,6 @@ class Engine:
 
     def _build(self) -> None:
         """New parts, with nothing in them."""
-        self._rebinding = RLock()
         settings = self.settings
         self.layout = Layout(settings.prefix)
         self.near = Near(settings.near_max_items, 0 if self.driver == "null" else settings.near_max_bytes)
@@ -212,13 +217,17 @@ class Engine:
 
     def rebuilt(self) -> None:
         """Tell the faces that what they keep for their hot path has changed."""
-        with self._rebinding:  # or what another thread saw before would be the last word
+        self._change = change = object()
+        while True:
             faces: list[Any] | None = None
             while faces is None:
                 with suppress(RuntimeError):  # another thread has made a namespace meanwhile
                     faces = list(self.on_rebuilt)
             for face in faces:
                 face.bind()
+            if self._change is change:
+                return
+            change = self._change  # another thread came in between: what this one saw must not be the last word
 
     # -- the loop: ``sync_engine`` has threads here ------------------------------------------------------------------
 
@@ -237,8 +246,13 @@ class Engine:
         """Whether what lives of it lives where this is called."""
         return asyncio.get_running_loop() is self.loop
 
-    async def enter(self) -> None:
-        """Be on this loop, connected as far as one operation timeout allows at the very first call."""
+    @property
+    def rules(self) -> "Engine | Inside":
+        """Who does what a verb asks."""
+        return self
+
+    async def enter(self) -> "Engine | Inside":
+        """Be on this loop, connected as far as one operation timeout allows at the very first call; ``rules``."""
         if self.closed:
             raise Closed("this cache was closed: open a new one")
         if not self._is_here():
@@ -246,6 +260,7 @@ class Engine:
         if self.wire is not None and not self.wire.tried:
             await self.first_attempt(self._entered + self.settings.operation_timeout - self.clock())
         self.settled = True
+        return self
 
     def check_here(self) -> None:
         """Raise ``ElsewhereError`` if it lives on another loop that runs; told once."""

@@ -1,6 +1,6 @@
 """``cache.explain(key)``: what both tiers hold of one key, in words for people."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from msgspec import Struct
 from msgspec.structs import asdict
@@ -50,14 +50,22 @@ class Explanation(Struct, frozen=True):
         return asdict(self)
 
 
-async def explain(engine: "Engine", key: str) -> Explanation:
+class Looking(Protocol):
+    """Who looks at the server's side of it."""
+
+    async def look(self, key: str) -> tuple[Seen, Any]:
+        """What stands there."""
+        ...
+
+
+async def explain(engine: "Engine", there: Looking, key: str) -> Explanation:
     """Look at both tiers without changing either, but for near, which a look may fill."""
     now = engine.clock()
     held = engine.near.items.get(key)
     near = "none"
     if held is not None:
         near = "fresh" if now < held.fresh_until else "stale" if now < held.stale_until else "expired"
-    seen = await _look(engine, key)
+    seen, _ = await there.look(key)
     fresh = seen.answer is not None
     tags = [name for name, _ in engine.entries.tags_of(seen)] or (held.tags if held is not None else ())
     horizon = engine.link.horizon
@@ -75,8 +83,3 @@ async def explain(engine: "Engine", key: str) -> Explanation:
         owed=engine.coherence.journal.owes_key(key),
         loading=engine.flights.get(key) is not None,
     )
-
-
-async def _look(engine: "Engine", key: str) -> Seen:
-    seen, _ = await engine.writing.look(key)
-    return seen

@@ -3,7 +3,8 @@
 It knows no wire and no clock: whether an entry may answer now (fresh, within the horizon, online) is for the caller to
 judge. The rules:
 
-1. Writers take the lock. Readers take none: one look-up, the caller's comparisons, one mark::
+1. Writers take turns: all run on one event loop, or under the monitor of threads. Readers take none, and may read in
+   the middle of a writer's turn: one look-up, the caller's comparisons, one mark::
 
        held = near.items.get(key)
        if held is not None and now < held.fresh_until and ...:
@@ -11,7 +12,7 @@ judge. The rules:
                held.freq += 1  # the mark: ``near.touch(held)`` without the call; one lost in a race does no harm
 
 2. ``items`` is one dict for near's whole life: ``near.items.get`` may be kept. An entry is complete when it is put in
-   and only its marks change afterwards, so a reader has all of it or none.
+   and only its marks change afterwards, so a reader has all of it or none. One that is struck is past its times.
 3. ``bytes`` never exceeds ``max_bytes`` and ``len`` never ``max_items`` when a call returns. An entry is charged with
    its own size and with what near spends on it (``ENTRY_BYTES``, its key, its tags).
 4. What was refused is not held, and neither is what it was to replace.
@@ -20,9 +21,8 @@ judge. The rules:
 """
 
 import sys
-import threading
-from collections.abc import Iterable
-from typing import Any, Final
+from collections.abc import Collection, Iterable
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -100,6 +100,15 @@ class Held(msgspec.Struct, gc=False, eq=False):
         return self.declared is ENCODED
 
 
+class Removal(Protocol):
+    """What is to be removed: the entries under these keys, and those that carry one of these tags."""
+
+    @property
+    def keys(self) -> frozenset[str]: ...
+    @property
+    def tags(self) -> frozenset[str]: ...
+
+
 class Near:
     """The bounded in-process store.
 
@@ -125,7 +134,7 @@ class Near:
         self._queue: S3Fifo[Held] = S3Fifo(_weigh, max_items, max_bytes)
         self.items: dict[str, Held] = self._queue.items
         self._index: dict[str, set[str]] = {}
-        self._lock = threading.Lock()
+        self.noted: Collection[Removal] = ()  # removals that are not done yet: what they name is not put in
 
     def __len__(self) -> int:
         return len(self.items)
@@ -155,42 +164,37 @@ class Near:
         Returns:
             Whether it is held now. False when it alone is over the bounds; an older one is gone then, too.
         """
-        with self._lock:
-            if self._never_fits(key, held):
-                self._drop(key)
-                return False
-            if held.tags == _ONLY_EVERYTHING:
-                held.tags = _ONLY_EVERYTHING
-            old = self._queue.put(key, held)
-            if old is None or old.tags != held.tags:
-                self._unindex(key, old.tags if old is not None else ())
-                self._enter(key, held.tags)
-            self._evict()
-            return self.items.get(key) is held
+        if self._never_fits(key, held) or (self.noted and self._is_noted(key, held)):
+            self._drop(key)
+            return False
+        if held.tags == _ONLY_EVERYTHING:
+            held.tags = _ONLY_EVERYTHING
+        old = self._queue.put(key, held)
+        if old is None or old.tags != held.tags:
+            self._unindex(key, old.tags if old is not None else ())
+            self._enter(key, held.tags)
+        self._evict()
+        return self.items.get(key) is held
 
     def forget(self, key: str) -> bool:
         """Drop an entry; whether there was one."""
-        with self._lock:
-            return self._drop(key)
+        return self._drop(key)
 
     def forget_tag(self, tag: str) -> int:
         """Drop every entry that carries the tag (``*``: all that carry it, which is all backed ones); how many."""
-        with self._lock:
-            if tag == EVERYTHING:
-                keys = [key for key, held in self.items.items() if EVERYTHING in held.tags]
-                # Nearly always all of them: then one by one would take ten times as long.
-                return self._clear() if len(keys) == len(self.items) else self._drop_all(keys)
-            return self._drop_all(list(self._index.get(tag, ())))
+        if tag == EVERYTHING:
+            keys = [key for key, held in self.items.items() if EVERYTHING in held.tags]
+            # Nearly always all of them: then one by one would take ten times as long.
+            return self._clear() if len(keys) == len(self.items) else self._drop_all(keys)
+        return self._drop_all(list(self._index.get(tag, ())))
 
     def forget_unbacked(self) -> int:
         """Drop every entry that shared did not confirm; how many. Looks at all: for changes of the link's state."""
-        with self._lock:
-            return self._drop_all([key for key, held in self.items.items() if held.unbacked])
+        return self._drop_all([key for key, held in self.items.items() if held.unbacked])
 
     def clear(self) -> int:
         """Drop everything, whatever its tags; how many entries."""
-        with self._lock:
-            return self._clear()
+        return self._clear()
 
     def sweep(self, now: float, limit: int = 64) -> int:
         """Drop entries that are past their ``stale_until``; how many. Repeated calls come round to all entries.
@@ -199,8 +203,26 @@ class Near:
             now: seconds of the clock that the entries' times are of.
             limit: entries to look at. The default takes 0.1 ms when all are dropped: it fits between two requests.
         """
-        with self._lock:
-            return self._drop_all([key for key, held in self._queue.some(limit) if held.stale_until <= now])
+        return self._drop_all([key for key, held in self._queue.some(limit) if held.stale_until <= now])
+
+    def strike(self, removal: "Removal") -> None:
+        """Have what is to be removed answer no more, in the middle of a writer's turn even."""
+        struck = [self.items.get(key) for key in removal.keys]
+        if removal.tags:
+            struck += [held for held in self._all() if not removal.tags.isdisjoint(held.tags)]
+        for held in struck:
+            if held is not None:
+                held.fresh_until = held.stale_until = -float("inf")
+
+    def _all(self) -> list[Held]:
+        while True:
+            try:
+                return list(self.items.values())
+            except RuntimeError:  # another thread has put something in meanwhile
+                continue
+
+    def _is_noted(self, key: str, held: Held) -> bool:
+        return any(key in each.keys or not each.tags.isdisjoint(held.tags) for each in list(self.noted))
 
     def _never_fits(self, key: str, held: Held) -> bool:
         alone = _weigh(key, held) + _own_tags(held) * TAG_BYTES

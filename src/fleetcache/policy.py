@@ -66,7 +66,7 @@ class Policy:
         if parts.closed:
             parts.check_open()
         if key in parts.near.items:
-            found = self._near(key, declared, options, allow_stale=allow_stale)
+            found = self.near(key, declared, options, allow_stale=allow_stale)
             if found is not None:
                 return found
         journal = parts.coherence.journal
@@ -89,7 +89,7 @@ class Policy:
                 parts.counters.stale_hits += 1
                 return seen.answer
             if seen.look is Look.FAULT:
-                found = self._near(key, declared, options, allow_stale=allow_stale)
+                found = self.near(key, declared, options, allow_stale=allow_stale)
                 if found is not None:
                     return found
         parts.counters.misses += 1
@@ -99,7 +99,7 @@ class Policy:
         """An entry that is there, fresh or stale, with its times. It counts as neither a hit nor a miss."""
         parts = self.parts
         parts.check_open()
-        found = self._shown(key, declared, options)
+        found = self.shown(key, declared, options)
         if found is None and parts.shared.usable:
             run = Run(key, _no_loader, options, declared, "", _NOWHERE, parts.budget(), parts.coherence.take(key))
             try:
@@ -107,12 +107,13 @@ class Policy:
             finally:
                 parts.coherence.done(run.token)
             if seen.look is Look.FAULT:
-                return self._shown(key, declared, options)  # the fault may have told how far near is trusted now
+                return self.shown(key, declared, options)  # the fault may have told how far near is trusted now
             if seen.answer is not None:
                 found = self._found_with(seen.answer, seen.fresh_until, seen.header.ttl)
         return found
 
-    def _shown(self, key: str, declared: Any, options: Freshness) -> Found[Any] | None:
+    def shown(self, key: str, declared: Any, options: Freshness) -> Found[Any] | None:
+        """What near has of it."""
         near = self.parts.near_answer(key, declared, options)
         return None if near is None else self._found_with(near[0], near[1].fresh_until, near[1].span)
 
@@ -128,7 +129,8 @@ class Policy:
         run = Run(key, _no_loader, options, declared, "", _NOWHERE, budget, token)
         return await self.loading.settled(run, seen)
 
-    def _near(self, key: str, declared: Any, options: Freshness, *, allow_stale: bool) -> Answer | None:
+    def near(self, key: str, declared: Any, options: Freshness, *, allow_stale: bool) -> Answer | None:
+        """What near answers, fresh unless a stale value will do."""
         found = self.parts.near_answer(key, declared, options)
         if found is None:
             return None

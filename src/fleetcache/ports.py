@@ -51,7 +51,15 @@ def is_failure(error: BaseException) -> bool:
     return isinstance(error, Exception)
 
 
-async def load_apart(ports: "Ports", loader: Callable[..., Any], *args: Any) -> Any:
+class Loads(Protocol):
+    """Runs loaders."""
+
+    async def load(self, loader: Callable[..., Any], *args: Any) -> Any:
+        """Run the user's loader; ``LoaderEndedError`` when it ended by what is for its caller alone."""
+        ...
+
+
+async def load_apart(ports: Loads, loader: Callable[..., Any], *args: Any) -> Any:
     """What the loader brings its one caller, with whom nobody waits."""
     try:
         return await ports.load(loader, *args)

@@ -216,9 +216,9 @@ class ReadingVerbs(AtHand):
         names = {self._key(key): key for key in several(keys)}
         if self._is_bypassed or not names:
             return {}
-        await self._engine.enter()
+        rules = await self._engine.enter()
         options = self._defaults if offline_ttl is None else self._options(offline_ttl=offline_ttl)
-        found = await self._engine.batches.get_many(names, type, options, near=near)
+        found = await rules.batches.get_many(names, type, options, near=near)
         return {names[full]: value for full, value in found.items()}
 
     # -- loading -----------------------------------------------------------------------------------------------------
@@ -275,12 +275,12 @@ class ReadingVerbs(AtHand):
     async def _obtain(self, asked: Asked) -> Any:
         engine = self._engine
         if self._is_bypassed:
-            return plain(await load_apart(engine.ports, asked.loader, *asked.args))
+            return plain(await load_apart(engine.rules.ports, asked.loader, *asked.args))
         try:
-            await engine.enter()
+            rules = await engine.enter()
         except ElsewhereError:
-            return plain(await load_apart(engine.ports, asked.loader, *asked.args))
-        return await engine.policy.get_or_set(asked)
+            return plain(await load_apart(engine.rules.ports, asked.loader, *asked.args))
+        return await rules.policy.get_or_set(asked)
 
     @overload
     async def refresh(self, key: str, loader: Wrapping[[], T], **options: Unpack[RefreshOptions]) -> T: ...
@@ -309,15 +309,15 @@ class ReadingVerbs(AtHand):
     async def _renew(self, asked: Asked) -> Any:
         engine = self._engine
         if self._is_bypassed:
-            return plain(await load_apart(engine.ports, asked.loader, *asked.args))
+            return plain(await load_apart(engine.rules.ports, asked.loader, *asked.args))
         try:
-            await engine.enter()
+            rules = await engine.enter()
         except ElsewhereError as error:
-            value = plain(await load_apart(engine.ports, asked.loader, *asked.args))
+            value = plain(await load_apart(engine.rules.ports, asked.loader, *asked.args))
             # What was there is older than what this caller has seen.
             await sent_to(error, partial(engine.writing.delete_many, [asked.key], strict=False), int)
             return value
-        return await engine.policy.refresh(asked)
+        return await rules.policy.refresh(asked)
 
     @by_name
     async def get_or_set_many(
@@ -361,13 +361,15 @@ class ReadingVerbs(AtHand):
         apart = self._is_bypassed
         if not apart:
             try:
-                await engine.enter()
+                rules = await engine.enter()
             except ElsewhereError:
                 apart = True
         if apart:
-            found = {full: plain(value) for full, value in (await load_apart(engine.ports, load, list(names))).items()}
+            found = {
+                full: plain(value) for full, value in (await load_apart(engine.rules.ports, load, list(names))).items()
+            }
         else:
-            found = await engine.batches.get_or_set_many(names, load, options, type, _group(loader))
+            found = await rules.batches.get_or_set_many(names, load, options, type, _group(loader))
         return {names[full]: value for full, value in found.items()}
 
 

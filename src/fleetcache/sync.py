@@ -139,12 +139,15 @@ class SyncCache(SyncVerbs):
         self._run(self._open())
 
     async def _open(self) -> None:
-        await self._engine.enter()
-        await self._engine.first_attempt(self.settings.connect_timeout)
+        rules = await self._engine.enter()
+        await rules.first_attempt(self.settings.connect_timeout)
 
     def close(self) -> None:
         """Stop refreshes, give back leases, deliver what is owed if that takes one operation timeout, disconnect."""
-        self._run(self._engine.close())
+        self._run(self._close())
+
+    async def _close(self) -> None:
+        await self._engine.rules.close()
 
     def __enter__(self) -> Self:
         self.open()
@@ -189,8 +192,8 @@ class SyncCache(SyncVerbs):
         return self._engine.reporter.report()
 
     async def _probe(self) -> None:
-        await self._engine.enter()
-        await self._engine.reporter.probe()
+        rules = await self._engine.enter()
+        await rules.reporter.probe()
 
     def status_now(self) -> Health:
         """The same from what is known, without waiting for anything."""

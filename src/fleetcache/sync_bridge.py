@@ -8,9 +8,10 @@ import asyncio
 import functools
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from contextvars import copy_context
 from queue import Empty, SimpleQueue
-from threading import Lock
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .errors import Closed
@@ -34,12 +35,13 @@ LOOK_EVERY = 0.5
 
 
 class _Errand:
-    """One call of one thread, on the loop."""
+    """One call of one thread, on the loop. No lock is between the two: either may be interrupted anywhere."""
 
-    def __init__(self, engine: "Engine", loop: AbstractEventLoop, pool: RefreshPool, loader: Any) -> None:
-        self._engine, self._loop, self._pool, self._loader = engine, loop, pool, loader
+    def __init__(
+        self, engine: "Engine", loop: AbstractEventLoop, pool: RefreshPool, loader: Any, amid: set[int]
+    ) -> None:
+        self._engine, self._loop, self._pool, self._loader, self._amid = engine, loop, pool, loader, amid
         self._news: SimpleQueue[tuple[asyncio.Future[Any], Any, tuple[Any, ...]] | None] = SimpleQueue()
-        self._lock = Lock()
         self._gone = False  # the thread waits no more, and has no answer
         self._begun = False
         self._task: asyncio.Task[Any] | None = None
@@ -51,19 +53,27 @@ class _Errand:
 
     def do(self, coro: Coroutine[Any, Any, T]) -> T:
         """Have it run on the loop, and run the loader for it."""
+        me, outermost = get_ident(), get_ident() not in self._amid
         try:
-            self._loop.call_soon_threadsafe(self._begin, coro)
-        except RuntimeError:
-            coro.close()
-            raise _ended() from None
-        try:
+            self._amid.add(me)
+            self._send(coro)
             while (asked := self._next()) is not None:
                 self._load(*asked)
         except BaseException:
             self._leave()
             raise
+        finally:
+            if outermost:
+                self._amid.discard(me)
         answer: T = self._answer()
         return answer
+
+    def _send(self, coro: Coroutine[Any, Any, Any]) -> None:
+        try:
+            self._loop.call_soon_threadsafe(self._begin, coro)
+        except RuntimeError:
+            coro.close()
+            raise _ended() from None
 
     def _next(self) -> Any:
         """What the loop asks for; ``None`` when it has the answer."""
@@ -81,8 +91,10 @@ class _Errand:
                     raise _StuckError from None
 
     def _load(self, future: "asyncio.Future[Any]", inside: Any, args: tuple[Any, ...]) -> None:
-        outer = CURRENT.set(inside)
+        outer, me = CURRENT.set(inside), get_ident()
+        amid = me in self._amid
         try:
+            self._amid.discard(me)
             result, error = call_plain(self._loader, *args), None
         except Exception as raised:  # noqa: BLE001 - the loader's own, for every caller of the flight
             result, error = None, raised
@@ -90,6 +102,8 @@ class _Errand:
             self._tell(future, None, _interrupted())
             raise
         finally:
+            if amid:
+                self._amid.add(me)
             CURRENT.reset(outer)
         self._tell(future, result, error)
 
@@ -101,17 +115,10 @@ class _Errand:
 
     def _leave(self) -> None:
         """Whoever waits for this thread's loader must know that it will not run."""
-        with self._lock:
-            self._gone = True
-            left = []
-            while not self._news.empty():
-                left.append(self._news.get())
-        if self._loop.is_closed():
-            return
-        for asked in left:
-            if asked is not None:
-                self._loop.call_soon_threadsafe(_settle, asked[0], None, _interrupted())
-        self._loop.call_soon_threadsafe(self._cancel)
+        self._gone = True  # what the loop asks from here on it takes back itself
+        with suppress(RuntimeError):  # the loop has ended, and whoever waited there
+            self._loop.call_soon_threadsafe(self._take_back)
+            self._loop.call_soon_threadsafe(self._cancel)
 
     def _answer(self) -> Any:
         task = self._task
@@ -125,11 +132,10 @@ class _Errand:
     # -- on the loop -------------------------------------------------------------------------------------------------
 
     def _begin(self, coro: Coroutine[Any, Any, Any]) -> None:
-        with self._lock:
-            if self._gone and self._loader is not None:
-                coro.close()  # it went its own way
-                return
-            self._begun = True
+        if self._gone and self._loader is not None:
+            coro.close()  # it went its own way
+            return
+        self._begun = True
         self._task = self._loop.create_task(coro, name="fleetcache-errand", context=self._context)
         self._task.add_done_callback(self._done)
 
@@ -149,12 +155,21 @@ class _Errand:
         current = CURRENT.get()
         inside = None if current is None else (current[0], None)
         answered = self._task is not None and self._task.done()
-        with self._lock:
-            if not answered and not self._gone:
-                self._news.put((future, inside, args))
-            elif not answered or not self._in_pool(future, inside, args):
-                raise _interrupted()
+        if not answered:
+            self._news.put((future, inside, args))
+            if self._gone:
+                self._take_back()
+        elif not self._in_pool(future, inside, args):
+            raise _interrupted()
         return await future
+
+    def _take_back(self) -> None:
+        """The thread has gone: it will do nothing of what it was asked."""
+        with suppress(Empty):
+            while True:
+                asked = self._news.get_nowait()
+                if asked is not None:
+                    _settle(asked[0], None, _interrupted())
 
     def _in_pool(self, future: "asyncio.Future[Any]", inside: Any, args: tuple[Any, ...]) -> bool:
         """The thread has its answer already, a stale one: the refresh runs where no request does."""
@@ -180,6 +195,7 @@ class Bridge:
         self._home = home
         self.around: list[Around] = []
         self._pool = RefreshPool(self.around, tell=home.tell)
+        self._amid: set[int] = set()  # threads that wait for the loop
 
     def run(self, coro: Coroutine[Any, Any, T]) -> T:
         """To its end, on the loop, while this thread waits."""
@@ -188,7 +204,7 @@ class Bridge:
         except BaseException:
             coro.close()
             raise
-        errand = _Errand(self._home.acting, loop, self._pool, None)
+        errand = _Errand(self._home.acting, loop, self._pool, None, self._amid)
         try:
             return errand.do(coro)
         except _StuckError:
@@ -201,10 +217,11 @@ class Bridge:
         self, loader: Callable[..., Any], make: Callable[[Any], Coroutine[Any, Any, T]], alone: Callable[[], T]
     ) -> T:
         """The same, with a loader that the loop may call and this thread runs."""
-        if CURRENT.get() is not None and not has_room():
+        # Amid another call, in a signal handler or a finalizer, it could wait for what this thread itself is to load.
+        if get_ident() in self._amid or (CURRENT.get() is not None and not has_room()):
             return alone()
         loop = self._loop()
-        errand = _Errand(self._home.acting, loop, self._pool, loader)
+        errand = _Errand(self._home.acting, loop, self._pool, loader, self._amid)
         lent = functools.update_wrapper(functools.partial(errand.load), loader)
         try:
             return errand.do(make(lent))

@@ -12,6 +12,7 @@ from weakref import WeakSet
 from .engine import Engine
 from .errors import Closed
 from .flights import Outcome, Verb
+from .inside import Inside
 from .settings import Settings
 from .sync_pool import Around, RefreshPool
 from .sync_ports import SyncPorts
@@ -35,14 +36,18 @@ class SyncEngine(Engine):
 
     def __init__(self, settings: Settings, *, around: list[Around] | None = None, **more: Any) -> None:
         self.around: list[Around] = [] if around is None else around
+        self._inside = Inside(self)
         super().__init__(settings, **more)
 
     def _build(self) -> None:
         # First, and in a forked child anew: another thread may have held the lock, and it is not here to give it back.
-        self.monitor = Monitor()
+        self.monitor = Monitor(self.tell)
+        self.nested = self.monitor.within
         self.pid = os.getpid()
         super()._build()
+        self.near.noted = self.monitor.notes  # type: ignore[assignment] # all are ours
         self.monitor.on_torn = self._torn
+        self.tell.defer = self.monitor.say
 
     def _new_ports(self) -> "Ports":
         self._threads = SyncPorts(
@@ -68,10 +73,17 @@ class SyncEngine(Engine):
         if self.pid != os.getpid():
             self.after_fork()
 
-    async def enter(self) -> None:
-        """Be connected as far as one operation timeout allows at the very first call."""
+    @property
+    def rules(self) -> "Engine | Inside":
+        """These parts; or, for a call that came in the middle of a rule of this thread, those that touch none."""
+        return self._inside if self.monitor.is_within() else self
+
+    async def enter(self) -> "Engine | Inside":
+        """Be connected as far as one operation timeout allows at the very first call; ``rules``."""
+        if self.nested and self.monitor.is_within():
+            return self._inside
         if self.settled:
-            return
+            return self
         if self.closed:
             raise Closed("this cache was closed: open a new one")
         if self.wire is None and self.settings.has_server:
@@ -80,11 +92,12 @@ class SyncEngine(Engine):
         if self.wire is not None and not self.wire.tried:
             await self.first_attempt(self._entered + self.settings.operation_timeout - self.clock())
         self.settled = True
+        return self
 
     def _begin(self) -> None:
         wire = self._new_wire(partial(ThreadWire, monitor=self.monitor))
         self._threads.timer = wire
-        self.monitor.on_left = wire.flush
+        self.monitor.on_left, self.monitor.on_noted = wire.flush, wire.noted
         _IN_USE.add(self)
         wire.start()
 

@@ -9,11 +9,13 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from contextvars import copy_context
-from threading import Condition, Thread
+from queue import Empty, SimpleQueue
+from threading import Thread, current_thread
 from time import monotonic
 from typing import Any
 
 from .telling import TELL, Teller
+from .wire.monitor import begin
 
 __all__ = ["Around", "RefreshPool"]
 
@@ -27,7 +29,7 @@ IDLE = 10.0
 
 
 class RefreshPool:
-    """Daemon threads, started when needed.
+    """Daemon threads, started when needed. It has no lock: a finalizer may use the cache while a thread is in here.
 
     Args:
         around: Context managers to run each refresh within; the list may grow later.
@@ -42,9 +44,8 @@ class RefreshPool:
 
     def _reset(self) -> None:
         self._pid = os.getpid()
-        self._jobs: deque[Callable[[], None]] = deque()
-        self._changed = Condition()
-        self._busy = self._idle = 0
+        self._places: dict[int, _Worker] = {}
+        self._idle: deque[_Worker] = deque()
 
     def start(self, job: Callable[[], None], over: Callable[[], None]) -> bool:
         """Run a job under a copy of this thread's context, and ``over`` after it whatever happens.
@@ -54,21 +55,31 @@ class RefreshPool:
         """
         context = copy_context()
         if self._pid != os.getpid():
-            self._reset()  # a forked child: the threads are the parent's, and one of them may have held the lock
-        with self._changed:
-            if self._closed or self._busy >= self._most:
-                return False
-            self._busy += 1
-            self._jobs.append(lambda: context.run(self._do, job, over))
-            if self._idle >= len(self._jobs):
-                self._changed.notify()
-                return True
+            self._reset()  # a forked child: the threads are the parent's
+        if self._closed:
+            return False
+
+        def work() -> None:
+            context.run(self._do, job, over)
+
         try:
-            Thread(target=self._work, name="fleetcache-refresh", daemon=True).start()
+            self._idle.pop().jobs.put(work)
+        except IndexError:
+            return self._hire(work)
+        return True
+
+    def _hire(self, work: Callable[[], None]) -> bool:
+        """Have a new thread do it, if there is room for one."""
+        worker = _Worker()
+        place = next((n for n in range(self._most) if self._places.setdefault(n, worker) is worker), None)
+        if place is None:
+            return False
+        worker.jobs.put(work)
+        worker.thread = Thread(target=self._work, args=(place, worker), name="fleetcache-refresh", daemon=True)
+        try:
+            begin(worker.thread)
         except RuntimeError:  # the interpreter is ending, or the system has no more threads
-            with self._changed:
-                self._jobs.pop()
-                self._busy -= 1
+            del self._places[place]
             return False
         return True
 
@@ -84,29 +95,44 @@ class RefreshPool:
         finally:
             over()
 
-    def _work(self) -> None:
-        while (job := self._next()) is not None:
-            try:
-                job()
-            finally:
-                with self._changed:
-                    self._busy -= 1
-                    self._changed.notify_all()
+    def _work(self, place: int, worker: "_Worker") -> None:
+        try:
+            while (work := self._next(worker)) is not None:
+                work()
+                del work  # and with it what it refers to, before the next one comes
+                self._idle.append(worker)
+        finally:
+            del self._places[place]
 
-    def _next(self) -> Callable[[], None] | None:
-        with self._changed:
-            self._idle += 1
+    def _next(self, worker: "_Worker") -> Callable[[], None] | None:
+        while not self._closed or not worker.jobs.empty():
             try:
-                self._changed.wait_for(lambda: self._jobs or self._closed, IDLE)
-                return self._jobs.popleft() if self._jobs else None
-            finally:
-                self._idle -= 1
+                return worker.jobs.get(timeout=IDLE)
+            except Empty:
+                try:
+                    self._idle.remove(worker)
+                except ValueError:
+                    continue  # it has just been taken: there comes a job
+                break
+        return None
 
     def close(self, patience: float) -> None:
         """Take no more, and wait for those that run."""
         until = monotonic() + patience
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
-            while self._busy and (left := until - monotonic()) > 0:
-                self._changed.wait(left)
+        self._closed = True
+        workers = list(self._places.values())
+        for worker in workers:
+            worker.jobs.put(None)
+        for worker in workers:
+            if worker.thread is not None and worker.thread.is_alive() and worker.thread is not current_thread():
+                worker.thread.join(max(0.0, until - monotonic()))
+
+
+class _Worker:
+    """One thread, and what it is to do next."""
+
+    __slots__ = ("jobs", "thread")
+
+    def __init__(self) -> None:
+        self.jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self.thread: Thread | None = None

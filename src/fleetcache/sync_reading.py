@@ -114,9 +114,8 @@ class SyncReadingVerbs(AtHand):
         full = self._key(key)
         if engine.bypasses and verbs._is_bypassed:  # noqa: SLF001 - as above
             return None
-        if not engine.settled:
-            await engine.enter()
-        return await engine.policy.get(full, declared, verbs._defaults, allow_stale=allow_stale)  # noqa: SLF001 - as above
+        rules = engine if engine.settled and not engine.nested else await engine.enter()
+        return await rules.policy.get(full, declared, verbs._defaults, allow_stale=allow_stale)  # noqa: SLF001 - as above
 
     def get_many(
         self,

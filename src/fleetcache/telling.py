@@ -5,6 +5,8 @@ Each record carries ``event`` (a stable code for alerts), ``reason`` (a code of 
 """
 
 import logging
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 __all__ = ["TELL", "Teller"]
@@ -18,15 +20,19 @@ class Teller:
     Args:
         driver: Of the cache that speaks.
 
+    Attributes:
+        defer: Takes what writes a record, to have it written soon; ``False``: it is to be written now.
+
     Example:
         >>> tell = Teller("redis")
         >>> tell(logging.DEBUG, "online", "cache online again after %.1f s", 2.0, seconds=2.0)
     """
 
-    __slots__ = ("driver",)
+    __slots__ = ("defer", "driver")
 
     def __init__(self, driver: str | None = None) -> None:
         self.driver = driver
+        self.defer: Callable[[Callable[[], None]], bool] = _at_once
 
     def __call__(
         self,
@@ -50,7 +56,13 @@ class Teller:
             error: A defect of ours, whose trace the record shows.
         """
         more: dict[str, Any] = {"event": event, "reason": reason, "driver": self.driver, "seconds": seconds}
-        log.log(level, text, *args, exc_info=error, extra=more, stacklevel=2)
+        write = partial(log.log, level, text, *args, exc_info=error, extra=more, stacklevel=2)
+        if not self.defer(write):
+            write()
+
+
+def _at_once(_write: Callable[[], None]) -> bool:
+    return False
 
 
 TELL = Teller()

@@ -89,11 +89,11 @@ class AsyncVerbs(ReadingVerbs):
             raise TypeError(f"set_many takes a mapping of keys to values, not {kind_of(mapping)}")
         values = {self._key(key): value for key, value in mapping.items()}
         engine = self._engine
-        await engine.enter()
+        rules = await engine.enter()
         if self._is_bypassed:  # nothing is stored, but what was there is no longer true
-            await engine.writing.delete_many(values, strict=strict)
+            await rules.writing.delete_many(values, strict=strict)
         else:
-            await engine.writing.set_many(values, options, type, strict=strict)
+            await rules.writing.set_many(values, options, type, strict=strict)
 
     @on_its_loop(bool)
     @by_name
@@ -121,12 +121,12 @@ class AsyncVerbs(ReadingVerbs):
         if _others:
             misplaced(AsyncVerbs.add, _others)
         options, full = self._options(ttl, stale, tags, offline_ttl=offline_ttl), self._key(key)
-        await self._engine.enter()
+        rules = await self._engine.enter()
         if self._is_bypassed:
             if strict:
                 raise Unavailable(f"add of {key!r}: the cache is bypassed in this context")
             return False
-        return await self._engine.writing.add(full, value, options, type, strict=strict)
+        return await rules.writing.add(full, value, options, type, strict=strict)
 
     @on_its_loop(not_known)
     @by_name
@@ -145,10 +145,10 @@ class AsyncVerbs(ReadingVerbs):
         if isinstance(delta, bool) or not isinstance(delta, int):
             raise TypeError(f"incr: delta must be an int, not {delta!r}")
         options, full = self._options(ttl), self._key(key)
-        await self._engine.enter()
+        rules = await self._engine.enter()
         if self._is_bypassed:
             raise Unavailable(f"incr of {key!r}: the cache is bypassed in this context")
-        total = await self._engine.counting.incr(full, delta, options, create=create)
+        total = await rules.counting.incr(full, delta, options, create=create)
         if total is None:
             raise KeyError(key)
         return total
@@ -157,8 +157,8 @@ class AsyncVerbs(ReadingVerbs):
     async def touch(self, key: str, ttl: Duration) -> bool:
         """Let a fresh entry live ``ttl`` from now; ``False`` when there is none. Every instance forgets its copy."""
         full, life = self._key(key), seconds(ttl, name="ttl", minimum=MINIMUM_TTL, maximum=MAX_TTL)
-        await self._engine.enter()
-        return not self._is_bypassed and await self._engine.writing.touch(full, life, self._defaults)
+        rules = await self._engine.enter()
+        return not self._is_bypassed and await rules.writing.touch(full, life, self._defaults)
 
     async def delete(self, key: str, *, strict: bool = False) -> bool:
         """Remove an entry everywhere. Change your source first.
@@ -176,8 +176,8 @@ class AsyncVerbs(ReadingVerbs):
     async def delete_many(self, keys: Iterable[str], *, strict: bool = False) -> int:
         """As ``delete`` for many keys, in one write; how many live values are known to be removed."""
         names = [self._key(key) for key in several(keys)]
-        await self._engine.enter()
-        return await self._engine.writing.delete_many(names, strict=strict)
+        rules = await self._engine.enter()
+        return await rules.writing.delete_many(names, strict=strict)
 
     async def invalidate_tags(self, *tags: str, strict: bool = False) -> None:
         """Remove every entry that carries one of the tags, in every namespace: one ``DEL`` a tag."""
@@ -189,8 +189,8 @@ class AsyncVerbs(ReadingVerbs):
 
     @on_its_loop()
     async def _invalidate(self, tags: Iterable[str], *, strict: bool) -> None:
-        await self._engine.enter()
-        await self._engine.writing.invalidate(tags, strict=strict)
+        rules = await self._engine.enter()
+        await rules.writing.invalidate(tags, strict=strict)
 
     # -- claims ------------------------------------------------------------------------------------------------------
 
@@ -231,21 +231,21 @@ class AsyncVerbs(ReadingVerbs):
             patience = self._engine.settings.load_wait if wait else 0.0
         else:
             patience = seconds(wait, name="wait", zero=True, maximum=MAX_TTL)
-        await self._engine.enter()
-        grant = await self._engine.claims.take(full, life, patience, ask=not self._is_bypassed)
+        rules = await self._engine.enter()
+        grant = await rules.claims.take(full, life, patience, ask=not self._is_bypassed)
         return None if grant is None else Claim(self, grant)
 
     @on_its_loop(bool)
     async def is_claimed(self, key: str) -> bool:
         """Whether anybody in the fleet has the claim of a key now; ``False`` too when that cannot be found out."""
         full = self._key(key)
-        await self._engine.enter()
-        return await self._engine.claims.is_taken(full)
+        rules = await self._engine.enter()
+        return await rules.claims.is_taken(full)
 
     @on_its_loop(bool)
     async def _give_back(self, grant: Grant) -> bool:
         self._engine.check_here()
-        return self._engine.claims.give(grant)
+        return self._engine.rules.claims.give(grant)
 
     # -- functions ---------------------------------------------------------------------------------------------------
 
@@ -390,8 +390,8 @@ class AsyncVerbs(ReadingVerbs):
         full = self._key(key)
         if self._is_bypassed:
             return None
-        await self._engine.enter()
-        return await self._engine.policy.lookup(full, type, self._defaults)
+        rules = await self._engine.enter()
+        return await rules.policy.lookup(full, type, self._defaults)
 
     @on_its_loop()
     async def explain(self, key: str) -> "Explanation":
@@ -399,8 +399,8 @@ class AsyncVerbs(ReadingVerbs):
         from .explain import explain  # noqa: PLC0415 - for people, not for every start
 
         full = self._key(key)
-        await self._engine.enter()
-        return await explain(self._engine, full)
+        rules = await self._engine.enter()
+        return await explain(self._engine, rules.writing, full)
 
 
 class Claim:

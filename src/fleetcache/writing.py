@@ -60,6 +60,19 @@ class Writing:
         if strict and not stored and not parts.alone:
             raise Unavailable("the server did not acknowledge the write")
 
+    def send_set(self, answers: Mapping[str, Answer], options: Freshness) -> None:
+        """Store many without waiting for anything. What could be sent only after a wait is kept here and owed."""
+        parts = self._parts
+        parts.counters.sets += len(answers)
+        captured = None if parts.alone else parts.coherence.captured(options.tags)
+        for key, answer in answers.items():
+            number, token, gate = self._put(key, answer, options, captured)
+            newest = parts.coherence.wrote(key, number)
+            if gate is None:
+                parts.coherence.done(token)
+                if newest:
+                    parts.keep_here(key, answer, options, parts.ports.clock())
+
     def _put(self, key: str, answer: Answer, options: Freshness, captured: Any) -> tuple[int, Any, Gate | None]:
         parts = self._parts
         number = parts.coherence.writing(key, options.tags)
@@ -117,19 +130,28 @@ class Writing:
         """Remove everything that carries one of the tags."""
         parts = self._parts
         parts.check_open()
+        targets: list[Target] = [("t", tag) for tag in tags]
         if parts.alone:
-            for tag in tags:
-                parts.coherence.removing(("t", tag))
-                parts.counters.removals += 1
-            return
-        await self._remove([("t", tag) for tag in tags], strict=strict)
+            self.send_removals(targets)
+        else:
+            await self._remove(targets, strict=strict)
+
+    def send_removals(self, targets: Iterable[Target]) -> list[Gate | None]:
+        """All in one write, without waiting. What is not acknowledged is owed; without a server nothing is."""
+        parts = self._parts
+        gates: list[Gate | None] = []
+        for target in targets:
+            number = parts.coherence.removing(target)
+            parts.counters.removals += 1
+            if not parts.alone:
+                gates.append(parts.shared.remove(target, number))
+        return gates
 
     async def _remove(self, targets: list[Target], *, strict: bool) -> int:
         """All in one write. What is not acknowledged is owed."""
         parts = self._parts
         budget = parts.budget()
-        parts.counters.removals += len(targets)
-        gates = [parts.shared.remove(target, parts.coherence.removing(target)) for target in targets]
+        gates = self.send_removals(targets)
         results = [await parts.ask(gate, budget) for gate in gates]
         if strict and not all(isinstance(result, bool) for result in results):
             raise Unavailable("the server did not acknowledge the removal; it will be repeated when it can be heard")

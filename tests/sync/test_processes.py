@@ -60,7 +60,7 @@ def test_a_child_starts_clean_whatever_the_parents_threads_held(server: Server, 
 
 def _hold(cache: SyncCache, inside: threading.Event, out: threading.Event) -> None:
     engine = cache._engine
-    with engine.monitor.held(), engine.near._lock:  # type: ignore[attr-defined] # an engine of threads
+    with engine.monitor.held():  # type: ignore[attr-defined] # an engine of threads
         inside.set()
         out.wait(10)
 
@@ -93,9 +93,8 @@ def test_a_child_of_a_cache_in_use_by_a_loop_starts_clean(server: Server, prefix
             def fork() -> Any:
                 return in_a_child(lambda: asyncio.run(again()))
 
-            with cache._engine.near._lock:
-                removal = asyncio.create_task(cache.delete_many([]))
-                forked = await asyncio.to_thread(fork)
+            removal = asyncio.create_task(cache.delete_many([]))
+            forked = await asyncio.to_thread(fork)
             await removal
             return forked
 

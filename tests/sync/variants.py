@@ -43,8 +43,10 @@ class _Open:
 
     def _acquire_restore(self, _depth: object) -> None: ...
 
+    def acquire(self) -> None: ...
+
     def _is_owned(self) -> bool:
-        return True
+        return False
 
 
 def not_one_at_a_time(url: str, **settings: Any) -> Cache:

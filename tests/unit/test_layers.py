@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[2] / "src" / "fleetcache"
 # Lowest first. The last level is packages: all of what is in them.
 LEVELS = [
     "errors clock durations sizes results spelling telling registered zones wire",
-    """entry freshness keys function_keys function_names signing values extensions hooks fitting proofs seen
+    """entry freshness keys function_keys function_names signing values models extensions fitting seen
     arguments
     embedded.faults embedded.binary embedded.locks embedded.supervisor""",
     """ports codec declared settings stats eviction wire.address wire.url_options wire.awaited wire.faults wire.headers
@@ -24,7 +24,7 @@ LEVELS = [
     recovery wire.handshake wire.dialing wire.dialing_threads wire.tls wire.pulse wire.keeper wire.aio wire.callers
     wire.threads wire.tasks wire.topology wire.closings wire.hints""",
     """health elsewhere aio_ports sync_pool sync_ports engine sync_engine reporting explain at_hand reading_verbs verbs
-    decorator cache sync_reading sync_verbs sync_decorator sync_bridge sync_aio sync embedded embedded.launch
+    decorator cache inside sync_reading sync_verbs sync_decorator sync_bridge sync_aio sync embedded embedded.launch
     embedded.seat embedded.host""",
     "ops contrib cli testing",
 ]

@@ -8,6 +8,7 @@ import tracemalloc
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import NamedTuple
 
 import pytest
 from hypothesis import settings
@@ -376,6 +377,34 @@ NearAgainstDict.TestCase.settings = settings(max_examples=150, stateful_step_cou
 test_near_against_a_dict = NearAgainstDict.TestCase
 
 
+# --- removals that a writer's turn is amid ---------------------------------------------------------------------------
+
+
+class Removal(NamedTuple):
+    keys: frozenset[str] = frozenset()
+    tags: frozenset[str] = frozenset()
+
+
+@pytest.mark.parametrize("removal", [Removal(keys=frozenset({"key:1"})), Removal(tags=frozenset({"tag:1"}))])
+def test_what_is_struck_answers_no_more_and_keeps_its_place(removal: Removal) -> None:
+    near = Near(10, 100_000)
+    for number in (1, 2):
+        near.put(f"key:{number}", held(number, tags=("*", f"tag:{number}")))
+    near.strike(removal)
+    assert [near.items[f"key:{number}"].stale_until > 0 for number in (1, 2)] == [False, True]
+    check_sums(near)
+    assert near.sweep(0) == 1
+    assert list(near.items) == ["key:2"]
+
+
+def test_what_is_noted_as_removed_is_not_put_in() -> None:
+    near = Near(10, 100_000)
+    near.noted = [Removal(keys=frozenset({"key:1"})), Removal(tags=frozenset({"tag:2"}))]
+    assert [near.put(f"key:{n}", held(n, tags=("*", f"tag:{n}"))) for n in (1, 2, 3)] == [False, False, True]
+    near.noted = []
+    assert near.put("key:1", held(1))
+
+
 # --- threads --------------------------------------------------------------------------------------------------------
 
 
@@ -401,7 +430,7 @@ def is_whole(number: int, entry: Held) -> bool:
     )
 
 
-def write(near: Near, rng: random.Random, steps: int) -> None:
+def write(near: Near, rng: random.Random, steps: int, turn: threading.Lock) -> None:
     for _ in range(steps):
         number = rng.randrange(600)
         removals: list[Callable[[], object]] = [
@@ -411,9 +440,10 @@ def write(near: Near, rng: random.Random, steps: int) -> None:
             near.forget_unbacked,
             near.clear,
         ]
-        near.put(f"key:{number}", numbered(number, rng.randrange(10**6)))
-        if rng.random() < 0.05:
-            rng.choices(removals, weights=[60, 20, 15, 4, 1])[0]()
+        with turn:  # writers take turns, as the monitor has them do
+            near.put(f"key:{number}", numbered(number, rng.randrange(10**6)))
+            if rng.random() < 0.05:
+                rng.choices(removals, weights=[60, 20, 15, 4, 1])[0]()
 
 
 @pytest.mark.usefixtures("_switching_often")
@@ -423,6 +453,7 @@ def test_threads_reading_and_writing_at_once_see_whole_entries_and_leave_exact_s
     hits: Counter[int] = Counter()
     writing = threading.Event()
     writing.set()
+    turn = threading.Lock()
 
     def read(me: int) -> None:
         get = near.items.get
@@ -435,7 +466,7 @@ def test_threads_reading_and_writing_at_once_see_whole_entries_and_leave_exact_s
                     if not is_whole(number, entry):
                         torn.append(f"{entry!r} under key:{number}")
 
-    writers = [threading.Thread(target=write, args=(near, random.Random(seed), 3_000)) for seed in range(4)]
+    writers = [threading.Thread(target=write, args=(near, random.Random(seed), 3_000, turn)) for seed in range(4)]
     readers = [threading.Thread(target=read, args=(me,)) for me in range(2)]
     for thread in [*readers, *writers]:
         thread.start()

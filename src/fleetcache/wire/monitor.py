@@ -2,18 +2,27 @@
 
 Policy, coherence, flights, journal and the link are written for a world where nothing happens between two ``await``s.
 One lock makes that true for threads: who runs a rule holds it, and lets the others in only where a port blocks.
+
+1. A thread may be interrupted between any two steps of a rule, by a signal handler or a finalizer that uses the cache.
+   Such a call comes *from inside*. It runs no rule and changes nothing, for what the rules work on is half done.
+2. What it would have changed is noted, and done by the first thread that leaves the monitor. A note waits for nothing.
+3. Who holds the monitor, or what others need, waits for no other thread: neither for a lock nor for one to start.
 """
 
+import logging
+from _thread import start_new_thread
 from asyncio import CancelledError
+from collections import deque
 from collections.abc import Callable, Coroutine, Generator, Iterator
 from contextlib import contextmanager
 from functools import partial
-from threading import Lock, RLock, get_ident
-from typing import Any, TypeVar
+from threading import Lock, RLock, Thread, get_ident
+from typing import Any, Protocol, TypeVar
 
+from ..telling import TELL, Teller
 from .session import tell_unanswered
 
-__all__ = ["Monitor", "Outside", "SyncGate", "finish"]
+__all__ = ["Monitor", "Note", "Outside", "SyncGate", "begin", "finish"]
 
 T = TypeVar("T")
 
@@ -53,6 +62,22 @@ class Outside:
 
     def __await__(self) -> Generator["Outside", Any, Any]:
         return (yield self)
+
+
+def begin(thread: Thread) -> None:
+    """Start a thread without waiting until it runs: a finalizer there may want before what its starter holds.
+
+    Raises:
+        RuntimeError: The interpreter is ending, or the system has no more threads.
+    """
+    start_new_thread(_begin, (thread,))
+
+
+def _begin(thread: Thread) -> None:
+    try:
+        thread.start()
+    except RuntimeError:  # no more threads but this one
+        thread.run()
 
 
 class SyncGate:
@@ -105,24 +130,118 @@ class SyncGate:
         self._rung = False
 
 
+class Note(Protocol):
+    """What a call from inside would have done. It stays in the monitor's list until it is done."""
+
+    def do(self) -> None:
+        """Do it, under the monitor and without waiting; twice does no harm."""
+        ...
+
+
 class Monitor:
     """The lock, and the way in and out of it.
 
-    Reentrant, since rules call what users wrote: encoders, log handlers, destructors. It is never held while a thread
-    blocks or calls the system, nor while a loader runs, so nobody waits for it longer than others compute.
+    It is never held while a thread blocks or calls the system, nor while a loader runs, so nobody waits for it longer
+    than others compute.
 
     Attributes:
         suspends: Whether the rule that runs now is a task's, which suspends where a thread's blocks.
         on_left: Called whenever it was left: what the rules wrote goes out.
         on_torn: Called when a rule was broken off in the middle.
+        on_noted: Called when something was noted.
+        amid: Threads in a turn, those too that let the others in while they wait.
+        within: Threads in a call from inside.
+        said: Records of the log that are not written yet.
+        notes: What calls from inside would have done, in their order.
+        ends: What a thread that is out of all rules does once. It may wait.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, tell: Teller = TELL) -> None:
         self._lock: Any = RLock()
+        self.tell = tell
         self.suspends = False
         self.on_left: Callable[[], None] = _nothing
         self.on_torn: Callable[[], None] = _nothing
+        self.on_noted: Callable[[], None] = self._do_now
+        self.amid: set[int] = set()
+        self.notes: deque[Note] = deque()
+        self.said: deque[Callable[[], None]] = deque()
+        self.ends: deque[Callable[[], None]] = deque()
+        self.within: set[int] = set()
         self._outside: BaseException | None = None
+
+    # -- calls from inside -------------------------------------------------------------------------------------------
+
+    def is_within(self) -> bool:
+        """Whether what runs now in this thread is a call from inside."""
+        return bool(self.within) and get_ident() in self.within
+
+    def _run_within(self, coro: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine that asks whether it ``is_within``, and then changes nothing and waits for nothing."""
+        me, outermost = get_ident(), not self.is_within()
+        try:
+            self.within.add(me)
+            return finish(coro)
+        finally:
+            if outermost:
+                self.within.discard(me)
+
+    def note(self, note: Note) -> None:
+        """Have it done as soon as a thread leaves the monitor."""
+        self.notes.append(note)
+        self.on_noted()
+
+    def _do_now(self) -> None:
+        """Where no thread of ours can be told: this one does it, should it have let the others in."""
+        if not self._lock._is_owned():  # noqa: SLF001 - as threading.Condition asks
+            self.leave()
+
+    def leave(self) -> None:
+        """This thread has left the monitor: what the rules wrote goes out, and what was noted is done."""
+        self.on_left()
+        while self.notes:
+            with self._lock:
+                self._do_first()
+            self.on_left()
+        while self.said:
+            try:
+                write = self.said.popleft()
+            except IndexError:  # another thread was faster
+                return
+            write()
+
+    def _do_first(self) -> None:
+        try:
+            note = self.notes[0]
+        except IndexError:  # as below
+            return
+        try:
+            note.do()
+        except Exception as error:  # noqa: BLE001 - a defect of ours, of which the caller knows nothing
+            text = "a call from a signal handler or a finalizer failed by a defect of ours"
+            self.tell(logging.ERROR, "defect", text, error=error)
+        self.notes.popleft()
+
+    def say(self, write: Callable[[], None]) -> bool:
+        """Have this record written when the monitor is left: handlers of logs have locks. Not taken from outside."""
+        if not self._lock._is_owned():  # noqa: SLF001 - as threading.Condition asks
+            return False
+        self.said.append(write)
+        return True
+
+    def end(self, *, elsewhere: bool) -> None:
+        """Do what may wait, this thread being out of all rules; ``elsewhere``: in a thread of its own."""
+        while self.ends:
+            try:
+                job = self.ends.popleft()
+            except IndexError:  # as above
+                return
+            if elsewhere:
+                begin(Thread(target=job, name="fleetcache-end", daemon=True))
+            else:
+                job()
+
+    # -- turns -------------------------------------------------------------------------------------------------------
 
     def run(self, coro: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine of the rules, and what it wrote goes out; what it asks for outside is done between its turns.
@@ -130,6 +249,10 @@ class Monitor:
         Raises:
             RuntimeError: It suspended for something else.
         """
+        if get_ident() in self.amid:
+            return self._run_within(coro)
+        if self.within:
+            self.within.discard(get_ident())  # an interrupt came before that was done
         rule: Any = coro
         move: Callable[[], Any] = partial(rule.send, None)
         thrown: BaseException | None = None
@@ -138,11 +261,7 @@ class Monitor:
                 asked = self._turn(move, suspends=False, thrown=thrown)
                 if type(asked) is not Outside:
                     raise _suspended(coro)  # noqa: TRY301 - ends as every error of the rules does
-                if self._lock._is_owned():  # noqa: SLF001 - a rule called what a user wrote, and that called us
-                    with self.left():
-                        result = asked.begin()
-                else:
-                    result = asked.begin()
+                result = asked.begin()
                 move, thrown = partial(rule.send, result), None
             except BaseException as error:
                 # While it is suspended, whatever is raised here comes from outside, a signal's exception too.
@@ -159,7 +278,9 @@ class Monitor:
         return self._turn(move, suspends=True, thrown=thrown)
 
     def _turn(self, move: Callable[[], T], *, suspends: bool, thrown: BaseException | None = None) -> T:
+        me = get_ident()
         try:
+            self.amid.add(me)
             with self._lock:
                 before, self.suspends = self.suspends, suspends
                 try:
@@ -175,7 +296,12 @@ class Monitor:
                     self.suspends = before
                     self._outside = None
         finally:
-            self.on_left()
+            try:
+                self.leave()
+            finally:
+                self.amid.discard(me)
+            if self.ends:
+                self.end(elsewhere=suspends)
 
     def _own(self) -> None:
         """Be in again, though a signal came when this thread was about to come back."""
@@ -185,11 +311,16 @@ class Monitor:
     @contextmanager
     def held(self) -> Iterator[None]:
         """Run a rule that waits for nothing."""
+        me = get_ident()
         try:
+            self.amid.add(me)
             with self._lock:
                 yield
         finally:
-            self.on_left()
+            try:
+                self.leave()
+            finally:
+                self.amid.discard(me)
 
     def left(self) -> "_Left":
         """Let the others in, while this thread runs what is not ours or blocks."""
@@ -214,7 +345,7 @@ class _Left:
     def __enter__(self) -> None:
         try:
             self._depth = self._monitor._lock._release_save()  # noqa: SLF001 - as threading.Condition does
-            self._monitor.on_left()
+            self._monitor.leave()
         except BaseException as error:
             self.__exit__(None, error, None)
             raise

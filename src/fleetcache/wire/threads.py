@@ -21,7 +21,7 @@ from .callers import CallersWire, read
 from .dialing_threads import dial_blocking
 from .keeper import Deadline
 from .link import LinkState
-from .monitor import SyncGate
+from .monitor import SyncGate, begin
 from .session import Gate
 from .tls import Tls
 from .uwsgi import advice
@@ -87,6 +87,10 @@ class ThreadWire(CallersWire):
         self._poll = self._new_poll(None)
         self._thread = Thread(target=self._main, name="fleetcache-link", daemon=True)
 
+    def noted(self) -> None:
+        """Something is to be done by a thread that leaves the monitor: if no other does soon, the link thread."""
+        self._knock()
+
     # -- time --------------------------------------------------------------------------------------------------------
 
     def alarm(self, delay: float, ring: Callable[[], None]) -> _Alarm:
@@ -144,7 +148,7 @@ class ThreadWire(CallersWire):
         if (words := advice(sys.modules.get("uwsgi"), os.getpid())) is not None:
             self._hooks.tell(logging.WARNING, "uwsgi", words)
         try:
-            self._thread.start()
+            begin(self._thread)
         except RuntimeError:  # the interpreter is ending, or the system has no more threads: then without a server
             self.link.lost("unreachable", self._clock())
             self._tell_tried()
@@ -194,6 +198,8 @@ class ThreadWire(CallersWire):
         if left_to_others:
             seconds = min(seconds, READ_BY_OTHERS)
         with self._monitor.left():  # what was queued goes out there
+            if self._monitor.ends:
+                self._monitor.end(elsewhere=True)
             if sock is not None:
                 wanted = (0 if left_to_others else select.POLLIN) | (0 if self._rest is None else select.POLLOUT)
                 if wanted != self._polled:

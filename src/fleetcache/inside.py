@@ -1,0 +1,206 @@
+"""Calls from inside: a signal handler or a finalizer uses the cache while its thread is in the middle of a rule.
+
+Nothing of what the rules work on may be touched then, and nothing waited for: see ``wire.monitor``. So
+
+1. near answers, and what was removed from inside answers no more;
+2. a removal, a ``set`` and a claim's release are noted, and done when the rule is left; with ``strict`` that is no
+   acknowledgement: ``Unavailable``;
+3. what only the server knows is absent: ``get_or_set`` calls its loader and stores nothing, ``add`` and ``touch`` say
+   ``False``, a claim is not to be had, ``incr`` raises ``Unavailable``;
+4. ``close()`` is done when the outermost call of the thread is over.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from .claims import Grant
+from .errors import Unavailable
+from .freshness import Freshness
+from .journal import Target
+from .parts import Budget
+from .policy import Asked
+from .results import Found, plain
+from .seen import Answer, Look, Seen
+from .sync_ports import call_alone, call_plain
+
+if TYPE_CHECKING:
+    from .sync_engine import SyncEngine
+
+__all__ = ["Inside"]
+
+
+_AMID = "called by a signal handler or a finalizer in the middle of another call of this thread"
+
+
+class _Note:
+    """Something to be done, and what of near it makes untrue until then."""
+
+    __slots__ = ("_do", "keys", "tags")
+
+    def __init__(self, do: Callable[[], Any], keys: Iterable[str] = (), tags: Iterable[str] = ()) -> None:
+        self._do, self.keys, self.tags = do, frozenset(keys), frozenset(tags)
+
+    def do(self) -> None:
+        """Do it; what it puts into near itself is true."""
+        self.keys = self.tags = frozenset()
+        self._do()
+
+
+class Inside:
+    """The verbs of an engine on threads, for calls from inside. It stands where its rules do."""
+
+    def __init__(self, engine: "SyncEngine") -> None:
+        self._engine = engine
+        self.policy = self.batches = self.writing = self.counting = self.claims = self.reporter = self.ports = self
+
+    def _note(self, note: _Note) -> None:
+        self._engine.monitor.note(note)
+        self._engine.near.strike(note)
+
+    # -- reading -----------------------------------------------------------------------------------------------------
+
+    async def get(self, key: str, declared: Any, options: Freshness, *, allow_stale: bool) -> Answer | None:
+        """What near has."""
+        self._engine.parts.check_open()
+        found = self._engine.policy.near(key, declared, options, allow_stale=allow_stale)
+        if found is None:
+            self._engine.counters.misses += 1
+        return found
+
+    async def get_many(
+        self,
+        keys: Iterable[str],
+        declared: Any,
+        options: Freshness,
+        *,
+        near: bool = True,  # noqa: ARG002 - the server cannot be asked
+    ) -> dict[str, Any]:
+        """What near has."""
+        found = {key: await self.get(key, declared, options, allow_stale=False) for key in keys}
+        return {key: answer.value for key, answer in found.items() if answer is not None}
+
+    async def lookup(self, key: str, declared: Any, options: Freshness) -> Found[Any] | None:
+        """What near has."""
+        self._engine.parts.check_open()
+        return self._engine.policy.shown(key, declared, options)
+
+    async def look(self, key: str) -> tuple[Seen, Budget]:  # noqa: ARG002 - as above
+        """The server cannot be asked."""
+        return Seen(Look.FAULT, reason="a call from inside"), self._engine.parts.budget()
+
+    # -- loading -----------------------------------------------------------------------------------------------------
+
+    async def get_or_set(self, asked: Asked) -> Any:
+        """What near has, fresh or stale, or else what the loader brings."""
+        found = await self.get(asked.key, asked.declared, asked.options, allow_stale=True)
+        return await self.refresh(asked) if found is None else found.value
+
+    async def refresh(self, asked: Asked) -> Any:
+        """What the loader brings. Nothing is stored."""
+        self._engine.parts.check_open()
+        return plain(self._load(asked.loader, *asked.args))
+
+    async def get_or_set_many(
+        self, keys: Iterable[str], loader: Callable[..., Any], options: Freshness, declared: Any, _group: str
+    ) -> dict[str, Any]:
+        """What near has, and what the loader brings."""
+        wanted = list(keys)
+        found = await self.get_many(wanted, declared, options)
+        missing = [key for key in wanted if key not in found]
+        loaded = self._load(loader, missing) if missing else {}
+        return found | {key: plain(loaded[key]) for key in missing if key in loaded}
+
+    def _load(self, loader: Callable[..., Any], *args: Any) -> Any:
+        self._engine.counters.loads += 1
+        try:
+            return call_alone(loader, *args)
+        except BaseException:
+            self._engine.counters.load_failures += 1
+            raise
+
+    async def load(self, loader: Callable[..., Any], *args: Any) -> Any:
+        """What it brings, for a caller that bypasses the cache."""
+        return call_plain(loader, *args)
+
+    # -- writing -----------------------------------------------------------------------------------------------------
+
+    async def set(self, key: str, value: Any, options: Freshness, declared: Any, *, strict: bool) -> None:
+        """Noted."""
+        await self.set_many({key: value}, options, declared, strict=strict)
+
+    async def set_many(self, values: Mapping[str, Any], options: Freshness, declared: Any, *, strict: bool) -> None:
+        """Noted, once all could be encoded."""
+        engine = self._engine
+        engine.parts.check_open()
+        answers = {key: engine.parts.entries.encode(value, declared) for key, value in values.items()}
+        self._note(_Note(partial(engine.writing.send_set, answers, options), answers))
+        _acknowledged(strict=strict)
+
+    async def delete_many(self, keys: Iterable[str], *, strict: bool) -> int:
+        """Noted; none is known to be removed."""
+        names = list(dict.fromkeys(keys))
+        self._remove([("e", key) for key in names], names, (), strict=strict)
+        return 0
+
+    async def invalidate(self, tags: Iterable[str], *, strict: bool) -> None:
+        """Noted."""
+        names = list(dict.fromkeys(tags))
+        self._remove([("t", tag) for tag in names], (), names, strict=strict)
+
+    def _remove(self, targets: list[Target], keys: Iterable[str], tags: Iterable[str], *, strict: bool) -> None:
+        self._engine.parts.check_open()
+        self._note(_Note(partial(self._engine.writing.send_removals, targets), keys, tags))
+        _acknowledged(strict=strict)
+
+    async def add(self, *_args: Any, strict: bool) -> bool:
+        """Whether there is an entry cannot be told."""
+        self._engine.parts.check_open()
+        if strict:
+            raise Unavailable(f"add: {_AMID}")
+        return False
+
+    async def touch(self, *_args: Any) -> bool:
+        """As ``add``."""
+        return await self.add(strict=False)
+
+    async def incr(self, key: str, *_args: Any, **_options: Any) -> int | None:
+        """A counter is not guessed."""
+        self._engine.parts.check_open()
+        raise Unavailable(f"incr of {key!r}: {_AMID}")
+
+    # -- claims ------------------------------------------------------------------------------------------------------
+
+    async def take(self, *_args: Any, **_options: Any) -> Grant | None:
+        """It cannot be asked for."""
+        self._engine.parts.check_open()
+        return None
+
+    async def is_taken(self, key: str) -> bool:
+        """Whether this process has it."""
+        return self._engine.claims.has(key)
+
+    def give(self, grant: Grant) -> bool:
+        """Noted."""
+        if not self._engine.claims.holds(grant):
+            return False
+        self._note(_Note(partial(self._engine.claims.give, grant)))
+        return True
+
+    # -- the cache itself --------------------------------------------------------------------------------------------
+
+    async def first_attempt(self, _timeout: float) -> None:
+        """The call amid which we are has made it, or will."""
+
+    async def probe(self) -> None:
+        """Nothing can be measured."""
+
+    async def close(self) -> None:
+        """When the outermost call is over."""
+        engine = self._engine
+        engine.monitor.ends.append(lambda: engine.monitor.run(engine.close()))
+
+
+def _acknowledged(*, strict: bool) -> None:
+    if strict:
+        raise Unavailable(f"{_AMID}: it is done when that call goes on, and cannot be acknowledged before")

@@ -1,0 +1,64 @@
+"""Calls from a signal handler or a finalizer, in the middle of another call of their thread."""
+
+from tests.rules.rule import Row
+
+_TESTS = "tests/sync/test_inside.py"
+
+ROWS = [
+    Row(
+        "inside_old_values_answer",
+        "inside.1",
+        "What was removed from inside answers until the rule is left.",
+        "near:Near.strike",
+        ("for held in struck:", "for held in []:"),
+        f"{_TESTS}::test_what_it_removes_is_gone_at_once_and_everywhere_after",
+    ),
+    Row(
+        "inside_removals_lost",
+        "inside.2",
+        "A removal from inside is not noted.",
+        "inside:Inside._note",
+        ("self._engine.monitor.note(note)", "note.keys"),
+        f"{_TESTS}::test_what_it_removes_is_gone_at_once_and_everywhere_after",
+    ),
+    Row(
+        "inside_add_wins",
+        "inside.3",
+        "add from inside says that it stored.",
+        "inside:Inside.add",
+        ("return False", "return True"),
+        f"{_TESTS}::test_what_only_the_server_knows_is_refused",
+    ),
+    Row(
+        "inside_close_lost",
+        "inside.4",
+        "A close from inside is never done.",
+        "inside:Inside.close",
+        ("engine.monitor.ends.append", "bool"),
+        f"{_TESTS}::test_it_closes_the_cache_when_the_call_is_over",
+    ),
+    Row(
+        "inside_runs_rules",
+        "wire.monitor.1",
+        "A call from inside runs the rules, half done as they are.",
+        "wire.monitor:Monitor.run",
+        ("if get_ident() in self.amid:", "if False:"),
+        f"{_TESTS}::test_it_loads_for_itself_and_stores_nothing",
+    ),
+    Row(
+        "notes_not_done",
+        "wire.monitor.2",
+        "Nobody does what was noted.",
+        "wire.monitor:Monitor.leave",
+        ("while self.notes:", "while False:"),
+        f"{_TESTS}::test_what_it_sets_is_there_after_in_the_order_it_asked",
+    ),
+    Row(
+        "threads_waited_for",
+        "wire.monitor.3",
+        "Who starts a thread waits until it runs.",
+        "wire.monitor:begin",
+        ("start_new_thread(_begin, (thread,))", "thread.start()"),
+        f"{_TESTS}::test_to_start_a_thread_is_not_to_wait_for_it",
+    ),
+]
