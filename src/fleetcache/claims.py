@@ -2,12 +2,16 @@
 
 It is the claim that a refresh takes, so the two never work on one key at once. In this process threads and tasks take
 turns first, and only who has the turn asks the server; so it is a lock of this process when there is no server to ask.
+
+A claim lives as long as somebody holds it: what its taker has dropped without a word is given back, here when the next
+one looks, on the server when it would be renewed.
 """
 
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
+from weakref import ref
 
 from .parts import Parts
 from .ports import Alarm, Gate
@@ -15,29 +19,53 @@ from .seen import Claimed, Look
 
 __all__ = ["Claims", "Grant"]
 
+# Seconds between two looks of who waits whether the holder is still there.
+LOOK_EVERY = 1.0
+# So many turns are looked through together for holders that are gone.
+MANY = 1024
+
 News = Callable[[Any, float, float], Awaitable[bool]]
 
 
 class Grant:
     """One claim, taken or waited for. Its identity is the right to end it."""
 
-    __slots__ = ("key", "ttl")
+    __slots__ = ("__weakref__", "key", "ttl")
 
     def __init__(self, key: str, ttl: float) -> None:
         self.key, self.ttl = key, ttl
 
 
+class _Waiter:
+    """Who is to have the turn."""
+
+    __slots__ = ("gate", "grant")
+
+    def __init__(self, grant: Grant, gate: Gate) -> None:
+        self.grant, self.gate = grant, gate
+
+
 class _Turn:
     """The claim of one key in this process: who has it, who is next, and what the server knows of it."""
 
-    __slots__ = ("alarm", "holder", "mark", "queue", "since")
+    __slots__ = ("_holder", "alarm", "key", "mark", "queue", "since", "ttl")
 
     def __init__(self, holder: Grant) -> None:
-        self.holder = holder
-        self.queue: deque[tuple[Grant, Gate]] = deque()
+        self.key = holder.key
+        self.hand_to(holder)
+        self.queue: deque[_Waiter] = deque()
         self.mark = b""  # of our claim on the server; none = it does not know of us
         self.alarm: Alarm | None = None
         self.since = 0.0  # when the server granted it
+
+    def hand_to(self, holder: Grant) -> None:
+        """It has the turn now."""
+        self._holder, self.ttl = ref(holder), holder.ttl
+
+    @property
+    def holder(self) -> Grant | None:
+        """Who has it, unless that was dropped."""
+        return self._holder()
 
 
 class Claims:
@@ -79,23 +107,37 @@ class Claims:
 
     async def _has_turn(self, grant: Grant, until: float) -> bool:
         """Whether it is the one in this process, at ``until`` the latest."""
-        turn = self._turns.get(grant.key)
+        ports = self._parts.ports
+        turn = self._turn(grant.key)
         if turn is None:
+            if len(self._turns) % MANY == MANY - 1:
+                for key in list(self._turns):
+                    self._turn(key)
             self._turns[grant.key] = _Turn(grant)
             return True
-        if until <= self._parts.ports.clock():
+        if until <= ports.clock():
             return False
-        waiting = (grant, self._parts.ports.gate())
-        turn.queue.append(waiting)
+        waiter = _Waiter(grant, ports.gate())
+        turn.queue.append(waiter)
         try:
-            await self._parts.ports.wait(waiting[1], until)
+            while turn.holder is not grant and (now := ports.clock()) < until and not self._parts.closed:
+                waiter.gate = ports.gate()
+                await ports.wait(waiter.gate, min(until, now + LOOK_EVERY))
+                self._turn(grant.key)
         except BaseException:
             self.give(grant)  # handed over at the very moment
             raise
         finally:
             with suppress(ValueError):
-                turn.queue.remove(waiting)
+                turn.queue.remove(waiter)
         return turn.holder is grant
+
+    def _turn(self, key: str) -> _Turn | None:
+        """The turn that somebody has; one whose holder was dropped is passed on."""
+        turn = self._turns.get(key)
+        if turn is not None and turn.holder is None:
+            self._pass_on(turn)
+        return self._turns.get(key)
 
     async def _is_granted(self, turn: _Turn, grant: Grant, until: float) -> bool:
         """Whether the server grants it, at ``until`` the latest; it does, when it cannot be asked."""
@@ -124,8 +166,11 @@ class Claims:
         """Renew it every third of its length."""
 
         def ring() -> None:
-            self._parts.shared.renew(key, turn.mark, ms, claim=True)
-            turn.alarm = self._parts.ports.alarm(ms / 3000, ring)
+            turn.alarm = None
+            self._turn(key)
+            if turn.mark:
+                self._parts.shared.renew(key, turn.mark, ms, claim=True)
+                turn.alarm = self._parts.ports.alarm(ms / 3000, ring)
 
         turn.alarm = self._parts.ports.alarm(ms / 3000, ring)
 
@@ -135,39 +180,43 @@ class Claims:
         """End it; ``False`` if it is not this one that holds: it was given back before, or in another process."""
         if not self.holds(grant):
             return False
-        turn = self._turns[grant.key]
-        following = next((each for each in turn.queue if not each[1].done()), None)
-        # The next one here has it without asking; but not for ever, others wait too.
-        if following is None or self._parts.ports.clock() - turn.since >= grant.ttl:
+        self._pass_on(self._turns[grant.key])
+        return True
+
+    def _pass_on(self, turn: _Turn) -> None:
+        """To the next one here, who has it without asking; but not for ever, others wait too."""
+        following = turn.queue[0] if turn.queue else None
+        if following is None or self._parts.ports.clock() - turn.since >= turn.ttl:
             self._unclaim(turn)
         if following is None:
-            del self._turns[grant.key]
-        else:
-            turn.holder, gate = following
-            gate.set_result(None)
-        return True
+            del self._turns[turn.key]
+            return
+        turn.hand_to(following.grant)
+        if not following.gate.done():
+            following.gate.set_result(None)
 
     def _unclaim(self, turn: _Turn) -> None:
         if turn.alarm is not None:
             turn.alarm.cancel()
             turn.alarm = None
         if turn.mark:
-            self._parts.shared.unclaim(turn.holder.key, turn.mark)
+            self._parts.shared.unclaim(turn.key, turn.mark)
             turn.mark = b""
 
     def give_all_back(self) -> None:
         """At the end: nobody need wait for what this process will not do any more."""
         for turn in self._turns.values():
             self._unclaim(turn)
-            for _, gate in turn.queue:
-                if not gate.done():
-                    gate.set_result(None)
+            for waiter in turn.queue:
+                if not waiter.gate.done():
+                    waiter.gate.set_result(None)
 
     # -- looking -----------------------------------------------------------------------------------------------------
 
     def has(self, key: str) -> bool:
         """Whether somebody in this process has it."""
-        return key in self._turns
+        turn = self._turns.get(key)
+        return turn is not None and turn.holder is not None
 
     def holds(self, grant: Grant) -> bool:
         """Whether it is this one."""
@@ -178,6 +227,6 @@ class Claims:
         """Whether anybody has it, as far as can be heard."""
         parts = self._parts
         parts.check_open()
-        if self.has(key):
+        if self._turn(key) is not None:
             return True
         return await parts.ask(parts.shared.is_claimed(key), parts.budget()) is True

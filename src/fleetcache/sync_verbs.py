@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Never, ParamSpec, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Never, ParamSpec, Self, TypeVar, Unpack, overload
 
 from .durations import Duration
 from .reading_verbs import FunctionOptions
@@ -264,7 +264,10 @@ class SyncVerbs(SyncReadingVerbs):
 
 
 class SyncClaim:
-    """The right to replace what a key holds; see ``SyncCache.claim``."""
+    """The right to replace what a key holds; see ``SyncCache.claim``. Released at the end of ``with``.
+
+    Keep it as long as it is to hold: one that nobody holds any more is given back with its next renewal.
+    """
 
     def __init__(self, claim: Claim, runner: Runner) -> None:
         self._claim, self._runner = claim, runner
@@ -275,6 +278,12 @@ class SyncClaim:
     def release(self) -> bool:
         """Give it back, in whatever thread; ``False`` if that was done before, or it is another process's."""
         return self._runner.run(self._claim.release())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
 
 
 class SyncNamespace(SyncVerbs):

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, Never, ParamSpec, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Never, ParamSpec, Self, TypeVar, Unpack, overload
 
 from .claims import Grant
 from .durations import MAX_TTL, Duration, seconds
@@ -201,8 +201,8 @@ class AsyncVerbs(ReadingVerbs):
     ) -> "Claim | None":
         """Take the right to replace what a key holds, of which there is one in the fleet.
 
-        For who cannot hand his loader to ``get_or_set``. It is renewed until you release it. While the server cannot be
-        heard it is a lock of this process alone.
+        For who cannot hand his loader to ``get_or_set``. It is renewed until you release or drop it. While the server
+        cannot be heard it is a lock of this process alone.
 
         Args:
             key: As of an entry; the entry itself, if there is one, stays and answers.
@@ -210,7 +210,7 @@ class AsyncVerbs(ReadingVerbs):
             wait: How long to wait: ``True`` as for a load (``CACHE_LOAD_WAIT``), ``False`` not at all, or a time.
 
         Returns:
-            What is to be released; ``None`` when somebody else had it all that time.
+            What is to be released, also by ``async with``; ``None`` when somebody else had it all that time.
 
         Example:
             >>> import asyncio
@@ -404,7 +404,10 @@ class AsyncVerbs(ReadingVerbs):
 
 
 class Claim:
-    """The right to replace what a key holds; see ``Cache.claim``."""
+    """The right to replace what a key holds; see ``Cache.claim``. Released at the end of ``async with``.
+
+    Keep it as long as it is to hold: one that nobody holds any more is given back with its next renewal.
+    """
 
     def __init__(self, verbs: AsyncVerbs, grant: Grant) -> None:
         self._verbs, self._grant = verbs, grant
@@ -415,6 +418,12 @@ class Claim:
     async def release(self) -> bool:
         """Give it back, in whatever task; ``False`` if that was done before, or it is another process's."""
         return await self._verbs._give_back(self._grant)  # noqa: SLF001 - two halves of one concept
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.release()
 
 
 class Namespace(AsyncVerbs):

@@ -1,12 +1,14 @@
 """Claims by hand: one in the fleet, handed on at once, gone with its holder; without a server a lock of the process."""
 
 import asyncio
+import gc
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from fleetcache import Cache, ConfigError
+from fleetcache.claims import MANY
 from fleetcache.testing.free_port import free_port
 from tests.conftest import StartServer
 from tests.core.drivers import Driver, On, commands_of
@@ -49,8 +51,8 @@ def test_there_is_one_at_a_time(on: On) -> None:
 
 def test_namespaces_have_their_own(on: On) -> None:
     async def body(cache: Cache) -> None:
-        assert await cache.claim("k") is not None
-        assert await cache.namespace("n").claim("k", wait=False) is not None
+        held = [await cache.claim("k"), await cache.namespace("n").claim("k", wait=False)]
+        assert None not in held
         assert await cache.claim("n:k", wait=False) is None
 
     on(body)
@@ -159,6 +161,81 @@ def test_it_outlives_its_ttl_while_its_holder_lives(remote: Driver) -> None:
                 await eventually(lambda: raw("EXISTS", key) == 0)
 
     run(main())
+
+
+def test_one_that_was_dropped_is_free_here_at_once(on: On) -> None:
+    async def body(cache: Cache) -> None:
+        claim = await cache.claim("k")
+        assert claim is not None
+        claim = None
+        gc.collect()
+        assert not await cache.is_claimed("k")
+        again = await cache.claim("k", wait=False)
+        assert again is not None
+        assert await cache.claim("k", wait=False) is None
+
+    on(body)
+
+
+def test_who_waits_for_one_that_is_dropped_gets_it(on: On) -> None:
+    async def body(cache: Cache) -> None:
+        claim = await cache.claim("k")
+        assert claim is not None
+
+        async def wait() -> bool:
+            return await cache.claim("k") is not None
+
+        waiting = asyncio.ensure_future(wait())
+        await asyncio.sleep(0.05)
+        assert not waiting.done()
+        claim = None
+        gc.collect()
+        assert await in_time(waiting)
+
+    on(body)
+
+
+def test_one_that_was_dropped_is_given_back_on_the_server(remote: Driver) -> None:
+    async def main() -> None:
+        raw, key = on_server(remote)
+        async with remote.cache() as cache, remote.cache() as other:
+            claim = await cache.claim("k", ttl="600ms")
+            assert claim is not None
+            with raw:
+                assert raw("EXISTS", key) == 1
+                claim = None
+                gc.collect()
+                await eventually(lambda: raw("EXISTS", key) == 0)
+            assert await in_time(other.claim("k")) is not None
+
+    run(main())
+
+
+def test_those_that_were_dropped_are_not_kept_in_memory(on: On) -> None:
+    async def body(cache: Cache) -> None:
+        for number in range(2 * MANY + 10):
+            await cache.claim(f"k{number}", wait=False)
+        assert len(cache._engine.claims._turns) < MANY
+
+    on(body)
+
+
+def test_a_block_gives_it_back(on: On) -> None:
+    async def body(cache: Cache) -> None:
+        claim = await cache.claim("k")
+        assert claim is not None
+
+        async def work() -> None:
+            async with claim as same:
+                assert same is claim
+                assert await cache.claim("k", wait=False) is None
+                raise RuntimeError("in the block")
+
+        with pytest.raises(RuntimeError, match="in the block"):
+            await work()
+        assert not await cache.is_claimed("k")
+
+    on(body)
 
 
 def test_a_lost_one_is_not_given_back_over_the_head_of_the_next(remote: Driver) -> None:

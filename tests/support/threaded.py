@@ -78,6 +78,13 @@ class _Wrapped:
             return lambda *args, **more: _in_thread(found, *map(_plain, args), **more)
         return functools.partial(_in_thread, found)
 
+    async def __aenter__(self) -> Any:
+        await _in_thread(self._inner.__enter__)
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await _in_thread(self._inner.__exit__, *exc)
+
 
 class _Function(_Wrapped):
     """A cached function."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import ctypes
+import gc
 import threading
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from fleetcache import Cache, SyncCache
 from tests.support.run import run
 from tests.support.servers import Server
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, wait_until
 
 
 class Interrupted(BaseException):
@@ -72,3 +73,23 @@ def test_a_thread_may_release_what_another_took(server: Server, prefix: str) -> 
         thread.start()
         thread.join()
         assert not cache.is_claimed("k")
+
+
+def test_a_block_gives_it_back(server: Server, prefix: str) -> None:
+    with SyncCache(server.url, prefix=prefix, operation_timeout="2s") as cache:
+        claim = cache.claim("k")
+        assert claim is not None
+        with claim as same:
+            assert same is claim
+            assert cache.claim("k", wait=False) is None
+        assert not cache.is_claimed("k")
+
+
+def test_one_that_was_dropped_is_free(server: Server, prefix: str) -> None:
+    with SyncCache(server.url, prefix=prefix, operation_timeout="2s") as cache, server.client() as client:
+        claim = cache.claim("k", ttl="600ms")
+        assert claim is not None
+        claim = None
+        gc.collect()
+        wait_until(lambda: client("EXISTS", f"{prefix}:c:k") == 0)
+        assert cache.claim("k", wait=False) is not None
