@@ -198,7 +198,8 @@ VARIABLES: tuple[Variable, ...] = (
              "entries are signed with the first key and verified with all: new,old rotates; 32 bytes or more each",
              "who may write to the server is usually trusted; pickle is where that is not enough"),
     Variable("CACHE_EMBEDDED_DIR", "embedded_dir", "text", None, _embedded_dir,
-             "where the embedded server makes its private folder; XDG_RUNTIME_DIR, TMPDIR or /tmp when it is not set",
+             "where the embedded server makes its private folder, made with mode 0700 if it is not there; "
+             "XDG_RUNTIME_DIR, TMPDIR or /tmp when it is not set",
              "that is where sockets of one user belong, and all of a user's processes find them there"),
     Variable("CACHE_EMBEDDED_MAX_BYTES", "embedded_max_bytes", "size", "128MB", partial(size, minimum=LEAST_EMBEDDED),
              "memory of the embedded server; full, it drops what was not used for longest",

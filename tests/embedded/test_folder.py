@@ -1,6 +1,7 @@
 """Where the folder is, and that nothing is used that somebody else may have made."""
 
 import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -141,7 +142,22 @@ def test_root_does_not_take_a_folder_of_another_user(home: Home) -> None:
         home.folder.open()
 
 
-@pytest.mark.parametrize("base", ["nothing", "file"])
+def test_a_place_that_was_asked_for_is_made_for_us_alone(home: Home) -> None:
+    base = home.base / "deep" / "er"
+    folder = Folder.choose(str(base))
+    os.close(folder.open())
+    os.close(Folder.choose(str(base)).open())
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (base.parent, base, folder.path)] == [0o700] * 3
+
+
+def test_a_usual_place_that_is_not_there_is_not_made(home: Home) -> None:
+    folder = Folder.choose(None, environ={"TMPDIR": str(home.base / "nothing")})
+    with pytest.raises(EmbeddedError, match="cannot be used: No such file or directory"):
+        folder.open()
+    assert not (home.base / "nothing").exists()
+
+
+@pytest.mark.parametrize("base", ["file", "file/below"])
 def test_where_none_can_be_made_the_system_says_why(home: Home, base: str) -> None:
     (home.base / "file").touch()
     folder = Folder.choose(str(home.base / base))

@@ -8,6 +8,7 @@
 import os
 import stat
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -31,6 +32,7 @@ class Folder:
     Attributes:
         path: Where it is, or will be.
         uid: Whose it has to be.
+        makes_base: Whether the folder it is in is made as well: one that was asked for by name.
 
     Example:
         >>> str(Folder.choose("/var/lib/shop", uid=1000).socket)
@@ -39,19 +41,21 @@ class Folder:
 
     path: Path
     uid: int
+    makes_base: bool = False
 
     @classmethod
     def choose(cls, base: str | None, *, environ: Mapping[str, str] = os.environ, uid: int | None = None) -> Self:
         """Say where it is, without making it.
 
         Args:
-            base: The folder to make it in (``CACHE_EMBEDDED_DIR``). By default ``XDG_RUNTIME_DIR`` if that is ours,
-                else ``TMPDIR``, else ``/tmp``; one whose path is too long for a socket is passed over.
+            base: The folder to make it in (``CACHE_EMBEDDED_DIR``), which is made if need be. By default
+                ``XDG_RUNTIME_DIR`` if that is ours, else ``TMPDIR``, else ``/tmp``; one whose path is too long for a
+                socket is passed over.
             environ: Where those two are looked up.
             uid: The user; the process's by default.
         """
         uid = os.geteuid() if uid is None else uid
-        return cls(Path(base or _usual_base(environ, uid)) / f"fleetcache-{uid}-v{PROTOCOL}", uid)
+        return cls(Path(base or _usual_base(environ, uid)) / f"fleetcache-{uid}-v{PROTOCOL}", uid, bool(base))
 
     @property
     def socket(self) -> Path:
@@ -70,7 +74,7 @@ class Folder:
             FileNotFoundError: Another process removed it meanwhile: try again.
         """
         try:
-            self.path.mkdir(0o700)
+            self._make()
         except FileExistsError:
             self._check(self.path.lstat())
         except OSError as error:
@@ -87,6 +91,14 @@ class Folder:
             os.close(descriptor)
             raise
         return descriptor
+
+    def _make(self) -> None:
+        if self.makes_base:
+            for folder in reversed(self.path.parents):
+                with suppress(FileExistsError):  # also another process's, this very moment
+                    if not folder.exists():
+                        folder.mkdir(0o700)
+        self.path.mkdir(0o700)
 
     def is_still(self, descriptor: int) -> bool:
         """Whether the path leads to the folder that was opened."""

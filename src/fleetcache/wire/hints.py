@@ -3,7 +3,7 @@
 import ssl
 from typing import Final
 
-__all__ = ["PLAIN_TO_TLS", "hinted", "lost", "tls_hint"]
+__all__ = ["PLAIN_TO_TLS", "hinted", "idle_hint", "lost", "tls_hint"]
 
 PLAIN_TO_TLS: Final = "if this port speaks TLS, the URL begins with rediss://"
 _TLS_TO_PLAIN: Final = "no TLS answer: is it a plain port (redis://)?"
@@ -60,3 +60,17 @@ def hinted(said: str, hint: str) -> str:
 def lost(error: BaseException) -> str:
     """Why a connection that stood is gone."""
     return hinted(repr(error), tls_hint(error))
+
+
+def idle_hint(times: int, idle: float, beat: float) -> str:
+    """What to think of connections that end while nothing is asked.
+
+    Args:
+        times: How many in a row.
+        idle: Seconds without a command before the last of them ended.
+        beat: Seconds between two heartbeats.
+    """
+    return (
+        f"closed {times} times in a row after {idle:.2f} s without a command: is there a proxy whose idle timeout is "
+        f"below the heartbeat of {beat:.2f} s? Raise that timeout, or lower CACHE_MAX_STALENESS (three heartbeats)"
+    )

@@ -15,12 +15,16 @@ from .address import Address, CredentialProvider
 from .closings import Closings
 from .faults import TRANSIENT, connect_reason, connect_words, reply_reason
 from .handshake import Ask, Greeting, HandshakeError, handshake
-from .hints import PLAIN_TO_TLS, hinted, tls_hint
+from .hints import PLAIN_TO_TLS, hinted, idle_hint, tls_hint
 from .link import Link, LinkState
 from .pulse import Pulse, WireHooks, WireLimits
 from .session import Call, Command, Gate, ReplyError
 
 __all__ = ["Deadline", "Keeper"]
+
+# So many connections in a row, closed so many seconds after the last answer, are no accident; a server that ends or is
+# restarted closes one. One that held for many heartbeats was not closed for want of them.
+IDLE_TIMES, LEAST_IDLE, HELD_LONG = 3, 0.05, 60.0
 
 Handle = Callable[[list[Any]], list[Any]]
 
@@ -69,6 +73,8 @@ class Keeper(Pulse):
         self._curious: list[Gate] = []
         self.closings = Closings(clock)
         self._shaking = False  # TLS's own handshake is under way
+        self._began = -float("inf")  # when the connection at hand was ready
+        self._idled = 0  # connections in a row that the other end closed while nothing was asked
 
     # -- what a shell does -------------------------------------------------------------------------------------------
 
@@ -200,11 +206,25 @@ class Keeper(Pulse):
         self.greeting = greeting
         sent_at = self._clock()
         self._last_heartbeat = sent_at
+        self._began = sent_at
         self.link.ready(sent_at, sent_at)
         self._arm_next(sent_at)
         self._tell_tried()
         await self._until_over()
+        self._look_for_idling()
         return self._why() or "error"
+
+    def _look_for_idling(self) -> None:
+        """Say so when the other end closes one connection after the other on which nothing was asked for a moment."""
+        now, beat = self._clock(), self._limits.max_staleness / 3
+        idle = now - self.link.confirmed
+        # A busy connection, or one that held for a while, is not closed for being idle.
+        if self._over != "reset" or self.session.calls or idle < LEAST_IDLE or now - self._began > HELD_LONG:
+            self._idled = 0
+            return
+        self._idled += 1
+        if self._idled >= IDLE_TIMES:
+            self.last_error = hinted(self.last_error or "", idle_hint(self._idled, idle, beat))
 
     def _why(self) -> str | None:
         """Why the connection is over, if it is by now."""
