@@ -1,7 +1,7 @@
 """The type that a loader says it returns: what its values are decoded as when the call names no type.
 
 Resolved at first use, since annotations may name what is defined further down; remembered for as long as the
-loader's code lives. What cannot be resolved counts as not annotated.
+loader's code lives. What cannot be resolved counts as not annotated, and why is remembered, too.
 """
 
 import functools
@@ -14,15 +14,16 @@ from typing import Any, Final
 
 from .results import Keep, NoStore
 
-__all__ = ["declared_type"]
+__all__ = ["annotated_type", "declared_type", "why_untyped"]
 
 _NOT_ANNOTATED: Final = object()
 # Decorators on one loader: far more than anybody writes, so that a wrapper of itself does not hang us.
 _MAX_LAYERS: Final = 100
-# code's id -> (code, its annotation, the type). By code, because a loader is often a new function object at each call;
+# code's id -> (code, its annotation, the type, why it has none).
+# By code, because a loader is often a new function object at each call;
 # the annotation is compared, because a `def` inside a function may be annotated with that function's arguments. The
 # weak reference's callback takes the row away before the id can be used again.
-_resolved: dict[int, tuple[weakref.ref[types.CodeType], object, Any]] = {}
+_resolved: dict[int, tuple[weakref.ref[types.CodeType], object, Any, str | None]] = {}
 
 
 def declared_type(loader: Callable[..., Any]) -> Any:
@@ -45,15 +46,36 @@ def declared_type(loader: Callable[..., Any]) -> Any:
         return Any
     code = getattr(function, "__code__", None)
     if code is None:
-        return _resolve(function, annotation)
+        return _resolve(function, annotation)[0]
     found = _resolved.get(id(code))
     if found is not None and (found[1] is annotation or found[1] == annotation):
         return found[2]
-    declared = _resolve(function, annotation)
+    declared, why = _resolve(function, annotation)
     key = id(code)
     forget = functools.partial(_resolved.pop, key)  # called with the dead reference, which serves as pop's default
-    _resolved[key] = (weakref.ref(code, forget), annotation, declared)
+    _resolved[key] = (weakref.ref(code, forget), annotation, declared, why)
     return declared
+
+
+def why_untyped(loader: Callable[..., Any]) -> str | None:
+    """What is wrong with a return annotation that ``declared_type`` could not resolve; ``None``: nothing is.
+
+    Example:
+        >>> async def load() -> "Usr": ...
+        >>> declared_type(load), why_untyped(load)
+        (typing.Any, "its return annotation names 'Usr', which is not there at run time: ...
+    """
+    found = _resolved.get(id(getattr(_function_of(loader), "__code__", None)))
+    return None if found is None else found[3]
+
+
+def annotated_type(function: Any) -> Any:
+    """The return annotation as it stands, as far as it can be resolved now; else ``Any``."""
+    annotation = getattr(function, "__annotations__", {}).get("return", Any)
+    try:
+        return _evaluated(function, annotation)
+    except Exception:  # noqa: BLE001 - as in _resolve; its names may be defined further down
+        return Any
 
 
 def _function_of(loader: Any) -> Any:
@@ -74,17 +96,24 @@ def _function_of(loader: Any) -> Any:
     return None
 
 
-def _resolve(function: Any, annotation: object) -> Any:
+def _resolve(function: Any, annotation: object) -> tuple[Any, str | None]:
+    try:
+        return _stripped(_evaluated(function, annotation)), None
+    except NameError as error:
+        why = f"its return annotation names {error.name!r}, which is not there at run time"
+    except Exception as error:  # noqa: BLE001 - evaluating an annotation may raise anything; not annotated then
+        why = f"its return annotation cannot be evaluated ({type(error).__name__}: {error})"
+    return Any, f"{why}: import it where TYPE_CHECKING does not hide it, or pass type="
+
+
+def _evaluated(function: Any, annotation: object) -> Any:
     # A function of its own for the one annotation: others that cannot be resolved do not matter.
     def holder() -> None: ...
 
     holder.__annotations__ = {"return": annotation}
     names = {parameter.__name__: parameter for parameter in getattr(function, "__type_params__", ())}
-    try:
-        hints = typing.get_type_hints(holder, getattr(function, "__globals__", {}), names or None, include_extras=True)
-        return _stripped(hints["return"])
-    except Exception:  # noqa: BLE001 - evaluating an annotation may raise anything; not annotated then
-        return Any
+    hints = typing.get_type_hints(holder, getattr(function, "__globals__", {}), names or None, include_extras=True)
+    return hints["return"]
 
 
 def _stripped(declared: Any) -> Any:

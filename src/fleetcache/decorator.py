@@ -18,6 +18,7 @@ from .function_keys import FunctionKey
 from .policy import Asked
 from .results import Loader, Wrapping
 from .spelling import decorated_with
+from .storable import check_storable
 
 if TYPE_CHECKING:
     from .verbs import AsyncVerbs
@@ -122,7 +123,7 @@ class KeyedFunction(Generic[P, T]):
     def _asked(self, key: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Asked:
         loader: Callable[..., Any] = functools.partial(self._fn, **kwargs) if kwargs else self._fn
         full = self._verbs._key(key)  # noqa: SLF001 - one way to a key
-        return Asked(full, loader, self._options, self._declare(), self._maker.name, args)
+        return Asked(full, loader, self._options, self._declare(), self._maker.group, args)
 
     def _near_or_asked(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """What near has for a call, or, as ``Asked``, what is to be asked: the same for both faces."""
@@ -162,6 +163,7 @@ class CachedFunction(KeyedFunction[P, T]):
         self, verbs: "AsyncVerbs", fn: Any, key: Any, options: Freshness, type_: Any, *, clearable: bool
     ) -> None:
         decorated_with(fn)
+        check_storable(getattr(fn, "__qualname__", repr(fn)), fn, type_, verbs._home.settings.codec)  # noqa: SLF001 - one's own parts
         if not isinstance(fn, staticmethod | classmethod) and not inspect.iscoroutinefunction(fn):
             name = getattr(fn, "__qualname__", repr(fn))
             raise ConfigError(f"@cached on {name}: the async cache wants an `async def`; SyncCache takes a `def`")

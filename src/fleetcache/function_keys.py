@@ -52,6 +52,7 @@ class FunctionKey:
         family: what all its keys have in common: the template with its fields left empty, or the function's module and
             qualified name. The same in every process, and whatever its parameters are called.
         name: what errors call the function: its qualified name, or what kind of callable it is.
+        group: the same with its module: what reports call it, and under which the times of its loads are learnt.
 
     Raises:
         KeyRuleError: the template is malformed or names what is not a parameter, or the function needs a template.
@@ -62,13 +63,14 @@ class FunctionKey:
         'geo:1.2.3.4:en'
     """
 
-    __slots__ = ("_binder", "_call", "_escape", "_head", "_limit", "_owner", "_parts", "family", "name")
+    __slots__ = ("_binder", "_call", "_escape", "_head", "_limit", "_owner", "_parts", "family", "group", "name")
 
     def __init__(
         self, fn: Any, template: str | Callable[..., str] | None, names: Names | None = None, prefix: str = ""
     ) -> None:
         function = fn.__func__ if isinstance(fn, (staticmethod, classmethod)) else fn
         self.name = getattr(function, "__qualname__", None) or type(function).__qualname__
+        self.group = f"{module_of(function)}.{self.name}"
         self._binder = _Binder(function)
         self._call: Callable[..., str] | None = None
         self._owner: str | None = None
@@ -82,7 +84,7 @@ class FunctionKey:
             self.family = self._head + "".join("{}" + tail for _, _, tail in self._parts)
         elif callable(template):
             self._call, self._head, self._parts = template, "", []
-            self.family = f"{module_of(function)}.{self.name}"
+            self.family = self.group
         else:
             raise KeyRuleError(f"{self.name}: key= is a template or a function, not {type(template).__name__}")
         fixed = self._head + "".join(tail for _, _, tail in self._parts)

@@ -74,6 +74,7 @@ class Health(Struct, frozen=True, kw_only=True):
         horizon_age: Seconds since the newest answered command was sent.
         journal: Removals still owed to the server.
         near_items, near_bytes, near_max_bytes: How full near is.
+        uncached: Functions whose results could not be stored, with how many that were; loaded at every call.
         last_error: The last fault in the server's or the system's own words.
         instance: This process's name on the server.
         fleetcache: This package's version.
@@ -109,6 +110,7 @@ class Health(Struct, frozen=True, kw_only=True):
     near_items: int = 0
     near_bytes: int = 0
     near_max_bytes: int = 0
+    uncached: dict[str, int] = {}
     last_error: str | None = None
     schema: int = SCHEMA
 

@@ -10,13 +10,12 @@ from functools import partial
 from typing import Any
 
 from .entry import GRACE
-from .errors import CodecError
 from .flights import CURRENT, Outcome, Verb
 from .freshness import Freshness
-from .parts import NO_LOOK, Parts, Run, kept_options
+from .parts import NO_LOOK, Parts, Run
 from .ports import NO_ANSWER, Alarm, LoaderEndedError, is_failure
-from .results import Keep, NoStore
 from .seen import Answer, Claimed, Look, Seen
+from .unwrapping import Unwrapping
 
 __all__ = ["Loading"]
 
@@ -32,7 +31,7 @@ class Loading:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._complained: set[tuple[str, type]] = set()
+        self.unwrap = Unwrapping(parts).unwrap
         self._rights: list[tuple[Run, bytes, bytes | None]] = []
 
     # -- looking ---------------------------------------------------------------------------------------------------
@@ -339,31 +338,6 @@ class Loading:
             took = parts.ports.clock() - started
             parts.counters.load_seconds += took
             parts.times.learn(run.group, took)
-
-    def unwrap(self, run: Run, result: Any) -> tuple[Answer, Freshness | None]:
-        """The loader's result as an answer, and how to keep it; ``None`` = not at all."""
-        if isinstance(result, NoStore):
-            return self._encoded(result.value, run, to_store=False), None
-        if isinstance(result, Keep):
-            return self._encoded(result.value, run), kept_options(run.options, result.ttl, result.stale)
-        return self._encoded(result, run), run.options
-
-    def _encoded(self, value: Any, run: Run, *, to_store: bool = True) -> Answer:
-        """The value as others will get it, or, if it cannot be encoded, as it is for its one caller."""
-        parts, declared, group = self._parts, run.declared, run.group
-        try:
-            return parts.entries.encode(value, declared)
-        except CodecError as error:
-            if not to_store:
-                return Answer(value, None, 0, declared)
-            if parts.strict:
-                raise
-            parts.counters.uncached += 1
-            sort = (group, type(value))
-            if sort not in self._complained and len(self._complained) < 1000:  # noqa: PLR2004 - a bound against leaks
-                self._complained.add(sort)
-                parts.tell(logging.ERROR, "uncached", "what %s loads is answered but not kept: %s", group, error)
-            return Answer(value, None, 0, declared)
 
     # -- leases and claims -------------------------------------------------------------------------------------------
 

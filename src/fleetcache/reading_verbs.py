@@ -393,7 +393,8 @@ def _group(loader: Any) -> str:
         if isinstance(loader, Coroutine):
             loader.close()  # or Python would complain as well that nobody awaited it
         raise TypeError(f"the loader must be a function, not a {kind_of(loader)}: {hint}")
-    return getattr(loader, "__qualname__", "") or type(loader).__qualname__
+    named = loader if getattr(loader, "__qualname__", None) else type(loader)
+    return f"{named.__module__}.{named.__qualname__}"
 
 
 def kind_of(value: object) -> str:

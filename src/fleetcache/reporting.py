@@ -93,6 +93,7 @@ class Reporter:
             near_items=len(engine.near),
             near_bytes=engine.near.bytes,
             near_max_bytes=engine.near.max_bytes,
+            uncached=dict(engine.counters.uncached_by),
             last_error=said if said is not None or wire is None else wire.last_error,
         )
 

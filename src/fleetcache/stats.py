@@ -27,6 +27,7 @@ class Counters(Struct):
     refused_swaps: int = 0
     refreshes: int = 0
     uncached: int = 0  # answered but not kept: not encodable, too large
+    uncached_by: Counter[str] = field(default_factory=Counter)  # the same by function
     unusable: Counter[str] = field(default_factory=Counter)  # entries found on the server, by what was wrong
     pushes: int = 0
     own_pushes: int = 0
@@ -44,6 +45,7 @@ class Counters(Struct):
         """A frozen copy, with the gauges and counts that other parts know."""
         values: dict[str, Any] = {name: getattr(self, name) for name in self.__struct_fields__}
         values["unusable"], values["errors"] = dict(self.unusable), dict(self.errors)
+        values["uncached_by"] = dict(self.uncached_by)
         return Stats(**(values | gauges))
 
 
@@ -66,6 +68,7 @@ class Stats(Struct, frozen=True, kw_only=True):
     refused_swaps: int
     refreshes: int
     uncached: int
+    uncached_by: dict[str, int]
     unusable: dict[str, int]
     pushes: int
     own_pushes: int

@@ -10,6 +10,7 @@ from .freshness import Freshness
 from .policy import Asked
 from .results import SyncLoader, SyncWrapping, plain
 from .spelling import decorated_with
+from .storable import check_storable
 from .sync_ports import call_alone
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class SyncCachedFunction(KeyedFunction[P, T]):
         self, verbs: "SyncVerbs", fn: Any, key: Any, options: Freshness, type_: Any, *, clearable: bool
     ) -> None:
         decorated_with(fn)
+        check_storable(getattr(fn, "__qualname__", repr(fn)), fn, type_, verbs._verbs._home.settings.codec)  # noqa: SLF001 - two faces of one thing
         if inspect.iscoroutinefunction(fn):
             name = getattr(fn, "__qualname__", repr(fn))
             raise ConfigError(f"@cached on {name}: the cache for threads wants a `def`; Cache takes an `async def`")

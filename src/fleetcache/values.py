@@ -287,6 +287,10 @@ def _path_to(value: Any, part: Any, depth: int = 0) -> str:
     return ""
 
 
+# By these attributes a class is one of SQLAlchemy's models or rows, or of Django's, peewee's or Tortoise's models.
+_ORM_MARKS: Final = ("__mapper__", "_mapping", "_meta")
+
+
 def _as_generic(kind: type) -> str:
     return f"{kind.__name__}[...]" if kind in {tuple, list, dict, set, frozenset} else kind.__name__
 
@@ -296,7 +300,10 @@ def describe_unsupported(value: object) -> str:
     for base in (str, int, float, bytes):
         if isinstance(value, base):
             return f"{a(type(value))} would come back as {base.__name__}: pass a plain {base.__name__}"
-    return f"{a(type(value))} cannot be stored: return plain types, a dataclass, a Struct or a pydantic model"
+    ways = "return plain types, a dataclass, a Struct or a pydantic model"
+    if any(hasattr(type(value), mark) for mark in _ORM_MARKS):
+        ways = f"it is tied to its session; {ways} made of it, such as Out.model_validate(row)"
+    return f"{a(type(value))} cannot be stored: {ways}"
 
 
 def a(kind: type) -> str:

@@ -41,24 +41,32 @@ class _PerApp:
         self.made: WeakKeyDictionary[object, Any] = WeakKeyDictionary()
 
 
+_App = Callable[[], _PerApp]
+_Here = Callable[..., Any]
+
+
 class _Verbs:
     """The verbs of whatever cache or namespace the current app has in this place: ``here()`` finds it.
 
-    ``nowhere`` stores nothing: functions and namespaces are tried on it when they are made, so that what is wrong with
-    them is told there and not at the first request.
+    Args:
+        app: Finds the current app's.
+        here: Finds the verbs, in the app that is given or in the current one.
+        nowhere: Stores nothing: functions and namespaces are tried on it when they are made, so that what is wrong with
+            them is told there and not at the first request.
+        functions: All that were decorated, which each app makes when it begins: what is wrong with them there.
     """
 
-    def __init__(self, app: Callable[[], _PerApp], here: Callable[[], Any], nowhere: Any) -> None:
-        self._app, self._here, self._nowhere = app, here, nowhere
+    def __init__(self, app: "_App", here: "_Here", nowhere: Any, functions: "list[_Here]") -> None:
+        self._app, self._here, self._nowhere, self._functions = app, here, nowhere, functions
 
-    def _in_each_app(self, make: Callable[[Any], Any]) -> Callable[[], Any]:
+    def _in_each_app(self, make: Callable[[Any], Any]) -> "_Here":
         """Finds what the current app has of something that is made of these verbs, at its first use there."""
 
-        def here() -> Any:
-            made = self._app().made
-            found = made.get(here)
+        def here(of: _PerApp | None = None) -> Any:
+            app = self._app() if of is None else of
+            found = app.made.get(here)
             if found is None:  # two threads may both make one: they are the same but for their identity
-                found = made[here] = make(self._here())
+                found = app.made[here] = make(self._here(app))
             return found
 
         return here
@@ -66,14 +74,18 @@ class _Verbs:
     def namespace(self, name: str, **options: Any) -> "_Verbs":
         """A view with its own prefix, defaults and ``clear()``, in each app."""
         part = self._nowhere.namespace(name, **options)
-        return _Verbs(self._app, self._in_each_app(lambda verbs: verbs.namespace(name, **options)), part)
+        return _Verbs(
+            self._app, self._in_each_app(lambda verbs: verbs.namespace(name, **options)), part, self._functions
+        )
 
     def cached(self, fn: Any = None, /, **options: Any) -> Any:
         """Cache what a ``def`` returns by its arguments, in each app."""
 
         def decorate(function: Any) -> _Function:
             self._nowhere.cached(**options)(function)
-            return _Function(function, self._in_each_app(lambda verbs: verbs.cached(**options)(function)))
+            here = self._in_each_app(lambda verbs: verbs.cached(**options)(function))
+            self._functions.append(here)
+            return _Function(function, here)
 
         return decorate if fn is None else decorate(fn)
 
@@ -148,7 +160,9 @@ class FleetCache(_Base):
     def __init__(self, app: Flask | None = None) -> None:
         self._only: Flask | None = None
         self._several = False
-        self._nowhere = SyncCache("null://")
+        self._functions: list[_Here] = []
+        # Which codec an app has is not known yet; pickle's is told least.
+        self._nowhere = SyncCache(settings=Settings(driver="null", codec="pickle", signing_keys=(bytes(32),)))
         if app is not None:
             self.init_app(app)
 
@@ -160,10 +174,13 @@ class FleetCache(_Base):
             **settings: Fields of ``Settings`` that win over the config.
 
         Raises:
-            ConfigError: A setting is wrong; names it, its value and the choices.
+            ConfigError: A setting is wrong; names it, its value and the choices. Or results of a function that was
+                decorated before can never be stored with this app's codec.
         """
-        cache = _cache(_options(app.config, **settings))
-        app.extensions.setdefault(NAME, {})[self] = _PerApp(cache)
+        begun = _PerApp(_cache(_options(app.config, **settings)))
+        for function in self._functions:
+            function(begun)
+        app.extensions.setdefault(NAME, {})[self] = begun
         self._several = self._several or self._only not in {None, app}
         self._only = app
 
@@ -173,8 +190,8 @@ class FleetCache(_Base):
             return self._app().cache
         return self._in(app).cache
 
-    def _here(self) -> SyncCache:
-        return self._app().cache
+    def _here(self, of: _PerApp | None = None) -> SyncCache:
+        return (self._app() if of is None else of).cache
 
     def _app(self) -> _PerApp:
         if has_app_context():

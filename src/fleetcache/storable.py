@@ -1,0 +1,98 @@
+"""Functions whose results nothing can store: told when they are decorated, not by a log line in production.
+
+Only what no codec and no registered type can carry is told here. All else shows at the first result.
+"""
+
+import asyncio
+import inspect
+import typing
+from collections import abc
+from types import AsyncGeneratorType, CoroutineType, GeneratorType, NoneType, UnionType
+from typing import Any, Final
+
+from .declared import annotated_type
+from .errors import ConfigError
+from .registered import registered
+
+__all__ = ["check_storable"]
+
+# What is used up by the first who takes it.
+_ONCE: Final = {
+    abc.Coroutine: "a coroutine",
+    CoroutineType: "a coroutine",
+    abc.Awaitable: "an awaitable",
+    asyncio.Future: "a future",
+    asyncio.Task: "a task",
+    abc.Generator: "a generator",
+    GeneratorType: "a generator",
+    abc.Iterator: "an iterator",
+    abc.AsyncGenerator: "an async generator",
+    AsyncGeneratorType: "an async generator",
+    abc.AsyncIterator: "an async iterator",
+    abc.AsyncIterable: "an async iterable",
+}
+# The classes that the responses of frameworks and of HTTP clients descend from, by name: none of them is imported.
+_RESPONSES: Final = frozenset(
+    {
+        "starlette.responses.Response",
+        "werkzeug.sansio.response.Response",
+        "django.http.response.HttpResponseBase",
+        "litestar.response.base.Response",
+        "aiohttp.web_response.StreamResponse",
+        "sanic.response.types.BaseHTTPResponse",
+        "falcon.response.Response",
+        "bottle.BaseResponse",
+        "webob.response.Response",
+        "httpx.Response",
+        "aiohttp.client_reqrep.ClientResponse",
+        "requests.models.Response",
+        "http.client.HTTPResponse",
+    }
+)
+
+
+def check_storable(name: str, function: Any, declared: Any, codec: str) -> None:
+    """Refuse a function whose results can never be stored.
+
+    Args:
+        name: Of the function, for the error.
+        function: As decorated.
+        declared: The type that its results are declared as; ``...``: as its return annotation says.
+        codec: The cache's. ``pickle`` is asked nothing: it knows what it can carry.
+
+    Raises:
+        ConfigError: Says what it returns, and what to return instead.
+    """
+    if codec == "pickle":
+        return
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise _refusal(name, "is a generator, whose items are gone when the first caller has them", "a list")
+    if declared is ...:
+        # The annotation of a function says nothing of what a decorator below makes of its result.
+        declared = Any if hasattr(function, "__wrapped__") else annotated_type(function)
+    what = _never(declared)
+    if what is not None:
+        raise _refusal(name, f"returns {what}, which no codec can carry", "the data that it is made of")
+
+
+def _refusal(name: str, problem: str, instead: str) -> ConfigError:
+    return ConfigError(f"@cached on {name}: it {problem}, so that it would be called each time; return {instead}")
+
+
+def _never(declared: Any) -> str | None:
+    """What values of a type are, if they can never be stored."""
+    origin, arguments = typing.get_origin(declared), typing.get_args(declared)
+    if origin is typing.Union or origin is UnionType:
+        found = [_never(member) for member in arguments if member is not NoneType]
+        return found[0] if found and None not in found else None
+    if origin is typing.Annotated:
+        return _never(arguments[0])
+    kind = origin or declared
+    if not isinstance(kind, type):
+        return None
+    if kind in _ONCE:
+        return _ONCE[kind]
+    is_response = any(f"{base.__module__}.{base.__qualname__}" in _RESPONSES for base in kind.__mro__)
+    if is_response and registered(kind) is None:
+        return f"a response ({kind.__module__}.{kind.__qualname__})"
+    return None

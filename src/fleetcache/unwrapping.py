@@ -1,0 +1,64 @@
+"""A loader's result to an answer: what it says of its own life, and what to do with one that cannot be stored."""
+
+import logging
+from typing import Any
+
+from .declared import why_untyped
+from .errors import CodecError, ConfigError
+from .freshness import Freshness
+from .parts import Parts, Run, kept_options
+from .results import Keep, NoStore
+from .seen import Answer
+
+__all__ = ["Unwrapping"]
+
+# Functions that are named, and told of, each. Names come from code, so that only names made at run time get there.
+UNCACHED_MOST = 100
+TOLD_MOST = 1000
+
+
+class Unwrapping:
+    """Unwraps what loaders return, and tells of what cannot be stored."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._told: set[tuple[str, type | None]] = set()
+
+    def unwrap(self, run: Run, result: Any) -> tuple[Answer, Freshness | None]:
+        """The loader's result as an answer, and how to keep it; ``None`` = not at all."""
+        if isinstance(result, NoStore):
+            return self._encoded(result.value, run, to_store=False), None
+        if isinstance(result, Keep):
+            return self._encoded(result.value, run), kept_options(run.options, result.ttl, result.stale)
+        return self._encoded(result, run), run.options
+
+    def _encoded(self, value: Any, run: Run, *, to_store: bool = True) -> Answer:
+        """The value as others will get it, or, if it cannot be encoded, as it is for its one caller."""
+        parts, declared, group = self._parts, run.declared, run.group
+        why = why_untyped(run.loader) if declared is Any and to_store else None
+        if why is not None:
+            if parts.strict:
+                raise ConfigError(f"{group}: {why}")
+            if self._is_new(group, None):
+                parts.tell(logging.WARNING, "unresolved", "what %s loads is of no declared type: %s", group, why)
+        try:
+            return parts.entries.encode(value, declared)
+        except CodecError as error:
+            if not to_store:
+                return Answer(value, None, 0, declared)
+            if parts.strict:
+                raise
+            parts.counters.uncached += 1
+            by = parts.counters.uncached_by
+            by[group if group in by or len(by) < UNCACHED_MOST else "others"] += 1
+            if self._is_new(group, type(value)):
+                said = error if why is None else f"{error}; {why}"
+                parts.tell(logging.ERROR, "uncached", "what %s loads is answered but not kept: %s", group, said)
+            return Answer(value, None, 0, declared)
+
+    def _is_new(self, group: str, kind: type | None) -> bool:
+        """Whether this has not been told yet."""
+        new = (group, kind) not in self._told and len(self._told) < TOLD_MOST
+        if new:
+            self._told.add((group, kind))
+        return new
