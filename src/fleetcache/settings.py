@@ -5,7 +5,7 @@
 
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -279,16 +279,31 @@ class Settings(Struct, frozen=True, kw_only=True):
         ) -> None: ...
 
     def __post_init__(self) -> None:
+        for _, problem in self._problems():
+            raise problem
+
+    def _problems(self) -> Iterator[tuple[str, ConfigError]]:
+        """Convert what was passed; each field that is wrong, and what does not go together."""
+        wrong = set()
         for name, variable in _BY_FIELD.items():
-            force_setattr(self, name, variable.parse(getattr(self, name), name=variable.label))
-        self._check_server()
-        if self.codec == "pickle" and not self.signing_keys:
-            accepted = "CACHE_SIGNING_KEY (signing_keys) with 32 bytes or more, or another codec: msgpack, json"
-            raise refusal(_BY_FIELD["codec"].label, self.codec, "needs a signing key", accepted)
-        provider: object = self.credential_provider
-        if provider is not None and not isinstance(provider, CredentialProvider):
-            problem = f"credential_provider is a value of type {type(provider).__name__}"
-            raise ConfigError(f"{problem}; accepted: an object with get_credentials()")
+            problem = None
+            try:
+                force_setattr(self, name, variable.parse(getattr(self, name), name=variable.label))
+            except ConfigError as error:
+                problem = error
+            if problem is not None:
+                wrong.add(name)
+                yield name, problem
+                force_setattr(self, name, variable.parse(variable.default, name=variable.label))
+        for about, refused in (
+            (("driver", "url"), self._driver_problem),
+            (("required", "driver", "url"), self._required_problem),
+            (("url",), self._url_problem),
+            (("codec", "signing_keys"), self._codec_problem),
+            (("credential_provider",), self._provider_problem),
+        ):
+            if not wrong.intersection(about) and (problem := refused()) is not None:
+                yield about[0], problem
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:
         return [(name, getattr(self, name)) for name in self.__struct_fields__ if name not in _HIDDEN]
@@ -296,15 +311,38 @@ class Settings(Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         return f"Settings({', '.join(f'{name}={value!r}' for name, value in self.__rich_repr__())})"
 
-    def _check_server(self) -> None:
-        if self.driver == "redis" and not self.url:
-            accepted = f"REDIS_URL or CACHE_REDIS_URL (url), or another driver: {DRIVERS}"
-            raise refusal(_BY_FIELD["driver"].label, self.driver, "needs a URL", accepted)
-        if self.required and not self.has_server:
-            accepted = "REDIS_URL (url) with driver auto or redis, driver embedded, or CACHE_REQUIRED=false"
-            problem = f"needs a server, and the driver is {self.resolved_driver}"
-            raise refusal(_BY_FIELD["required"].label, self.required, problem, accepted)
-        _ = self.address  # reads the URL, if it is used, and refuses a malformed one
+    def _driver_problem(self) -> ConfigError | None:
+        if self.driver != "redis" or self.url:
+            return None
+        accepted = f"REDIS_URL or CACHE_REDIS_URL (url), or another driver: {DRIVERS}"
+        return refusal(_BY_FIELD["driver"].label, self.driver, "needs a URL", accepted)
+
+    def _required_problem(self) -> ConfigError | None:
+        if not self.required or self.has_server:
+            return None
+        accepted = "REDIS_URL (url) with driver auto or redis, driver embedded, or CACHE_REQUIRED=false"
+        problem = f"needs a server, and the driver is {self.resolved_driver}"
+        return refusal(_BY_FIELD["required"].label, self.required, problem, accepted)
+
+    def _url_problem(self) -> ConfigError | None:
+        try:
+            _ = self.address  # reads the URL, if it is used, and refuses a malformed one
+        except ConfigError as error:
+            return error
+        return None
+
+    def _codec_problem(self) -> ConfigError | None:
+        if self.codec != "pickle" or self.signing_keys:
+            return None
+        accepted = "CACHE_SIGNING_KEY (signing_keys) with 32 bytes or more, or another codec: msgpack, json"
+        return refusal(_BY_FIELD["codec"].label, self.codec, "needs a signing key", accepted)
+
+    def _provider_problem(self) -> ConfigError | None:
+        provider: object = self.credential_provider
+        if provider is None or isinstance(provider, CredentialProvider):
+            return None
+        problem = f"credential_provider is a value of type {type(provider).__name__}"
+        return ConfigError(f"{problem}; accepted: an object with get_credentials()")
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, **overrides: Any) -> Self:
@@ -408,3 +446,22 @@ def unread_url(environ: Mapping[str, str]) -> str | None:
     """The variable with a server's URL that no cache reads: other frameworks call theirs so."""
     value = environ.get("CACHE_URL", "").strip().lower()
     return "CACHE_URL" if value.startswith(("redis", "valkey", "unix:", "sentinel")) else None
+
+
+def problems(environ: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Everything for which ``Settings.from_env`` would refuse: the variable, and what is wrong with it.
+
+    Example:
+        >>> [name for name, _ in problems({"CACHE_TTL": "soon", "REDIS_URL": "http://h", "CACHE_CODEC": "pickle"})]
+        ['CACHE_TTL', 'REDIS_URL', 'CACHE_CODEC']
+    """
+    found: list[tuple[str, str]] = []
+
+    class Examined(Settings, frozen=True, kw_only=True):
+        def __post_init__(self) -> None:
+            for field, problem in self._problems():
+                variable = self.url_variable if field == "url" else _BY_FIELD[field].env
+                found.append((variable, str(problem)))
+
+    Examined.from_env(environ)
+    return found

@@ -63,10 +63,27 @@ def test_with_something_to_do_the_status_is_1_and_says_what(doctor: Doctor) -> N
     assert "start the server" in result.output
 
 
+def test_what_is_ignored_is_shown_and_does_not_count(doctor: Doctor) -> None:
+    slips = {"CACHE_TTLS": "5m", "CACHE_NEAR_MAX_BYTES": "32"}
+    assert doctor("--ignore", "near_miss", **slips).exit_code == 1
+    result = doctor("--ignore", "near_miss", "--ignore", "doubtful", **slips)
+    assert result.exit_code == 0, result.output
+    assert "warning  near_miss (ignored): CACHE_TTLS is set" in result.output
+    told = json.loads(doctor("--ignore", "near_miss", "--ignore", "doubtful", "--json", **slips).output)
+    assert (told["exit_status"], told["ignored"]) == (0, ["doubtful", "near_miss"])
+
+
+def test_what_is_no_check_cannot_be_ignored(doctor: Doctor) -> None:
+    result = doctor("--ignore", "maxmemroy")
+    assert result.exit_code == 2
+    assert "maxmemory" in result.output
+
+
 @pytest.mark.parametrize(
     ("arguments", "environ"),
     [
         ((), {"CACHE_TTL": "soon"}),
+        (("--ignore", "configuration"), {"CACHE_TTL": "soon"}),
         (("--key", ""), {}),
         (("--workers", "0"), {}),
         (("--workers", "many"), {}),

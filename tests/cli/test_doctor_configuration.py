@@ -51,6 +51,30 @@ def test_everything_that_is_wrong_is_named_at_once_and_the_status_is_2() -> None
     assert report.exit_status == 2
 
 
+def test_no_wrong_setting_hides_another() -> None:
+    environ = {
+        "CACHE_TTL": "soon",
+        "CACHE_NEAR_MAX_BYTES": "big",
+        "REDIS_URL": f"redis://u:{PASSWORD}@host:port",
+        "CACHE_CODEC": "pickle",
+    }
+    report = examined(environ)
+    wrong = found(report, Code.CONFIGURATION)
+    assert [finding.about for finding in wrong] == ["CACHE_TTL", "CACHE_NEAR_MAX_BYTES", "REDIS_URL", "CACHE_CODEC"]
+    assert {row.variable for row in report.configuration if row.source == "wrong"} == set(environ)
+    assert PASSWORD not in str(report.as_dict())
+
+
+def test_what_does_not_go_together_is_not_said_of_what_is_wrong_in_itself() -> None:
+    report = examined({"CACHE_DRIVER": "dynamo", "CACHE_REQUIRED": "true", "CACHE_SIGNING_KEY": "short"})
+    assert [finding.about for finding in found(report, Code.CONFIGURATION)] == ["CACHE_DRIVER", "CACHE_SIGNING_KEY"]
+
+
+def test_the_url_that_is_used_is_the_wrong_one() -> None:
+    report = examined({"CACHE_REDIS_URL": "http://h", "REDIS_URL": "ftp://h", "CACHE_TTL": "soon"})
+    assert [finding.about for finding in found(report, Code.CONFIGURATION)] == ["CACHE_REDIS_URL", "CACHE_TTL"][::-1]
+
+
 @pytest.mark.parametrize(
     "environ",
     [

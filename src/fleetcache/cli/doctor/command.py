@@ -13,6 +13,12 @@ def doctor(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes on this host; WEB_CONCURRENCY by default.", show_default=False)
     ] = None,
+    ignore: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A check that does not count for the exit status: maxmemory. Repeatable.", show_default=False
+        ),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON document instead of text.")] = False,
 ) -> None:
     """Say what is configured, what the server is and allows, and what to do about either.
@@ -25,11 +31,17 @@ def doctor(
 
     from ...errors import KeyRuleError  # noqa: PLC0415 - as above
     from .examination import examine  # noqa: PLC0415 - as above
+    from .finding import Code  # noqa: PLC0415 - as above
     from .text import as_json, show  # noqa: PLC0415 - as above
 
+    choices = [code.value for code in Code if code is not Code.CONFIGURATION]  # without it no cache starts at all
+    for word in ignore or ():
+        if word not in choices:
+            raise typer.BadParameter(f"{word!r} is no check; accepted: {', '.join(choices)}", param_hint="--ignore")
     try:
         report = asyncio.run(examine(os.environ, key=key, workers=workers))
     except KeyRuleError as error:
         raise typer.BadParameter(str(error), param_hint="--key") from None
+    report.ignored = frozenset(map(Code, ignore or ()))
     typer.echo(as_json(report)) if json else show(report)
     raise typer.Exit(report.exit_status)

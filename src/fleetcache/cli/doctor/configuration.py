@@ -8,8 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ...durations import shown, text
-from ...errors import ConfigError
-from ...settings import VARIABLES, Settings, Variable
+from ...settings import VARIABLES, Settings, Variable, problems
 from ...wire.address import hidden
 from .finding import Code, Finding, Severity
 
@@ -59,31 +58,15 @@ def read(environ: Mapping[str, str]) -> Configuration:
         ['1m30s']
     """
     given = {variable.env: environ.get(variable.env, "").strip() for variable in VARIABLES}
-    errors = {name: error for name, error in ((v.env, _wrong(v, given[v.env])) for v in VARIABLES) if error}
-    settings: Settings | None = None
-    if not errors:
-        try:
-            settings = Settings.from_env(environ)
-        except ConfigError as error:  # two that do not go together, or a URL that cannot be read
-            errors[""] = str(error)
+    errors = problems(environ)
+    settings = None if errors else Settings.from_env(environ)
+    wrong = {name for name, _ in errors}
     unused = _unused(given, settings)
-    rows = [_row(variable, given[variable.env], wrong=variable.env in errors, unused=unused) for variable in VARIABLES]
+    rows = [_row(variable, given[variable.env], wrong=variable.env in wrong, unused=unused) for variable in VARIABLES]
     action = "correct it: with this no cache starts"
-    findings = [
-        Finding(Code.CONFIGURATION, Severity.PROBLEM, error, action, about=name) for name, error in errors.items()
-    ]
+    findings = [Finding(Code.CONFIGURATION, Severity.PROBLEM, error, action, about=name) for name, error in errors]
     fine = Finding(Code.CONFIGURATION, Severity.OK, f"settings given: {sum(map(bool, given.values()))}, all readable")
     return Configuration(rows, findings or [fine], settings)
-
-
-def _wrong(variable: Variable, value: str) -> str | None:
-    if not value:
-        return None
-    try:
-        variable.parse(value, name=variable.label)
-    except ConfigError as error:
-        return str(error)
-    return None
 
 
 def _unused(given: dict[str, str], settings: Settings | None) -> set[str]:

@@ -71,7 +71,8 @@ async def examine(
     """
     if key is not None:
         check_key(key)
-    configuration = read(environ)
+    with _quiet():
+        configuration = read(environ)
     report = Report(version("fleetcache"), configuration.rows, [*configuration.findings, *near_misses(environ)])
     settings = configuration.settings
     if settings is None:

@@ -21,7 +21,10 @@ REASONS: dict[str, tuple[str, str]] = {
     "auth": ("user or password is wrong", "correct the URL or the credential provider"),
     "noperm": ("the user may not do what is needed, or the socket may not be opened", "grant it; see `last_error`"),
     "cluster_mode": ("the server is part of a cluster", "a plain server, until Cluster is supported"),
-    "readonly": ("it is a replica", "point the URL at the primary"),
+    "readonly": (
+        "it is a replica, from the start or by now",
+        "point the URL at the primary; mends itself where the name moves",
+    ),
     "loading": ("it reads its snapshot", "wait; mends itself"),
     "busy": ("a script blocks it", "`SCRIPT KILL`; mends itself"),
     "masterdown": ("a replica without its primary", "mends itself with the failover"),

@@ -32,6 +32,7 @@ class Report:
         acl_line: The line that makes a user with just these permissions.
         latency: Of round trips to the server.
         key: What is known of the key that was asked for.
+        ignored: What was looked at and does not count.
     """
 
     version: str
@@ -43,11 +44,12 @@ class Report:
     acl_line: str | None = None
     latency: Latency | None = None
     key: KeyReport | None = None
+    ignored: frozenset[Code] = frozenset()
 
     @property
     def exit_status(self) -> int:
         """0: nothing to do; 1: a warning or a problem; 2: the configuration is wrong, so no cache starts with it."""
-        bad = [finding for finding in self.findings if finding.severity in _BAD]
+        bad = [found for found in self.findings if found.severity in _BAD and found.code not in self.ignored]
         if any(finding.code is Code.CONFIGURATION for finding in bad):
             return WRONG
         return TO_DO if bad else FINE
@@ -58,6 +60,7 @@ class Report:
             "schema": SCHEMA,
             "fleetcache": self.version,
             "exit_status": self.exit_status,
+            "ignored": sorted(self.ignored),
             "configuration": [row.as_dict() for row in self.configuration],
             "findings": [finding.as_dict() for finding in self.findings],
             "health": self.health,

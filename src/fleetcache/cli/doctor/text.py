@@ -66,7 +66,7 @@ def _lines(report: Report) -> Iterator[str]:
     yield from _columns(_configuration(report))
     yield ""
     for finding in report.findings:
-        yield from _finding(finding)
+        yield from _finding(finding, ignored=finding.code in report.ignored)
     if report.permissions:
         yield ""
         yield from _columns(_permissions(report))
@@ -100,9 +100,10 @@ def _configuration(report: Report) -> Iterator[Line]:
         yield {"default": "dim", "wrong": "bold red"}.get(row.source, ""), (row.variable, row.value, row.source)
 
 
-def _finding(finding: Finding) -> Iterator[str]:
-    style = STYLES[finding.severity]
-    yield f"[{style}]{finding.severity.value:8}[/{style}] {finding.code.value}: {_safe(finding.message)}"
+def _finding(finding: Finding, *, ignored: bool) -> Iterator[str]:
+    style = "dim" if ignored else STYLES[finding.severity]
+    code = f"{finding.code.value} (ignored)" if ignored else finding.code.value
+    yield f"[{style}]{finding.severity.value:8}[/{style}] {code}: {_safe(finding.message)}"
     if finding.action:
         yield f"         -> {_safe(finding.action)}"
 
