@@ -11,13 +11,13 @@ from starlette.requests import HTTPConnection
 
 from fleetcache import Cache, ConfigError
 
-__all__ = ["cache_of", "get_cache", "lifespan"]
+__all__ = ["cache_of", "get_cache", "lifespan", "lifespan_state"]
 
 S = TypeVar("S")  # what an app's own lifespan yields: the state of requests, or nothing
 
 _STATE = "fleetcache"
-# Of the apps that run in this process now; the newest last.
-_open: list[Cache] = []
+# Of the apps that run in this process now, each with the state that its own lifespan made; the newest last.
+_open: list[tuple[Cache, dict[str, Any]]] = []
 
 
 @overload
@@ -45,11 +45,18 @@ def lifespan(cache: Cache, own: Callable[[Any], AbstractAsyncContextManager[Any]
     async def opened(app: Any) -> AsyncIterator[Any]:
         async with cache, AsyncExitStack() as stack:
             setattr(app.state, _STATE, cache)
-            _open.append(cache)
-            stack.callback(_open.remove, cache)
-            yield None if own is None else await stack.enter_async_context(own(app))
+            begun: tuple[Cache, dict[str, Any]] = (cache, {})
+            _open.append(begun)
+            stack.callback(_end, begun)
+            state = None if own is None else await stack.enter_async_context(own(app))
+            begun[1].update(state or {})
+            yield state
 
     return opened
+
+
+def _end(begun: tuple[Cache, dict[str, Any]]) -> None:
+    _open[:] = [each for each in _open if each is not begun]
 
 
 async def get_cache(connection: HTTPConnection) -> Cache:
@@ -70,10 +77,19 @@ def cache_of(scope: Mapping[str, Any] | None = None) -> Cache:
         ConfigError: There is none.
     """
     app = None if scope is None else scope.get("app")
-    found = getattr(getattr(app, "state", None), _STATE, None) or (_open[-1] if _open else None)
+    found = getattr(getattr(app, "state", None), _STATE, None) or (_open[-1][0] if _open else None)
     if not isinstance(found, Cache):
         raise ConfigError(
             "this app has no cache yet: write FastAPI(lifespan=lifespan(cache)) and run the lifespan, in tests by "
             "`with TestClient(app)`; or name the cache, cached_response(cache, ...)"
         )
     return found
+
+
+def lifespan_state(scope: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What the lifespan of a request's app has put into the state of all requests, as far as it is known."""
+    try:
+        cache = cache_of(scope)
+    except ConfigError:
+        return {}
+    return next((state for each, state in reversed(_open) if each is cache), {})

@@ -95,6 +95,7 @@ def cached_response(
     name: str | None = None,
     vary: Iterable[str] = (),
     query: Iterable[str] | None = None,
+    ignore: Iterable[str] = (),
     max_age: Duration | None = None,
     authorization: Identity = "bypass",
     cookies: Cookies = "bypass",
@@ -119,6 +120,8 @@ def cached_response(
         name: What keys begin with; by default the function's module and qualified name.
         vary: Request headers that decide the answer, beside those that the endpoint declares as parameters.
         query: Query parameters that decide it, for an endpoint that takes the ``Request``; by default all.
+        ignore: What may be read of a request and decides nothing: names of headers, ``client``, ``state.NAME``, and
+            whatever else ``Cache-Status`` names where a response was not stored for it.
         max_age: How long clients and proxies may keep it unasked. By default they must ask each time (and get a 304
             without a body), since what a client keeps nobody can invalidate.
         authorization: Requests with ``Authorization``, or an API key that the endpoint's security schemes read:
@@ -161,6 +164,7 @@ def cached_response(
         tags=tags,
         vary=vary,
         query=query,
+        ignore=ignore,
         max_age=max_age,
         authorization=authorization,
         cookies=cookies,

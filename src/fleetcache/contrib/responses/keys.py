@@ -9,11 +9,13 @@
    sent. The order of query parameters is not.
 4. What nobody declares is in the key only where somebody may see it: an endpoint, or a dependency of it, that takes the
    ``Request`` itself. Then the whole URL decides, host and query included, and the header fields that ``vary=`` names.
-5. What is secret is in the key as part of a digest.
+5. A response that something else was read for is its caller's alone, unless ``ignore=`` says that it is nothing: the
+   request is recorded, see ``recording``. Who takes the request before the recorder is there may have read everything.
+6. What is secret is in the key as part of a digest.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -21,6 +23,8 @@ from starlette.requests import Request
 
 from .options import Options
 from .reads import REQUIRED, Reads
+from .recording import BODY
+from .views import ALL_COOKIES, ALL_HEADERS, ALL_STATE
 
 __all__ = ["ResponseKeys"]
 
@@ -67,6 +71,12 @@ class ResponseKeys:
         self.varies = next((reason for reason, there in reasons.items() if there), None)
         self.known = self._vary()
         self.vary = [name.title() for name in self.known]
+        keys = [(where, name.lower() if where == "header" else name) for where, name in reads.api_keys]
+        # What the options speak of: how they have it, not whether it may be read.
+        self._readable = {*self._names, "authorization", *(name for where, name in keys if where == "header")}
+        if reads.everything:
+            self._readable.add("host")  # the URL decides
+        self._readable_cookies = {*self._cookies, *(name for where, name in keys if where == "cookie")}
         self.tag = family if len(family.encode()) <= _LONGEST else _digest(family.encode())
 
     def _vary(self) -> list[str]:
@@ -102,15 +112,40 @@ class ResponseKeys:
 
     def _credentials(self, request: Request) -> list[tuple[str, str]]:
         """Each with where it stands: the same text in another place is somebody else's."""
-        places: dict[str, Mapping[str, str]] = {
-            "header": request.headers,
-            "query": request.query_params,
-            "cookie": request.cookies,
-        }
-        keys = [
-            (f"{where} {name}", places[where][name]) for where, name in self._reads.api_keys if name in places[where]
-        ]
-        return [*(("authorization", value) for value in request.headers.getlist("authorization")), *keys]
+        found = [("authorization", value) for value in request.headers.getlist("authorization")]
+        if self._reads.api_keys:
+            places: dict[str, Mapping[str, str]] = {
+                "header": request.headers,
+                "query": request.query_params,
+                "cookie": request.cookies,
+            }
+            keys = ((where, name, places[where].get(name)) for where, name in self._reads.api_keys)
+            found += [(f"{where} {name}", value) for where, name, value in keys if value is not None]
+        return found
+
+    # -- was it made of more than the key ------------------------------------------------------------------------------
+
+    def undeclared(self, names: Iterable[str], request: Request) -> list[str]:
+        """Those among what was read (see ``Recorder``) that are neither in the key nor to be ignored."""
+        found = {name for name in {*names, *self._reads.whole} if not self._is_declared(name, request)}
+        for whole, part in ((ALL_HEADERS, "header "), (ALL_COOKIES, "cookie "), (ALL_STATE, f"{ALL_STATE}.")):
+            if whole in found:
+                found = {name for name in found if not name.startswith(part)}
+        return sorted(found)
+
+    def _is_declared(self, name: str, request: Request) -> bool:
+        kind, _, rest = name.partition(" ")
+        ignored = self._options.ignore
+        if name.lower() in ignored:
+            return True
+        if name == BODY:
+            return self.takes_body(request)
+        if kind in {"cookie", ALL_COOKIES} or rest == "cookie":
+            return self._named is None or (kind == "cookie" and rest in self._readable_cookies)
+        if kind == "header":
+            body = rest in {"content-type", "content-length"} and self.takes_body(request)
+            return body or rest in self._readable or rest in ignored or ALL_HEADERS in ignored
+        return name.startswith(f"{ALL_STATE}.") and ALL_STATE in ignored
 
     # -- the key -----------------------------------------------------------------------------------------------------
 

@@ -13,6 +13,8 @@ from starlette.responses import Response
 
 from fleetcache import Keep, NoStore
 
+from .keys import ResponseKeys
+from .recording import recorded, recorder_of
 from .rendering import Renderer, over, received, replay
 from .rules import UNSTORED, RawHeaders, StoredResponse
 
@@ -40,7 +42,9 @@ class Call:
 
     Args:
         function: The endpoint.
-        request: The request.
+        given: The request.
+        keys: Of responses on its route.
+        unseen: What may have been read of the request before it was recorded.
         args: What Starlette called it with: the request, perhaps behind ``self``.
         kwargs: What FastAPI called it with.
         shared: FastAPI's response of this request, on which the endpoint and its dependencies put headers.
@@ -49,19 +53,36 @@ class Call:
     def __init__(
         self,
         function: Function,
-        request: Request,
+        given: Request,
+        keys: ResponseKeys,
+        unseen: frozenset[str],
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         shared: Response | None,
     ) -> None:
-        self._function, self.request, self._args, self.kwargs = function, request, args, kwargs
+        self._function, self._given, self.keys, self._unseen = function, given, keys, unseen
+        self._args, self.kwargs = args, kwargs
         self.shared = shared
         self.given = [] if shared is None else list(shared.raw_headers)
         """What dependencies have put there: this request's own."""
         self.body = b""
 
+    @property
+    def request(self) -> Request:
+        """The request, for those who are not to be recorded."""
+        recorder = recorder_of(self._given)
+        return self._given if recorder is None else recorder.plain
+
+    @property
+    def undeclared(self) -> list[str]:
+        """What was read of the request until now that its key does not hold."""
+        recorder = recorder_of(self._given)
+        read = self._unseen if recorder is None else recorder.names | self._unseen
+        return self.keys.undeclared(read, self.request)
+
     async def run(self) -> Any:
-        """What the function returns."""
+        """What the function returns. It is recorded what it reads."""
+        recorded(self._given)
         return await self._function.run(self._args, self.kwargs)
 
     async def render(self) -> tuple[Response, bool]:
@@ -76,16 +97,18 @@ class Call:
         response.raw_headers += _without(self.shared.raw_headers, self.given)
         return response, False
 
-    async def again(self) -> tuple[Response, bool]:
-        """The same when the request is over."""
+    async def again(self) -> tuple[Response, bool, list[str]]:
+        """The same when the request is over; and what was read for it that its key does not hold."""
         if self.shared is not None:
             response, replayed = await replay(self.request, self.body, self._function.max_bytes)
             if not replayed.direct:
                 response.raw_headers = _without(response.raw_headers, replayed.given)
-            return response, replayed.direct
+            return response, replayed.direct, replayed.undeclared
         request = Request(over(self.request.scope), received(self.body))
-        args = tuple(request if arg is self.request else arg for arg in self._args)
-        return await self._function.run(args, self.kwargs), True
+        recorder = recorded(request)
+        args = tuple(request if isinstance(arg, Request) else arg for arg in self._args)
+        response = await self._function.run(args, self.kwargs)
+        return response, True, self.keys.undeclared(recorder.names, recorder.plain)
 
     @property
     def rendering(self) -> str:
@@ -109,7 +132,8 @@ class Load:
         self.over = False  # its caller has gone: what follows is a refresh in the background
         self.response: Response | None = None
         self.direct = False
-        self.error: HTTPException | None = None
+        self.error: Exception | None = None
+        self.undeclared: list[str] = []
 
     async def __call__(self) -> Keep[StoredResponse] | NoStore[StoredResponse]:
         """Make the response, and say how it is kept."""
@@ -117,21 +141,26 @@ class Load:
             return await self._behind()
         try:
             self.response, self.direct = await self._call.render()
-        except HTTPException as error:
-            if error.status_code >= _SERVER_ERROR:
+        except Exception as error:
+            self.undeclared = self._call.undeclared
+            answers = isinstance(error, HTTPException) and error.status_code < _SERVER_ERROR
+            if not answers and not self.undeclared:
                 raise  # a failure, for all who wait
             self.error = error  # an answer like any other that is not kept: its caller's alone
+            return NoStore(UNSTORED)
+        self.undeclared = self._call.undeclared
+        if self.undeclared:
             return NoStore(UNSTORED)
         return self._kept(self._call, self.response, self.direct) or NoStore(UNSTORED)
 
     async def _behind(self) -> Keep[StoredResponse] | NoStore[StoredResponse]:
         try:
-            response, direct = await self._call.again()
+            response, direct, undeclared = await self._call.again()
         except HTTPException as error:
-            response, direct = Response(status_code=error.status_code), True
+            response, direct, undeclared = Response(status_code=error.status_code), True, list[str]()
         if response.status_code >= _SERVER_ERROR:
             raise HTTPException(response.status_code)  # whether raised or returned: the old response stays
-        kept = self._kept(self._call, response, direct)
+        kept = None if undeclared else self._kept(self._call, response, direct)
         if kept is None:  # what is now may not be kept, so what was must go
             await self._forget()
         return kept or NoStore(UNSTORED)

@@ -43,6 +43,7 @@ class Options(Struct, frozen=True):
     clearable: bool
     vary: tuple[str, ...]
     query: tuple[str, ...] | None
+    ignore: frozenset[str]
     max_age: float | None
     authorization: Identity
     cookies: Identity | frozenset[str]
@@ -68,6 +69,7 @@ def checked(
     tags: Iterable[str],
     vary: Iterable[str],
     query: Iterable[str] | None,
+    ignore: Iterable[str],
     max_age: Duration | None,
     authorization: Identity,
     cookies: Cookies,
@@ -106,6 +108,7 @@ def checked(
         clearable=clearable,
         vary=fields,
         query=None if query is None else tuple(_several("query", query, str)),
+        ignore=frozenset(name.lower() for name in _several("ignore", ignore, str)),
         max_age=_seconds("max_age", max_age, like="ttl"),
         authorization=authorization,
         cookies=_cookies(cookies),

@@ -4,8 +4,8 @@ FastAPI is asked, not imitated, and only where an endpoint is one of its own: pl
 """
 
 import inspect
-from collections.abc import Callable, Iterator
-from typing import Any, get_args
+from collections.abc import Callable, Iterator, Mapping
+from typing import Annotated, Any, get_args
 
 from msgspec import Struct
 from starlette.requests import HTTPConnection, Request
@@ -14,11 +14,18 @@ from starlette.responses import Response
 from fleetcache import ConfigError
 
 from ..app_cache import get_cache
+from .recording import record
+from .views import ALL_COOKIES, ALL_HEADERS
 
-__all__ = ["REQUIRED", "Injected", "Reads", "reads_of"]
+__all__ = ["REQUIRED", "Earlier", "Injected", "Reads", "earlier_of", "reads_of"]
 
 REQUIRED: Any = object()
 """In place of a default."""
+
+Overrides = Mapping[Any, Callable[..., Any]]
+
+_KNOWN = (get_cache, record)
+_SELVES = frozenset({"self", "cls"})
 
 
 class Reads(Struct, frozen=True):
@@ -31,6 +38,7 @@ class Reads(Struct, frozen=True):
         whole_query: A dependency reads query parameters that only its model knows.
         headers: Names of header fields, lower case, read by it or by dependencies.
         cookies: Names of cookies, likewise.
+        whole: ``headers`` or ``cookies``, where a declared model takes all of them, whatever their names.
         body: A dependency reads the body.
         api_keys: Place (``header``, ``query``, ``cookie``) and name of the keys that security schemes read.
     """
@@ -41,12 +49,18 @@ class Reads(Struct, frozen=True):
     whole_query: bool = False
     headers: frozenset[str] = frozenset()
     cookies: frozenset[str] = frozenset()
+    whole: frozenset[str] = frozenset()
     body: bool = False
     api_keys: tuple[tuple[str, str], ...] = ()
 
 
-def reads_of(function: Callable[..., Any]) -> Reads:
-    """What a function reads, be it an endpoint of FastAPI or, by its one parameter, one of Starlette."""
+def reads_of(function: Callable[..., Any], overrides: Overrides) -> Reads:
+    """What a function reads, be it an endpoint of FastAPI or, by its one parameter, one of Starlette.
+
+    Args:
+        function: The endpoint.
+        overrides: What the app solves in place of dependencies.
+    """
     if _is_plain(function):
         return Reads({}, everything=True)
     try:
@@ -56,57 +70,114 @@ def reads_of(function: Callable[..., Any]) -> Reads:
             f"{function.__qualname__}: an endpoint of Starlette takes the request alone; "
             "for others FastAPI is needed: pip install fleetcache[fastapi]"
         ) from missing
-    return _described(get_dependant(path="/", call=function))
+    return _described(get_dependant(path="/", call=function), overrides)
+
+
+class Earlier(Struct, frozen=True):
+    """What dependencies of router and app read, which are solved before anything of the endpoint's own.
+
+    Attributes:
+        unseen: Those that take the request, as ``depends.NAME``: what they read of it was not recorded.
+        api_keys: As of ``Reads``.
+    """
+
+    unseen: frozenset[str] = frozenset()
+    api_keys: tuple[tuple[str, str], ...] = ()
+
+
+def earlier_of(route: Any, overrides: Overrides) -> Earlier:
+    """What is solved on a route before the recorder is there."""
+    dependant = getattr(route, "dependant", None)
+    if dependant is None:
+        return Earlier()
+    first: list[Any] = []
+    for each in dependant.dependencies:
+        if each.call is record:
+            break
+        first.append(each)
+    every = list(_below(first, overrides))
+    return Earlier(
+        frozenset(f"depends.{_name(each.call)}" for each in every if _takes_request(each)),
+        tuple(found for scheme in _schemes(first, overrides) if (found := _api_key(scheme))),
+    )
+
+
+def _takes_request(dependant: Any) -> bool:
+    return bool(dependant.request_param_name or dependant.http_connection_param_name)
+
+
+def _name(call: Any) -> str:
+    return str(getattr(call, "__qualname__", type(call).__qualname__))
 
 
 def _is_plain(function: Callable[..., Any]) -> bool:
-    parameters = [p for p in inspect.signature(function).parameters.values() if p.name not in {"self", "cls"}]
+    parameters = [p for p in inspect.signature(function).parameters.values() if p.name not in _SELVES]
     if len(parameters) != 1:
         return False
     (only,) = parameters
     if only.annotation is inspect.Parameter.empty:
         return only.name == "request"
-    return only.annotation in {"Request", "HTTPConnection"} or _is(only.annotation, HTTPConnection)
+    if isinstance(only.annotation, str):
+        return only.annotation in {"Request", "HTTPConnection"}
+    return _is(only.annotation, HTTPConnection)
 
 
-def _described(top: Any) -> Reads:
-    others = list(_below(top))
+def _described(top: Any, overrides: Overrides) -> Reads:
+    others = list(_below(top.dependencies, overrides))
     every = [top, *others]
     own = {field.name: _default(field) for field in (*top.path_params, *top.query_params, *top.body_params)}
     queries = [field for each in others for field in each.query_params]
     return Reads(
         own,
-        everything=any(each.request_param_name or each.http_connection_param_name for each in every),
-        parameters=frozenset(field.alias for each in others for field in (*each.path_params, *each.query_params)),
-        whole_query=any(_model(field) for field in queries),
+        everything=any(map(_takes_request, every)),
+        parameters=frozenset(
+            name for each in others for f in (*each.path_params, *each.query_params) for name in _names(f)
+        ),
+        whole_query=any(_models(field) for field in queries),
         headers=frozenset(name.lower() for each in every for field in each.header_params for name in _headers(field)),
         cookies=frozenset(name for each in every for field in each.cookie_params for name in _names(field)),
+        whole=frozenset(
+            [ALL_HEADERS for each in every for field in each.header_params if _is_open(field)]
+            + [ALL_COOKIES for each in every for field in each.cookie_params if _is_open(field)]
+        ),
         body=any(each.body_params for each in others),
-        api_keys=tuple(found for scheme in _schemes(top) if (found := _api_key(scheme))),
+        api_keys=tuple(found for scheme in _schemes(top.dependencies, overrides) if (found := _api_key(scheme))),
     )
 
 
-def _below(dependant: Any) -> Iterator[Any]:
+def _solved(dependencies: list[Any], overrides: Overrides) -> list[Any]:
+    """The dependencies, or what is solved in their place."""
+    if not overrides:
+        return dependencies
+    from fastapi.dependencies.utils import get_dependant  # noqa: PLC0415 - there is a dependant of it, so it is there
+
+    return [
+        get_dependant(path=each.path, call=overrides[each.call], name=each.name) if each.call in overrides else each
+        for each in dependencies
+    ]
+
+
+def _below(dependencies: list[Any], overrides: Overrides) -> Iterator[Any]:
     """All dependencies whose declarations say what they read."""
-    for each in dependant.dependencies:
-        if each.call is get_cache or type(each.call).__module__.startswith("fastapi.security."):
+    for each in _solved(dependencies, overrides):
+        if any(each.call is known for known in _KNOWN) or type(each.call).__module__.startswith("fastapi.security."):
             continue  # they take the request, and what they read of it is known
         yield each
-        yield from _below(each)
+        yield from _below(each.dependencies, overrides)
 
 
-def _schemes(dependant: Any) -> Iterator[Any]:
+def _schemes(dependencies: list[Any], overrides: Overrides) -> Iterator[Any]:
     """All security schemes, also those of a user's own class, which may read more than their keys."""
     from fastapi.security.base import SecurityBase  # noqa: PLC0415 - there is a dependant of it, so it is there
 
-    for each in dependant.dependencies:
+    for each in _solved(dependencies, overrides):
         if isinstance(each.call, SecurityBase):
             yield each.call
-        yield from _schemes(each)
+        yield from _schemes(each.dependencies, overrides)
 
 
 def _api_key(scheme: Any) -> tuple[str, str] | None:
-    """Where the scheme finds its key; ``None``: in ``Authorization``."""
+    """Where the scheme says that it finds its key; ``None``: in ``Authorization``. One of a user's own may differ."""
     where = getattr(scheme.model, "in_", None)
     return None if where is None else (getattr(where, "value", where), scheme.model.name)
 
@@ -115,21 +186,38 @@ def _default(field: Any) -> Any:
     return REQUIRED if field.field_info.is_required() else field.field_info.get_default(call_default_factory=True)
 
 
-def _model(field: Any) -> Any:
-    """The pydantic model that stands for several parameters, if it is one."""
+def _models(field: Any) -> list[Any]:
+    """The pydantic models that stand for several parameters, if it is one."""
     annotation = field.field_info.annotation
-    return next((each for each in (annotation, *get_args(annotation)) if hasattr(each, "model_fields")), None)
+    return [each for each in (annotation, *get_args(annotation)) if hasattr(each, "model_fields")]
 
 
-def _names(field: Any) -> list[str]:
-    model = _model(field)
-    if model is None:
-        return [field.alias]
-    return [inner.alias or name for name, inner in model.model_fields.items()]
+def _names(field: Any) -> set[str]:
+    """All names that a parameter, or the fields of its models, may be found under; rather too many than one too few."""
+    models = _models(field)
+    if not models:
+        return _aliases(field.alias, field.field_info)
+    found = {(name, info) for model in models for name, info in model.model_fields.items()}
+    by_name = any(model.model_config.get(word) for model in models for word in ("populate_by_name", "validate_by_name"))
+    names = {alias for name, info in found for alias in _aliases(info.alias or name, info)}
+    return names | {name for name, _ in found} if by_name else names
 
 
-def _headers(field: Any) -> list[str]:
-    return _names(field) if _model(field) is None else [name.replace("_", "-") for name in _names(field)]
+def _aliases(alias: str, info: Any) -> set[str]:
+    other = info.validation_alias
+    choices = getattr(other, "choices", [other])
+    return {alias, *(getattr(each, "path", [each])[0] for each in choices if each is not None)}
+
+
+def _headers(field: Any) -> set[str]:
+    """The fields of a model are written with hyphens, unless they are told not to be."""
+    names = _names(field)
+    return names | {name.replace("_", "-") for name in names} if _models(field) else names
+
+
+def _is_open(field: Any) -> bool:
+    """Whether its model takes whatever there is."""
+    return any(model.model_config.get("extra") == "allow" for model in _models(field))
 
 
 def _is(annotation: Any, kind: type) -> bool:
@@ -138,7 +226,7 @@ def _is(annotation: Any, kind: type) -> bool:
 
 
 class Injected:
-    """The request, and FastAPI's response, as parameters of an endpoint that may have none of its own.
+    """The request, FastAPI's response and the recorder, as parameters of an endpoint that may have none of its own.
 
     Attributes:
         signature: As FastAPI is to see it: annotations resolved, where they can be; with what was missing.
@@ -158,6 +246,8 @@ class Injected:
         for name, kind in ((self.request, Request), (self.response, Response)):
             if name in self._hidden:
                 parameters.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=kind))
+        if not _is_plain(function) and any(map(_may_depend, parameters)):
+            parameters.insert(_first(parameters), self._recorder())
         returns = _resolved(signature.return_annotation, names)
         self.signature = signature.replace(parameters=[*parameters, *variadic], return_annotation=returns)
 
@@ -168,9 +258,33 @@ class Injected:
         self._hidden.append(hidden)
         return hidden
 
+    def _recorder(self) -> inspect.Parameter:
+        """The first dependency: FastAPI solves them in the order of the parameters."""
+        from fastapi import Depends  # noqa: PLC0415 - only FastAPI's endpoints have dependencies
+
+        self._hidden.append("fleetcache_recorder")
+        kind: Any = Annotated[None, Depends(record)]
+        return inspect.Parameter("fleetcache_recorder", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=kind)
+
     def plain(self, kwargs: dict[str, Any]) -> dict[str, Any]:
         """What the function itself takes."""
         return {name: value for name, value in kwargs.items() if name not in self._hidden}
+
+
+def _may_depend(parameter: inspect.Parameter) -> bool:
+    """Whether a parameter is a dependency, or may be one: its annotation is text, or a name for another."""
+    annotation = parameter.annotation
+    if isinstance(annotation, str) or hasattr(annotation, "__value__") or parameter.name in _SELVES:
+        return True
+    kinds = [
+        kind for mark in (parameter.default, *getattr(annotation, "__metadata__", ())) for kind in type(mark).__mro__
+    ]
+    return any((kind.__module__, kind.__name__) == ("fastapi.params", "Depends") for kind in kinds)
+
+
+def _first(parameters: list[inspect.Parameter]) -> int:
+    """Where the first parameter of a function stands, behind an object that class-based views put there."""
+    return 1 if parameters[0].name in _SELVES else 0
 
 
 def _resolved(annotation: Any, names: dict[str, Any]) -> Any:

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
-__all__ = ["REPLAYED", "Renderer", "Replayed", "over", "received", "replay"]
+__all__ = ["REPLAYED", "Renderer", "Replayed", "over", "received", "replay", "route_of"]
 
 REPLAYED = "fleetcache.replayed"
 """In the scope of a request that is a refresh: a ``Replayed``."""
@@ -41,16 +41,18 @@ class Replayed:
     Attributes:
         given: Headers that dependencies have put on the response.
         direct: Whether the function has made the response itself.
+        undeclared: What was read of the request that its key does not hold.
     """
 
     def __init__(self) -> None:
+        self.undeclared: list[str] = []
         self.given: list[tuple[bytes, bytes]] = []
         self.direct = False
 
 
-def _effective(scope: MutableMapping[str, Any]) -> Any:
+def route_of(scope: MutableMapping[str, Any]) -> Any:
     """The route, or what stands for it in a router that was included with settings of its own."""
-    route = scope["route"]
+    route = scope.get("route")
     context = scope.get("fastapi", {}).get("effective_route_context")
     return context if context is not None and context.original_route is route else route
 
@@ -77,7 +79,7 @@ class Renderer:
         return await handle(Request({**request.scope, _MADE: (value, status)}, request.receive))
 
     def _route(self, request: Request) -> tuple[Any, str, Callable[[Request], Coroutine[Any, Any, Response]]]:
-        route = _effective(request.scope)
+        route = route_of(request.scope)
         if id(route) not in self._routes:  # kept with it, so that nothing else gets its id
             settings = {name: getattr(route, name) for name in _SETTINGS}
             self._routes[id(route)] = (route, _written(settings), self._handler(settings))

@@ -2,10 +2,11 @@
 
 1. The framework has solved its dependencies before it gets here: who may not ask is refused on a hit, too. What they
    put on the response is this request's own, and neither stored nor left out.
-2. One load in the fleet for each key, by ``get_or_set``. A response that may not be kept is its own caller's alone:
+2. What is read of the request is recorded, and where the key does not hold it the response is its own caller's alone.
+3. One load in the fleet for each key, by ``get_or_set``. A response that may not be kept is its own caller's alone:
    those who waited for it run the endpoint themselves, and for a while nobody waits for the like.
-3. Failures are never stored. An exception, and a 5xx that is raised, reaches all who waited; one below is an answer.
-4. Of what a request says in ``Cache-Control``, which a cache may follow or not (RFC 9111 §5.2.1), ``no-store`` is
+4. Failures are never stored. An exception, and a 5xx that is raised, reaches all who waited; one below is an answer.
+5. Of what a request says in ``Cache-Control``, which a cache may follow or not (RFC 9111 §5.2.1), ``no-store`` is
    followed: what is stored may answer it, what it causes is not stored. ``no-cache`` and ``max-age=0`` only when told.
 """
 
@@ -15,8 +16,9 @@ from asyncio import get_running_loop
 from collections.abc import Callable
 from functools import partial
 from time import monotonic
-from typing import Any
+from typing import Any, NamedTuple
 
+from msgspec.structs import replace
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.requests import Request
@@ -28,8 +30,8 @@ from ..app_cache import cache_of
 from .keys import ResponseKeys
 from .loading import Call, Load
 from .options import Options
-from .reads import Injected, reads_of
-from .rendering import REPLAYED, Renderer
+from .reads import Injected, earlier_of, reads_of
+from .rendering import REPLAYED, Renderer, route_of
 from .rules import (
     UNSTORED,
     StoredResponse,
@@ -50,8 +52,19 @@ __all__ = ["Endpoint"]
 # How long a key whose response could not be kept goes past the cache: short, for it may be otherwise a moment later.
 _PAUSE = 5.0
 _PAUSES_MOST = 10_000
+# So many names of what was read are told: enough to go on, and no page of text in a header.
+_NAMES_MOST = 5
 # The server counts in milliseconds, and we round to one: so far an age may be off.
 _BLUR = 0.002
+
+
+class _OnRoute(NamedTuple):
+    """What is known of an endpoint on one route, for as long as the app overrides the same dependencies."""
+
+    route: Any  # kept, so that nothing else gets its id
+    overrides: dict[Any, Any]
+    keys: ResponseKeys
+    unseen: frozenset[str]
 
 
 class Endpoint:
@@ -81,18 +94,28 @@ class Endpoint:
         self.family = f"response:{name or f'{function.__module__}.{function.__qualname__}'}"
         # <locals>, <lambda>, methods of objects: several functions may have this name.
         self._located = name is None and ("<" in function.__qualname__ or inspect.ismethod(function))
-        self._known: ResponseKeys | None = None
-        self._past: dict[
-            str, float
-        ] = {}  # keys whose responses cannot be kept, and until when, monotonic, they go past the cache
+        self._routes: dict[int, _OnRoute] = {}
+        # Keys whose responses cannot be kept: until when, monotonic, they go past the cache, and what is told of it.
+        self._past: dict[str, tuple[float, str]] = {}
 
     @property
     def keys(self) -> ResponseKeys:
-        """The keys of its responses; made at first use, since annotations may name what is defined further down."""
-        if self._known is None:
-            reads = reads_of(self._function)
-            self._known = ResponseKeys(self.family, located=self._located, reads=reads, options=self._options)
-        return self._known
+        """The keys of its responses, wherever it is."""
+        return self._on(None)[0]
+
+    def _on(self, route: Any) -> tuple[ResponseKeys, frozenset[str]]:
+        """The keys on one route, and who may have read the request there before it is recorded.
+
+        Made at first use, since annotations may name what is defined further down.
+        """
+        overrides = getattr(getattr(route, "dependency_overrides_provider", None), "dependency_overrides", None) or {}
+        known = self._routes.get(id(route))
+        if known is None or known.overrides != overrides:
+            reads, earlier = reads_of(self._function, overrides), earlier_of(route, overrides)
+            reads = replace(reads, api_keys=tuple(dict.fromkeys((*reads.api_keys, *earlier.api_keys))))
+            keys = ResponseKeys(self.family, located=self._located, reads=reads, options=self._options)
+            known = self._routes[id(route)] = _OnRoute(route, dict(overrides), keys, earlier.unseen)
+        return known.keys, known.unseen
 
     def cache(self, request: Request | None = None) -> Any:
         """The cache; see ``cache_of``."""
@@ -114,23 +137,33 @@ class Endpoint:
         request = kwargs.get(self.injected.request) or next((arg for arg in args if isinstance(arg, Request)), None)
         if not isinstance(request, Request):  # called by hand
             return await self.run(args, kwargs)
-        shared = kwargs.get(self.injected.response)
-        call = Call(self, request, args, kwargs, shared if isinstance(shared, Response) else None)
-        if (replayed := request.scope.get(REPLAYED)) is not None:
+        call = self._call(request, args, kwargs)
+        if (replayed := call.request.scope.get(REPLAYED)) is not None:
             value = await call.run()
-            replayed.given, replayed.direct = call.given, isinstance(value, Response)
+            replayed.given, replayed.direct, replayed.undeclared = (
+                call.given,
+                isinstance(value, Response),
+                call.undeclared,
+            )
             return value
-        note = self.keys.bypass(request)
-        if note is None and not self._for_all(Headers(raw=call.given)):
+        note = call.keys.bypass(call.request)
+        if note is None and not self._for_all(call):
             note = "fwd=bypass; detail=dependency"
+        if note is None and (names := call.undeclared):
+            note = _of_more(names)
         if note is None:
             try:
-                key = await self.keys.key(request, kwargs)
+                key = await call.keys.key(call.request, kwargs)
             except (ValueError, RuntimeError):  # it cannot be written, or the body was read as a form
                 note = "fwd=bypass; detail=key"
             else:
                 return await self._cached(call, key)
         return await self._past_cache(call, note)
+
+    def _call(self, request: Request, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
+        shared = kwargs.get(self.injected.response)
+        keys, unseen = self._on(route_of(request.scope))
+        return Call(self, request, keys, unseen, args, kwargs, shared if isinstance(shared, Response) else None)
 
     async def _past_cache(self, call: Call, note: str) -> Any:
         value = await call.run()
@@ -139,9 +172,10 @@ class Endpoint:
             response.raw_headers[:] = noted(response.raw_headers, note)  # in place: FastAPI's may be looked at already
         return value
 
-    def _for_all(self, given: Headers) -> bool:
+    def _for_all(self, call: Call) -> bool:
         """Whether what dependencies put on a response leaves it fit for all who have the same key."""
-        return for_one(given) is None and not varies_by(given).difference(self.keys.known)
+        given = Headers(raw=call.given)
+        return for_one(given) is None and not varies_by(given).difference(call.keys.known)
 
     async def _cached(self, call: Call, key: str) -> Any:
         began, request = monotonic(), call.request
@@ -151,20 +185,23 @@ class Endpoint:
             return await self._past_cache(call, "fwd=request")
         if "no-store" in said or request.method == "HEAD":
             return await self._looked_up(call, key)
-        if self._past.get(key, 0) > began:
-            return await self._past_cache(call, "fwd=miss; detail=unstorable")
-        if self.keys.takes_body(request):
+        until, why = self._past.get(key, (0.0, ""))
+        if until > began:
+            return await self._past_cache(call, why)
+        if call.keys.takes_body(request):
             call.body = await request.body()
         waiting = _Waiting()
         load, stored = await self._obtained(call, key, anew=anew)
         if stored.status != UNSTORED.status and stored.rendering != call.rendering:
             # Of another route, or of another release, that makes other bytes of the same values.
             load, stored = await self._obtained(call, key, anew=True)
+        note = "fwd=request" if anew else "fwd=miss"
         if load.error is not None or (stored.status == UNSTORED.status and load.response is not None):
-            self._pause(key, began)
+            if load.undeclared:
+                note = _of_more(load.undeclared)
+            self._pause(key, note if load.undeclared else "fwd=miss; detail=unstorable")
         if load.error is not None:
             raise load.error
-        note = "fwd=request" if anew else "fwd=miss"
         if load.response is not None:
             return self._loaded(call, load, stored, note)
         if stored.status == UNSTORED.status or stored.rendering != call.rendering:
@@ -180,7 +217,7 @@ class Endpoint:
         return await self._again(call, key, stored, 0.0)
 
     async def _obtained(self, call: Call, key: str, *, anew: bool) -> tuple[Load, StoredResponse]:
-        cache, keys = self.cache(call.request), self.keys
+        cache, keys = self.cache(call.request), call.keys
         load = Load(call, self._kept, partial(cache.delete, key), self.family)
         tags = self._options.tags
         if self._options.clearable:
@@ -228,14 +265,14 @@ class Endpoint:
         cookies: list[tuple[bytes, bytes]] | None = None,
     ) -> Response:
         request = call.request
-        personal = bool(cookies) or self.keys.personal(request)
+        personal = bool(cookies) or call.keys.personal(request)
         return answer(
             stored,
             request.headers,
             method=request.method,
             age=age,
             cache_control=self._options.cache_control(personal=personal),
-            vary=self.keys.vary,
+            vary=call.keys.vary,
             note=note,
             extra=[*([] if stored.direct else call.given), *(cookies or [])],
         )
@@ -255,7 +292,7 @@ class Endpoint:
             size=len(body),
             statuses=options.statuses,
             max_bytes=options.max_bytes,
-            known=self.keys.known,
+            known=call.keys.known,
         )
         says = lifetime(headers, options.clock())
         if refused is not None or says == 0 or call.request.scope.get("session"):
@@ -264,10 +301,10 @@ class Endpoint:
         stored = stored_response(response, direct=direct, rendering=call.rendering)
         return Keep(stored, ttl=ttl, stale=None if may_be_stale(headers) else 0)
 
-    def _pause(self, key: str, now: float) -> None:
+    def _pause(self, key: str, why: str) -> None:
         if len(self._past) >= _PAUSES_MOST:
             self._past.clear()
-        self._past[key] = now + _PAUSE
+        self._past[key] = (monotonic() + _PAUSE, why)
 
     # -- by hand -----------------------------------------------------------------------------------------------------
 
@@ -293,6 +330,13 @@ class Endpoint:
         if not self._options.clearable:
             raise ConfigError(f"{self.family}: decorate it with cached_response(..., clearable=True)")
         await self.cache().invalidate_tags(self.keys.tag)
+
+
+def _of_more(names: list[str]) -> str:
+    """For ``Cache-Status``: the response was made of more than its key holds."""
+    told = ", ".join(names[:_NAMES_MOST]).encode("ascii", "replace").decode()
+    escaped = "".join(f"\\{letter}" if letter in '"\\' else letter for letter in told if letter.isprintable())
+    return f'fwd=miss; detail="{escaped}"'
 
 
 class _Waiting:
