@@ -15,6 +15,7 @@ from fleetcache import Cache
 from fleetcache.contrib.fastapi import cached_response
 from tests.contrib.asking import asking, did
 from tests.support.run import run
+from tests.support.servers import Server
 
 
 class Keyed(APIKeyHeader):
@@ -87,6 +88,26 @@ def test_with_the_key_each_has_his_own_for_himself_alone() -> None:
             shown = {who: (await client.get("/", authorization=who)).headers["cache-control"] for who in "ab"}
             assert shown == dict.fromkeys("ab", "private, max-age=5")
             assert (await client.get("/")).headers["cache-control"] == "max-age=5"
+
+    run(scene())
+
+
+def test_no_key_shows_a_secret(server: Server, prefix: str) -> None:
+    async def scene() -> None:
+        async with Cache(server.url, prefix=prefix) as cache:
+            keyed = FastAPI()
+
+            @keyed.get("/")
+            @cached_response(cache, authorization="key", cookies="key")
+            async def endpoint() -> None:
+                pass
+
+            async with asking(keyed) as client:
+                assert await client.did("/", authorization="Bearer s3cret", cookie="a=s3cret") == "stored"
+        with server.client() as raw:
+            keys = raw("KEYS", f"{prefix}:*")
+        assert any(b"endpoint" in key for key in keys)
+        assert not [key for key in keys if b"s3cret" in key]
 
     run(scene())
 

@@ -204,6 +204,25 @@ def test_who_waited_for_a_response_that_was_anothers_alone_gets_one_of_his_own()
     run(scene())
 
 
+def test_a_failure_reaches_all_who_waited() -> None:
+    async def scene() -> None:
+        app, calls = FastAPI(), count(1)
+
+        @app.get("/")
+        @cached_response(Cache("memory://"))
+        async def endpoint() -> None:
+            call = next(calls)
+            await asyncio.sleep(0.05)
+            raise HTTPException(503, str(call))
+
+        async with asking(app) as client:
+            answers = await asyncio.gather(*(client.get("/") for _ in range(5)))
+            assert [answer.status_code for answer in answers] == [503] * 5
+            assert {answer.json()["detail"] for answer in answers} == {"1"}
+
+    run(scene())
+
+
 def test_one_function_on_two_routes_that_render_differently_is_never_answered_with_the_others_bytes() -> None:
     async def scene() -> None:
         app, router = FastAPI(), APIRouter()

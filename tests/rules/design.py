@@ -21,6 +21,7 @@ DESIGN = {
     "life.server": "The server keeps an entry for ttl + stale + a grace; freshness comes from what it says is left, "
     "and the last seconds are spent: not served.",
     "life.touch": "touch gives a fresh entry its new ttl, and leaves it its stale time.",
+    "life.age": "How old an entry is follows from its ttl and what is left of it, never from a clock of another host.",
     "life.kept": "A loader may decide by its result: NoStore is not kept, Keep is kept for as long as it says.",
     "life.offline": "Each call may bound what near answers offline by its own offline_ttl, batches too.",
     "life.untracked": "Without tracking a near copy lives at most a second from when its read was sent.",

@@ -10,6 +10,8 @@ RFC 9111 (caching) and RFC 9211 (``Cache-Status``):
    ``must-revalidate`` and ``proxy-revalidate`` forbid stale answers (9111 §4.2.4).
 3. Fields of one connection are not kept (9111 §3.1, 9110 §7.6.1).
 4. A 304 carries the fields that tell a client how to go on with its copy, and no others of the response (9110 §15.4.5).
+5. Only GET and HEAD ask by ``If-None-Match`` whether a copy is still good; of other methods it says something else
+   (9110 §13.1.2), and a cache leaves it to the endpoint.
 """
 
 import hashlib
@@ -220,9 +222,6 @@ def answer(
     extra: Sequence[tuple[bytes, bytes]] = (),
 ) -> Response:
     """The response to send: whole, without its body for HEAD, or a 304 for a client that has it.
-
-    Only GET and HEAD ask whether a copy is still good; of other methods ``If-None-Match`` says something else (RFC 9110
-    §13.1.2), and a cache leaves it to the endpoint.
 
     Args:
         stored: What is answered.
