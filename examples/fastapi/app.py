@@ -74,5 +74,5 @@ async def change_price(product_id: int, cents: int, db: Database) -> None:
     """Change the database first, then let every instance forget what it has."""
     with db:
         db.execute("UPDATE product SET cents = ? WHERE id = ?", (cents, product_id))
-    await product.invalidate(product_id)
+    await product.invalidate(product_id=product_id)
     await cache.invalidate_tags("products")

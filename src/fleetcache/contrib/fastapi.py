@@ -16,7 +16,7 @@ import functools
 import inspect
 import time
 from collections.abc import Callable, Coroutine, Iterable
-from typing import Any, ParamSpec, Protocol, cast
+from typing import Any, ParamSpec, Protocol, TypeVar, cast, overload
 
 from fleetcache import ConfigError
 
@@ -24,9 +24,12 @@ from .app_cache import get_cache, lifespan
 from .responses.options import Cookies, Duration, Identity, Strip, checked
 from .responses.serving import Endpoint
 
-__all__ = ["AsyncCache", "CachedEndpoint", "cached_response", "get_cache", "lifespan"]
+__all__ = ["AsyncCache", "CachedEndpoint", "EndpointDecorator", "cached_response", "get_cache", "lifespan"]
 
 P = ParamSpec("P")
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)  # what awaiting the endpoint gives
+R_co = TypeVar("R_co", covariant=True)  # what the function itself returns: for an async def, to be awaited
 
 # Larger than what APIs answer, small enough that some 30 of them fit into near.
 _MAX_BYTES = 1024 * 1024
@@ -41,15 +44,23 @@ class AsyncCache(Protocol):
         ...
 
 
-class CachedEndpoint(Protocol[P]):
-    """What ``@cached_response(...)`` makes of an endpoint. Called without a request, it calls the function."""
+class CachedEndpoint(Protocol[P, T_co, R_co]):
+    """What ``@cached_response(...)`` makes of an endpoint. Called without a request, it calls the function.
+
+    Type checkers hold parameters by position to the function's own. By name they take any, since an endpoint's
+    dependencies, or its ``Request``, are none that ``invalidate`` and ``key`` ask for.
+    """
 
     __name__: str
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, Any]:
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T_co]:
         """The response, or outside a request the function's result; always to be awaited."""
         ...
 
+    @overload
+    async def invalidate(self, *args: P.args, **kwargs: P.kwargs) -> None: ...
+    @overload
+    async def invalidate(self, **parameters: Any) -> None: ...
     async def invalidate(self, *args: Any, **kwargs: Any) -> None:
         """Remove the responses to calls with these parameters of path and query everywhere, all variants of them.
 
@@ -72,14 +83,29 @@ class CachedEndpoint(Protocol[P]):
         """
         ...
 
+    @overload
+    def key(self, *args: P.args, **kwargs: P.kwargs) -> str: ...
+    @overload
+    def key(self, **parameters: Any) -> str: ...
     def key(self, *args: Any, **kwargs: Any) -> str:
         """The key of the response; where responses vary, what the keys of all variants begin with, and their tag."""
         ...
 
     @property
-    def uncached(self) -> Callable[P, Any]:
+    def uncached(self) -> Callable[P, R_co]:
         """The function itself."""
         ...
+
+
+class EndpointDecorator(Protocol):
+    """What ``cached_response(...)`` returns."""
+
+    @overload
+    def __call__(
+        self, function: Callable[P, Coroutine[Any, Any, T]], /
+    ) -> CachedEndpoint[P, T, Coroutine[Any, Any, T]]: ...
+    @overload
+    def __call__(self, function: Callable[P, T], /) -> CachedEndpoint[P, T, T]: ...
 
 
 def cached_response(
@@ -105,7 +131,7 @@ def cached_response(
     client_reload: bool = False,
     max_bytes: int = _MAX_BYTES,
     clock: Callable[[], float] = time.time,
-) -> Callable[[Callable[P, Any]], CachedEndpoint[P]]:
+) -> EndpointDecorator:
     """Answer an endpoint's requests with the response of an earlier one: below the route's decorator.
 
     Args:
@@ -177,18 +203,18 @@ def cached_response(
         clock=clock,
     )
 
-    def decorate(function: Callable[P, Any]) -> CachedEndpoint[P]:
+    def decorate(function: Callable[..., Any], /) -> Any:
         endpoint = Endpoint(cache, function, options, name)
 
         # A function and nothing else is what Starlette takes for an endpoint.
         @functools.wraps(function)
-        async def serve(*args: P.args, **kwargs: P.kwargs) -> Any:
+        async def serve(*args: Any, **kwargs: Any) -> Any:
             return await endpoint.serve(args, kwargs)
 
         known: Any = serve
         known.__signature__ = endpoint.injected.signature
         known.invalidate, known.invalidate_all = endpoint.invalidate, endpoint.invalidate_all
         known.key, known.uncached = endpoint.key, function
-        return cast("CachedEndpoint[P]", known)
+        return known
 
-    return decorate
+    return cast("EndpointDecorator", decorate)
