@@ -19,9 +19,10 @@ import msgspec
 import msgspec.inspect
 
 from .errors import CodecError
-from .extensions import JsonMarks, Marks, MsgpackMarks, NotHeldError, is_leaf, read_leaf, standard
+from .extensions import JsonMarks, Marks, MsgpackMarks, NotHeldError
 from .fitting import Fit, fit_of
-from .models import is_model, read_model, write_model
+from .hooks import from_plain, to_plain
+from .proofs import Proof, proof_of
 from .registered import registered
 from .values import (
     ALL_GIVEN,
@@ -74,7 +75,7 @@ class Codecs:
         self.name = name
         self._msgpack = _Format(
             (MSGPACK, MARKED_MSGPACK),
-            msgspec.msgpack.Encoder(enc_hook=_to_plain).encode,
+            msgspec.msgpack.Encoder(enc_hook=to_plain).encode,
             msgspec.msgpack.Decoder,
             SCALARS,
             MsgpackMarks(),
@@ -82,7 +83,7 @@ class Codecs:
         self._read_plain = self._msgpack.reader(Any).decode  # at hand: most of what is read
         self._json = _Format(
             (JSON, MARKED_JSON),
-            msgspec.json.Encoder(enc_hook=_to_plain).encode,
+            msgspec.json.Encoder(enc_hook=to_plain).encode,
             msgspec.json.Decoder,
             JSON_SCALARS,
             JsonMarks(),
@@ -160,11 +161,17 @@ class Codecs:
 class _Reader:
     """Reads one declared type from one format."""
 
-    __slots__ = ("_fit", "_marked", "_marks", "declared", "decode", "marks_only", "openness")
+    __slots__ = ("_fit", "_marked", "_marks", "_proof", "declared", "decode", "marks_only", "openness")
 
     def __init__(
-        self, declared: Any, decode: Callable[[bytes | memoryview], Any] | None, openness: "_Openness", marks: Marks
+        self,
+        declared: Any,
+        decode: Callable[[bytes | memoryview], Any] | None,
+        openness: "_Openness",
+        marks: Marks,
+        proof: Proof | None = None,
     ) -> None:
+        self._proof = proof
         self.marks_only = decode is None
         self.declared, self.openness, self._marks = declared, openness, marks
         self.decode = decode or self._unmarked
@@ -187,6 +194,8 @@ class _Reader:
 
     def find_change(self, value: Any, back: Any, exact: frozenset[type]) -> tuple[Any, Any] | None:
         """The first part of a value that msgspec does not bring back, and what it would be."""
+        if self._proof is not None and self._proof(value):
+            return None
         if is_plain(value, exact) and (not self.openness.drops_keys or value == back):
             return None
         if not self.typed:
@@ -205,7 +214,7 @@ class _Reader:
         if not self.typed or self.fit.check(value):
             return value
         # Stored under no type, or another: plain data becomes one of this type, as it does when it is stored.
-        return msgspec.convert(self._marks.reader(None)(payload), self.declared, dec_hook=_from_plain)
+        return msgspec.convert(self._marks.reader(None)(payload), self.declared, dec_hook=from_plain)
 
     def encode_marked(self, value: Any) -> bytes:
         """The bytes of a value with marks."""
@@ -299,9 +308,13 @@ class _Format:
         declared = _effective(declared)
         openness = _Openness()
         try:
-            decode = self._decoder(declared, dec_hook=_from_plain).decode
-            openness.look(msgspec.inspect.type_info(declared))
-            return _Reader(declared, None if openness.registered else decode, openness, self._marks)
+            decode = self._decoder(declared, dec_hook=from_plain).decode
+            node = msgspec.inspect.type_info(declared)
+            openness.look(node)
+            if openness.registered:
+                return _Reader(declared, None, openness, self._marks)
+            proof = None if declared is Any else proof_of(node, self._exact)
+            return _Reader(declared, decode, openness, self._marks, proof)
         except (TypeError, ValueError, NameError, AttributeError) as error:
             reader = _Reader(declared, None, openness, self._marks)
             try:
@@ -348,30 +361,6 @@ class _Openness:
             self.registered |= not isinstance(node, msgspec.inspect.CustomType)
         for name in node.__struct_fields__:
             self.look(getattr(node, name))
-
-
-def _to_plain(value: Any) -> Any:
-    """What msgspec does not know."""
-    kind = type(value)
-    own = registered(kind)
-    if own is not None:
-        return own.encode(value)
-    row = standard(kind)
-    return row.write(value) if row is not None else write_model(value)
-
-
-def _from_plain(declared: Any, plain: Any) -> Any:
-    if declared is object:
-        return plain
-    if is_model(declared):
-        return read_model(declared, plain)
-    if isinstance(declared, type):
-        own = registered(declared)
-        if own is not None:
-            return own.decode(plain)
-        if is_leaf(declared):
-            return read_leaf(declared, plain)
-    raise CodecError(f"values of type {_type_name(declared)} cannot be stored")
 
 
 def _pickled(value: Any, declared: Any) -> tuple[bytes, Any]:

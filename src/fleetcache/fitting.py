@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from .extensions import Classes, ClassOf, NotHeldError, standard
-from .models import is_model, read_model, write_model
+from .hooks import from_plain, is_model, to_plain
 from .registered import name_of, registered
 from .values import field_names
 
@@ -113,7 +113,7 @@ class _Reading:
             self._name(kind, ClassOf(kind, _write_member(kind), _read_member(kind)))
             return _is_exactly(kind)
         if is_model(kind):
-            self._name(kind, ClassOf(kind, write_model, lambda node: read_model(kind, node)))
+            self._name(kind, ClassOf(kind, to_plain, partial(from_plain, kind)))
             return _is_exactly(kind)
         if field_names(kind) is not None:
             return self._remembered(declared, lambda: self._fields(kind, arguments, bound))

@@ -10,7 +10,7 @@ from weakref import WeakSet
 
 from .errors import ConfigError
 
-__all__ = ["Registered", "name_of", "register_type", "registered", "registered_as", "rewritten"]
+__all__ = ["Registered", "name_of", "register_type", "registered", "registered_as", "registration", "rewritten"]
 
 T = TypeVar("T")
 
@@ -73,9 +73,14 @@ def name_of(kind: type) -> str:
 def registered(kind: type) -> Registered | None:
     """What was registered for exactly this class; if nothing was, nothing can be from now on."""
     found = _by_kind.get(kind)
-    if found is None:
+    if found is None and kind not in _met:
         _met.add(kind)
     return found
+
+
+def registration(kind: type) -> Registered | None:
+    """As ``registered``, without a trace: for values whose type was looked for before."""
+    return _by_kind.get(kind)
 
 
 def registered_as(name: str) -> Registered | None:

@@ -4,7 +4,7 @@
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from collections.abc import Set as AbstractSet
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -16,8 +16,12 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from .registered import rewritten
+from .registered import registered, rewritten
 from .zones import zone_of
+
+_Parts = Iterable[tuple[Any, Any]] | None
+"""The parts of two values of one kind side by side; ``None``: the values differ."""
+_Way = Callable[[Any, Any], _Parts]
 
 if TYPE_CHECKING:
     from dataclasses import Field
@@ -41,6 +45,8 @@ __all__ = [
 JSON_SCALARS: Final = frozenset[type]({str, int, bool, type(None)})
 SCALARS: Final = JSON_SCALARS | frozenset[type]({float, bytes})
 _ATOMS: Final = SCALARS | frozenset[type]({Decimal, UUID, date, datetime, time, timedelta, complex})
+# Of these, two of one kind that are equal are the same; not so floats, of which 0.0 and -0.0 are equal.
+_COUNTABLE: Final = SCALARS - {float}
 # Modules of the standard library whose objects nobody can change, and whose == looks at all they are.
 _STANDARD: Final = frozenset({"datetime", "uuid", "ipaddress", "pathlib", "pathlib._local", "re"})
 # Plain data that may be given for a declared type that it is not of: text for a date, a dict for a dataclass.
@@ -105,7 +111,7 @@ def find_change(value: Any, back: Any, given: AbstractSet[type] = frozenset()) -
         given: Kinds of plain data that may stand for what was declared: text for a date, a dict for a dataclass.
     """
     kind = type(value)
-    parts: Iterable[tuple[Any, Any]] | None
+    parts: _Parts
     if kind is not type(back):
         if kind not in given:
             return value, back
@@ -114,7 +120,7 @@ def find_change(value: Any, back: Any, given: AbstractSet[type] = frozenset()) -
         same = value == back if kind is not float else _same_float(value, back)
         return None if same else (value, back)
     else:
-        parts = _parts(value, back)
+        parts = _way(kind)(value, back)  # type: ignore[arg-type]  # a class can be hashed
     if parts is None:
         return value, back
     return next((found for old, new in parts if (found := find_change(old, new, given))), None)
@@ -135,48 +141,110 @@ def _converted_parts(value: Any, back: Any) -> Iterable[tuple[Any, Any]]:
     return ()
 
 
-def _parts(value: Any, back: Any) -> Iterable[tuple[Any, Any]] | None:  # noqa: PLR0911 - one exit for each kind of value
-    """The parts of two values of one type side by side; ``None``: they differ."""
-    if isinstance(value, Enum):
-        return () if value is back else None
-    if isinstance(value, (datetime, time)):
-        return () if _moment(value) == _moment(back) is not None else None
-    if isinstance(value, Decimal):
-        return () if str(value) == str(back) else None  # 1.0 is not 1.00, and NaN is NaN
-    if isinstance(value, complex):
-        return (value.real, back.real), (value.imag, back.imag)
-    if (written := rewritten(value)) is not None:
-        return ((written, rewritten(back)),)
-    if isinstance(value, (list, tuple, deque)):
-        return _pairs(value, back)
-    if isinstance(value, dict):
-        if getattr(value, "default_factory", None) is not getattr(back, "default_factory", None):
-            return None
-        return _pairs([*value, *value.values()], [*back, *back.values()]) if len(value) == len(back) else None
-    if isinstance(value, (set, frozenset)):
-        return _members(value, back)
-    if type(value).__module__ in _STANDARD:
-        return () if value == back else None
-    held, new = _attributes(value), _attributes(back)
-    if held is None or new is None:
-        return () if _is_equal(value, back) else None
-    return [(part, new[name]) for name, part in held.items()] if held.keys() == new.keys() else None
+@lru_cache(maxsize=1024)
+def _way(kind: Any) -> _Way:  # noqa: PLR0911 - one exit for each kind of value
+    """How two values of one kind are compared: what gives their parts side by side."""
+    if issubclass(kind, Enum):
+        return _same_object
+    if issubclass(kind, (datetime, time)):
+        return _same_moment
+    if issubclass(kind, Decimal):
+        return _same_text  # 1.0 is not 1.00, and a NaN equals none
+    if issubclass(kind, complex):
+        return _of_complex
+    if registered(kind) is not None:
+        return _of_registered
+    if issubclass(kind, (list, tuple, deque)):
+        return _of_list
+    if issubclass(kind, dict):
+        return _of_dict
+    if issubclass(kind, (set, frozenset)):
+        return _members
+    if kind.__module__ in _STANDARD:
+        return _same_value
+    return _of_object if any(_layout(kind)[:2]) else _same_value
 
 
-def _moment(value: datetime | time) -> Any:
+def _same_object(value: Any, back: Any) -> _Parts:
+    return () if value is back else None
+
+
+def _same_moment(value: Any, back: Any) -> _Parts:
     try:
-        return value.replace(tzinfo=None), value.fold, zone_of(value)
+        same = value.fold == back.fold and zone_of(value) == zone_of(back)
     except Exception:  # noqa: BLE001 - a zone may be of any class
         return None
+    return () if same and value.replace(tzinfo=None) == back.replace(tzinfo=None) else None
 
 
-def _pairs(value: Any, back: Any) -> Iterable[tuple[Any, Any]] | None:
-    if len(value) != len(back) or getattr(value, "maxlen", None) != getattr(back, "maxlen", None):
+def _same_text(value: Any, back: Any) -> _Parts:
+    return () if str(value) == str(back) else None
+
+
+def _same_value(value: Any, back: Any) -> _Parts:
+    try:
+        return () if (value == back) is True else None
+    except Exception:  # noqa: BLE001 - an object of a foreign class; if it cannot tell, it is not the same
         return None
-    return zip(value, back, strict=True)
 
 
-def _members(value: Any, back: Any) -> Iterable[tuple[Any, Any]] | None:
+def _of_complex(value: Any, back: Any) -> _Parts:
+    return (value.real, back.real), (value.imag, back.imag)
+
+
+def _of_registered(value: Any, back: Any) -> _Parts:
+    return ((rewritten(value), rewritten(back)),)
+
+
+def _of_list(value: Any, back: Any) -> _Parts:
+    if getattr(value, "maxlen", None) != getattr(back, "maxlen", None):
+        return None
+    kinds = [*map(type, value)]
+    if _COUNTABLE.issuperset(kinds) and kinds == [*map(type, back)] and value == back:
+        return ()
+    return _pairs([*value], [*back])
+
+
+def _of_dict(value: Any, back: Any) -> _Parts:
+    if getattr(value, "default_factory", None) is not getattr(back, "default_factory", None):
+        return None
+    return _pairs([*value, *value.values()], [*back, *back.values()])
+
+
+def _of_object(value: Any, back: Any) -> _Parts:
+    kind: Any = type(value)
+    names, is_open, computed = _layout(kind)
+    parts: list[tuple[Any, Any]] = []
+    if is_open:
+        held, new = vars(value), vars(back)
+        if computed:
+            held, new = _without(held, computed), _without(new, computed)
+        if held.keys() != new.keys():
+            return None
+        parts += _pairs([*held.values()], [*map(new.__getitem__, held)]) or ()
+    for name in names:
+        old, other = getattr(value, name, _ABSENT), getattr(back, name, _ABSENT)
+        if old is not other:
+            parts.append((old, other))
+    return parts
+
+
+def _without(held: dict[str, Any], names: frozenset[str]) -> dict[str, Any]:
+    return {name: part for name, part in held.items() if name not in names}
+
+
+def _pairs(value: list[Any], back: list[Any]) -> _Parts:
+    """Parts side by side. Most are scalars, which are compared here: all but ``0.0``, which equals ``-0.0``."""
+    if len(value) != len(back):
+        return None
+    return [
+        (old, new)
+        for old, new in zip(value, back, strict=True)
+        if (kind := type(old)) is not type(new) or kind not in SCALARS or old != new or (kind is float and not old)
+    ]
+
+
+def _members(value: Any, back: Any) -> _Parts:
     """The members of two sets, each with the one that equals it."""
     if len(value) != len(back):
         return None
@@ -186,41 +254,28 @@ def _members(value: Any, back: Any) -> Iterable[tuple[Any, Any]] | None:
     return [(member, rest.pop() if other is _ABSENT and rest else other) for member, other in pairs]
 
 
-def _attributes(value: Any) -> dict[str, Any] | None:
-    """Everything an object holds, declared as a field or not; ``None``: it has nothing that could be seen."""
+def _attributes(value: Any) -> dict[str, Any]:
+    """Everything an object holds, declared as a field or not."""
     kind: Any = type(value)
-    names, is_open = _layout(kind)
-    if not names and not is_open:
-        return None
-    held = {name: getattr(value, name, _ABSENT) for name in names}
-    if is_open:
-        computed = [name for name in vars(value) if type(getattr(type(value), name, None)) is cached_property]
-        held |= vars(value)
-        for name in computed:  # it can be computed again
-            del held[name]
-    return held
+    names, is_open, _ = _layout(kind)
+    return (vars(value) if is_open else {}) | {name: getattr(value, name, _ABSENT) for name in names}
 
 
-@lru_cache(maxsize=512)
-def _layout(kind: Any) -> tuple[tuple[str, ...], bool]:
-    """The slots of a class, and whether its objects have a ``__dict__``."""
+@lru_cache(maxsize=1024)
+def _layout(kind: Any) -> tuple[tuple[str, ...], bool, frozenset[str]]:
+    """The slots of a class, whether its objects have a ``__dict__``, and what there can be computed again."""
     slots: list[str] = []
+    computed: list[str] = []
     for base in kind.__mro__:
         own = base.__dict__.get("__slots__", ())
         for name in (own,) if isinstance(own, str) else own:
             mangled = name.startswith("__") and not name.endswith("__")
             slots.append(f"_{base.__name__.lstrip('_')}{name}" if mangled else name)
+        computed += [name for name, part in base.__dict__.items() if type(part) is cached_property]
     names = [name for name in slots if name not in _NO_PARTS]
     if issubclass(kind, Struct):
         names += kind.__struct_fields__
-    return tuple(dict.fromkeys(names)), kind.__dictoffset__ != 0
-
-
-def _is_equal(value: Any, back: Any) -> bool:
-    try:
-        return (value == back) is True
-    except Exception:  # noqa: BLE001 - an object of a foreign class; if it cannot tell, it is not the same
-        return False
+    return tuple(dict.fromkeys(names)), kind.__dictoffset__ != 0, frozenset(computed)
 
 
 def dataclass_fields(value: Any) -> "tuple[Field[Any], ...] | None":
@@ -278,7 +333,7 @@ def _path_to(value: Any, part: Any, depth: int = 0) -> str:
     elif isinstance(value, dict):
         inside = [("[]", inner) for inner in [*value, *value.values()]]
     elif type(value) not in _ATOMS:
-        inside = [(f".{name}", inner) for name, inner in (_attributes(value) or {}).items()]
+        inside = [(f".{name}", inner) for name, inner in _attributes(value).items()]
     for name, inner in inside:
         if inner is part:
             return name

@@ -1,18 +1,25 @@
 """Values of every kind that people cache, plain ones and others, made of decisions."""
 
-from collections import OrderedDict
+import re
+from collections import Counter, OrderedDict, defaultdict, deque
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from enum import Enum, IntEnum
-from typing import Any, NamedTuple, TypedDict
+from ipaddress import IPv4Address
+from pathlib import PurePosixPath
+from typing import Annotated, Any, Generic, NamedTuple, TypedDict, TypeVar
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import msgspec
 
 from tests.fuzz.source import Source
 
 __all__ = ["TYPES", "value"]
+
+T = TypeVar("T")
 
 
 class Color(Enum):
@@ -52,6 +59,11 @@ class Row(TypedDict, total=False):
     name: str
 
 
+@dataclass
+class Box(Generic[T]):
+    value: T
+
+
 class Opaque:
     """What no codec but pickle has bytes for."""
 
@@ -67,7 +79,18 @@ TYPES: tuple[Any, ...] = (
     ...], tuple[Any, int],
     set[str], frozenset[int], int | None, str | list[str], Decimal, UUID, datetime, date, time, timedelta,
     Color, Level, Pair,
-    User, list[User], Spot, Place, Row, OrderedDict, object, Opaque, "User",
+    User, list[User], Spot, Place, Row, OrderedDict, object, Opaque, "User", User | Spot, list[User | Place | None],
+    str | Decimal, date | datetime, Sequence[Any], Box[User | int], Annotated[int, msgspec.Meta(gt=3)] | Spot,
+    deque[int], complex, PurePosixPath, IPv4Address, dict[Any, Any], Iterable[tuple[Any, ...]],
+)  # fmt: skip
+
+
+ODD = (
+    Opaque(), Opaque, len, 1j, float("nan"), float("inf"), -0.0, 2**64, -(2**63) - 1, "\ud800", PurePosixPath("a/b"),
+    IPv4Address(1), Counter("aab"), defaultdict(list, {"a": [1]}), deque([1, (2,)], 3), datetime(2020, 1, 1, fold=1),  # noqa: DTZ001
+    datetime(2026, 10, 25, 2, 30, tzinfo=ZoneInfo("Europe/Berlin"), fold=1), time(1, tzinfo=ZoneInfo("UTC")),
+    datetime(2020, 1, 1, tzinfo=timezone(timedelta(seconds=-1))), Decimal("sNaN"), {"$": (1,)},
+    re.compile("a|b", re.IGNORECASE),
 )  # fmt: skip
 
 
@@ -77,7 +100,7 @@ def value(source: Source, depth: int = 4) -> Any:  # noqa: PLR0911 - one exit fo
     if kind < 11:
         return _scalar(source, kind)
     if kind == 11:
-        return source.pick((Opaque(), Opaque, len, 1j, float("nan"), float("inf"), -0.0, 2**64, -(2**63) - 1, "\ud800"))
+        return source.pick(ODD)
     parts = [value(source, depth - 1) for _ in range(source.below(4))]
     if kind in {12, 13}:
         return (list if kind == 12 else tuple)(parts)

@@ -21,6 +21,8 @@ import pytest
 
 from fleetcache.codec import INT, JSON, MARKED_JSON, MARKED_MSGPACK, MSGPACK, Codecs
 from fleetcache.errors import CodecError
+from fleetcache.proofs import proof_of
+from fleetcache.values import JSON_SCALARS, SCALARS, find_change
 from tests.support.ids import same_everywhere
 
 T = TypeVar("T")
@@ -530,3 +532,58 @@ def test_a_mark_holds_what_its_kind_is_made_of(mark: str) -> None:
         CODECS[1].decode(MARKED_JSON, f'{{"$":{mark}}}'.encode(), Found | Missing if "class" in mark else Any)
     with pytest.raises(CodecError):
         CODECS[1].decode(MARKED_JSON, f'[1,{{"a":{{"$":{mark}}}}}]'.encode(), list[Any])
+
+
+# -- the quick look
+
+
+PROVEN: list[tuple[Any, Any]] = [
+    ([Found("a"), Found("b")], list[Found]),
+    ([datetime(2026, 1, 1, tzinfo=UTC)], list[datetime]),
+    ([Point(1)], list[Point]),
+    ({"a": [1, 2]}, dict[str, list[int]]),
+    ((1, "a"), tuple[int, str]),
+    ([None, "a"], list[str | None]),
+    ({1.5, 2.5}, set[float]),
+    ([Color.RED], list[Color]),
+    ([Decimal(1), Decimal(2)], list[Decimal]),
+    ({"a": {"b": [1, None, "x"]}}, dict[str, Any]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("codecs", MARKING, ids=repr)
+@pytest.mark.parametrize(("value", "declared"), PROVEN, ids=same_everywhere)
+def test_most_values_need_no_comparison(
+    codecs: Codecs, value: Any, declared: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def compare(*_args: object) -> None:
+        raise AssertionError("the parts were compared")
+
+    monkeypatch.setattr("fleetcache.codec.find_change", compare)
+    assert same(codecs.encode(value, declared)[2], value)
+
+
+@pytest.mark.parametrize(
+    ("value", "declared"),
+    [
+        *((given, kind) for given, kind in DECLARED),
+        ([1, True], list[int]), ([1.0, 1], list[float]), ([Level.HIGH], list[int]), ({Level.HIGH: 1}, dict[int, int]),
+        ({"a": Level.HIGH}, dict[str, int]), ((Level.HIGH, "x"), tuple[int, str]), ([Circle("c", 1.0)], list[Shape]),
+        (with_more(), Found), (float("nan"), float | None), ([float("inf")], list[float]), (late_total(), Total),
+        (datetime(2026, 1, 1, fold=1), datetime), (AUTUMN, datetime), (time(1, tzinfo=UTC), time),  # noqa: DTZ001 - the case
+        ({"id": 1, "name": "Ada"}, Row), ({1.5: 2}, dict[float, int]), (evaluated(), Remembers), (Gross(1.0), Gross),
+    ],
+    ids=same_everywhere,
+)  # fmt: skip
+@pytest.mark.parametrize("exact", [SCALARS, JSON_SCALARS], ids=["msgpack", "json"])
+def test_what_kinds_do_not_tell_is_not_proven(exact: frozenset[type], value: Any, declared: Any) -> None:
+    try:
+        proof = proof_of(msgspec.inspect.type_info(declared), exact)
+    except TypeError:  # none of msgspec's types
+        return
+    module: Any = msgspec.json if exact is JSON_SCALARS else msgspec.msgpack
+    try:
+        back = module.decode(module.encode(value), type=declared)
+    except (msgspec.ValidationError, TypeError):
+        return
+    assert proof is None or not proof(value) or find_change(value, back) is None

@@ -1,0 +1,69 @@
+"""What msgspec asks of types that it does not know: models, registered types, leaves of the standard library.
+
+Pydantic's models are known by their methods, so pydantic is never imported.
+"""
+
+from typing import Any, cast
+
+from .errors import CodecError
+from .extensions import is_leaf, read_leaf, standard
+from .registered import registered, registration
+from .values import a, describe_unsupported
+
+__all__ = ["from_plain", "is_model", "to_plain"]
+
+
+def is_model(kind: Any) -> bool:
+    """Whether a class is a model."""
+    return isinstance(kind, type) and hasattr(kind, "model_validate_json") and hasattr(kind, "model_dump_json")
+
+
+def to_plain(value: Any) -> Any:
+    """The plain data of a value; of a model, its JSON.
+
+    Raises:
+        CodecError: It is of no type that we know, or the model does not say what it holds.
+    """
+    own = registration(type(value))
+    if own is not None:
+        return own.encode(value)
+    dump = getattr(value, "model_dump_json", None)
+    if dump is None or isinstance(value, type):
+        row = standard(type(value))
+        if row is None:
+            raise CodecError(describe_unsupported(value))
+        return row.write(value)
+    try:
+        return cast("str", dump(round_trip=True, by_alias=False, warnings="error"))
+    except Exception as error:  # noqa: BLE001 - anything of the model's own code; its text has values, so not chained
+        raise CodecError(f"{a(type(value))} cannot be stored: {type(error).__name__}") from None
+
+
+def from_plain(declared: Any, plain: Any) -> Any:
+    """The value of a declared type that plain data stands for.
+
+    Raises:
+        CodecError: It stands for none, or no such value can be made.
+    """
+    if declared is object:
+        return plain
+    validate = getattr(declared, "model_validate_json", None)
+    if validate is None:
+        return _of_other(declared, plain)
+    if not isinstance(plain, str):
+        raise CodecError(f"expected {declared.__qualname__}, got {type(plain).__name__}")
+    try:
+        # By name, as dumped: aliases may differ between the two directions.
+        return validate(plain, by_alias=False, by_name=True)
+    except Exception as error:  # noqa: BLE001 - as above
+        raise CodecError(f"expected {declared.__qualname__}: {type(error).__name__}") from None
+
+
+def _of_other(declared: Any, plain: Any) -> Any:
+    if isinstance(declared, type):
+        own = registered(declared)
+        if own is not None:
+            return own.decode(plain)
+        if is_leaf(declared):
+            return read_leaf(declared, plain)
+    raise CodecError(f"values of type {getattr(declared, '__qualname__', declared)} cannot be stored")
