@@ -7,7 +7,7 @@
 """
 
 import re
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -17,6 +17,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from .extensions import NotHeldError, is_leaf, standard
 from .values import dataclass_fields
 
 __all__ = ["SEPARATORS", "Unwritable", "write_argument"]
@@ -109,7 +110,17 @@ def _other(value: Any, kind: type) -> str:
     own: Callable[[], Any] | None = getattr(value, "__cache_key__", None)
     if isinstance(value, type):
         return _class(value, own)
+    row = standard(kind) if is_leaf(kind) or kind is deque else None
+    if row is not None:  # by a word of ours: the module of a path is another in other versions of Python
+        return f"{row.word}({_standard(row.write, value)})"
     return f"{_name(kind)}({_content(value, own)})"
+
+
+def _standard(write: Callable[[Any], Any], value: Any) -> str:
+    try:
+        return write_argument(write(value))
+    except NotHeldError as error:
+        raise Unwritable(f"a {type(value).__qualname__} cannot take part: {error.why}") from None
 
 
 def _class(value: type, own: Callable[[], Any] | None) -> str:

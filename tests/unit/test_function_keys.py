@@ -2,14 +2,17 @@
 
 import functools
 import inspect
+import re
 import subprocess
 import sys
-from collections import OrderedDict, defaultdict
+from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from enum import Enum, Flag, IntEnum, StrEnum
+from ipaddress import ip_address, ip_interface, ip_network
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -147,6 +150,11 @@ VALUES: list[Any] = [
     timedelta(0, 1), timedelta(0, 0, 1),
     User(1), User("1"), User(User(1)), Place("a"), Place("1"), Model(x=1), Keyed("a"), Keyed(1), Keyed(("a", 1)),
     OrderedDict(a=1, b=2), OrderedDict(b=2, a=1), defaultdict(int, a=1), "x" * 300, "x" * 301, "x" * 200 + "y",
+    ip_address("10.0.0.1"), "10.0.0.1", ip_address("::1"), ip_network("10.0.0.1"), ip_network("10.0.0.0/8"),
+    ip_interface("10.0.0.1"), ip_address("fe80::1%eth0"), PurePosixPath("a/b"), PurePosixPath("a b"), Path("a/b"),
+    PureWindowsPath("a/b"), "a/b", re.compile("a"), re.compile("a", re.IGNORECASE), re.compile(b"a"), re.compile("1"),
+    deque(), deque([1]), deque(["1"]), deque([1], maxlen=3), 1j, complex(0, -1), complex(0, 1.5), complex("nan"),
+    int("9" * 4300), -int("9" * 4300),
 ]  # fmt: skip
 
 
@@ -279,7 +287,8 @@ def test_values_that_contain_themselves_are_refused() -> None:
         bytearray(b"x"),
         memoryview(b"x"),
         lambda: 1,
-        1j,
+        re.compile("x" * 1001),
+        deque([Opaque()]),
         iter(()),
     ],
 )
