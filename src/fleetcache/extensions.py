@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from functools import cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -36,8 +36,14 @@ __all__ = [
     "standard",
 ]
 
+T = TypeVar("T")
+
 # Text of a pattern that is kept: to compile one costs more the longer it is.
 _LONGEST_PATTERN: Final = 1000
+# Patterns that one value may have, for the same reason.
+_MOST_PATTERNS: Final = 100
+# A range of letters beyond ASCII: where case is ignored, compiling looks at every letter of it.
+_has_wide_range: Final = re.compile(r"-(?:[^\x00-\x7f]|\\[uUN])").search
 # What Python turns into decimal text without being told: a longer one is no number but data.
 _MOST_DIGITS: Final = 4300
 _NO_DIGITS_LONGER: Final = len(f"{10**_MOST_DIGITS:x}")
@@ -129,12 +135,18 @@ def _pattern(value: "re.Pattern[Any]") -> list[Any]:
     text = value.pattern
     if len(text if isinstance(text, bytes) else text.encode(errors="surrogatepass")) > _LONGEST_PATTERN:
         raise NotHeldError(value, f"its text is longer than {_LONGEST_PATTERN:,} bytes")
+    if _is_slow(text, value.flags):
+        raise NotHeldError(value, "it ignores case and has a range of letters beyond ASCII, which is slow to compile")
     return [text, value.flags]
+
+
+def _is_slow(text: str | bytes, flags: int) -> bool:
+    return bool(flags & re.IGNORECASE) and isinstance(text, str) and _has_wide_range(text) is not None
 
 
 def _read_pattern(node: Any) -> "re.Pattern[Any]":
     text, flags = node
-    if len(text) > _LONGEST_PATTERN or flags & ~_FLAGS:
+    if len(text) > _LONGEST_PATTERN or flags & ~_FLAGS or _is_slow(text, flags):
         raise ValueError(flags)
     # Compiled text has the flag by itself, and a pattern of bytes may not.
     return re.compile(text, flags)
@@ -346,11 +358,13 @@ class MsgpackMarks(Marks):
         return self._encode(self.mark(value, classes))
 
     def reader(self, classes: Classes | None) -> Callable[[bytes | memoryview], Any]:  # noqa: D102 - as said above
+        read, begin = _reading(classes)
+
         def hook(code: int, data: memoryview) -> Any:
-            return _read(code, decode(data), classes)
+            return read(code, decode(data))
 
         decode = msgspec.msgpack.Decoder(Any, ext_hook=hook).decode
-        return decode
+        return lambda payload: decode(begin(payload))
 
 
 class JsonMarks(Marks):
@@ -369,6 +383,7 @@ class JsonMarks(Marks):
 
     def reader(self, classes: Classes | None) -> Callable[[bytes | memoryview], Any]:  # noqa: D102 - as said above
         decode = self._decode
+        read, begin = _reading(classes)
 
         def unmarked(node: Any) -> Any:
             if type(node) is list:
@@ -378,24 +393,40 @@ class JsonMarks(Marks):
             if _KEY not in node:
                 return {key: unmarked(part) for key, part in node.items()}
             ((word, inner),) = node.values()
-            return _read(str(word), unmarked(inner), classes)
+            return read(str(word), unmarked(inner))
 
-        return lambda payload: unmarked(decode(payload))
+        return lambda payload: unmarked(decode(begin(payload)))
 
 
 def _is_short(number: int) -> bool:
     return -(2**63) <= number < 2**64
 
 
-def _read(code: int | str, node: Any, classes: Classes | None) -> Any:
-    """What a mark stands for."""
-    if code in {_CLASS.code, _CLASS.word}:
+def _reading(classes: Classes | None) -> tuple[Callable[[int | str, Any], Any], Callable[[T], T]]:
+    """What reads marks, and what begins a new payload; two threads may share it."""
+    patterns = [0]
+
+    def begin(payload: T) -> T:
+        patterns[0] = 0
+        return payload
+
+    def read(code: int | str, node: Any) -> Any:
+        row = rows.get(code)
+        if row is not None:
+            if row.read is _read_pattern:
+                patterns[0] += 1
+                if patterns[0] > _MOST_PATTERNS:
+                    raise ValueError(patterns)
+            return row.read(node)
         name, node = node
-        return node if classes is None else classes[name].read(node)
-    if code in {_REGISTERED.code, _REGISTERED.word}:
-        name, node = node
+        if code in {_CLASS.code, _CLASS.word}:
+            return node if classes is None else classes[name].read(node)
+        if code not in {_REGISTERED.code, _REGISTERED.word}:
+            raise KeyError(code)
         own = registered_as(name)
         if own is None:
             raise KeyError(name)
         return own.decode(node)
-    return _readers()[code].read(node)
+
+    rows = _readers()
+    return read, begin

@@ -355,10 +355,10 @@ def describe_unsupported(value: object) -> str:
     for base in (str, int, float, bytes):
         if isinstance(value, base):
             return f"{a(type(value))} would come back as {base.__name__}: pass a plain {base.__name__}"
-    ways = "return plain types, a dataclass, a Struct or a pydantic model"
+    what, ways = f"{a(type(value))} cannot be stored", "return plain types, a dataclass, a Struct or a pydantic model"
     if any(hasattr(type(value), mark) for mark in _ORM_MARKS):
-        ways = f"it is tied to its session; {ways} made of it, such as Out.model_validate(row)"
-    return f"{a(type(value))} cannot be stored: {ways}"
+        return f"{what}: it is tied to its session; {ways} made of it, such as Out.model_validate(row)"
+    return f"{what}: {ways}, or register_type() it"
 
 
 def a(kind: type) -> str:

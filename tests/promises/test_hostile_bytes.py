@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from fleetcache import Cache
-from fleetcache.codec import INT, JSON, MSGPACK, PICKLE
+from fleetcache.codec import INT, JSON, MARKED_JSON, MARKED_MSGPACK, MSGPACK, PICKLE
 from fleetcache.errors import CodecError, Unavailable
 from fleetcache.keys import Layout
 from tests.promises.plain import Plain
@@ -42,6 +42,14 @@ PAYLOADS: list[tuple[int, bytes]] = [
     (JSON, b'{"a":' * DEEP),
     (JSON, b'"\\ud800"'),
     (JSON, b"1e999999999"),
+    (MARKED_MSGPACK, b"\xc7\x02\x0a\x91\x01"),  # a tuple
+    (MARKED_MSGPACK, b"\xd5\x0a\xc1\xc1"),
+    (MARKED_MSGPACK, b"\x91" * DEEP + b"\xc0"),
+    (MARKED_MSGPACK, b"\xd4\x05\xc0"),  # a class without a name
+    (MARKED_JSON, b'{"$":' * DEEP),
+    (MARKED_JSON, b'{"$":["class",["os.PathLike",{}]]}'),
+    (MARKED_JSON, b'{"$":["registered",["os.system","true"]]}'),
+    (MARKED_JSON, b'{"$":["datetime",["2026-01-01","../../etc/passwd",0]]}'),
     (255, b"whatever"),
 ]
 
@@ -60,7 +68,7 @@ def hostile(entry: bytes, bomb: bytes) -> Iterator[bytes]:
     """What somebody who may write to the server could put in the place of an entry, most of it with a proper head."""
     start = struct.unpack_from(">H", entry, 33)[0]
     yield from (bomb, b"", b"V", b"L", b"garbage", b"V" + bytes(16), b"V" + b"\xff" * 400, b"L" + bytes(40))
-    for codec in (INT, MSGPACK, JSON, PICKLE):
+    for codec in (INT, MSGPACK, JSON, PICKLE, MARKED_MSGPACK, MARKED_JSON):
         yield entry[:18] + bytes((codec,)) + entry[19:start] + bomb
     for codec, payload in PAYLOADS:
         yield entry[:18] + bytes((codec,)) + entry[19:start] + payload

@@ -198,6 +198,7 @@ def test_plain_values_come_back_as_they_are(value: object) -> None:
         pytest.param(10**4300, "an int cannot be stored: it has more than 4,300 digits", id="large"),
         pytest.param([-(10**4300)], "an int cannot be stored: it has more than 4,300 digits", id="low"),
         (re.compile("x" * 1001), "a Pattern cannot be stored: its text is longer than 1,000 bytes"),
+        (re.compile("[a-\\u2000]", re.IGNORECASE), "a Pattern cannot be stored: it ignores case and has a range"),
         ([(1, User(1))], "a User inside the list would come back as dict"),
         ("\ud800", "a str cannot be stored"),
         (["\ud800"], "a list cannot be stored"),

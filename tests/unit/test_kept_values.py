@@ -522,7 +522,9 @@ def test_what_was_stored_without_a_type_is_read_as_one_that_it_is_of() -> None:
         '["timedelta",["a",1,1]]', '["timedelta",[1]]', '["UUID","x"]', '["UUID",5]', '["complex",["1",2]]',
         '["deque",[[1],"x"]]', '["defaultdict",["os.system",[]]]', '["Pattern",["(",32]]', '["Pattern",["x",128]]',
         '["Pattern",["' + "x" * 1001 + '",32]]', '["IPv4Address",5]', '["IPv4Address","x"]', '["PosixPath",5]',
-        '["WindowsPath","x"]', '["float","x"]', '["float",1]', '["bytes","x"]', '["class","x"]', '["class",["a.B",{}]]',
+        '["WindowsPath","x"]',
+        '["Pattern",["[a-é]",34]]', '["float","x"]', '["float",1]', '["bytes","x"]', '["class","x"]',
+        '["class",["a.B",{}]]',
         '["registered",["a.B",{}]]', '["unknown",1]', "[5,1]", "[10,[1]]", '["tuple"]', "[]", "null", '"tuple"',
         "[null,1]",
     ],
@@ -532,6 +534,14 @@ def test_a_mark_holds_what_its_kind_is_made_of(mark: str) -> None:
         CODECS[1].decode(MARKED_JSON, f'{{"$":{mark}}}'.encode(), Found | Missing if "class" in mark else Any)
     with pytest.raises(CodecError):
         CODECS[1].decode(MARKED_JSON, f'[1,{{"a":{{"$":{mark}}}}}]'.encode(), list[Any])
+
+
+def test_a_value_has_a_hundred_patterns_at_most() -> None:
+    """To compile them takes long, and whoever can write to the server chooses them."""
+    for codecs in MARKING:
+        assert len(codecs.encode([re.compile("a")] * 100, Any)[2]) == 100
+        with pytest.raises(CodecError):
+            codecs.encode([re.compile("a")] * 101, Any)
 
 
 # -- the quick look

@@ -58,7 +58,7 @@ ROWS = [
         "member_by_place",
         "extensions.2",
         "The class of a mark is looked up by its place in the declared type.",
-        "extensions:_read",
+        "extensions:_reading",
         ("classes[name]", "[*classes.values()][0]"),
         "tests/unit/test_kept_values.py::test_a_member_is_known_by_its_name_and_never_by_its_place",
     ),

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...cache import Cache
-from ...codec import INT, JSON, MSGPACK, PICKLE
+from ...codec import INT, JSON, MARKED_JSON, MARKED_MSGPACK, MSGPACK, PICKLE
 from ...entry import Header, parse_header, parse_tags
 from ...explain import Explanation
 from ...freshness import Left
@@ -13,7 +13,14 @@ from .visit import Visit
 
 __all__ = ["KeyReport", "TagState", "explain_key"]
 
-CODECS = {INT: "integer", MSGPACK: "msgpack", JSON: "json", PICKLE: "pickle"}
+CODECS = {
+    INT: "integer",
+    MSGPACK: "msgpack",
+    JSON: "json",
+    PICKLE: "pickle",
+    MARKED_MSGPACK: "msgpack with types",
+    MARKED_JSON: "json with types",
+}
 
 
 @dataclass(frozen=True, slots=True)
