@@ -12,6 +12,7 @@ from .coherence import Coherence
 from .entries import Entries
 from .keys import ALL_TAG, Layout
 from .ports import Ports
+from .replies import judged, judged_all
 from .rights import Rights
 from .stats import Counters
 from .wire.faults import NO_WRITES, TRANSIENT, ScriptError, reply_reason, spoken
@@ -145,14 +146,26 @@ class Calls:
                 call.lost = None
                 self.wire.submit(whole)
                 return ANSWERED_LATER
-            return handle(_of_script(reply), call.sent_at)
+            return handle(_of_script(judged(script, reply)), call.sent_at)
 
         def again(replies: list[Any]) -> Any:
-            return handle(_of_script(replies[0]), call.sent_at)
+            return handle(_of_script(judged(script, replies[0])), call.sent_at)
 
         call = Call([SCRIPTS[script].call(key, *args)], answered, gate, lost)
         self._submit(call)
         return gate
+
+    def _call(
+        self,
+        commands: tuple[Command, ...],
+        handle: Callable[[list[Any]], Any],
+        gate: Gate | None,
+        lost: Callable[[], None] | None = None,
+    ) -> Call:
+        """Send commands; ``handle`` gets their replies."""
+        call = Call(commands, lambda replies: handle(judged_all(commands, replies)), gate, lost)
+        self._submit(call)
+        return call
 
     def _expect_own(self, raw: bytes) -> None:
         if self._coherence.tracking and self.wire is not None:

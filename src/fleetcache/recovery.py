@@ -21,6 +21,7 @@ from .coherence import Coherence
 from .journal import ALL, Target
 from .keys import ALL_TAG, Layout
 from .recent import History
+from .replies import judged
 from .shared import Shared
 from .stats import Counters
 from .tags import is_of_run, new_version, run_mark
@@ -86,7 +87,7 @@ class Recovery:
         await ask(mint, handle=lambda replies: self._minted(replies, sent_at))
 
     def _minted(self, replies: list[Any], sent_at: float) -> list[Any]:
-        self._shared.minted(ALL_TAG, replies[0], sent_at)
+        self._shared.minted(ALL_TAG, judged("mint", replies[0]), sent_at)
         return replies
 
     async def _distrust(self, ask: Ask, greeting: Greeting) -> None:
@@ -106,7 +107,7 @@ class Recovery:
         if version is None:
             return
         (reply,) = await ask(SCRIPTS["release"].call(self._layout.tag(ALL_TAG), version, whole=True))
-        if isinstance(reply, ReplyError):
+        if isinstance(judged("release", reply), ReplyError):
             self._coherence.owe(ALL, self._coherence.journal.next())
 
     async def _replay(self, ask: Ask) -> None:
@@ -119,7 +120,8 @@ class Recovery:
         for start in range(0, len(pending), CHUNK):
             chunk = pending[start : start + CHUNK]
             replies = await ask(*(self._removal(target) for target, _ in chunk), patient=False)
-            for (target, number), reply in zip(chunk, replies, strict=True):
+            for (target, number), answered in zip(chunk, replies, strict=True):
+                reply = judged("DEL", answered)
                 if isinstance(reply, ReplyError):
                     self._shared.fault("remove", reply, fatal=False)  # it does not keep the link offline
                     self._coherence.owe(target, number)
@@ -138,7 +140,7 @@ class Recovery:
             chunk = pending[start : start + CHUNK]
             replies = await ask(*(release.call(key, head, whole=True) for key, head in chunk), patient=False)
             for right, reply in zip(chunk, replies, strict=True):
-                if not isinstance(reply, ReplyError):
+                if not isinstance(judged("release", reply), ReplyError):
                     rights.returned(right, surely=greeting.is_alone)
 
     def _removal(self, target: Target) -> Command:
@@ -190,7 +192,7 @@ class Recovery:
         call = Call((ASK_STANDING, read) if self._greeting.is_watched else (read,), lambda replies: answered(*replies))
 
         def answered(*replies: Any) -> None:
-            *standing, version = replies
+            *standing, version = *replies[:-1], judged("GET", replies[-1])
             if standing and not self._is_the_same(standing[0]):
                 return
             if isinstance(version, ReplyError):

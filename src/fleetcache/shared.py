@@ -18,7 +18,7 @@ from .rights import GOOD_FOR
 from .seen import Claimed, Look, Seen
 from .shared_reading import SharedReading
 from .tags import Currency
-from .wire.session import Call, Command, Gate, ReplyError
+from .wire.session import Command, Gate, ReplyError
 
 __all__ = ["Shared"]
 
@@ -81,8 +81,7 @@ class Shared(SharedReading):
             ("PTTL", raw),
         )
         lost = partial(self.rights.lost, sibling, mark, lease_ms / 1000)
-        call = Call(commands if look else commands[:2], answered, gate, lost)
-        self._submit(call)
+        call = self._call(commands if look else commands[:2], answered, gate, lost)
         return gate
 
     def is_claimed(self, key: str) -> Gate | None:
@@ -91,9 +90,8 @@ class Shared(SharedReading):
             return None
         raw = self._layout.claim(key)
         gate = self._ports.gate()
-        call = Call((("PTTL", raw),), lambda replies: isinstance(replies[0], int) and replies[0] > 0, gate)
-        self._submit(call)
-        return call.gate
+        self._call((("PTTL", raw),), lambda replies: isinstance(replies[0], int) and replies[0] > 0, gate)
+        return gate
 
     def swap(
         self, key: str, expected: bytes, blob: bytes, kept_ms: int, stored: Callable[[float], None]
@@ -206,9 +204,7 @@ class Shared(SharedReading):
             self._coherence.removed(target, number)
             return alive
 
-        call = Call(commands, answered, self._ports.gate(), self._owing(target, number))
-        self._submit(call)
-        return call.gate
+        return self._call(commands, answered, self._ports.gate(), self._owing(target, number)).gate
 
     def _was_alive(self, start: Any, pttl: Any) -> bool:
         if not isinstance(start, bytes) or not isinstance(pttl, int) or len(start) < HEAD_SIZE:
@@ -247,13 +243,10 @@ class Shared(SharedReading):
         def answered(reply: Any, sent_at: float) -> int | Seen | str:
             if isinstance(reply, ReplyError):
                 return self.fault("store", reply)
-            match reply:
-                case [1, bytes() as total] if total.removeprefix(b"-").isdigit():
-                    self.works("store")
-                    return int(total)
-                case [0, blob, pttl]:
-                    return self.see(key, blob, pttl, sent_at, Any, token)
-            return "protocol"
+            if reply[0] == 0:
+                return self.see(key, reply[1], reply[2], sent_at, Any, token)
+            self.works("store")
+            return int(reply[1])
 
         args = (blob, kept_ms, self._entries.head(), replacing)
         return self._run("incr", self._layout.entry(key), args, answered, self._ports.gate(), still=lambda: token.valid)
@@ -275,6 +268,4 @@ class Shared(SharedReading):
         """A real command, for the round trip that health reports."""
         if not self._open():
             return None
-        call = Call((("GET", self._layout.tag(ALL_TAG)),), lambda replies: replies[0], self._ports.gate())
-        self._submit(call)
-        return call.gate
+        return self._call((("GET", self._layout.tag(ALL_TAG)),), lambda replies: replies[0], self._ports.gate()).gate

@@ -9,6 +9,7 @@ from msgspec import Struct
 from .calls import TAG_KEPT_MS, Calls
 from .coherence import Token
 from .keys import ALL_TAG
+from .replies import judged
 from .seen import Look, Seen
 from .tags import new_version
 from .wire.session import ANSWERED_LATER, Gate, ReplyError, tell_unanswered
@@ -65,8 +66,10 @@ class SharedReading(Calls):
 
     def see(self, key: str, blob: Any, pttl: Any, sent_at: float, declared: Any, token: Token | None) -> Seen:
         """What the replies to ``GET`` and ``PTTL`` say."""
-        if isinstance(blob, ReplyError):
-            return Seen(Look.FAULT, reason=self.fault("read", blob))
+        if type(blob) is not bytes or type(pttl) is not int:  # nothing there, or what must not be
+            for reply in (judged("GET", blob), judged("PTTL", pttl)):
+                if isinstance(reply, ReplyError):
+                    return Seen(Look.FAULT, reason=self.fault("read", reply))
         if self.refusals:
             self.works("read")
         return self._entries.see(key, blob, pttl, sent_at, declared, token)
@@ -100,7 +103,7 @@ class SharedReading(Calls):
         """A version was read or made."""
         if isinstance(reply, ReplyError):
             self.fault("store", reply)
-        elif isinstance(reply, list) and len(reply) == 2 and isinstance(reply[0], bytes):  # noqa: PLR2004 - version, wrote
+        else:
             self._coherence.keep_version(tag, reply[0], sent_at)
-            if reply[1:] == [1]:
+            if reply[1] == 1:
                 self._expect_own(self._layout.tag(tag))

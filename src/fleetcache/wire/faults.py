@@ -43,6 +43,7 @@ _BY_CODE: Final = {
     "NOSCRIPT": "noscript",
     "NOPROTO": "noproto",
     "NOREPLICAS": "noreplicas",
+    "PROTOCOL": "protocol",  # our own word for a reply of another shape
 }
 
 # What has no code of its own, and is worded anew by each version.

@@ -99,4 +99,20 @@ ROWS = [
         ("if not surely:", "if False:"),
         "tests/core/test_rights.py::test_else_once_more_when_its_time_is_over",
     ),
+    Row(
+        "any_list_is_a_place",
+        "replies.1",
+        "An empty list is taken for what stands under the key.",
+        "replies:_is_there",
+        ("len(reply) == 2", "True"),
+        "tests/core/test_replies.py::test_nothing_else_does",
+    ),
+    Row(
+        "odd_reply_drops_the_connection",
+        "replies.2",
+        "A reply of another shape ends in an error of ours, and the connection is given up.",
+        "replies:judged",
+        ("or _SHAPES[what](reply)", "or True"),
+        "tests/traps/test_misshapen.py::test_the_same_on_threads",
+    ),
 ]

@@ -1,0 +1,164 @@
+"""A server that answers a command as no server does: quiet for the caller, one reason in health, the link stays."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import hiredis
+import pytest
+
+from fleetcache import Cache, SyncCache
+from fleetcache.calls import SCRIPTS
+from fleetcache.errors import FleetcacheError
+from tests.support.run import run
+from tests.support.servers import Server
+
+ODD = {
+    "empty list": b"*0\r\n",
+    "list": b"*1\r\n$1\r\nx\r\n",
+    "number": b":7\r\n",
+    "text": b"$1\r\nx\r\n",
+    "null": b"_\r\n",
+}
+EVALS = {script.sha: name for name, script in SCRIPTS.items()}
+
+
+class Liar:
+    """Relays to a real server, command by command, and answers some by itself. It has no tracking."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.lies: dict[str, bytes] = {}
+        self.connections = 0
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        there, to = await asyncio.open_connection(self.server.address.host, self.server.address.port)
+        commands = hiredis.Reader()
+        try:
+            while data := await reader.read(65536):
+                commands.feed(data)
+                while (command := commands.gets()) is not False:
+                    writer.write(self.lie(command) or await self.ask(command, there, to))
+        except OSError:
+            pass
+        finally:
+            writer.transport.abort()
+            to.transport.abort()
+
+    def lie(self, command: list[bytes]) -> bytes | None:
+        name = command[0].decode()
+        if command[:2] == [b"CLIENT", b"TRACKING"]:
+            return b"-ERR unknown subcommand\r\n"
+        return self.lies.get(EVALS.get(command[1].decode(), name) if name == "EVALSHA" else name)
+
+    async def ask(self, command: list[bytes], there: asyncio.StreamReader, to: asyncio.StreamWriter) -> bytes:
+        to.write(hiredis.pack_command(tuple(command)))  # type: ignore[arg-type]
+        frames, answer = hiredis.Reader(), b""
+        while True:
+            data = await there.read(65536)
+            answer += data
+            frames.feed(data)
+            if frames.gets() is not False:
+                return answer
+
+
+@asynccontextmanager
+async def lying(server: Server) -> AsyncIterator[tuple[Liar, str]]:
+    liar = Liar(server)
+    tasks: set[asyncio.Task[None]] = set()
+
+    def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        tasks.add(asyncio.create_task(liar.serve(reader, writer)))
+
+    listener = await asyncio.start_server(connected, "127.0.0.1", 0)
+    try:
+        yield liar, f"redis://127.0.0.1:{listener.sockets[0].getsockname()[1]}/0"
+    finally:
+        listener.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+
+async def use(cache: Any, number: int) -> None:
+    """Every verb; none raises but those that say so."""
+    key = f"key{number}"
+
+    async def load() -> str:
+        return "loaded"
+
+    async def load_many(keys: Any) -> dict[str, str]:
+        return dict.fromkeys(keys, "loaded")
+
+    assert await cache.get_or_set(key, load) == "loaded"
+    assert await cache.refresh(key, load) == "loaded"
+    assert await cache.get_or_set_many([f"{key}a", f"{key}b"], load_many) == {f"{key}a": "loaded", f"{key}b": "loaded"}
+    await cache.set(key, "set", ttl="1m", tags=("tag",))
+    await cache.get(key)
+    await cache.get_many([key, "other"])
+    await cache.add(key, "added")
+    await cache.touch(key, "2m")
+    with suppress(FleetcacheError):
+        await cache.incr(f"{key}count")
+    await cache.invalidate_tags("tag")
+    await cache.delete(key)
+    await cache.clear()
+
+
+LIED = [*SCRIPTS, "GET", "PTTL", "SET", "DEL", "GETRANGE"]
+
+
+@pytest.mark.parametrize("what", LIED)
+def test_no_shape_of_a_reply_costs_the_link_or_a_traceback(
+    server: Server, prefix: str, what: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scene() -> None:
+        async with lying(server) as (liar, url), Cache(url, prefix=prefix, operation_timeout="2s") as cache:
+            await cache.get("warm")
+            for number, odd in enumerate(ODD.values()):
+                if (what, odd) in {("GET", ODD["text"]), ("GETRANGE", ODD["text"]), ("PTTL", ODD["number"])}:
+                    continue  # as it may be
+                liar.lies = {what: odd}
+                await use(cache, number)
+            liar.lies = {}
+            assert (liar.connections, cache.stats().epoch) == (1, 1)
+            assert await cache.get_or_set("after", _load) == "loaded"
+
+    run(scene())
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+async def _load() -> str:
+    return "loaded"
+
+
+def test_health_says_protocol_until_it_is_well(server: Server, prefix: str) -> None:
+    async def scene() -> None:
+        async with lying(server) as (liar, url), Cache(url, prefix=prefix, operation_timeout="2s") as cache:
+            await cache.get("warm")
+            liar.lies = {"acquire": ODD["empty list"]}
+            assert await cache.get_or_set("k", _load) == "loaded"
+            report = await cache.health()
+            assert (report.status, report.reason) == ("degraded", "protocol")
+            assert cache.stats().errors["protocol"] >= 1
+            liar.lies = {}
+            await cache.set("k", "v")
+            assert (await cache.health()).reason != "protocol"
+
+    run(scene())
+
+
+def test_the_same_on_threads(server: Server, prefix: str) -> None:
+    def act(url: str) -> tuple[str, int]:
+        with SyncCache(url, prefix=prefix, operation_timeout="2s") as cache:
+            return cache.get_or_set("k", lambda: "loaded"), cache.stats().epoch
+
+    async def scene() -> None:
+        async with lying(server) as (liar, url):
+            liar.lies = {"acquire": ODD["empty list"]}
+            assert await asyncio.to_thread(act, url) == ("loaded", 1)
+
+    run(scene())
