@@ -60,7 +60,7 @@ class _Finders:
             rows = []
         for row in rows:
             with mutated(row.name):
-                failed = any(self._failures(item, item))
+                failed = any(self._failures(item))
             gc.collect()
             if failed:
                 self.found[row.name].append(item.nodeid)
@@ -69,10 +69,13 @@ class _Finders:
 
     def _passes(self, item: pytest.Item) -> bool:
         """Whether it passes as the code is; once more, if what an earlier defect left behind was in the way."""
-        return not any(self._failures(item, item)) or not any(self._failures(item, item))
+        return not any(self._failures(item)) or not any(self._failures(item))
 
-    def _failures(self, item: pytest.Item, nextitem: pytest.Item) -> Iterator[pytest.TestReport]:
-        for report in runtestprotocol(item, nextitem=nextitem, log=False):
+    def _failures(self, item: pytest.Item) -> Iterator[pytest.TestReport]:
+        # What it shares with its neighbours stays, and it is itself set up anew: else it had no parameters and fixtures
+        # the next time, and would fail whatever the defect.
+        neighbour: Any = item.parent
+        for report in runtestprotocol(item, nextitem=neighbour, log=False):
             if report.failed:
                 yield report
 

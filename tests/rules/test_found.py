@@ -41,7 +41,20 @@ def test_tests_find_the_defects_that_are_theirs() -> None:
     assert run_tests(rows, sorted({row.found_by for row in rows})) == 0, "see above: NOT FOUND"
 
 
-def test_a_defect_that_nothing_finds_is_told(tmp_path: Path) -> None:
+SEES_NOTHING = """
+import pytest
+
+def test_plain() -> None:
+    pass
+
+@pytest.mark.parametrize("number", [1])
+def test_with_a_parameter_and_a_fixture(number: int, tmp_path: object) -> None:
+    assert number and tmp_path
+"""
+
+
+def test_a_defect_that_nothing_finds_is_told(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     blind = tmp_path / "test_blind.py"
-    blind.write_text("def test_that_sees_nothing() -> None:\n    pass\n")
+    blind.write_text(SEES_NOTHING)
     assert run_tests([ROWS["no_fill_token"]], [str(blind)], seek=True) == 0
+    assert "no_fill_token: NOT FOUND by any of these" in capfd.readouterr().out
