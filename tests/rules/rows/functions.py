@@ -14,7 +14,7 @@ ROWS = (
         "function_keys.1",
         "An argument given by name is another call than the same by position.",
         "function_keys:_Binder.bind",
-        ("values[index] = value", "values.append(value)"),
+        ("values[index] = value", "values[index] = (name, value)"),
         f"{KEYS}test_equal_calls_share_a_key_however_they_are_written",
     ),
     Row(

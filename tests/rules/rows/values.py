@@ -71,11 +71,11 @@ ROWS = [
         "tests/unit/test_kept_values.py::test_without_a_type_a_plain_value_comes_back_as_itself",
     ),
     Row(
-        "tuple_of_letters",
+        "two_letters_are_a_pair",
         "extensions.4",
-        "A mark of a tuple is read whatever it holds.",
-        "extensions:_read_list",
-        ("type(node) is not list", "False"),
+        "A mark of a dict is read whatever it holds.",
+        "extensions:_read_pairs",
+        ("not all(type(pair) is list for pair in node)", "False"),
         "tests/unit/test_kept_values.py::test_a_mark_holds_what_its_kind_is_made_of",
     ),
 ]
