@@ -192,14 +192,14 @@ class _Reader:
             self._fit = fit_of(self.declared)
         return self._fit
 
-    def find_change(self, value: Any, back: Any, exact: frozenset[type]) -> tuple[Any, Any] | None:
-        """The first part of a value that msgspec does not bring back, and what it would be."""
-        if self._proof is not None and self._proof(value):
-            return None
-        if is_plain(value, exact) and (not self.openness.drops_keys or value == back):
-            return None
-        if not self.typed:
-            return find_change(value, back)
+    def is_kept(self, value: Any, exact: frozenset[type]) -> bool:
+        """Whether a look at the value is enough: msgspec brings it back."""
+        if self._proof is not None:
+            return self._proof(value)
+        return not self.typed and is_plain(value, exact)
+
+    def find_change(self, value: Any, back: Any) -> tuple[Any, Any] | None:
+        """The first part of a value that is not what the type has made of it, and what that is."""
         change = find_change(value, back, GIVEN)
         if change is None or self.openness.open or type(change[0]) not in ALL_GIVEN:
             return change
@@ -247,9 +247,12 @@ class _Format:
         try:
             payload = self._encode(value)
             back = reader.decode(payload)
-            change = reader.find_change(value, back, self._exact)
+            change = None if reader.is_kept(value, self._exact) else find_change(value, back)
             if change is None:
                 return self._ids[0], payload, back
+            if reader.typed and reader.find_change(value, back) is None:
+                # Given as plain data. What the type has made of it is stored: a default may be another each time.
+                return self._write_made(back, reader)
         except MemoryError:
             raise
         except Exception as error:  # noqa: BLE001 - of msgspec, or of the value's own class; with marks it may do
@@ -266,6 +269,13 @@ class _Format:
             if reader.marks_only:
                 raise CodecError(f"{a(kind)} is not of the declared type {_type_name(declared)}") from error
             raise refused or error from None  # the first way's is the one that tells
+
+    def _write_made(self, value: Any, reader: _Reader) -> tuple[int, bytes, Any]:
+        payload = self._encode(value)
+        back = reader.decode(payload)
+        if find_change(value, back) is None:
+            return self._ids[0], payload, back
+        return self._ids[1], *self._write_marked(value, reader)
 
     def _write_marked(self, value: Any, reader: _Reader) -> tuple[bytes, Any]:
         payload = reader.encode_marked(value)
@@ -336,14 +346,13 @@ class _Openness:
 
     Attributes:
         open: A part of it says nothing about the kind of its values.
-        drops_keys: A part of it is a ``TypedDict``, of which msgspec reads the keys that it names, and no others.
         registered: A part of it is a class that msgspec would take apart, and that was registered.
     """
 
-    __slots__ = ("_seen", "drops_keys", "open", "registered")
+    __slots__ = ("_seen", "open", "registered")
 
     def __init__(self) -> None:
-        self.open = self.drops_keys = self.registered = False
+        self.open = self.registered = False
         self._seen: set[int] = set()  # types may contain themselves
 
     def look(self, node: object) -> None:
@@ -355,7 +364,6 @@ class _Openness:
             return
         self._seen.add(id(node))
         self.open |= isinstance(node, (msgspec.inspect.AnyType, msgspec.inspect.CustomType))
-        self.drops_keys |= isinstance(node, msgspec.inspect.TypedDictType)
         kind = getattr(node, "cls", None)
         if isinstance(kind, type) and registered(kind) is not None:
             self.registered |= not isinstance(node, msgspec.inspect.CustomType)

@@ -118,9 +118,20 @@ class _Prover:
                 raise _UnprovenError
             keys, values = self._each(node.key_type, value), self._each(node.value_type, f"{value}.values()")
             return f"{self._is(value, dict)} and {keys} and {values}"
+        if isinstance(node, inspect.TypedDictType):
+            return self._of_keys(node, value)
         if isinstance(node, (inspect.DataclassType, inspect.StructType, inspect.NamedTupleType)):
             return f"{self._function(node)}({value})"
         raise _UnprovenError
+
+    def _of_keys(self, node: Any, value: str) -> str:
+        """Of a ``TypedDict``, of which msgspec reads the keys that it names, and no others."""
+        names = frozenset(field.encode_name for field in node.fields)
+        tests = [self._is(value, dict), f"{value}.keys() <= {self._name(names)}"]
+        for field in node.fields:
+            test = self.test(field.type, f"{value}[{field.encode_name!r}]")
+            tests.append(f"({test})" if field.required else f"({field.encode_name!r} not in {value} or ({test}))")
+        return " and ".join(tests)
 
     def _is(self, value: str, kind: type) -> str:
         return f"type({value}) is {self._name(kind)}"
@@ -143,7 +154,11 @@ class _Prover:
         kinds = self._kinds(node)
         if kinds is not None:
             return f"{self._name(kinds.issuperset)}(map(type, {values}))"
-        name = self._function(node) if hasattr(node, "fields") else self._name(self.compiled(self.test(node, "v")))
+        name = (
+            self._function(node)
+            if hasattr(node, "fields") and hasattr(node, "cls") and not isinstance(node, inspect.TypedDictType)
+            else self._name(self.compiled(self.test(node, "v")))
+        )
         return f"all(map({name}, {values}))"
 
     def _function(self, node: Any) -> str:
