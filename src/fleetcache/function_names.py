@@ -20,7 +20,7 @@ _DIGEST_BYTES: Final = 6  # two versions of one function meet with a chance of o
 _MAX_LAYERS: Final = 100  # decorators on one function: far more than anybody writes, so that no circle hangs us
 # The module that a program starts as, in itself and in what multiprocessing spawns of it.
 _MAIN: Final = ("__main__", "__mp_main__")
-# What Python fills in by itself: the class of a method that calls super().
+# What Python fills in by itself: the class of a method that calls super(); and a function's own type parameters.
 _OF_THE_CLASS: Final = "__class__"
 
 
@@ -104,17 +104,18 @@ def _check_own(name: str, layers: list[Any]) -> None:
     what = ", ".join(captured)
     ways = f"pass key=, or make it an argument, as in `def f(n, {next(iter(captured))}=...)`"
     if any(map(callable, captured.values())):
-        ways += "; if it is what a decorator wraps, give the wrapper functools.wraps"
+        ways = "pass key=, or, if this is a decorator's wrapper, give it functools.wraps"
     raise KeyRuleError(f"{name} captures {what}, of which its keys would not tell: {ways}")
 
 
 def _captured(function: Any, layers: list[Any]) -> dict[str, Any]:
-    """The captured variables with their values, but for the class, and the function itself that calls itself."""
+    """The captured variables with their values, but for what is the function's own, and itself if it calls itself."""
     code = getattr(function, "__code__", None)
     if code is None:
         return {}
     cells = zip(code.co_freevars, getattr(function, "__closure__", None) or (), strict=False)
-    values = {name: _content(cell) for name, cell in cells if name != _OF_THE_CLASS}
+    own = {_OF_THE_CLASS, *(parameter.__name__ for parameter in getattr(function, "__type_params__", ()))}
+    values = {name: _content(cell) for name, cell in cells if name not in own}
     return {
         name: value
         for name, value in values.items()

@@ -67,7 +67,7 @@ def buyers() -> str:
     [
         (loader_of("north"), "captures region, of which its keys would not tell: pass key=, .*region=..."),
         (lambda n: n, "a lambda has no name that tells it from others: pass key="),
-        (unnamed(buyers), "captures fn, .*give the wrapper functools.wraps"),
+        (unnamed(buyers), "captures fn, .*if this is a decorator's wrapper, give it functools.wraps"),
         (functools.partial(buyers), "partials and callable objects .* pass key="),
         (functools.update_wrapper(unnamed(buyers), loader_of("x")), "load captures region"),
     ],
