@@ -168,13 +168,14 @@ class Round:
         joined = {key: flight for key in self._keys if (flight := parts.flights.get(key)) is not None}
         runs = [self._start(key) for key in self._keys if key not in joined]
         watches = {run.key: parts.coherence.watch(run.key, parts.ports.gate()) for run in runs}
-        waits = [waiting_for(run.flight, parts.ports.me()) for run in runs]
+        waits = [waiting_for(run.flight, parts.ports.me) for run in runs]
         try:
             waiting = await self._lead(runs)
             await self._rest(waiting, watches, joined)
         finally:
             for wait in waits:
-                wait.over()
+                if wait is not None:
+                    wait.over()
             for run in runs:
                 parts.coherence.unwatch(watches[run.key])
                 parts.coherence.done(run.token)

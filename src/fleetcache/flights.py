@@ -4,6 +4,7 @@ The flight owns the load, not the first caller. Who gives up leaves; the last on
 *detached* goes on for those who are in it, but nobody joins it any more: something changed since its loader began.
 """
 
+from collections.abc import Callable
 from contextlib import suppress
 from contextvars import ContextVar
 from enum import Enum
@@ -221,20 +222,20 @@ class Wait:
             self.me.waits.remove(self)
 
 
-def waiting_for(flight: Flight, task: Any) -> Wait:
-    """Note that this context waits for a flight.
+def waiting_for(flight: Flight, me: Callable[[], Any]) -> Wait | None:
+    """Note that the loader of this context waits for a flight; ``None``: there is no loader.
 
     Args:
         flight: The flight.
-        task: The task that waits; ``None`` for a thread.
+        me: Finds the task that waits; ``None`` for a thread.
 
     Raises:
         LoadCycle: The loader of this context would wait for itself.
     """
     current = CURRENT.get()
     if current is None or current[0].outcome is not None:
-        return Wait(flight)
-    wait = Wait(flight, *current, task)
+        return None
+    wait = Wait(flight, *current, me())
     wait.check()
     current[0].waits.append(wait)
     return wait

@@ -201,7 +201,7 @@ class Policy:
         gate = parts.ports.gate()
         flight.enter(gate)
         run = self._run(asked, flight)
-        wait = waiting_for(flight, parts.ports.me())
+        wait = waiting_for(flight, parts.ports.me)
         try:
             run.seen = await self.loading.look(run)
             if run.seen.look in {Look.FRESH, Look.STALE}:
@@ -209,13 +209,14 @@ class Policy:
                 return self._found(asked, flight, run.seen)
             parts.counters.misses += 1
             await parts.ports.fly(flight, partial(self.loading.fetch, run), partial(self._landed, run))
-            return await self._outcome(wait, gate, until)
+            return await self._outcome(flight, gate, until, wait)
         except BaseException:
             if flight.task is None:
                 self._landed(run)
             raise
         finally:
-            wait.over()
+            if wait is not None:
+                wait.over()
 
     def _run(self, asked: Asked, flight: Flight) -> Run:
         parts = self.parts
@@ -255,27 +256,37 @@ class Policy:
     async def join(self, flight: Flight, declared: Any, until: float | None, capped: float) -> tuple[Verb, Any]:
         """Wait for a load that is under way in this process, until ``capped`` at most."""
         parts = self.parts
-        wait = waiting_for(flight, parts.ports.me())
+        wait = waiting_for(flight, parts.ports.me)
         gate = parts.ports.gate()
         flight.enter(gate)
         parts.counters.joins += 1
         try:
-            verb, answer = await self._outcome(wait, gate, until, capped)
+            verb, answer = await self._outcome(flight, gate, until, wait, capped)
             return verb, None if answer is None else parts.entries.copy(answer, declared)
         except CodecError:
             return Verb.AGAIN, None  # what flew is not of the type this caller declared
         finally:
-            wait.over()
+            if wait is not None:
+                wait.over()
 
     async def _outcome(
-        self, wait: Wait, gate: Any, until: float | None, capped: float | None = None
+        self, flight: Flight, gate: Any, until: float | None, wait: Wait | None, capped: float | None = None
     ) -> tuple[Verb, Any]:
         """How a flight ended for its starter (no ``capped``: its own load is waited for), or for one who joined."""
-        parts, flight = self.parts, wait.flight
+        parts = self.parts
         own = capped is None
         entered = 0.0 if own else parts.ports.clock()
         first = min((t for t in (until, capped) if t is not None), default=None)
-        outcome = await self._hear(wait, gate, first)
+        if wait is None:
+            try:
+                outcome = await parts.ports.wait(gate, first)
+            except BaseException:
+                flight.leave(gate)
+                raise
+            if outcome is NO_ANSWER:
+                flight.leave(gate)
+        else:
+            outcome = await self._hear(wait, gate, first)
         if outcome is NO_ANSWER:
             if first == until:
                 raise LoadTimeout(f"the load of {flight.key!r} took longer than this caller's load_timeout")
@@ -291,10 +302,7 @@ class Policy:
         return verb, outcome.answer.value if own else outcome.answer
 
     async def _hear(self, wait: Wait, gate: Any, until: float | None) -> Any:
-        """The outcome of a flight, or ``NO_ANSWER`` at ``until``; who waits no longer has left the flight.
-
-        Inside a loader it looks now and then whether this wait has become one of a cycle.
-        """
+        """Inside a loader the same: now and then it looks whether this wait has become one of a cycle."""
         ports, flight, pause = self.parts.ports, wait.flight, LOOK_AGAIN
         outcome = NO_ANSWER
         try:
@@ -333,17 +341,20 @@ class Policy:
         until = None if asked.options.load_timeout is None else parts.ports.clock() + asked.options.load_timeout
         earlier = parts.flights.get(asked.key)
         if earlier is not None:
-            waiting_for(earlier, parts.ports.me()).over()  # a loader that refreshes its own key would wait for itself
+            wait = waiting_for(earlier, parts.ports.me)  # a loader that refreshes its own key would wait for itself
+            if wait is not None:
+                wait.over()
         flight = parts.flights.start(asked.key, asked.options.tags)
         gate = parts.ports.gate()
         flight.enter(gate)
         run = self._run(asked, flight)
-        wait = waiting_for(flight, parts.ports.me())
+        wait = waiting_for(flight, parts.ports.me)
         try:
             await parts.ports.fly(flight, partial(self.loading.fetch, run, anew=True), partial(self._landed, run))
-            verb, value = await self._outcome(wait, gate, until)
+            verb, value = await self._outcome(flight, gate, until, wait)
         finally:
-            wait.over()
+            if wait is not None:
+                wait.over()
         if verb is Verb.ANSWER:
             return value
         parts.check_open()
