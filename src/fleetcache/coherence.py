@@ -77,6 +77,8 @@ class Coherence:
     UNTRACKED_LIFE = 1.0
     # Near drops what is past its life by itself only when it is full: sweep twice as many as come in.
     SWEEP_EVERY = 64
+    # Of near's bytes the versions of tags may take a quarter; and so many that a few hundred tags work with any near.
+    TAGS_SHARE, LEAST_TAGS = 4, 64_000
 
     def __init__(
         self,
@@ -91,7 +93,7 @@ class Coherence:
         self._tell = tell
         self.journal = Journal(self._overflowed)
         self.recent = Recent(clock)
-        self.copies = TagCopies()
+        self.copies = TagCopies(max(near.max_bytes // self.TAGS_SHARE, self.LEAST_TAGS))
         self.tracking = False
         self.last_all: bytes | None = None  # the newest version of the tag on every entry, over all epochs
         self.untracked_life = self.UNTRACKED_LIFE
@@ -172,6 +174,7 @@ class Coherence:
     def forget_tag(self, tag: str) -> None:
         """A tag changed: its copy goes, and with the copy its entries."""
         self.copies.drop(tag)
+        self.near.make_room(self.copies.weight)
         self.near.forget_tag(tag)
         self._void_tag(tag)
         self._flights.detach_tag(tag)
@@ -180,6 +183,7 @@ class Coherence:
         """Nothing held can be vouched for."""
         self.near.clear()
         self.copies.clear()
+        self.near.make_room(0)
         self._void_all()
         self._flights.detach_all()
         self._wake_all()
@@ -301,9 +305,9 @@ class Coherence:
             self.forget_tag(tag)
         if tag == ALL_TAG:
             self.last_all = version
-        dropped = self.copies.keep(tag, version, self.life(sent_at))
-        if dropped is not None:
+        for dropped in self.copies.keep(tag, version, self.life(sent_at)):
             self.near.forget_tag(dropped)
+        self.near.make_room(self.copies.weight)
 
     def judge(self, section: bytes) -> tuple[Currency, tuple[str, ...]]:
         """Whether an entry with these tags is current."""
@@ -311,6 +315,7 @@ class Coherence:
         if names is not None and not self.journal.owed:
             return _CURRENT, names
         currency, names = self.copies.judge(section, self._clock())
+        self.near.make_room(self.copies.weight)
         if self.journal.owed and any(self.journal.owes_tag(name) for name in names):
             return Currency.OUTDATED, ()
         return currency, names

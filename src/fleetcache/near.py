@@ -14,7 +14,8 @@ judge. The rules:
 2. ``items`` is one dict for near's whole life: ``near.items.get`` may be kept. An entry is complete when it is put in
    and only its marks change afterwards, so a reader has all of it or none. One that is struck is past its times.
 3. ``bytes`` never exceeds ``max_bytes`` and ``len`` never ``max_items`` when a call returns. An entry is charged with
-   its own size and with what near spends on it (``ENTRY_BYTES``, its key, its tags).
+   its own size and with what near spends on it (``ENTRY_BYTES``, its key, its tags by their length). What is kept
+   beside it for its entries, ``beside``, counts as well.
 4. What was refused is not held, and neither is what it was to replace.
 5. The tag ``*`` means "everything": entries carry it, but it is not indexed, for the index would be a second copy of
    ``items``. Forgetting it looks at every entry.
@@ -40,11 +41,11 @@ EVERYTHING = "*"
 # its place in a queue. About 300 by tracemalloc, and the allocator rounds each of these objects up to a multiple of 16.
 ENTRY_BYTES = 352
 
-# What a tag other than ``*`` costs: its set and its line in the index, once.
+# What a tag other than ``*`` costs once, over its text: its set and its line in the index.
 TAG_BYTES = 272
 
-# And for each entry that carries it: the tag's string, its part of the entry's tuple, the key's slot in the tag's set.
-MEMBER_BYTES = 176
+# And for each entry that carries it, over its text: its part of the entry's tuple, the key's slot in the tag's set.
+MEMBER_BYTES = 112
 
 # One value must not empty the store: larger ones than this part of the bytes are not kept.
 _LARGEST = 8
@@ -134,6 +135,8 @@ class Near:
         self._queue: S3Fifo[Held] = S3Fifo(_weigh, max_items, max_bytes)
         self.items: dict[str, Held] = self._queue.items
         self._index: dict[str, set[str]] = {}
+        self._index_bytes = 0
+        self.beside = 0  # bytes of the tags' versions, which entries are judged by
         self.noted: Collection[Removal] = ()  # removals that are not done yet: what they name is not put in
 
     def __len__(self) -> int:
@@ -146,8 +149,13 @@ class Near:
 
     @property
     def bytes(self) -> int:
-        """Bytes charged: values, keys, and what near itself spends on them."""
-        return self._queue.weight + len(self._index) * TAG_BYTES
+        """Bytes charged: values, keys, what near itself spends on them, and what is kept beside it for them."""
+        return self._queue.weight + self._index_bytes + self.beside
+
+    def make_room(self, beside: int) -> None:
+        """So many bytes are kept beside it now: evict what is too much then."""
+        self.beside = beside
+        self._evict()
 
     def touch(self, held: Held) -> None:
         """Mark a hit. The hot path writes these two lines out instead of calling."""
@@ -225,11 +233,11 @@ class Near:
         return any(key in each.keys or not each.tags.isdisjoint(held.tags) for each in list(self.noted))
 
     def _never_fits(self, key: str, held: Held) -> bool:
-        alone = _weigh(key, held) + _own_tags(held) * TAG_BYTES
-        return self.max_items < 1 or alone > self.max_bytes or held.size > self.max_bytes // _LARGEST
+        alone = _weigh(key, held) + sum(TAG_BYTES + sys.getsizeof(tag) for tag in held.tags if tag != EVERYTHING)
+        return self.max_items < 1 or alone + self.beside > self.max_bytes or held.size > self.max_bytes // _LARGEST
 
     def _evict(self) -> None:
-        while (heavy := self.bytes > self.max_bytes) or len(self.items) > self.max_items:
+        while self.items and ((heavy := self.bytes > self.max_bytes) or len(self.items) > self.max_items):
             key, held = self._queue.evict(by_weight=heavy)
             self._unindex(key, held.tags)
             self.evictions += 1
@@ -248,12 +256,18 @@ class Near:
         count = len(self.items)
         self._queue.clear()
         self._index.clear()
+        self._index_bytes = 0
         return count
 
     def _enter(self, key: str, tags: tuple[str, ...]) -> None:
         for tag in tags:
-            if tag != EVERYTHING:
-                self._index.setdefault(tag, set()).add(key)
+            if tag == EVERYTHING:
+                continue
+            keys = self._index.get(tag)
+            if keys is None:
+                keys = self._index[tag] = set()
+                self._index_bytes += TAG_BYTES + sys.getsizeof(tag)
+            keys.add(key)
 
     def _unindex(self, key: str, tags: tuple[str, ...]) -> None:
         for tag in tags:
@@ -262,11 +276,11 @@ class Near:
                 keys.discard(key)
                 if not keys:
                     del self._index[tag]
+                    self._index_bytes -= TAG_BYTES + sys.getsizeof(tag)
 
 
 def _weigh(key: str, held: Held) -> int:
-    return held.size + sys.getsizeof(key) + ENTRY_BYTES + _own_tags(held) * MEMBER_BYTES
-
-
-def _own_tags(held: Held) -> int:
-    return len(held.tags) - (EVERYTHING in held.tags)
+    weight = held.size + sys.getsizeof(key) + ENTRY_BYTES
+    if held.tags is not _ONLY_EVERYTHING:
+        weight += sum(MEMBER_BYTES + sys.getsizeof(tag) for tag in held.tags if tag != EVERYTHING)
+    return weight

@@ -6,6 +6,7 @@ was removed in between.
 """
 
 import hashlib
+import sys
 from collections.abc import Iterable
 from enum import Enum
 
@@ -17,6 +18,10 @@ __all__ = ["Currency", "TagCopies", "is_of_run", "new_version", "run_mark"]
 # bits are never drawn twice, and two runs share 64 as seldom.
 RUN_BYTES = 8
 
+# What a copy takes over its tag's text, and what is remembered of a tags' part over its bytes and names: objects, their
+# places in the dict as that grows, rounded up as the allocator does. Measured by tracemalloc, and a little.
+COPY_BYTES, SECTION_BYTES, POINTER = 176, 112, 8
+
 
 class Currency(Enum):
     """What the copies say of an entry's tags."""
@@ -27,13 +32,18 @@ class Currency(Enum):
 
 
 class TagCopies:
-    """Versions by tag, each from a tracked read (or, without tracking, good for a short time only)."""
+    """Versions by tag, each from a tracked read (or, without tracking, good for a short time only).
 
-    # A copy takes about 200 bytes: 10 MB for a process that meets very many tags.
-    MOST = 50_000
+    Args:
+        most_bytes: What they may take, with what is remembered of tags' parts.
+    """
 
-    def __init__(self) -> None:
+    MOST = 50_000  # the server remembers for each that we hold it
+
+    def __init__(self, most_bytes: int = 8_000_000) -> None:
+        self._most_bytes = most_bytes
         self._copies: dict[str, tuple[bytes, float]] = {}
+        self._copy_bytes = self._section_bytes = 0
         # Entries of equal tags and versions share the bytes of their tags' part: one look-up instead of a parse.
         # Kept only for copies that do not age.
         self.current_sections: dict[bytes, tuple[str, ...]] = {}
@@ -41,27 +51,51 @@ class TagCopies:
     def __len__(self) -> int:
         return len(self._copies)
 
-    def keep(self, tag: str, version: bytes, until: float) -> str | None:
-        """Take in a copy; returns the name of a copy that had to go for it, whose entries must go with it."""
+    @property
+    def weight(self) -> int:
+        """Bytes that they take, with what is remembered of tags' parts."""
+        return self._copy_bytes + self._section_bytes
+
+    def keep(self, tag: str, version: bytes, until: float) -> list[str]:
+        """Take in a copy; returns the names of copies that had to go for it, whose entries must go with them."""
         known = self._copies.get(tag)
         if known is None or known[0] != version:
-            self.current_sections.clear()
+            self._forget_sections()
+        if known is None:
+            self._copy_bytes += _copy_size(tag)
         self._copies[tag] = (version, until)
-        if len(self._copies) <= self.MOST:
-            return None
-        oldest = next(name for name in self._copies if name != "*")
-        self.drop(oldest)
+        if len(self._copies) <= self.MOST and self._copy_bytes <= self._most_bytes:
+            return []
+        # An eighth at once: each that goes takes what is remembered of tags' parts.
+        too_many = len(self._copies) - self.MOST * 7 // 8
+        too_much = self._copy_bytes - self._most_bytes * 7 // 8
+        oldest = []
+        for name in self._copies:
+            if too_many <= 0 and too_much <= 0:
+                break
+            if name not in ("*", tag):
+                oldest.append(name)
+                too_many -= 1
+                too_much -= _copy_size(name)
+        for name in oldest:
+            self.drop(name)
         return oldest
+
+    def _forget_sections(self) -> None:
+        self.current_sections.clear()
+        self._section_bytes = 0
 
     def drop(self, tag: str) -> None:
         """The version is no longer known."""
         if self._copies.pop(tag, None) is not None:
-            self.current_sections.clear()
+            self._copy_bytes -= _copy_size(tag)
+            self._forget_sections()
 
     def clear(self) -> None:
         """No version is known."""
         self._copies.clear()
-        self.current_sections.clear()
+        self._copy_bytes = 0
+        self._forget_sections()
 
     def version(self, tag: str, now: float) -> bytes | None:
         """The current version as far as known."""
@@ -94,10 +128,20 @@ class TagCopies:
             return Currency.UNKNOWN, tuple(unknown)
         names = tuple(name for name, _ in tags)
         if endless:
-            if len(self.current_sections) > self.MOST:
-                self.current_sections.clear()
-            self.current_sections[section] = names
+            self._remember(section, names)
         return Currency.CURRENT, names
+
+    def _remember(self, section: bytes, names: tuple[str, ...]) -> None:
+        size = SECTION_BYTES + sys.getsizeof(section) + sum(POINTER + sys.getsizeof(name) for name in names)
+        if self.weight + size > self._most_bytes:
+            self._forget_sections()
+        if self.weight + size <= self._most_bytes:
+            self.current_sections[section] = names
+            self._section_bytes += size
+
+
+def _copy_size(tag: str) -> int:
+    return COPY_BYTES + sys.getsizeof(tag)
 
 
 def run_mark(run_id: str | None) -> bytes:

@@ -1,9 +1,16 @@
 """Coherence: what becomes of near and of tag copies when the link or a tag changes."""
 
+import gc
+import sys
+import tracemalloc
+
 import pytest
 
+from fleetcache.coherence import Coherence
 from fleetcache.entry import tag_section
-from fleetcache.flights import Flight
+from fleetcache.flights import Flight, Flights
+from fleetcache.near import ENCODED, Held, Near
+from fleetcache.stats import Counters
 from fleetcache.tags import Currency
 from fleetcache.wire.link import LinkState
 from tests.core.world import LAYOUT, TAGS, V1, World
@@ -115,3 +122,34 @@ def test_flights_that_are_detached_stay_with_their_passengers() -> None:
     flight: Flight = world.flights.start("k", TAGS)
     world.push(LAYOUT.entry("k"))
     assert world.flights.in_the_air() == [flight]
+
+
+@pytest.mark.parametrize("near_bytes", [1_000_000, 4_000_000])
+def test_tags_take_no_more_than_near_may(near_bytes: int) -> None:
+    """Entries, their tags and the versions of the tags, all of which are long: together they stay within the bound."""
+    near = Near(100_000, near_bytes)
+    it = Coherence(near, LAYOUT, Flights(), Counters(), lambda: 0.0)
+    it.tracking = True
+    gc.collect()
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        for number in range(12_000):
+            tag, version = f"{number:0240d}", number.to_bytes(16, "big")
+            it.keep_version(tag, version, 0.0)
+            currency, tags = it.judge(tag_section(((tag, version),)))
+            assert currency is Currency.CURRENT
+            token = it.take(f"key-{number}", tags)
+            value = b"v" * 100
+            held = Held(value, 0, ENCODED, 1.0, 1.0, False, tags, 0.0, b"V" + version, sys.getsizeof(value))
+            it.fill(token, held)
+            it.done(token)
+            assert near.bytes <= near_bytes
+        del tag, version, tags, token, value, held
+        gc.collect()
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(near) > near_bytes // 4_000, "and there is room for entries"
+    assert len(it.copies) * 400 < near_bytes // 4
+    assert near_bytes / 3 < after - before <= near_bytes

@@ -1,5 +1,9 @@
 """Tag copies: equal to what the entry carries is current, another is outdated, none is unknown."""
 
+import gc
+import os
+import tracemalloc
+
 import pytest
 
 from fleetcache.entry import tag_section
@@ -81,11 +85,60 @@ def test_missing_names_what_must_be_asked_for() -> None:
 
 
 def test_copies_are_bounded_and_who_goes_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(TagCopies, "MOST", 3)
-    held = copies(a=GEO, b=GEO)
-    assert held.keep("c", GEO, FOREVER) == "a"
+    monkeypatch.setattr(TagCopies, "MOST", 8)
+    held = copies(**dict.fromkeys("abcdefg", GEO))
+    assert held.keep("h", GEO, FOREVER) == ["a", "b"]
     assert held.version("a", 0.0) is None
-    assert held.keep("d", GEO, FOREVER) == "b"
+    assert held.keep("i", GEO, FOREVER) == []
     assert held.version("*", 0.0) == ALL  # every entry needs it
-    assert held.keep("d", OLD, FOREVER) is None
-    assert len(held) == 3
+    assert len(held) == 8
+
+
+def test_copies_are_bounded_by_what_they_take() -> None:
+    held = TagCopies(100_000)
+    held.keep("*", ALL, FOREVER)
+    gone = []
+    for number in range(1_000):
+        name = f"{number:0200d}"
+        gone += held.keep(name, GEO, FOREVER)
+        held.judge(tag_section((("*", ALL), (name, GEO))), 0.0)
+        assert held.weight <= 100_000
+    assert gone == [f"{number:0200d}" for number in range(len(gone))], "the oldest first"
+    assert 700 < len(gone) < 900
+    assert held.version("*", 0.0) == ALL
+
+
+def test_what_was_forgotten_weighs_nothing() -> None:
+    held = copies(geo=GEO)
+    held.judge(BOTH, 0.0)
+    assert held.weight > 0
+    held.drop("geo")
+    held.drop("*")
+    assert held.weight == 0
+    held = copies(geo=GEO)
+    held.judge(BOTH, 0.0)
+    held.clear()
+    assert held.weight == 0
+
+
+@pytest.mark.parametrize("length", [10, 240])
+@pytest.mark.parametrize("count", [1_000, 12_000])
+def test_what_copies_are_charged_is_no_less_than_what_they_take(length: int, count: int) -> None:
+    names = [f"{number:0{length}d}" for number in range(count)]
+    held = TagCopies(10**9)
+    gc.collect()
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        for name in names:
+            tag = str(name.encode(), "ascii")  # as it comes from the server: a text of its own
+            held.keep(tag, os.urandom(16), float("inf"))
+            version = held.version(tag, 0.0)
+            assert version is not None
+            held.judge(bytes(tag_section(((tag, version),))), 0.0)
+        gc.collect()
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(held) == count
+    assert held.weight / 2 < after - before <= held.weight

@@ -68,7 +68,8 @@ def test_a_put_replaces_the_older_entry_with_its_tags_and_bytes() -> None:
     near.put("a", held(size=500, tags=("*", "old", "both")))
     near.put("a", held("new", size=300, tags=("*", "new", "both")))
     assert near.items["a"].value == "new"
-    assert near.bytes == 300 + sys.getsizeof("a") + ENTRY_BYTES + 2 * MEMBER_BYTES + 2 * TAG_BYTES
+    tags = sum(TAG_BYTES + MEMBER_BYTES + 2 * sys.getsizeof(tag) for tag in ("new", "both"))
+    assert near.bytes == 300 + sys.getsizeof("a") + ENTRY_BYTES + tags
     assert near.forget_tag("old") == 0
     assert near.forget_tag("both") == 1
 
@@ -260,13 +261,30 @@ def test_an_entry_costs_at_most_350_bytes_over_its_value_and_key(puts: int, at_m
         lambda _number: ("*", str(b"*users", "ascii")),
         lambda number: ("*", str(b"*users", "ascii"), f"user:{number}"),
         lambda number: ("*", f"group:{number // 10}"),
+        lambda number: ("*", f"{number:0240d}"),
+        lambda number: ("*", *(f"{number // 10:0100d}:{part}" for part in range(5))),
     ],
-    ids=["plain", "namespace", "namespace and own tag", "groups of ten"],
+    ids=["plain", "namespace", "namespace and own tag", "groups of ten", "long tags", "many long tags"],
 )
 @pytest.mark.parametrize("count", [4_930, 11_000])
 def test_what_near_is_charged_is_no_less_than_what_it_takes(count: int, tags: Callable[[int], tuple[str, ...]]) -> None:
     near = Near(10_000, 10**9)
     assert traced(near, count, tags) <= near.bytes
+
+
+def test_what_is_kept_beside_it_counts() -> None:
+    near = Near(10, 8_000)
+    for key in "abc":
+        near.put(key, held(size=500))
+    assert len(near) == 3
+    near.make_room(6_000)
+    assert near.bytes <= 8_000
+    assert len(near) == 2
+    near.make_room(9_000)
+    assert (len(near), near.bytes) == (0, 9_000)
+    assert not near.put("d", held(size=500))
+    near.make_room(0)
+    assert near.put("d", held(size=500))
 
 
 def test_the_collector_does_not_traverse_entries() -> None:
@@ -358,9 +376,9 @@ def check_sums(near: Near) -> None:
         for tag in set(entry.tags) - {"*"}:
             index.setdefault(tag, set()).add(key)
     assert near._index == index
-    own_tags = sum(len(entry.tags) - ("*" in entry.tags) for entry in near.items.values())
+    own_tags = sum(MEMBER_BYTES + sys.getsizeof(tag) for each in near.items.values() for tag in each.tags if tag != "*")
     sizes = sum(entry.size + sys.getsizeof(key) + ENTRY_BYTES for key, entry in near.items.items())
-    assert near.bytes == sizes + own_tags * MEMBER_BYTES + len(index) * TAG_BYTES
+    assert near.bytes == sizes + own_tags + sum(TAG_BYTES + sys.getsizeof(tag) for tag in index)
     assert near.bytes <= near.max_bytes
     assert len(near) <= near.max_items
     # One place each, and a vacant one is nobody's.

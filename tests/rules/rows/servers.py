@@ -65,4 +65,28 @@ ROWS = [
         ("except ElsewhereError:", ASKED_AT_HOME),
         f"{SECOND_LOOP}::test_a_cached_function_answers_on_both_loops",
     ),
+    Row(
+        "dropped_claims_live_on",
+        "right.by_hand",
+        "A claim that its taker has dropped is renewed as long as the process lives.",
+        "claims:_Turn.hand_to",
+        ("ref(holder)", "(lambda: holder)"),
+        "tests/core/test_claims.py::test_one_that_was_dropped_is_free_here_at_once",
+    ),
+    Row(
+        "tags_weigh_nothing",
+        "near.3",
+        "A tag costs near the same, however long it is.",
+        "near:_weigh",
+        ("MEMBER_BYTES + sys.getsizeof(tag)", "MEMBER_BYTES"),
+        "tests/unit/test_near.py::test_what_near_is_charged_is_no_less_than_what_it_takes",
+    ),
+    Row(
+        "versions_of_tags_weigh_nothing",
+        "near.3",
+        "What is kept of tags beside near takes memory that nobody bounds.",
+        "near:Near.make_room",
+        ("self.beside = beside", "self.beside = 0"),
+        "tests/core/test_coherence_state.py::test_tags_take_no_more_than_near_may",
+    ),
 ]
