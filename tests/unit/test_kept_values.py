@@ -478,7 +478,7 @@ def test_the_marks_are_part_of_the_format() -> None:
 
 
 def test_a_member_is_known_by_its_name_and_never_by_its_place() -> None:
-    for codecs in MARKING:
+    for codecs in (Codecs("msgpack"), Codecs("json")):  # new ones: how a type is read is kept
         codec_id, payload, _ = codecs.encode(Missing("x"), Found | Missing)
         assert codecs.decode(codec_id, payload, Missing | Found) == Missing("x")
         assert codecs.decode(codec_id, payload, Missing) == Missing("x")
