@@ -11,6 +11,7 @@ from .clock import Clock
 from .coherence import Coherence
 from .entries import Entries
 from .keys import ALL_TAG, Layout
+from .large import LargeKeys
 from .ports import Ports
 from .replies import judged, judged_all
 from .rights import Rights
@@ -100,6 +101,7 @@ class Calls:
         self.wire: Wire | None = None
         self.usable = False
         self.rights = Rights(clock)
+        self.large = LargeKeys()
         # By kind of operation: the reason, since when, and the server's words.
         self.refusals: dict[str, tuple[str, float, str]] = {}
         self.on_mended: Callable[[], None] = lambda: None  # told when a refusal is over

@@ -157,6 +157,7 @@ class Engine:
             stamp=lambda: self._token(16),
         )
         self.shared = Shared(self.layout, entries, self.coherence, self.counters, self.clock, self.ports)
+        self.shared.large.frame = FRAME_TIMES * settings.max_value_bytes
         self.recovery = Recovery(
             self.coherence,
             self.layout,
@@ -308,7 +309,7 @@ class Engine:
                 settings.operation_timeout,
                 settings.connect_timeout,
                 settings.max_staleness,
-                FRAME_TIMES * settings.max_value_bytes,
+                self.shared.large.frame,
             ),
             WireHooks(
                 on_push=self.coherence.on_push,
@@ -319,6 +320,7 @@ class Engine:
                 heartbeat=self._heartbeat,
                 prepare=None if self.host is None else self._prepare,
                 on_failed=self.outages.look,
+                on_too_large=self.shared.large.met,
                 tell=self.tell,
             ),
             clock=self.clock,

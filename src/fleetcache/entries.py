@@ -225,6 +225,12 @@ class Entries:
             return False
         return signer.verify(self._layout.entry(key), signed_part(blob, header), signature)
 
+    def too_large(self, start: bytes, pttl: int) -> Seen:
+        """What is larger than any reply may be, by its first bytes."""
+        if pttl > 0 and has_head(start):
+            return self._unusable(Look.UNUSABLE, start, "size", pttl)
+        return self._unusable(Look.FOREIGN, start, "foreign")
+
     def _odd(self, blob: Any, pttl: Any) -> Seen:
         """Everything that is no entry of a format we read."""
         for reply in (blob, pttl):

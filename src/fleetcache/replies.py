@@ -43,7 +43,6 @@ def _is_counted(reply: Any) -> bool:
 _SHAPES: Final[dict[str, Callable[[Any], bool]]] = {
     "GET": lambda reply: reply is None or type(reply) is bytes,
     "GETRANGE": lambda reply: type(reply) is bytes,
-    "STRLEN": _is_count,
     "PTTL": lambda reply: type(reply) is int,
     "SET": lambda reply: reply is None or reply == b"OK",
     "DEL": _is_count,

@@ -71,15 +71,17 @@ class Shared(SharedReading):
                 self._counters.claims += 1
                 if gate.done():
                     self.unclaim(key, mark)
-            seen = self.see(key, entry[0], entry[1], call.sent_at, declared, token) if look else Seen(Look.NONE)
+            if not look:
+                seen = Seen(Look.NONE)
+            elif large:
+                seen = self._see_large(raw, *entry) or Seen(Look.NONE)  # small by now: it is looked at anew
+            else:
+                seen = self.see(key, entry[0], entry[1], call.sent_at, declared, token)
             return Claimed(seen, max(left, 0) / 1000 if isinstance(left, int) else 0.0, granted=granted)
 
-        commands: tuple[Command, ...] = (
-            ("SET", sibling, mark, "NX", "PX", lease_ms),
-            ("PTTL", sibling),
-            ("GET", raw),
-            ("PTTL", raw),
-        )
+        large = raw in self.large.keys
+        entry_of: tuple[Command, ...] = self.large.asks(raw) if large else (("GET", raw), ("PTTL", raw))
+        commands: tuple[Command, ...] = (("SET", sibling, mark, "NX", "PX", lease_ms), ("PTTL", sibling), *entry_of)
         lost = partial(self.rights.lost, sibling, mark, lease_ms / 1000)
         call = self._call(commands if look else commands[:2], answered, gate, lost)
         return gate
@@ -233,7 +235,19 @@ class Shared(SharedReading):
             stored(sent_at)
             return Seen(Look.GRANTED)
 
-        return self._run("add", raw, (blob, kept_ms), answered, self._ports.gate(), still=lambda: token.valid)
+        gate = self._ports.gate()
+
+        def send() -> None:
+            self._run("add", raw, (blob, kept_ms), answered, gate, still=lambda: token.valid)
+
+        return self._sent(raw, gate, send)
+
+    def _sent(self, raw: bytes, gate: Gate, send: Callable[[], object]) -> Gate:
+        """Send what answers with the value in its way, if that can be read."""
+        if raw in self.large.keys:
+            return self._unless_large(raw, gate, send)
+        send()
+        return gate
 
     def incr(self, key: str, blob: bytes, kept_ms: int, replacing: bytes, token: Token) -> Gate | None:
         """Add to a counter: the new ``int``, a ``Seen`` of what is there instead, or a reason."""
@@ -249,7 +263,15 @@ class Shared(SharedReading):
             return int(reply[1])
 
         args = (blob, kept_ms, self._entries.head(), replacing)
-        return self._run("incr", self._layout.entry(key), args, answered, self._ports.gate(), still=lambda: token.valid)
+        raw, gate = self._layout.entry(key), self._ports.gate()
+
+        def send() -> None:
+            self._run("incr", raw, args, answered, gate, still=lambda: token.valid)
+
+        if replacing:  # by its head: it is not read
+            send()
+            return gate
+        return self._sent(raw, gate, send)
 
     def touch(self, key: str, head: bytes, kept_ms: int) -> Gate | None:
         """A new life for the entry with this head: ``True`` if it had it still."""

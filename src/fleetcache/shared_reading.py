@@ -55,14 +55,39 @@ class SharedReading(Calls):
 
     def look(self, key: str, declared: Any, token: Token | None, *, of_many: bool = False) -> Gate | None:
         """``GET`` and ``PTTL`` in one write: a ``Seen``. ``of_many``: one of a batch, which is one write."""
-        wire = self.wire
-        if wire is None or not self._open():
+        if not self._open():
             return None
         raw, gate = self._layout.entry(key), self._ports.gate()
+        if raw in self.large.keys:
+            return self._unless_large(raw, gate, lambda: self._look(raw, gate, key, declared, token, at_once=False))
+        self._look(raw, gate, key, declared, token, at_once=not of_many)
+        return gate
+
+    def _look(self, raw: bytes, gate: Gate, key: str, declared: Any, token: Token | None, *, at_once: bool) -> None:
         size = len(raw)
         asked = b"*2\r\n$3\r\nGET\r\n$%d\r\n%b\r\n*2\r\n$4\r\nPTTL\r\n$%d\r\n%b\r\n" % (size, raw, size, raw)
-        wire.submit(_Look(asked, gate, self, key, declared, token), at_once=not of_many)
+        if self.wire is not None:
+            self.wire.submit(_Look(asked, gate, self, key, declared, token), at_once=at_once)
+
+    def _unless_large(self, raw: bytes, gate: Gate, then: Callable[[], object]) -> Gate:
+        """Ask for the size of what was too large once: a ``Seen``, or ``then`` asks what opens the gate."""
+
+        def answered(replies: list[Any]) -> Any:
+            seen = self._see_large(raw, *replies)
+            if seen is not None:
+                return seen
+            then()
+            return ANSWERED_LATER
+
+        self._call(self.large.asks(raw), answered, gate)
         return gate
+
+    def _see_large(self, raw: bytes, beyond: Any, start: Any, pttl: Any) -> Seen | None:
+        """What the replies to ``large.asks`` say; ``None`` = it can be read by now."""
+        for reply in (beyond, start, pttl):
+            if isinstance(reply, ReplyError):
+                return Seen(Look.FAULT, reason=self.fault("read", reply))
+        return self._entries.too_large(start, pttl) if self.large.is_too_large(raw, beyond) else None
 
     def see(self, key: str, blob: Any, pttl: Any, sent_at: float, declared: Any, token: Token | None) -> Seen:
         """What the replies to ``GET`` and ``PTTL`` say."""

@@ -16,7 +16,7 @@ from ..telling import TELL, Teller
 from .faults import reply_reason
 from .handshake import Ask, Greeting
 from .link import Link, LinkState, Verdict
-from .session import AnyCall, Call, ProtocolError, RefusedError, Session
+from .session import AnyCall, Call, Command, ProtocolError, RefusedError, Session, TooLargeError
 
 __all__ = ["Pulse", "WireHooks", "WireLimits"]
 
@@ -48,6 +48,7 @@ class WireHooks(Struct, frozen=True):
     heartbeat: Callable[[], Call]
     prepare: Callable[[], Awaitable[None]] | None = None  # before each attempt; has bounds of its own
     on_failed: Callable[[], None] = _nothing  # a connection or an attempt to connect has ended
+    on_too_large: Callable[[Command | None], None] = lambda _command: None
     tell: Teller = TELL
 
 
@@ -116,6 +117,10 @@ class Pulse(ABC):
             answered = self.session.feed(data)
         except RefusedError as error:
             self.fail(reply_reason(error), str(error))
+            return
+        except TooLargeError as error:
+            self._hooks.on_too_large(error.command)
+            self.fail("protocol", str(error))
             return
         except ProtocolError as error:
             self.fail("protocol", str(error))

@@ -34,6 +34,7 @@ __all__ = [
     "RefusedError",
     "ReplyError",
     "Session",
+    "TooLargeError",
     "tell_unanswered",
 ]
 
@@ -71,6 +72,14 @@ class Gate(Protocol):
     def set_result(self, result: Any, /) -> None:
         """Open it."""
         ...
+
+
+class TooLargeError(ProtocolError):
+    """A reply beyond all bounds; ``command`` is the one it answers."""
+
+    def __init__(self, limit: int, command: Command | None) -> None:
+        super().__init__(f"a frame of more than {limit} bytes")
+        self.command = command
 
 
 class RefusedError(ProtocolError):
@@ -278,8 +287,18 @@ class Session:
         self.has_room = self.weight < MOST_WEIGHT
         self._unfinished = unfinished
         if unfinished > self._frame_limit:
-            raise ProtocolError(f"a frame of more than {self._frame_limit} bytes")
+            raise TooLargeError(self._frame_limit, self._asked())
         return answered
+
+    def _asked(self) -> Command | None:
+        """The command that is being answered."""
+        if not self.calls:
+            return None
+        reader = hiredis.Reader()
+        reader.feed(self.calls[0].payload)
+        for _ in self._replies:
+            reader.gets()
+        return tuple(reader.gets())
 
     def _push(self, frame: list[Any]) -> None:
         own, self.expect_own = self.expect_own, None

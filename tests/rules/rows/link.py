@@ -115,4 +115,20 @@ ROWS = [
         ("or _SHAPES[what](reply)", "or True"),
         "tests/traps/test_misshapen.py::test_the_same_on_threads",
     ),
+    Row(
+        "large_key_is_forgotten",
+        "large.1",
+        "Each look at a value that is larger than any reply costs the connection, and with it all of near.",
+        "large:LargeKeys.met",
+        ("self.keys[key] = None", "pass"),
+        "tests/traps/test_large_keys.py::test_a_key_that_is_known_costs_no_connection",
+    ),
+    Row(
+        "large_key_is_read",
+        "large.2",
+        "A key whose value was too large is read again without a look at its size.",
+        "shared_reading:SharedReading.look",
+        ("if raw in self.large.keys:", "if False:"),
+        "tests/traps/test_large_keys.py::test_a_key_that_is_known_costs_no_connection",
+    ),
 ]
