@@ -41,6 +41,7 @@ from .telling import Teller
 from .wire.address import Address
 from .wire.aio import AioWire
 from .wire.faults import EMBEDDED
+from .wire.handshake import Greeting
 from .wire.keeper import Keeper
 from .wire.link import Link, LinkState
 from .wire.pulse import WireHooks, WireLimits
@@ -127,6 +128,7 @@ class Engine:
         self._change = object()
         self.reporter = Reporter(self)
         self.wire: Keeper | None = None
+        self._greeting: Greeting | None = None  # of the last connection on another loop
         self.loop: asyncio.AbstractEventLoop | None = None
         self.away_since: float | None = None
         self.last_error: str | None = None
@@ -328,6 +330,7 @@ class Engine:
             name=f"fleetcache-{self.instance}",
             probe=self.layout.probe(self.instance),
         )
+        wire.greeting, self._greeting = self._greeting, None
         return wire
 
     def _leave(self, *, keep_journal: bool) -> None:
@@ -335,7 +338,8 @@ class Engine:
         if self.wire is not None:
             if keep_journal:
                 self.wire.lose_calls()
-            _INHERITED.extend(self.wire.abandon())
+                self._greeting = self.wire.greeting  # the next connection ends this one on the server, too
+            _INHERITED.extend(self.wire.abandon(reset=keep_journal))
         self.wire = self.shared.wire = None
         self.shared.usable = False  # whoever still holds the old parts must not speak on the old connection
         self.reporter.forget()

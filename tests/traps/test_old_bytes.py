@@ -4,6 +4,8 @@ A kernel goes on retransmitting what an orphaned socket had sent. Two guards: th
 the next handshake ends it on the server. Each is shown to hold alone, and nothing to hold without both.
 """
 
+import asyncio
+import gc
 import struct
 from typing import Any
 
@@ -70,6 +72,44 @@ async def _write_into_a_black_hole(server: Server, prefix: str, who: str, client
             return found
 
 
+def _leave_a_loop_behind(server: Server, prefix: str, who: str, client: Client) -> str:
+    """The same, for the connection of an event loop that was closed over the open cache."""
+    raw = Layout(prefix).entry("k")
+    with Network(server) as network:
+        url = f"redis://{who}@127.0.0.1:{network.port}/0"
+        cache = Cache(url, prefix=prefix, operation_timeout=0.1, max_staleness="60s")
+
+        async def write() -> None:
+            await cache.set("k", "first")
+            network.stall("up")
+            await cache.set("k", "OLD")
+
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(write())
+        loop.close()
+        old = network.spare_new_connections()
+
+        async def read() -> str:
+            await eventually(lambda: cache.stats().link == "online")
+            assert client("EXISTS", raw) == 0, "the replay removed what was not acknowledged"
+            network.release_old(old)
+            await eventually(lambda: network.held_by(old) == 0)
+            await eventually(lambda: network.open == 1)
+            await cache.get("another")
+            found: str = await cache.get("k", "gone")
+            await cache.close()
+            return found
+
+        async def on_another() -> str:
+            await cache.get("another")
+            return await read()
+
+        try:
+            return run(on_another())
+        finally:
+            gc.collect()
+
+
 @pytest.fixture
 def without_reset(monkeypatch: pytest.MonkeyPatch) -> None:
     """Connections are closed without the option that makes it a reset."""
@@ -99,3 +139,23 @@ def test_the_next_handshake_ends_a_connection_that_was_closed_only(server: Serve
 def test_twin_without_both_the_old_value_is_back(server: Server, prefix: str) -> None:
     with server.client() as client:
         assert run(_write_into_a_black_hole(server, prefix, login(client, may_kill=False), client)) == "OLD"
+
+
+@pytest.mark.parametrize("may_kill", [True, False])
+def test_nothing_that_a_closed_loop_had_sent_lands_later(server: Server, prefix: str, *, may_kill: bool) -> None:
+    with server.client() as client:
+        assert _leave_a_loop_behind(server, prefix, login(client, may_kill=may_kill), client) == "gone"
+
+
+@pytest.mark.usefixtures("without_reset")
+def test_the_handshake_on_the_next_loop_ends_the_last_ones_connection(server: Server, prefix: str) -> None:
+    with server.client() as client:
+        assert _leave_a_loop_behind(server, prefix, login(client, may_kill=True), client) == "gone"
+
+
+@pytest.mark.usefixtures("without_reset")
+def test_twin_a_closed_loops_connection_that_is_neither_reset_nor_ended_brings_it_back(
+    server: Server, prefix: str
+) -> None:
+    with server.client() as client:
+        assert _leave_a_loop_behind(server, prefix, login(client, may_kill=False), client) == "OLD"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from fleetcache import Cache, Closed
-from fleetcache.keys import Layout
+from fleetcache.keys import ALL_TAG, Layout
 from tests.conftest import StartServer
 from tests.support.forking import in_a_child
 from tests.support.run import run
@@ -121,6 +121,23 @@ def test_what_one_loop_owed_the_next_one_delivers(fresh_server: StartServer, pre
         assert client("EXISTS", Layout(prefix).entry("k")) == 1
         asyncio.run(deliver())
         assert client("EXISTS", Layout(prefix).entry("k")) == 0
+
+
+def test_what_the_server_may_have_forgotten_between_two_loops_is_not_believed(server: Server, prefix: str) -> None:
+    """Which run of the server it is cannot be told: then any version of the tag on every entry may be an old one."""
+    tag = Layout(prefix).tag(ALL_TAG)
+    with server.client() as client:
+        client("ACL", "SETUSER", "limited", "on", ">secret", "~*", "&*", "+@all", "-info")
+        url = server.url.replace("redis://", "redis://limited:secret@")
+        cache = Cache(url, prefix=prefix, operation_timeout="2s")
+        asyncio.run(_ask(cache))
+        before = client("GET", tag)
+        asyncio.run(_close(cache))
+        assert client("GET", tag) != before
+
+
+async def _ask(cache: Cache) -> None:
+    await cache.get("k")
 
 
 def test_a_loop_that_is_closed_over_an_open_cache_is_silent(

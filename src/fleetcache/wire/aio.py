@@ -199,7 +199,7 @@ class AioWire(Keeper):
         raw = transport.get_extra_info("socket")
         if raw is not None:
             with suppress(OSError):
-                raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                _linger_not(raw)
         with suppress(RuntimeError):  # the loop was closed over it
             transport.abort()
 
@@ -213,8 +213,8 @@ class AioWire(Keeper):
         # One turn, so that the transport's own farewell runs while the loop still does.
         await asyncio.sleep(0)
 
-    def abandon(self) -> list[Any]:
-        """In a forked child, or when the loop is gone: give back the descriptor without a word to the server.
+    def abandon(self, *, reset: bool) -> list[Any]:
+        """In a forked child, or when the loop is gone: give back the descriptor.
 
         Nothing of the old loop may be touched (its selector is shared with the parent), so the transport is never
         closed, only kept alive; what must be kept is returned.
@@ -225,8 +225,15 @@ class AioWire(Keeper):
         raw = transport.get_extra_info("socket") if transport is not None else None
         if raw is not None:
             with suppress(OSError):
+                if reset:
+                    _linger_not(raw)
                 os.close(raw.fileno())
         if transport is None:
             return []
         transport.set_protocol(asyncio.Protocol())  # nothing of the cache is kept alive with it
         return [transport] if self._task is None or self._task.done() else [transport, self._task]
+
+
+def _linger_not(raw: Any) -> None:
+    """Have its end be a reset: else the kernel goes on sending, and an old SET lands seconds after it was replaced."""
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

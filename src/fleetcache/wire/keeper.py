@@ -119,8 +119,11 @@ class Keeper(Pulse):
         """End it all."""
 
     @abstractmethod
-    def abandon(self) -> list[Any]:
-        """In a forked child, or on a loop that is gone: let the connection go without a word to the server.
+    def abandon(self, *, reset: bool) -> list[Any]:
+        """In a forked child, or on a loop that is gone: let the connection go.
+
+        Args:
+            reset: Whether it is ours alone, and what it has not sent must never be; else not a word to the server.
 
         Returns:
             What must be kept alive, since its end would speak.

@@ -318,7 +318,7 @@ class ThreadWire(CallersWire):
         for sock in (self._bell, self._knocker):
             sock.close()
 
-    def abandon(self) -> list[Any]:
+    def abandon(self, *, reset: bool) -> list[Any]:  # noqa: ARG002 - threads have no loop that could be gone
         """In a forked child: close our copies of the descriptors, without a lock and without a word."""
         sock, self._sock = self._sock, None
         if sock is not None:
