@@ -250,8 +250,9 @@ class Writing:
         now = parts.ports.clock()
         if held is None or now >= held.fresh_until:
             return False
-        stale = held.stale_until - held.fresh_until
-        ttl = min(ttl, max(parts.unbacked_life(options), held.fresh_until - now))
+        life = parts.unbacked_life(options)
+        ttl = min(ttl, max(life, held.fresh_until - now))
+        stale = min(held.stale_until - held.fresh_until, max(0.0, life - ttl))
         return parts.near.put(key, parts.entries.prolonged(held, held.value, (now + ttl, now + ttl + stale)))
 
     async def look(self, key: str) -> tuple[Seen, Budget]:
