@@ -1,7 +1,7 @@
 """Fixtures for tests against real servers.
 
 ``valkey`` comes with the dev dependencies and is always there. ``redis`` is used where a ``redis-server`` is on PATH,
-and must be there when FLEETCACHE_REQUIRE_REDIS is 1.
+and must be there when FLEETCACHE_REQUIRE_REDIS is 1. With FLEETCACHE_EVENT_LOOP=uvloop all event loops are uvloop's.
 """
 
 import itertools
@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.support.certs import Certificates
 from tests.support.engines import engines, version
+from tests.support.loops import use_loop
 from tests.support.servers import TRANSPORTS, Server, Transport
 from tests.support.waiting import wait_until
 
@@ -27,6 +28,7 @@ settings.load_profile("busy")
 
 
 def pytest_configure() -> None:
+    use_loop()
     if os.environ.get("FLEETCACHE_REQUIRE_REDIS") == "1" and "redis" not in engines():
         raise pytest.UsageError("FLEETCACHE_REQUIRE_REDIS is 1, but there is no redis-server on PATH")
 

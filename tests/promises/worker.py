@@ -14,6 +14,7 @@ from typing import Any
 
 from fleetcache import Cache
 from tests.promises import variants
+from tests.support.loops import use_loop
 
 
 async def ask(cache: Cache, folder: Path, key: str, callers: int = 1, take: float = 0.0) -> dict[str, Any]:
@@ -52,4 +53,5 @@ def say(answer: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
+    use_loop()
     asyncio.run(main(*sys.argv[1:]))

@@ -7,6 +7,7 @@ import ssl
 import subprocess
 import sys
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 
 import hiredis
@@ -18,10 +19,12 @@ from tests.support.certs import certificates
 from tests.support.client import Client
 from tests.support.clock import ManualClock
 from tests.support.engines import engines
+from tests.support.loops import use_loop
 from tests.support.run import run
 from tests.support.servers import TRANSPORTS, Server, Transport
 from tests.support.waiting import eventually, wait_until
 
+ROOT = Path(__file__).parents[2]
 every_transport = pytest.mark.parametrize("transport", TRANSPORTS)
 
 
@@ -249,3 +252,21 @@ class TestRun:
 
         with pytest.raises(AssertionError, match="never retrieved"):
             run(forget())
+
+
+def test_event_loops_are_of_the_kind_that_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    code = """
+import asyncio
+from tests.support.loops import use_loop
+use_loop()
+async def main(): print(type(asyncio.get_running_loop()).__module__.partition(".")[0])
+asyncio.run(main())"""
+    kinds = {"": "asyncio", "asyncio": "asyncio"} | ({"uvloop": "uvloop"} if find_spec("uvloop") else {})
+    for kind, module in kinds.items():
+        monkeypatch.setenv("FLEETCACHE_EVENT_LOOP", kind)
+        command = [sys.executable, "-c", code]
+        done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)  # noqa: S603 - our own code
+        assert done.stdout.strip() == module
+    monkeypatch.setenv("FLEETCACHE_EVENT_LOOP", "trio")
+    with pytest.raises(ValueError, match="FLEETCACHE_EVENT_LOOP = 'trio'"):
+        use_loop()

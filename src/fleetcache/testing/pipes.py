@@ -132,7 +132,7 @@ class Pipe:
         while True:
             arrival = await self._next()
             if not arrival.data:
-                reset(self._target) if arrival.is_reset else self._target.write_eof()
+                self._end(arrival)
                 return
             allowed = self._way.account(arrival.data)
             self._target.write(allowed)
@@ -140,6 +140,12 @@ class Pipe:
             if self._way.cut_after == 0:
                 self._way.cut_after = None  # once
                 raise CutError
+
+    def _end(self, arrival: _Arrival) -> None:
+        if arrival.is_reset:
+            reset(self._target)
+        elif not self._target.is_closing():  # or it is gone: asyncio takes that for nothing, uvloop for an error
+            self._target.write_eof()
 
     async def _next(self) -> _Arrival:
         while True:
