@@ -59,10 +59,14 @@ def crash(run: Any, fault: Fault) -> End:
     if not run.host.listening:
         return None
     run.host.crash(silent=bool(silent))
+    if what == "old":
+        run.holder_lost()  # rights come back that were given back long ago
     kept = {"same": run.host.server.snapshot(), "old": run.snapshot, "empty": None}[what]
 
     def end() -> None:
         run.host.restart(kept)
+        if what == "old":
+            run.holder_lost()
         if what == "old" and kept is not None:
             run.model.forgot.append(run.world.now)
 
@@ -79,9 +83,11 @@ def snapshot(run: Any, _fault: Fault) -> End:
 def state(run: Any, fault: Fault) -> End:
     """The server answers errors: oom, readonly, loading, misconf, busy, masterdown; or it is paused."""
     setattr(run.host.server.state, fault.how, True)
+    run.holder_lost()  # it may refuse to take back a right
 
     def end() -> None:
         setattr(run.host.server.state, fault.how, False)
+        run.holder_lost()
         if fault.how == "paused":
             run.host.go_on()
 
@@ -110,6 +116,13 @@ def die(run: Any, fault: Fault) -> End:
     return (lambda: run.birth(fault.who)) if fault.lasts else None
 
 
+def move(run: Any, fault: Fault) -> End:
+    """The event loop of one instance is closed over its open cache, which goes on on another."""
+    for instance in run.living(fault.who):
+        instance.move()
+    return None
+
+
 def flush(run: Any, _fault: Fault) -> End:
     """Somebody empties the server."""
     run.host.server.flush()
@@ -133,6 +146,7 @@ def foreign(run: Any, fault: Fault) -> End:
 def step(run: Any, fault: Fault) -> End:
     """The server's clock jumps."""
     run.host.clock_step += float(fault.how)
+    run.lifetimes.stepped()
     return None
 
 
@@ -159,6 +173,7 @@ KINDS: dict[str, tuple[Callable[[Any, Fault], End], int]] = {
     "foreign": (foreign, 2),
     "step": (step, 2),
     "scripts": (scripts, 2),
+    "move": (move, 0),  # drawn by ``workload``
 }
 _OF_ONE = frozenset({"reset", "hold", "late", "stall", "suspend", "die"})
 _OF_THE_WAY = ("hold", "hold", "slow", "slow", "late", "stall", "suspend", "freeze", "reset")
@@ -179,8 +194,8 @@ def draw(rng: random.Random, instances: list[str], keys: list[str], until: float
     if count > 1 and rng.random() < 0.3:
         faults = _together(rng, count, instances, keys, until)
     else:
-        names = list(KINDS)
-        kinds = rng.choices(names, [weight for _, weight in KINDS.values()], k=1 + rng.randrange(4))
+        names = [name for name, (_, weight) in KINDS.items() if weight]
+        kinds = rng.choices(names, [KINDS[name][1] for name in names], k=1 + rng.randrange(4))
         faults = [_one(rng, rng.choice(kinds), instances, keys, until) for _ in range(count)]
     if any(fault.kind == "crash" and fault.how.startswith("old") for fault in faults):
         faults.append(Fault(rng.uniform(0.3, until / 2), "snapshot"))

@@ -5,6 +5,7 @@ goes out after each piece it worked on.
 """
 
 import random
+from collections.abc import Callable
 from typing import Any
 
 from tests.simulation.loop import World
@@ -37,6 +38,8 @@ class Host:
         self.server.state.noperm = frozenset(noperm)
         self.listening = True
         self.frozen = False
+        self.on_put: Callable[[bytes, Any], None] | None = None  # told of what is stored
+        self.heard: dict[str, float] = {}  # when something came from a process last
         self._connections: list[Connection] = []
         self._backlog: list[tuple[Connection, bytes]] = []
         self._leaving: list[Connection] = []
@@ -65,6 +68,7 @@ class Host:
             return
         if connection.ear is not None:
             connection.ear.asked(data)
+        self.heard[connection.owner.name] = self.world.now
         connection.client.receive(data)
         self.flush()
 
@@ -128,7 +132,12 @@ class Host:
     def restart(self, snapshot: Snapshot | None) -> None:
         """It is back, with these data."""
         self.server.restart(snapshot)
+        self.watch(self.on_put)
         self.listening = True
+
+    def watch(self, on_put: Callable[[bytes, Any], None] | None) -> None:
+        """Be told of what is stored, in this life of the server and the next."""
+        self.on_put = self.server.keys.on_put = on_put
 
     def go_on(self) -> None:
         """A pause has ended."""

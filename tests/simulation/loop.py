@@ -112,6 +112,11 @@ class SimLoop(asyncio.AbstractEventLoop):
         busy = self.busy_until
         return due if due > busy else busy  # noqa: FURB136 - a call would cost four times as much
 
+    def alarms(self, name: str) -> list[str]:
+        """The timers that will call a function of this name."""
+        timers = [timer for _, _, timer in self._timers if not timer.cancelled()]
+        return [repr(timer) for timer in timers if getattr(timer._callback, "__name__", "") == name]  # type: ignore[attr-defined] # asyncio's own
+
     def turn(self) -> None:
         """One turn, or what is left of one."""
         ready, timers = self._ready, self._timers

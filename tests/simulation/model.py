@@ -37,13 +37,39 @@ class Violation(AssertionError):
 class Value:
     """One value that was loaded or written."""
 
-    __slots__ = ("began", "key", "loader", "made", "number", "origin", "version", "writer")
+    __slots__ = (
+        "began",
+        "bound",
+        "key",
+        "loader",
+        "made",
+        "number",
+        "op",
+        "origin",
+        "slack",
+        "stale",
+        "started",
+        "touched",
+        "ttl",
+        "version",
+        "writer",
+    )
 
     def __init__(self, number: int, key: str, version: int, began: float, origin: str) -> None:
         self.number, self.key, self.version, self.began, self.origin = number, key, version, began, origin
-        self.made = began
+        self.made = self.started = began
+        self.ttl: float | None = NEVER  # what it was asked to live; none = it is not to be kept
+        self.stale = 0.0
+        self.bound = NEVER  # seconds from its start that it is good for unconfirmed
+        self.slack = 0.0
+        self.touched: tuple[float, float] | None = None  # unconfirmed: when, and for how long
         self.loader: Any = None  # the instance that loaded it
+        self.op: Any = None  # the call whose loader brought it
         self.writer: Removal | None = None  # the write it came with, if no loader made it
+
+    def life(self, *, stale: bool) -> float:
+        """Seconds it was asked to live."""
+        return (self.ttl or 0.0) + (self.stale if stale else 0.0)
 
 
 class Removal:
@@ -204,6 +230,7 @@ class Model:
         near: bool,
         last_resort: bool,
         offline: bool = False,
+        offline_ttl: float | None = None,
     ) -> None:
         """Whether a call of an instance may have been answered so.
 
@@ -215,6 +242,7 @@ class Model:
             near: Whether near (or a load that was joined) answered.
             last_resort: Whether it was the exception of promise 3: offline, and the loader had failed.
             offline: Whether the instance said so when the call began, which is when a batch looks into near.
+            offline_ttl: What bounds near then; ``None`` = as for any call.
         """
         value = self.values.get(number) if isinstance(number, int) else None
         if value is None or value.key != key:
@@ -229,7 +257,9 @@ class Model:
                 continue
             else:
                 when, since = "was acknowledged", removal.acked_at
-                if removal.by is not by and (last_resort or (near and at - since <= self._bound(by, offline=offline))):
+                if removal.by is not by and (
+                    last_resort or (near and at - since <= self._bound(by, offline, offline_ttl))
+                ):
                     continue
             raise Violation(
                 "superseded",
@@ -238,8 +268,10 @@ class Model:
                 f"{removal.versions[key]} {when} at {since:.3f}",
             )
 
-    def _bound(self, by: Any, *, offline: bool) -> float:
-        return (self.offline_ttl if offline or not by.says_heard() else self.max_staleness) + 1e-6
+    def _bound(self, by: Any, offline: bool, offline_ttl: float | None) -> float:
+        if not offline and by.says_heard():
+            return self.max_staleness + 1e-6
+        return max(self.max_staleness, self.offline_ttl if offline_ttl is None else offline_ttl) + 1e-6
 
     def _may_follow(self, value: Value, removal: Removal, by: Any) -> bool:
         """Whether the write that brought the value may have landed after the removal."""

@@ -38,10 +38,14 @@ class _Socket:
     def __init__(self, transport: "Transport") -> None:
         self._transport = transport
         self.linger: bytes | None = None
+        self.given_away = False  # whoever asks for the number closes it
 
     def fileno(self) -> int:
         if self._transport.is_closing():
             return -1
+        if self.given_away:
+            self._transport.closed_by_number(at_once=self.linger == RESET_AT_ONCE)
+            return os.dup(_SILENT)
         return _READABLE if self._transport.arrived else _SILENT
 
     def setsockopt(self, _level: int, option: int, value: bytes) -> None:
@@ -63,6 +67,15 @@ class Transport(asyncio.Transport):
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         return self._socket if name == "socket" else default
+
+    def give_away(self) -> None:
+        """Its loop is no more: whoever has the descriptor may close it."""
+        self._socket.given_away = not self._closing
+
+    def closed_by_number(self, *, at_once: bool) -> None:
+        """The descriptor is closed, without the loop."""
+        self._closing = True
+        self._connection.aborted(at_once=at_once)
 
     def set_protocol(self, protocol: Any) -> None:
         self._protocol = protocol

@@ -18,11 +18,15 @@ class Load(Struct, omit_defaults=True):
         late: It looks at the source when it ends, not when it begins.
         fate: ``""``, ``fails``, ``blocks`` (its whole process, for ``take``), ``dies`` (and its process with it), or
             ``cancels`` (what it waits for was cancelled).
+        nostore: It says that its result is not to be kept.
+        keep: It says for how long its result is fresh, and stale.
     """
 
     take: float = 0.05
     late: bool = False
     fate: str = ""
+    nostore: bool = False
+    keep: tuple[float, float] | None = None
 
 
 class Op(Struct, omit_defaults=True):
@@ -32,9 +36,12 @@ class Op(Struct, omit_defaults=True):
         at: Seconds after the start.
         who: Name of the instance.
         verb: Of the cache; those that change the source do that first.
-        keys: What it is about; for ``tags`` the one tag.
+        keys: What it is about; for ``tags`` the one tag. ``n:k`` is the key ``k`` in the namespace ``n``.
         cancel: The caller gives up after so many seconds.
         pause: Seconds between the change of the source and the call.
+        load_timeout: Seconds the caller waits for a load at most.
+        offline_ttl: Its own bound of what near answers offline.
+        wait: Seconds it waits for a claim by hand.
     """
 
     at: float
@@ -48,6 +55,9 @@ class Op(Struct, omit_defaults=True):
     pause: float = 0.0
     strict: bool = True
     early: bool = False
+    load_timeout: float | None = None
+    offline_ttl: float | None = None
+    wait: float = 0.0
 
 
 class Fault(Struct, omit_defaults=True):

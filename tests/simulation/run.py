@@ -10,11 +10,14 @@ from contextlib import suppress
 from functools import cache
 from typing import Any
 
+from fleetcache.engine import _INHERITED
 from fleetcache.settings import Settings
+from tests.simulation.byhand import HandClaims, Touches
 from tests.simulation.eavesdrop import Eavesdropper
 from tests.simulation.faults import strike
 from tests.simulation.fleet import Instance
 from tests.simulation.host import Host
+from tests.simulation.lifetimes import Lifetimes
 from tests.simulation.loop import SimLoop, World
 from tests.simulation.model import Load, Model, Removal, Violation
 from tests.simulation.network import Network
@@ -26,6 +29,8 @@ __all__ = ["Run", "play"]
 RECOVERY = 30.0
 # The longest lease.
 LEASE = 10.5
+# From when a link is back until what was lost with the last one is given back, and heard of.
+BACK = 1.0
 
 
 @cache
@@ -66,10 +71,14 @@ class Run:
             offline_ttl=plan.offline_ttl,
             load_wait=plan.load_wait,
         )
+        self.claims, self.touches = HandClaims(self), Touches(self)
+        self.lifetimes = Lifetimes(self.model, lambda: self.host.clock_step)
+        self.host.watch(self._stored)
         self.history: dict[str, list[Load]] = {key: [] for key in plan.keys}
         self.story: list[tuple[float, str, str]] = []
         self.snapshot: Any = None
         self.holder_lost_at = -1.0
+        self.away: list[tuple[float, float]] = []  # when an instance was not online, or stood still
         self._not_calm_at = -1.0
         self._active = 0
         self._left = len(plan.faults) + len(plan.ops)
@@ -77,6 +86,7 @@ class Run:
         self.over = False
         self.instances: dict[str, Instance] = {}
         self._by_loop: dict[SimLoop, Instance] = {}
+        self._left_loops: list[SimLoop] = []
         self._lives = 0
         for name in plan.instances:
             self.birth(name)
@@ -132,18 +142,50 @@ class Run:
 
     def _disturb(self) -> None:
         self._not_calm_at = self.world.now
-        self.holder_lost()
         self.model.disturb()
 
     def holder_lost(self) -> None:
-        """Whoever held a lease may never give it back."""
+        """Whoever held a lease may never give it back: it died, or the server does not take it back."""
         self.holder_lost_at = self.world.now
+
+    def moved(self, instance: Instance, old: SimLoop) -> None:
+        """An instance lives on another event loop."""
+        del self._by_loop[old]
+        self._left_loops.append(old)
+        self._by_loop[instance.loop] = instance
+        self.claims.forget(instance)
+        self._disturb()
+
+    def _stored(self, key: bytes, stored: Any) -> None:
+        try:
+            self.lifetimes.stored(key, stored.value, stored.due)
+        except Violation as violation:
+            self.failed(violation)
+
+    def excused(self, since: float, until: float) -> float:
+        """How long of this time nobody could say what became of a right: somebody's link was away, or he stood still.
+
+        A right that was asked for on a connection that was cut is given back as soon as there is another; only one
+        whose holder is no more lasts as long as it was granted for.
+        """
+        spans = [*self.away, *(span for one in self.living("") for span in one.spans_away())]
+        total, end = 0.0, since
+        for begin, over in sorted(spans):
+            over += BACK
+            if over > end and begin < until:
+                total += min(over, until) - max(begin, end)
+                end = min(over, until)
+        return total + (self.longest_lease if self.holder_lost_at > since - self.longest_lease else 0.0)
 
     def calm(self, instance: Instance, since: float) -> bool:
         """Whether nothing was wrong with an instance and the server since then."""
         if self._active or self.plan.maxmemory is not None:  # a full server evicts leases too
             return False
         return self._not_calm_at < since and instance.not_calm_at < since and instance.says_online()
+
+    def disturbed_since(self, since: float) -> bool:
+        """Whether a fault began, was or ended since then."""
+        return bool(self._active) or self._not_calm_at >= since
 
     def failed(self, error: BaseException | None) -> None:
         """A call ended with a violation, or with a defect of the simulation."""
@@ -155,8 +197,8 @@ class Run:
     # -- after every turn ------------------------------------------------------------------------------------------
 
     def _after_turn(self, loop: SimLoop) -> None:
-        instance = self._by_loop[loop]
-        if instance.dead:
+        instance = self._by_loop.get(loop)
+        if instance is None or instance.dead:
             return
         instance.look()
         if self.model.unsettled:
@@ -197,7 +239,7 @@ class Run:
 
     def bury(self) -> None:
         """End what dead processes, or a broken promise, left in the middle of something."""
-        for loop in self._by_loop:
+        for loop in (*self._by_loop, *self._left_loops):
             for task in asyncio.all_tasks(loop):
                 with suppress(Exception):
                     task.get_coro().close()
@@ -250,7 +292,7 @@ class Run:
     def _wait_for_rights(self) -> None:
         """A lease or claim is left only by a holder that was lost, and not for longer than its time."""
         rights = self.host.rights()
-        if rights and self.holder_lost_at >= self.start:
+        if rights and self.holder_lost_at >= self.world.now - self.longest_lease:
             self._go_on(self.world.now + self.longest_lease)
             rights = self.host.rights()
         if rights:
@@ -276,6 +318,8 @@ class Run:
                 "journal": coherence.journal.pending(),
                 "tasks": list(engine._on_loop._tasks),
                 "rights": engine.policy.loading._rights,
+                "alarms": one.loop.alarms("ring"),
+                "claims by hand": engine.claims._turns,
             }
             for what, items in left.items():
                 if items:
@@ -321,6 +365,7 @@ def play(plan: Plan, *, every_word: bool = False) -> Run:
         run.play()
         run.bury()
     finally:
+        _INHERITED.clear()  # what was left behind on other loops
         if collecting:
             gc.enable()
         log.removeHandler(errors)

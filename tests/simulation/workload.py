@@ -5,9 +5,10 @@ things does each of them often, and kinds meet that a mixture of everything woul
 """
 
 import random
+from collections.abc import Callable
 
 from tests.simulation import faults
-from tests.simulation.plan import Load, Op, Plan
+from tests.simulation.plan import Fault, Load, Op, Plan
 
 __all__ = ["draw"]
 
@@ -42,7 +43,98 @@ def draw(seed: int) -> Plan:
     )
     if rng.random() < 0.15:
         _add_seldom(rng, plan, until)
+    _add_more(random.Random(f"more of {seed}"), plan, until)
     return plan
+
+
+def _add_more(rng: random.Random, plan: Plan, until: float) -> None:
+    """What few calls ask for: of each plan few of these, so that each meets itself and plain calls."""
+    if rng.random() < 0.4:
+        return
+    wishes = rng.sample(list(_MORE), rng.choice((1, 1, 2, 3)))
+    for wish in sorted(wishes):
+        _MORE[wish](rng, plan, until)
+    plan.ops.sort(key=lambda op: op.at)
+    plan.faults.sort(key=lambda fault: fault.at)
+
+
+def _namespace(rng: random.Random, plan: Plan, until: float) -> None:
+    """Some keys are in a namespace, too, which has a ``clear()`` of its own."""
+    plan.keys |= {f"n:{name}": tags for name, tags in plan.keys.items()}
+    for op in plan.ops:
+        if op.verb not in {"tags", "clear", "incr"} and rng.random() < 0.5:
+            op.keys = [f"n:{name}" for name in op.keys]
+    for _ in range(rng.choice((0, 1, 3))):
+        name = rng.choice([name for name in plan.keys if name.startswith("n:")])
+        plan.ops.append(Op(rng.uniform(0.0, until), rng.choice(plan.instances), "clear_space", [name]))
+
+
+def _offline_ttl(rng: random.Random, plan: Plan, _until: float) -> None:
+    for op in plan.ops:
+        if rng.random() < 0.6:
+            op.offline_ttl = rng.choice((0.0, 1.0, 20.0))
+
+
+def _load_timeout(rng: random.Random, plan: Plan, _until: float) -> None:
+    for op in plan.ops:
+        if rng.random() < 0.5:
+            op.load_timeout = rng.choice((0.01, 0.1, 1.0))
+
+
+def _results_decide(rng: random.Random, plan: Plan, _until: float) -> None:
+    for op in plan.ops:
+        kind = rng.random()
+        op.load.nostore = kind < 0.3
+        op.load.keep = (rng.choice((0.3, 2.0, 60.0)), rng.choice((0.0, 1.0))) if kind > 0.6 else None
+
+
+def _claims(rng: random.Random, plan: Plan, until: float) -> None:
+    """Some work on keys in a way of their own."""
+    for _ in range(rng.choice((2, 6, 12))):
+        load = Load(rng.choice((0.01, 0.3, 4.0)) * rng.uniform(0.5, 1.5))
+        at, who, key = rng.uniform(0.0, until), rng.choice(plan.instances), rng.choice(list(plan.keys))
+        op = Op(at, who, "claim", [key], ttl=rng.choice((1.0, 3.0)), load=load, wait=rng.choice((0.0, 0.5, 15.0)))
+        op.cancel = rng.choice((0.001, 0.1, 1.0)) if rng.random() < 0.2 else None
+        plan.ops.append(op)
+
+
+def _touches(rng: random.Random, plan: Plan, until: float) -> None:
+    """Entries with stale times are given new lives."""
+    for _ in range(rng.choice((3, 10))):
+        at, who, key = rng.uniform(0.0, until), rng.choice(plan.instances), rng.choice(list(plan.keys))
+        plan.ops.append(Op(at, who, "touch", [key], ttl=rng.choice((0.5, 2.0, 60.0))))
+    for op in plan.ops:
+        if op.verb != "touch" and rng.random() < 0.5:
+            op.stale = rng.choice((1.0, 20.0))
+
+
+def _untracked(_rng: random.Random, plan: Plan, _until: float) -> None:
+    """The server pushes nothing."""
+    plan.noperm.append("CLIENT TRACKING")
+
+
+def _unknown_run(_rng: random.Random, plan: Plan, _until: float) -> None:
+    """The server does not say whether it is another than before."""
+    plan.noperm.append("INFO")
+
+
+def _other_loops(rng: random.Random, plan: Plan, until: float) -> None:
+    """An event loop ends over an open cache, which goes on on another."""
+    for _ in range(rng.choice((1, 2))):
+        plan.faults.append(Fault(rng.uniform(0.3, until), "move", rng.choice(plan.instances)))
+
+
+_MORE: dict[str, Callable[[random.Random, Plan, float], None]] = {
+    "claims": _claims,
+    "load_timeout": _load_timeout,
+    "namespace": _namespace,
+    "offline_ttl": _offline_ttl,
+    "other_loops": _other_loops,
+    "results_decide": _results_decide,
+    "touches": _touches,
+    "unknown_run": _unknown_run,
+    "untracked": _untracked,
+}
 
 
 def _add_seldom(rng: random.Random, plan: Plan, until: float) -> None:

@@ -41,6 +41,9 @@ class Keyspace:
         changed: Told of each key that was written or removed.
         keeps_due: Whether due keys are not removed now, although gone for readers: on a replica, or in a pause.
         snapshot: What to begin with; what is due by now is left out, as at a real start.
+
+    Attributes:
+        on_put: Told of each key that is written, with what stands there then.
     """
 
     def __init__(
@@ -52,6 +55,7 @@ class Keyspace:
         snapshot: Snapshot | None = None,
     ) -> None:
         self._clock, self._random, self._changed, self._keeps_due = clock, random, changed, keeps_due
+        self.on_put: Callable[[bytes, Stored], None] | None = None
         self._stored = dict(snapshot.stored) if snapshot is not None else {}
         for place in self._due():
             del self._stored[place]
@@ -77,6 +81,8 @@ class Keyspace:
         self.get(place)  # one that is due is removed first, and told of
         self._stored[place] = stored
         self._changed(place[1])
+        if self.on_put is not None:
+            self.on_put(place[1], stored)
 
     def delete(self, place: Place) -> bool:
         """Remove a key; whether it was there, and not due."""

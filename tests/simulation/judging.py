@@ -1,0 +1,158 @@
+"""How the calls of one process are judged: how long they took, and whether they may have got what they got."""
+
+from typing import Any
+
+from tests.simulation.model import NEVER, Removal, Value, Violation
+from tests.simulation.model import Load as Running
+from tests.simulation.plan import Op
+from tests.simulation.watched import Seen
+
+__all__ = ["OPERATION_TIMEOUT", "Judging"]
+
+OPERATION_TIMEOUT = 0.25
+# Timers look every 2 ms, and bytes that wait in the socket may put a judgement off.
+SLACK = 0.12
+
+
+class Judging:
+    """What one process is held to; a life of it is ``fleet.Instance``.
+
+    Args:
+        run: The run it is part of.
+        name: Of the process.
+    """
+
+    engine: Any
+    cache: Any
+    loop: Any
+    views: dict[str, Any]
+
+    def __init__(self, run: Any, name: str) -> None:
+        self.run, self.name = run, name
+        self.model, self.world = run.model, run.world
+        self.dead = False
+        self.met_at = self.online_at = NEVER
+        self.heard_at = self.not_calm_at = self.world.now
+        self.entered_at = -NEVER
+        self.away_at = self.world.now  # when it was not online last
+        self.stalled: list[tuple[float, float]] = []
+        self.calls = 0
+        self.running: list[Running] = []
+        self.removing: list[Removal] = []
+        self.claimed: dict[str, float] = {}  # by key, since when a user here has the claim by hand
+
+    def says_online(self) -> bool:
+        """Whether calls go to the server."""
+        raise NotImplementedError
+
+    def says_heard(self) -> bool:
+        """Whether it does not say that it is offline."""
+        raise NotImplementedError
+
+    def _check_deadline(self, op: Op, began: float, *, online: bool) -> None:
+        """Promise 4: one operation timeout in all, nothing while offline; and what loads take, here and elsewhere."""
+        now = self.world.now
+        took = now - began
+        away = not online and self.online_at < began and self.met_at < began
+        away = away and began > self.entered_at + OPERATION_TIMEOUT  # the first call on a loop waits for a connection
+        allowed = SLACK + op.pause + (0.0 if away else OPERATION_TIMEOUT)
+        if took <= allowed:
+            return
+        allowed += sum(
+            max(0.0, min(until, now) - max(since, began)) + SLACK for since, until in self.stalled if until > began
+        )
+        bounded = allowed + 2 * OPERATION_TIMEOUT + (op.load_timeout or 0.0)
+        if op.verb in {"get_or_set", "refresh", "get_or_set_many", "claim"}:
+            allowed += self._loading(op.keys, began, now) + 2 * OPERATION_TIMEOUT + op.load.take
+            allowed += self.run.excused(began, now) + op.wait
+        if op.load_timeout is not None and op.verb in {
+            "get_or_set",
+            "refresh",
+        }:  # of others nobody is waited for any longer, but an own load without a flight
+            allowed = min(allowed, bounded + op.load.take)
+        if took > allowed:
+            raise Violation(
+                "deadline", f"{self.name}: {op.verb} {op.keys} took {took:.3f} s, {allowed:.3f} s were allowed"
+            )
+
+    def _loading(self, keys: list[str], began: float, now: float) -> float:
+        """How long anybody was loading one of the keys meanwhile, with what it takes to hear of it."""
+        spans = sorted(
+            (max(load.began, began), min(load.ended, now))
+            for key in keys
+            for load in self.run.history[key]
+            if load.ended > began
+        )
+        total, end, rounds = 0.0, began, 0
+        for since, until in spans:
+            rounds += 1
+            total += max(0.0, until - max(since, end))
+            end = max(end, until)
+        return total + rounds * 2 * OPERATION_TIMEOUT
+
+    def _judge(self, number: Any, op: Op, key: str, began: tuple[int, float], seen: Seen, *, stale: bool) -> str:
+        near = seen.near or (seen.joined and not self._is_own_load(number, began[1]))
+        near = near or not self.engine.coherence.tracking  # then versions of tags are near copies, too
+        bound = self._unbacked_bound(number, op)
+        self.model.judge(
+            number,
+            key,
+            self,
+            began,
+            near=near,
+            last_resort=seen.last_resort,
+            offline=seen.offline,
+            offline_ttl=bound,
+        )
+        value = self.model.values[number]
+        own = value.op is op
+        stale = stale or seen.last_resort
+        self.run.lifetimes.judge(value, self, began[1], stale=stale, own=own, joined=seen.joined)
+        if near and seen.offline and not (own or seen.joined or seen.last_resort):
+            self._check_offline(value, op, key, began[1])
+        return f"version {value.version} (value {number}, {'near' if near else 'shared'})"
+
+    def _unbacked_bound(self, number: Any, op: Op | None = None) -> float:
+        """What bounds near offline for this call; what shared has not confirmed was bounded by whoever loaded it."""
+        own = self._offline_ttl(op)
+        value = self.model.values.get(number)
+        if value is None or self.run.lifetimes.is_backed(number):
+            return own
+        bound: float = value.bound
+        return max(own, bound)
+
+    def _own_offline_ttl(self, op: Op | None) -> float | None:
+        return op.offline_ttl if op is not None and op.verb in {"get_or_set", "get_or_set_many"} else None
+
+    def _offline_ttl(self, op: Op | None) -> float:
+        own = self._own_offline_ttl(op)
+        usual: float = self.model.offline_ttl
+        return usual if own is None else own
+
+    def _check_offline(self, value: Value, op: Op, key: str, began: float) -> None:
+        """Offline near answers only what was confirmed within the ``offline_ttl`` of the call."""
+        bound = self._offline_ttl(op)
+        most = self.heard_at + (bound + 0.001 if bound else 0.0)
+        if began <= most or (bound and not self.run.lifetimes.is_backed(value.number)):
+            return
+        raise Violation(
+            "superseded",
+            f"{self.name} got value {value.number} of {key} from near {began - self.heard_at:.3f} s after it heard "
+            f"of the server, and the call's offline_ttl is {bound:g} s",
+        )
+
+    def _is_own_load(self, number: Any, since: float) -> bool:
+        """Whether it was loaded here meanwhile, and stored: a removal that landed before has refused it then."""
+        value = self.model.values.get(number)
+        if value is None or value.loader is not self or value.made < since:
+            return False
+        return bool(self.run.calm(self, value.began - 3 * OPERATION_TIMEOUT))
+
+    def _bound(self, value: Value, op: Op) -> None:
+        """How long a value of this call may be answered."""
+        value.bound = max(self._offline_ttl(op), self.model.max_staleness)
+        value.ttl, value.stale = op.ttl, op.stale
+        if value.loader is not None and op.load.keep is not None:
+            value.ttl, value.stale = op.load.keep
+        if value.loader is not None and op.load.nostore:
+            value.ttl, value.stale = None, 0.0
