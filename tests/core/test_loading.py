@@ -1,14 +1,18 @@
 """get_or_set and refresh: one load, what the loader's result decides, and who waits how long."""
 
 import asyncio
+from contextlib import suppress
 from contextvars import ContextVar
 
 import pytest
 
 from fleetcache import MISSING, Cache, Keep, LoadCycle, LoadTimeout, NoStore
+from fleetcache.keys import Layout
+from fleetcache.parts import LoadTimes
 from tests.core.drivers import Driver, On
 from tests.core.origins import Origin
 from tests.support.run import run
+from tests.support.servers import Server
 from tests.support.waiting import eventually
 
 
@@ -244,3 +248,53 @@ def test_a_loader_sees_the_context_of_its_caller(on: On) -> None:
         assert await cache.get_or_set("k", load) == "r1"
 
     on(body)
+
+
+def test_close_gives_back_the_right_of_a_load_that_does_not_end(server: Server, prefix: str) -> None:
+    async def main() -> None:
+        ending = asyncio.Event()
+
+        async def load() -> str:
+            while not ending.is_set():
+                with suppress(asyncio.CancelledError):  # what a loader should not do
+                    await ending.wait()
+            return "late"
+
+        with server.client() as client:
+            cache = Cache(server.url, prefix=prefix, operation_timeout="200ms")
+            caller = asyncio.create_task(cache.get_or_set("k", load))
+            await eventually(lambda: client("EXISTS", Layout(prefix).entry("k")) == 1)
+            await cache.close()
+            held = client("EXISTS", Layout(prefix).entry("k"))
+            ending.set()
+            await asyncio.wait({caller})
+            assert caller.cancelled() or caller.exception() is not None or caller.result() == "late"
+            assert held == 0
+
+    run(main())
+
+
+def test_a_hit_close_to_the_end_starts_the_refresh(on: On) -> None:
+    async def body(cache: Cache) -> None:
+        origin = Origin()
+
+        async def load() -> str:
+            await asyncio.sleep(0.02)
+            return await origin.load()
+
+        async def hit() -> bool:
+            await cache.get_or_set("k", load, ttl=0.4, early=True)
+            return cache.stats().refreshes > 0
+
+        await eventually(hit)
+
+    on(body)
+
+
+def test_a_right_is_asked_for_twice_as_long_as_such_a_load_takes() -> None:
+    times = LoadTimes()
+    assert times.lease("unknown") == LoadTimes.FIRST
+    for took, lease in ((0.01, LoadTimes.LEAST), (2.0, 4.0), (60.0, LoadTimes.MOST)):
+        for _ in range(30):
+            times.learn("group", took)
+        assert times.lease("group") == pytest.approx(lease, rel=0.01)

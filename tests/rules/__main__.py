@@ -13,10 +13,11 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
+from itertools import repeat
 from pathlib import Path
 
 from tests.rules.rule import SIMULATION, Row
-from tests.rules.seeking import known_seeds, seed_that_finds, write_seeds
+from tests.rules.seeking import BUDGET, known_seeds, seed_that_finds, write_seeds
 from tests.rules.table import ROWS
 
 __all__ = ["found_by_seeds", "main", "run_tests"]
@@ -29,20 +30,21 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.rules", description="Breaks each rule on purpose.")
     parser.add_argument("names", nargs="*", metavar="NAME", help="rows; none = all")
     parser.add_argument("--seek", nargs="+", metavar="WHERE", help="tests, or simulation: what finds the defects")
+    parser.add_argument("--budget", type=int, default=BUDGET, help="schedules to play in vain")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     options = parser.parse_args()
     rows = [ROWS[name] for name in options.names] or list(ROWS.values())
     if options.seek and options.seek != [SIMULATION]:
         return run_tests(rows, options.seek, seek=True)
     simulated = [row.name for row in rows if options.seek or row.simulated]
-    missed = _play(simulated, options.processes)
+    missed = _play(simulated, options.processes, options.budget)
     tested = [] if options.seek else [row for row in rows if not row.simulated]
     status = run_tests(tested, sorted({row.found_by for row in tested})) if tested else 0
     return status or bool(missed)
 
 
-def _play(names: list[str], processes: int) -> list[str]:
-    found = found_by_seeds(names, processes)
+def _play(names: list[str], processes: int, budget: int) -> list[str]:
+    found = found_by_seeds(names, processes, budget)
     for name, seed in found.items():
         sys.stdout.write(f"{name}: {'NOT FOUND' if seed is None else f'seed {seed}'}\n")
     kept = {name: seed for name, seed in known_seeds().items() if name in ROWS and ROWS[name].found_by == SIMULATION}
@@ -52,11 +54,11 @@ def _play(names: list[str], processes: int) -> list[str]:
     return [name for name, seed in found.items() if seed is None]
 
 
-def found_by_seeds(names: Iterable[str], processes: int) -> dict[str, int | None]:
+def found_by_seeds(names: Iterable[str], processes: int, budget: int = BUDGET) -> dict[str, int | None]:
     """What finds each of them, looked for in processes of their own: what measures coverage here would slow it down."""
     names = list(names)
     with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
-        return dict(zip(names, pool.map(seed_that_finds, names), strict=True))
+        return dict(zip(names, pool.map(seed_that_finds, names, repeat(budget)), strict=True))
 
 
 def run_tests(rows: list[Row], where: list[str], *, seek: bool = False) -> int:

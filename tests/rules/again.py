@@ -1,10 +1,11 @@
-"""A plugin of pytest: each test that a row names is run, and run again with the row's defect, which it must find.
+"""A plugin of pytest: each test that a row names passes, fails with the row's defect, and passes again without it.
 
 ``python -m pytest -p tests.rules.again --rows name,name tests/core/test_near.py``. With ``--seek`` the tests need not
 be named by any row: what is shown is which of them find the defect.
 """
 
 import gc
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -34,12 +35,14 @@ class _Finders:
     """Runs them, and remembers what was found."""
 
     def __init__(self, config: pytest.Config) -> None:
+        self._config = config
         names = [name for name in config.getoption("--rows").split(",") if name]
         self.seeks = bool(config.getoption("--seek"))
         chosen = [ROWS[name] for name in names] if names else list(ROWS.values())
         self.rows = [row for row in chosen if self.seeks or not row.simulated]
         self.found: dict[str, list[str]] = {row.name: [] for row in self.rows}
         self.ill: list[str] = []
+        self.last = ""  # what failed last
 
     def _of(self, item: pytest.Item) -> list[Row]:
         if self.seeks:
@@ -59,13 +62,25 @@ class _Finders:
             self.ill.append(item.nodeid)
             rows = []
         for row in rows:
+            began = time.monotonic()
             with mutated(row.name):
                 failed = any(self._failures(item))
             gc.collect()
+            if failed and not self._passes(item):  # a test that fails whenever it is run again has found nothing
+                self.ill.append(item.nodeid)
+                break
             if failed:
                 self.found[row.name].append(item.nodeid)
+            if failed or not self.seeks:
+                told = "found" if failed else "not found"
+                self._say(f"{row.name}: {told} in {time.monotonic() - began:.1f} s by {item.nodeid}")
         self._end(item, nextitem)
         return True
+
+    def _say(self, line: str) -> None:
+        reporter: Any = self._config.pluginmanager.getplugin("terminalreporter")
+        reporter.ensure_newline()
+        reporter.write_line(line)
 
     def _passes(self, item: pytest.Item) -> bool:
         """Whether it passes as the code is; once more, if what an earlier defect left behind was in the way."""
@@ -77,6 +92,7 @@ class _Finders:
         neighbour: Any = item.parent
         for report in runtestprotocol(item, nextitem=neighbour, log=False):
             if report.failed:
+                self.last = report.longreprtext
                 yield report
 
     def _end(self, item: pytest.Item, nextitem: pytest.Item | None) -> None:
@@ -90,7 +106,8 @@ class _Finders:
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         for row in self.rows:
-            by = ", ".join(self.found[row.name]) or f"NOT FOUND by {'any of these' if self.seeks else row.found_by}"
-            terminalreporter.write_line(f"{row.name}: {by}")
+            if not self.found[row.name]:
+                by = "any of these" if self.seeks else row.found_by
+                terminalreporter.write_line(f"{row.name}: NOT FOUND by {by}")
         for nodeid in self.ill:
-            terminalreporter.write_line(f"{nodeid}: fails as the code is")
+            terminalreporter.write_line(f"{nodeid}: fails as the code is, or when it is run again\n{self.last}")

@@ -33,11 +33,12 @@ def write_seeds(seeds: dict[str, int]) -> None:
 
 
 def seed_that_finds(name: str, budget: int = BUDGET) -> int | None:
-    """The known seed, or else the first of so many; for a plan that is kept, its own seed or none."""
+    """The known seed, or else the first of so many; for a plan that is kept, the seed in it or none."""
     kind, _, kept = ROWS[name].found_by.partition(" ")
     if kind == "plan":
         with mutated(name):
-            return int(kept) if play(read((FOUND / f"{kept}.json").read_bytes())).violation is not None else None
+            plan = read((FOUND / f"{kept}.json").read_bytes())
+            return plan.seed if play(plan).violation is not None else None
     known = known_seeds()
     return _first(name, chain([known[name]] if name in known else [], range(budget)))
 

@@ -41,20 +41,16 @@ def test_tests_find_the_defects_that_are_theirs() -> None:
     assert run_tests(rows, sorted({row.found_by for row in rows})) == 0, "see above: NOT FOUND"
 
 
-SEES_NOTHING = """
-import pytest
-
-def test_plain() -> None:
-    pass
-
-@pytest.mark.parametrize("number", [1])
-def test_with_a_parameter_and_a_fixture(number: int, tmp_path: object) -> None:
-    assert number and tmp_path
-"""
-
-
 def test_a_defect_that_nothing_finds_is_told(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Nor does a test find it that passes once and fails whenever it is run again."""
     blind = tmp_path / "test_blind.py"
-    blind.write_text(SEES_NOTHING)
-    assert run_tests([ROWS["no_fill_token"]], [str(blind)], seek=True) == 0
-    assert "no_fill_token: NOT FOUND by any of these" in capfd.readouterr().out
+    blind.write_text(
+        "SEEN = []\n"
+        "def test_that_sees_nothing(tmp_path, monkeypatch) -> None:\n    assert tmp_path.exists()\n"
+        "def test_of_one_time() -> None:\n    SEEN.append(1)\n    assert len(SEEN) == 1\n"
+    )
+    run_tests([ROWS["no_fill_token"]], [str(blind)], seek=True)
+    said = capfd.readouterr().out
+    assert "no_fill_token: NOT FOUND by any of these" in said
+    assert "test_of_one_time: fails as the code is, or when it is run again" in said
+    assert "test_that_sees_nothing: fails" not in said

@@ -393,3 +393,37 @@ def _acknowledged(cache: SyncCache) -> bool:
     except Unavailable:  # the last one struck a call in the middle: the connection is made anew
         return False
     return True
+
+
+def test_a_loader_holds_up_nobody(server: Server, prefix: str) -> None:
+    with SyncCache(server.url, prefix=prefix, operation_timeout="5s") as cache:
+        cache.set("k", "value")
+        begun, go_on = threading.Event(), threading.Event()
+
+        def load() -> str:
+            begun.set()
+            assert go_on.wait(20)
+            return "loaded"
+
+        thread = threading.Thread(target=cache.get_or_set, args=("slow", load))
+        thread.start()
+        assert begun.wait(20)
+        found: list[str] = []
+        other = threading.Thread(target=lambda: found.extend(cache.get_many(["k"]).values()), daemon=True)
+        other.start()
+        other.join(10)
+        held_up = other.is_alive()
+        go_on.set()
+        thread.join(20)
+        other.join(20)
+        assert not held_up
+        assert found == ["value"]
+
+
+def test_a_thread_that_asks_for_it_is_told_what_was_not_acknowledged(prefix: str) -> None:
+    with SyncCache("unix:///nobody/listens/here", prefix=prefix) as cache:
+        assert cache.delete("k") is False
+        with pytest.raises(Unavailable):
+            cache.delete("k", strict=True)
+        with pytest.raises(Unavailable):
+            cache.set("k", "value", strict=True)

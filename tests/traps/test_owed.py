@@ -3,6 +3,7 @@
 import asyncio
 
 from fleetcache import Cache
+from fleetcache.keys import Layout
 from tests.support.run import run
 from tests.support.servers import Server
 from tests.support.waiting import eventually
@@ -61,3 +62,20 @@ async def _owe_for_long(server: Server, prefix: str) -> None:
             await cache.set("another", "new")
             await eventually(lambda: cache.stats().journal == 0, timeout=2)
             assert (await cache.health()).reason is None
+
+
+def test_a_store_that_a_removal_overtook_is_not_sent_again_behind_it(server: Server, prefix: str) -> None:
+    """The server has forgotten the script, and says so when the removal is on its way already."""
+    run(_remove_behind_a_store(server, prefix))
+
+
+async def _remove_behind_a_store(server: Server, prefix: str) -> None:
+    with server.client() as client:
+        async with Cache(server.url, prefix=prefix, operation_timeout="2s") as cache:
+            await cache.set("k", "first")
+            client("SCRIPT", "FLUSH")
+            storing = asyncio.create_task(cache.set("k", "old"))
+            removing = asyncio.create_task(cache.delete("k", strict=True))
+            await asyncio.gather(storing, removing)
+            await cache.get("another")  # answered behind all that was sent
+            assert client("EXISTS", Layout(prefix).entry("k")) == 0

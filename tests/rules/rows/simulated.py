@@ -48,7 +48,7 @@ ROWS = [
     ),
     Row(
         "no_journal",
-        "journal.owed",
+        "promise.5",
         "What the server did not acknowledge is forgotten.",
         "journal:Journal.owe",
         wrong.no_journal,

@@ -1,0 +1,78 @@
+"""Where the cache lives: in a Django process, and beside a server of this host's own."""
+
+from typing import Any
+
+from tests.rules.rule import Exchange, Row
+
+
+def made_at_once() -> list[Exchange]:
+    """The cache is made with the backend object."""
+    from fleetcache.contrib.django import FleetCache  # noqa: PLC0415 - it needs Django's settings
+
+    init = FleetCache.__init__
+
+    def made(self: FleetCache, location: Any, params: dict[str, Any]) -> None:
+        init(self, location, params)
+        assert self.fleetcache is not None
+
+    return [(FleetCache, "__init__", made)]
+
+
+ROWS = [
+    Row(
+        "a_cache_for_each_alias",
+        "contrib.django.1",
+        "Each object that Django makes has a cache of its own.",
+        "contrib.django.process:_find",
+        ("told == said and", "False and"),
+        "tests/contrib/test_django_process.py::test_every_thread_context_and_loop_has_an_object_of_the_same_cache",
+    ),
+    Row(
+        "a_bad_setting_while_django_starts",
+        "contrib.django.3",
+        "A bad setting is an error when the backend object is made.",
+        "contrib.django.backend:FleetCache.__init__",
+        made_at_once,
+        "tests/contrib/test_django_process.py::test_a_wrong_setting_is_told_at_the_first_use",
+    ),
+    Row(
+        "tasks_have_another_near",
+        "contrib.django.2",
+        "Tasks look past what threads have in near.",
+        "contrib.django.backend:FleetCache.aget",
+        ("return await cache.get(name, default)", "return await cache.lookup(name) or default"),
+        "tests/contrib/test_django_process.py::test_near_is_shared_by_get_and_aget_of_whatever_loop",
+    ),
+    Row(
+        "folders_of_all_users",
+        "embedded.folder.1",
+        "All users have one folder.",
+        "embedded.folder:Folder.choose",
+        ('f"fleetcache-{uid}-v{PROTOCOL}"', 'f"fleetcache-v{PROTOCOL}"'),
+        "tests/embedded/test_folder.py::test_each_user_has_another_one",
+    ),
+    Row(
+        "open_folders_are_used",
+        "embedded.folder.2",
+        "A folder that others may look into is used.",
+        "embedded.folder:Folder._check",
+        ("if found.st_mode & 0o077:", "if False:"),
+        "tests/embedded/test_folder.py::test_what_is_not_safely_ours_is_refused_and_left_alone",
+    ),
+    Row(
+        "a_seat_in_a_folder_that_is_gone",
+        "embedded.seat.1",
+        "A seat in a folder that was removed is taken for one where the server is.",
+        "embedded.seat:_take_seat",
+        ("if seat.try_shared() and folder.is_still(seat.descriptor):", "if seat.try_shared():"),
+        "tests/embedded/test_seat.py::test_a_seat_in_a_folder_that_was_replaced_meanwhile_is_none",
+    ),
+    Row(
+        "several_start_the_server",
+        "embedded.seat.2",
+        "Whoever comes starts a server, though another does.",
+        "embedded.seat:_find_or_start",
+        ("if lock.try_alone():", "if lock.try_alone() or True:"),
+        "tests/embedded/test_server.py::test_what_was_left_behind_is_no_obstacle",
+    ),
+]

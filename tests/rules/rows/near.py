@@ -1,0 +1,89 @@
+"""The in-process store: its lock, its bounds, and whom it lets go."""
+
+from tests.rules.rule import Row
+
+NEAR = "tests/unit/test_near.py::"
+EVICTION = "tests/unit/test_eviction.py::"
+
+ROWS = [
+    Row(
+        "hits_leave_no_mark",
+        "near.1",
+        "Near does not know which entries were asked for.",
+        "near:Near.touch",
+        ("held.freq += 1", "pass"),
+        NEAR + "test_touch_keeps_an_entry_where_a_scan_takes_the_untouched",
+    ),
+    Row(
+        "near_has_another_dict_after_a_clear",
+        "near.2",
+        "near.items.get, kept by the faces, looks into a dict that near no longer has.",
+        "eviction:S3Fifo.clear",
+        ("self.items.clear()", "self.items = {}"),
+        NEAR + "test_items_is_the_same_dict_for_ever",
+    ),
+    Row(
+        "near_over_its_bytes",
+        "near.3",
+        "Near holds more bytes than it may.",
+        "near:Near._evict",
+        ("self.bytes > self.max_bytes", "self.bytes > 2 * self.max_bytes"),
+        NEAR + "test_both_bounds_hold_and_the_rest_stays",
+    ),
+    Row(
+        "replaced_by_nothing",
+        "near.4",
+        "What was too large to be held leaves the older value there.",
+        "near:Near.put",
+        ("            self._drop(key)\n", ""),
+        NEAR + "test_a_value_over_an_eighth_is_refused_and_the_entry_it_was_to_replace_is_gone",
+    ),
+    Row(
+        "star_is_a_tag_like_any",
+        "near.5",
+        "Forgetting everything looks the tag up in the index, where it is not.",
+        "near:Near.forget_tag",
+        ("if tag == EVERYTHING:", "if False:"),
+        NEAR + "test_star_on_all_entries_empties_near",
+    ),
+    Row(
+        "two_places_of_a_key",
+        "eviction.1",
+        "A key that is put again gets a second place in a queue.",
+        "eviction:S3Fifo.put",
+        ("elif key in self._vacant:", "elif False:"),
+        EVICTION + "test_a_forgotten_key_keeps_its_place_but_is_not_there",
+    ),
+    Row(
+        "main_gives_way",
+        "eviction.2",
+        "A scan pushes out of the main queue what is asked for often.",
+        "eviction:S3Fifo._queue_to_cut",
+        ("return self._small if over and self._small_count > 1 else self._main", "return self._main or self._small"),
+        EVICTION + "test_a_scan_of_one_time_keys_leaves_the_hot_set_alone",
+    ),
+    Row(
+        "nobody_is_spared",
+        "eviction.3",
+        "An entry that is asked for often goes at its turn like any other.",
+        "eviction:S3Fifo.evict",
+        ("spared < PATIENCE and", "False and"),
+        EVICTION + "test_a_scan_of_one_time_keys_leaves_the_hot_set_alone",
+    ),
+    Row(
+        "evicted_keys_are_not_remembered",
+        "eviction.4",
+        "A key that comes back soon after its eviction begins anew.",
+        "eviction:S3Fifo.evict",
+        ("if not entry.main:", "if False:"),
+        EVICTION + "test_a_key_that_comes_back_soon_after_its_eviction_is_kept_longer",
+    ),
+    Row(
+        "forgotten_keys_lose_their_place",
+        "eviction.5",
+        "A hot key that is invalidated begins anew.",
+        "eviction:S3Fifo.put",
+        ("self._vacant.pop(key), self._promote", "self._vacant.pop(key) and False, 0"),
+        EVICTION + "test_a_forgotten_key_keeps_its_place_but_is_not_there",
+    ),
+]

@@ -1,0 +1,90 @@
+"""The promises themselves, each broken in the plainest way."""
+
+from fleetcache.calls import Script
+from fleetcache.wire.session import Command
+from tests.rules.rule import Exchange, Row
+
+
+def writes_before_it_reads() -> list[Exchange]:
+    """``GETEX`` in place of the first read."""
+
+    def call(self: Script, key: bytes, *args: bytes | int, whole: bool = False) -> Command:  # noqa: ARG001 - as Script's
+        text = self.text
+        for read in ("GET", "GETRANGE", "EXISTS"):
+            text = text.replace(
+                f"redis.call('{read}', KEYS[1]",
+                f"redis.call('GETEX', KEYS[1], 'PERSIST') or redis.call('{read}', KEYS[1]",
+                1,
+            )
+        return ("EVAL", text, 1, key, *args)
+
+    return [(Script, "call", call)]
+
+
+ROWS = [
+    Row(
+        "waiters_load",
+        "promise.1",
+        "Who finds that another loads does not wait, and loads too.",
+        "loading:Loading._step",
+        (
+            "            case Look.HELD:\n                return seen\n",
+            "            case Look.HELD:\n                return await self._load(run, None, None)\n",
+        ),
+    ),
+    Row(
+        "removed_here_and_still_there",
+        "promise.2",
+        "An instance goes on answering what it has removed, until the server pushes that.",
+        "coherence:Coherence.removing",
+        ("        self._forget_target(target, None)\n", ""),
+        "tests/core/test_coherence.py::test_what_voids_a_token_also_forgets_the_entry_and_detaches_its_flight",
+    ),
+    Row(
+        "near_beyond_the_horizon",
+        "promise.3",
+        "Near answers although the server was not heard for long.",
+        "parts:Parts.near_answer",
+        ("elif now >= self.trust.bound(options.offline_ttl):", "elif False:"),
+    ),
+    Row(
+        "health_is_always_good",
+        "promise.6",
+        "The report says healthy while the server is away.",
+        "reporting:Reporter._judge",
+        ("if link.state is not LinkState.ONLINE:", "if False:"),
+        "tests/promises/test_honest_health.py::test_health_says_what_is_wrong",
+    ),
+    Row(
+        "near_hands_out_its_own",
+        "promise.7",
+        "Near keeps the object that a caller gave, and hands it to others.",
+        "entries:Entries.hold",
+        ("if immutable(answer.value):", "if True:"),
+        "tests/core/test_verbs.py::test_nobody_changes_anybody_elses_value",
+    ),
+    Row(
+        "a_url_is_not_enough",
+        "promise.8",
+        "With a URL alone the cache stays in memory.",
+        "settings:Settings.resolved_driver",
+        ('"redis" if self.url else "memory"', '"memory"'),
+        "tests/unit/test_settings.py::test_the_driver_is_resolved",
+    ),
+    Row(
+        "threads_are_told_nothing",
+        "promise.9",
+        "A thread that asks for strict is not told what a task would be.",
+        "sync_verbs:SyncVerbs.delete",
+        ("strict=strict", "strict=False"),
+        "tests/sync/test_link_thread.py::test_a_thread_that_asks_for_it_is_told_what_was_not_acknowledged",
+    ),
+    Row(
+        "script_writes_first",
+        "script.full",
+        "A script that begins with a write goes past the server's limit of memory.",
+        "calls:Script.call",
+        writes_before_it_reads,
+        "tests/traps/test_full_server.py::test_a_storing_script_is_refused_like_any_write",
+    ),
+]

@@ -1,0 +1,215 @@
+"""Leases, claims and waits: who may load, and what the others do meanwhile."""
+
+from fleetcache.loading import Loading
+from tests.rules.rule import Exchange, Row
+
+
+def lease_is_never_asked() -> list[Exchange]:
+    """Nobody asks whether others load."""
+
+    async def lease(self: Loading, run: object) -> object:
+        return await self._load(run, None, None)  # type: ignore[arg-type]  # as it is called
+
+    return [(Loading, "_lease", lease)]
+
+
+ROWS = [
+    Row(
+        "no_lease",
+        "right.lease",
+        "Who finds nothing loads without asking for the right.",
+        "loading:Loading._lease",
+        lease_is_never_asked,
+    ),
+    Row(
+        "claim_kept_for_an_ending_entry",
+        "right.ending",
+        "A claim that was granted for an entry that ends at once is not given back.",
+        "loading:Loading._claim",
+        (
+            "            parts.shared.unclaim(run.key, mark)\n            return seen\n",
+            "            seen.is_ending or parts.shared.unclaim(run.key, mark)\n            return seen\n",
+        ),
+        "plan claim_kept_for_an_ending_entry",
+    ),
+    Row(
+        "base_not_renewed",
+        "right.renewed",
+        "A refresh renews its claim, and not the entry under it, which ends meanwhile.",
+        "loading:Loading.keep_alive",
+        ("parts.shared.renew(run.key, base, min(ms, round(GRACE * 1000)))", "return"),
+        "plan base_not_renewed",
+    ),
+    Row(
+        "grant_that_nobody_awaits_kept",
+        "right.returned",
+        "A lease that is granted when nobody waits for it any more is not given back.",
+        "shared:Shared.acquire",
+        ("self.release(key, placeholder)", "pass"),
+        "tests/traps/test_waiting.py::test_a_grant_after_its_callers_deadline_is_given_back",
+    ),
+    Row(
+        "rights_of_a_cut_connection_kept",
+        "right.returned",
+        "What a connection that was cut had taken is not given back on the next.",
+        "rights:Rights.pending",
+        ("list(self._lost)", "[]"),
+    ),
+    Row(
+        "rights_kept_at_close",
+        "right.returned",
+        "close() leaves the leases of loads that still run.",
+        "loading:Loading.give_all_back",
+        ("self.give_back(run, base, mark)", "pass"),
+        "tests/core/test_loading.py::test_close_gives_back_the_right_of_a_load_that_does_not_end",
+    ),
+    Row(
+        "leases_of_one_length",
+        "right.length",
+        "A lease is as long for a loader that takes long as for any.",
+        "parts:LoadTimes.lease",
+        ("self.FIRST if usual is None else min(self.MOST, max(self.LEAST, 2 * usual))", "self.LEAST"),
+        "tests/core/test_loading.py::test_a_right_is_asked_for_twice_as_long_as_such_a_load_takes",
+    ),
+    Row(
+        "claim_by_hand_renewed_after_release",
+        "right.by_hand",
+        "A claim by hand that was given back goes on renewing.",
+        "claims:Claims._unclaim",
+        ("turn.alarm.cancel()", "pass"),
+    ),
+    Row(
+        "claim_by_hand_without_turns",
+        "right.by_hand",
+        "Two in one process have the same claim by hand.",
+        "claims:Claims._has_turn",
+        ("if turn is None:", "if True:"),
+        "tests/core/test_claims.py::test_there_is_one_at_a_time",
+    ),
+    Row(
+        "claim_by_hand_kept",
+        "right.by_hand",
+        "A claim by hand that was given back stays on the server.",
+        "claims:Claims._unclaim",
+        ("self._parts.shared.unclaim(turn.key, turn.mark)", "pass"),
+        "tests/core/test_claims.py::test_in_the_fleet_too",
+    ),
+    Row(
+        "swap_whatever_is_there",
+        "right.swap",
+        "A refresh stores over whatever has replaced the entry that it set out to replace.",
+        "loading:Loading.send",
+        (
+            "parts.shared.swap(run.key, base, blob, options.kept_ms, stored)",
+            (
+                "parts.shared.swap(run.key, base, blob, options.kept_ms, stored) if mark is None else parts.shared.put("
+                "run.key, blob, options.kept_ms, run.token, lambda at: parts.entries.hold(answer, options.tags, "
+                "parts.near_life(options, at), head=head), parts.coherence.journal.next())"
+            ),
+        ),
+    ),
+    Row(
+        "watch_after_the_read",
+        "wait.watch",
+        "Who waits registers after its read: news that comes in between is missed.",
+        "coherence:Coherence.watch",
+        ("self._watches.setdefault(key, []).append(watch)", "self._watches.setdefault(key, [])"),
+        "tests/core/test_coherence.py::test_who_waits_is_woken_by_any_news_of_the_key",
+    ),
+    Row(
+        "waits_for_ever",
+        "wait.capped",
+        "Who waits for others waits for as long as they take.",
+        "loading:Loading.news",
+        ("if now >= give_up:", "if False:"),
+        "tests/core/test_policy_table.py::test_after_the_longest_wait_a_caller_loads_and_stores_nothing",
+    ),
+    Row(
+        "joins_for_ever",
+        "wait.capped",
+        "Who joined a load waits for as long as it takes.",
+        "policy:Policy._outcome",
+        ("(until, capped)", "(until,)"),
+        "tests/core/test_loading.py::test_a_wait_for_others_is_capped",
+    ),
+    Row(
+        "load_timeout_ignored",
+        "wait.load_timeout",
+        "A caller waits for its load beyond its load_timeout.",
+        "policy:Policy._outcome",
+        ("(until, capped)", "(capped,)"),
+        "tests/core/test_loading.py::test_the_first_caller_may_be_the_impatient_one",
+    ),
+    Row(
+        "load_timeout_ends_the_load",
+        "wait.load_timeout",
+        "The load ends with the first caller whose load_timeout has run out.",
+        "flights:Flight.leave",
+        ("if self.people <= 0 and self.outcome", "if self.outcome"),
+        "tests/core/test_loading.py::test_a_callers_patience_bounds_its_wait_and_not_the_load",
+    ),
+    Row(
+        "refresh_by_put",
+        "refresh.replaces",
+        "refresh answers what is there instead of loading.",
+        "loading:Loading._step",
+        ("case Look.FRESH | Look.STALE if not anew:", "case Look.FRESH | Look.STALE:"),
+        "tests/core/test_loading.py::test_refresh_loads_and_replaces_what_is_there",
+    ),
+    Row(
+        "refresh_without_pause",
+        "refresh.pause",
+        "Each hit on a stale entry asks an origin that has just failed.",
+        "policy:Policy._pause",
+        ("+ PAUSE *", "+ 0 *"),
+        "tests/core/test_background.py::test_a_failed_refresh_leaves_the_stale_value_and_pauses",
+    ),
+    Row(
+        "never_early",
+        "refresh.early",
+        "A hot entry goes stale under load: no hit refreshes it before its end.",
+        "policy:Policy.near_hit",
+        ("if options.refreshes and is_early(", "if False and is_early("),
+        "tests/core/test_loading.py::test_a_hit_close_to_the_end_starts_the_refresh",
+    ),
+    Row(
+        "batch_waits_with_rights",
+        "batch.rights",
+        "A batch waits for others while it holds what they wait for.",
+        "batches:Round._lead",
+        (
+            "        if granted:\n            await self._load(granted)\n",
+            (
+                "        for key, left in waiting.items():\n"
+                "            gate = self._parts.coherence.watch(key, self._parts.ports.gate()).gate\n"
+                "            await self._loading.news(gate, left, self._give_up)\n"
+                "        if granted:\n            await self._load(granted)\n"
+            ),
+        ),
+        "plan batch_waits_with_rights",
+    ),
+    Row(
+        "cycle_is_a_deadlock",
+        "flight.cycle",
+        "A loader that asks for its own key waits for itself.",
+        "flights:Wait.check",
+        ("not flight.reaches(me)", "True"),
+        "tests/core/test_flights.py::test_a_loader_that_asks_for_its_own_key_is_an_error",
+    ),
+    Row(
+        "loads_beside_each_other",
+        "flight.joined",
+        "Nobody joins a load of this process.",
+        "flights:Flights.get",
+        ("self._table.get(key)", "None"),
+        "tests/core/test_loading.py::test_all_who_ask_at_once_share_one_load",
+    ),
+    Row(
+        "first_to_leave_ends_the_load",
+        "flight.last",
+        "A caller that is cancelled ends the load for all who wait.",
+        "flights:Flight.leave",
+        ("self.people <= 0", "True"),
+        "tests/core/test_loading.py::test_a_cancelled_caller_leaves_the_load_to_the_others_and_the_last_one_ends_it",
+    ),
+]

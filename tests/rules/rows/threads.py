@@ -1,0 +1,73 @@
+"""Threads on one connection: who reads, who sends, and what becomes of a connection that is given up."""
+
+from functools import partial
+from typing import Any
+
+from fleetcache.sync_ports import SyncPorts, call_plain
+from tests.rules.rule import Exchange, Row
+
+SHELL = "tests/sync/test_thread_shell.py::"
+
+
+def loaders_inside_the_rules() -> list[Exchange]:
+    """A loader runs while its thread has the monitor."""
+
+    async def load(_self: SyncPorts, loader: Any, *args: Any) -> Any:
+        return partial(call_plain, loader, *args)()
+
+    return [(SyncPorts, "load", load)]
+
+
+ROWS = [
+    Row(
+        "reading_is_not_handed_on",
+        "threads.handed",
+        "A thread that has its reply leaves those of the others unread.",
+        "wire.callers:CallersWire.wait",
+        ("self._hand_on()", "pass"),
+        SHELL + "test_who_has_its_reply_hands_the_reading_on",
+    ),
+    Row(
+        "frames_of_a_given_up_connection_parsed",
+        "threads.over",
+        "A thread parses what it has read of a connection that was given up meanwhile.",
+        "wire.callers:CallersWire._lead",
+        ("if size is not None and self._over is None:", "if size is not None:"),
+        SHELL + "test_what_is_read_of_a_connection_that_was_given_up_is_not_parsed",
+    ),
+    Row(
+        "frames_of_a_given_up_connection_parsed_by_the_link_thread",
+        "threads.over",
+        "The link thread parses what it has read of a connection that was given up meanwhile.",
+        "wire.threads:ThreadWire._turn",
+        (
+            "                if self._over is None:\n                    self._take(size)",
+            "                self._take(size)",
+        ),
+        SHELL + "test_nor_by_the_link_thread",
+    ),
+    Row(
+        "threads_close_without_reset",
+        "threads.reset",
+        "A connection that threads give up is closed, and its kernel goes on sending.",
+        "wire.threads:ThreadWire._abort",
+        ('struct.pack("ii", 1, 0)', 'struct.pack("ii", 0, 0)'),
+        SHELL + "test_a_connection_that_is_given_up_is_reset",
+    ),
+    Row(
+        "waits_inside_the_rules",
+        "threads.monitor",
+        "A thread that waits keeps the others out of the rules.",
+        "wire.monitor:SyncGate.sleep",
+        ("with monitor.left():", "if True:"),
+        SHELL + "test_one_thread_reads_for_all",
+    ),
+    Row(
+        "loaders_inside_the_rules",
+        "threads.loader",
+        "A loader that takes long holds up every other thread.",
+        "sync_ports:SyncPorts.load",
+        loaders_inside_the_rules,
+        "tests/sync/test_link_thread.py::test_a_loader_holds_up_nobody",
+    ),
+]

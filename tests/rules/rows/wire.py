@@ -1,0 +1,174 @@
+"""One connection: frames in order, states, what is judged when, and how it ends."""
+
+from typing import Any
+
+from fleetcache.wire.session import Session
+from tests.rules.rule import Exchange, Row
+
+SESSION = "tests/core/test_session.py::"
+LINK = "tests/core/test_link.py::"
+ADDRESS = "tests/unit/test_address.py::"
+
+
+def pushes_after_all_replies() -> list[Exchange]:
+    """They wait until everything that arrived was parsed."""
+    feed = Session.feed
+
+    def fed(self: Session, data: Any) -> float | None:
+        late: list[list[Any]] = []
+        on_push, self._on_push = self._on_push, late.append
+        try:
+            return feed(self, data)
+        finally:
+            self._on_push = on_push
+            for frame in late:
+                on_push(frame)
+
+    return [(Session, "feed", fed)]
+
+
+ROWS = [
+    Row(
+        "slot_taken_out",
+        "wire.session.1",
+        "A caller that gives up takes its slot with it, and every later reply goes to the wrong call.",
+        "wire.pulse:Pulse._judge",
+        ("            call.give_up()\n", "            call.give_up()\n            self.session.calls.remove(call)\n"),
+        "tests/traps/test_suspect.py::test_the_journal_is_replayed_on_the_connection_that_was_stuck",
+    ),
+    Row(
+        "replies_to_the_newest",
+        "wire.session.1",
+        "A reply is given to the call that was sent last.",
+        "wire.session:Session._take",
+        ("            call = calls[0]\n", "            call = calls[-1]\n"),
+        SESSION + "test_replies_belong_to_the_oldest_call",
+    ),
+    Row(
+        "pushes_after_all_replies",
+        "wire.session.2",
+        "Pushes are handled when all frames that arrived together were parsed, behind replies that came after them.",
+        "wire.session:Session.feed",
+        pushes_after_all_replies,
+        SESSION + "test_pushes_come_where_the_server_sent_them_even_between_replies_of_one_call",
+    ),
+    Row(
+        "error_replies_raise",
+        "wire.session.3",
+        "An error reply ends the connection.",
+        "wire.session:Session._take",
+        (
+            "            if not calls:\n",
+            "            if not calls or isinstance(frame, ReplyError):\n",
+        ),
+        SESSION + "test_error_replies_are_values",
+    ),
+    Row(
+        "expects_its_own_for_ever",
+        "wire.session.4",
+        "Another frame does not end the expectation of an own push.",
+        "wire.session:Session._take",
+        ("            self.expect_own = None\n", ""),
+        SESSION + "test_any_other_frame_ends_the_expectation_of_our_own_push",
+    ),
+    Row(
+        "sent_while_suspect",
+        "wire.link.1",
+        "Calls are sent although the server is not heard.",
+        "engine:Engine._on_state",
+        (
+            "self.shared.usable = new is LinkState.ONLINE",
+            "self.shared.usable = new is not LinkState.CONNECTING",
+        ),
+    ),
+    Row(
+        "silence_is_never_offline",
+        "wire.link.3",
+        "A server that says nothing is suspected for ever.",
+        "wire.link:Link.check",
+        ("now - self.confirmed >= self._max_staleness", "False"),
+        LINK + "test_silence_is_suspect_then_offline_then_the_end",
+    ),
+    Row(
+        "silent_connection_kept",
+        "wire.link.3",
+        "A connection on which nothing comes any more is never given up.",
+        "wire.link:Link.check",
+        ("return Verdict.ABORT if now - oldest >= 3 * self._max_staleness else Verdict.KEEP", "return Verdict.KEEP"),
+        LINK + "test_silence_is_suspect_then_offline_then_the_end",
+    ),
+    Row(
+        "no_offline_bound",
+        "wire.link.5",
+        "Offline near answers until the bound of an online one.",
+        "wire.link:Link._settle_horizon",
+        ("(self._max_staleness if self.state in _HEARD else self._offline_ttl)", "self._max_staleness"),
+        LINK + "test_suspect_does_not_prolong_the_trust_and_offline_has_a_bound_of_its_own",
+    ),
+    Row(
+        "password_in_the_repr",
+        "wire.address.1",
+        "The repr of an address shows its password.",
+        "wire.address:Address.__repr__",
+        ('f"Address({self.safe!r})"', 'f"Address({self.safe!r}, {self.password!r})"'),
+        ADDRESS + "test_what_is_printed_never_shows_the_password",
+    ),
+    Row(
+        "ambiguous_urls_are_read",
+        "wire.address.2",
+        "A URL that could be read in two ways is read in one of them.",
+        "wire.address:_Reader.read",
+        ('found is None or not self._url.isprintable() or " " in self._url', "found is None"),
+        ADDRESS + "test_refuses",
+    ),
+    Row(
+        "aio_closes_without_reset",
+        "wire.reset",
+        "A connection that is given up is closed, and its kernel goes on sending.",
+        "wire.aio:_linger_not",
+        ('struct.pack("ii", 1, 0)', 'struct.pack("ii", 0, 0)'),
+        "tests/traps/test_old_bytes.py::test_a_reset_connection_leaves_nothing_behind",
+    ),
+    Row(
+        "previous_connection_kept",
+        "shake.previous",
+        "The handshake leaves the previous connection to the server.",
+        "wire.handshake:_end_previous",
+        (
+            '(killed,) = await ask(("CLIENT", "KILL", "ID", previous.client_id))',
+            "killed = 0",
+        ),
+        "tests/core/test_handshake.py::test_our_last_connection_is_ended_before_the_cache_recovers",
+    ),
+    Row(
+        "no_heartbeat",
+        "wire.beat",
+        "An idle link asks nothing.",
+        "wire.pulse:Pulse._beat",
+        ("self.submit(self._hooks.heartbeat())", "pass"),
+        "tests/traps/test_lost_past.py::test_the_heartbeat_keeps_the_tag_of_all_entries_from_looking_idle",
+    ),
+    Row(
+        "judged_without_a_look",
+        "wire.poll",
+        "What is overdue is judged although its reply waits in the socket.",
+        "wire.pulse:Pulse._tick",
+        ("self._postponed < POSTPONE_MOST and self._has_bytes()", "False"),
+        "tests/traps/test_suspect.py::test_our_own_stall_loses_no_reply_and_suspects_nobody",
+    ),
+    Row(
+        "overdue_callers_wait_on",
+        "wire.overdue",
+        "A caller waits for a reply beyond its operation timeout.",
+        "wire.pulse:Pulse._judge",
+        ("            call.give_up()\n", ""),
+    ),
+    Row(
+        "error_replies_close",
+        "wire.errors",
+        "Any error reply ends the connection.",
+        "calls:Calls.fault",
+        ("if wrong_node and fatal and", "if fatal and"),
+        "tests/traps/test_full_server.py::test_a_cache_on_a_full_server_reads_and_removes_says_oom_and_recovers",
+    ),
+]

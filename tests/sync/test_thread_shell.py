@@ -1,0 +1,147 @@
+"""The thread shell by itself: a wire between threads and a socket of the test's, without its link thread."""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from fleetcache.wire.address import Address
+from fleetcache.wire.link import Link
+from fleetcache.wire.monitor import Monitor, SyncGate
+from fleetcache.wire.pulse import WireHooks, WireLimits
+from fleetcache.wire.session import Call
+from fleetcache.wire.threads import ThreadWire
+from tests.support.waiting import wait_until
+
+# Longer than anything here takes on a busy machine; what is broken waits for it.
+LONG = 20.0
+
+
+class Scene:
+    """A wire that is online on one end of a connection; the test has the other."""
+
+    def __init__(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            self.ours = socket.create_connection(listener.getsockname())
+            self.peer, _ = listener.accept()
+        self.ours.setblocking(False)
+        self.peer.settimeout(LONG)
+        self.monitor = Monitor()
+        self.link = Link(0.0, operation_timeout=LONG, max_staleness=LONG, offline_ttl=LONG, on_state=lambda *_: None)
+        self.wire = ThreadWire(
+            Address(),
+            None,
+            self.link,
+            WireLimits(LONG, LONG, LONG, 1_000_000),
+            WireHooks(
+                on_push=_nothing,
+                on_own_push=_nothing,
+                on_timeout=_nothing,
+                recover=_nothing,
+                on_defect=_nothing,
+                heartbeat=_nothing,
+            ),
+            clock=time.monotonic,
+            random=lambda: 0.5,
+            name="test",
+            probe=b"probe",
+            monitor=self.monitor,
+        )
+        self.monitor.on_left = self.wire.flush
+        self.wire._sock, self.wire._poll = self.ours, self.wire._new_poll(self.ours)
+        self.link.opened(time.monotonic())
+        self.link.ready(time.monotonic(), time.monotonic())
+        self.handled: list[Any] = []
+
+    def ask(self, key: str, patience: float = LONG) -> threading.Thread:
+        """A thread sends a call and waits for its reply; when this returns it is sent."""
+
+        def main() -> None:
+            with self.monitor.held():
+                gate = SyncGate()
+                self.wire.submit(Call((("GET", key),), self.handled.extend, gate))
+                self.wire.wait(gate, patience)
+
+        thread = threading.Thread(target=main, daemon=True)
+        thread.start()
+        assert self.peer.recv(1000) == b"*2\r\n$3\r\nGET\r\n$1\r\n%b\r\n" % key.encode()
+        return thread
+
+    def is_read(self) -> bool:
+        """Whether a thread reads, or is about to."""
+        return self.wire._reading.taken
+
+    def close(self) -> None:
+        """End both ends."""
+        self.peer.close()
+        self.wire.abandon(reset=False)
+
+
+def _nothing(*_args: Any) -> Any:
+    """What a cache would be told."""
+
+
+@pytest.fixture
+def scene() -> Iterator[Scene]:
+    made = Scene()
+    yield made
+    made.close()
+
+
+def test_who_has_its_reply_hands_the_reading_on(scene: Scene) -> None:
+    first = scene.ask("a")
+    wait_until(scene.is_read)
+    second = scene.ask("b")
+    wait_until(lambda: len(scene.wire._followers) == 1)
+    scene.peer.sendall(b"$1\r\nA\r\n")
+    first.join(LONG)
+    scene.peer.sendall(b"$1\r\nB\r\n")
+    second.join(LONG / 4)
+    assert not second.is_alive(), "nobody reads the second reply"
+    assert scene.handled == [b"A", b"B"]
+
+
+def test_one_thread_reads_for_all(scene: Scene) -> None:
+    threads = [scene.ask(key) for key in "abc"]
+    wait_until(lambda: len(scene.wire._followers) == 2)
+    scene.peer.sendall(b"$1\r\nA\r\n$1\r\nB\r\n$1\r\nC\r\n")
+    for thread in threads:
+        thread.join(LONG / 4)
+    assert scene.handled == [b"A", b"B", b"C"]
+
+
+def test_what_is_read_of_a_connection_that_was_given_up_is_not_parsed(scene: Scene) -> None:
+    reader = scene.ask("a", patience=1.0)
+    wait_until(scene.is_read)
+    with scene.monitor.held():  # the reader sleeps in the system, without the monitor
+        scene.wire.fail("timeout", "no answer")
+    scene.peer.sendall(b"$1\r\nA\r\n")
+    reader.join(LONG)
+    assert scene.handled == []
+
+
+def test_nor_by_the_link_thread(scene: Scene) -> None:
+    def main() -> None:
+        with scene.monitor.held():
+            scene.wire.submit(Call((("GET", "a"),), scene.handled.extend))
+            scene.wire._turn(time.monotonic() + LONG)
+
+    link = threading.Thread(target=main, daemon=True)
+    link.start()
+    assert scene.peer.recv(1000)
+    wait_until(lambda: scene.wire._sleeps_until > 0)
+    with scene.monitor.held():
+        scene.wire._over = "timeout"
+    scene.peer.sendall(b"$1\r\nA\r\n")
+    link.join(LONG)
+    assert scene.handled == []
+
+
+def test_a_connection_that_is_given_up_is_reset(scene: Scene) -> None:
+    with scene.monitor.held():
+        scene.wire._abort()
+    with pytest.raises(ConnectionResetError):
+        scene.peer.recv(1)
