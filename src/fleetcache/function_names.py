@@ -2,14 +2,15 @@
 
 1. A function is called by its module and qualified name. A script's module is what others would import it as.
 2. What its name and arguments do not tell, a key must: a lambda, a function with captured variables, a bound method, a
-   partial and a callable object are errors that ask for ``key=``.
+   partial and a callable object are errors that ask for ``key=``. A decorator's wrapper without ``functools.wraps`` has
+   the name of what it wraps, if it takes any arguments and has captured that function alone.
 3. In one cache a name is one function. Another one of that name is an error, unless it comes from the same file: then
    it is the same function edited (a reload, a notebook cell), and its name carries a digest of its code.
 """
 
 import hashlib
 import inspect
-from types import CellType, CodeType
+from types import CellType, CodeType, FunctionType
 from typing import Any, Final
 
 from .errors import KeyRuleError
@@ -22,6 +23,7 @@ _MAX_LAYERS: Final = 100  # decorators on one function: far more than anybody wr
 _MAIN: Final = ("__main__", "__mp_main__")
 # What Python fills in by itself: the class of a method that calls super(); and a function's own type parameters.
 _OF_THE_CLASS: Final = "__class__"
+_TAKES_ANYTHING: Final = inspect.CO_VARARGS | inspect.CO_VARKEYWORDS
 
 
 def module_of(function: Any) -> str:
@@ -42,9 +44,23 @@ def module_of(function: Any) -> str:
 def wrapped_by(function: Any) -> list[Any]:
     """The function and what it wraps, outermost first."""
     layers = [function]
-    while (inner := getattr(layers[-1], "__wrapped__", None)) is not None and len(layers) < _MAX_LAYERS:
+    while (inner := _wrapped(layers[-1])) is not None and len(layers) < _MAX_LAYERS:
         layers.append(inner)
     return layers
+
+
+def _wrapped(function: Any) -> Any:
+    inner = getattr(function, "__wrapped__", None)
+    return _passed_on_to(function) if inner is None else inner
+
+
+def _passed_on_to(function: Any) -> Any:
+    """The function that a wrapper without ``functools.wraps`` passes all its arguments on to; ``None``: it is none."""
+    code = getattr(function, "__code__", None)
+    if code is None or code.co_flags & _TAKES_ANYTHING != _TAKES_ANYTHING:
+        return None
+    captured = [*_captured(function, [function]).values()]
+    return captured[0] if len(captured) == 1 and isinstance(captured[0], FunctionType) else None
 
 
 class Names:
@@ -74,6 +90,8 @@ class Names:
                 "their arguments show: pass key="
             )
         layers = wrapped_by(function)
+        function = next(layer for layer in layers if hasattr(layer, "__wrapped__") or _passed_on_to(layer) is None)
+        name = getattr(function, "__qualname__", name)
         _check_own(name, layers)
         module, origin = module_of(function), _Origin(layers)
         full = f"{module}.{name}"

@@ -51,9 +51,16 @@ def in_a_factory() -> Callable[[str], str]:
     return load
 
 
-def unnamed(fn: Callable[[], str]) -> Callable[..., str]:
-    def wrapper(*args: Any, **kwargs: Any) -> str:
+def unnamed(fn: Callable[..., Any]) -> Callable[..., Any]:
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
         return fn(*args, **kwargs)
+
+    return wrapper
+
+
+def unnamed_retry(fn: Callable[..., Any], times: int) -> Callable[..., Any]:
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        return [fn(*args, **kwargs) for _ in range(times)][-1]
 
     return wrapper
 
@@ -62,12 +69,18 @@ def buyers() -> str:
     return "buyers"
 
 
+def sellers() -> str:
+    return "sellers"
+
+
 @pytest.mark.parametrize(
     ("function", "said"),
     [
         (loader_of("north"), "captures region, of which its keys would not tell: pass key=, .*region=..."),
         (lambda n: n, "a lambda has no name that tells it from others: pass key="),
-        (unnamed(buyers), "captures fn, .*if this is a decorator's wrapper, give it functools.wraps"),
+        (unnamed_retry(buyers, 3), "captures fn, times, .*if this is a decorator's wrapper, give it functools.wraps"),
+        (unnamed(loader_of("north")), "load captures region"),
+        (unnamed(lambda: "x"), "a lambda has no name"),
         (functools.partial(buyers), "partials and callable objects .* pass key="),
         (functools.update_wrapper(unnamed(buyers), loader_of("x")), "load captures region"),
     ],
@@ -215,6 +228,34 @@ def retried(times: int, when: Callable[[Exception], bool] | None = None) -> Call
 
 def priced(n: int) -> int:
     return n
+
+
+def test_a_wrapper_without_wraps_has_the_name_of_the_function_that_it_passes_all_on_to() -> None:
+    names = Names()
+    keys = {FunctionKey(unnamed(fn), None, names).key((), {}) for fn in (buyers, sellers)}
+    assert keys == {f"{HERE}.buyers()", f"{HERE}.sellers()"}
+    assert names.take(unnamed(unnamed(len_of))) == f"{HERE}.len_of"
+    by_place = FunctionKey(unnamed(len_of), None, Names()).key(("a",), {})
+    assert by_place == FunctionKey(unnamed(len_of), None, Names()).key((), {"text": "a"})
+
+
+def test_a_function_without_its_wrapper_or_in_another_is_another_one() -> None:
+    for first, second in ((buyers, unnamed(buyers)), (unnamed(buyers), unnamed_too(buyers))):
+        names = Names()
+        names.take(first)
+        with pytest.raises(KeyRuleError, match="already with other decorators below"):
+            names.take(second)
+
+
+def unnamed_too(fn: Callable[[], str]) -> Callable[..., str]:
+    def wrapper(*args: Any, **kwargs: Any) -> str:
+        return fn(*args, **kwargs).upper()
+
+    return wrapper
+
+
+def len_of(text: str) -> int:
+    return len(text)
 
 
 def test_a_function_behind_wraps_has_its_own_name() -> None:

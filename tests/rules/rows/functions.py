@@ -74,6 +74,14 @@ ROWS = (
         f"{NAMES}test_what_names_and_arguments_do_not_tell_must_be_told_by_a_key",
     ),
     Row(
+        "wrapper_for_the_wrapped",
+        "function_names.2",
+        "Two functions behind one decorator without functools.wraps share a key.",
+        "function_names:Names.take",
+        ("or _passed_on_to(layer) is None", "or True"),
+        f"{NAMES}test_a_wrapper_without_wraps_has_the_name_of_the_function_that_it_passes_all_on_to",
+    ),
+    Row(
         "edited_is_the_same",
         "function_names.3",
         "A function that was edited and loaded anew answers with results of the old one.",
