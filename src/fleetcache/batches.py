@@ -1,16 +1,18 @@
-"""Many keys at once: one write each way, never a loop of round trips.
+"""Many keys at once: as few writes each way as fit, never a round trip for each key.
 
 Two overlapping batches never wait for each other in a ring: what was granted is loaded and given back before anything
 that others hold is waited for.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 from .flights import Flight, Outcome, Verb, Wait, waiting_for
 from .freshness import Freshness
 from .loading import Loading
-from .parts import Budget, Parts, Run
+from .many import SMALL, Sent, stream
+from .parts import NO_LOOK, Budget, Parts, Run
 from .policy import Policy
 from .ports import NO_ANSWER, LoaderEndedError, is_failure
 from .seen import Answer, Claimed, Look, Seen
@@ -20,6 +22,10 @@ __all__ = ["Batches"]
 Loader = Callable[..., Any]
 
 
+# Keys of one call of a loader. More would be held for long before they are stored, and databases take no longer lists.
+MOST_LOADED = 1000
+# Bytes of an answer before any was seen: a first write of a few hundred keys.
+FIRST_SIZE = 4096
 _REPLACEABLE = frozenset({Look.SPENT, Look.UNUSABLE, Look.STALE})
 _SETTLED = frozenset({Look.FRESH, Look.STALE, Look.FAULT})
 
@@ -47,19 +53,29 @@ class Batches:
         parts.check_open()
         wanted = dict.fromkeys(keys)
         found = self._near(wanted, declared, options) if near or not parts.shared.usable else {}
-        runs = [self.run(key, options, declared) for key in wanted if key not in found]
+        asked: dict[str, Run] = {}
+
+        def runs() -> Iterator[Run]:
+            for key in wanted:
+                if key not in found:
+                    run = asked[key] = self.run(key, options, declared)
+                    yield run
+
+        def take(run: Run, seen: Seen) -> None:
+            parts.coherence.done(asked.pop(run.key).token)
+            if seen.look is Look.FRESH and seen.answer is not None:
+                parts.counters.shared_hits += 1
+                found[run.key] = seen.answer.value
+                return
+            if seen.look is Look.FAULT and not near:
+                found.update(self._near([run.key], declared, options))
+            if run.key not in found:
+                parts.counters.misses += 1
+
         try:
-            for run, seen in await self.look(runs, budget or parts.budget()):
-                if seen.look is Look.FRESH and seen.answer is not None:
-                    parts.counters.shared_hits += 1
-                    found[run.key] = seen.answer.value
-                    continue
-                if seen.look is Look.FAULT and not near:
-                    found |= self._near([run.key], declared, options)
-                if run.key not in found:
-                    parts.counters.misses += 1
+            await self.look(runs(), take, budget or parts.budget())
         finally:
-            for run in runs:
+            for run in asked.values():
                 parts.coherence.done(run.token)
         return {key: found[key] for key in wanted if key in found}
 
@@ -80,40 +96,73 @@ class Batches:
         token = parts.coherence.take(key, options.tags)
         return Run(key, _none, options, declared, group, flight or Flight(key, options.tags), parts.budget(), token)
 
-    async def look(self, runs: list[Run], budget: Budget) -> list[tuple[Run, Seen]]:
-        """All reads in one write, then all unknown tags in another."""
+    async def look(self, runs: Iterable[Run], take: Callable[[Run, Seen], None], budget: Budget) -> None:
+        """Read them all; then, once for all that carry them, the tags that are not known."""
         parts = self.parts
-        if not parts.shared.usable:
-            return [(run, Seen(Look.FAULT)) for run in runs]
-        gates = [
-            None
-            if parts.coherence.journal.owes_key(run.key)
-            else parts.shared.look(run.key, run.declared, run.token, of_many=True)
-            for run in runs
-        ]
-        seen = [await parts.ask(gate, budget) for gate in gates]
-        settling = [
-            parts.shared.settle(run.key, one, run.declared, run.token)
-            if one is not NO_ANSWER and one.look is Look.UNKNOWN_TAGS
-            else None
-            for run, one in zip(runs, seen, strict=True)
-        ]
-        for i, gate in enumerate(settling):
-            if gate is not None:
-                seen[i] = await parts.ask(gate, budget)
-        return [(run, Seen(Look.FAULT) if one is NO_ANSWER else one) for run, one in zip(runs, seen, strict=True)]
+        unknown: dict[tuple[str, ...], list[tuple[Run, Seen]]] = {}
+        size = FIRST_SIZE  # of an answer, as far as it has been seen
+
+        def send(run: Run) -> Sent:
+            owed = not parts.shared.usable or parts.coherence.journal.owes_key(run.key)
+            gate = None if owed else parts.shared.look(run.key, run.declared, run.token, of_many=True)
+            return partial(parts.ask, gate, budget), size
+
+        def looked(run: Run, seen: Any) -> None:
+            nonlocal size
+            if seen is NO_ANSWER:
+                take(run, NO_LOOK)
+            elif seen.look is Look.UNKNOWN_TAGS:
+                unknown.setdefault(seen.unknown, []).append((run, seen))
+                size += (len(seen.blob[0]) - size) // 8
+            else:
+                size += ((0 if seen.answer is None else len(seen.answer.payload or b"")) + SMALL - size) // 8
+                take(run, seen)
+
+        await stream(parts, runs, send, looked, budget)
+
+        def ask(tags: tuple[str, ...]) -> Sent:
+            def judge() -> list[Seen]:
+                return [parts.shared.judge(run.key, seen, run.declared, run.token) for run, seen in unknown[tags]]
+
+            gate = parts.shared.capture(tags, judge, parts.ports.gate())
+            return partial(parts.ask, gate, budget), SMALL * len(tags)
+
+        def judged(tags: tuple[str, ...], answer: Any) -> None:
+            several = unknown.pop(tags)
+            for i, (run, _) in enumerate(several):
+                take(run, NO_LOOK if answer is NO_ANSWER else answer[i])
+
+        await stream(parts, list(unknown), ask, judged, budget)
 
     # -- get_or_set_many ---------------------------------------------------------------------------------------------
 
     async def get_or_set_many(
         self, keys: Iterable[str], loader: Loader, options: Freshness, declared: Any, group: str
     ) -> dict[str, Any]:
-        """Every key that the tiers or the loader know; the loader gets the missing keys, once a round."""
+        """Every key that the tiers or the loader know; the loader gets those that are missing, so many at a time."""
         wanted = list(dict.fromkeys(keys))
         budget = self.parts.budget()
         found = await self.get_many(wanted, declared, options, budget)
         missing = [key for key in wanted if key not in found]
         give_up = self.parts.ports.clock() + self.parts.load_wait
+        for first in range(0, len(missing), MOST_LOADED):
+            some = missing[first : first + MOST_LOADED]
+            found.update(await self._load_some(some, loader, options, declared, group, give_up, budget))
+            budget = self.parts.budget()
+        return {key: found[key] for key in wanted if key in found}
+
+    async def _load_some(
+        self,
+        missing: list[str],
+        loader: Loader,
+        options: Freshness,
+        declared: Any,
+        group: str,
+        give_up: float,
+        budget: Budget,
+    ) -> dict[str, Any]:
+        """In as many rounds as others take to load what they have the right to."""
+        found: dict[str, Any] = {}
         while missing:
             self.parts.check_open()
             round_ = Round(self, missing, loader, options, declared, group, give_up, budget)
@@ -128,7 +177,7 @@ class Batches:
                 more = await self.get_many(missing, declared, options, budget)
                 found.update(more)
                 missing = [key for key in missing if key not in more]
-        return {key: found[key] for key in wanted if key in found}
+        return found
 
 
 class Right(NamedTuple):
@@ -205,19 +254,30 @@ class Round:
         return waiting
 
     async def _rights(self, runs: list[Run]) -> list[Right]:
-        """Leases for what is not there, claims for what may not be used, all in one write."""
+        """Leases for what is not there, claims for what may not be used."""
         parts, budget = self._parts, self._budget
-        asked = [self._ask_right(run, seen) for run, seen in await self._batches.look(runs, budget)]
+        looks: list[tuple[Run, Seen]] = []
+        await self._batches.look(runs, lambda run, seen: looks.append((run, seen)), budget)
+        asked: dict[str, Right] = {}
+        rights: list[Right] = []
+
+        def ask(look: tuple[Run, Seen]) -> Sent:
+            right, gate = self._ask_right(*look)
+            asked[right.run.key] = right
+            return partial(parts.ask, gate, budget), SMALL
+
+        def take(look: tuple[Run, Seen], got: Any) -> None:
+            right = asked.pop(look[0].key)
+            rights.append(self._right(right, got) if right.base or right.mark else right)
+
         try:
-            return [
-                self._right(right, await parts.ask(gate, budget)) if right.base or right.mark else right
-                for right, gate in asked
-            ]
+            await stream(parts, looks, ask, take, budget)
         except BaseException:
             # Cancelled: what was granted by now, or will be, nobody else would give back.
-            for right, _ in asked:
+            for right in (*rights, *asked.values()):
                 self._give_back(right)
             raise
+        return rights
 
     def _ask_right(self, run: Run, seen: Seen) -> tuple[Right, Any]:
         """Send for the right that fits; the ``Right`` says what was asked, until the answer is in."""
@@ -318,18 +378,31 @@ class Round:
         captured: Any,
         times: tuple[float, float],
     ) -> None:
-        stores = []
-        for right in granted:
+        parts = self._parts
+        sent = 0
+
+        def store(right: Right) -> Sent:
+            nonlocal sent
+            sent += 1
             run = right.run
             if run.key not in unwrapped:
                 self._give_back(right)
-                continue
+                return _no_outcome, SMALL
             run.budget = self._budget
-            self._values[run.key] = unwrapped[run.key][0].value
-            send = self._loading.send(run, (right.base, right.mark), unwrapped[run.key], captured, times)
-            stores.append((run, send))
-        for run, finish in stores:
-            self._parts.flights.end(run.flight, await finish())
+            value = unwrapped[run.key]
+            self._values[run.key] = value[0].value
+            finish = self._loading.send(run, (right.base, right.mark), value, captured, times)
+            return finish, len(value[0].payload or b"") + SMALL
+
+        def end(right: Right, outcome: Outcome | None) -> None:
+            if outcome is not None:
+                parts.flights.end(right.run.flight, outcome)
+
+        try:
+            await stream(parts, granted, store, end, self._budget)
+        finally:
+            for right in granted[sent:]:  # cancelled: nobody else would give it back
+                self._give_back(right)
 
     async def _rest(self, waiting: dict[str, float], watches: dict[str, Any], joined: dict[str, Flight]) -> None:
         """Holding nothing now, wait until the others have news; then the next round asks for all."""
@@ -352,6 +425,10 @@ class Round:
         finally:
             self._parts.coherence.done(run.token)
         return {key: self._loading.unwrap(run, loaded[key])[0].value for key in keys if key in loaded}
+
+
+async def _no_outcome() -> None:
+    """Of what was not stored."""
 
 
 async def _none(*_args: Any) -> None:

@@ -3,8 +3,10 @@
 import hashlib
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Protocol
 
+from hiredis import pack_command
 from msgspec import Struct
 
 from .clock import Clock
@@ -17,7 +19,7 @@ from .replies import judged, judged_all
 from .rights import Rights
 from .stats import Counters
 from .wire.faults import NO_WRITES, TRANSIENT, ScriptError, reply_reason, spoken
-from .wire.session import ANSWERED_LATER, AnyCall, Call, Command, Gate, ReplyError, Session
+from .wire.session import ANSWERED_LATER, AnyCall, Call, Command, Gate, ReplyError, Session, tell_unanswered
 
 __all__ = ["SCRIPTS", "TAG_KEPT_MS", "Calls", "Script", "Wire", "mint_command"]
 
@@ -75,6 +77,46 @@ def mint_command(layout: Layout, tag: str, version: bytes, *, whole: bool = Fals
     return SCRIPTS["mint"].call(layout.tag(tag), version, 0 if tag == ALL_TAG else TAG_KEPT_MS, whole=whole)
 
 
+class _Scripted:
+    """A call of one script. It is in no cycle of references: what it carries goes with it, not at a full collection."""
+
+    __slots__ = ("_again", "_calls", "_handle", "_still", "gate", "lost", "payload", "sent_at")
+
+    count = 1
+
+    def __init__(
+        self,
+        calls: "Calls",
+        command: Command,
+        handle: Callable[[Any, float], Any],
+        gate: Gate | None,
+        lost: Callable[[], None] | None,
+        still: Callable[[], bool],
+        again: Callable[[], Command] | None,
+    ) -> None:
+        self._calls, self._handle, self._still, self._again = calls, handle, still, again
+        pack: Callable[[Any], bytes] = pack_command
+        self.payload = pack(command)
+        self.gate, self.lost, self.sent_at = gate, lost, 0.0
+
+    def handle(self, replies: list[Any]) -> Any:
+        """Hand the reply on, or send the script's text to a server that has forgotten it, once."""
+        reply, again, wire = replies[0], self._again, self._calls.wire
+        forgotten = isinstance(reply, ReplyError) and reply_reason(reply) == "noscript"
+        if forgotten and again is not None and wire is not None and self._still():
+            lost, self.lost = self.lost, None
+            wire.submit(_Scripted(self._calls, again(), self._handle, self.gate, lost, self._still, None))
+            return ANSWERED_LATER
+        return self._handle(reply, self.sent_at)
+
+    def give_up(self) -> None:
+        """As any call's."""
+        lost, self.lost = self.lost, None
+        if lost is not None:
+            lost()
+        tell_unanswered(self.gate)
+
+
 class Calls:
     """Sending, while a wire is attached and the link is online.
 
@@ -116,11 +158,23 @@ class Calls:
         self._counters.overload += 1
         return False
 
+    @property
+    def crowded(self) -> bool:
+        """Whether calls could be sent, if there were not so many under way already."""
+        return self.usable and self.wire is not None and not self.wire.session.has_room
+
+    def when_room(self, gate: Gate) -> None:
+        """Open it when there is room for another call, or no connection any more."""
+        if self.wire is not None and self.crowded:
+            self.wire.session.wanting.append(gate)
+        else:
+            gate.set_result(None)
+
     def _connected(self) -> bool:
         """Whether what nobody waits for may be sent: a right is given back also to a server that is slow to answer."""
         return self.wire is not None and self.wire.connected and self.wire.session.has_room
 
-    def _submit(self, call: Call) -> None:
+    def _submit(self, call: AnyCall) -> None:
         if self.wire is not None:
             self.wire.submit(call)
 
@@ -139,22 +193,13 @@ class Calls:
         ``still``: whether it may be sent a second time, as a whole, should the server have forgotten the script: a
         store that a removal has overtaken meanwhile must not land behind it.
         """
+        text = SCRIPTS[script]
+        again = partial(text.call, key, *args, whole=True)
 
-        def answered(replies: list[Any]) -> Any:
-            reply = replies[0]
-            forgotten = isinstance(reply, ReplyError) and reply_reason(reply) == "noscript"
-            if forgotten and still() and self.wire is not None:
-                whole = Call([SCRIPTS[script].call(key, *args, whole=True)], again, gate, call.lost)
-                call.lost = None
-                self.wire.submit(whole)
-                return ANSWERED_LATER
-            return handle(_of_script(judged(script, reply)), call.sent_at)
+        def judge(reply: Any, sent_at: float) -> Any:
+            return handle(_of_script(judged(script, reply)), sent_at)
 
-        def again(replies: list[Any]) -> Any:
-            return handle(_of_script(judged(script, replies[0])), call.sent_at)
-
-        call = Call([SCRIPTS[script].call(key, *args)], answered, gate, lost)
-        self._submit(call)
+        self._submit(_Scripted(self, text.call(key, *args), judge, gate, lost, still, again))
         return gate
 
     def _call(

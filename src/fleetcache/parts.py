@@ -22,11 +22,15 @@ NO_LOOK = Seen(Look.FAULT, reason="no answer")
 class Budget:
     """What one call of the user may still wait for the server: one operation timeout in all (promise 4)."""
 
-    __slots__ = ("left", "whole")
+    __slots__ = ("left", "timeout", "whole")
 
     def __init__(self, timeout: float) -> None:
-        self.left = timeout
+        self.left = self.timeout = timeout
         self.whole = True  # until something was spent, the wire's own timeout is as good and costs no timer
+
+    def renew(self) -> None:
+        """A batch has had a reply: its time begins anew."""
+        self.left, self.whole = self.timeout, True
 
     def spend(self, took: float) -> None:
         """So long it waited."""
@@ -81,6 +85,7 @@ class Parts(Struct):
     Attributes:
         alone: There is no server by choice (memory, null): near is all there is, and nothing bounds it but ttl.
         strict: ``CACHE_STRICT``.
+        batches: How many send and wait just now; they share what may be under way.
         tell: Writes to the log.
     """
 
@@ -100,6 +105,7 @@ class Parts(Struct):
     tell: Teller = TELL
     times: LoadTimes = field(default_factory=LoadTimes)
     closed: bool = False
+    batches: int = 0
 
     def check_open(self) -> None:
         """Raise ``Closed`` after ``close()``."""

@@ -207,6 +207,10 @@ class SharedPort(Protocol):
 
     usable: bool
 
+    @property
+    def crowded(self) -> bool: ...  # noqa: D102
+    def when_room(self, gate: Gate) -> None: ...  # noqa: D102
+    def judge(self, key: str, seen: Seen, declared: Any, token: Any) -> Seen: ...  # noqa: D102
     def look(self, key: str, declared: Any, token: Any, *, of_many: bool = False) -> Gate | None: ...  # noqa: D102
     def settle(self, key: str, seen: Seen, declared: Any, token: Any) -> Gate | None: ...  # noqa: D102
     def capture(self, tags: Any, then: Callable[[], Any], gate: Gate) -> Gate | None: ...  # noqa: D102

@@ -209,7 +209,7 @@ class ReadingVerbs(AtHand):
         near: bool = True,
         offline_ttl: Duration | None = None,
     ) -> dict[str, Any]:
-        """The fresh entries among ``keys``, in one round trip; absent keys are left out.
+        """The fresh entries among ``keys``, in as few round trips as fit; absent keys are left out.
 
         Args:
             keys: Any number.
@@ -336,7 +336,7 @@ class ReadingVerbs(AtHand):
         type: Any = Any,  # noqa: A002 - the field's word
         offline_ttl: Duration | None = None,
     ) -> dict[str, T]:
-        """As ``get_or_set`` for many keys: ``loader(missing_keys)`` returns a mapping, called once a round.
+        """As ``get_or_set`` for many keys: ``loader(missing_keys)`` returns a mapping, called with 1,000 keys at most.
 
         Keys that the mapping lacks are left out of the result, and nothing is stored for them. ``type`` is the type of
         one value.

@@ -101,10 +101,12 @@ class SharedReading(Calls):
 
     def settle(self, key: str, seen: Seen, declared: Any, token: Token | None) -> Gate | None:
         """Ask for the tags an entry's currency hangs on, and judge the same bytes again."""
+        return self.capture(seen.unknown, lambda: self.judge(key, seen, declared, token), self._ports.gate())
+
+    def judge(self, key: str, seen: Seen, declared: Any, token: Token | None) -> Seen:
+        """The same bytes once more: their tags are known now."""
         blob, pttl = seen.blob
-        return self.capture(
-            seen.unknown, lambda: self._entries.see(key, blob, pttl, seen.sent_at, declared, token), self._ports.gate()
-        )
+        return self._entries.see(key, blob, pttl, seen.sent_at, declared, token)
 
     def capture(self, tags: Sequence[str], then: Callable[[], Any], gate: Gate) -> Gate | None:
         """Read or mint versions, all in one write; ``then`` runs with the last of them and opens the gate."""

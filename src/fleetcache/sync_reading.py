@@ -125,7 +125,7 @@ class SyncReadingVerbs(AtHand):
         near: bool = True,
         offline_ttl: Duration | None = None,
     ) -> dict[str, Any]:
-        """The fresh entries among ``keys``, in one round trip; absent keys are left out. As ``Cache.get_many``."""
+        """The fresh entries among ``keys``, in few round trips; absent keys are left out. As ``Cache.get_many``."""
         return self._run(self._verbs.get_many(keys, type=type, near=near, offline_ttl=offline_ttl))
 
     # -- loading -----------------------------------------------------------------------------------------------------
@@ -233,7 +233,7 @@ class SyncReadingVerbs(AtHand):
         type: Any = Any,  # noqa: A002 - the field's word
         offline_ttl: Duration | None = None,
     ) -> dict[str, T]:
-        """As ``get_or_set`` for many keys: ``loader(missing_keys)`` returns a mapping, called once a round.
+        """As ``get_or_set`` for many keys: ``loader(missing_keys)`` returns a mapping, called with 1,000 keys at most.
 
         Keys that the mapping lacks are left out of the result, and nothing is stored for them. ``type`` is the type of
         one value.

@@ -66,7 +66,7 @@ class SyncVerbs(SyncReadingVerbs):
         strict: bool = False,
         offline_ttl: Duration | None = None,
     ) -> None:
-        """As ``set`` for many keys, in one write. If one value cannot be encoded, nothing is sent."""
+        """As ``set`` for many keys, in as few writes as fit. If one value cannot be encoded, nothing is sent."""
         options: dict[str, Any] = {"ttl": ttl, "stale": stale, "tags": tags, "type": type}
         if _others:
             misplaced(SyncVerbs.set_many, _others)
@@ -129,7 +129,7 @@ class SyncVerbs(SyncReadingVerbs):
         return self._run(self._verbs.delete(key, strict=strict))
 
     def delete_many(self, keys: Iterable[str], *, strict: bool = False) -> int:
-        """As ``delete`` for many keys, in one write; how many live values are known to be removed."""
+        """As ``delete`` for many keys, in as few writes as fit; how many live values are known to be removed."""
         return self._run(self._verbs.delete_many(keys, strict=strict))
 
     def invalidate_tags(self, *tags: str, strict: bool = False) -> None:

@@ -81,7 +81,7 @@ class AsyncVerbs(ReadingVerbs):
         strict: bool = False,
         offline_ttl: Duration | None = None,
     ) -> None:
-        """As ``set`` for many keys, in one write. If one value cannot be encoded, nothing is sent."""
+        """As ``set`` for many keys, in as few writes as fit. If one value cannot be encoded, nothing is sent."""
         if _others:
             misplaced(AsyncVerbs.set_many, _others)
         options = self._options(ttl, stale, tags, offline_ttl=offline_ttl)
@@ -174,7 +174,7 @@ class AsyncVerbs(ReadingVerbs):
 
     @on_its_loop(int)
     async def delete_many(self, keys: Iterable[str], *, strict: bool = False) -> int:
-        """As ``delete`` for many keys, in one write; how many live values are known to be removed."""
+        """As ``delete`` for many keys, in as few writes as fit; how many live values are known to be removed."""
         names = [self._key(key) for key in several(keys)]
         rules = await self._engine.enter()
         return await rules.writing.delete_many(names, strict=strict)

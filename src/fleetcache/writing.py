@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable, Mapping
 from enum import Enum
+from functools import partial
 from typing import Any, Final
 
 from .entry import GRACE
 from .errors import Unavailable
 from .freshness import Freshness
 from .journal import Target
+from .many import SMALL, Sent, stream
 from .parts import Budget, Parts
 from .ports import Gate
 from .seen import Answer, Look, Seen
@@ -29,6 +31,37 @@ class Again(Enum):
 AGAIN: Final = Again.AGAIN
 
 
+class _Put:
+    """One value on its way."""
+
+    __slots__ = ("gate", "number", "size", "started", "token")
+
+    def __init__(self, number: int, token: Any, started: float) -> None:
+        self.number, self.token, self.started = number, token, started
+        self.gate: Gate | None = None
+        self.size = 0
+
+
+class _Encoded:
+    """Values in bytes, all tried before the first is sent; beyond some megabytes made again when their turn comes."""
+
+    KEPT = 16 * 1024 * 1024
+
+    def __init__(self, parts: Parts, values: Mapping[str, Any], declared: Any) -> None:
+        self._encode, self._values, self._declared = parts.entries.encode, values, declared
+        self._kept: dict[str, Answer] = {}
+        size = 0
+        for key, value in values.items():
+            answer = self._encode(value, declared)
+            size += len(answer.payload or b"")
+            if size <= self.KEPT:
+                self._kept[key] = answer
+
+    def answer(self, key: str) -> Answer:
+        """One of them."""
+        return self._kept.get(key) or self._encode(self._values[key], self._declared)
+
+
 class Writing:
     """set, add, delete, touch, tags and clear; ``counting`` has incr."""
 
@@ -42,21 +75,43 @@ class Writing:
         await self.set_many({key: value}, options, declared, strict=strict)
 
     async def set_many(self, values: Mapping[str, Any], options: Freshness, declared: Any, *, strict: bool) -> None:
-        """Store many: one write on the wire. Nothing is sent before all could be encoded."""
+        """Store many. Nothing is sent before all could be encoded."""
         parts = self._parts
         parts.check_open()
-        answers = {key: parts.entries.encode(value, declared) for key, value in values.items()}
-        parts.counters.sets += len(answers)
+        encoded = _Encoded(parts, values, declared)
+        parts.counters.sets += len(values)
         budget = parts.budget()
         captured = None if parts.alone else await parts.capture(options.tags, budget)
-        sent = [(key, answer, *self._put(key, answer, options, captured)) for key, answer in answers.items()]
+        sent: dict[str, _Put] = {}
+        refused: dict[str, _Put] = {}
         stored = True
-        for key, answer, number, token, gate in sent:
-            try:
-                stored &= await self._acknowledged(key, answer, options, (number, token, gate), budget)
-            finally:
-                parts.coherence.done(token)
-                parts.coherence.wrote(key, number)
+
+        def send(key: str) -> Sent:
+            put = sent[key] = self._put(key, encoded.answer(key), options, captured)
+            return partial(parts.ask, put.gate, budget), put.size
+
+        def take(key: str, result: Any) -> None:
+            nonlocal stored
+            put = sent.pop(key)
+            stored &= result is True
+            if isinstance(result, str):
+                refused[key] = put
+            else:
+                self._end(key, put, None if result is True else encoded.answer(key), options)
+
+        def remove(key: str) -> Sent:
+            # Refused (full, for one): what stood there before must not stay.
+            return partial(parts.ask, parts.shared.remove(("e", key), refused[key].number), budget), SMALL
+
+        def removed(key: str, _result: Any) -> None:
+            self._end(key, refused.pop(key), encoded.answer(key), options)
+
+        try:
+            await stream(parts, values, send, take, budget)
+            await stream(parts, list(refused), remove, removed, budget)
+        finally:
+            for key, put in (sent | refused).items():
+                self._end(key, put, None, options)
         if strict and not stored and not parts.alone:
             raise Unavailable("the server did not acknowledge the write")
 
@@ -66,47 +121,43 @@ class Writing:
         parts.counters.sets += len(answers)
         captured = None if parts.alone else parts.coherence.captured(options.tags)
         for key, answer in answers.items():
-            number, token, gate = self._put(key, answer, options, captured)
-            newest = parts.coherence.wrote(key, number)
-            if gate is None:
-                parts.coherence.done(token)
+            put = self._put(key, answer, options, captured)
+            newest = parts.coherence.wrote(key, put.number)
+            if put.gate is None:
+                parts.coherence.done(put.token)
                 if newest:
-                    parts.keep_here(key, answer, options, parts.ports.clock())
+                    parts.keep_here(key, answer, options, put.started)
 
-    def _put(self, key: str, answer: Answer, options: Freshness, captured: Any) -> tuple[int, Any, Gate | None]:
+    def _put(self, key: str, answer: Answer, options: Freshness, captured: Any) -> "_Put":
         parts = self._parts
         number = parts.coherence.writing(key, options.tags)
-        token = parts.coherence.take(key, options.tags)
+        put = _Put(number, parts.coherence.take(key, options.tags), parts.ports.clock())
         if captured is None:
             if not parts.alone:
                 parts.coherence.owe(("e", key), number)
-            return number, token, None
+            return put
+        if parts.coherence.captured(options.tags) != captured:
+            parts.coherence.done(
+                put.token
+            )  # a tag of it was removed since: stored, it is outdated, and near must not fill
         head, blob = parts.entries.pack(key, answer, captured, options, 0.0)
 
         def hold(sent_at: float) -> Any:
             return parts.entries.hold(answer, options.tags, parts.near_life(options, sent_at), born=sent_at, head=head)
 
-        return number, token, parts.shared.put(key, blob, options.kept_ms, token, hold, number)
+        put.gate, put.size = parts.shared.put(key, blob, options.kept_ms, put.token, hold, number), len(blob) + SMALL
+        return put
 
-    async def _acknowledged(
-        self, key: str, answer: Answer, options: Freshness, sent: tuple[int, Any, Gate | None], budget: Budget
-    ) -> bool:
+    def _end(self, key: str, put: "_Put", answer: Answer | None, options: Freshness) -> None:
+        """A write has ended. With an ``answer`` shared does not have it: who wrote sees it until shared can be asked.
+
+        Unless this process has removed or replaced it meanwhile.
+        """
         parts = self._parts
-        number, token, gate = sent
-        started = parts.ports.clock()
-        result = await parts.ask(gate, budget)
-        if result is True:
-            return True
-        parts.coherence.done(token)
-        if isinstance(result, str):
-            # Refused (full, for one): what stood there before must not stay.
-            await parts.ask(parts.shared.remove(("e", key), number), budget)
-        # Who wrote sees it until the server can be heard, unless this process has removed or replaced it meanwhile.
-        fresh = parts.coherence.take(key, options.tags)
-        if parts.coherence.wrote(key, number):
-            parts.keep_unbacked(fresh, answer, options, started)
-        parts.coherence.done(fresh)
-        return False
+        parts.coherence.done(put.token)
+        newest = parts.coherence.wrote(key, put.number)
+        if newest and answer is not None:
+            parts.keep_here(key, answer, options, put.started)
 
     # -- removals ----------------------------------------------------------------------------------------------------
 
@@ -148,14 +199,31 @@ class Writing:
         return gates
 
     async def _remove(self, targets: list[Target], *, strict: bool) -> int:
-        """All in one write. What is not acknowledged is owed."""
+        """As many at once as fit. What is not acknowledged is owed."""
         parts = self._parts
         budget = parts.budget()
-        gates = self.send_removals(targets)
-        results = [await parts.ask(gate, budget) for gate in gates]
-        if strict and not all(isinstance(result, bool) for result in results):
+        sent = removed = 0
+        told = True
+
+        def send(target: Target) -> Sent:
+            nonlocal sent
+            sent += 1
+            (gate,) = self.send_removals((target,))
+            return partial(parts.ask, gate, budget), SMALL
+
+        def take(_target: Target, result: Any) -> None:
+            nonlocal removed, told
+            removed += result is True
+            told &= isinstance(result, bool)
+
+        try:
+            await stream(parts, targets, send, take, budget)
+        finally:
+            for target in targets[sent:]:  # cancelled: what was not sent is removed later
+                parts.coherence.owe(target, parts.coherence.removing(target))
+        if strict and not told:
             raise Unavailable("the server did not acknowledge the removal; it will be repeated when it can be heard")
-        return sum(result is True for result in results)
+        return removed
 
     # -- add -----------------------------------------------------------------------------------------------------------
 

@@ -19,8 +19,8 @@ LEVELS = [
     """ports codec declared storable settings stats eviction wire.address wire.url_options wire.awaited wire.faults
     wire.headers wire.session wire.ending wire.uwsgi""",
     "near flights outages wire.link wire.standing wire.monitor wire.roles embedded.folder",
-    """policy loading unwrapping writing counting batches claims parts coherence journal recent rights replies large
-    tags entries calls shared shared_reading
+    """policy loading unwrapping writing counting many batches claims parts coherence journal recent rights replies
+    large tags entries calls shared shared_reading
     recovery wire.handshake wire.dialing wire.dialing_threads wire.tls wire.pulse wire.keeper wire.aio wire.callers
     wire.threads wire.tasks wire.topology wire.closings wire.hints""",
     """health elsewhere aio_ports sync_pool sync_ports engine sync_engine reporting explain at_hand reading_verbs verbs
@@ -39,6 +39,7 @@ NEVER = {
     "loading": TIERS,
     "writing": TIERS,
     "counting": TIERS,
+    "many": TIERS,
     "batches": TIERS,
     "claims": TIERS,
     "parts": TIERS,

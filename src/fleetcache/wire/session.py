@@ -193,6 +193,7 @@ class Session:
         self.queued: list[AnyCall] = []  # to be sent with what else this turn asks
         self.weight = 0  # of both
         self.has_room = True  # for another call; beyond it the server does not keep up, and a new call would only wait
+        self.wanting: deque[Gate] = deque()  # who waits for room
         self._replies: list[Any] = []  # to the oldest call, while there are more to come
         self.expect_own: bytes | None = None
         self.on_own: Callable[[bytes], None] = lambda _key: None
@@ -285,6 +286,8 @@ class Session:
             if gate is not None and result is not ANSWERED_LATER and not gate.done():
                 gate.set_result(result)
         self.has_room = self.weight < MOST_WEIGHT
+        if self.wanting:
+            self._let_in((MOST_WEIGHT - self.weight) // CALL_WEIGHT)
         self._unfinished = unfinished
         if unfinished > self._frame_limit:
             raise TooLargeError(self._frame_limit, self._asked())
@@ -299,6 +302,15 @@ class Session:
         for _ in self._replies:
             reader.gets()
         return tuple(reader.gets())
+
+    def _let_in(self, places: int) -> None:
+        """Tell as many as there is room for; each looks again whether there is."""
+        wanting = self.wanting
+        while wanting and places > 0:
+            gate = wanting.popleft()
+            if not gate.done():
+                gate.set_result(None)
+                places -= 1
 
     def _push(self, frame: list[Any]) -> None:
         own, self.expect_own = self.expect_own, None
@@ -322,3 +334,4 @@ class Session:
         self.weight = 0
         for call in calls:
             call.give_up()
+        self._let_in(len(self.wanting))

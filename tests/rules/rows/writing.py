@@ -5,6 +5,7 @@ from tests.rules.rule import Row
 __all__ = ["ROWS"]
 
 OWN = "tests/core/test_own_writes.py::"
+LARGE = "tests/core/test_large_batches.py::"
 COUNTERS = "tests/core/test_counters.py::"
 
 ROWS = (
@@ -71,5 +72,29 @@ ROWS = (
         "counting:Counting._together",
         ("raise _unknown(key)", "return 0"),
         f"{COUNTERS}test_who_gave_up_before_it_was_summed_is_not_counted",
+    ),
+    Row(
+        "batch_sent_at_once",
+        "many.1",
+        "A batch sends a hundred times as many calls as should be under way.",
+        "many:stream",
+        ("len(under_way) * share >= MOST_CALLS", "len(under_way) >= 100 * MOST_CALLS"),
+        f"{LARGE}test_many_batches_at_once_share_the_connection",
+    ),
+    Row(
+        "batch_of_one_timeout",
+        "many.2",
+        "A batch has one operation timeout for all its calls.",
+        "many:stream",
+        ("budget.renew()", "pass"),
+        f"{LARGE}test_the_timeout_of_a_batch_counts_from_its_last_reply",
+    ),
+    Row(
+        "no_wait_for_room",
+        "many.3",
+        "A connection that is full is taken for one that is gone.",
+        "many:_room",
+        ("while parts.shared.crowded and", "while not parts and"),
+        f"{LARGE}test_too_many_writes_at_once_wait_for_room_instead_of_emptying_the_cache",
     ),
 )

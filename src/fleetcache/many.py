@@ -1,0 +1,82 @@
+"""Many calls of one caller: as many at once as fit, and further ones as replies come.
+
+Rules:
+
+1. A batch has at most ``MOST_CALLS`` calls and ``MOST_BYTES`` under way, and all batches of a process together have no
+   more: each takes its share. So whoever asks for one key beside them waits behind so much at most.
+2. The next call is sent when the oldest is answered. The timeout of a batch counts from its last reply.
+3. Where the connection has no room for another call, a batch or a write waits for room, one operation timeout at most.
+   That too much is under way here is no sign that the server is away.
+"""
+
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, TypeVar
+
+from .parts import Budget, Parts
+
+__all__ = ["MOST_BYTES", "MOST_CALLS", "SMALL", "Sent", "stream"]
+
+T = TypeVar("T")
+
+# So many keep a server at work over any network of a data center. Their answers come in one turn of an event loop,
+# in which nobody else gets on: a thousand took more than an operation timeout on a busy machine.
+MOST_CALLS = 256
+MOST_BYTES = 1024 * 1024
+SMALL = 200  # about the bytes of a call that carries no value
+
+Sent = tuple[Callable[[], Awaitable[Any]], int]
+"""How to wait for the outcome of what was sent, and about how many bytes it is, with its answer."""
+
+
+async def stream(
+    parts: Parts, items: Iterable[T], send: Callable[[T], Sent], take: Callable[[T, Any], None], budget: Budget
+) -> None:
+    """Send a call for each item and hand on what became of it, in order.
+
+    Args:
+        parts: The parts.
+        items: Taken one by one, each just before its call is sent.
+        send: Sends one.
+        take: Gets each item with its outcome.
+        budget: What the caller may still wait; whole again after each reply.
+    """
+    under_way: deque[tuple[T, Callable[[], Awaitable[Any]], int]] = deque()
+    size = sent = 0
+
+    async def hand_on() -> int:
+        item, outcome, weight = under_way.popleft()
+        take(item, await outcome())
+        if parts.shared.usable:
+            budget.renew()
+        return weight
+
+    try:
+        for item in items:
+            await _room(parts, budget)
+            sent += 1
+            parts.batches += sent == 2  # noqa: PLR2004 - one call alone is no batch
+            outcome, weight = send(item)
+            under_way.append((item, outcome, weight))
+            size += weight
+            share = max(1, parts.batches)
+            while under_way and (
+                len(under_way) * share >= MOST_CALLS or size * share >= MOST_BYTES or parts.shared.crowded
+            ):
+                size -= await hand_on()
+        while under_way:
+            await hand_on()
+    finally:
+        parts.batches -= sent > 1
+
+
+async def _room(parts: Parts, budget: Budget) -> None:
+    """Wait until the connection has room for another call."""
+    while parts.shared.crowded and budget.left > 0:
+        gate = parts.ports.gate()
+        parts.shared.when_room(gate)
+        began = parts.ports.clock()
+        try:
+            await parts.ports.wait(gate, began + budget.left)
+        finally:
+            budget.spend(parts.ports.clock() - began)

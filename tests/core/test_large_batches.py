@@ -1,0 +1,280 @@
+"""Batches of any size: everything is done, nobody else notices, and nothing is taken for an outage."""
+
+import asyncio
+import tracemalloc
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from time import perf_counter
+from typing import Any
+
+import pytest
+
+from fleetcache import MISSING, Cache, Unavailable
+from fleetcache.many import MOST_BYTES, MOST_CALLS
+from tests.core.drivers import Driver
+from tests.support.proxy import Proxy
+from tests.support.run import run
+from tests.support.servers import Server
+from tests.support.tasked import tasked
+from tests.support.threaded import threaded
+from tests.support.waiting import eventually
+
+KEYS = [f"row:{number}" for number in range(25_000)]  # more than a connection takes at once
+FACES = {"tasks": Cache, "threads": threaded, "tasks of threads": tasked}
+
+
+def nothing_happened(cache: Any) -> bool:
+    """No sign of an outage, nor of a bound that was met."""
+    stats = cache.stats()
+    return (stats.timeouts, stats.overload, stats.journal, stats.journal_overflows, stats.link) == (
+        0,
+        0,
+        0,
+        0,
+        "online",
+    )
+
+
+@pytest.mark.parametrize("face", FACES)
+def test_all_of_a_very_large_batch_is_done_and_nothing_else(server: Server, prefix: str, face: str) -> None:
+    async def main() -> None:
+        settings: dict[str, Any] = {"prefix": prefix, "operation_timeout": "2s", "max_staleness": "10s"}
+        async with FACES[face](server.url, **settings) as one, Cache(server.url, **settings) as other:
+            await one.set("bystander", 1, strict=True)
+            assert await other.get("bystander") == 1
+            await one.set_many(dict.fromkeys(KEYS, 1), ttl="10m", tags=["rows"], strict=True)
+            assert len(await other.get_many(KEYS)) == len(KEYS)
+            assert len(await one.get_many(KEYS, near=False)) == len(KEYS)
+            assert await one.delete_many(KEYS, strict=True) == len(KEYS)
+            assert await other.get_many(KEYS, near=False) == {}
+            await one.invalidate_tags(*KEYS, strict=True)
+            assert await other.get_many(["bystander"], near=False) == {"bystander": 1}
+            view = one.namespace("n")
+            await view.set_many(dict.fromkeys(KEYS[:3000], 1), strict=True)
+            assert len(await view.get_many(KEYS)) == 3000
+            assert nothing_happened(one)
+
+    run(main())
+
+
+def test_a_batch_loads_what_is_not_cached_and_no_more(remote: Driver) -> None:
+    async def main() -> None:
+        async with remote.cache() as one, remote.cache() as other:
+            await one.set_many(dict.fromkeys(KEYS[:20_000], "cached"), ttl="10m", tags=["rows"])
+            asked: list[list[str]] = []
+
+            async def load(keys: list[str]) -> dict[str, str]:
+                asked.append(keys)
+                return dict.fromkeys(keys, "loaded")
+
+            found = await other.get_or_set_many(KEYS, load, ttl="10m")
+            assert list(found) == KEYS
+            assert sorted(key for keys in asked for key in keys) == sorted(KEYS[20_000:])
+            assert max(map(len, asked)) <= 1000
+            assert await one.get_many(KEYS, near=False) == found
+            assert nothing_happened(other)
+
+    run(main())
+
+
+def test_many_batches_at_once_share_the_connection(remote: Driver) -> None:
+    most = 0
+
+    async def main() -> None:
+        nonlocal most
+        async with remote.cache() as cache:
+            session = cache._engine.wire.session  # type: ignore[union-attr]
+
+            async def watch() -> None:
+                nonlocal most
+                while True:
+                    most = max(most, len(session.calls) + len(session.queued))
+                    await asyncio.sleep(0)
+
+            watching = asyncio.create_task(watch())
+            parts = [KEYS[first : first + 1000] for first in range(0, 20_000, 1000)]
+            await asyncio.gather(*(cache.set_many(dict.fromkeys(part, 1), strict=True) for part in parts))
+            found = await asyncio.gather(*(cache.get_many(part, near=False) for part in parts))
+            assert sum(map(len, found)) == 20_000
+            assert sum(await asyncio.gather(*(cache.delete_many(part, strict=True) for part in parts))) == 20_000
+            watching.cancel()
+            assert nothing_happened(cache)
+
+    run(main())
+    assert MOST_CALLS // 4 < most <= 4 * MOST_CALLS  # those that began before others came had more
+
+
+def test_large_values_are_bounded_by_their_bytes(remote: Driver) -> None:
+    most = 0
+
+    async def main() -> None:
+        nonlocal most
+        async with remote.cache(near_max_bytes=0) as cache:
+            session = cache._engine.wire.session  # type: ignore[union-attr]
+
+            async def watch() -> None:
+                nonlocal most
+                while True:
+                    most = max(most, sum(len(call.payload) for call in (*session.calls, *session.queued)))
+                    await asyncio.sleep(0)
+
+            watching = asyncio.create_task(watch())
+            values = dict.fromkeys(KEYS[:300], "x" * 100000)
+            await cache.set_many(values, strict=True)
+            watching.cancel()
+            assert await cache.get_many(values) == values
+            assert nothing_happened(cache)
+
+    run(main())
+    assert MOST_BYTES // 2 < most < 2 * MOST_BYTES
+
+
+BATCHES: dict[str, Callable[[Any, dict[str, str]], Awaitable[Any]]] = {
+    "set_many": lambda cache, values: cache.set_many(values, strict=True),
+    "get_many": lambda cache, values: cache.get_many(values, near=False),
+    "get_or_set_many": lambda cache, values: cache.get_or_set_many([f"new:{key}" for key in values], load_ones),
+    "delete_many": lambda cache, values: cache.delete_many(values, strict=True),
+}
+
+
+async def load_ones(keys: list[str]) -> dict[str, str]:
+    return dict.fromkeys(keys, "x" * 1000)
+
+
+def test_a_batch_takes_little_memory_beside_its_values(remote: Driver) -> None:
+    """Near is as large as it may be, and beside it and the values there are at most 64 MB."""
+
+    async def main() -> None:
+        async with remote.cache() as cache:
+            values = {key: f"{key:x<4000}" for key in KEYS[:6000]}
+            for name, call in BATCHES.items():
+                tracemalloc.start()
+                result = await call(cache, values)
+                peak = tracemalloc.get_traced_memory()[1]
+                tracemalloc.stop()
+                own = sum(map(len, result.values())) if isinstance(result, dict) else 0
+                assert peak - own < 64_000_000, name
+                del result
+
+    run(main())
+
+
+def test_who_asks_for_one_key_beside_a_batch_has_its_answer_in_time(remote: Driver) -> None:
+    """As a condition: nobody's time runs out, however busy the machine is."""
+
+    async def main() -> None:
+        async with remote.cache(operation_timeout="1s") as cache:
+            values = dict.fromkeys(KEYS, "x" * 100)
+            took: list[float] = []
+
+            async def ask() -> None:
+                for number in range(10_000):
+                    began = perf_counter()
+                    assert await cache.get(f"single:{number}") is None
+                    took.append(perf_counter() - began)
+                    await asyncio.sleep(0.001)
+
+            asking = asyncio.create_task(ask())
+            for call in BATCHES.values():
+                await call(cache, values)
+            asking.cancel()
+            assert nothing_happened(cache)
+            assert len(took) > 50
+            assert max(took) < 1
+
+    run(main())
+
+
+def test_the_timeout_of_a_batch_counts_from_its_last_reply(server: Server, prefix: str) -> None:
+    """Each answer is late, all together take many timeouts, and none of them runs out."""
+
+    async def main(proxy: Proxy) -> None:
+        async with Cache(proxy.url, prefix=prefix, operation_timeout="400ms") as cache:
+            await cache.set("bystander", 1)
+            proxy.delay(0.1)
+            began = perf_counter()
+            await cache.set_many(dict.fromkeys(KEYS[:3000], 1), strict=True)
+            assert len(await cache.get_many(KEYS[:3000], near=False)) == 3000
+            assert await cache.delete_many(KEYS[:3000], strict=True) == 3000
+            assert perf_counter() - began > 1.2
+            assert nothing_happened(cache)
+
+    with Proxy(server) as proxy:
+        run(main(proxy))
+
+
+def test_a_server_that_goes_in_the_middle_costs_one_timeout_and_own_writes_are_seen(
+    server: Server, prefix: str
+) -> None:
+    async def main(proxy: Proxy) -> None:
+        async with Cache(proxy.url, prefix=prefix, operation_timeout="300ms", near_max_items=50_000) as cache:
+            await cache.set("bystander", 1)
+            writing = asyncio.create_task(cache.set_many(dict.fromkeys(KEYS, 1), strict=True))
+            await eventually(lambda: cache.stats().near_items > 1000)
+            with proxy.frozen():
+                began = perf_counter()
+                with pytest.raises(Unavailable):
+                    await writing
+                assert perf_counter() - began < 10  # not a timeout for each write of many
+                assert len(await cache.get_many(KEYS)) == len(KEYS)
+
+    with Proxy(server) as proxy:
+        run(main(proxy))
+
+
+def test_removals_of_a_batch_that_was_cancelled_are_done_all_the_same(server: Server, prefix: str) -> None:
+    async def main(proxy: Proxy) -> None:
+        async with (
+            Cache(proxy.url, prefix=prefix, operation_timeout="5s") as cache,
+            Cache(server.url, prefix=prefix) as other,
+        ):
+            some = KEYS[:2000]
+            await other.set_many(dict.fromkeys(some, 1), strict=True)
+            proxy.delay(0.1)
+            removing = asyncio.create_task(cache.delete_many(some))
+            await asyncio.sleep(0.05)
+            removing.cancel()
+            await asyncio.gather(removing, return_exceptions=True)
+            assert await cache.get_many(some) == {}
+
+            async def gone() -> bool:
+                return await other.get_many(some, near=False) == {}
+
+            await eventually(gone, timeout=20)
+            await eventually(lambda: cache.stats().journal == 0, timeout=20)
+
+    with Proxy(server) as proxy:
+        run(main(proxy))
+
+
+def test_what_a_batch_stores_after_its_tag_was_removed_is_not_answered(remote: Driver) -> None:
+    """Its values may be older than the removal."""
+
+    async def main() -> None:
+        async with remote.cache(near_max_items=50_000) as cache, remote.cache() as other:
+            await cache.set("warm", 1, tags=["rows"])
+            writing = asyncio.create_task(cache.set_many(dict.fromkeys(KEYS, 1), tags=["rows"]))
+            await eventually(lambda: cache.stats().near_items > 1000)
+            await other.invalidate_tags("rows", strict=True)
+            await writing
+            assert len(await other.get_many(KEYS)) == 0
+            await eventually(lambda: cache.stats().near_items < 1000)
+            assert await cache.get(KEYS[-1], MISSING) is MISSING
+
+    run(main())
+
+
+def test_too_many_writes_at_once_wait_for_room_instead_of_emptying_the_cache(remote: Driver) -> None:
+    async def main() -> None:
+        async with AsyncExitStack() as stack:
+            cache, other = [
+                await stack.enter_async_context(remote.cache(operation_timeout="10s", max_staleness="60s"))
+                for _ in "ab"
+            ]
+            await other.set_many(dict.fromkeys(["bystander", *KEYS], 1), strict=True)
+            removed = await asyncio.gather(*(cache.delete(key, strict=True) for key in KEYS))
+            assert all(removed)
+            assert await other.get_many(["bystander"], near=False) == {"bystander": 1}
+            assert nothing_happened(cache)
+
+    run(main())
