@@ -13,8 +13,8 @@ ROWS = (
         "own_write_unknown",
         "journal.own",
         "A write is the newest only while its very key is owed: not after a clear, nor beyond the journal.",
-        "writing:Writing._acknowledged",
-        ("if parts.coherence.wrote(key, number):", 'if parts.coherence.journal.owed.get(("e", key)) == number:'),
+        "writing:Writing._end",
+        ("parts.coherence.wrote(key, put.number)", 'parts.coherence.journal.owed.get(("e", key)) == put.number'),
         f"{OWN}test_what_was_set_is_seen_beyond_the_journal",
     ),
     Row(
