@@ -215,12 +215,16 @@ class Round:
         """The values found or loaded, and the keys to ask for again."""
         parts = self._parts
         joined = {key: flight for key in self._keys if (flight := parts.flights.get(key)) is not None}
-        runs = [self._start(key) for key in self._keys if key not in joined]
+        ahead = self._ahead(joined)
+        runs = [self._start(key) for key in self._keys if key not in joined and key not in ahead]
         watches = {run.key: parts.coherence.watch(run.key, parts.ports.gate()) for run in runs}
         waits = [waiting_for(run.flight, parts.ports.me) for run in runs]
         try:
             waiting = await self._lead(runs)
             await self._rest(waiting, watches, joined)
+            for key, flight in ahead.items():
+                await self._loading.outlast(flight, waiting_for(flight, parts.ports.me), self._give_up)
+                self._again.append(key)
         finally:
             for wait in waits:
                 if wait is not None:
@@ -230,6 +234,12 @@ class Round:
                 parts.coherence.done(run.token)
                 parts.flights.end(run.flight, Outcome(Verb.AGAIN))
         return self._values, self._again
+
+    def _ahead(self, joined: dict[str, Flight]) -> dict[str, Flight]:
+        """Loads that may not be joined, and beside which the server would grant another one: see ``turnover``."""
+        flights, evicting = self._parts.flights, self._parts.coherence.turnover.evicting
+        found = {key: flights.ahead(key) for key in self._keys if key not in joined} if evicting else {}
+        return {key: flight for key, flight in found.items() if flight is not None}
 
     def _start(self, key: str) -> Run:
         flight = self._parts.flights.start(key, self._options.tags)

@@ -23,6 +23,7 @@ from .recent import Recent
 from .stats import Counters
 from .tags import Currency, TagCopies
 from .telling import TELL, Teller
+from .turnover import Turnover
 from .wire.link import LinkState
 from .wire.session import Gate
 
@@ -37,6 +38,10 @@ class Detaching(Protocol):
 
     def detach_key(self, key: str) -> None:
         """Nobody may join the flight of this key any more."""
+        ...
+
+    def is_loaded(self, key: str) -> bool:
+        """Whether a loader runs for it, under a right on the server."""
         ...
 
     def detach_tag(self, tag: str) -> None:
@@ -94,6 +99,7 @@ class Coherence:
         self.journal = Journal(self._overflowed)
         self.recent = Recent(clock)
         self.copies = TagCopies(max(near.max_bytes // self.TAGS_SHARE, self.LEAST_TAGS))
+        self.turnover = Turnover(clock)
         self.tracking = False
         self.last_all: bytes | None = None  # the newest version of the tag on every entry, over all epochs
         self.untracked_life = self.UNTRACKED_LIFE
@@ -219,6 +225,8 @@ class Coherence:
 
     def _pushed(self, kind: str, name: str) -> None:
         if kind == "e":
+            if self._flights.is_loaded(name):
+                self.turnover.suspect()
             self.forget_key(name)
         elif kind == "t":
             self.forget_tag(name)

@@ -57,12 +57,13 @@ class Outcome:
 class Flight:
     """One load. ``people`` counts those who still want it."""
 
-    __slots__ = ("detached", "gates", "key", "outcome", "people", "tags", "task", "waits")
+    __slots__ = ("detached", "gates", "key", "loads", "outcome", "people", "tags", "task", "waits")
 
     def __init__(self, key: str, tags: tuple[str, ...]) -> None:
         self.key = key
         self.tags = tags
         self.detached = False
+        self.loads = False  # by a right on the server
         self.outcome: Outcome | None = None
         self.gates: list[Gate] = []
         self.people = 0
@@ -110,6 +111,7 @@ class Flights:
     def __init__(self) -> None:
         self._table: dict[str, Flight] = {}
         self._behind: dict[str, Flight] = {}
+        self._detached: dict[str, list[Flight]] = {}  # and in the air still, in the order in which they were
         self._air: set[Flight] = set()
 
     def __len__(self) -> int:
@@ -128,7 +130,7 @@ class Flights:
         table = self._behind if behind else self._table
         earlier = table.get(key)
         if earlier is not None:
-            earlier.detached = True
+            self._detach(earlier)
         flight = table[key] = Flight(key, tags)
         self._air.add(flight)
         return flight
@@ -147,6 +149,11 @@ class Flights:
         for table in (self._table, self._behind):
             if table.get(flight.key) is flight:
                 del table[flight.key]
+        detached = self._detached.get(flight.key)
+        if detached is not None and flight in detached:
+            detached.remove(flight)
+            if not detached:
+                del self._detached[flight.key]
         gates, flight.gates = flight.gates, []
         for gate in gates:
             if not gate.done():
@@ -157,7 +164,20 @@ class Flights:
         for table in (self._table, self._behind):
             flight = table.pop(key, None)
             if flight is not None:
-                flight.detached = True
+                self._detach(flight)
+
+    def ahead(self, key: str, flight: Flight | None = None) -> Flight | None:
+        """A flight of the key that nobody may join, and that goes on; but for ``flight``, and those after it."""
+        first = next(iter(self._detached.get(key, ())), None)
+        return None if first is flight else first
+
+    def _detach(self, flight: Flight) -> None:
+        flight.detached = True
+        self._detached.setdefault(flight.key, []).append(flight)
+
+    def is_loaded(self, key: str) -> bool:
+        """Whether a loader runs for it, under a right on the server."""
+        return any(flight is not None and flight.loads for flight in (self._table.get(key), self._behind.get(key)))
 
     def detach_tag(self, tag: str) -> None:
         """Nobody may join a flight that captured this tag any more."""

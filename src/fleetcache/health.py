@@ -28,6 +28,8 @@ _AT_STAKE = {
     "remove": "removals are refused by the server: they are kept here and repeated until it accepts them",
     "read": "the server refuses reads: this instance loads for itself",
     "ttl": "changes are not pushed: near copies live a second at most, and waiters poll",
+    "evicting": "the server is full and drops what it was to keep, leases too: what takes long to load may be loaded "
+    "more than once, one at a time in each process",
     "closed": "the cache was closed: calls raise",
 }
 

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from .entry import GRACE
-from .flights import CURRENT, Outcome, Verb
+from .flights import CURRENT, Flight, Outcome, Verb, Wait
 from .freshness import Freshness
 from .parts import NO_LOOK, Parts, Run
 from .ports import NO_ANSWER, Alarm, LoaderEndedError, is_failure
@@ -83,6 +83,8 @@ class Loading:
         give_up = parts.ports.clock() + parts.load_wait
         watched = False
         while True:
+            if parts.coherence.turnover.evicting and not await self._outlasted(run, give_up):
+                return await self._load(run, None, None)
             # The watch is set before anything is asked, so that no news is missed in between.
             watch = parts.coherence.watch(run.key, parts.ports.gate())
             try:
@@ -100,6 +102,39 @@ class Loading:
                     run.budget = parts.budget()  # what was spent before the wait has nothing to do with what follows
             finally:
                 parts.coherence.unwatch(watch)
+
+    async def _outlasted(self, run: Run, give_up: float) -> bool:
+        """Wait until no load of the key goes on here that may not be joined; ``False`` when that lasts too long.
+
+        For the push that detached it may have been an eviction, of its lease: that would be granted once more.
+        """
+        flights = self._parts.flights
+        while (ahead := flights.ahead(run.key, run.flight)) is not None:
+            run.seen = None  # what was seen before is no more than that
+            wait = Wait(ahead, run.flight)
+            wait.check()
+            run.flight.waits.append(wait)
+            if not await self.outlast(ahead, wait, give_up):
+                self._parts.counters.wait_timeouts += 1
+                return False
+        return True
+
+    async def outlast(self, flight: Flight, wait: Wait | None, give_up: float) -> bool:
+        """Wait until a load is over that may not be joined, whatever it brings; ``False`` at ``give_up``."""
+        ports = self._parts.ports
+        gate = ports.gate()
+        flight.enter(gate)
+        try:
+            over = await ports.wait(gate, give_up) is not NO_ANSWER
+        except BaseException:
+            flight.leave(gate)
+            raise
+        finally:
+            if wait is not None:
+                wait.over()
+        if not over:
+            flight.leave(gate)
+        return over
 
     async def news(self, gate: Any, remaining: float, give_up: float) -> bool:
         """Wait for a push or our own timer; ``False`` when the wait has lasted long enough."""
@@ -351,6 +386,7 @@ class Loading:
     def keep_alive(self, run: Run, base: bytes, mark: bytes | None) -> Callable[[], None]:
         """Renew the right every third of its length while the loader runs; returns how to stop that."""
         parts, lease = self._parts, run.lease
+        run.flight.loads = True
         ms = round(lease * 1000)
         alarms: list[Alarm] = []
         right = (run, base, mark)

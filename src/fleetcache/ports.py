@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from .entry import Tags
 from .freshness import Freshness
 from .seen import Answer, Seen
+from .turnover import Turnover
 from .wire.session import NO_ANSWER, Gate
 
 __all__ = [
@@ -159,6 +160,7 @@ class CoherencePort(Protocol):
 
     tracking: bool
     keeps: bool
+    turnover: Turnover
 
     @property
     def journal(self) -> JournalPort: ...  # noqa: D102

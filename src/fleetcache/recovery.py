@@ -26,6 +26,7 @@ from .shared import Shared
 from .stats import Counters
 from .tags import is_of_run, new_version, run_mark
 from .telling import TELL, Teller
+from .turnover import ASKED
 from .wire.faults import TRANSIENT, reply_reason
 from .wire.handshake import Ask, Greeting
 from .wire.session import Call, Command, ReplyError
@@ -83,8 +84,12 @@ class Recovery:
         await self._give_back(ask, greeting)
         sent_at = self._clock()
         mint = mint_command(self._layout, ALL_TAG, new_version(self._version(), self._shared.run), whole=True)
+        turnover = coherence.turnover
+        turnover.begin(tells=greeting.run_id is not None)  # else it says nothing of itself, or may not be asked
+        more = (ASKED,) if turnover.is_due() else ()
         # In frame order: a push that follows the reply must find the copy it is to drop.
-        await ask(mint, handle=lambda replies: self._minted(replies, sent_at))
+        for said in (await ask(mint, *more, handle=lambda replies: self._minted(replies, sent_at)))[1:]:
+            turnover.heard(said)
 
     def _minted(self, replies: list[Any], sent_at: float) -> list[Any]:
         self._shared.minted(ALL_TAG, judged("mint", replies[0]), sent_at)
@@ -186,6 +191,8 @@ class Recovery:
         That proves promise 3, and keeps the tag from looking idle to the server.
         """
         self._replay_live()
+        if self._coherence.turnover.is_due():
+            self._shared.tell_turnover(self._coherence.turnover.heard)
         for raw, head in self._shared.rights.take_due():
             self._shared.give_back(raw, head)
         read = ("GET", self._layout.tag(ALL_TAG))

@@ -117,6 +117,11 @@ class Reporter:
             reason = link.reason or ("connecting" if link.state is not LinkState.SUSPECT else "timeout")
             since = link.since if engine.away_since is None else engine.away_since
             return lacking, reason, since, "offline", None
+        return self._judge_online(link)
+
+    def _judge_online(self, link: Link) -> tuple[Status, str | None, float, str, str | None]:
+        """The same of a server that can be heard."""
+        engine = self._engine
         for kind in ("read", "store", "remove"):
             refusal = engine.shared.refusals.get(kind)
             if refusal is not None:
@@ -132,6 +137,9 @@ class Reporter:
                 "ttl",
                 None if greeting is None else greeting.no_tracking_because,
             )
+        turnover = engine.coherence.turnover
+        if turnover.evicting:  # as a cache's server may, so nothing is wrong with it
+            return Status.HEALTHY, "evicting", turnover.since, "evicting", None
         return Status.HEALTHY, None, link.since, "none" if engine.host is None else "host", None
 
 

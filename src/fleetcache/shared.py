@@ -18,7 +18,8 @@ from .rights import GOOD_FOR
 from .seen import Claimed, Look, Seen
 from .shared_reading import SharedReading
 from .tags import Currency
-from .wire.session import Command, Gate, ReplyError
+from .turnover import ASKED
+from .wire.session import Call, Command, Gate, ReplyError
 
 __all__ = ["Shared"]
 
@@ -285,6 +286,11 @@ class Shared(SharedReading):
             return bool(reply == 1)
 
         return self._run("touch", self._layout.entry(key), (head, kept_ms), answered, self._ports.gate())
+
+    def tell_turnover(self, heard: Callable[[Any], None]) -> None:
+        """Ask whether the server evicts. Nobody waits for it."""
+        if self._open():
+            self._submit(Call((ASKED,), lambda replies: heard(replies[0])))
 
     def echo(self) -> Gate | None:
         """A real command, for the round trip that health reports."""

@@ -48,6 +48,7 @@ DESIGN = {
     "flight.joined": "One load of a key in a process: who comes meanwhile joins it.",
     "flight.late": "Who joins a load without the server gets its value only if it is no older than near may be.",
     "flight.detached": "After a removal nobody joins a flight that began before it, and it answers its starter alone.",
+    "flight.one": "While the server evicts, a process loads a key one at a time: who may not join a load outlasts it.",
     "flight.last": "A cancelled caller does not end the load for the others; the last one to leave does.",
     "flight.cycle": "A loader that waits for its own load is an error, not a deadlock.",
     "refresh.replaces": "refresh replaces what is there by lease or claim, never past a removal.",

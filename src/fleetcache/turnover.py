@@ -1,0 +1,72 @@
+"""Whether the server evicts: then it may drop a lease while its holder loads, and one lease does not keep others away.
+
+1. ``evicted_keys`` of ``INFO stats`` tells, never a push: that names a key and no cause.
+2. It is asked in the handshake, once a minute, and with the next heartbeat after a push for a key that is loaded here.
+   The server evicts while the number has risen from one answer to the next.
+3. A server that does not say it, or may not be asked, is not asked again on this connection; it does not evict then.
+"""
+
+from typing import Any
+
+from .clock import Clock
+from .wire.session import ReplyError
+
+__all__ = ["ASKED", "Turnover"]
+
+ASKED = ("INFO", "stats")
+
+# Seconds between two questions: what happens once a minute or more often is worth knowing.
+EVERY = 60.0
+
+
+class Turnover:
+    """What is known of it.
+
+    Attributes:
+        evicting: Whether the server evicts.
+        since: When that was found out, on our clock.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.since = 0.0
+        self.begin()
+
+    def begin(self, *, tells: bool = True) -> None:
+        """A new connection, perhaps to another server with another count. ``tells``: whether it may be asked."""
+        self.evicting = False
+        self._known: int | None = None
+        self._asked_at = -float("inf")
+        self._tells, self._suspected = tells, False
+
+    def suspect(self) -> None:
+        """A push came for a key that is loaded here."""
+        self._suspected = True
+
+    def is_due(self) -> bool:
+        """Whether it is to be asked now; who asks does it."""
+        now = self._clock()
+        if not self._tells or not (self._suspected or now - self._asked_at >= EVERY):
+            return False
+        self._asked_at, self._suspected = now, False
+        return True
+
+    def heard(self, reply: Any) -> None:
+        """The answer."""
+        count = None if isinstance(reply, ReplyError) else _evicted(reply)
+        if count is None:
+            self._tells = self.evicting = False
+            return
+        evicting = self._known is not None and count > self._known
+        if evicting and not self.evicting:
+            self.since = self._clock()
+        self._known, self.evicting = count, evicting
+
+
+def _evicted(info: Any) -> int | None:
+    text = info.decode(errors="replace") if isinstance(info, bytes) else str(info)
+    for line in text.splitlines():
+        name, _, value = line.partition(":")
+        if name == "evicted_keys" and value.isdecimal():
+            return int(value)
+    return None

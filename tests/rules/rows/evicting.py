@@ -1,0 +1,40 @@
+"""A server that evicts, leases too."""
+
+from tests.rules.rule import Row
+
+_TESTS = "tests/traps/test_evicting.py"
+
+ROWS = [
+    Row(
+        "evictions_by_push",
+        "turnover.1",
+        "A push for a key that is loaded is taken for an eviction.",
+        "turnover:Turnover.suspect",
+        ("self._suspected = True", "self.evicting = True"),
+        f"{_TESTS}::test_it_is_asked_in_the_handshake_then_once_a_minute_and_after_a_push",
+    ),
+    Row(
+        "evictions_for_ever",
+        "turnover.2",
+        "Who has ever evicted is said to evict.",
+        "turnover:Turnover.heard",
+        ("count > self._known", "count >= self._known"),
+        f"{_TESTS}::test_it_is_asked_in_the_handshake_then_once_a_minute_and_after_a_push",
+    ),
+    Row(
+        "evictions_asked_anyway",
+        "turnover.3",
+        "Who does not tell is asked over and over.",
+        "turnover:Turnover.heard",
+        ("self._tells = self.evicting = False", "self.evicting = False"),
+        f"{_TESTS}::test_who_does_not_tell_is_asked_once",
+    ),
+    Row(
+        "loads_beside_itself",
+        "flight.one",
+        "Whose lease was evicted is loaded once more beside the load that goes on.",
+        "flights:Flights.ahead",
+        ("return None if first is flight else first", "return None"),
+        f"{_TESTS}::test_one_loads_at_a_time_in_a_process",
+    ),
+]

@@ -1,0 +1,187 @@
+"""A server whose store turns over within a load evicts its lease: each process loads one at a time still."""
+
+import asyncio
+import os
+import threading
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from fleetcache import Cache, LoadCycle
+from fleetcache.turnover import Turnover
+from fleetcache.wire.session import ReplyError
+from tests.conftest import StartServer
+from tests.support.clock import ManualClock
+from tests.support.run import run
+from tests.support.servers import Server
+from tests.support.threaded import threaded
+from tests.support.waiting import eventually
+
+FACES: dict[str, Callable[..., Cache]] = {"tasks": Cache, "threads": threaded}
+TAKES = 0.3
+
+
+class Counted:
+    """A loader that says how many of it ran at once."""
+
+    def __init__(self) -> None:
+        self.now = self.most = self.calls = 0
+
+    async def load(self) -> str:
+        self.calls += 1
+        self.now += 1
+        self.most = max(self.most, self.now)
+        try:
+            await asyncio.sleep(TAKES)
+        finally:
+            self.now -= 1
+        return f"value {self.calls}"
+
+    async def load_many(self, keys: list[str]) -> dict[str, str]:
+        return dict.fromkeys(keys, await self.load())
+
+
+@contextmanager
+def turned_over(server: Server) -> Iterator[None]:
+    """Somebody else writes so much that nothing stays for long."""
+    over = threading.Event()
+
+    def write() -> None:
+        filling = os.urandom(20_000)
+        n = 0
+        with server.client() as client:
+            while not over.is_set():
+                client.pipeline(*(("SET", f"foreign:{n + i}", filling) for i in range(50)))
+                n += 50
+                time.sleep(0.02)  # a few dozen milliseconds for all of the store
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join(20)
+
+
+async def found_out(cache: Cache) -> None:
+    """Load until the cache knows."""
+    warming = Counted()
+
+    async def knows() -> bool:
+        await cache.get_or_set(f"warm {warming.calls}", warming.load)
+        return (await cache.health()).reason == "evicting"
+
+    await eventually(knows, 30)
+
+
+Ask = Callable[[Cache, Counted], Awaitable[object]]
+ASKS: dict[str, Ask] = {
+    "get_or_set": lambda cache, origin: cache.get_or_set("k", origin.load, ttl="1m"),
+    "refresh": lambda cache, origin: cache.refresh("k", origin.load, ttl="1m"),
+    "get_or_set_many": lambda cache, origin: cache.get_or_set_many(["k"], origin.load_many, ttl="1m"),
+}
+
+
+async def crowd(cache: Cache, ask: Ask) -> Counted:
+    """Some callers, three of them within a load. Each loads in the end: nothing stays on the server for the next."""
+    origin, callers = Counted(), []
+    for _ in range(6):
+        callers.append(asyncio.ensure_future(_held(ask(cache, origin))))
+        await asyncio.sleep(TAKES / 3)
+    answers = await asyncio.gather(*callers)
+    assert all("value" in str(answer) for answer in answers)
+    return origin
+
+
+async def _held(asked: Awaitable[object]) -> object:
+    return await asked
+
+
+def evicting(start: StartServer, policy: str) -> Server:
+    return start("tcp", "--maxmemory", "4mb", "--maxmemory-policy", policy)
+
+
+@pytest.mark.parametrize("ask", ASKS.values(), ids=ASKS)
+@pytest.mark.parametrize("face", FACES)
+def test_one_loads_at_a_time_in_a_process(fresh_server: StartServer, prefix: str, face: str, ask: Ask) -> None:
+    async def main() -> Counted:
+        with turned_over(server):
+            async with FACES[face](server.url, prefix=prefix, operation_timeout="5s", connect_timeout="20s") as cache:
+                await found_out(cache)
+                assert cache.status_now().status == "healthy"
+                return await crowd(cache, ask)
+
+    server = evicting(fresh_server, "allkeys-lru")
+    origin = run(main())
+    assert origin.most == 1
+    assert origin.calls > 1, "the lease stayed: the test sees nothing"
+
+
+def test_twin_who_does_not_look_whether_the_server_evicts_loads_beside_himself(
+    fresh_server: StartServer, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> Counted:
+        with turned_over(server):
+            async with Cache(server.url, prefix=prefix, operation_timeout="5s", connect_timeout="20s") as cache:
+                return await crowd(cache, ASKS["get_or_set"])
+
+    server = evicting(fresh_server, "allkeys-random")
+    monkeypatch.setattr(Turnover, "is_due", lambda _self: False)
+    assert run(main()).most > 1
+
+
+def test_a_loader_that_asks_for_its_own_key_is_told_so_still(fresh_server: StartServer, prefix: str) -> None:
+    """Its first load may not be joined any more, but the second would wait for it."""
+
+    async def main() -> None:
+        async with Cache(server.url, prefix=prefix, operation_timeout="5s") as cache:
+            turnover = cache._engine.coherence.turnover
+
+            async def load() -> str:
+                with server.client() as client:
+                    assert client("DEL", cache._engine.layout.entry("k")) == 1  # as an eviction does: no lease any more
+                await eventually(lambda: cache._engine.flights.get("k") is None)
+                turnover.evicting = True
+                return await cache.get_or_set("k", load)
+
+            with pytest.raises(LoadCycle):
+                await cache.get_or_set("k", load)
+
+    server = fresh_server("tcp")
+    run(main())
+
+
+def test_it_is_asked_in_the_handshake_then_once_a_minute_and_after_a_push() -> None:
+    clock = ManualClock()
+    turnover = Turnover(clock)
+    assert turnover.is_due()
+    turnover.heard(b"# Stats\r\nevicted_keys:5\r\n")
+    assert (turnover.is_due(), turnover.evicting) == (False, False)
+    turnover.suspect()
+    assert not turnover.evicting  # a push alone proves nothing
+    assert (turnover.is_due(), turnover.is_due()) == (True, False)
+    turnover.heard(b"evicted_keys:6")
+    assert turnover.evicting
+    clock.advance(61)
+    assert turnover.is_due()
+    turnover.heard(b"evicted_keys:6")
+    assert not turnover.evicting
+    turnover.suspect()
+    turnover.begin()  # another connection: its number says nothing about the one before
+    assert turnover.is_due()
+    turnover.heard(b"evicted_keys:9000")
+    assert not turnover.evicting
+
+
+@pytest.mark.parametrize("said", [ReplyError("NOPERM no"), b"", b"evicted_keys:many", None, 7, [1]])
+def test_who_does_not_tell_is_asked_once(said: object) -> None:
+    clock = ManualClock()
+    turnover = Turnover(clock)
+    turnover.heard(b"evicted_keys:5")
+    turnover.heard(said)
+    turnover.suspect()
+    clock.advance(100)
+    assert (turnover.is_due(), turnover.evicting) == (False, False)
