@@ -17,7 +17,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from .extensions import NotHeldError, is_leaf, standard
+from .standard_types import NotHeldError, is_leaf, standard
 from .values import dataclass_fields
 
 __all__ = ["SEPARATORS", "Unwritable", "write_argument"]

@@ -19,11 +19,12 @@ import msgspec
 import msgspec.inspect
 
 from .errors import CodecError
-from .extensions import JsonMarks, Marks, MsgpackMarks, NotHeldError
+from .extensions import JsonMarks, Marks, MsgpackMarks
 from .fitting import Fit, fit_of
 from .hooks import from_plain, to_plain
 from .proofs import Proof, proof_of
 from .registered import registered
+from .standard_types import NotHeldError
 from .values import (
     ALL_GIVEN,
     GIVEN,

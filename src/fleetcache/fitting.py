@@ -14,9 +14,10 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from .extensions import Classes, ClassOf, NotHeldError, standard
+from .extensions import Classes, ClassOf
 from .hooks import from_plain, is_model, to_plain
 from .registered import name_of, registered
+from .standard_types import NotHeldError, standard
 from .values import field_names
 
 __all__ = ["Fit", "fit_of"]

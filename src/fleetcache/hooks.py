@@ -6,8 +6,8 @@ Pydantic's models are known by their methods, so pydantic is never imported.
 from typing import Any, cast
 
 from .errors import CodecError
-from .extensions import is_leaf, read_leaf, standard
 from .registered import registered, registration
+from .standard_types import is_leaf, read_leaf, standard
 from .values import a, describe_unsupported
 
 __all__ = ["from_plain", "is_model", "to_plain"]

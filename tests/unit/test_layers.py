@@ -13,8 +13,8 @@ PACKAGE = Path(__file__).parents[2] / "src" / "fleetcache"
 # Lowest first. The last level is packages: all of what is in them.
 LEVELS = [
     "errors clock durations sizes results spelling telling registered zones wire",
-    """entry freshness keys function_keys function_names signing values extensions hooks fitting proofs seen
-    arguments
+    """entry freshness keys function_keys function_names signing values standard_types extensions hooks fitting
+    proofs seen arguments
     embedded.faults embedded.binary embedded.locks embedded.supervisor""",
     """ports codec declared storable settings stats eviction turnover wire.address wire.url_options wire.awaited
     wire.faults wire.headers wire.session wire.ending wire.uwsgi""",

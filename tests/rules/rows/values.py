@@ -71,7 +71,7 @@ ROWS = [
         "two_letters_are_a_pair",
         "extensions.4",
         "A mark of a dict is read whatever it holds.",
-        "extensions:_read_pairs",
+        "standard_types:_read_pairs",
         ("not all(type(pair) is list for pair in node)", "False"),
         "tests/unit/test_kept_values.py::test_a_mark_holds_what_its_kind_is_made_of",
     ),
