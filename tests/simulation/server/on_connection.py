@@ -110,6 +110,8 @@ def _info(client: "SimClient", args: list[bytes]) -> Reply:
         return Text(
             f"# Replication\r\nrole:{role}\r\nmaster_replid:{server.replid}\r\nmaster_replid2:{server.replid2}\r\n"
         )
+    if [arg.lower() for arg in args] == [b"stats"]:
+        return Text(f"# Stats\r\nevicted_keys:{server.evicted}\r\n")
     if [arg.lower() for arg in args] != [b"server"]:
         raise NotSimulated(f"INFO {args}")
     said = [f"redis_version:{VERSIONS['redis'] if server.engine == 'redis' else COMPATIBLE}"]

@@ -60,6 +60,7 @@ class SimServer:
 
     def _begin(self, snapshot: Snapshot | None) -> None:
         self.run_id = f"{self._random.getrandbits(160):040x}"
+        self.evicted = 0
         self.state.promotions = 0
         self.full = False
         self.scripts: dict[str, bytes] = {}
@@ -112,6 +113,7 @@ class SimServer:
         if place is None:
             return None
         self.keys.remove(place)
+        self.evicted += 1
         return place[1]
 
     def flush(self, database: int | None = None) -> None:
