@@ -15,8 +15,8 @@ ROWS = [
         "script_not_sent_as_a_whole",
         "script.noscript",
         "A server that forgot its scripts is a server that refuses.",
-        "calls:Calls._run",
-        ("if forgotten and still()", "if False and still()"),
+        "calls:_Scripted.handle",
+        ("if forgotten and again", "if False and again"),
     ),
     Row(
         "full_journal_drops",
