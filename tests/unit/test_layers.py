@@ -19,10 +19,10 @@ LEVELS = [
     """ports codec declared storable settings stats eviction turnover wire.address wire.url_options wire.awaited
     wire.faults wire.headers wire.session wire.ending wire.uwsgi""",
     "near flights outages wire.link wire.standing wire.monitor wire.roles embedded.folder",
-    """policy loading unwrapping writing counting many batches claims parts coherence journal recent rights replies
-    large tags entries calls shared shared_reading
-    recovery wire.handshake wire.dialing wire.dialing_threads wire.tls wire.pulse wire.keeper wire.aio wire.callers
-    wire.threads wire.tasks wire.topology wire.closings wire.hints""",
+    """policy loading unwrapping writing counting many rounds batches claims parts coherence journal recent
+    rights replies large tags entries calls shared shared_reading recovery wire.handshake wire.dialing
+    wire.dialing_threads wire.tls wire.pulse wire.keeper wire.aio wire.callers wire.threads wire.tasks
+    wire.topology wire.closings wire.hints""",
     """health elsewhere aio_ports sync_pool sync_ports engine sync_engine reporting explain at_hand reading_verbs verbs
     decorator cache inside sync_reading sync_verbs sync_decorator sync_bridge sync_aio sync embedded embedded.launch
     embedded.seat embedded.host""",
@@ -41,6 +41,7 @@ NEVER = {
     "counting": TIERS,
     "many": TIERS,
     "batches": TIERS,
+    "rounds": TIERS,
     "claims": TIERS,
     "parts": TIERS,
     "near": {"wire"},

@@ -1,0 +1,286 @@
+"""One round of a batch that loads: take what rights are to be had, load those keys with one call, wait for the rest.
+
+What was granted is loaded and given back before anything that others hold is waited for.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from .flights import Flight, Outcome, Verb, Wait, waiting_for
+from .freshness import Freshness
+from .many import SMALL, Sent, stream
+from .parts import Budget, Run
+from .ports import LoaderEndedError, is_failure
+from .seen import Answer, Claimed, Look, Seen
+
+if TYPE_CHECKING:
+    from .batches import Batches
+
+__all__ = ["Round"]
+
+Loader = Callable[..., Any]
+
+_REPLACEABLE = frozenset({Look.SPENT, Look.UNUSABLE, Look.STALE})
+_SETTLED = frozenset({Look.FRESH, Look.STALE, Look.FAULT})
+
+
+class Right(NamedTuple):
+    """What one key of a round got: the head that a store may replace, the mark of our claim, and what was seen."""
+
+    run: Run
+    seen: Seen
+    base: bytes | None = None
+    mark: bytes | None = None
+
+
+class Round:
+    """One round: take what rights are to be had, load those keys with one call, then wait for the rest."""
+
+    def __init__(
+        self,
+        batches: "Batches",
+        keys: list[str],
+        loader: Loader,
+        options: Freshness,
+        declared: Any,
+        group: str,
+        give_up: float,
+        budget: Budget,
+    ) -> None:
+        self._batches = batches
+        self._budget = budget
+        self._parts, self._policy, self._loading = batches.parts, batches.policy, batches.loading
+        self._keys, self._loader, self._options = keys, loader, options
+        self._declared, self._group, self._give_up = declared, group, give_up
+        self._values: dict[str, Any] = {}
+        self._again: list[str] = []
+
+    async def play(self) -> tuple[dict[str, Any], list[str]]:
+        """The values found or loaded, and the keys to ask for again."""
+        parts = self._parts
+        joined = {key: flight for key in self._keys if (flight := parts.flights.get(key)) is not None}
+        ahead = self._ahead(joined)
+        runs = [self._start(key) for key in self._keys if key not in joined and key not in ahead]
+        watches = {run.key: parts.coherence.watch(run.key, parts.ports.gate()) for run in runs}
+        waits = [waiting_for(run.flight, parts.ports.me) for run in runs]
+        try:
+            waiting = await self._lead(runs)
+            await self._rest(waiting, watches, joined)
+            for key, flight in ahead.items():
+                await self._loading.outlast(flight, waiting_for(flight, parts.ports.me), self._give_up)
+                self._again.append(key)
+        finally:
+            for wait in waits:
+                if wait is not None:
+                    wait.over()
+            for run in runs:
+                parts.coherence.unwatch(watches[run.key])
+                parts.coherence.done(run.token)
+                parts.flights.end(run.flight, Outcome(Verb.AGAIN))
+        return self._values, self._again
+
+    def _ahead(self, joined: dict[str, Flight]) -> dict[str, Flight]:
+        """Loads that may not be joined, and beside which the server would grant another one: see ``turnover``."""
+        flights, evicting = self._parts.flights, self._parts.coherence.turnover.evicting
+        found = {key: flights.ahead(key) for key in self._keys if key not in joined} if evicting else {}
+        return {key: flight for key, flight in found.items() if flight is not None}
+
+    def _start(self, key: str) -> Run:
+        flight = self._parts.flights.start(key, self._options.tags)
+        return self._batches.run(key, self._options, self._declared, flight, self._group)
+
+    async def _lead(self, runs: list[Run]) -> dict[str, float]:
+        """Load what is ours to load; returns what others hold, with how long."""
+        granted: list[Right] = []
+        waiting: dict[str, float] = {}
+        for right in await self._rights(runs):
+            run, seen = right.run, right.seen
+            if seen.look in {Look.FRESH, Look.STALE} and seen.answer is not None and right.base is None:
+                self._values[run.key] = seen.answer.value
+                self._parts.flights.end(run.flight, Outcome(Verb.ANSWER, answer=seen.answer))
+            elif seen.look is Look.HELD:
+                waiting[run.key] = seen.remaining
+                self._parts.flights.end(run.flight, Outcome(Verb.AGAIN))
+            else:
+                granted.append(right)
+        if granted:
+            await self._load(granted)
+        return waiting
+
+    async def _rights(self, runs: list[Run]) -> list[Right]:
+        """Leases for what is not there, claims for what may not be used."""
+        parts, budget = self._parts, self._budget
+        looks: list[tuple[Run, Seen]] = []
+        await self._batches.look(runs, lambda run, seen: looks.append((run, seen)), budget)
+        asked: dict[str, Right] = {}
+        rights: list[Right] = []
+
+        def ask(look: tuple[Run, Seen]) -> Sent:
+            right, gate = self._ask_right(*look)
+            asked[right.run.key] = right
+            return partial(parts.ask, gate, budget), SMALL
+
+        def take(look: tuple[Run, Seen], got: Any) -> None:
+            right = asked.pop(look[0].key)
+            rights.append(self._right(right, got) if right.base or right.mark else right)
+
+        try:
+            await stream(parts, looks, ask, take, budget)
+        except BaseException:
+            # Cancelled: what was granted by now, or will be, nobody else would give back.
+            for right in (*rights, *asked.values()):
+                self._give_back(right)
+            raise
+        return rights
+
+    def _ask_right(self, run: Run, seen: Seen) -> tuple[Right, Any]:
+        """Send for the right that fits; the ``Right`` says what was asked, until the answer is in."""
+        parts = self._parts
+        run.lease = parts.times.lease(self._group)
+        ms = round(run.lease * 1000)
+        if seen.look in {Look.NONE, Look.FOREIGN}:
+            if seen.look is Look.FOREIGN:
+                parts.shared.discard(run.key, seen.head)
+            placeholder = parts.entries.head(b"L")
+            gate = parts.shared.acquire(run.key, placeholder, ms, run.declared, run.token)
+            return Right(run, seen, base=placeholder), gate
+        if seen.is_ending:
+            return Right(run, Seen(Look.HELD, remaining=seen.remaining)), None
+        if seen.look in _REPLACEABLE:
+            mark = parts.entries.head(b"C")
+            return Right(run, seen, mark=mark), parts.shared.claim(run.key, mark, ms, run.declared, run.token)
+        return Right(run, seen), None
+
+    def _right(self, asked: Right, got: Any) -> Right:
+        """What the answer to ``acquire`` or ``claim`` gives us."""
+        run = asked.run
+        if isinstance(got, Claimed):
+            seen = got.seen
+            if got.granted and seen.look in _REPLACEABLE and not seen.is_ending:
+                return Right(run, seen, seen.head, asked.mark)
+            if got.granted:
+                self._give_back(asked)
+            if seen.look in _SETTLED:
+                return Right(run, seen)
+            return Right(run, Seen(Look.HELD, remaining=0.0 if got.granted else got.remaining))
+        if isinstance(got, Seen):
+            if got.look is Look.GRANTED:
+                return Right(run, got, base=asked.base)
+            return Right(run, got if got.look in _SETTLED or got.look is Look.HELD else Seen(Look.HELD))
+        return Right(run, Seen(Look.FAULT))
+
+    def _give_back(self, right: Right) -> None:
+        self._loading.give_back(right.run, right.base, right.mark)
+
+    async def _load(self, granted: list[Right]) -> None:
+        """One call of the loader for all; each key is fulfilled, or released when the mapping lacks it."""
+        parts = self._parts
+        stops = [self._loading.keep_alive(run, base, mark) for run, _, base, mark in granted if base is not None]
+        try:
+            captured = await parts.capture(self._options.tags, self._budget)
+            started = parts.ports.clock()
+            loaded = await self._loading.call(self._lead_run(granted))
+            cost = parts.ports.clock() - started
+            unwrapped = {
+                right.run.key: self._loading.unwrap(right.run, loaded[right.run.key])
+                for right in granted
+                if right.run.key in loaded
+            }
+        except BaseException as error:  # noqa: BLE001 - raised again, as what its caller is to see
+            for right in granted:
+                self._give_back(right)
+            if is_failure(error) and self._old_answers(granted):
+                return
+            raise self._told(granted, error) from None
+        finally:
+            for stop in stops:
+                stop()
+        await self._store(granted, unwrapped, captured, (started, cost))
+
+    def _old_answers(self, granted: list[Right]) -> bool:
+        """The loader failed: whether there is an old value for every key, stale or, offline, within its own life."""
+        answers = {
+            right.run.key: right.seen.answer if right.seen.look is Look.STALE else self._loading.last_resort(right.run)
+            for right in granted
+        }
+        if not all(answers.values()):
+            return False
+        self._values.update({key: answer.value for key, answer in answers.items() if answer is not None})
+        return True
+
+    def _told(self, granted: list[Right], error: BaseException) -> BaseException:
+        """The loader's exception, told to those who joined unless it is one of this caller alone."""
+        if isinstance(error, LoaderEndedError):
+            return error.original
+        if isinstance(error, Exception):
+            for right in granted:
+                self._parts.flights.end(right.run.flight, Outcome(Verb.RAISE, error=error))
+        return error
+
+    def _lead_run(self, granted: list[Right]) -> Run:
+        """The run that carries the loader. The others wait for it, so that a loader's wait for any is a cycle."""
+        lead = granted[0].run
+        lead.loader, lead.args = self._loader, ([right.run.key for right in granted],)
+        for right in granted[1:]:
+            right.run.flight.waits.append(Wait(lead.flight))
+        return lead
+
+    async def _store(
+        self,
+        granted: list[Right],
+        unwrapped: dict[str, tuple[Answer, Freshness | None]],
+        captured: Any,
+        times: tuple[float, float],
+    ) -> None:
+        parts = self._parts
+        sent = 0
+
+        def store(right: Right) -> Sent:
+            nonlocal sent
+            sent += 1
+            run = right.run
+            if run.key not in unwrapped:
+                self._give_back(right)
+                return _no_outcome, SMALL
+            run.budget = self._budget
+            value = unwrapped[run.key]
+            self._values[run.key] = value[0].value
+            finish = self._loading.send(run, (right.base, right.mark), value, captured, times)
+            return finish, len(value[0].payload or b"") + SMALL
+
+        def end(right: Right, outcome: Outcome | None) -> None:
+            if outcome is not None:
+                parts.flights.end(right.run.flight, outcome)
+
+        try:
+            await stream(parts, granted, store, end, self._budget)
+        finally:
+            for right in granted[sent:]:  # cancelled: nobody else would give it back
+                self._give_back(right)
+
+    async def _rest(self, waiting: dict[str, float], watches: dict[str, Any], joined: dict[str, Flight]) -> None:
+        """Holding nothing now, wait until the others have news; then the next round asks for all."""
+        for key, flight in joined.items():
+            verb, value = await self._policy.join(flight, self._declared, None, self._give_up)
+            if verb is Verb.ANSWER:
+                self._values[key] = value
+            else:
+                self._again.append(key)
+        for key, remaining in waiting.items():
+            await self._loading.news(watches[key].gate, remaining, self._give_up)
+            self._again.append(key)
+
+    async def alone(self, keys: list[str]) -> dict[str, Any]:
+        """The wait has lasted long enough: load for this caller, outside any flight, and store nothing."""
+        run = self._batches.run(keys[0], self._options, self._declared, None, self._group)
+        run.loader, run.args = self._loader, (keys,)
+        try:
+            loaded = await self._loading.direct(run)
+        finally:
+            self._parts.coherence.done(run.token)
+        return {key: self._loading.unwrap(run, loaded[key])[0].value for key in keys if key in loaded}
+
+
+async def _no_outcome() -> None:
+    """Of what was not stored."""
