@@ -36,6 +36,7 @@ async def _restart_from_a_snapshot(server: Server, prefix: str, remove: Callable
         async with Cache(server.url, prefix=prefix, operation_timeout="1s") as other:  # its own it would repeat
             await remove(other)
             assert other.stats().journal == 0, "the removal was acknowledged"
+        await cache.get_or_set("yet another", load)  # what it knows is as new as can be
         await asyncio.to_thread(server.kill)
         await eventually(lambda: cache.stats().link == "offline")
         await asyncio.to_thread(server.restart)
