@@ -41,6 +41,7 @@ class SimServer:
         maxmemory: As given.
         tracking: Who is told of what; ``tracking.most`` limits it.
         run_id: Names this life of the server.
+        evicted: Keys it has evicted in this life.
         clients: Who is connected, by id.
     """
 
@@ -63,6 +64,7 @@ class SimServer:
         self.evicted = 0
         self.state.promotions = 0
         self.full = False
+        self.evicted = 0
         self.scripts: dict[str, bytes] = {}
         self.tracking = Tracking(self.clients, self._random)
         self.keys = Keyspace(self._clock, self._random, self.tracking.changed, self._keeps_due, snapshot)
@@ -112,6 +114,7 @@ class SimServer:
         place = self.keys.pick(key)
         if place is None:
             return None
+        self.evicted += 1
         self.keys.remove(place)
         self.evicted += 1
         return place[1]
