@@ -187,17 +187,8 @@ class ReadingVerbs(AtHand):
         if engine.bypasses and self._is_bypassed:
             return default
         if engine.loop is not get_running_loop() or not engine.settled:
-            return await self._get_entering(full, key, default, type, allow_stale)
+            return await _get_entering(self, full, key, default, type, allow_stale)
         answer = await engine.policy.get(full, type, self._defaults, allow_stale=allow_stale)
-        return default if answer is None else answer.value
-
-    async def _get_entering(self, full: str, key: str, default: Any, declared: Any, allow_stale: bool) -> Any:
-        """The rest of ``get`` where its loop is another or new: apart, for closures cost each hit a twelfth."""
-        try:
-            rules = await self._engine.enter()
-        except ElsewhereError as error:
-            return await sent_to(error, partial(self.get, key, default, declared, allow_stale), lambda: default)
-        answer = await rules.policy.get(full, declared, self._defaults, allow_stale=allow_stale)
         return default if answer is None else answer.value
 
     @on_its_loop(dict)
@@ -376,6 +367,18 @@ class ReadingVerbs(AtHand):
         else:
             found = await rules.batches.get_or_set_many(names, load, options, type, _group(loader))
         return {names[full]: value for full, value in found.items()}
+
+
+async def _get_entering(
+    verbs: ReadingVerbs, full: str, key: str, default: Any, declared: Any, allow_stale: bool
+) -> Any:
+    """The rest of ``get`` where its loop is another or new: apart, for closures cost each hit a twelfth."""
+    try:
+        rules = await verbs._engine.enter()  # noqa: SLF001 - a part of ``get``
+    except ElsewhereError as error:
+        return await sent_to(error, partial(verbs.get, key, default, declared, allow_stale), lambda: default)
+    answer = await rules.policy.get(full, declared, verbs._defaults, allow_stale=allow_stale)  # noqa: SLF001 - as above
+    return default if answer is None else answer.value
 
 
 def several(keys: Any) -> Iterable[str]:
