@@ -96,8 +96,9 @@ def test_an_entry_whose_keeping_costs_more_than_there_is_is_refused() -> None:
     assert near.put("a", held(size=1))
 
 
-@pytest.mark.parametrize("near", [Near(100, 10**9), Near(10**6, 50_000)], ids=["items", "bytes"])
-def test_both_bounds_hold_and_the_rest_stays(near: Near) -> None:
+@pytest.mark.parametrize("bounds", [(100, 10**9), (10**6, 50_000)], ids=["items", "bytes"])
+def test_both_bounds_hold_and_the_rest_stays(bounds: tuple[int, int]) -> None:
+    near = Near(*bounds)
     for number in range(5_000):
         assert near.put(f"key:{number}", held())
         assert len(near) <= near.max_items
