@@ -185,7 +185,7 @@ class Claims:
 
     def _pass_on(self, turn: _Turn) -> None:
         """To the next one here, who has it without asking; but not for ever, others wait too."""
-        following = turn.queue[0] if turn.queue else None
+        following = turn.queue.popleft() if turn.queue else None
         if following is None or self._parts.ports.clock() - turn.since >= turn.ttl:
             self._unclaim(turn)
         if following is None:

@@ -268,6 +268,21 @@ def test_who_gives_up_leaves_nothing_behind(on: On) -> None:
     on(body)
 
 
+def test_a_waiter_that_is_cancelled_at_its_turn_hands_it_on() -> None:
+    async def main() -> None:
+        async with Cache("memory://") as cache:
+            claim = await cache.claim("k")
+            assert claim is not None
+            cancelled, following = (asyncio.create_task(cache.claim("k")) for _ in range(2))
+            await asyncio.sleep(0.02)
+            await claim.release()
+            cancelled.cancel()
+            assert await in_time(following) is not None
+            assert cancelled.cancelled()
+
+    run(main())
+
+
 def test_close_gives_it_back(remote: Driver) -> None:
     async def main() -> None:
         async with remote.cache() as other:
