@@ -55,7 +55,7 @@ def proof_of(node: object, exact: frozenset[type]) -> Proof | None:
     try:
         prover = _Prover(exact)
         return prover.compiled(prover.test(node, "v"))
-    except (_UnprovenError, RecursionError):
+    except (_UnprovenError, RecursionError, SyntaxError):  # too deep for the compiler, or a field called ``class``
         return None
 
 

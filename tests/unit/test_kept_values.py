@@ -341,6 +341,13 @@ def test_what_a_type_makes_of_plain_data_is_stored() -> None:
             assert codecs.decode(codec_id, payload, declared) == back
 
 
+def test_a_field_may_have_a_name_that_python_keeps_for_itself() -> None:
+    kind = msgspec.defstruct("Lesson", [("class", str)])
+    for codecs in MARKING:
+        codec_id, payload, _ = codecs.encode(kind("4b"), kind)
+        assert codecs.decode(codec_id, payload, kind) == kind("4b")
+
+
 def test_identity_as_equality_does_not_matter() -> None:
     for codecs in MARKING:
         assert codecs.encode(ByIdentity("x"), ByIdentity)[2].name == "x"
