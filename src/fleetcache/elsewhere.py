@@ -9,11 +9,13 @@ Rules:
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from functools import wraps
 from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
 
 from .errors import Closed, Unavailable
+from .wire.ending import without_farewell
 
 if TYPE_CHECKING:
     from .engine import Engine
@@ -79,35 +81,44 @@ def on_its_loop(
     return decorate
 
 
-async def sent_to(elsewhere: ElsewhereError, call: Callable[[], Awaitable[T]], absent: Callable[[], T]) -> T:
+async def sent_to(elsewhere: ElsewhereError, call: Callable[[], Coroutine[Any, Any, T]], absent: Callable[[], T]) -> T:
     """What a call answers on the cache's own loop, or ``absent()`` if that does not turn."""
-    engine, loop = elsewhere.engine, elsewhere.loop
-    begun = False
+    engine, loop, here = elsewhere.engine, elsewhere.loop, asyncio.get_running_loop()
+    over: asyncio.Future[asyncio.Task[T]] = here.create_future()
+    begun = taken_back = False
 
     async def there() -> T:
         nonlocal begun
         begun = True
         return await call()
 
-    coro = there()
-    try:
-        answer = asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coro, loop))
-    except RuntimeError:  # it has ended this moment: the cache moves here
-        coro.close()
-        return await call()
-    answer.add_done_callback(_looked_at)
+    def begin() -> None:
+        if not taken_back:
+            task = loop.create_task(there())
+            without_farewell(task)
+            task.add_done_callback(ended)
+
+    def ended(task: "asyncio.Task[T]") -> None:
+        if not begun:  # cancelled before its first step: the loop is about to end, with time for one
+            begin()
+            return
+        if not task.cancelled():
+            task.exception()  # looked at: nobody may wait for it any more
+        with suppress(RuntimeError):  # the caller's loop has ended
+            here.call_soon_threadsafe(_open, over, task)
+
     until = engine.clock() + engine.settings.operation_timeout
-    while not answer.done():
+    with suppress(RuntimeError):  # it was closed this moment
+        loop.call_soon_threadsafe(begin)
+    while not over.done() and loop.is_running() and (begun or engine.clock() < until):
         patience = LOOK_EVERY if begun else min(LOOK_EVERY, engine.settings.operation_timeout)
-        await asyncio.wait((answer,), timeout=patience)  # cancelled here, it goes on there: a removal must
-        if not loop.is_running() or not (begun or engine.clock() < until):
-            break
-    if answer.done() and not answer.cancelled():
-        return answer.result()
-    return absent()
+        await asyncio.wait((over,), timeout=patience)  # cancelled here, it goes on there: a removal must
+    if not begun and not loop.is_running():  # it has ended: the cache moves here
+        taken_back = True
+        return await call()
+    return over.result().result() if over.done() and not over.result().cancelled() else absent()
 
 
-def _looked_at(answer: "asyncio.Future[Any]") -> None:
-    """Nobody may wait for it any more."""
-    if not answer.cancelled():
-        answer.exception()
+def _open(gate: "asyncio.Future[T]", result: T) -> None:
+    if not gate.done():
+        gate.set_result(result)

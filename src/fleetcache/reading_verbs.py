@@ -311,7 +311,7 @@ class ReadingVerbs(AtHand):
         except ElsewhereError as error:
             value = plain(await load_apart(engine.rules.ports, asked.loader, *asked.args))
             # What was there is older than what this caller has seen.
-            await sent_to(error, partial(engine.writing.delete_many, [asked.key], strict=False), int)
+            await sent_to(error, partial(_forget, self, asked.key), int)
             return value
         return await rules.policy.refresh(asked)
 
@@ -379,6 +379,12 @@ async def _get_entering(
         return await sent_to(error, partial(verbs.get, key, default, declared, allow_stale), lambda: default)
     answer = await rules.policy.get(full, declared, verbs._defaults, allow_stale=allow_stale)  # noqa: SLF001 - as above
     return default if answer is None else answer.value
+
+
+async def _forget(verbs: ReadingVerbs, full: str) -> int:
+    """Remove what stands under a key with its prefix."""
+    rules = await verbs._engine.enter()  # noqa: SLF001 - a part of ``refresh``
+    return await rules.writing.delete_many([full], strict=False)
 
 
 def several(keys: Any) -> Iterable[str]:

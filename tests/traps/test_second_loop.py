@@ -239,3 +239,34 @@ loop.run_until_complete(use())
 """
     ended = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=30)  # noqa: S603 - our own interpreter
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize("driver", ["memory", "valkey"])
+@pytest.mark.parametrize("way", ["delete", "refresh"])
+def test_what_is_asked_of_a_loop_that_is_about_to_end_is_done(
+    driver: str, way: str, prefix: str, shared_servers: GetServer
+) -> None:
+    url = "memory://" if driver == "memory" else shared_servers(driver, "tcp").url
+    cache = Cache(url, prefix=prefix, operation_timeout="2s")
+    held, stored, asking = threading.Event(), threading.Event(), threading.Event()
+
+    async def ending() -> None:
+        await cache.set("k", "old")
+        stored.set()
+        asking.wait(5)  # it does not turn, and then it has only its end to run
+        held.wait(0.1)
+
+    async def load() -> str:
+        return "new"
+
+    async def beside() -> None:
+        asyncio.get_running_loop().call_later(0.1, asking.set)
+        await (cache.delete("k") if way == "delete" else cache.refresh("k", load))
+        thread.join(5)
+        assert await cache.get("k") is None
+        await cache.close()
+
+    thread = threading.Thread(target=asyncio.run, args=(ending(),))
+    thread.start()
+    assert stored.wait(5)
+    asyncio.run(beside())
