@@ -99,17 +99,14 @@ class Recovery:
         """A server that restarted or failed over may have forgotten removals it had acknowledged, tags with them.
 
         The version of the tag on every entry says under which run of the server it was made. One from another run is
-        removed: compared, so that the fleet goes cold once and not once per instance.
+        removed: compared, so that the fleet goes cold once and not once per instance. A run that cannot be told counts
+        as another, whichever version is there, for who has seen one before.
         """
-        self._shared.run = run_mark(greeting.run_id)
-        if self._trust_restart:
+        run = self._shared.run = run_mark(greeting.run_id)
+        if self._trust_restart or (not run and self._coherence.last_all is None):
             return
-        version: Any = self._coherence.last_all  # a run that cannot be told proves nothing, and counts as another
-        if greeting.run_id is not None:
-            (version,) = await ask(("GET", self._layout.tag(ALL_TAG)))
-            if not isinstance(version, bytes) or is_of_run(version, self._shared.run):
-                return
-        if version is None:
+        (version,) = await ask(("GET", self._layout.tag(ALL_TAG)))
+        if not isinstance(version, bytes) or (run and is_of_run(version, run)):
             return
         (reply,) = await ask(SCRIPTS["release"].call(self._layout.tag(ALL_TAG), version, whole=True))
         if isinstance(judged("release", reply), ReplyError):

@@ -73,6 +73,13 @@ def test_a_server_back_from_a_snapshot_brings_nothing_back(
     assert run(_restart_from_a_snapshot(server, prefix, REMOVALS[removal])) == "new"
 
 
+@pytest.mark.parametrize("removal", REMOVALS)
+def test_nor_does_one_that_does_not_say_who_it_is(fresh_server: StartServer, prefix: str, removal: str) -> None:
+    """``INFO`` is refused by some hosters, and by rights: then it may be another server after each connection."""
+    server = fresh_server("tcp", "--rename-command", "INFO", "NOBODY-ASKS", save="3600 100000")
+    assert run(_restart_from_a_snapshot(server, prefix, REMOVALS[removal])) == "new"
+
+
 @pytest.mark.parametrize("removal", ["delete", "tag"])
 def test_twin_a_cache_that_trusts_the_restart_serves_what_was_removed(
     fresh_server: StartServer, prefix: str, removal: str

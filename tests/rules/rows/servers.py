@@ -89,4 +89,20 @@ ROWS = [
         ("self.beside = beside", "self.beside = 0"),
         "tests/core/test_coherence_state.py::test_tags_take_no_more_than_near_may",
     ),
+    Row(
+        "unnamed_servers_believed",
+        "past.lost",
+        "A server that does not say who it is is believed.",
+        "recovery:Recovery._distrust",
+        ("(not run and self._coherence.last_all is None)", "not run"),
+        "tests/traps/test_lost_past.py::test_nor_does_one_that_does_not_say_who_it_is",
+    ),
+    Row(
+        "unnamed_servers_believed_with_an_older_tag",
+        "past.lost",
+        "Of a server that does not say who it is only the newest version of the tag on every entry is distrusted.",
+        "recovery:Recovery._distrust",
+        ("if not isinstance(version, bytes) or", "if (not run and version != self._coherence.last_all) or"),
+        "tests/traps/test_lost_past.py::test_nor_does_one_that_does_not_say_who_it_is",
+    ),
 ]
