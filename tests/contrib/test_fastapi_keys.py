@@ -3,13 +3,14 @@
 from typing import Annotated, Any
 from uuid import UUID
 
+import httpx
 from fastapi import Body, Cookie, Depends, FastAPI, Header, Query, Request
 from pydantic import BaseModel
 from starlette.requests import HTTPConnection
 
 from fleetcache import Cache
 from fleetcache.contrib.fastapi import cached_response, get_cache
-from tests.contrib.asking import Asking, asking
+from tests.contrib.asking import Asking, asking, did
 from tests.support.run import run
 
 JSON = {"content_type": "application/json"}
@@ -81,6 +82,12 @@ async def some(request: Request) -> Any:
     return [request.path_params["part"], request.query_params.get("page"), request.headers.get("accept-language")]
 
 
+@app.get("/roles")
+@cached
+async def roles(x_role: Annotated[list[str], Header()]) -> Any:
+    return x_role
+
+
 @app.api_route("/search", methods=["POST"])
 @cached_response(cache, methods=("POST",))
 async def search(words: Annotated[list[str], Body()]) -> str:
@@ -146,6 +153,21 @@ def test_headers_and_cookies_decide_where_they_are_declared() -> None:
         async with asking(app) as client:
             found = [(path, sent, await alike(client, path, path, **sent)) for path, sent, _ in DECLARED]
         assert found == DECLARED
+
+    run(scene())
+
+
+def test_a_header_that_is_sent_twice_is_not_the_first_of_its_fields() -> None:
+    async def ask(http: httpx.AsyncClient, *sent: str) -> tuple[Any, str]:
+        answer = await http.get("/roles", headers=[("x-role", role) for role in sent])
+        return answer.json(), did(answer)
+
+    async def scene() -> None:
+        await cache.clear()
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://shop") as http:
+            for sent in (("guest",), ("guest", "admin"), ("guest", "clerk"), ("clerk", "guest")):
+                assert await ask(http, *sent) == ([*sent], "stored")
+                assert await ask(http, *sent) == ([*sent], "hit")
 
     run(scene())
 

@@ -1,10 +1,16 @@
 """Loads that nobody waits for: behind stale answers, and never unasked."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
 
 from fleetcache import MISSING, Cache
 from tests.core.drivers import On
 from tests.core.origins import Origin
+from tests.support.proxy import Proxy
+from tests.support.run import run
+from tests.support.servers import Server
 from tests.support.waiting import eventually
 
 
@@ -59,3 +65,70 @@ def test_without_stale_nothing_loads_in_the_background(on: On) -> None:
         assert cache.stats().refreshes == 0
 
     on(body)
+
+
+def test_what_another_instance_has_refreshed_is_not_loaded_again(server: Server, prefix: str) -> None:
+    """Its hit on the old value came first, and the news of the new one after it: the refresh is not needed any more."""
+
+    async def main(proxy: Proxy) -> None:
+        settings = {"prefix": prefix, "operation_timeout": "5s", "max_staleness": "20s"}
+        async with Cache(proxy.url, **settings) as cache, Cache(server.url, **settings) as other:  # type: ignore[arg-type]
+            origin = Origin()
+            old = await cache.get_or_set("k", origin.load, ttl="20ms", stale="1m")
+
+            async def stale() -> bool:
+                return cache.peek("k", MISSING) is MISSING
+
+            await eventually(stale)
+            proxy.stall("down")
+            await other.set("k", "new", ttl="1m", strict=True)
+            assert await cache.get_or_set("k", origin.load, ttl="20ms", stale="1m") == old
+            assert cache.stats().refreshes == 1
+            proxy.release()
+            await eventually(lambda: cache.stats().flights == 0)
+            assert origin.calls == 1
+            assert await cache.get("k") == "new"
+
+    with Proxy(server) as proxy:
+        run(main(proxy))
+
+
+REMOVALS: dict[str, Callable[[Cache], Awaitable[object]]] = {
+    "delete": lambda cache: cache.delete("k"),
+    "tag": lambda cache: cache.invalidate_tags("tag"),
+    "clear": lambda cache: cache.clear(),
+}
+
+
+@pytest.mark.parametrize("removal", REMOVALS)
+def test_offline_nobody_joins_a_refresh_that_began_before_a_removal(prefix: str, removal: str) -> None:
+    async def main() -> None:
+        source, go, calls = "old", asyncio.Event(), 0
+
+        async def load() -> str:
+            nonlocal calls
+            calls += 1
+            seen = source
+            if calls == 2:  # in the background
+                await go.wait()
+            return seen
+
+        async def ask() -> str:
+            return await cache.get_or_set("k", load, ttl="20ms", stale="1m", tags=("tag",))
+
+        async with Cache("redis://127.0.0.1:1", prefix=prefix) as cache:  # nobody listens there
+            await eventually(lambda: cache.stats().link == "offline")
+            assert await ask() == "old"
+            await asyncio.sleep(0.03)
+            assert await ask() == "old"
+            await eventually(lambda: calls == 2)
+            source = "new"
+            await REMOVALS[removal](cache)
+            asking = asyncio.create_task(ask())
+            await asyncio.wait([asking], timeout=0.1)  # who joins waits for the refresh
+            go.set()
+            assert await asking == "new"
+            await eventually(lambda: cache.stats().flights == 0)
+            assert await ask() == "new"
+
+    run(main())

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from fleetcache import MISSING, Cache, Unavailable
+from fleetcache.keys import Layout
 from fleetcache.many import MOST_BYTES, MOST_CALLS
 from tests.core.drivers import Driver
 from tests.support.proxy import Proxy
@@ -245,6 +246,39 @@ def test_removals_of_a_batch_that_was_cancelled_are_done_all_the_same(server: Se
 
     with Proxy(server) as proxy:
         run(main(proxy))
+
+
+def test_what_a_batch_was_granted_before_it_was_cancelled_is_free_at_once(server: Server, prefix: str) -> None:
+    """Nobody waits for the leases of a load that does not come, whether they were granted or on their way."""
+
+    async def never(keys: list[str]) -> dict[str, int]:
+        raise AssertionError(f"{len(keys)} keys were loaded although their caller has gone")
+
+    async def main(proxy: Proxy) -> None:
+        async with (
+            Cache(proxy.url, prefix=prefix, operation_timeout="5s", max_staleness="20s") as cache,
+            Cache(server.url, prefix=prefix) as other,
+        ):
+            some = KEYS[:1000]
+            await cache.get("bystander")
+            proxy.delay(0.05)
+            loading = asyncio.create_task(cache.get_or_set_many(some, never))
+            await eventually(lambda: cache.stats().leases > 0)
+            loading.cancel()
+            await asyncio.gather(loading, return_exceptions=True)
+            assert 0 < cache.stats().leases < len(some), "it was cancelled too late"
+            proxy.delay(0)
+            layout = Layout(prefix)
+            with server.client() as client:
+                await eventually(lambda: client("EXISTS", *map(layout.entry, some)) == 0)
+            assert await other.get_or_set(some[0], _loaded) == "loaded"
+
+    with Proxy(server) as proxy:
+        run(main(proxy))
+
+
+async def _loaded() -> str:
+    return "loaded"
 
 
 def test_what_a_batch_stores_after_its_tag_was_removed_is_not_answered(remote: Driver) -> None:

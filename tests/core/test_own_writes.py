@@ -240,6 +240,29 @@ def test_a_counter_counts_in_an_outage_only_where_it_was_set_in_it(away: Away) -
     away(body)
 
 
+def test_what_was_counted_on_in_an_outage_does_not_fall_back_to_what_the_server_had(remote: Driver) -> None:
+    """It is gone when the server is back, as what was set is: nobody takes an old count for the newest."""
+    assert remote.server is not None
+
+    async def seven() -> int:
+        return 7
+
+    async def main(proxy: Proxy) -> None:
+        through = Driver(remote.variant, proxy, remote.prefix)  # type: ignore[arg-type]
+        async with remote.cache() as other, through.cache(operation_timeout="100ms") as cache:
+            await other.set("n", 5)
+            with proxy.away():
+                await eventually(lambda: cache.stats().link == "offline")
+                assert await cache.get_or_set("n", seven) == 7
+                assert await cache.incr("n") == 8
+            await eventually(lambda: cache.stats().link == "online")
+            assert await cache.get("n", MISSING) is MISSING
+            assert await other.get_many(["n"], near=False) == {}
+
+    with Proxy(remote.server) as proxy:
+        run(main(proxy))
+
+
 def test_what_came_from_the_server_is_neither_counted_nor_added_over(remote: Driver) -> None:
     assert remote.server is not None
 

@@ -171,6 +171,21 @@ def test_no_server_by_choice() -> None:
     assert wrong_in(report_of(Cache.from_env({}), "no_redis_url"), expected, "memory", begun) == []
 
 
+def test_a_refusal_that_goes_on_has_gone_on_since_its_first(server: Server, prefix: str) -> None:
+    async def main() -> None:
+        async with Cache(server.url, prefix=prefix) as cache:
+            with server.client() as client:
+                client("CONFIG", "SET", "maxmemory", 1)
+                first = await until_told(cache, "oom")
+                await asyncio.sleep(0.05)
+                await cache.set("key", "value")
+                later = cache.status_now()
+                client("CONFIG", "SET", "maxmemory", 0)
+            assert (later.reason, later.since) == ("oom", first.since)
+
+    run(main())
+
+
 def test_since_and_reason_go_when_the_server_takes_values_again(server: Server, prefix: str) -> None:
     async def main() -> None:
         async with Cache(server.url, prefix=prefix) as cache:

@@ -52,6 +52,8 @@ DESIGN = {
     "flight.last": "A cancelled caller does not end the load for the others; the last one to leave does.",
     "flight.cycle": "A loader that waits for its own load is an error, not a deadlock.",
     "refresh.replaces": "refresh replaces what is there by lease or claim, never past a removal.",
+    "refresh.once": "A background refresh replaces the entry it was begun for: what another has replaced meanwhile is "
+    "not loaded again.",
     "refresh.pause": "After a failed background refresh the old value stays, and the next try comes after a pause.",
     "refresh.early": "A hit close to the end of an entry starts its refresh, if its caller allows that.",
     "batch.rights": "A batch waits for others only when it holds nothing.",
@@ -83,4 +85,6 @@ DESIGN = {
     "threads.reset": "Threads reset what they give up, too.",
     "threads.monitor": "Threads take turns in the rules, and hold up nobody while they wait.",
     "threads.loader": "A thread's loader runs outside the rules.",
+    "threads.alarm": "The link thread is up in time for what is to be done, such as a renewal of a lease.",
+    "threads.refresh": "A refresh that was begun is run to its end, whatever its thread was about to do.",
 }

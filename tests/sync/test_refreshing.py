@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from fleetcache import Closed, SyncCache
+from fleetcache import Closed, SyncCache, sync_pool
 from fleetcache.sync_pool import MOST_THREADS, RefreshPool
 from tests.support.servers import Server
 from tests.support.waiting import wait_until
@@ -115,6 +116,24 @@ def test_the_pool_is_bounded_and_takes_more_when_it_has_room() -> None:
     wait_until(lambda: over[-1] == 2)
     pool.close(1)
     assert not pool.start(lambda: None, lambda: None)
+
+
+def test_a_refresh_that_comes_as_a_thread_is_about_to_end_runs_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else its key would have a refresh for ever that never ends, and never another one."""
+    monkeypatch.setattr(sync_pool, "IDLE", 0.01)
+    pool = RefreshPool([])
+    over: list[str] = []
+
+    class Idle(deque[Any]):
+        def remove(self, thread: Any) -> None:  # it has waited in vain, and a request comes at this very moment
+            if over == ["first"]:
+                assert pool.start(lambda: None, lambda: over.append("second"))
+            super().remove(thread)
+
+    pool._idle = Idle()
+    assert pool.start(lambda: None, lambda: over.append("first"))
+    wait_until(lambda: over == ["first", "second"])
+    wait_until(lambda: not pool._places)  # and then it ends
 
 
 def test_close_waits_for_no_loader_longer_than_an_operation_timeout(server: Server, prefix: str) -> None:

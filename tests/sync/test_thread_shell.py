@@ -145,3 +145,21 @@ def test_a_connection_that_is_given_up_is_reset(scene: Scene) -> None:
         scene.wire._abort()
     with pytest.raises(ConnectionResetError):
         scene.peer.recv(1)
+
+
+def test_an_alarm_wakes_the_link_thread_in_time(scene: Scene) -> None:
+    """A lease is renewed when it is due, however long the link thread meant to sleep."""
+    rang = threading.Event()
+
+    def main() -> None:
+        with scene.monitor.held():
+            while not rang.is_set():
+                scene.wire._turn(time.monotonic() + LONG)
+
+    link = threading.Thread(target=main, daemon=True)
+    link.start()
+    wait_until(lambda: scene.wire._sleeps_until > 0)
+    with scene.monitor.held():
+        scene.wire.alarm(0.01, rang.set)
+    assert rang.wait(LONG / 4)
+    link.join(LONG)

@@ -87,4 +87,15 @@ ROWS = [
         writes_before_it_reads,
         "tests/traps/test_full_server.py::test_a_storing_script_is_refused_like_any_write",
     ),
+    Row(
+        "refusals_begin_anew",
+        "promise.6",
+        "A refusal that goes on is said to have begun with its last occurrence.",
+        "calls:Calls.fault",
+        (
+            "self.refusals.setdefault(kind, (reason, self._clock(), spoken(error)))",
+            "self.refusals[kind] = (reason, self._clock(), spoken(error))",
+        ),
+        "tests/promises/test_honest_health.py::test_a_refusal_that_goes_on_has_gone_on_since_its_first",
+    ),
 ]

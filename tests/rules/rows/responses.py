@@ -45,6 +45,14 @@ ROWS = [
         KEYS + "test_requests_share_a_response_by_what_the_endpoint_can_see",
     ),
     Row(
+        "first_field_alone",
+        "contrib.responses.keys.3",
+        "Of a header that is sent twice the first field alone decides.",
+        "contrib.responses.keys:ResponseKeys.key",
+        ("headers.getlist(name)) for", "headers.get(name)) for"),
+        KEYS + "test_a_header_that_is_sent_twice_is_not_the_first_of_its_fields",
+    ),
+    Row(
         "url_is_not_seen",
         "contrib.responses.keys.4",
         "An endpoint that takes the request shares a response between two hosts.",

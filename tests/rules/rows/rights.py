@@ -212,4 +212,28 @@ ROWS = [
         ("self.people <= 0", "True"),
         "tests/core/test_loading.py::test_a_cancelled_caller_leaves_the_load_to_the_others_and_the_last_one_ends_it",
     ),
+    Row(
+        "cancelled_batch_keeps_what_it_was_granted",
+        "right.returned",
+        "A batch that is cancelled gives back what it has asked for, and keeps what it was granted.",
+        "rounds:Round._rights",
+        ("(*rights, *asked.values())", "asked.values()"),
+        "tests/core/test_large_batches.py::test_what_a_batch_was_granted_before_it_was_cancelled_is_free_at_once",
+    ),
+    Row(
+        "refreshed_again",
+        "refresh.once",
+        "What another instance has refreshed meanwhile is loaded again.",
+        "loading:Loading._claim",
+        (" or (only is not None and seen.head != only)", ""),
+        "tests/core/test_background.py::test_what_another_instance_has_refreshed_is_not_loaded_again",
+    ),
+    Row(
+        "refresh_joined_past_its_tag",
+        "flight.detached",
+        "Offline a background refresh is joined by those who came after a tag of it was removed.",
+        "flights:Flights.detach_tag",
+        ("in (self._table, self._behind):", "in (self._table,):"),
+        "tests/core/test_background.py::test_offline_nobody_joins_a_refresh_that_began_before_a_removal",
+    ),
 ]

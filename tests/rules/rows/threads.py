@@ -70,4 +70,20 @@ ROWS = [
         loaders_inside_the_rules,
         "tests/sync/test_link_thread.py::test_a_loader_holds_up_nobody",
     ),
+    Row(
+        "alarms_do_not_wake",
+        "threads.alarm",
+        "The link thread sleeps on when something is due sooner: a lease ends before it is renewed.",
+        "wire.threads:ThreadWire.alarm",
+        ("self._be_up_by(alarm.when)", "pass"),
+        SHELL + "test_an_alarm_wakes_the_link_thread_in_time",
+    ),
+    Row(
+        "refresh_lost_with_its_thread",
+        "threads.refresh",
+        "A refresh that is handed to a thread about to end is lost, and its key is never refreshed again.",
+        "sync_pool:RefreshPool._next",
+        ("continue  # it has just been taken: there comes a job", "pass"),
+        "tests/sync/test_refreshing.py::test_a_refresh_that_comes_as_a_thread_is_about_to_end_runs_all_the_same",
+    ),
 ]

@@ -112,4 +112,13 @@ ROWS = [
         ("self._prefix + check_key(key)", "check_key(key)"),
         "tests/core/test_verbs_tags.py::test_a_namespace_has_keys_defaults_and_a_clear_of_its_own",
     ),
+    Row(
+        "counted_and_nothing_owed",
+        "promise.5",
+        "What was counted on in an outage falls back to what the server had before.",
+        "counting:Counting._count_here",
+        ('parts.coherence.owe(("e", key), parts.coherence.journal.next())', "pass"),
+        "tests/core/test_own_writes.py::"
+        "test_what_was_counted_on_in_an_outage_does_not_fall_back_to_what_the_server_had",
+    ),
 ]
