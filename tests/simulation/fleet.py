@@ -23,6 +23,16 @@ __all__ = ["SPACE", "Instance"]
 SPACE = "n"
 
 
+class _Named(Engine):
+    """An engine with a name of the plan's on each of its event loops: its own has the host and the process in it."""
+
+    named = ""
+
+    def _build(self) -> None:
+        super()._build()
+        self.instance = self.named
+
+
 class Instance(Users):
     """One life of one process.
 
@@ -39,8 +49,8 @@ class Instance(Users):
         self.world.loops.append(self.loop)
         draw = random.Random(f"{plan.seed}:{name}:{life}")
         self._draw = draw
-        self.engine = Engine(run.settings, clock=lambda: self.world.now, random=draw.random, token=draw.randbytes)
-        self.engine.instance = f"{name}{life}"
+        self.engine = _Named(run.settings, clock=lambda: self.world.now, random=draw.random, token=draw.randbytes)
+        self.engine.instance = self.engine.named = f"{name}{life}"
         defaults = Freshness(ttl=run.settings.ttl, stale=0.0, tags=ALL, offline_ttl=run.settings.offline_ttl)
         self.cache = AsyncVerbs(self.engine, "", ALL, defaults)
         self.views = {"": self.cache, SPACE: self.cache.namespace(SPACE)}
