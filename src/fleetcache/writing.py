@@ -255,6 +255,8 @@ class Writing:
     def _add_here(self, key: str, answer: Answer, options: Freshness) -> bool:
         """In memory, without letting anybody in. What the server may hold of it goes when it is back."""
         parts = self._parts
+        if not parts.alone and not (parts.coherence.keeps and options.offline_ttl > 0):
+            return False  # nothing may be kept here, so nothing is added, and what the server holds stays
         found = parts.near_answer(key, Any, options)
         now = parts.ports.clock()
         if found is not None and now < found[1].fresh_until:
