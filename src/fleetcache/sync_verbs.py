@@ -240,12 +240,18 @@ class SyncVerbs(SyncReadingVerbs):
         return self._verbs.stats()
 
     @overload
-    def lookup(self, key: str) -> Found[Any] | None: ...
+    def lookup(self, key: str, *, offline_ttl: Duration | None = ...) -> Found[Any] | None: ...
     @overload
-    def lookup(self, key: str, *, type: type[T]) -> Found[T] | None: ...
+    def lookup(self, key: str, *, type: type[T], offline_ttl: Duration | None = ...) -> Found[T] | None: ...
     @overload
-    def lookup(self, key: str, *, type: Any) -> Found[Any] | None: ...
-    def lookup(self, key: str, *, type: Any = Any) -> Found[Any] | None:  # noqa: A002 - as get
+    def lookup(self, key: str, *, type: Any, offline_ttl: Duration | None = ...) -> Found[Any] | None: ...
+    def lookup(
+        self,
+        key: str,
+        *,
+        type: Any = Any,  # noqa: A002 - as get
+        offline_ttl: Duration | None = None,
+    ) -> Found[Any] | None:
         """The entry under a key with its times, fresh or stale; ``None`` if there is none. As ``Cache.lookup``.
 
         Example:
@@ -256,7 +262,7 @@ class SyncVerbs(SyncReadingVerbs):
             ...     print(found.value, round(found.fresh_for), round(found.age), found.stale)
             42 60 0 False
         """
-        return self._run(self._verbs.lookup(key, type=type))
+        return self._run(self._verbs.lookup(key, type=type, offline_ttl=offline_ttl))
 
     def explain(self, key: str) -> "Explanation":
         """What both tiers hold of one key, for people."""

@@ -357,13 +357,19 @@ class AsyncVerbs(ReadingVerbs):
     # -- looking -----------------------------------------------------------------------------------------------------
 
     @overload
-    async def lookup(self, key: str) -> Found[Any] | None: ...
+    async def lookup(self, key: str, *, offline_ttl: Duration | None = ...) -> Found[Any] | None: ...
     @overload
-    async def lookup(self, key: str, *, type: type[T]) -> Found[T] | None: ...
+    async def lookup(self, key: str, *, type: type[T], offline_ttl: Duration | None = ...) -> Found[T] | None: ...
     @overload
-    async def lookup(self, key: str, *, type: Any) -> Found[Any] | None: ...
+    async def lookup(self, key: str, *, type: Any, offline_ttl: Duration | None = ...) -> Found[Any] | None: ...
     @on_its_loop()
-    async def lookup(self, key: str, *, type: Any = Any) -> Found[Any] | None:  # noqa: A002 - as get
+    async def lookup(
+        self,
+        key: str,
+        *,
+        type: Any = Any,  # noqa: A002 - as get
+        offline_ttl: Duration | None = None,
+    ) -> Found[Any] | None:
         """The entry under a key with its times, fresh or stale; ``None`` if there is none.
 
         For who must say how old a value is, or how long it is still good. It counts as neither a hit nor a miss.
@@ -371,6 +377,7 @@ class AsyncVerbs(ReadingVerbs):
         Args:
             key: 1 byte to 8 KiB.
             type: The type the value is decoded as; without it, plain data.
+            offline_ttl: Bound of near answers while the server cannot be heard; 0 = none.
 
         Raises:
             KeyRuleError: The key breaks the rules.
@@ -388,10 +395,11 @@ class AsyncVerbs(ReadingVerbs):
             42 60 0 False
         """
         full = self._key(key)
+        options = self._defaults if offline_ttl is None else self._options(offline_ttl=offline_ttl)
         if self._is_bypassed:
             return None
         rules = await self._engine.enter()
-        return await rules.policy.lookup(full, type, self._defaults)
+        return await rules.policy.lookup(full, type, options)
 
     @on_its_loop()
     async def explain(self, key: str) -> "Explanation":

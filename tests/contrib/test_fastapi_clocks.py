@@ -13,6 +13,7 @@ from fleetcache import Cache
 from fleetcache.contrib.fastapi import cached_response
 from fleetcache.contrib.responses import serving
 from fleetcache.testing import ManualClock, memory_cache
+from tests.conftest import StartServer
 from tests.contrib.asking import asking, did
 from tests.support.run import run
 from tests.support.servers import Server
@@ -118,5 +119,27 @@ def test_a_pause_ends_by_the_monotonic_clock(monkeypatch: pytest.MonkeyPatch) ->
             assert await client.did("/never") == "unstorable"
             monotonic.advance(0.2)
             assert await client.did("/never") == "miss"
+
+    run(scene())
+
+
+def test_an_answer_in_an_outage_says_how_old_it_is(fresh_server: StartServer, prefix: str) -> None:
+    async def scene() -> None:
+        app, server = FastAPI(), fresh_server()
+        cache = Cache(server.url, prefix=prefix, offline_ttl="100ms", max_staleness="500ms", operation_timeout="200ms")
+
+        @app.get("/price")
+        @cached_response(cache, ttl="5m", offline_ttl="1h")
+        async def price() -> int:
+            return 3
+
+        async with cache, asking(app) as client:
+            await client.get("/price")
+            server.freeze()
+            await asyncio.sleep(2)
+            answer = await client.get("/price")
+            assert answer.headers["cache-status"].startswith("fleetcache; hit; ttl=29")
+            assert int(answer.headers["age"]) >= 1
+            server.thaw()
 
     run(scene())

@@ -194,6 +194,17 @@ def test_what_was_added_in_an_outage_is_kept_for_its_offline_ttl(away: Away) -> 
     away(body)
 
 
+def test_a_lookup_has_a_bound_of_its_own(away: Away) -> None:
+    async def body(cache: Any) -> None:
+        await cache.set("k", 1)
+        found = await cache.lookup("k")
+        assert found is not None
+        assert found.value == 1
+        assert await cache.lookup("k", offline_ttl=0) is None
+
+    away(body)
+
+
 def test_what_near_cannot_hold_is_not_added(away: Away) -> None:
     async def body(cache: Any) -> None:
         assert not await cache.add("k", 1)

@@ -56,6 +56,8 @@ _PAUSES_MOST = 10_000
 _NAMES_MOST = 5
 # The server counts in milliseconds, and we round to one: so far an age may be off.
 _BLUR = 0.002
+# What was answered was answered: in an outage its age is asked for past every bound. No entry lives longer.
+_ANY_BOUND = "30d"
 
 
 class _OnRoute(NamedTuple):
@@ -248,7 +250,9 @@ class Endpoint:
 
         ``waited``: seconds for which this request may have waited for it.
         """
-        found: Found[StoredResponse] | None = await self.cache(call.request).lookup(key, type=StoredResponse)
+        found: Found[StoredResponse] | None = await self.cache(call.request).lookup(
+            key, type=StoredResponse, offline_ttl=_ANY_BOUND
+        )
         if found is None or found.value.rendering != call.rendering:  # it was not kept, or is gone already
             return self._answer(call, stored, stored.age or None, "fwd=miss; collapsed")
         stored = found.value
