@@ -231,8 +231,10 @@ def test_many_at_once_on_one_signed_counter_all_succeed_with_few_commands(
             totals = await asyncio.gather(*(cache.incr("k", create=create) for _ in range(128)))
             after = commands_of(client)
             assert sorted(totals) == list(range(1, 129))
-            assert totals == sorted(totals)  # in the order in which they came
-            assert sum(after.values()) - sum(before.values()) <= 8 * 128 / 4
+            if not remote.variant.endswith("on threads"):  # there the system says who comes first, and how many meet
+                assert totals == sorted(totals)  # in the order in which they came
+                assert sum(after.values()) - sum(before.values()) <= 8 * 128 / 4
+            assert sum(after.values()) - sum(before.values()) <= 8 * 128
 
     with remote.server.client() as client:
         run(main(client))
