@@ -113,7 +113,7 @@ class Cache(AsyncVerbs):
         await self._engine.first_attempt(self.settings.connect_timeout)
 
     async def close(self) -> None:
-        """Stop refreshes, give back leases, deliver what is owed if that takes one operation timeout, disconnect."""
+        """Stop refreshes, give back leases, deliver owed removals within one operation timeout, disconnect."""
         await self._engine.close()
 
     async def __aenter__(self) -> Self:

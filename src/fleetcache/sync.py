@@ -143,7 +143,7 @@ class SyncCache(SyncVerbs):
         await rules.first_attempt(self.settings.connect_timeout)
 
     def close(self) -> None:
-        """Stop refreshes, give back leases, deliver what is owed if that takes one operation timeout, disconnect."""
+        """Stop refreshes, give back leases, deliver owed removals within one operation timeout, disconnect."""
         self._run(self._close())
 
     async def _close(self) -> None:

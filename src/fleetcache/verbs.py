@@ -201,8 +201,8 @@ class AsyncVerbs(ReadingVerbs):
     ) -> "Claim | None":
         """Take the right to replace what a key holds, of which there is one in the fleet.
 
-        For who cannot hand his loader to ``get_or_set``. It is renewed until you release or drop it. While the server
-        cannot be heard it is a lock of this process alone.
+        For a caller that cannot hand its loader to ``get_or_set``. The claim is renewed until you release or drop
+        it. While the server cannot be heard it is a lock of this process alone.
 
         Args:
             key: As of an entry; the entry itself, if there is one, stays and answers.
@@ -372,7 +372,8 @@ class AsyncVerbs(ReadingVerbs):
     ) -> Found[Any] | None:
         """The entry under a key with its times, fresh or stale; ``None`` if there is none.
 
-        For who must say how old a value is, or how long it is still good. It counts as neither a hit nor a miss.
+        For a caller that must say how old a value is, or how long it is still good. A lookup counts as neither a
+        hit nor a miss.
 
         Args:
             key: 1 byte to 8 KiB.
