@@ -58,16 +58,14 @@ class SharedReading(Calls):
         if not self._open():
             return None
         raw, gate = self._layout.entry(key), self._ports.gate()
-        if raw in self.large.keys:
-            return self._unless_large(raw, gate, lambda: self._look(raw, gate, key, declared, token, at_once=False))
-        self._look(raw, gate, key, declared, token, at_once=not of_many)
-        return gate
-
-    def _look(self, raw: bytes, gate: Gate, key: str, declared: Any, token: Token | None, *, at_once: bool) -> None:
         size = len(raw)
         asked = b"*2\r\n$3\r\nGET\r\n$%d\r\n%b\r\n*2\r\n$4\r\nPTTL\r\n$%d\r\n%b\r\n" % (size, raw, size, raw)
+        look = _Look(asked, gate, self, key, declared, token)
+        if raw in self.large.keys:
+            return self._unless_large(raw, gate, partial(self._submit, look))
         if self.wire is not None:
-            self.wire.submit(_Look(asked, gate, self, key, declared, token), at_once=at_once)
+            self.wire.submit(look, at_once=not of_many)
+        return gate
 
     def _unless_large(self, raw: bytes, gate: Gate, then: Callable[[], object]) -> Gate:
         """Ask for the size of what was too large once: a ``Seen``, or ``then`` asks what opens the gate."""

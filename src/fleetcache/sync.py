@@ -13,7 +13,6 @@ from .sync_pool import Around
 from .sync_ports import has_room
 from .sync_verbs import SyncVerbs
 from .verbs import ALL, AsyncVerbs
-from .wire.monitor import Monitor
 
 if TYPE_CHECKING:
     from .sync_aio import AioView
@@ -31,12 +30,9 @@ class _HereAndNow:
 
     def run(self, coro: Coroutine[Any, Any, T]) -> T:
         """To its end: it waits only by blocking."""
-        return self._monitor().run(coro)
-
-    def _monitor(self) -> Monitor:
         engine = self._home if self._home.stand_in is None else cast("SyncEngine", self._home.stand_in)
         engine.check_process()
-        return engine.monitor
+        return engine.monitor.run(coro)
 
     def run_loading(
         self,
@@ -47,7 +43,7 @@ class _HereAndNow:
         """The ports of threads take a ``def`` as it is."""
         if CURRENT.get() is not None and not has_room():
             return alone()
-        return self._monitor().run(make(loader))  # and not ``run``: loaders that load nest, and each frame counts
+        return self.run(make(loader))
 
 
 class SyncCache(SyncVerbs):

@@ -199,6 +199,10 @@ class Monitor:
     def leave(self) -> None:
         """This thread has left the monitor: what the rules wrote goes out, and what was noted is done."""
         self.on_left()
+        if self.notes or self.said:
+            self._tidy()
+
+    def _tidy(self) -> None:
         while self.notes:
             with self._lock:
                 self._do_first()
@@ -285,6 +289,8 @@ class Monitor:
                 before, self.suspends = self.suspends, suspends
                 try:
                     return move()
+                except StopIteration:  # the rule's result
+                    raise
                 except BaseException as error:
                     self._own()
                     # An exception that a signal threw into the middle of a rule may have left it half done.
@@ -292,7 +298,8 @@ class Monitor:
                         self.on_torn()
                     raise
                 finally:
-                    self._own()
+                    if not self._lock._is_owned():  # noqa: SLF001 - as in ``_own``, which each shared hit would call
+                        self._own()
                     self.suspends = before
                     self._outside = None
         finally:

@@ -49,7 +49,7 @@ ROWS = [
         "notes_not_done",
         "wire.monitor.2",
         "Nobody does what was noted.",
-        "wire.monitor:Monitor.leave",
+        "wire.monitor:Monitor._tidy",
         ("while self.notes:", "while False:"),
         f"{_TESTS}::test_what_it_sets_is_there_after_in_the_order_it_asked",
     ),
