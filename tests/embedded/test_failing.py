@@ -64,6 +64,7 @@ def quick_retry(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("quick_retry")
 def test_a_folder_that_cannot_be_made_is_memory_until_it_can(home: Home, caplog: pytest.LogCaptureFixture) -> None:
     base = home.base / "later"
+    base.touch()  # a file is in the way
 
     async def scene() -> None:
         async with Cache("embedded://", embedded_dir=str(base), prefix="failing") as cache:
@@ -73,7 +74,7 @@ def test_a_folder_that_cannot_be_made_is_memory_until_it_can(home: Home, caplog:
             (line,) = (record.message for record in caplog.records)
             assert line.startswith("cache offline (embedded_folder): there is no embedded server: ")
             assert str(report.last_error) in line
-            base.mkdir()
+            base.unlink()
             await eventually(lambda: cache.status_now().shared)
             assert (await cache.health()).active == "embedded"
 

@@ -56,8 +56,10 @@ ROWS = [
         "elsewhere:sent_to",
         (
             "await asyncio.wait((over,), timeout=patience)",
-            "try:\n            await asyncio.wait((over,), timeout=patience)\n"
-            "        except asyncio.CancelledError:\n            taken_back = True\n            raise",
+            (
+                "try:\n            await asyncio.wait((over,), timeout=patience)\n"
+                "        except asyncio.CancelledError:\n            taken_back = True\n            raise"
+            ),
         ),
         f"{SECOND_LOOP}::test_a_cancelled_caller_has_its_removal_done",
     ),

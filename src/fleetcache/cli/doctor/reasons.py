@@ -16,7 +16,10 @@ REASONS: dict[str, tuple[str, str]] = {
         "look at the server's load; mends itself",
     ),
     "reset": ("the connection was cut", "mends itself"),
-    "protocol": ("what answers does not speak RESP", "check that the port is the server's"),
+    "protocol": (
+        "what answers does not speak RESP, or answers a command as no server does",
+        "check that the port is the server's; a proxy in between",
+    ),
     "tls": ("no trust, or no TLS at the other end", "`rediss://` or not, `ssl_ca_certs` for a private CA"),
     "auth": ("user or password is wrong", "correct the URL or the credential provider"),
     "noperm": ("the user may not do what is needed, or the socket may not be opened", "grant it; see `last_error`"),
@@ -33,6 +36,13 @@ REASONS: dict[str, tuple[str, str]] = {
     "oom": (
         "it is full: values are loaded and answered, not shared; removals go on",
         "`maxmemory`, an eviction policy",
+    ),
+    "evicting": (
+        (
+            "it is full and drops entries (`evicted_keys` rises), so the lease of a load, too: a value that takes long to "
+            "load may be loaded more than once, one at a time in each process. The status stays `healthy`"
+        ),
+        "more `maxmemory`, if loads are dear",
     ),
     "noreplicas": ("too few replicas to accept writes", "its replication; mends itself"),
     "maxclients": ("it accepts no more connections", "`maxclients`, or fewer clients; mends itself"),
