@@ -36,8 +36,7 @@ def test_without_the_defect_the_same_run_keeps_every_promise(row: Row) -> None:
     assert play(plan).violation is None
 
 
-@pytest.mark.timeout(300)  # some ten tests, each of them twice, on a machine that may be busy
-@pytest.mark.timeout(600)  # some hundred tests, each twice
+@pytest.mark.timeout(600)  # some ten tests, each of them twice, on a machine that may be busy
 def test_tests_find_the_defects_that_are_theirs() -> None:
     rows = [row for row in TESTED if row.found_by.startswith(QUICK)]
     assert run_tests(rows, sorted({row.found_by for row in rows})) == 0, "see above: NOT FOUND"

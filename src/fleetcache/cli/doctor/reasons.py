@@ -39,8 +39,8 @@ REASONS: dict[str, tuple[str, str]] = {
     ),
     "evicting": (
         (
-            "it is full and drops entries (`evicted_keys` rises), so the lease of a load, too: a value that takes long to "
-            "load may be loaded more than once, one at a time in each process. The status stays `healthy`"
+            "it is full and drops entries (`evicted_keys` rises), so the lease of a load, too: a value that takes long "
+            "to load may be loaded more than once, one at a time in each process. The status stays `healthy`"
         ),
         "more `maxmemory`, if loads are dear",
     ),
