@@ -120,15 +120,14 @@ class Batches:
         await stream(parts, runs, send, looked, budget)
 
         def ask(tags: tuple[str, ...]) -> Sent:
-            def judge() -> list[Seen]:
+            def judge() -> list[Seen]:  # it may run after the caller has gone on, so nothing leaves ``unknown``
                 return [parts.shared.judge(run.key, seen, run.declared, run.token) for run, seen in unknown[tags]]
 
             gate = parts.shared.capture(tags, judge, parts.ports.gate())
             return partial(parts.ask, gate, budget), SMALL * len(tags)
 
         def judged(tags: tuple[str, ...], answer: Any) -> None:
-            several = unknown.pop(tags)
-            for i, (run, _) in enumerate(several):
+            for i, (run, _) in enumerate(unknown[tags]):
                 take(run, NO_LOOK if answer is NO_ANSWER else answer[i])
 
         await stream(parts, list(unknown), ask, judged, budget)

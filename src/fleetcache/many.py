@@ -4,8 +4,9 @@ Rules:
 
 1. A batch has at most ``MOST_CALLS`` calls and ``MOST_BYTES`` under way, and all batches of a process together have no
    more: each takes its share. So whoever asks for one key beside them waits behind so much at most.
-2. The next call is sent when the oldest is answered. The timeout of a batch counts from its last reply.
-3. Where the connection has no room for another call, a batch or a write waits for room, one operation timeout at most.
+2. A batch that fits costs one operation timeout in all, as one call does.
+3. Where it does not fit, the next call is sent when the oldest is answered, and the timeout counts from the last reply.
+4. Where the connection has no room for another call, a batch or a write waits for room, one operation timeout at most.
    That too much is under way here is no sign that the server is away.
 """
 
@@ -39,15 +40,16 @@ async def stream(
         items: Taken one by one, each just before its call is sent.
         send: Sends one.
         take: Gets each item with its outcome.
-        budget: What the caller may still wait; whole again after each reply.
+        budget: What the caller may still wait; whole again after each reply to a batch that did not fit.
     """
     under_way: deque[tuple[T, Callable[[], Awaitable[Any]], int]] = deque()
     size = sent = 0
+    fits = True
 
     async def hand_on() -> int:
         item, outcome, weight = under_way.popleft()
         take(item, await outcome())
-        if parts.shared.usable:
+        if not fits and parts.shared.usable:
             budget.renew()
         return weight
 
@@ -63,6 +65,7 @@ async def stream(
             while under_way and (
                 len(under_way) * share >= MOST_CALLS or size * share >= MOST_BYTES or parts.shared.crowded
             ):
+                fits = False
                 size -= await hand_on()
         while under_way:
             await hand_on()

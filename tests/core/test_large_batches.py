@@ -204,6 +204,42 @@ def test_the_timeout_of_a_batch_counts_from_its_last_reply(server: Server, prefi
         run(main(proxy))
 
 
+def test_a_batch_that_fits_costs_one_timeout_in_all(server: Server, prefix: str) -> None:
+    """Loading takes four steps, each of which is answered in time. They share one operation timeout."""
+
+    async def load(keys: list[str]) -> dict[str, int]:
+        return dict.fromkeys(keys, 1)
+
+    async def main(proxy: Proxy) -> None:
+        async with Cache(proxy.url, prefix=prefix, operation_timeout="500ms") as cache:
+            await cache.set("bystander", 1)
+            proxy.delay(0.2)  # each way
+            began = perf_counter()
+            assert await cache.get_or_set_many(["a", "b"], load) == {"a": 1, "b": 1}
+            assert perf_counter() - began < 0.8
+
+    with Proxy(server) as proxy:
+        run(main(proxy))
+
+
+def test_versions_of_tags_that_come_too_late_for_a_batch_do_no_harm(
+    server: Server, prefix: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main(proxy: Proxy) -> None:
+        async with Cache(server.url, prefix=prefix) as writer, Cache(proxy.url, prefix=prefix) as cache:
+            await writer.set_many({"a": 1, "b": 2}, tags=["one", "two"])
+            await cache.set("bystander", 1)
+            proxy.delay(0.1)  # each way, of 250 ms: the entries come in time, their tags' versions do not
+            assert await cache.get_many(["a", "b"]) == {}
+            proxy.delay(0)
+            await eventually(lambda: cache.stats().link == "online")
+            assert await cache.get_many(["a", "b"]) == {"a": 1, "b": 2}
+        assert "could not be handled" not in caplog.text
+
+    with Proxy(server) as proxy:
+        run(main(proxy))
+
+
 def test_a_server_that_goes_in_the_middle_costs_one_timeout_and_own_writes_are_seen(
     server: Server, prefix: str
 ) -> None:
