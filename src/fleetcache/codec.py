@@ -54,8 +54,6 @@ _MAX_INT: Final = 2**64 - 1
 _DECIMAL: Final = re.compile(rb"-?[0-9]{1,20}").fullmatch
 # Readers kept per format. A service declares dozens of types; types made in a loop must not grow memory.
 _MAX_READERS: Final = 512
-# Fixed, so that two Python versions of one fleet read each other; 5 exists since Python 3.8.
-_PICKLE_PROTOCOL: Final = 5
 
 
 class Codecs:
@@ -373,17 +371,17 @@ class _Openness:
 
 
 def _pickled(value: Any, declared: Any) -> tuple[bytes, Any]:
-    import pickle  # noqa: PLC0415 - for the few who choose it
+    from .pickling import dumps  # noqa: PLC0415 - for the few who choose it
 
-    payload = pickle.dumps(value, _PICKLE_PROTOCOL)
+    payload = dumps(value)
     # Any reader would refuse what is not of its type; and what does not unpickle must not be stored.
     return payload, value if type(value) in SCALARS and declared is Any else _unpickled(payload, declared)
 
 
 def _unpickled(payload: bytes | memoryview, declared: Any) -> Any:
-    import pickle  # noqa: PLC0415 - as above
+    from .pickling import loads  # noqa: PLC0415 - as above
 
-    value = pickle.loads(payload)  # noqa: S301 - chosen by name, and signed: see Codecs.decode
+    value = loads(payload)
     if not _is_a(value, declared):
         raise CodecError(f"expected {_type_name(declared)}, got {type(value).__name__}")
     return value

@@ -17,7 +17,7 @@ LEVELS = [
     proofs seen arguments
     embedded.faults embedded.binary embedded.locks embedded.supervisor""",
     """ports codec declared storable settings stats eviction turnover wire.address wire.url_options wire.awaited
-    wire.faults wire.headers wire.session wire.ending wire.uwsgi""",
+    pickling wire.faults wire.headers wire.session wire.ending wire.uwsgi""",
     "near flights outages wire.link wire.standing wire.monitor wire.roles embedded.folder",
     """policy loading unwrapping writing counting many rounds batches claims parts coherence journal recent
     rights replies large tags entries calls shared shared_reading recovery wire.handshake wire.dialing
