@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from contextvars import ContextVar
 from enum import Enum
-from typing import Any
+from typing import Any, Self
 
 from .errors import LoadCycle
 from .ports import Gate
@@ -171,6 +171,11 @@ class Flights:
         first = next(iter(self._detached.get(key, ())), None)
         return None if first is flight else first
 
+    def holder(self, key: str, flight: Flight | None = None) -> Flight | None:
+        """The one ahead that loads under a right: while it goes on, the server grants none to another."""
+        others = (other for other in self._detached.get(key, ()) if other is not flight)
+        return next((other for other in others if other.loads), None)
+
     def _detach(self, flight: Flight) -> None:
         flight.detached = True
         self._detached.setdefault(flight.key, []).append(flight)
@@ -232,9 +237,20 @@ class Wait:
             return
         raise LoadCycle(
             f"the loader of {me.key!r} waits for {flight.key!r}, which waits for it: neither could ever end"
-            if flight is not me
+            if flight.key != me.key
             else f"the loader of {me.key!r} asks for its own key"
         )
+
+    def begin(self) -> Self:
+        """Note it, unless it would never end.
+
+        Raises:
+            LoadCycle: It would not.
+        """
+        self.check()
+        if self.me is not None:
+            self.me.waits.append(self)
+        return self
 
     def over(self) -> None:
         """It waits no longer."""
@@ -255,7 +271,4 @@ def waiting_for(flight: Flight, me: Callable[[], Any]) -> Wait | None:
     current = CURRENT.get()
     if current is None or current[0].outcome is not None:
         return None
-    wait = Wait(flight, *current, me())
-    wait.check()
-    current[0].waits.append(wait)
-    return wait
+    return Wait(flight, *current, me()).begin()

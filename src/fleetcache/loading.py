@@ -95,7 +95,7 @@ class Loading:
                 if isinstance(step, Outcome):
                     return step
                 run.seen = step if step.look is not Look.HELD else None
-                if step.look is Look.HELD and not await self.news(watch.gate, step.remaining, give_up):
+                if step.look is Look.HELD and not await self._right_back(run, watch.gate, step.remaining, give_up):
                     parts.counters.wait_timeouts += 1
                     return await self._load(run, None, None)
                 if step.look is Look.HELD:
@@ -111,10 +111,7 @@ class Loading:
         flights = self._parts.flights
         while (ahead := flights.ahead(run.key, run.flight)) is not None:
             run.seen = None  # what was seen before is no more than that
-            wait = Wait(ahead, run.flight)
-            wait.check()
-            run.flight.waits.append(wait)
-            if not await self.outlast(ahead, wait, give_up):
+            if not await self.outlast(ahead, Wait(ahead, run.flight).begin(), give_up):
                 self._parts.counters.wait_timeouts += 1
                 return False
         return True
@@ -135,6 +132,16 @@ class Loading:
         if not over:
             flight.leave(gate)
         return over
+
+    async def _right_back(self, run: Run, gate: Any, remaining: float, give_up: float) -> bool:
+        """Wait for news of the right that another holds; it may be a load of ours, which must not wait for this one."""
+        holder = self._parts.flights.holder(run.key, run.flight)
+        wait = None if holder is None else Wait(holder, run.flight).begin()
+        try:
+            return await self.news(gate, remaining, give_up)
+        finally:
+            if wait is not None:
+                wait.over()
 
     async def news(self, gate: Any, remaining: float, give_up: float) -> bool:
         """Wait for a push or our own timer; ``False`` when the wait has lasted long enough."""

@@ -268,7 +268,13 @@ class Round:
             else:
                 self._again.append(key)
         for key, remaining in waiting.items():
-            await self._loading.news(watches[key].gate, remaining, self._give_up)
+            holder = self._parts.flights.holder(key)
+            wait = None if holder is None else waiting_for(holder, self._parts.ports.me)
+            try:
+                await self._loading.news(watches[key].gate, remaining, self._give_up)
+            finally:
+                if wait is not None:
+                    wait.over()
             self._again.append(key)
 
     async def alone(self, keys: list[str]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
+from contextvars import Context
 from typing import Any
 
 import anyio
@@ -10,6 +11,9 @@ import pytest
 
 from fleetcache import Cache, LoadCycle, SyncCache
 from tests.support.run import run
+from tests.support.servers import Server
+from tests.support.tasked import tasked
+from tests.support.waiting import eventually
 
 Task = asyncio.Task[Any]
 BUSY = 5.0  # seconds; what ends by itself ends long before, also on a busy machine
@@ -193,5 +197,58 @@ def test_it_is_the_same_for_many_keys(opened: Any) -> None:
             assert await asyncio.wait_for(strays[0], BUSY) == {"b": "loaded", "c": "later"}
             with pytest.raises(LoadCycle):
                 await asyncio.wait_for(cache.get_or_set_many(["x", "y"], load_and_wait), BUSY)
+
+    run(main())
+
+
+FACES = {"tasks": Cache, "tasks of threads": tasked}
+
+
+@pytest.mark.parametrize("verb", ["get_or_set", "get_or_set_many"])
+@pytest.mark.parametrize("face", FACES)
+def test_a_loader_that_asks_for_its_key_after_a_removal_is_a_cycle(
+    server: Server, prefix: str, face: str, verb: str
+) -> None:
+    """A removal of tags leaves the loader's lease, for which its own call would wait."""
+
+    async def main() -> None:
+        async with FACES[face](server.url, prefix=prefix, load_wait="60s") as cache:
+
+            async def load_many(keys: list[str]) -> dict[str, str]:
+                await cache.invalidate_tags("tag")
+                return await cache.get_or_set_many(keys, load_many, tags=["tag"])
+
+            async def load() -> str:
+                await cache.invalidate_tags("tag")
+                return await cache.get_or_set("k", load, tags=["tag"])
+
+            calls = {
+                "get_or_set": lambda: cache.get_or_set("k", load, tags=["tag"]),
+                "get_or_set_many": lambda: cache.get_or_set_many(["k", "l"], load_many, tags=["tag"]),
+            }
+            with pytest.raises(LoadCycle, match="asks for its own key"):
+                await asyncio.wait_for(calls[verb](), BUSY)
+
+    run(main())
+
+
+def test_so_is_one_that_joins_who_waits_for_its_lease(server: Server, prefix: str) -> None:
+    async def main() -> None:
+        async with Cache(server.url, prefix=prefix, load_wait="60s") as cache:
+            others: list[Task] = []
+
+            async def load_other() -> str:
+                return "other"
+
+            async def load() -> str:
+                await cache.invalidate_tags("tag")
+                others.append(asyncio.create_task(cache.get_or_set("k", load_other, tags=["tag"]), context=Context()))
+                await eventually(lambda: cache.stats().waits == 1)
+                with pytest.raises(LoadCycle, match="asks for its own key"):
+                    await cache.get_or_set("k", load_other, tags=["tag"])
+                return "loaded"
+
+            assert await asyncio.wait_for(cache.get_or_set("k", load, tags=["tag"]), BUSY) == "loaded"
+            assert await asyncio.wait_for(others[0], BUSY) == "other"
 
     run(main())

@@ -122,6 +122,22 @@ ROWS = (
         f"{CYCLES}test_it_is_a_cycle_as_soon_as_the_loader_waits_for_that_task_after_all",
     ),
     Row(
+        "waits_for_its_own_lease",
+        "flight.cycle",
+        "A loader that asks for its own key after a removal waits for its own lease.",
+        "loading:Loading._right_back",
+        ("None if holder is None else", "None if True else"),
+        f"{CYCLES}test_a_loader_that_asks_for_its_key_after_a_removal_is_a_cycle",
+    ),
+    Row(
+        "batch_waits_for_its_own_lease",
+        "flight.cycle",
+        "So does one that asks for many.",
+        "rounds:Round._rest",
+        ("None if holder is None else", "None if True else"),
+        f"{CYCLES}test_a_loader_that_asks_for_its_key_after_a_removal_is_a_cycle",
+    ),
+    Row(
         "loader_under_the_rules",
         "threads.loader",
         "A loader runs with the frames of the rules below it, and while they hold the monitor.",
