@@ -201,7 +201,7 @@ def test_it_is_the_same_for_many_keys(opened: Any) -> None:
     run(main())
 
 
-FACES = {"tasks": Cache, "tasks of threads": tasked}
+FACES: dict[str, Callable[..., Any]] = {"tasks": Cache, "tasks of threads": tasked}
 
 
 @pytest.mark.parametrize("verb", ["get_or_set", "get_or_set_many"])
@@ -222,7 +222,7 @@ def test_a_loader_that_asks_for_its_key_after_a_removal_is_a_cycle(
                 await cache.invalidate_tags("tag")
                 return await cache.get_or_set("k", load, tags=["tag"])
 
-            calls = {
+            calls: dict[str, Callable[[], Awaitable[Any]]] = {
                 "get_or_set": lambda: cache.get_or_set("k", load, tags=["tag"]),
                 "get_or_set_many": lambda: cache.get_or_set_many(["k", "l"], load_many, tags=["tag"]),
             }
