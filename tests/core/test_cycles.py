@@ -214,11 +214,11 @@ def test_a_loader_that_asks_for_its_key_after_a_removal_is_a_cycle(
     async def main() -> None:
         async with FACES[face](server.url, prefix=prefix, load_wait="60s") as cache:
 
-            async def load_many(keys: list[str]) -> dict[str, str]:
+            async def load_many(keys: list[str]) -> Any:
                 await cache.invalidate_tags("tag")
                 return await cache.get_or_set_many(keys, load_many, tags=["tag"])
 
-            async def load() -> str:
+            async def load() -> Any:
                 await cache.invalidate_tags("tag")
                 return await cache.get_or_set("k", load, tags=["tag"])
 
