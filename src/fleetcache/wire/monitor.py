@@ -15,7 +15,6 @@ from asyncio import CancelledError
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator, Iterator
 from contextlib import contextmanager
-from functools import partial
 from threading import Lock, RLock, Thread, get_ident
 from typing import Any, Protocol, TypeVar
 
@@ -253,48 +252,50 @@ class Monitor:
         Raises:
             RuntimeError: It suspended for something else.
         """
-        if get_ident() in self.amid:
+        me = get_ident()
+        if me in self.amid:
             return self._run_within(coro)
         if self.within:
-            self.within.discard(get_ident())  # an interrupt came before that was done
+            self.within.discard(me)  # an interrupt came before that was done
         rule: Any = coro
-        move: Callable[[], Any] = partial(rule.send, None)
-        thrown: BaseException | None = None
+        move, given = rule.send, None
         while True:
             try:
-                asked = self._turn(move, suspends=False, thrown=thrown)
+                asked, over = self._turn(me, move, given, suspends=False)
+                if over:
+                    result: T = asked
+                    return result
                 if type(asked) is not Outside:
                     raise _suspended(coro)  # noqa: TRY301 - ends as every error of the rules does
-                result = asked.begin()
-                move, thrown = partial(rule.send, result), None
+                move, given = rule.send, asked.begin()
             except BaseException as error:
                 # While it is suspended, whatever is raised here comes from outside, a signal's exception too.
-                if rule.cr_suspended:
-                    move, thrown = partial(rule.throw, error), error
-                elif isinstance(error, StopIteration):
-                    done: T = error.value
-                    return done
-                else:
+                if not rule.cr_suspended:
                     raise
+                move, given = rule.throw, error
 
-    def step(self, move: Callable[[], T], thrown: BaseException | None) -> T:
-        """Run a coroutine of the rules until it suspends; ``thrown`` is what comes from where it was suspended."""
-        return self._turn(move, suspends=True, thrown=thrown)
+    def step(self, move: Callable[[Any], Any], given: Any) -> tuple[Any, bool]:
+        """Run a coroutine of the rules until it suspends: what it asks for; or its result, and that it is over.
 
-    def _turn(self, move: Callable[[], T], *, suspends: bool, thrown: BaseException | None = None) -> T:
-        me = get_ident()
+        Args:
+            move: Its ``send`` or ``throw``.
+            given: What comes from where it was suspended.
+        """
+        return self._turn(get_ident(), move, given, suspends=True)
+
+    def _turn(self, me: int, move: Callable[[Any], Any], given: Any, *, suspends: bool) -> tuple[Any, bool]:
         try:
             self.amid.add(me)
             with self._lock:
                 before, self.suspends = self.suspends, suspends
                 try:
-                    return move()
-                except StopIteration:  # the rule's result
-                    raise
+                    return move(given), False
+                except StopIteration as done:  # no rule raises one
+                    return done.value, True
                 except BaseException as error:
                     self._own()
                     # An exception that a signal threw into the middle of a rule may have left it half done.
-                    if not isinstance(error, _NO_SIGNAL) and error is not self._outside and error is not thrown:
+                    if not isinstance(error, _NO_SIGNAL) and error is not self._outside and error is not given:
                         self.on_torn()
                     raise
                 finally:
@@ -304,7 +305,9 @@ class Monitor:
                     self._outside = None
         finally:
             try:
-                self.leave()
+                self.on_left()  # ``leave`` without the call, as ``_Left`` has it too: each shared hit comes by twice
+                if self.notes or self.said:
+                    self._tidy()
             finally:
                 self.amid.discard(me)
             if self.ends:
@@ -350,9 +353,12 @@ class _Left:
         self._depth: Any = None
 
     def __enter__(self) -> None:
+        monitor = self._monitor
         try:
-            self._depth = self._monitor._lock._release_save()  # noqa: SLF001 - as threading.Condition does
-            self._monitor.leave()
+            self._depth = monitor._lock._release_save()  # noqa: SLF001 - as threading.Condition does
+            monitor.on_left()
+            if monitor.notes or monitor.said:
+                monitor._tidy()  # noqa: SLF001 - two halves of one concept
         except BaseException as error:
             self.__exit__(None, error, None)
             raise

@@ -19,19 +19,17 @@ T = TypeVar("T")
 
 async def follow(monitor: Monitor, coro: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine of the rules to its end, in this task."""
-    move: Callable[[], Any] = partial(coro.send, None)
-    thrown: BaseException | None = None
+    move: Callable[[Any], Any] = coro.send
+    given: Any = None
     while True:
-        try:
-            asked: Outside = monitor.step(move, thrown)
-        except StopIteration as done:
-            result: T = done.value
+        asked, over = monitor.step(move, given)
+        if over:
+            result: T = asked
             return result
         try:
-            move, thrown = partial(coro.send, await asked.begin()), None
+            move, given = coro.send, await asked.begin()
         except BaseException as error:  # noqa: BLE001 - the rules decide, also about a cancellation
-            thrown = error
-            move = partial(coro.throw, error)
+            move, given = coro.throw, error
 
 
 async def heard(gate: SyncGate, seconds: float) -> None:

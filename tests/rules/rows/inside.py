@@ -42,7 +42,7 @@ ROWS = [
         "wire.monitor.1",
         "A call from inside runs the rules, half done as they are.",
         "wire.monitor:Monitor.run",
-        ("if get_ident() in self.amid:", "if False:"),
+        ("if me in self.amid:", "if False:"),
         f"{_TESTS}::test_it_loads_for_itself_and_stores_nothing",
     ),
     Row(
