@@ -4,6 +4,7 @@
 and must be there when FLEETCACHE_REQUIRE_REDIS is 1. With FLEETCACHE_EVENT_LOOP=uvloop all event loops are uvloop's.
 """
 
+import gc
 import itertools
 import os
 import threading
@@ -97,10 +98,14 @@ def fresh_server(request: pytest.FixtureRequest) -> Iterator[StartServer]:
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _no_cache_is_left() -> Iterator[None]:
-    """A cache that a test forgot would go on knocking at the shared servers, and disturb tests that count there."""
+def _nothing_is_left() -> Iterator[None]:
+    """A cache that a test forgot would go on knocking at the shared servers, and disturb tests that count there.
+
+    A socket that it forgot would be held against the file that runs next, when it is collected.
+    """
     before = _links()
     yield
+    gc.collect()
     wait_until(lambda: _links() <= before)
 
 
