@@ -172,11 +172,11 @@ class Near:
         Returns:
             Whether it is held now. False when it alone is over the bounds; an older one is gone then, too.
         """
+        if held.tags == _ONLY_EVERYTHING:
+            held.tags = _ONLY_EVERYTHING
         if self._never_fits(key, held) or (self.noted and self._is_noted(key, held)):
             self._drop(key)
             return False
-        if held.tags == _ONLY_EVERYTHING:
-            held.tags = _ONLY_EVERYTHING
         old = self._queue.put(key, held)
         if old is None or old.tags != held.tags:
             self._unindex(key, old.tags if old is not None else ())
@@ -233,7 +233,9 @@ class Near:
         return any(key in each.keys or not each.tags.isdisjoint(held.tags) for each in list(self.noted))
 
     def _never_fits(self, key: str, held: Held) -> bool:
-        alone = _weigh(key, held) + sum(TAG_BYTES + sys.getsizeof(tag) for tag in held.tags if tag != EVERYTHING)
+        alone = _weigh(key, held)
+        if held.tags is not _ONLY_EVERYTHING:
+            alone += sum(TAG_BYTES + sys.getsizeof(tag) for tag in held.tags if tag != EVERYTHING)
         return self.max_items < 1 or alone + self.beside > self.max_bytes or held.size > self.max_bytes // _LARGEST
 
     def _evict(self) -> None:
