@@ -55,18 +55,19 @@ async def stream(
 
     try:
         for item in items:
-            await _room(parts, budget)
-            sent += 1
-            parts.batches += sent == 2  # noqa: PLR2004 - one call alone is no batch
-            outcome, weight = send(item)
-            under_way.append((item, outcome, weight))
-            size += weight
             share = max(1, parts.batches)
             while under_way and (
                 len(under_way) * share >= MOST_CALLS or size * share >= MOST_BYTES or parts.shared.crowded
             ):
                 fits = False
                 size -= await hand_on()
+            if parts.shared.crowded:
+                await _room(parts, budget)
+            sent += 1
+            parts.batches += sent == 2  # noqa: PLR2004 - one call alone is no batch
+            outcome, weight = send(item)
+            under_way.append((item, outcome, weight))
+            size += weight
         while under_way:
             await hand_on()
     finally:
