@@ -99,21 +99,29 @@ class Writing:
             else:
                 self._end(key, put, None if result is True else encoded.answer(key), options)
 
-        def remove(key: str) -> Sent:
-            # Refused (full, for one): what stood there before must not stay.
-            return partial(parts.ask, parts.shared.remove(("e", key), refused[key].number), budget), SMALL
-
-        def removed(key: str, _result: Any) -> None:
-            self._end(key, refused.pop(key), encoded.answer(key), options)
-
         try:
             await stream(parts, values, send, take, budget)
-            await stream(parts, list(refused), remove, removed, budget)
+            if refused:
+                await self._remove_refused(refused, encoded, options, budget)
         finally:
             for key, put in (sent | refused).items():
                 self._end(key, put, None, options)
         if strict and not stored and not parts.alone:
             raise Unavailable("the server did not acknowledge the write")
+
+    async def _remove_refused(
+        self, refused: dict[str, "_Put"], encoded: _Encoded, options: Freshness, budget: Budget
+    ) -> None:
+        """What the server refused (full, for one): what stood there before must not stay."""
+        parts = self._parts
+
+        def send(key: str) -> Sent:
+            return partial(parts.ask, parts.shared.remove(("e", key), refused[key].number), budget), SMALL
+
+        def take(key: str, _result: Any) -> None:
+            self._end(key, refused.pop(key), encoded.answer(key), options)
+
+        await stream(parts, list(refused), send, take, budget)
 
     def send_set(self, answers: Mapping[str, Answer], options: Freshness) -> None:
         """Store many without waiting for anything. What could be sent only after a wait is kept here and owed."""
