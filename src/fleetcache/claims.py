@@ -21,6 +21,9 @@ __all__ = ["Claims", "Grant"]
 
 # Seconds between two looks of who waits whether the holder is still there.
 LOOK_EVERY = 1.0
+# Seconds that who would have the claim next here waits when it was given back for the sake of other processes: a round
+# trip, or two, until they have heard of it and asked. And no more than this part of its ttl.
+YIELD, YIELD_PART = 0.05, 0.1
 # So many turns are looked through together for holders that are gone.
 MANY = 1024
 
@@ -48,7 +51,7 @@ class _Waiter:
 class _Turn:
     """The claim of one key in this process: who has it, who is next, and what the server knows of it."""
 
-    __slots__ = ("_holder", "alarm", "key", "mark", "queue", "since", "ttl")
+    __slots__ = ("_holder", "alarm", "key", "mark", "queue", "since", "ttl", "yields")
 
     def __init__(self, holder: Grant) -> None:
         self.key = holder.key
@@ -57,6 +60,7 @@ class _Turn:
         self.mark = b""  # of our claim on the server; none = it does not know of us
         self.alarm: Alarm | None = None
         self.since = 0.0  # when the server granted it
+        self.yields = False  # whether other processes come first
 
     def hand_to(self, holder: Grant) -> None:
         """It has the turn now."""
@@ -143,6 +147,10 @@ class Claims:
         """Whether the server grants it, at ``until`` the latest; it does, when it cannot be asked."""
         parts, key = self._parts, grant.key
         ms = round(grant.ttl * 1000)
+        if turn.yields:
+            turn.yields = False
+            pause = parts.ports.clock() + min(YIELD, grant.ttl * YIELD_PART)
+            await parts.ports.wait(parts.ports.gate(), min(until, pause))
         while not turn.mark:
             watch = parts.coherence.watch(key, parts.ports.gate())
             mark = parts.entries.head(b"C")
@@ -187,6 +195,7 @@ class Claims:
         """To the next one here, who has it without asking; but not for ever, others wait too."""
         following = turn.queue.popleft() if turn.queue else None
         if following is None or self._parts.ports.clock() - turn.since >= turn.ttl:
+            turn.yields = bool(turn.mark)
             self._unclaim(turn)
         if following is None:
             del self._turns[turn.key]

@@ -136,6 +136,50 @@ def test_those_of_one_process_do_not_ask_the_server_one_by_one(remote: Driver) -
     run(main())
 
 
+def test_those_of_one_process_do_not_keep_it_from_another(remote: Driver) -> None:
+    """However many of them wait, and whenever they ask again."""
+
+    async def main() -> None:
+        async with remote.cache() as cache, remote.cache() as other:
+
+            async def work() -> None:
+                while True:
+                    claim = await cache.claim("k", ttl="200ms")
+                    assert claim is not None
+                    await asyncio.sleep(0.01)
+                    await claim.release()
+
+            crowd = [asyncio.create_task(work()) for _ in range(3)]
+            await asyncio.sleep(0.05)
+            assert await in_time(other.claim("k")) is not None
+            for each in crowd:
+                each.cancel()
+            await asyncio.gather(*crowd, return_exceptions=True)
+
+    run(main())
+
+
+def test_what_was_handed_on_is_renewed_no_oftener(remote: Driver) -> None:
+    async def main() -> None:
+        async with remote.cache() as cache:
+            raw, _ = on_server(remote)
+            with raw:
+                claim = await cache.claim("k", ttl="100ms")
+                for _ in range(5):  # each has it for longer than it lives, so that it is asked for anew
+                    following = asyncio.create_task(cache.claim("k", ttl="100ms"))
+                    await asyncio.sleep(0.12)
+                    assert claim is not None
+                    await claim.release()
+                    claim = await in_time(following)
+                before = commands_of(raw).get("evalsha", 0)
+                await asyncio.sleep(0.5)
+                assert 0 < commands_of(raw)["evalsha"] - before < 30  # 15, and not six times that
+                assert claim is not None
+                await claim.release()
+
+    run(main())
+
+
 def test_a_holder_that_died_is_waited_for_no_longer_than_its_claim_lives(remote: Driver) -> None:
     async def main() -> None:
         raw, key = on_server(remote)
