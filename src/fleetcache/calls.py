@@ -49,6 +49,10 @@ class Wire(Protocol):
         """Give the connection up."""
         ...
 
+    def without_secrets(self, said: str) -> str:
+        """What the server said, as it may be shown."""
+        ...
+
 
 class Script(Struct, frozen=True):
     """A script of the wire format. It touches one key."""
@@ -222,11 +226,12 @@ class Calls:
         """An error reply: counted, shown in health until the same kind of operation succeeds again."""
         reason = reply_reason(error)
         self._counters.errors[reason] += 1
-        self.refusals.setdefault(kind, (reason, self._clock(), spoken(error)))
+        said = spoken(error) if self.wire is None else self.wire.without_secrets(spoken(error))
+        self.refusals.setdefault(kind, (reason, self._clock(), said))
         # A wrong node, or a user who may not even read: only a new connection can find out when that has ended.
         wrong_node = reason in {"readonly", "auth", "cluster_mode"} or (kind == "read" and reason == "noperm")
         if wrong_node and fatal and self.wire is not None:
-            self.wire.fail(reason, spoken(error))
+            self.wire.fail(reason, said)
         return reason
 
     def works(self, kind: str) -> None:

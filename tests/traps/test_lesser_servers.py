@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from typing import Any
 
 import hiredis
 import pytest
@@ -165,6 +166,41 @@ def test_a_proxy_that_asks_for_the_password_before_it_reads_hello(words: bytes, 
         assert "secret" not in str(health)
         wrong = health_of(Cache(proxy.url.replace("secret", "wrong"), prefix=prefix), lambda health: health.reason)
         assert (wrong.active, wrong.reason) == ("memory", "auth")
+
+
+NO_HELLO = b"-ERR unknown command"
+ECHOES: dict[str, dict[str, Any]] = {  # where it says what it was told
+    "HELLO": {"HELLO": b"-WRONGPASS hunter2 is no password of default"},
+    "HELLO, and goes on": {"HELLO": b"-ERR what is hunter2?", "AUTH": b"+OK"},
+    "AUTH": {"HELLO": NO_HELLO, "AUTH": b"-ERR invalid password 'hunter2'"},
+    "SELECT": {"HELLO": NO_HELLO, "AUTH": b"+OK", "SELECT": b"-ERR who says hunter2 has no database"},
+}
+
+
+@pytest.mark.parametrize("face", [Cache, SyncCache])
+@pytest.mark.parametrize("echo", ECHOES)
+def test_a_server_that_repeats_the_password_is_not_quoted(
+    face: type[Cache | SyncCache], echo: str, server: Server, prefix: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
+    with Lesser(server, **ECHOES[echo]) as proxy:
+        cache = face(proxy.url.replace("redis://", "redis://:hunter2@") + "/1", prefix=prefix)
+        health = health_of(cache, lambda health: health.reason)
+    assert "***" in str(health.last_error)
+    assert "hunter2" not in f"{health!r} {health.as_dict()} {cache!r}"
+    assert "***" in caplog.text
+    assert "hunter2" not in caplog.text
+
+
+def test_nor_one_that_does_so_later(server: Server, prefix: str) -> None:
+    with (
+        Lesser(server, HELLO=NO_HELLO, AUTH=b"+OK", EVALSHA=b"-ERR hunter2 may not") as proxy,
+        SyncCache(proxy.url.replace("redis://", "redis://:hunter2@"), prefix=prefix) as cache,
+    ):
+        wait_until(lambda: cache.stats().link == "online")
+        cache.set("k", 1)
+        health = cache.health()
+    assert (health.reason, health.last_error) == ("error", "EVALSHA: ERR *** may not")
 
 
 def test_a_proxy_that_hangs_up_at_all_that_it_does_not_know(server: Server, prefix: str) -> None:

@@ -188,7 +188,7 @@ class Keeper(Pulse):
                 )
                 self._check_over()
         except HandshakeError as error:
-            self.last_error = self._without_secrets(str(error))
+            self.last_error = self.without_secrets(str(error))
             return error.reason
         except ConfigError as error:  # a certificate file that cannot be read
             self.last_error = str(error)
@@ -205,7 +205,7 @@ class Keeper(Pulse):
             self.last_error = type(error).__name__
             return "error"
         if greeting.no_tracking_because is not None:
-            greeting.no_tracking_because = self._without_secrets(greeting.no_tracking_because)
+            greeting.no_tracking_because = self.without_secrets(greeting.no_tracking_because)
         self.greeting = greeting
         sent_at = self._clock()
         self._last_heartbeat = sent_at

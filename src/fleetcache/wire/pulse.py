@@ -145,12 +145,12 @@ class Pulse(ABC):
     def fail(self, reason: str, detail: str) -> None:
         """Give the connection up."""
         if self._over is None:
-            self.last_error = self._without_secrets(detail)
+            self.last_error = self.without_secrets(detail)
             self._over = reason
             self._tell_over()
         self._abort()
 
-    def _without_secrets(self, said: str) -> str:
+    def without_secrets(self, said: str) -> str:
         """A server or a proxy that does not know a command may repeat its arguments, the password among them."""
         for secret in self._secrets[-1:]:
             said = said.replace(secret, "***") if secret else said

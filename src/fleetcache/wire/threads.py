@@ -279,7 +279,7 @@ class ThreadWire(CallersWire):
     def fail(self, reason: str, detail: str) -> None:
         """Have the link thread give the connection up: another could give its number to a new file while it polls."""
         if self._over is None:
-            self.last_error = self._without_secrets(detail)
+            self.last_error = self.without_secrets(detail)
             self._over = reason
         self._tell_over()
 
