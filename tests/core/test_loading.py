@@ -195,7 +195,8 @@ def test_a_wait_for_others_is_capped(driver: Driver) -> None:
             origin, mine = Origin(waits=True), Origin()
             other = asyncio.create_task(cache.get_or_set("k", origin.load))
             await eventually(lambda: origin.calls)
-            assert await cache.get_or_set("k", mine.load) == "value 1"
+            async with asyncio.timeout(10):
+                assert await cache.get_or_set("k", mine.load) == "value 1"
             assert cache.stats().wait_timeouts == 1
             origin.go.set()
             await other

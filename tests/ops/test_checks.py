@@ -113,11 +113,13 @@ def test_a_check_that_cannot_be_stopped_holds_up_nobody_and_is_not_called_again_
                     continue
 
         checks = Checks({"stubborn": Check(stubborn, timeout="10ms")}, clock)
-        for _ in range(3):
-            assert (await checks.results())["stubborn"].error == "timeout"
-            clock.advance(1)
-        assert calls == 1
-        release.set()
+        try:
+            for _ in range(3):
+                assert (await checks.results())["stubborn"].error == "timeout"
+                clock.advance(1)
+            assert calls == 1
+        finally:
+            release.set()  # or the loop would never end
         await eventually(lambda: len(asyncio.all_tasks()) == 1)
         assert (await checks.results())["stubborn"].ok
         assert calls == 2
