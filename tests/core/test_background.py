@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from fleetcache import MISSING, Cache
+from fleetcache.calls import SCRIPTS
 from tests.core.drivers import On
 from tests.core.origins import Origin
 from tests.support.proxy import Proxy
@@ -91,6 +92,25 @@ def test_what_another_instance_has_refreshed_is_not_loaded_again(server: Server,
 
     with Proxy(server) as proxy:
         run(main(proxy))
+
+
+def test_the_claim_of_a_refresh_is_given_back_behind_its_store(server: Server, prefix: str) -> None:
+    """A large value is long on its way: who waits for the claim would find the old one, claim it and load."""
+
+    async def main() -> None:
+        async with Cache(server.url, prefix=prefix, operation_timeout="5s") as cache:
+            await cache.set("k", "old")
+            with server.client() as monitor:
+                assert monitor("MONITOR") == b"OK"
+                assert await cache.refresh("k", Origin().load) == "value 1"
+                await cache.delete("the end")
+                said = ""
+                while "the end" not in said:
+                    said += str(monitor.frame(timeout=5))
+        swap, release = (said.index(SCRIPTS[name].sha) for name in ("swap", "release"))
+        assert swap < release
+
+    run(main())
 
 
 REMOVALS: dict[str, Callable[[Cache], Awaitable[object]]] = {

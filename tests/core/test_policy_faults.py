@@ -56,6 +56,9 @@ def test_out_of_reach_near_answers_and_one_load_serves_the_process(remote: Drive
     assert remote.server is not None
     origin = Origin()
 
+    async def load_many(keys: list[str]) -> dict[str, str]:
+        return {key: await origin.load() for key in keys}
+
     async def main(proxy: Proxy) -> None:
         async with remote.cache() as other, Cache(proxy.url, prefix=remote.prefix) as cache:
             await cache.set_many({"k": "near", "gone": "near", "new": "old"})
@@ -67,6 +70,8 @@ def test_out_of_reach_near_answers_and_one_load_serves_the_process(remote: Drive
             callers = [cache.get_or_set("unknown", origin.load) for _ in range(10)]
             assert await asyncio.gather(*callers) == ["loaded 2"] * 10
             assert await cache.get("unknown") == "loaded 2"
+            assert await cache.get_or_set("unknown", origin.load, offline_ttl=0) == "loaded 3"
+            assert await cache.get_or_set_many(["unknown"], load_many, offline_ttl=0) == {"unknown": "loaded 4"}
             assert not await cache.delete("gone")
             await cache.set("new", "here")
             assert await cache.get_many(["gone", "new"]) == {"new": "here"}

@@ -33,6 +33,9 @@ DESIGN = {
     "right.returned": "A right is given back on errors, cancellation and shutdown, and when its grant comes too late.",
     "right.by_hand": "A claim by hand is the same claim; in one process its users take turns, and nothing of it goes "
     "on after it was given back.",
+    "right.by_hand_passed": "In a process a claim by hand passes from one to the next without a word to the server, "
+    "for its ttl: then it is given back, and other processes come first.",
+    "right.swap_first": "A claim is given back behind the store: who is woken by that finds the value.",
     "right.swap": "What was loaded replaces what its loader set out to replace, and nothing else.",
     "wait.watch": "Who waits registers before it reads, so that no news is missed.",
     "wait.timer": "Who waits has a timer of its own: a push may never come.",
@@ -65,6 +68,7 @@ DESIGN = {
     "add.away": "While the server is known to be away the first of a process to add wins, and what it stored is owed "
     "as a removal; while the server is only late nobody wins.",
     "journal.live": "What is owed is removed again on the live connection, too.",
+    "journal.turns": "However much is refused, all that is owed has its turn on the live connection.",
     "journal.full": "A journal that is full owes everything: cold, but right.",
     "past.recent": "A removal that was acknowledged in the last minute of a server is repeated on one with another "
     "history.",
@@ -76,6 +80,9 @@ DESIGN = {
     "wire.poll": "Before anything is judged overdue the socket is looked at: an own stall is no dead server.",
     "wire.overdue": "When its deadline has come a caller goes on, and its slot stays.",
     "wire.awake": "A clock that went on while the host slept makes no timer late.",
+    "wire.secrets": "What a server says is shown without the password, which it may repeat.",
+    "wire.idle": "A few connections in a row that the other end closed while nothing was asked are told as the work of "
+    "a proxy; one or two are not.",
     "wire.errors": "An error reply does not close the connection, unless it is the wrong node.",
     "loop.moved": "A new event loop begins with new parts, and keeps what is owed.",
     "fork.child": "A forked child starts clean: it says no word on its parent's connection and owes nothing.",
@@ -84,6 +91,8 @@ DESIGN = {
     "threads.over": "What was read of a connection that was given up is not parsed.",
     "threads.reset": "Threads reset what they give up, too.",
     "threads.monitor": "Threads take turns in the rules, and hold up nobody while they wait.",
+    "threads.interrupted": "What a signal throws into a wait comes from outside of the rules: none is half done.",
+    "threads.overdue": "A thread that has waited for as long as it may judges the connection itself.",
     "threads.loader": "A thread's loader runs outside the rules.",
     "threads.alarm": "The link thread is up in time for what is to be done, such as a renewal of a lease.",
     "threads.refresh": "A refresh that was begun is run to its end, whatever its thread was about to do.",

@@ -1,6 +1,8 @@
 """A call amid another call of its thread: near answers, what it changes is done after, nothing is waited for."""
 
 import logging
+import os
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -191,6 +193,40 @@ def test_a_thread_that_waits_for_another_removes_at_once(cache: SyncCache) -> No
     go.set()
     loading.join(10)
     joining.join(10)
+
+
+def test_what_a_signal_throws_into_a_wait_leaves_nothing_half_done(cache: SyncCache) -> None:
+    """The thread was out of the rules: near and the connection are as good as before."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    def kill() -> None:
+        def waits() -> bool:
+            with amid(cache):  # then who waits has let the others in
+                turn = cache._engine.claims._turns["report"]
+                if turn.queue:
+                    os.kill(os.getpid(), signal.SIGUSR1)
+                return bool(turn.queue)
+
+        wait_until(waits)
+
+    claim = cache.claim("report")
+    assert claim is not None
+    epoch = cache.stats().epoch
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    killer = threading.Thread(target=kill)
+    try:
+        killer.start()
+        with pytest.raises(KeyboardInterrupt):
+            cache.claim("report", wait="30s")
+    finally:
+        killer.join(10)
+        signal.signal(signal.SIGUSR1, before)
+    assert cache.peek("a") == 1
+    assert cache.set("c", 1) is None
+    assert (cache.stats().epoch, cache.stats().journal) == (epoch, 0)
+    assert claim.release()
 
 
 def test_the_log_is_written_when_the_rule_is_left(cache: SyncCache) -> None:

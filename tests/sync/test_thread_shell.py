@@ -8,8 +8,11 @@ from typing import Any
 
 import pytest
 
+from fleetcache.ports import NO_ANSWER
+from fleetcache.sync_pool import RefreshPool
+from fleetcache.sync_ports import SyncPorts
 from fleetcache.wire.address import Address
-from fleetcache.wire.link import Link
+from fleetcache.wire.link import Link, LinkState
 from fleetcache.wire.monitor import Monitor, SyncGate
 from fleetcache.wire.pulse import WireHooks, WireLimits
 from fleetcache.wire.session import Call
@@ -23,19 +26,21 @@ LONG = 20.0
 class Scene:
     """A wire that is online on one end of a connection; the test has the other."""
 
-    def __init__(self) -> None:
+    def __init__(self, operation_timeout: float = LONG) -> None:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             self.ours = socket.create_connection(listener.getsockname())
             self.peer, _ = listener.accept()
         self.ours.setblocking(False)
         self.peer.settimeout(LONG)
         self.monitor = Monitor()
-        self.link = Link(0.0, operation_timeout=LONG, max_staleness=LONG, offline_ttl=LONG, on_state=lambda *_: None)
+        self.link = Link(
+            0.0, operation_timeout=operation_timeout, max_staleness=LONG, offline_ttl=LONG, on_state=lambda *_: None
+        )
         self.wire = ThreadWire(
             Address(),
             None,
             self.link,
-            WireLimits(LONG, LONG, LONG, 1_000_000),
+            WireLimits(operation_timeout, LONG, LONG, 1_000_000),
             WireHooks(
                 on_push=_nothing,
                 on_own_push=_nothing,
@@ -138,6 +143,25 @@ def test_nor_by_the_link_thread(scene: Scene) -> None:
     scene.peer.sendall(b"$1\r\nA\r\n")
     link.join(LONG)
     assert scene.handled == []
+
+
+def test_who_has_waited_long_enough_judges_the_connection() -> None:
+    """And not the link thread, whose turn may come late: the next caller would wait as long for the same server."""
+    timeout = 0.05
+    scene = Scene(timeout)
+    ports = SyncPorts(time.monotonic, lambda: 0.5, scene.monitor, RefreshPool([]), timeout)
+    ports.timer = scene.wire
+
+    async def ask() -> Any:
+        gate = SyncGate()
+        scene.wire.submit(Call((("GET", "a"),), scene.handled.extend, gate))
+        return await ports.wait(gate, None)
+
+    try:
+        assert scene.monitor.run(ask()) is NO_ANSWER
+        assert scene.link.state is LinkState.SUSPECT
+    finally:
+        scene.close()
 
 
 def test_a_connection_that_is_given_up_is_reset(scene: Scene) -> None:

@@ -1,5 +1,6 @@
 """A proxy that closes connections which are idle for less than a heartbeat: it works, badly, and says why."""
 
+import asyncio
 import socket
 import threading
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from contextlib import contextmanager, suppress
 import pytest
 
 from fleetcache import Cache, SyncCache, outages
+from fleetcache.wire.keeper import LEAST_IDLE
 from tests.support.run import run
 from tests.support.servers import Server
 from tests.support.waiting import eventually, wait_until
@@ -88,7 +90,7 @@ def test_a_server_that_is_restarted_is_no_such_proxy(server: Server, prefix: str
             for epoch in (1, 2):
                 await eventually(lambda epoch=epoch: cache.status_now().epoch == epoch)  # type: ignore[misc]
                 with server.client() as client:
-                    await cache.get("k")
+                    await asyncio.sleep(2 * LEAST_IDLE)
                     client("CLIENT", "KILL", "TYPE", "normal")
             await eventually(lambda: cache.status_now().epoch == 3)
             assert "proxy" not in str(cache.status_now().last_error)

@@ -2,7 +2,9 @@
 
 import asyncio
 
-from fleetcache import Cache
+import pytest
+
+from fleetcache import Cache, recovery
 from fleetcache.keys import Layout
 from tests.support.run import run
 from tests.support.servers import Server
@@ -62,6 +64,28 @@ async def _owe_for_long(server: Server, prefix: str) -> None:
             await cache.set("another", "new")
             await eventually(lambda: cache.stats().journal == 0, timeout=2)
             assert (await cache.health()).reason is None
+
+
+def test_what_is_refused_for_ever_keeps_nothing_from_its_turn(
+    server: Server, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recovery, "CHUNK", 2)
+    monkeypatch.setattr(recovery, "PAUSE_MOST", HEARTBEAT)
+    run(_owe_what_is_forbidden(server, prefix))
+
+
+async def _owe_what_is_forbidden(server: Server, prefix: str) -> None:
+    with server.client() as client:
+        written = (f"~{prefix}:{kind}*" for kind in ("t:", "p:", "e:allowed"))
+        client("ACL", "SETUSER", "half", "on", ">pass", "+@all", "&*", "%R~*", *written)
+        url = server.url.replace("redis://", "redis://half:pass@")
+        async with Cache(url, prefix=prefix, operation_timeout="1s", max_staleness=3 * HEARTBEAT) as cache:
+            coherence = cache._engine.coherence
+            owed = [("e", key) for key in ("forbidden 1", "forbidden 2", "forbidden 3", "allowed")]
+            for target in owed:
+                coherence.owe(target, coherence.journal.next())
+            await eventually(lambda: ("e", "allowed") not in coherence.journal.owed)
+            assert list(coherence.journal.owed) == owed[:3]
 
 
 def test_a_store_that_a_removal_overtook_is_not_sent_again_behind_it(server: Server, prefix: str) -> None:

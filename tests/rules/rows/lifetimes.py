@@ -126,4 +126,12 @@ ROWS = [
         ("held is None or", "True or"),
         "tests/promises/test_bounded_staleness.py::test_offline_an_entry_past_its_bound_answers_when_the_loader_fails_too",
     ),
+    Row(
+        "unbacked_whatever_was_asked",
+        "life.offline",
+        "What was loaded offline answers a call that wants nothing that old.",
+        "parts:Parts.near_answer",
+        ("if options.offline_ttl <= 0 and not self.alone:", "if False:"),
+        "tests/core/test_policy_faults.py::test_out_of_reach_near_answers_and_one_load_serves_the_process",
+    ),
 ]

@@ -93,8 +93,8 @@ ROWS = [
         "A refusal that goes on is said to have begun with its last occurrence.",
         "calls:Calls.fault",
         (
-            "self.refusals.setdefault(kind, (reason, self._clock(), spoken(error)))",
-            "self.refusals[kind] = (reason, self._clock(), spoken(error))",
+            "self.refusals.setdefault(kind, (reason, self._clock(), said))",
+            "self.refusals[kind] = (reason, self._clock(), said)",
         ),
         "tests/promises/test_honest_health.py::test_a_refusal_that_goes_on_has_gone_on_since_its_first",
     ),

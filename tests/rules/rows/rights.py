@@ -3,6 +3,10 @@
 from fleetcache.loading import Loading
 from tests.rules.rule import Exchange, Row
 
+SWAP = "gate = parts.shared.swap(run.key, base, blob, options.kept_ms, stored)"
+GIVE_BACK = "        if mark is not None:\n            parts.shared.unclaim(run.key, mark)"
+KEPT_FROM_ANOTHER = "tests/core/test_claims.py::test_those_of_one_process_do_not_keep_it_from_another"
+
 
 def lease_is_never_asked() -> list[Exchange]:
     """Nobody asks whether others load."""
@@ -77,6 +81,23 @@ ROWS = [
         "A claim by hand that was given back goes on renewing.",
         "claims:Claims._unclaim",
         ("turn.alarm.cancel()", "pass"),
+        "tests/core/test_claims.py::test_what_was_handed_on_is_renewed_no_oftener",
+    ),
+    Row(
+        "claim_by_hand_kept_for_ever",
+        "right.by_hand_passed",
+        "As long as somebody in a process waits for a claim by hand no other process has it.",
+        "claims:Claims._pass_on",
+        ("if following is None or self._parts.ports.clock() - turn.since >= turn.ttl:", "if following is None:"),
+        KEPT_FROM_ANOTHER,
+    ),
+    Row(
+        "claim_by_hand_taken_back_at_once",
+        "right.by_hand_passed",
+        "What a process gives back for others it asks for before they have heard of it.",
+        "claims:Claims._is_granted",
+        ("if turn.yields:", "if False:"),
+        KEPT_FROM_ANOTHER,
     ),
     Row(
         "claim_by_hand_without_turns",
@@ -235,5 +256,13 @@ ROWS = [
         "flights:Flights.detach_tag",
         ("in (self._table, self._behind):", "in (self._table,):"),
         "tests/core/test_background.py::test_offline_nobody_joins_a_refresh_that_began_before_a_removal",
+    ),
+    Row(
+        "claim_given_back_before_the_swap",
+        "right.swap_first",
+        "Who waits for a claim is woken before the value is there, and loads again.",
+        "loading:Loading.send",
+        (f"        {SWAP}\n{GIVE_BACK}  #", f"{GIVE_BACK}\n        {SWAP}  #"),
+        "tests/core/test_background.py::test_the_claim_of_a_refresh_is_given_back_behind_its_store",
     ),
 ]

@@ -86,4 +86,20 @@ ROWS = [
         ("continue  # it has just been taken: there comes a job", "pass"),
         "tests/sync/test_refreshing.py::test_a_refresh_that_comes_as_a_thread_is_about_to_end_runs_all_the_same",
     ),
+    Row(
+        "interrupted_waits_tear_rules",
+        "threads.interrupted",
+        "Whatever a signal throws into a wait empties near and ends the connection.",
+        "wire.monitor:_Left.__exit__",
+        ("monitor._outside = error", "monitor._outside = None"),
+        "tests/sync/test_inside.py::test_what_a_signal_throws_into_a_wait_leaves_nothing_half_done",
+    ),
+    Row(
+        "overdue_until_the_link_thread_looks",
+        "threads.overdue",
+        "A thread that had no answer in time leaves the link online: the next one waits as long.",
+        "sync_ports:SyncPorts.wait",
+        ("self.timer.look_at_clock()", "pass"),
+        SHELL + "test_who_has_waited_long_enough_judges_the_connection",
+    ),
 ]

@@ -27,6 +27,9 @@ def pushes_after_all_replies() -> list[Exchange]:
     return [(Session, "feed", fed)]
 
 
+QUOTED = "tests/traps/test_lesser_servers.py::test_a_server_that_repeats_the_password_is_not_quoted"
+IDLE_PROXY = "tests/traps/test_idle_proxy.py"
+
 ROWS = [
     Row(
         "slot_taken_out",
@@ -170,5 +173,45 @@ ROWS = [
         "calls:Calls.fault",
         ("if wrong_node and fatal and", "if fatal and"),
         "tests/traps/test_full_server.py::test_a_cache_on_a_full_server_reads_and_removes_says_oom_and_recovers",
+    ),
+    Row(
+        "handshake_quotes_the_password",
+        "wire.secrets",
+        "Health and the log show the password that a server repeats as it refuses it.",
+        "wire.keeper:Keeper._live_once",
+        ("self.without_secrets(str(error))", "str(error)"),
+        QUOTED,
+    ),
+    Row(
+        "no_tracking_quotes_the_password",
+        "wire.secrets",
+        "Health and the log show the password that a server repeats as it refuses RESP3.",
+        "wire.keeper:Keeper._live_once",
+        ("self.without_secrets(greeting.no_tracking_because)", "greeting.no_tracking_because"),
+        QUOTED,
+    ),
+    Row(
+        "refusals_quote_the_password",
+        "wire.secrets",
+        "Health shows the password that a server repeats as it refuses to store.",
+        "calls:Calls.fault",
+        ("self.wire.without_secrets(spoken(error))", "spoken(error)"),
+        "tests/traps/test_lesser_servers.py::test_nor_one_that_does_so_later",
+    ),
+    Row(
+        "idle_proxies_are_not_named",
+        "wire.idle",
+        "A proxy that closes what is idle looks like a server that fails.",
+        "wire.keeper:Keeper._look_for_idling",
+        ("if self._idled >= IDLE_TIMES:", "if False:"),
+        f"{IDLE_PROXY}::test_it_is_named",
+    ),
+    Row(
+        "each_close_names_a_proxy",
+        "wire.idle",
+        "A server that is restarted is taken for a proxy.",
+        "wire.keeper:Keeper._look_for_idling",
+        ("if self._idled >= IDLE_TIMES:", "if True:"),
+        f"{IDLE_PROXY}::test_a_server_that_is_restarted_is_no_such_proxy",
     ),
 ]

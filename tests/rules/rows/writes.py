@@ -121,4 +121,12 @@ ROWS = [
         "tests/core/test_own_writes.py::"
         "test_what_was_counted_on_in_an_outage_does_not_fall_back_to_what_the_server_had",
     ),
+    Row(
+        "refused_removals_come_first",
+        "journal.turns",
+        "What is refused again and again keeps the rest of what is owed from its turn.",
+        "recovery:Recovery._replay_live",
+        ("first = self._turn % len(pending)", "first = 0"),
+        "tests/traps/test_owed.py::test_what_is_refused_for_ever_keeps_nothing_from_its_turn",
+    ),
 ]
