@@ -128,7 +128,11 @@ def test_no_shape_of_a_reply_costs_the_link_or_a_traceback(
             assert await cache.get_or_set("after", _load) == "loaded"
 
     run(scene())
-    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []
+    assert errors_in(caplog) == []
+
+
+def errors_in(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
 
 
 async def _load() -> str:
@@ -151,7 +155,7 @@ def test_health_says_protocol_until_it_is_well(server: Server, prefix: str) -> N
     run(scene())
 
 
-def test_the_same_on_threads(server: Server, prefix: str) -> None:
+def test_the_same_on_threads(server: Server, prefix: str, caplog: pytest.LogCaptureFixture) -> None:
     def act(url: str) -> tuple[str, int]:
         with SyncCache(url, prefix=prefix, operation_timeout="2s") as cache:
             return cache.get_or_set("k", lambda: "loaded"), cache.stats().epoch
@@ -162,3 +166,4 @@ def test_the_same_on_threads(server: Server, prefix: str) -> None:
             assert await asyncio.to_thread(act, url) == ("loaded", 1)
 
     run(scene())
+    assert errors_in(caplog) == []
