@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from fleetcache.calls import SCRIPTS
-from fleetcache.codec import INT
-from fleetcache.entry import pack, tag_section
+from fleetcache.format.codec import INT
+from fleetcache.format.entry import pack, tag_section
 from tests.support.client import Client
 from tests.support.servers import Server
 

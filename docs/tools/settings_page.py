@@ -5,7 +5,7 @@ The words around the table are ``BEFORE`` and ``AFTER``; a test holds the page i
 
 from pathlib import Path
 
-from fleetcache.settings import VARIABLES, Variable
+from fleetcache.config.settings import VARIABLES, Variable
 
 PAGE = Path(__file__).parents[1] / "settings.md"
 
@@ -13,7 +13,7 @@ BEFORE = """\
 # Settings: every variable, its default, and why
 
 Everything is set by environment variables, or by arguments of the same meaning; nothing has to be set.
-This page is made from the table in the code that reads them: `src/fleetcache/settings.py`.
+This page is made from the table in the code that reads them: `src/fleetcache/config/settings.py`.
 
 ## Three ways
 

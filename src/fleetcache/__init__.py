@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from .cache import Cache
+from .config.settings import Settings
 from .errors import (
     Closed,
     CodecError,
@@ -13,10 +14,9 @@ from .errors import (
     LoadTimeout,
     Unavailable,
 )
+from .format.registered_types import register_type
 from .health import Health, Status
-from .registered import register_type
 from .results import MISSING, Found, Keep, NoStore
-from .settings import Settings
 from .stats import Stats
 
 if TYPE_CHECKING:  # or every name would be there for type checkers

@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from .clock import Clock
+from .log import TELL, Teller
 from .ports import Alarm, FlightPort, Landed, LoaderEndedError, Work
-from .telling import TELL, Teller
 from .wire.ending import without_farewell
 from .wire.session import Gate, tell_unanswered
 

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from .config.settings import Settings
 from .elsewhere import on_its_loop
 from .engine import Engine
 from .errors import ConfigError
 from .freshness import Freshness
 from .health import Health
-from .settings import Settings
 from .verbs import ALL, AsyncVerbs
 
 if TYPE_CHECKING:

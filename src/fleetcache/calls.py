@@ -12,7 +12,7 @@ from msgspec import Struct
 from .clock import Clock
 from .coherence import Coherence
 from .entries import Entries
-from .keys import ALL_TAG, Layout
+from .format.keys import ALL_TAG, Layout
 from .large import LargeKeys
 from .ports import Ports
 from .replies import judged, judged_all

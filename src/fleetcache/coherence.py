@@ -16,13 +16,13 @@ import logging
 from typing import Any, Protocol
 
 from .clock import Clock
+from .format.keys import ALL_TAG, Layout
 from .journal import Journal, Target
-from .keys import ALL_TAG, Layout
+from .log import TELL, Teller
 from .near import Held, Near
 from .recent import Recent
 from .stats import Counters
 from .tags import Currency, TagCopies
-from .telling import TELL, Teller
 from .turnover import Turnover
 from .wire.link import LinkState
 from .wire.session import Gate

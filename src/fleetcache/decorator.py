@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol
 
 from msgspec.structs import replace
 
+from .config.spelling import decorated_with
 from .declared import declared_type
 from .errors import ConfigError
+from .format.function_keys import FunctionKey
 from .freshness import Freshness
-from .function_keys import FunctionKey
 from .policy import Asked
 from .results import Loader, Wrapping
-from .spelling import decorated_with
 from .storable import check_storable
 
 if TYPE_CHECKING:

@@ -16,16 +16,20 @@ from .aio_ports import AioPorts
 from .batches import Batches
 from .claims import Claims
 from .clock import Clock, Ticks, monotonic, system_random
-from .codec import Codecs
 from .coherence import Coherence
+from .config.durations import text
+from .config.settings import Settings
+from .config.url import Address
 from .counting import Counting
-from .durations import text
 from .elsewhere import WAY_OUT, ElsewhereError, on_its_loop
 from .entries import Entries
 from .errors import Closed
 from .flights import Flights
-from .function_names import Names
-from .keys import Layout
+from .format.codec import Codecs
+from .format.function_names import Names
+from .format.keys import Layout
+from .format.signing import Signer
+from .log import Teller
 from .near import Near
 from .outages import Outages
 from .parts import Parts
@@ -33,12 +37,8 @@ from .policy import Policy
 from .ports import Ports
 from .recovery import Recovery
 from .reporting import Reporter
-from .settings import Settings
 from .shared import Shared
-from .signing import Signer
 from .stats import Counters, Stats
-from .telling import Teller
-from .wire.address import Address
 from .wire.aio import AioWire
 from .wire.faults import EMBEDDED
 from .wire.handshake import Greeting

@@ -9,9 +9,10 @@ from typing import Any
 
 from msgspec import structs
 
-from .codec import Codecs
 from .coherence import Coherence, Token
-from .entry import (
+from .errors import CodecError
+from .format.codec import Codecs
+from .format.entry import (
     HEAD_SIZE,
     Header,
     Tags,
@@ -23,15 +24,14 @@ from .entry import (
     signed_part,
     tag_section,
 )
-from .errors import CodecError
+from .format.keys import Layout
+from .format.signing import Signer
+from .format.values import immutable
 from .freshness import Freshness, seconds_left
-from .keys import Layout
 from .near import ENCODED, Held
 from .seen import Answer, Look, Seen
-from .signing import Signer
 from .stats import Counters
 from .tags import Currency
-from .values import immutable
 from .wire.faults import reply_reason
 from .wire.session import ReplyError
 

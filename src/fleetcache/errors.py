@@ -31,7 +31,7 @@ class ConfigError(FleetcacheError, ValueError):
 
 
 class KeyRuleError(FleetcacheError, ValueError):
-    """A key, a tag or a key template breaks the rules of ``fleetcache.keys``."""
+    """A key, a tag or a key template breaks the rules of ``fleetcache.format.keys``."""
 
 
 class CodecError(FleetcacheError, TypeError):

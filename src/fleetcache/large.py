@@ -7,7 +7,7 @@ Rules:
    replaced by the next load, and never read.
 """
 
-from .entry import HEAD_SIZE
+from .format.entry import HEAD_SIZE
 from .wire.session import Command
 
 __all__ = ["LargeKeys"]

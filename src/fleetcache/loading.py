@@ -9,8 +9,8 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
-from .entry import GRACE
 from .flights import CURRENT, Flight, Outcome, Verb, Wait
+from .format.entry import GRACE
 from .freshness import Freshness
 from .parts import NO_LOOK, Parts, Run
 from .ports import NO_ANSWER, Alarm, LoaderEndedError, is_failure

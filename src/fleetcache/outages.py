@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable
 
 from .clock import Clock
-from .telling import Teller
+from .log import Teller
 
 __all__ = ["Outages"]
 

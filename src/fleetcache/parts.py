@@ -5,14 +5,14 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from .durations import MAX_TTL, seconds
+from .config.durations import MAX_TTL, seconds
 from .errors import Closed
 from .flights import Flight, Flights
 from .freshness import MINIMUM_TTL, Freshness
+from .log import TELL, Teller
 from .ports import NO_ANSWER, CoherencePort, EntriesPort, Gate, NearPort, Ports, SharedPort, TrustPort
 from .seen import Answer, Look, Seen
 from .stats import Counters
-from .telling import TELL, Teller
 
 __all__ = ["NO_LOOK", "Budget", "LoadTimes", "Parts", "Run"]
 

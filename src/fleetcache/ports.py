@@ -8,7 +8,7 @@ from asyncio import CancelledError
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, Protocol
 
-from .entry import Tags
+from .format.entry import Tags
 from .freshness import Freshness
 from .seen import Answer, Seen
 from .turnover import Turnover

@@ -10,15 +10,15 @@ from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, Never, ParamSpec, TypedDict, TypeVar, Unpack, overload
 
 from .at_hand import AtHand
+from .config.durations import MAX_TTL, Duration, seconds
+from .config.spelling import by_name, misplaced
 from .declared import declared_type
-from .durations import MAX_TTL, Duration, seconds
 from .elsewhere import ElsewhereError, on_its_loop, sent_to
+from .format.keys import ALL_TAG, check_key, check_tags
 from .freshness import MINIMUM_TTL, Freshness
-from .keys import ALL_TAG, check_key, check_tags
 from .policy import Asked
 from .ports import load_apart
 from .results import Loader, Wrapping, plain
-from .spelling import by_name, misplaced
 
 if TYPE_CHECKING:
     from .engine import Engine

@@ -18,14 +18,14 @@ from typing import Any
 from .calls import SCRIPTS, mint_command
 from .clock import Clock
 from .coherence import Coherence
+from .format.keys import ALL_TAG, Layout
 from .journal import ALL, Target
-from .keys import ALL_TAG, Layout
+from .log import TELL, Teller
 from .recent import History
 from .replies import judged
 from .shared import Shared
 from .stats import Counters
 from .tags import is_of_run, new_version, run_mark
-from .telling import TELL, Teller
 from .turnover import ASKED
 from .wire.faults import TRANSIENT, reply_reason
 from .wire.handshake import Ask, Greeting

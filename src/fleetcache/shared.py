@@ -9,10 +9,10 @@ from functools import partial
 from typing import Any
 
 from .coherence import Token
-from .entry import HEAD_SIZE, parse_header
+from .format.entry import HEAD_SIZE, parse_header
+from .format.keys import ALL_TAG
 from .freshness import Left
 from .journal import Target
-from .keys import ALL_TAG
 from .near import Held
 from .rights import GOOD_FOR
 from .seen import Claimed, Look, Seen

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from .calls import TAG_KEPT_MS, Calls
 from .coherence import Token
-from .keys import ALL_TAG
+from .format.keys import ALL_TAG
 from .replies import judged
 from .seen import Look, Seen
 from .tags import new_version

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from .declared import annotated_type
 from .errors import ConfigError
-from .registered import registered
+from .format.registered_types import registered
 
 __all__ = ["check_storable"]
 

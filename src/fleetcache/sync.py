@@ -5,9 +5,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from .cache import chosen, defaults, described
+from .config.settings import Settings
 from .flights import CURRENT
 from .health import Health
-from .settings import Settings
 from .sync_engine import SyncEngine
 from .sync_pool import Around
 from .sync_ports import has_room

@@ -4,12 +4,12 @@ import inspect
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, overload
 
+from .config.spelling import decorated_with
 from .decorator import KeyedFunction
 from .errors import ConfigError
 from .freshness import Freshness
 from .policy import Asked
 from .results import SyncLoader, SyncWrapping, plain
-from .spelling import decorated_with
 from .storable import check_storable
 from .sync_ports import call_alone
 

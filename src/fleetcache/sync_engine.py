@@ -9,11 +9,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
+from .config.settings import Settings
 from .engine import Engine
 from .errors import Closed
 from .flights import Outcome, Verb
 from .inside import Inside
-from .settings import Settings
 from .sync_pool import Around, RefreshPool
 from .sync_ports import SyncPorts
 from .wire.monitor import Monitor

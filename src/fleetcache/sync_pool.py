@@ -14,7 +14,7 @@ from threading import Thread, current_thread
 from time import monotonic
 from typing import Any
 
-from .telling import TELL, Teller
+from .log import TELL, Teller
 from .wire.monitor import begin
 
 __all__ = ["Around", "RefreshPool"]

@@ -13,9 +13,9 @@ from typing import Any, Protocol
 
 from .aio_ports import call_awaited, tell_defect
 from .clock import Clock
+from .log import TELL, Teller
 from .ports import Alarm, FlightPort, Landed, LoaderEndedError, Work
 from .sync_pool import RefreshPool
-from .telling import TELL, Teller
 from .wire.monitor import Monitor, Outside, SyncGate, answerless
 from .wire.tasks import TaskOfLoop, follow, heard
 

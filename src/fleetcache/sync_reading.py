@@ -9,12 +9,12 @@ from functools import partial, wraps
 from typing import Any, Never, ParamSpec, Protocol, TypeVar, Unpack, overload
 
 from .at_hand import AtHand
+from .config.durations import Duration
+from .config.spelling import by_name, misplaced
 from .declared import declared_type
-from .durations import Duration
 from .reading_verbs import LoadOptions, RefreshOptions, several
 from .results import SyncLoader, SyncWrapping, plain
 from .seen import Answer
-from .spelling import by_name, misplaced
 from .sync_ports import call_alone, call_plain
 from .verbs import AsyncVerbs
 

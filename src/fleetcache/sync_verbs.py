@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Never, ParamSpec, Self, TypeVar, Unpack, overload
 
-from .durations import Duration
+from .config.durations import Duration
+from .config.spelling import by_name, misplaced
 from .reading_verbs import FunctionOptions
 from .results import Found, SyncLoader, SyncWrapping
-from .spelling import by_name, misplaced
 from .stats import Stats
 from .sync_reading import Runner, SyncReadingVerbs
 from .verbs import CLAIM_TTL, Claim

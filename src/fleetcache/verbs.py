@@ -5,14 +5,14 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Never, ParamSpec, Self, TypeVar, Unpack, overload
 
 from .claims import Grant
-from .durations import MAX_TTL, Duration, seconds
+from .config.durations import MAX_TTL, Duration, seconds
+from .config.spelling import by_name, misplaced
 from .elsewhere import not_known, on_its_loop
 from .errors import Unavailable
+from .format.keys import check_key, check_namespace, check_tag, family_tag
 from .freshness import MINIMUM_TTL, Freshness
-from .keys import check_key, check_namespace, check_tag, family_tag
 from .reading_verbs import ALL, BYPASSED, FunctionOptions, ReadingVerbs, kind_of, several
 from .results import Found, Loader, Wrapping
-from .spelling import by_name, misplaced
 from .stats import Stats
 
 if TYPE_CHECKING:

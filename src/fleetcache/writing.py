@@ -5,8 +5,8 @@ from enum import Enum
 from functools import partial
 from typing import Any, Final
 
-from .entry import GRACE
 from .errors import Unavailable
+from .format.entry import GRACE
 from .freshness import Freshness
 from .journal import Target
 from .many import SMALL, Sent, stream

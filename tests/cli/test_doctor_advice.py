@@ -8,7 +8,7 @@ import pytest
 from fleetcache.cli.doctor.advice import advise, workers_from
 from fleetcache.cli.doctor.container import Limit, memory_limit
 from fleetcache.cli.doctor.finding import Code, Finding, Severity
-from fleetcache.settings import Settings
+from fleetcache.config.settings import Settings
 
 MB = 10**6
 

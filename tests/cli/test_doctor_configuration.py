@@ -5,7 +5,7 @@ import pytest
 from fleetcache.cli.doctor.configuration import read
 from fleetcache.cli.doctor.finding import Code, Severity
 from fleetcache.cli.doctor.near_misses import near_misses
-from fleetcache.settings import VARIABLES
+from fleetcache.config.settings import VARIABLES
 from tests.cli.examining import examined, found, one
 
 KEY = "a-signing-key-that-nobody-must-ever-see!"

@@ -8,8 +8,8 @@ from fleetcache.cli.doctor.finding import Code, Finding
 from fleetcache.cli.doctor.latency import Latency, finding_on
 from fleetcache.cli.doctor.reasons import REASONS
 from fleetcache.cli.doctor.server import Server, findings_on
+from fleetcache.config.settings import Settings
 from fleetcache.ops.metrics import REASONS as REPORTED
-from fleetcache.settings import Settings
 from fleetcache.wire.handshake import Greeting
 
 MB = 10**6

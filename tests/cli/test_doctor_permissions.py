@@ -11,8 +11,8 @@ from fleetcache.cli.doctor.finding import Code, Severity
 from fleetcache.cli.doctor.permissions import PERMISSIONS, Checked, acl_line, check, findings_on
 from fleetcache.cli.doctor.visit import Visit
 from fleetcache.clock import monotonic
-from fleetcache.keys import Layout
-from fleetcache.settings import Settings
+from fleetcache.config.settings import Settings
+from fleetcache.format.keys import Layout
 from fleetcache.wire.closings import Closings
 from fleetcache.wire.handshake import HandshakeError
 from tests.cli.examining import examined, found

@@ -9,9 +9,9 @@ from django.core.cache import CacheKeyWarning, cache, caches
 from django.test import override_settings
 
 from fleetcache import CodecError
+from fleetcache.config.durations import MAX_TTL
 from fleetcache.contrib.django import NotPicklable, cache_of
 from fleetcache.contrib.django.backend import LONGEST, SHORTEST
-from fleetcache.durations import MAX_TTL
 from fleetcache.freshness import MINIMUM_TTL
 from tests.contrib.django_site import BACKEND, caches_at
 from tests.support.servers import Server

@@ -7,8 +7,8 @@ import tracemalloc
 import pytest
 
 from fleetcache.coherence import Coherence
-from fleetcache.entry import tag_section
 from fleetcache.flights import Flight, Flights
+from fleetcache.format.entry import tag_section
 from fleetcache.near import ENCODED, Held, Near
 from fleetcache.stats import Counters
 from fleetcache.tags import Currency

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from fleetcache import Cache
-from fleetcache.wire.address import Address
+from fleetcache.config.url import Address
 from fleetcache.wire.dialing import dial
 from tests.support.run import run
 from tests.support.servers import Server, free_port

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from fleetcache.entry import (
+from fleetcache.format.entry import (
     FORMAT_WRITTEN,
     FORMATS_READ,
     HEAD_SIZE,

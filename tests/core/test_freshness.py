@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleetcache.entry import GRACE
+from fleetcache.format.entry import GRACE
 from fleetcache.freshness import Freshness, Left, is_early
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fleetcache.wire.address import Address
+from fleetcache.config.url import Address
 from fleetcache.wire.handshake import Greeting, HandshakeError, handshake
 from fleetcache.wire.session import Command, ReplyError
 from fleetcache.wire.standing import Standing

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from fleetcache import MISSING, Cache, Unavailable
-from fleetcache.keys import Layout
+from fleetcache.format.keys import Layout
 from fleetcache.many import MOST_BYTES, MOST_CALLS
 from tests.core.drivers import Driver
 from tests.support.proxy import Proxy

@@ -7,7 +7,7 @@ from contextvars import ContextVar
 import pytest
 
 from fleetcache import MISSING, Cache, Keep, LoadCycle, LoadTimeout, NoStore
-from fleetcache.keys import Layout
+from fleetcache.format.keys import Layout
 from fleetcache.parts import LoadTimes
 from tests.core.drivers import Driver, On
 from tests.core.origins import Origin

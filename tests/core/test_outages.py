@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from fleetcache.log import Teller
 from fleetcache.outages import Outages
-from fleetcache.telling import Teller
 from tests.support.clock import ManualClock
 
 

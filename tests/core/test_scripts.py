@@ -7,7 +7,7 @@ import hiredis
 import pytest
 
 from fleetcache.calls import SCRIPTS
-from fleetcache.entry import pack, tag_section
+from fleetcache.format.entry import pack, tag_section
 from tests.support.client import Client
 from tests.support.servers import Server
 

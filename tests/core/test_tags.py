@@ -6,7 +6,7 @@ import tracemalloc
 
 import pytest
 
-from fleetcache.entry import tag_section
+from fleetcache.format.entry import tag_section
 from fleetcache.tags import Currency, TagCopies
 
 FOREVER = float("inf")

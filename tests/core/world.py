@@ -4,7 +4,7 @@ from typing import Any
 
 from fleetcache.coherence import Coherence
 from fleetcache.flights import Flights
-from fleetcache.keys import Layout
+from fleetcache.format.keys import Layout
 from fleetcache.near import Held, Near
 from fleetcache.stats import Counters
 from tests.support.clock import ManualClock

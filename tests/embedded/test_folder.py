@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from fleetcache.config.settings import LONGEST_EMBEDDED_DIR
 from fleetcache.embedded.faults import EmbeddedError
 from fleetcache.embedded.folder import Folder
 from fleetcache.embedded.seat import join
-from fleetcache.settings import LONGEST_EMBEDDED_DIR
 from tests.embedded.home import Home, descriptors
 
 ME = os.geteuid()

@@ -2,8 +2,8 @@
 
 import traceback
 
+from fleetcache.config.url import Address, hidden
 from fleetcache.errors import ConfigError
-from fleetcache.wire.address import Address, hidden
 from tests.fuzz.source import Source
 
 __all__ = ["SEEDS", "one_input"]

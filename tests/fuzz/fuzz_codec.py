@@ -7,9 +7,9 @@ ever read as a pickle here: whoever chose pickle reads what is signed, and ``fuz
 from contextlib import suppress
 from typing import Any
 
-from fleetcache.codec import INT, JSON, MARKED_JSON, MARKED_MSGPACK, MSGPACK, PICKLE, Codecs
 from fleetcache.errors import CodecError
-from fleetcache.values import ALL_GIVEN, find_change, immutable
+from fleetcache.format.codec import INT, JSON, MARKED_JSON, MARKED_MSGPACK, MSGPACK, PICKLE, Codecs
+from fleetcache.format.values import ALL_GIVEN, find_change, immutable
 from tests.fuzz.source import Source
 from tests.fuzz.values import TYPES, value
 

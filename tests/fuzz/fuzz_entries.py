@@ -7,16 +7,16 @@ somebody with the key wrote to this key. A pickle that is not signed is never re
 import pickle
 from typing import Any
 
-from fleetcache.codec import PICKLE, Codecs
 from fleetcache.coherence import Coherence
 from fleetcache.entries import Entries
 from fleetcache.errors import CodecError
 from fleetcache.flights import Flights
+from fleetcache.format.codec import PICKLE, Codecs
+from fleetcache.format.keys import ALL_TAG, Layout
+from fleetcache.format.signing import Signer
 from fleetcache.freshness import Freshness
-from fleetcache.keys import ALL_TAG, Layout
 from fleetcache.near import Near
 from fleetcache.seen import Look, Seen
-from fleetcache.signing import Signer
 from fleetcache.stats import Counters
 from fleetcache.wire.session import ReplyError
 from tests.fuzz.source import Source

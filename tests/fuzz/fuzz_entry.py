@@ -1,6 +1,6 @@
 """The entry format: any bytes are an entry or not. What was packed is found again, whatever it holds."""
 
-from fleetcache import entry
+from fleetcache.format import entry
 from tests.fuzz.source import Source
 
 __all__ = ["SEEDS", "one_input"]

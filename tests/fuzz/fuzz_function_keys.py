@@ -7,8 +7,8 @@ from contextlib import suppress
 from typing import Any
 
 from fleetcache.errors import KeyRuleError
-from fleetcache.function_keys import FunctionKey
-from fleetcache.keys import MAX_TAG_BYTES, check_key
+from fleetcache.format.function_keys import FunctionKey
+from fleetcache.format.keys import MAX_TAG_BYTES, check_key
 from tests.fuzz.source import Source
 from tests.fuzz.values import value
 

@@ -4,7 +4,15 @@ from contextlib import suppress
 from typing import Any
 
 from fleetcache.errors import KeyRuleError
-from fleetcache.keys import MAX_KEY_BYTES, MAX_TAG_BYTES, Layout, check_key, check_namespace, check_tag, check_tags
+from fleetcache.format.keys import (
+    MAX_KEY_BYTES,
+    MAX_TAG_BYTES,
+    Layout,
+    check_key,
+    check_namespace,
+    check_tag,
+    check_tags,
+)
 from tests.fuzz.source import Source
 
 __all__ = ["SEEDS", "one_input"]

@@ -5,9 +5,9 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
-from fleetcache.durations import seconds, shown, text
+from fleetcache.config.durations import seconds, shown, text
+from fleetcache.config.sizes import MAX_SIZE, count, size
 from fleetcache.errors import ConfigError
-from fleetcache.sizes import MAX_SIZE, count, size
 from tests.fuzz.source import Source
 
 __all__ = ["SEEDS", "one_input"]

@@ -9,7 +9,7 @@ from typing import Any
 
 from fleetcache.coherence import Coherence
 from fleetcache.flights import Flights
-from fleetcache.keys import Layout
+from fleetcache.format.keys import Layout
 from fleetcache.near import Near
 from fleetcache.stats import Counters
 from fleetcache.wire.session import Call, ProtocolError, ReplyError, Session

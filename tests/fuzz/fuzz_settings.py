@@ -5,8 +5,8 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+from fleetcache.config.settings import VARIABLES, Settings
 from fleetcache.errors import ConfigError
-from fleetcache.settings import VARIABLES, Settings
 from tests.fuzz.source import Source
 
 __all__ = ["SEEDS", "one_input"]

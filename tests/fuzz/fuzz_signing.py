@@ -1,6 +1,6 @@
 """Signatures: any bytes may be one, and only the right ones are."""
 
-from fleetcache.signing import Signer
+from fleetcache.format.signing import Signer
 from tests.fuzz.source import Source
 
 __all__ = ["SEEDS", "one_input"]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from fleetcache.codec import Codecs
+from fleetcache.format.codec import Codecs
 
 
 @dataclass

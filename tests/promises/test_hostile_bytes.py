@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from fleetcache import Cache
-from fleetcache.codec import INT, JSON, MARKED_JSON, MARKED_MSGPACK, MSGPACK, PICKLE
 from fleetcache.errors import CodecError, Unavailable
-from fleetcache.keys import Layout
+from fleetcache.format.codec import INT, JSON, MARKED_JSON, MARKED_MSGPACK, MSGPACK, PICKLE
+from fleetcache.format.keys import Layout
 from tests.promises.plain import Plain
 from tests.promises.variants import ours
 from tests.support.client import Client

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from fleetcache import Cache, entry
+from fleetcache import Cache
+from fleetcache.format import entry
 from tests.promises.variants import ours
 from tests.support.run import run
 from tests.support.servers import Server

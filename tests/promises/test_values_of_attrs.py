@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fleetcache.codec import Codecs
+from fleetcache.format.codec import Codecs
 
 attrs = pytest.importorskip("attrs", reason="attrs is a development package: pip install attrs")
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fleetcache import Cache
-from fleetcache.codec import MSGPACK
+from fleetcache.format.codec import MSGPACK
 from fleetcache.near import Held
 from fleetcache.parts import LoadTimes
 from fleetcache.seen import Answer, Claimed, Look, Seen

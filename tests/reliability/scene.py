@@ -3,7 +3,7 @@
 import contextlib
 from typing import Any, Self
 
-from fleetcache.keys import Layout
+from fleetcache.format.keys import Layout
 from tests.reliability.wire import Wire
 from tests.support.client import Client
 from tests.support.servers import Server, Transport

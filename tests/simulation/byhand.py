@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fleetcache.entry import GRACE, parse_header
+from fleetcache.format.entry import GRACE, parse_header
 from tests.simulation.model import LEASE_WAY, Violation
 
 __all__ = ["HandClaims", "Touches"]

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fleetcache.coherence import Coherence
-from fleetcache.entry import GRACE, parse_header
+from fleetcache.format.entry import GRACE, parse_header
 from tests.simulation.model import Model, Value, Violation
 
 __all__ = ["Lifetimes"]

@@ -10,8 +10,8 @@ from contextlib import suppress
 from functools import cache
 from typing import Any
 
+from fleetcache.config.settings import Settings
 from fleetcache.engine import _INHERITED
-from fleetcache.settings import Settings
 from tests.simulation.byhand import HandClaims, Touches
 from tests.simulation.eavesdrop import Eavesdropper
 from tests.simulation.faults import strike

@@ -11,7 +11,7 @@ import pytest
 from fleetcache import Cache
 from fleetcache.coherence import Coherence, Token
 from fleetcache.flights import Flights, Outcome
-from fleetcache.keys import Layout
+from fleetcache.format.keys import Layout
 from fleetcache.near import Held
 from tests.conftest import StartServer
 from tests.stress.fleet import PATIENCE, Tally, World, fleet, stress

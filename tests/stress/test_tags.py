@@ -8,7 +8,7 @@ import pytest
 from fleetcache import Cache
 from fleetcache.coherence import Coherence
 from fleetcache.entries import Entries
-from fleetcache.keys import Layout
+from fleetcache.format.keys import Layout
 from fleetcache.loading import Loading
 from fleetcache.tags import Currency
 from tests.stress.fleet import PATIENCE, Tally, World, fleet, stress

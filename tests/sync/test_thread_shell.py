@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from fleetcache.config.url import Address
 from fleetcache.ports import NO_ANSWER
 from fleetcache.sync_pool import RefreshPool
 from fleetcache.sync_ports import SyncPorts
-from fleetcache.wire.address import Address
 from fleetcache.wire.link import Link, LinkState
 from fleetcache.wire.monitor import Monitor, SyncGate
 from fleetcache.wire.pulse import WireHooks, WireLimits

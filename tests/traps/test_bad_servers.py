@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from fleetcache import Cache
-from fleetcache.keys import Layout
+from fleetcache.format.keys import Layout
 from fleetcache.wire.session import Session
 from tests.conftest import StartServer
 from tests.support.client import Client

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import pytest
 
 from fleetcache import Cache, SyncCache
-from fleetcache.keys import Layout
+from fleetcache.config.url import Address
+from fleetcache.format.keys import Layout
 from fleetcache.recent import Recent
 from fleetcache.recovery import Recovery
-from fleetcache.wire.address import Address
 from fleetcache.wire.standing import Standing
 from tests.conftest import StartServer
 from tests.support.proxy import Proxy

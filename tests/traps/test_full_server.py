@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from fleetcache import Cache
 from fleetcache.calls import SCRIPTS, Script
-from fleetcache.entry import pack, tag_section
+from fleetcache.format.entry import pack, tag_section
 from tests.conftest import StartServer
 from tests.support.client import Client
 from tests.support.run import run

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from fleetcache import Cache, SyncCache
-from fleetcache.keys import Layout
+from fleetcache.format.keys import Layout
 from fleetcache.large import LargeKeys
 from tests.support.run import run
 from tests.support.servers import Server

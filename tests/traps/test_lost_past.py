@@ -10,7 +10,7 @@ import hiredis
 import pytest
 
 from fleetcache import Cache
-from fleetcache.keys import ALL_TAG, Layout
+from fleetcache.format.keys import ALL_TAG, Layout
 from fleetcache.wire.session import Call
 from tests.conftest import StartServer
 from tests.support.client import Client

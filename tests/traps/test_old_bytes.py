@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from fleetcache import Cache
-from fleetcache.keys import Layout
+from fleetcache.format.keys import Layout
 from fleetcache.wire import aio
 from tests.support.client import Client
 from tests.support.pipes import Way

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from fleetcache import Cache, SyncCache
-from fleetcache.keys import Layout
+from fleetcache.format.keys import Layout
 from fleetcache.rights import Rights
 from fleetcache.sync_engine import SyncEngine
 from tests.core.scene import CLAIM, PLACEHOLDER

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from fleetcache import Cache, recovery
-from fleetcache.keys import Layout
+from fleetcache.format.keys import Layout
 from tests.support.run import run
 from tests.support.servers import Server
 from tests.support.waiting import eventually

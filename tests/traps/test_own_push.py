@@ -11,7 +11,7 @@ import pytest
 
 from fleetcache import Cache
 from fleetcache.calls import SCRIPTS, Calls
-from fleetcache.entry import pack, tag_section
+from fleetcache.format.entry import pack, tag_section
 from fleetcache.parts import LoadTimes
 from tests.support.client import Client
 from tests.support.run import run

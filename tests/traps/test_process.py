@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from fleetcache import Cache, Closed
-from fleetcache.keys import ALL_TAG, Layout
+from fleetcache.format.keys import ALL_TAG, Layout
 from tests.conftest import StartServer
 from tests.support.forking import in_a_child
 from tests.support.run import run

@@ -9,7 +9,7 @@ import hiredis
 import pytest
 
 from fleetcache import Cache
-from fleetcache.keys import Layout
+from fleetcache.format.keys import Layout
 from fleetcache.recovery import Recovery
 from tests.conftest import StartServer
 from tests.support.client import Client

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from fleetcache import Cache
 from fleetcache.calls import SCRIPTS
-from fleetcache.keys import Layout
+from fleetcache.format.keys import Layout
 from fleetcache.loading import Loading
 from fleetcache.shared import Shared
 from tests.support.client import Client

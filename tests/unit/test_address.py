@@ -22,8 +22,8 @@ from hypothesis import strategies as st
 from msgspec import structs
 from rich.pretty import pretty_repr
 
+from fleetcache.config.url import Address, AsyncCredentialProvider, CredentialProvider, hidden
 from fleetcache.errors import ConfigError
-from fleetcache.wire.address import Address, AsyncCredentialProvider, CredentialProvider, hidden
 
 SECRET = "hunter2"  # noqa: S105 - stands for a password in every URL below
 
@@ -394,7 +394,7 @@ def test_an_encrypted_key_is_an_error_and_no_question_on_the_terminal(tmp_path: 
     encrypted = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"pass phrase"))
     file = tmp_path / "ours.pem"
     file.write_bytes(encrypted + ours.cert_chain_pems[0].bytes())
-    code = f"from fleetcache.wire.address import Address; Address.parse('rediss://h?ssl_certfile={file}').ssl_context()"
+    code = f"from fleetcache.config.url import Address; Address.parse('rediss://h?ssl_certfile={file}').ssl_context()"
     # With a session of its own it has no terminal, and OpenSSL would put its question on stderr.
     asked = subprocess.run(  # noqa: S603 - our own interpreter
         [sys.executable, "-c", code], check=False, input="", capture_output=True, text=True, start_new_session=True

@@ -20,9 +20,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleetcache import codec
-from fleetcache.codec import INT, JSON, MARKED_JSON, MARKED_MSGPACK, MSGPACK, PICKLE, Codecs, immutable
 from fleetcache.errors import CodecError
+from fleetcache.format import codec
+from fleetcache.format.codec import INT, JSON, MARKED_JSON, MARKED_MSGPACK, MSGPACK, PICKLE, Codecs, immutable
 from tests.support.ids import same_everywhere
 
 T = TypeVar("T")
@@ -637,7 +637,7 @@ def test_values_that_somebody_could_change(value: object) -> None:
 
 def test_pydantic_is_not_imported_by_us() -> None:
     code = (
-        "import sys; from typing import Any; from fleetcache.codec import Codecs\n"
+        "import sys; from typing import Any; from fleetcache.format.codec import Codecs\n"
         "c = Codecs('msgpack'); c.encode({'a': 1}, Any); c.encode([1], list[int])\n"
         "class Odd: ...\n"
         "try: c.encode(Odd(), Odd)\n"

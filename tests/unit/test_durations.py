@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleetcache.durations import MAX_TTL, Duration, refusal, seconds, shown, text
+from fleetcache.config.durations import MAX_TTL, Duration, refusal, seconds, shown, text
 from fleetcache.errors import ConfigError
 
 READ: list[tuple[Duration, float]] = [

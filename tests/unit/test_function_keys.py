@@ -24,7 +24,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fleetcache.errors import KeyRuleError
-from fleetcache.function_keys import FunctionKey
+from fleetcache.format.function_keys import FunctionKey
 
 
 class Color(Enum):
@@ -246,7 +246,7 @@ def test_long_arguments_end_in_a_digest(template: str | None) -> None:
 
 def test_keys_are_the_same_in_every_process() -> None:
     code = (
-        "from fleetcache.function_keys import FunctionKey\n"
+        "from fleetcache.format.function_keys import FunctionKey\n"
         "def f(x): ...\n"
         "print(FunctionKey(f, 'k:{x}').key(({'b', 'a', 'c', 1, 'long' * 99},), {}))"
     )

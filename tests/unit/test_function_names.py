@@ -12,8 +12,8 @@ import pytest
 
 from fleetcache import Cache, SyncCache
 from fleetcache.errors import KeyRuleError
-from fleetcache.function_keys import FunctionKey
-from fleetcache.function_names import Names, module_of
+from fleetcache.format.function_keys import FunctionKey
+from fleetcache.format.function_names import Names, module_of
 
 HERE = __name__
 
@@ -193,7 +193,7 @@ def test_a_notebooks_cell_may_run_again_and_two_notebooks_share_nothing_by_chanc
 
 def test_the_digest_of_a_function_is_the_same_in_every_process() -> None:
     code = (
-        "from fleetcache.function_names import Names\n"
+        "from fleetcache.format.function_names import Names\n"
         'names = {}\nexec(\'def f(x): return x in {1, "a", "b", "c"} and [y for y in x]\', names)\n'
         "f = names['f']; f.__module__ = '__main__'\n"
         "print(Names().take(f))"

@@ -20,10 +20,10 @@ import msgspec
 import pydantic
 import pytest
 
-from fleetcache.codec import INT, JSON, MARKED_JSON, MARKED_MSGPACK, MSGPACK, Codecs
 from fleetcache.errors import CodecError
-from fleetcache.proofs import proof_of
-from fleetcache.values import JSON_SCALARS, SCALARS, find_change
+from fleetcache.format.codec import INT, JSON, MARKED_JSON, MARKED_MSGPACK, MSGPACK, Codecs
+from fleetcache.format.round_trip import proof_of
+from fleetcache.format.values import JSON_SCALARS, SCALARS, find_change
 from tests.support.ids import same_everywhere
 
 T = TypeVar("T")
@@ -599,7 +599,7 @@ def test_most_values_need_no_comparison(
     def compare(*_args: object) -> None:
         raise AssertionError("the parts were compared")
 
-    monkeypatch.setattr("fleetcache.codec.find_change", compare)
+    monkeypatch.setattr("fleetcache.format.codec.find_change", compare)
     assert same(codecs.encode(value, declared)[2], value)
 
 

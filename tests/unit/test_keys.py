@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleetcache.errors import KeyRuleError
-from fleetcache.keys import ALL_TAG, MAX_KEY_BYTES, Layout, check_key, check_tag, check_tags, family_tag
+from fleetcache.format.keys import ALL_TAG, MAX_KEY_BYTES, Layout, check_key, check_tag, check_tags, family_tag
 
 
 class Color(StrEnum):

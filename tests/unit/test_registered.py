@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from fleetcache import register_type, registered
-from fleetcache.codec import MARKED_JSON, MARKED_MSGPACK, MSGPACK, Codecs
+from fleetcache import register_type
 from fleetcache.errors import CodecError, ConfigError
+from fleetcache.format import registered_types as registered
+from fleetcache.format.codec import MARKED_JSON, MARKED_MSGPACK, MSGPACK, Codecs
 
 CODECS = [Codecs("msgpack"), Codecs("json")]
 

@@ -14,9 +14,9 @@ from msgspec import structs
 from rich.pretty import pretty_repr
 
 from fleetcache import Cache, SyncCache
+from fleetcache.config.settings import VARIABLES, Settings
+from fleetcache.config.url import Address
 from fleetcache.errors import ConfigError
-from fleetcache.settings import VARIABLES, Settings
-from fleetcache.wire.address import Address
 from tests.support.ids import same_everywhere
 
 SECRET = "hunter2"  # noqa: S105 - stands for a password wherever one could be set

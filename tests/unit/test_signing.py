@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleetcache.errors import ConfigError
-from fleetcache.signing import SIGNATURE_BYTES, Signer
+from fleetcache.format.signing import SIGNATURE_BYTES, Signer
 
 OLD, NEW = b"o" * 32, b"n" * 100
 

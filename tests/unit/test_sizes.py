@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleetcache.durations import shown
+from fleetcache.config.durations import shown
+from fleetcache.config.sizes import MAX_SIZE, count, size
 from fleetcache.errors import ConfigError
-from fleetcache.sizes import MAX_SIZE, count, size
 
 READ: list[tuple[int | str, int]] = [
     (0, 0),

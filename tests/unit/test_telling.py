@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fleetcache.telling import Teller
+from fleetcache.log import Teller
 
 PACKAGE = Path(__file__).parents[2] / "src" / "fleetcache"
 FIELDS = {"event", "reason", "driver", "seconds"}
@@ -46,7 +46,7 @@ def test_only_one_place_writes_records_and_adapters_name_the_fields_themselves()
             given = any(keyword.arg == "extra" for keyword in call.keywords)
             if path.name != "telling.py" and not (given and path.parent.name == "contrib"):
                 odd.append(f"{path.relative_to(PACKAGE)}:{call.lineno}")
-    assert odd == [], "fleetcache.telling makes the records: hand a Teller over"
+    assert odd == [], "fleetcache.log makes the records: hand a Teller over"
 
 
 def test_no_text_repeats_the_name_of_the_logger() -> None:

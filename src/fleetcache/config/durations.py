@@ -7,7 +7,7 @@ import math
 import re
 from datetime import timedelta
 
-from .errors import ConfigError
+from ..errors import ConfigError
 
 __all__ = ["MAX_TTL", "Duration", "refusal", "seconds", "shown", "text"]
 

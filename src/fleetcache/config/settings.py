@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from msgspec import Struct
 from msgspec.structs import force_setattr
 
+from ..errors import ConfigError
+from ..log import TELL
 from .durations import MAX_TTL, Duration, refusal, seconds, text
-from .errors import ConfigError
 from .sizes import count, size
 from .spelling import known
-from .telling import TELL
-from .wire.address import BOOLEANS, Address, CredentialProvider
+from .url import BOOLEANS, Address, CredentialProvider
 
 __all__ = ["VARIABLES", "Codec", "Driver", "Settings", "Variable"]
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import Any, NoReturn, TypeVar
 
+from ..errors import ConfigError
 from .durations import seconds, shown
-from .errors import ConfigError
 
 __all__ = ["by_name", "decorated_with", "known", "misplaced"]
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from ..settings import LONGEST_EMBEDDED_DIR
+from ..config.settings import LONGEST_EMBEDDED_DIR
 from .faults import EmbeddedError
 
 __all__ = ["PROTOCOL", "Folder"]

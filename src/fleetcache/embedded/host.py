@@ -3,7 +3,7 @@
 import asyncio
 import threading
 
-from ..wire.address import Address
+from ..config.url import Address
 from ..wire.handshake import HandshakeError
 from .faults import EmbeddedError
 from .folder import Folder

@@ -18,13 +18,13 @@ from typing import Any, Final, Literal
 import msgspec
 import msgspec.inspect
 
-from .errors import CodecError
-from .extensions import JsonMarks, Marks, MsgpackMarks
-from .fitting import Fit, fit_of
-from .hooks import from_plain, to_plain
-from .proofs import Proof, proof_of
-from .registered import registered
+from ..errors import CodecError
+from .marks import JsonMarks, Marks, MsgpackMarks
+from .msgspec_hooks import from_plain, to_plain
+from .registered_types import registered
+from .round_trip import Proof, proof_of
 from .standard_types import NotHeldError
+from .type_check import Fit, fit_of
 from .values import (
     ALL_GIVEN,
     GIVEN,

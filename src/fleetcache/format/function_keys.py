@@ -18,8 +18,8 @@ import string
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from ..errors import KeyRuleError
 from .arguments import SEPARATORS, Unwritable, write_argument
-from .errors import KeyRuleError
 from .function_names import Names, module_of, wrapped_by
 from .keys import MAX_KEY_BYTES, MAX_TAG_BYTES, check_key, function_tag
 

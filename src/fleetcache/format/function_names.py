@@ -13,7 +13,7 @@ import inspect
 from types import CellType, CodeType, FunctionType
 from typing import Any, Final
 
-from .errors import KeyRuleError
+from ..errors import KeyRuleError
 
 __all__ = ["Names", "module_of", "wrapped_by"]
 

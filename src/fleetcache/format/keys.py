@@ -7,7 +7,7 @@ knows how a name becomes a key of the server, and back.
 from collections.abc import Iterable
 from typing import Final
 
-from .errors import KeyRuleError
+from ..errors import KeyRuleError
 
 __all__ = [
     "ALL_TAG",

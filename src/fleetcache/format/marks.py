@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
-from .registered import name_of, registered, registered_as
+from .registered_types import name_of, registered, registered_as
 from .standard_types import (
     BYTES,
     CLASS,

@@ -5,8 +5,8 @@ Pydantic's models are known by their methods, so pydantic is never imported.
 
 from typing import Any, cast
 
-from .errors import CodecError
-from .registered import registered, registration
+from ..errors import CodecError
+from .registered_types import registered, registration
 from .standard_types import is_leaf, read_leaf, standard
 from .values import a, describe_unsupported
 

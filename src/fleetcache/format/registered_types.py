@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 from weakref import WeakSet
 
-from .errors import ConfigError
+from ..errors import ConfigError
 
 __all__ = ["Registered", "name_of", "register_type", "registered", "registered_as", "registration", "rewritten"]
 

@@ -7,7 +7,7 @@ import hashlib
 import hmac
 from collections.abc import Sequence
 
-from .errors import ConfigError
+from ..errors import ConfigError
 
 __all__ = ["SIGNATURE_BYTES", "Signer"]
 

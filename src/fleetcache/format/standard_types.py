@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from .zones import read_zone, zone_of
+from .time_zones import read_zone, zone_of
 
 __all__ = [
     "BYTES",

@@ -14,9 +14,9 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from .extensions import Classes, ClassOf
-from .hooks import from_plain, is_model, to_plain
-from .registered import name_of, registered
+from .marks import Classes, ClassOf
+from .msgspec_hooks import from_plain, is_model, to_plain
+from .registered_types import name_of, registered
 from .standard_types import NotHeldError, standard
 from .values import field_names
 

@@ -16,8 +16,8 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from .registered import registered, rewritten
-from .zones import zone_of
+from .registered_types import registered, rewritten
+from .time_zones import zone_of
 
 _Parts = Iterable[tuple[Any, Any]] | None
 """The parts of two values of one kind side by side; ``None``: the values differ."""

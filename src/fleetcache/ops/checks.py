@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..clock import Clock, monotonic
-from ..durations import Duration, refusal, seconds
+from ..config.durations import Duration, refusal, seconds
 from ..errors import ConfigError
 
 __all__ = ["EVERY", "Check", "CheckFunction", "Checks", "Result"]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from ..durations import refusal
+from ..config.durations import refusal
 from ..health import Health, Status
 from .checks import Result
 

@@ -1,6 +1,6 @@
 """Time that a test moves by hand."""
 
-from ..durations import Duration, seconds
+from ..config.durations import Duration, seconds
 
 __all__ = ["ManualClock"]
 

@@ -8,8 +8,8 @@ from msgspec.structs import replace
 
 from ..cache import Cache
 from ..clock import Clock, monotonic
+from ..config.settings import VARIABLES, Settings
 from ..engine import Engine
-from ..settings import VARIABLES, Settings
 from ..sync import SyncCache
 from ..sync_engine import SyncEngine
 from .standing_in import StandIn

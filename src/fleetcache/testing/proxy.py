@@ -8,8 +8,8 @@ import threading
 from collections.abc import Callable
 from typing import Literal, Self, TypeVar
 
-from ..durations import Duration, seconds
-from ..wire.address import Address
+from ..config.durations import Duration, seconds
+from ..config.url import Address
 from .faults import Fault
 from .free_port import HOST, free_port
 from .pipes import CutError, Pipe, Way, reset

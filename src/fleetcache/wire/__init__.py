@@ -1,1 +1,4 @@
-"""The way to the server: addresses, bytes to frames and back, states of the connection, and shells that do the I/O."""
+"""One connection to the server without any I/O: bytes in, frames out, states, handshake, timers as numbers.
+
+Imported by everything above it.
+"""

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any, cast
 
-from .address import CredentialProvider
+from ..config.url import CredentialProvider
 from .dialing import dial
 from .ending import without_farewell
 from .hints import lost

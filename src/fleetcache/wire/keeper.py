@@ -10,8 +10,8 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
 from ..clock import Clock
+from ..config.url import Address, CredentialProvider
 from ..errors import ConfigError
-from .address import Address, CredentialProvider
 from .closings import Closings
 from .faults import TRANSIENT, connect_reason, connect_words, reply_reason
 from .handshake import Ask, Greeting, HandshakeError, handshake

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from threading import Lock, RLock, Thread, get_ident
 from typing import Any, Protocol, TypeVar
 
-from ..telling import TELL, Teller
+from ..log import TELL, Teller
 from .session import tell_unanswered
 
 __all__ = ["Monitor", "Note", "Outside", "SyncGate", "begin", "finish"]

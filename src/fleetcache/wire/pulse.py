@@ -12,7 +12,7 @@ from typing import Any
 from msgspec import Struct
 
 from ..clock import Clock
-from ..telling import TELL, Teller
+from ..log import TELL, Teller
 from .faults import reply_reason
 from .handshake import Ask, Greeting
 from .link import Link, LinkState, Verdict

@@ -16,7 +16,7 @@ from contextlib import AbstractAsyncContextManager, suppress
 from threading import Thread, current_thread
 from typing import Any, Self
 
-from .address import CredentialProvider
+from ..config.url import CredentialProvider
 from .callers import CallersWire, read
 from .dialing_threads import dial_blocking
 from .keeper import Deadline

@@ -7,9 +7,9 @@ KEYS = "tests/unit/test_function_keys.py::"
 ROWS = [
     Row(
         "text_like_a_literal_stands_bare",
-        "arguments.1",
+        "format.arguments.1",
         "The text 1 and the number 1 are one argument.",
-        "arguments:write_argument",
+        "format.arguments:write_argument",
         (
             "(value[0] not in _LITERAL_STARTS or not _is_literal(value))",
             "True",
@@ -18,9 +18,9 @@ ROWS = [
     ),
     Row(
         "separators_in_text_stand_bare",
-        "arguments.2",
+        "format.arguments.2",
         "Text that contains a separator moves from one argument to the next.",
-        "arguments:_escaped",
+        "format.arguments:_escaped",
         (
             "return _RESERVED.sub(",
             "return text or _RESERVED.sub(",
@@ -29,17 +29,17 @@ ROWS = [
     ),
     Row(
         "unknown_types_by_their_repr",
-        "arguments.3",
+        "format.arguments.3",
         "A value without a text of its own takes part in a key by its repr.",
-        "arguments:_content",
+        "format.arguments:_content",
         ('raise Unwritable(f"a {type(value).__qualname__} has no text of its own")', "return repr(value)"),
         KEYS + "test_what_is_not_deterministic_takes_no_part",
     ),
     Row(
         "equal_numbers_share_a_key",
-        "function_keys.2",
+        "format.function_keys.2",
         "1, True and 1.0 are one argument.",
-        "arguments:write_argument",
+        "format.arguments:write_argument",
         (
             "    kind = type(value)\n",
             "    value = int(value) if type(value) in {bool, float} else value\n    kind = type(value)\n",
@@ -48,17 +48,17 @@ ROWS = [
     ),
     Row(
         "self_left_out_silently",
-        "function_keys.3",
+        "format.function_keys.3",
         "Objects of one class share the results of a method.",
-        "function_keys:FunctionKey._check_owner",
+        "format.function_keys:FunctionKey._check_owner",
         ("if named_self or any(", "if False and any("),
         KEYS + "test_self_never_takes_part_silently",
     ),
     Row(
         "unknown_fields_at_the_first_call",
-        "function_keys.4",
+        "format.function_keys.4",
         "A template that names no parameter is an error at the first call, not at decoration.",
-        "function_keys:_compile",
+        "format.function_keys:_compile",
         ("if match[1] not in names:", "if False:"),
         KEYS + "test_a_bad_template_is_an_error_at_decoration_that_names_the_fields",
     ),

@@ -67,7 +67,7 @@ ROWS = [
         "a_url_is_not_enough",
         "promise.8",
         "With a URL alone the cache stays in memory.",
-        "settings:Settings.resolved_driver",
+        "config.settings:Settings.resolved_driver",
         ('"redis" if self.url else "memory"', '"memory"'),
         "tests/unit/test_settings.py::test_the_driver_is_resolved",
     ),

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from random import Random
 
 from fleetcache.calls import SCRIPTS
-from fleetcache.entry import pack, tag_section
+from fleetcache.format.entry import pack, tag_section
 
 from .frames import Command, IdOf
 from .steps import Connect, Expire, Send, Step

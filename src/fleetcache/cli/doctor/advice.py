@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 
-from ...settings import Settings
-from ...wire.address import Address
+from ...config.settings import Settings
+from ...config.url import Address
 from .container import Limit
 from .finding import Code, Finding, Severity
 

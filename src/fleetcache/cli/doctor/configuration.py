@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ...durations import shown, text
-from ...settings import VARIABLES, Settings, Variable, problems
-from ...wire.address import hidden
+from ...config.durations import shown, text
+from ...config.settings import VARIABLES, Settings, Variable, problems
+from ...config.url import hidden
 from .finding import Code, Finding, Severity
 
 __all__ = ["Configuration", "Row", "read"]

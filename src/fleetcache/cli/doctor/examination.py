@@ -9,10 +9,10 @@ from secrets import token_hex
 from time import perf_counter
 
 from ...cache import Cache
+from ...config.settings import Settings
+from ...config.url import Address
+from ...format.keys import Layout, check_key
 from ...health import Health, Status
-from ...keys import Layout, check_key
-from ...settings import Settings
-from ...wire.address import Address
 from ...wire.faults import EMBEDDED, connect_reason
 from ...wire.handshake import Greeting, HandshakeError
 from ...wire.keeper import Keeper

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...cache import Cache
-from ...codec import INT, JSON, MARKED_JSON, MARKED_MSGPACK, MSGPACK, PICKLE
-from ...entry import Header, parse_header, parse_tags
 from ...explain import Explanation
+from ...format.codec import INT, JSON, MARKED_JSON, MARKED_MSGPACK, MSGPACK, PICKLE
+from ...format.entry import Header, parse_header, parse_tags
+from ...format.keys import Layout
 from ...freshness import Left
-from ...keys import Layout
 from .visit import Visit
 
 __all__ = ["KeyReport", "TagState", "explain_key"]

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from math import ceil
 
-from ...durations import text
+from ...config.durations import text
 from .finding import Code, Finding, Severity
 from .visit import Visit
 

@@ -6,7 +6,7 @@ Only names are ever shown: what a mistyped variable holds may be a URL with its 
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 
-from ...settings import VARIABLES
+from ...config.settings import VARIABLES
 from .finding import Code, Finding, Severity
 
 __all__ = ["near_misses"]

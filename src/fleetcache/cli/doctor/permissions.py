@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...calls import SCRIPTS
-from ...keys import Layout
+from ...format.keys import Layout
 from ...wire.faults import reply_reason
 from ...wire.session import Command, ReplyError
 from .finding import Code, Finding, Severity

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...settings import Settings
+from ...config.settings import Settings
 from ...wire.handshake import Greeting
 from ...wire.session import ReplyError
 from .finding import Code, Finding, Severity

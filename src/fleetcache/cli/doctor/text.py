@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator
 from rich.console import Console
 from rich.markup import escape
 
-from ...durations import text
-from ...keys import ALL_TAG, function_tag
+from ...config.durations import text
+from ...format.keys import ALL_TAG, function_tag
 from .finding import Finding, Severity
 from .key_report import KeyReport
 from .report import Report

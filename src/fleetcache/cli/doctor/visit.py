@@ -8,7 +8,7 @@ import asyncio
 from contextlib import suppress
 from typing import Any, Self
 
-from ...wire.address import Address
+from ...config.url import Address
 from ...wire.closings import Closings
 from ...wire.dialing import dial
 from ...wire.handshake import Ask, Greeting, handshake
