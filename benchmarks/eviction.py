@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from fleetcache.eviction import GHOST_SHARE, MAX_FREQ, PROMOTE, SMALL_SHARE, S3Fifo
+from fleetcache.near.s3fifo import GHOST_SHARE, MAX_FREQ, PROMOTE, SMALL_SHARE, S3Fifo
 
 SIZES = (0.005, 0.01, 0.05, 0.10, 0.25)  # of the trace's distinct keys
 SMALLEST = 10  # keys; below it a ratio says little
@@ -127,7 +127,7 @@ def _one(_key: str, _mark: _Mark) -> int:
 
 
 class Near:
-    """The queue that ``fleetcache.near`` runs on, with its own settings unless told."""
+    """The queue that ``fleetcache.near.store`` runs on, with its own settings unless told."""
 
     def __init__(
         self,

@@ -15,9 +15,9 @@ from .errors import (
     Unavailable,
 )
 from .format.registered_types import register_type
-from .health import Health, Status
 from .results import MISSING, Found, Keep, NoStore
-from .stats import Stats
+from .telemetry.health import Health, Status
+from .telemetry.stats import Stats
 
 if TYPE_CHECKING:  # or every name would be there for type checkers
     from .sync import SyncCache

@@ -9,7 +9,7 @@ from .elsewhere import on_its_loop
 from .engine import Engine
 from .errors import ConfigError
 from .freshness import Freshness
-from .health import Health
+from .telemetry.health import Health
 from .verbs import ALL, AsyncVerbs
 
 if TYPE_CHECKING:

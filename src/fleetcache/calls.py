@@ -10,14 +10,14 @@ from hiredis import pack_command
 from msgspec import Struct
 
 from .clock import Clock
-from .coherence import Coherence
 from .entries import Entries
 from .format.keys import ALL_TAG, Layout
 from .large import LargeKeys
+from .near.coherence import Coherence
 from .ports import Ports
 from .replies import judged, judged_all
 from .rights import Rights
-from .stats import Counters
+from .telemetry.stats import Counters
 from .wire.faults import NO_WRITES, TRANSIENT, ScriptError, reply_reason, spoken
 from .wire.session import ANSWERED_LATER, AnyCall, Call, Command, Gate, ReplyError, Session, tell_unanswered
 

@@ -16,7 +16,6 @@ from .aio_ports import AioPorts
 from .batches import Batches
 from .claims import Claims
 from .clock import Clock, Ticks, monotonic, system_random
-from .coherence import Coherence
 from .config.durations import text
 from .config.settings import Settings
 from .config.url import Address
@@ -30,15 +29,16 @@ from .format.function_names import Names
 from .format.keys import Layout
 from .format.signing import Signer
 from .log import Teller
-from .near import Near
-from .outages import Outages
+from .near.coherence import Coherence
+from .near.store import Near
 from .parts import Parts
 from .policy import Policy
 from .ports import Ports
 from .recovery import Recovery
-from .reporting import Reporter
 from .shared import Shared
-from .stats import Counters, Stats
+from .telemetry.outages import Outages
+from .telemetry.reporter import Reporter
+from .telemetry.stats import Counters, Stats
 from .wire.aio import AioWire
 from .wire.faults import EMBEDDED
 from .wire.handshake import Greeting

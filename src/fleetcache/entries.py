@@ -9,7 +9,6 @@ from typing import Any
 
 from msgspec import structs
 
-from .coherence import Coherence, Token
 from .errors import CodecError
 from .format.codec import Codecs
 from .format.entry import (
@@ -28,10 +27,11 @@ from .format.keys import Layout
 from .format.signing import Signer
 from .format.values import immutable
 from .freshness import Freshness, seconds_left
-from .near import ENCODED, Held
+from .near.coherence import Coherence, Token
+from .near.store import ENCODED, Held
+from .near.tag_versions import Currency
 from .seen import Answer, Look, Seen
-from .stats import Counters
-from .tags import Currency
+from .telemetry.stats import Counters
 from .wire.faults import reply_reason
 from .wire.session import ReplyError
 

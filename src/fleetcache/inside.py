@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from .claims import Grant
 from .errors import Unavailable
 from .freshness import Freshness
-from .journal import Target
+from .near.journal import Target
 from .parts import Budget
 from .policy import Asked
 from .results import Found, plain

@@ -12,7 +12,7 @@ from .freshness import MINIMUM_TTL, Freshness
 from .log import TELL, Teller
 from .ports import NO_ANSWER, CoherencePort, EntriesPort, Gate, NearPort, Ports, SharedPort, TrustPort
 from .seen import Answer, Look, Seen
-from .stats import Counters
+from .telemetry.stats import Counters
 
 __all__ = ["NO_LOOK", "Budget", "LoadTimes", "Parts", "Run"]
 

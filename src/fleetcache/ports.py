@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from .format.entry import Tags
 from .freshness import Freshness
 from .seen import Answer, Seen
-from .turnover import Turnover
+from .wire.evictions import Turnover
 from .wire.session import NO_ANSWER, Gate
 
 __all__ = [

@@ -17,16 +17,16 @@ from typing import Any
 
 from .calls import SCRIPTS, mint_command
 from .clock import Clock
-from .coherence import Coherence
 from .format.keys import ALL_TAG, Layout
-from .journal import ALL, Target
 from .log import TELL, Teller
-from .recent import History
+from .near.coherence import Coherence
+from .near.journal import ALL, Target
+from .near.recent_removals import History
+from .near.tag_versions import is_of_run, new_version, run_mark
 from .replies import judged
 from .shared import Shared
-from .stats import Counters
-from .tags import is_of_run, new_version, run_mark
-from .turnover import ASKED
+from .telemetry.stats import Counters
+from .wire.evictions import ASKED
 from .wire.faults import TRANSIENT, reply_reason
 from .wire.handshake import Ask, Greeting
 from .wire.session import Call, Command, ReplyError

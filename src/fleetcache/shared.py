@@ -8,17 +8,17 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from .coherence import Token
 from .format.entry import HEAD_SIZE, parse_header
 from .format.keys import ALL_TAG
 from .freshness import Left
-from .journal import Target
-from .near import Held
+from .near.coherence import Token
+from .near.journal import Target
+from .near.store import Held
+from .near.tag_versions import Currency
 from .rights import GOOD_FOR
 from .seen import Claimed, Look, Seen
 from .shared_reading import SharedReading
-from .tags import Currency
-from .turnover import ASKED
+from .wire.evictions import ASKED
 from .wire.session import Call, Command, Gate, ReplyError
 
 __all__ = ["Shared"]

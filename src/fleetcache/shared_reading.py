@@ -7,11 +7,11 @@ from typing import Any, ClassVar
 from msgspec import Struct
 
 from .calls import TAG_KEPT_MS, Calls
-from .coherence import Token
 from .format.keys import ALL_TAG
+from .near.coherence import Token
+from .near.tag_versions import new_version
 from .replies import judged
 from .seen import Look, Seen
-from .tags import new_version
 from .wire.session import ANSWERED_LATER, Gate, ReplyError, tell_unanswered
 
 __all__ = ["SharedReading"]

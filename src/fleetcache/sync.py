@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 from .cache import chosen, defaults, described
 from .config.settings import Settings
 from .flights import CURRENT
-from .health import Health
 from .sync_engine import SyncEngine
 from .sync_pool import Around
 from .sync_ports import has_room
 from .sync_verbs import SyncVerbs
+from .telemetry.health import Health
 from .verbs import ALL, AsyncVerbs
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, cast
 
 from .freshness import Freshness
-from .health import Health
 from .sync_engine import SyncEngine
+from .telemetry.health import Health
 from .verbs import AsyncVerbs, Namespace
 from .wire.tasks import follow
 

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from .errors import Closed
 from .flights import CURRENT
-from .health import Health
 from .ports import LoaderEndedError
 from .sync_pool import Around, RefreshPool
 from .sync_ports import call_plain, has_room
 from .sync_verbs import SyncVerbs
+from .telemetry.health import Health
 
 if TYPE_CHECKING:
     from .cache import Cache

@@ -8,8 +8,8 @@ from .config.durations import Duration
 from .config.spelling import by_name, misplaced
 from .reading_verbs import FunctionOptions
 from .results import Found, SyncLoader, SyncWrapping
-from .stats import Stats
 from .sync_reading import Runner, SyncReadingVerbs
+from .telemetry.stats import Stats
 from .verbs import CLAIM_TTL, Claim
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from .format.keys import check_key, check_namespace, check_tag, family_tag
 from .freshness import MINIMUM_TTL, Freshness
 from .reading_verbs import ALL, BYPASSED, FunctionOptions, ReadingVerbs, kind_of, several
 from .results import Found, Loader, Wrapping
-from .stats import Stats
+from .telemetry.stats import Stats
 
 if TYPE_CHECKING:
     from .decorator import CachedFunction, Decorator

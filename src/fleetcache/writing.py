@@ -8,8 +8,8 @@ from typing import Any, Final
 from .errors import Unavailable
 from .format.entry import GRACE
 from .freshness import Freshness
-from .journal import Target
 from .many import SMALL, Sent, stream
+from .near.journal import Target
 from .parts import Budget, Parts
 from .ports import Gate
 from .seen import Answer, Look, Seen

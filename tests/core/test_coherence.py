@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from fleetcache.coherence import Token
+from fleetcache.near.coherence import Token
 from fleetcache.wire.link import LinkState
 from tests.core.world import LAYOUT, TAGS, V1, V2, Gate, World
 

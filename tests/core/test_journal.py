@@ -2,7 +2,7 @@
 
 import pytest
 
-from fleetcache.journal import ALL, Journal, Target
+from fleetcache.near.journal import ALL, Journal, Target
 
 KEY: Target = ("e", "k")
 TAG: Target = ("t", "geo")

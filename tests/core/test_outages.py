@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from fleetcache.log import Teller
-from fleetcache.outages import Outages
+from fleetcache.telemetry.outages import Outages
 from tests.support.clock import ManualClock
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from fleetcache import MISSING, Cache, CodecError, Unavailable
-from fleetcache.journal import Journal
+from fleetcache.near.journal import Journal
 from tests.core.drivers import Driver, On
 from tests.support.proxy import Proxy
 from tests.support.run import run

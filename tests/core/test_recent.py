@@ -2,8 +2,8 @@
 
 import pytest
 
-from fleetcache.journal import ALL, Target
-from fleetcache.recent import History, Recent
+from fleetcache.near.journal import ALL, Target
+from fleetcache.near.recent_removals import History, Recent
 from tests.support.clock import ManualClock
 
 HERE, THERE = History("run", "history"), History("another run", "another history")

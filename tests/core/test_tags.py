@@ -7,7 +7,7 @@ import tracemalloc
 import pytest
 
 from fleetcache.format.entry import tag_section
-from fleetcache.tags import Currency, TagCopies
+from fleetcache.near.tag_versions import Currency, TagCopies
 
 FOREVER = float("inf")
 ALL, GEO, OLD = b"a" * 16, b"g" * 16, b"o" * 16

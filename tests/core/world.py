@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from fleetcache.coherence import Coherence
 from fleetcache.flights import Flights
 from fleetcache.format.keys import Layout
-from fleetcache.near import Held, Near
-from fleetcache.stats import Counters
+from fleetcache.near.coherence import Coherence
+from fleetcache.near.store import Held, Near
+from fleetcache.telemetry.stats import Counters
 from tests.support.clock import ManualClock
 
 __all__ = ["LAYOUT", "TAGS", "V1", "V2", "Gate", "World"]

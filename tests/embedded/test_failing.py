@@ -16,7 +16,7 @@ from fleetcache import Cache
 from fleetcache.embedded import launch, seat
 from fleetcache.embedded.binary import find_server
 from fleetcache.embedded.faults import EmbeddedError
-from fleetcache.health import Health
+from fleetcache.telemetry.health import Health
 from fleetcache.wire.link import Link
 from tests.embedded.home import SOON, Home, descriptors
 from tests.support.run import run

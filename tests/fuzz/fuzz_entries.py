@@ -7,7 +7,6 @@ somebody with the key wrote to this key. A pickle that is not signed is never re
 import pickle
 from typing import Any
 
-from fleetcache.coherence import Coherence
 from fleetcache.entries import Entries
 from fleetcache.errors import CodecError
 from fleetcache.flights import Flights
@@ -15,9 +14,10 @@ from fleetcache.format.codec import PICKLE, Codecs
 from fleetcache.format.keys import ALL_TAG, Layout
 from fleetcache.format.signing import Signer
 from fleetcache.freshness import Freshness
-from fleetcache.near import Near
+from fleetcache.near.coherence import Coherence
+from fleetcache.near.store import Near
 from fleetcache.seen import Look, Seen
-from fleetcache.stats import Counters
+from fleetcache.telemetry.stats import Counters
 from fleetcache.wire.session import ReplyError
 from tests.fuzz.source import Source
 from tests.fuzz.values import TYPES, value

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from fleetcache import Cache
-from fleetcache.health import Health, Status, at_stake
+from fleetcache.telemetry.health import Health, Status, at_stake
 from tests.conftest import StartServer
 from tests.promises.faults import FAULTS, as_user
 from tests.promises.variants import Variant, ours, replace

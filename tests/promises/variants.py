@@ -9,7 +9,7 @@ from typing import Any
 
 from fleetcache import Cache
 from fleetcache.format.codec import MSGPACK
-from fleetcache.near import Held
+from fleetcache.near.store import Held
 from fleetcache.parts import LoadTimes
 from fleetcache.seen import Answer, Claimed, Look, Seen
 from fleetcache.wire.link import Link

@@ -13,8 +13,8 @@ Rules:
 from collections.abc import Callable
 from typing import Any
 
-from fleetcache.coherence import Coherence
 from fleetcache.format.entry import GRACE, parse_header
+from fleetcache.near.coherence import Coherence
 from tests.simulation.model import Model, Value, Violation
 
 __all__ = ["Lifetimes"]

@@ -4,12 +4,12 @@ import asyncio
 from typing import Any
 
 from fleetcache.calls import SCRIPTS, Calls
-from fleetcache.coherence import Coherence
 from fleetcache.entries import Entries
 from fleetcache.flights import Flights, Verb
-from fleetcache.journal import Journal
 from fleetcache.loading import Loading
-from fleetcache.near import Near
+from fleetcache.near.coherence import Coherence
+from fleetcache.near.journal import Journal
+from fleetcache.near.store import Near
 from fleetcache.parts import Parts
 from fleetcache.ports import LoaderEndedError
 from fleetcache.recovery import Recovery

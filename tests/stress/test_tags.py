@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from fleetcache import Cache
-from fleetcache.coherence import Coherence
 from fleetcache.entries import Entries
 from fleetcache.format.keys import Layout
 from fleetcache.loading import Loading
-from fleetcache.tags import Currency
+from fleetcache.near.coherence import Coherence
+from fleetcache.near.tag_versions import Currency
 from tests.stress.fleet import PATIENCE, Tally, World, fleet, stress
 from tests.support.client import Client
 from tests.support.run import run

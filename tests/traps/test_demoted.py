@@ -10,7 +10,7 @@ import pytest
 from fleetcache import Cache, SyncCache
 from fleetcache.config.url import Address
 from fleetcache.format.keys import Layout
-from fleetcache.recent import Recent
+from fleetcache.near.recent_removals import Recent
 from fleetcache.recovery import Recovery
 from fleetcache.wire.standing import Standing
 from tests.conftest import StartServer

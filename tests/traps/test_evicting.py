@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 from fleetcache import Cache, LoadCycle
-from fleetcache.turnover import Turnover
+from fleetcache.wire.evictions import Turnover
 from fleetcache.wire.session import ReplyError
 from tests.conftest import StartServer
 from tests.support.clock import ManualClock

@@ -8,7 +8,8 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from fleetcache import Cache, SyncCache, outages
+from fleetcache import Cache, SyncCache
+from fleetcache.telemetry import outages
 from fleetcache.wire.keeper import LEAST_IDLE
 from tests.support.run import run
 from tests.support.servers import Server

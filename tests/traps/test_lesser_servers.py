@@ -9,8 +9,8 @@ import hiredis
 import pytest
 
 from fleetcache import Cache, SyncCache, loading
-from fleetcache.coherence import Coherence
-from fleetcache.health import Health
+from fleetcache.near.coherence import Coherence
+from fleetcache.telemetry.health import Health
 from tests.conftest import StartServer
 from tests.support.client import Client
 from tests.support.lesser import CLOSE, Lesser

@@ -8,7 +8,7 @@ import pytest
 
 from fleetcache import Cache
 from fleetcache.clock import monotonic
-from fleetcache.near import Near
+from fleetcache.near.store import Near
 from fleetcache.recovery import Recovery
 from fleetcache.wire.aio import AioWire
 from fleetcache.wire.link import LinkState

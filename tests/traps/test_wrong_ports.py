@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 import pytest
 
 from fleetcache import Cache, SyncCache
-from fleetcache.health import Health
+from fleetcache.telemetry.health import Health
 from fleetcache.testing import Proxy
 from tests.conftest import StartServer
 from tests.support.certs import Kind, certificates

@@ -4,7 +4,7 @@ from collections import OrderedDict
 
 import pytest
 
-from fleetcache.eviction import MAX_FREQ, PATIENCE, PROMOTE, S3Fifo
+from fleetcache.near.s3fifo import MAX_FREQ, PATIENCE, PROMOTE, S3Fifo
 
 
 class Entry:

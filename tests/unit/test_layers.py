@@ -127,7 +127,7 @@ def test_the_package_keeps_its_layers(check: Callable[[Path], Iterator[str]]) ->
         (check_never, "policy", "from .near import Near"),
         (check_never, "policy", "from .wire.session import Gate"),
         (check_never, "near", "import fleetcache.wire.session"),
-        (check_never, "wire.aio", "from fleetcache.coherence import Coherence"),
+        (check_never, "wire.aio", "from fleetcache.near.coherence import Coherence"),
         (check_public, "contrib.flask", "from ..cache import Cache"),
         (check_public, "contrib.flask", "from ..ops.app import OpsApp"),
         (check_public, "cache", "from fleetcache import Cache"),

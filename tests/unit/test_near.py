@@ -15,7 +15,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from fleetcache.near import ENTRY_BYTES, MEMBER_BYTES, TAG_BYTES, Held, Near
+from fleetcache.near.store import ENTRY_BYTES, MEMBER_BYTES, TAG_BYTES, Held, Near
 
 
 def held(

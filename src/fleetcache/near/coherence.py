@@ -15,17 +15,17 @@ Rules:
 import logging
 from typing import Any, Protocol
 
-from .clock import Clock
-from .format.keys import ALL_TAG, Layout
+from ..clock import Clock
+from ..format.keys import ALL_TAG, Layout
+from ..log import TELL, Teller
+from ..telemetry.stats import Counters
+from ..wire.evictions import Turnover
+from ..wire.link import LinkState
+from ..wire.session import Gate
 from .journal import Journal, Target
-from .log import TELL, Teller
-from .near import Held, Near
-from .recent import Recent
-from .stats import Counters
-from .tags import Currency, TagCopies
-from .turnover import Turnover
-from .wire.link import LinkState
-from .wire.session import Gate
+from .recent_removals import Recent
+from .store import Held, Near
+from .tag_versions import Currency, TagCopies
 
 __all__ = ["Coherence", "Detaching", "Token", "Watch"]
 

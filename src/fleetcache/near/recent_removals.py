@@ -6,7 +6,7 @@ So each acknowledged removal is kept for a minute, and done again where the next
 
 from msgspec import Struct
 
-from .clock import Clock
+from ..clock import Clock
 from .journal import ALL, Target
 
 __all__ = ["History", "Recent"]

@@ -27,7 +27,7 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from .eviction import MAX_FREQ, S3Fifo
+from .s3fifo import MAX_FREQ, S3Fifo
 
 __all__ = ["ENCODED", "ENTRY_BYTES", "EVERYTHING", "MEMBER_BYTES", "TAG_BYTES", "Held", "Near"]
 

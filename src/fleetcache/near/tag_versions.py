@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable
 from enum import Enum
 
-from .format.entry import parse_tags
+from ..format.entry import parse_tags
 
 __all__ = ["Currency", "TagCopies", "is_of_run", "new_version", "run_mark"]
 

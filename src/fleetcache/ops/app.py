@@ -23,7 +23,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
-from ..health import Status
+from ..telemetry.health import Status
 from .checks import Check, CheckFunction, Checks
 from .metrics import collector
 from .report import Detail, check_detail, joined

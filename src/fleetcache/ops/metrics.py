@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from ..health import Status
+from ..telemetry.health import Status
 from ..wire.faults import EMBEDDED
 from ..wire.link import LinkState
 from .watched import Watched

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from ..config.durations import refusal
-from ..health import Health, Status
+from ..telemetry.health import Health, Status
 from .checks import Result
 
 __all__ = ["Detail", "check_detail", "joined", "overall"]

@@ -5,8 +5,8 @@ import inspect
 from collections.abc import Awaitable
 from typing import Protocol
 
-from ..health import Health
-from ..stats import Stats
+from ..telemetry.health import Health
+from ..telemetry.stats import Stats
 
 __all__ = ["Watched", "health_of"]
 

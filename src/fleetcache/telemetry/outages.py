@@ -10,8 +10,8 @@ Rules:
 import logging
 from collections.abc import Callable
 
-from .clock import Clock
-from .log import Teller
+from ..clock import Clock
+from ..log import Teller
 
 __all__ = ["Outages"]
 

@@ -3,12 +3,12 @@
 from functools import cache
 from typing import TYPE_CHECKING
 
+from ..wire.link import Link, LinkState
+from ..wire.session import Gate
 from .health import Health, Status, at_stake, wall_time
-from .wire.link import Link, LinkState
-from .wire.session import Gate
 
 if TYPE_CHECKING:
-    from .engine import Engine
+    from ..engine import Engine
 
 __all__ = ["Reporter"]
 

@@ -8,8 +8,8 @@
 
 from typing import Any
 
-from .clock import Clock
-from .wire.session import ReplyError
+from ..clock import Clock
+from .session import ReplyError
 
 __all__ = ["ASKED", "Turnover"]
 

@@ -9,7 +9,7 @@ ROWS = [
         "inside_old_values_answer",
         "inside.1",
         "What was removed from inside answers until the rule is left.",
-        "near:Near.strike",
+        "near.store:Near.strike",
         ("for held in struck:", "for held in []:"),
         f"{_TESTS}::test_what_it_removes_is_gone_at_once_and_everywhere_after",
     ),

@@ -133,7 +133,7 @@ ROWS = [
         "watch_after_the_read",
         "wait.watch",
         "Who waits registers after its read: news that comes in between is missed.",
-        "coherence:Coherence.watch",
+        "near.coherence:Coherence.watch",
         ("self._watches.setdefault(key, []).append(watch)", "self._watches.setdefault(key, [])"),
         "tests/core/test_coherence.py::test_who_waits_is_woken_by_any_news_of_the_key",
     ),

@@ -6,28 +6,28 @@ from tests.simulation import mutations as wrong
 ROWS = [
     Row(
         "fill_in_the_awaiting_coroutine",
-        "coherence.1",
+        "near.coherence.1",
         "Near is filled a turn after the reply was parsed.",
-        "coherence:Coherence.fill",
+        "near.coherence:Coherence.fill",
         wrong.fill_in_the_awaiting_coroutine,
     ),
     Row(
         "noloop",
-        "coherence.4",
+        "near.coherence.4",
         "``CLIENT TRACKING ON NOLOOP``: nothing that happens inside our own commands is pushed to us.",
         "wire.handshake:handshake",
         wrong.noloop,
     ),
     Row(
         "no_fill_token",
-        "coherence.2",
+        "near.coherence.2",
         "What was read is put into near, whatever was pushed since.",
-        "coherence:Coherence.fill",
+        "near.coherence:Coherence.fill",
         wrong.no_fill_token,
     ),
     Row(
         "join_a_detached_flight",
-        "coherence.3",
+        "near.coherence.3",
         "A flight can be joined although its key was removed since it began.",
         "flights:Flights.detach_key",
         wrong.join_a_detached_flight,
@@ -50,7 +50,7 @@ ROWS = [
         "no_journal",
         "promise.5",
         "What the server did not acknowledge is forgotten.",
-        "journal:Journal.owe",
+        "near.journal:Journal.owe",
         wrong.no_journal,
     ),
     Row(
@@ -85,14 +85,14 @@ ROWS = [
         "near_kept_across_epochs",
         "wire.link.4",
         "What near held from another connection is trusted on the next.",
-        "coherence:Coherence.on_state",
+        "near.coherence:Coherence.on_state",
         wrong.near_kept_across_epochs,
     ),
     Row(
         "unbacked_served_online",
-        "coherence.5",
+        "near.coherence.5",
         "What shared did not confirm stays in near when the link is back.",
-        "near:Near.forget_unbacked",
+        "near.store:Near.forget_unbacked",
         wrong.unbacked_served_online,
     ),
     Row(
@@ -104,7 +104,7 @@ ROWS = [
     ),
     Row(
         "no_detach_for_a_tag",
-        "coherence.3",
+        "near.coherence.3",
         "A flight can be joined although a tag of it was removed since it began.",
         "flights:Flights.detach_tag",
         wrong.no_detach_for_a_tag,
@@ -132,7 +132,11 @@ ROWS = [
         wrong.rights_not_given_back,
     ),
     Row(
-        "waiters_not_woken", "coherence.3", "A push wakes nobody.", "coherence:Coherence._wake", wrong.waiters_not_woken
+        "waiters_not_woken",
+        "near.coherence.3",
+        "A push wakes nobody.",
+        "near.coherence:Coherence._wake",
+        wrong.waiters_not_woken,
     ),
     Row(
         "leases_not_renewed",
@@ -197,9 +201,9 @@ ROWS = [
     ),
     Row(
         "token_outlives_its_call",
-        "coherence.2",
+        "near.coherence.2",
         "A token that was given back is good for a reply that comes late, although no push can void it any more.",
-        "coherence:Coherence.done",
+        "near.coherence:Coherence.done",
         wrong.token_outlives_its_call,
         "plan 60849",
     ),

@@ -21,7 +21,7 @@ ROWS = (
         "own_write_outlives_its_tag",
         "journal.own",
         "A tag that is removed while a write of it is under way does not take it along.",
-        "journal:Journal.removing",
+        "near.journal:Journal.removing",
         ("if name in tags", "if not tags"),
         f"{OWN}test_what_was_sent_and_not_answered_is_seen_though_everything_is_owed",
     ),

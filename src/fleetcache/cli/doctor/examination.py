@@ -12,7 +12,7 @@ from ...cache import Cache
 from ...config.settings import Settings
 from ...config.url import Address
 from ...format.keys import Layout, check_key
-from ...health import Health, Status
+from ...telemetry.health import Health, Status
 from ...wire.faults import EMBEDDED, connect_reason
 from ...wire.handshake import Greeting, HandshakeError
 from ...wire.keeper import Keeper
