@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import hiredis
 
-from fleetcache.wire.aio import MUCH, PIECE
+from fleetcache.engine.aio.connection import MUCH, PIECE
 
 __all__ = ["Bare", "connect", "connect_blocking"]
 

@@ -13,7 +13,7 @@ from weakref import WeakSet
 import pytest
 
 if TYPE_CHECKING:
-    from fleetcache.engine import Engine
+    from fleetcache.engine.engine import Engine
     from fleetcache.testing import ManualClock, Proxy, Server
 
 FRESH = "fleetcache_fresh"
@@ -44,9 +44,9 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 def _engines() -> "Iterable[Engine]":
-    if "fleetcache.engine" not in sys.modules:
+    if "fleetcache.engine.engine" not in sys.modules:
         return ()
-    from fleetcache.engine import _ENGINES  # noqa: PLC0415 - it is there, so this costs nothing
+    from fleetcache.engine.engine import _ENGINES  # noqa: PLC0415 - it is there, so this costs nothing
 
     return _ENGINES
 

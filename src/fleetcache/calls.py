@@ -18,7 +18,7 @@ from .ports import Ports
 from .replies import judged, judged_all
 from .rights import Rights
 from .telemetry.stats import Counters
-from .wire.faults import NO_WRITES, TRANSIENT, ScriptError, reply_reason, spoken
+from .wire.reasons import NO_WRITES, TRANSIENT, ScriptError, reply_reason, spoken
 from .wire.session import ANSWERED_LATER, AnyCall, Call, Command, Gate, ReplyError, Session, tell_unanswered
 
 __all__ = ["SCRIPTS", "TAG_KEPT_MS", "Calls", "Script", "Wire", "mint_command"]

@@ -32,7 +32,7 @@ from .near.store import ENCODED, Held
 from .near.tag_versions import Currency
 from .seen import Answer, Look, Seen
 from .telemetry.stats import Counters
-from .wire.faults import reply_reason
+from .wire.reasons import reply_reason
 from .wire.session import ReplyError
 
 __all__ = ["Entries"]

@@ -8,7 +8,7 @@ from msgspec.structs import asdict
 from .seen import Seen
 
 if TYPE_CHECKING:
-    from .engine import Engine
+    from .engine.engine import Engine
 
 __all__ = ["Explanation", "explain"]
 

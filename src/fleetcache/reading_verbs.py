@@ -13,7 +13,7 @@ from .at_hand import AtHand
 from .config.durations import MAX_TTL, Duration, seconds
 from .config.spelling import by_name, misplaced
 from .declared import declared_type
-from .elsewhere import ElsewhereError, on_its_loop, sent_to
+from .engine.aio.other_loops import ElsewhereError, on_its_loop, sent_to
 from .format.keys import ALL_TAG, check_key, check_tags
 from .freshness import MINIMUM_TTL, Freshness
 from .policy import Asked
@@ -21,7 +21,7 @@ from .ports import load_apart
 from .results import Loader, Wrapping, plain
 
 if TYPE_CHECKING:
-    from .engine import Engine
+    from .engine.engine import Engine
 
 __all__ = ["ALL", "BYPASSED", "FunctionOptions", "ReadingVerbs", "kind_of", "several"]
 

@@ -27,8 +27,8 @@ from .replies import judged
 from .shared import Shared
 from .telemetry.stats import Counters
 from .wire.evictions import ASKED
-from .wire.faults import TRANSIENT, reply_reason
 from .wire.handshake import Ask, Greeting
+from .wire.reasons import TRANSIENT, reply_reason
 from .wire.session import Call, Command, ReplyError
 from .wire.standing import ASK_STANDING, Standing
 

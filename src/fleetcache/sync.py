@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from .cache import chosen, defaults, described
 from .config.settings import Settings
+from .engine.threads.engine import SyncEngine
+from .engine.threads.pool import Around
+from .engine.threads.runtime import has_room
 from .flights import CURRENT
-from .sync_engine import SyncEngine
-from .sync_pool import Around
-from .sync_ports import has_room
 from .sync_verbs import SyncVerbs
 from .telemetry.health import Health
 from .verbs import ALL, AsyncVerbs

@@ -9,11 +9,11 @@ from collections.abc import Callable, Coroutine
 from functools import wraps
 from typing import TYPE_CHECKING, Any, cast
 
+from .engine.threads.engine import SyncEngine
+from .engine.threads.tasks import follow
 from .freshness import Freshness
-from .sync_engine import SyncEngine
 from .telemetry.health import Health
 from .verbs import AsyncVerbs, Namespace
-from .wire.tasks import follow
 
 if TYPE_CHECKING:
     from .sync import SyncCache

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol
 
 from .config.spelling import decorated_with
 from .decorator import KeyedFunction
+from .engine.threads.runtime import call_alone
 from .errors import ConfigError
 from .freshness import Freshness
 from .policy import Asked
 from .results import SyncLoader, SyncWrapping, plain
 from .storable import check_storable
-from .sync_ports import call_alone
 
 if TYPE_CHECKING:
     from .sync_verbs import SyncVerbs

@@ -12,10 +12,10 @@ from .at_hand import AtHand
 from .config.durations import Duration
 from .config.spelling import by_name, misplaced
 from .declared import declared_type
+from .engine.threads.runtime import call_alone, call_plain
 from .reading_verbs import LoadOptions, RefreshOptions, several
 from .results import SyncLoader, SyncWrapping, plain
 from .seen import Answer
-from .sync_ports import call_alone, call_plain
 from .verbs import AsyncVerbs
 
 __all__ = ["Runner", "SyncReadingVerbs"]

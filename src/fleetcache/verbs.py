@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Never, ParamSpec, Self, TypeVar, Unpack, 
 from .claims import Grant
 from .config.durations import MAX_TTL, Duration, seconds
 from .config.spelling import by_name, misplaced
-from .elsewhere import not_known, on_its_loop
+from .engine.aio.other_loops import not_known, on_its_loop
 from .errors import Unavailable
 from .format.keys import check_key, check_namespace, check_tag, family_tag
 from .freshness import MINIMUM_TTL, Freshness

@@ -13,7 +13,7 @@ import pytest
 
 from fleetcache import Cache
 from fleetcache.config.url import Address
-from fleetcache.wire.dialing import dial
+from fleetcache.engine.aio.dialing import dial
 from tests.support.run import run
 from tests.support.servers import Server, free_port
 

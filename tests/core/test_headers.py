@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fleetcache.wire.headers import MOST_ELEMENTS
+from fleetcache.wire.frame_guard import MOST_ELEMENTS
 from fleetcache.wire.session import Call, ProtocolError, Session
 
 HUGE = [b"%c%d\r\n" % (kind, 2**31 - 1) for kind in b"*%~>"]

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from fleetcache import Cache
-from fleetcache.wire.aio import MUCH, PIECE, AioWire
+from fleetcache.engine.aio.connection import MUCH, PIECE, AioWire
 from tests.support.run import run
 from tests.support.servers import Server
 

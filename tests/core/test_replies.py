@@ -6,7 +6,7 @@ import pytest
 
 from fleetcache.calls import SCRIPTS
 from fleetcache.replies import MisshapenError, judged
-from fleetcache.wire.faults import reply_reason
+from fleetcache.wire.reasons import reply_reason
 from fleetcache.wire.session import ReplyError
 
 GOOD: dict[str, list[Any]] = {

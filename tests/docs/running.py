@@ -16,8 +16,8 @@ from types import ModuleType
 from typing import Any
 
 from fleetcache import Cache
-from fleetcache.engine import _ENGINES
-from fleetcache.sync_engine import SyncEngine
+from fleetcache.engine.engine import _ENGINES
+from fleetcache.engine.threads.engine import SyncEngine
 from fleetcache.testing.ending import end
 from tests.docs.pages import Block
 

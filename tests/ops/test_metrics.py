@@ -14,7 +14,7 @@ import fleetcache
 from fleetcache import Cache, Health, Stats, Status
 from fleetcache.ops import OpsApp, collector
 from fleetcache.ops.metrics import LINK_STATES, OTHER, REASONS, UNUSABLE
-from fleetcache.wire import faults
+from fleetcache.wire import reasons as faults
 from tests.conftest import StartServer
 from tests.ops.probing import client
 from tests.support.run import run

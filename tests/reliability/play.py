@@ -15,8 +15,8 @@ from time import perf_counter
 from typing import Any
 
 from fleetcache import Cache
-from fleetcache.wire.faults import DOOMED
 from fleetcache.wire.link import Link
+from fleetcache.wire.reasons import DOOMED
 from tests.reliability.catalogue import Fault
 from tests.reliability.limits import Limits
 from tests.reliability.scene import Scene

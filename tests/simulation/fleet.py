@@ -9,7 +9,7 @@ import random
 from collections.abc import Coroutine
 from typing import Any
 
-from fleetcache.engine import Engine
+from fleetcache.engine.engine import Engine
 from fleetcache.freshness import Freshness
 from fleetcache.verbs import ALL, AsyncVerbs
 from fleetcache.wire.link import LinkState

@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 from fleetcache.calls import SCRIPTS, Calls
+from fleetcache.engine.aio import connection as aio
 from fleetcache.entries import Entries
 from fleetcache.flights import Flights, Verb
 from fleetcache.loading import Loading
@@ -15,7 +16,8 @@ from fleetcache.ports import LoaderEndedError
 from fleetcache.recovery import Recovery
 from fleetcache.seen import Claimed, Seen
 from fleetcache.shared import Shared
-from fleetcache.wire import aio, handshake, keeper
+from fleetcache.wire import handshake
+from fleetcache.wire import reconnect as keeper
 from fleetcache.wire.link import Link, LinkState, Verdict
 from fleetcache.wire.session import Call, Session
 from tests.rules.rule import Exchange

@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any
 
 from fleetcache.config.settings import Settings
-from fleetcache.engine import _INHERITED
+from fleetcache.engine.engine import _INHERITED
 from tests.simulation.byhand import HandClaims, Touches
 from tests.simulation.eavesdrop import Eavesdropper
 from tests.simulation.faults import strike

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Self, cast
 
 from fleetcache import Cache, SyncCache
-from fleetcache.wire.monitor import finish
+from fleetcache.engine.threads.monitor import finish
 
 __all__ = ["Threaded", "inline", "threaded"]
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from fleetcache.wire import threads
+from fleetcache.engine.threads import connection as threads
 from tests.core.conftest import on, play
 from tests.core.drivers import Driver
 from tests.promises.conftest import one_fresh_server

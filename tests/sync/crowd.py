@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any, cast
 
 from fleetcache import SyncCache
+from fleetcache.engine.threads.monitor import SyncGate
 from fleetcache.flights import Flights, Outcome
 from fleetcache.seen import Look, Seen
-from fleetcache.wire.monitor import SyncGate
 
 KEYS_EACH, PROCESSES = 3, 4
 SIZE = 8 * KEYS_EACH * PROCESSES

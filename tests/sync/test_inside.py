@@ -11,8 +11,8 @@ from typing import cast
 import pytest
 
 from fleetcache import Closed, CodecError, SyncCache, Unavailable
-from fleetcache.sync_engine import SyncEngine
-from fleetcache.wire.monitor import begin
+from fleetcache.engine.threads.engine import SyncEngine
+from fleetcache.engine.threads.monitor import begin
 from tests.support.servers import Server
 from tests.support.waiting import wait_until
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from fleetcache import LoadCycle, LoadTimeout, SyncCache, Unavailable
-from fleetcache.wire.monitor import Monitor, finish
+from fleetcache.engine.threads.monitor import Monitor, finish
 from fleetcache.wire.session import Call
 from tests.conftest import GetServer, StartServer
 from tests.support.proxy import Proxy

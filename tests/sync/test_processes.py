@@ -70,7 +70,7 @@ def test_a_fork_that_python_is_not_told_of_starts_clean_too(
 ) -> None:
     with SyncCache(server.url, prefix=prefix, operation_timeout="2s") as cache:
         cache.set("k", "value")
-        monkeypatch.setattr("fleetcache.sync_engine.SyncEngine.after_fork", lambda _self: None)
+        monkeypatch.setattr("fleetcache.engine.threads.engine.SyncEngine.after_fork", lambda _self: None)
 
         def child() -> Any:
             monkeypatch.undo()

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from fleetcache import Closed, SyncCache, sync_pool
-from fleetcache.sync_pool import MOST_THREADS, RefreshPool
+from fleetcache import Closed, SyncCache
+from fleetcache.engine.threads import pool as sync_pool
+from fleetcache.engine.threads.pool import MOST_THREADS, RefreshPool
 from tests.support.servers import Server
 from tests.support.waiting import wait_until
 

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from fleetcache.config.url import Address
+from fleetcache.engine.threads.connection import ThreadWire
+from fleetcache.engine.threads.monitor import Monitor, SyncGate
+from fleetcache.engine.threads.pool import RefreshPool
+from fleetcache.engine.threads.runtime import SyncPorts
 from fleetcache.ports import NO_ANSWER
-from fleetcache.sync_pool import RefreshPool
-from fleetcache.sync_ports import SyncPorts
+from fleetcache.wire.connection import WireHooks, WireLimits
 from fleetcache.wire.link import Link, LinkState
-from fleetcache.wire.monitor import Monitor, SyncGate
-from fleetcache.wire.pulse import WireHooks, WireLimits
 from fleetcache.wire.session import Call
-from fleetcache.wire.threads import ThreadWire
 from tests.support.waiting import wait_until
 
 # Longer than anything here takes on a busy machine; what is broken waits for it.

@@ -3,7 +3,7 @@
 from typing import Any, cast
 
 from fleetcache import Cache
-from fleetcache.sync_engine import SyncEngine
+from fleetcache.engine.threads.engine import SyncEngine
 from tests.promises.variants import nothing, replace
 from tests.support.threaded import inline, threaded
 

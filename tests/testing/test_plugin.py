@@ -7,7 +7,7 @@ from importlib.metadata import entry_points
 
 import pytest
 
-from fleetcache.engine import _ENGINES, FROM_ENV, ON_FROM_ENV
+from fleetcache.engine.engine import _ENGINES, FROM_ENV, ON_FROM_ENV
 from tests.testing.inner import APP, INI
 
 pytest_plugins = ["pytester"]

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 
 from fleetcache import Cache
-from fleetcache.wire import aio
+from fleetcache.engine.aio import connection as aio
 from tests.support.client import Client
 from tests.support.waiting import eventually, wait_until
 from tests.traps.test_old_bytes import NoLinger

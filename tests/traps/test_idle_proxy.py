@@ -10,7 +10,7 @@ import pytest
 
 from fleetcache import Cache, SyncCache
 from fleetcache.telemetry import outages
-from fleetcache.wire.keeper import LEAST_IDLE
+from fleetcache.wire.reconnect import LEAST_IDLE
 from tests.support.run import run
 from tests.support.servers import Server
 from tests.support.waiting import eventually, wait_until

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from fleetcache import Cache
+from fleetcache.engine.aio import connection as aio
 from fleetcache.format.keys import Layout
-from fleetcache.wire import aio
 from tests.support.client import Client
 from tests.support.pipes import Way
 from tests.support.proxy import Proxy

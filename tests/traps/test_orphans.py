@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from fleetcache import Cache, SyncCache
+from fleetcache.engine.threads.engine import SyncEngine
 from fleetcache.format.keys import Layout
 from fleetcache.rights import Rights
-from fleetcache.sync_engine import SyncEngine
 from tests.core.scene import CLAIM, PLACEHOLDER
 from tests.support.proxy import Proxy
 from tests.support.run import run

@@ -14,8 +14,8 @@ import fleetcache
 ours = {name for name in sys.modules if name.startswith("fleetcache.")}
 brought = {name.partition(".")[0] for name in sys.modules} - before - sys.stdlib_module_names
 print(sorted(brought))
-print(sorted(ours & {"fleetcache.sync", "fleetcache.wire.threads"}))
-print(fleetcache.SyncCache is fleetcache.SyncCache, "fleetcache.wire.threads" in sys.modules)
+print(sorted(ours & {"fleetcache.sync", "fleetcache.engine.threads.connection"}))
+print(fleetcache.SyncCache is fleetcache.SyncCache, "fleetcache.engine.threads.connection" in sys.modules)
 """
 
 

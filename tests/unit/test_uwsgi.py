@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from fleetcache import SyncCache
-from fleetcache.wire.uwsgi import advice
+from fleetcache.engine.threads.uwsgi import advice
 
 PID = 42
 HOOKS = {"py-call-uwsgi-fork-hooks": True}

@@ -14,16 +14,16 @@ from queue import Empty, SimpleQueue
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .errors import Closed
-from .flights import CURRENT
-from .ports import LoaderEndedError
-from .sync_pool import Around, RefreshPool
-from .sync_ports import call_plain, has_room
-from .sync_verbs import SyncVerbs
-from .telemetry.health import Health
+from ..errors import Closed
+from ..flights import CURRENT
+from ..ports import LoaderEndedError
+from ..sync_verbs import SyncVerbs
+from ..telemetry.health import Health
+from .threads.pool import Around, RefreshPool
+from .threads.runtime import call_plain, has_room
 
 if TYPE_CHECKING:
-    from .cache import Cache
+    from ..cache import Cache
     from .engine import Engine
 
 __all__ = ["SyncView"]

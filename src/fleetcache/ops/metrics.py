@@ -10,8 +10,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from ..telemetry.health import Status
-from ..wire.faults import EMBEDDED
 from ..wire.link import LinkState
+from ..wire.reasons import EMBEDDED
 from .watched import Watched
 
 __all__ = ["LINK_STATES", "OTHER", "REASONS", "UNUSABLE", "collector"]

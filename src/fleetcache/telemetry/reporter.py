@@ -8,7 +8,7 @@ from ..wire.session import Gate
 from .health import Health, Status, at_stake, wall_time
 
 if TYPE_CHECKING:
-    from ..engine import Engine
+    from ..engine.engine import Engine
 
 __all__ = ["Reporter"]
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ..engine import _ENGINES
+from ..engine.engine import _ENGINES
 from .layers import Layer, as_they_are
 from .overriding import memory_engine
 

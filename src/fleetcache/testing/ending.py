@@ -4,8 +4,8 @@ import asyncio
 import logging
 from contextlib import suppress
 
-from ..engine import Engine
-from ..sync_engine import SyncEngine
+from ..engine.engine import Engine
+from ..engine.threads.engine import SyncEngine
 
 __all__ = ["aend", "end"]
 

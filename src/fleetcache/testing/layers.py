@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from ..clock import Clock, monotonic
 from ..config.settings import LONGEST_PREFIX
-from ..engine import FROM_ENV, ON_FROM_ENV, Engine
+from ..engine.engine import FROM_ENV, ON_FROM_ENV, Engine
 from .overriding import engine_like, memory_engine
 from .standing_in import StandIn
 

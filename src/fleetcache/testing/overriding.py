@@ -9,9 +9,9 @@ from msgspec.structs import replace
 from ..cache import Cache
 from ..clock import Clock, monotonic
 from ..config.settings import VARIABLES, Settings
-from ..engine import Engine
+from ..engine.engine import Engine
+from ..engine.threads.engine import SyncEngine
 from ..sync import SyncCache
-from ..sync_engine import SyncEngine
 from .standing_in import StandIn
 
 __all__ = ["Overriding", "engine_like", "memory_cache", "memory_engine", "memory_like", "override"]

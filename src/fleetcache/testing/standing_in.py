@@ -6,7 +6,7 @@ Those who stand in for the same engine are a stack: the one that came last works
 from collections.abc import Callable
 from weakref import WeakKeyDictionary, ref
 
-from ..engine import Engine
+from ..engine.engine import Engine
 from .ending import aend, end
 
 __all__ = ["StandIn"]

@@ -13,9 +13,9 @@ from msgspec import Struct
 
 from ..clock import Clock
 from ..log import TELL, Teller
-from .faults import reply_reason
 from .handshake import Ask, Greeting
 from .link import Link, LinkState, Verdict
+from .reasons import reply_reason
 from .session import AnyCall, Call, Command, ProtocolError, RefusedError, Session, TooLargeError
 
 __all__ = ["Pulse", "WireHooks", "WireLimits"]

@@ -10,7 +10,7 @@ from typing import Any
 from msgspec import Struct
 
 from ..config.url import Address
-from .faults import TRANSIENT, reply_reason, spoken
+from .reasons import TRANSIENT, reply_reason, spoken
 from .session import ReplyError
 from .standing import ASK_STANDING, Standing, info_fields
 

@@ -17,7 +17,7 @@ Rules:
 from collections.abc import Callable
 from enum import StrEnum
 
-from .faults import DOOMED
+from .reasons import DOOMED
 
 __all__ = ["IllegalMoveError", "Link", "LinkState", "Verdict"]
 

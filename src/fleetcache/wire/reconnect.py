@@ -13,11 +13,11 @@ from ..clock import Clock
 from ..config.url import Address, CredentialProvider
 from ..errors import ConfigError
 from .closings import Closings
-from .faults import TRANSIENT, connect_reason, connect_words, reply_reason
+from .connection import Pulse, WireHooks, WireLimits
 from .handshake import Ask, Greeting, HandshakeError, handshake
 from .hints import PLAIN_TO_TLS, hinted, idle_hint, tls_hint
 from .link import Link, LinkState
-from .pulse import Pulse, WireHooks, WireLimits
+from .reasons import TRANSIENT, connect_reason, connect_words, reply_reason
 from .session import Call, Command, Gate, ReplyError
 
 __all__ = ["Deadline", "Keeper"]

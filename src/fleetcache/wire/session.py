@@ -19,8 +19,8 @@ from typing import Any, Final, Protocol
 
 import hiredis
 
-from .faults import PROVES_NOTHING, reply_reason
-from .headers import Headers, ProtocolError
+from .frame_guard import Headers, ProtocolError
+from .reasons import PROVES_NOTHING, reply_reason
 
 __all__ = [
     "ANSWERED_LATER",

@@ -43,17 +43,17 @@ ROWS = [
     ),
     Row(
         "moved_while_in_use",
-        "elsewhere.1",
+        "engine.aio.other_loops.1",
         "A second event loop takes the cache from the one that still runs.",
-        "engine:Engine.check_here",
+        "engine.engine:Engine.check_here",
         ("self._is_here() or not loop.is_running()", "True"),
         f"{SECOND_LOOP}::test_a_cache_is_opened_on_one_loop",
     ),
     Row(
         "removal_cancelled_with_its_caller",
-        "elsewhere.2",
+        "engine.aio.other_loops.2",
         "A removal from a second loop is given up with its caller.",
-        "elsewhere:sent_to",
+        "engine.aio.other_loops:sent_to",
         (
             "await asyncio.wait((over,), timeout=patience)",
             (
@@ -65,7 +65,7 @@ ROWS = [
     ),
     Row(
         "loaded_on_the_caches_loop",
-        "elsewhere.3",
+        "engine.aio.other_loops.3",
         "A loader runs on another loop than its caller's.",
         "reading_verbs:ReadingVerbs._obtain",
         ("except ElsewhereError:", ASKED_AT_HOME),

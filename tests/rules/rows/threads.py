@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Any
 
-from fleetcache.sync_ports import SyncPorts, call_plain
+from fleetcache.engine.threads.runtime import SyncPorts, call_plain
 from tests.rules.rule import Exchange, Row
 
 SHELL = "tests/sync/test_thread_shell.py::"
@@ -23,7 +23,7 @@ ROWS = [
         "reading_is_not_handed_on",
         "threads.handed",
         "A thread that has its reply leaves those of the others unread.",
-        "wire.callers:CallersWire.wait",
+        "engine.threads.leader_follower:CallersWire.wait",
         ("self._hand_on()", "pass"),
         SHELL + "test_who_has_its_reply_hands_the_reading_on",
     ),
@@ -31,7 +31,7 @@ ROWS = [
         "frames_of_a_given_up_connection_parsed",
         "threads.over",
         "A thread parses what it has read of a connection that was given up meanwhile.",
-        "wire.callers:CallersWire._lead",
+        "engine.threads.leader_follower:CallersWire._lead",
         ("if size is not None and self._over is None:", "if size is not None:"),
         SHELL + "test_what_is_read_of_a_connection_that_was_given_up_is_not_parsed",
     ),
@@ -39,7 +39,7 @@ ROWS = [
         "frames_of_a_given_up_connection_parsed_by_the_link_thread",
         "threads.over",
         "The link thread parses what it has read of a connection that was given up meanwhile.",
-        "wire.threads:ThreadWire._turn",
+        "engine.threads.connection:ThreadWire._turn",
         (
             "                if self._over is None:\n                    self._take(size)",
             "                self._take(size)",
@@ -50,7 +50,7 @@ ROWS = [
         "threads_close_without_reset",
         "threads.reset",
         "A connection that threads give up is closed, and its kernel goes on sending.",
-        "wire.threads:ThreadWire._abort",
+        "engine.threads.connection:ThreadWire._abort",
         ('struct.pack("ii", 1, 0)', 'struct.pack("ii", 0, 0)'),
         SHELL + "test_a_connection_that_is_given_up_is_reset",
     ),
@@ -58,7 +58,7 @@ ROWS = [
         "waits_inside_the_rules",
         "threads.monitor",
         "A thread that waits keeps the others out of the rules.",
-        "wire.monitor:SyncGate.sleep",
+        "engine.threads.monitor:SyncGate.sleep",
         ("with monitor.left():", "if True:"),
         SHELL + "test_one_thread_reads_for_all",
     ),
@@ -66,7 +66,7 @@ ROWS = [
         "loaders_inside_the_rules",
         "threads.loader",
         "A loader that takes long holds up every other thread.",
-        "sync_ports:SyncPorts.load",
+        "engine.threads.runtime:SyncPorts.load",
         loaders_inside_the_rules,
         "tests/sync/test_link_thread.py::test_a_loader_holds_up_nobody",
     ),
@@ -74,7 +74,7 @@ ROWS = [
         "alarms_do_not_wake",
         "threads.alarm",
         "The link thread sleeps on when something is due sooner: a lease ends before it is renewed.",
-        "wire.threads:ThreadWire.alarm",
+        "engine.threads.connection:ThreadWire.alarm",
         ("self._be_up_by(alarm.when)", "pass"),
         SHELL + "test_an_alarm_wakes_the_link_thread_in_time",
     ),
@@ -82,7 +82,7 @@ ROWS = [
         "refresh_lost_with_its_thread",
         "threads.refresh",
         "A refresh that is handed to a thread about to end is lost, and its key is never refreshed again.",
-        "sync_pool:RefreshPool._next",
+        "engine.threads.pool:RefreshPool._next",
         ("continue  # it has just been taken: there comes a job", "pass"),
         "tests/sync/test_refreshing.py::test_a_refresh_that_comes_as_a_thread_is_about_to_end_runs_all_the_same",
     ),
@@ -90,7 +90,7 @@ ROWS = [
         "interrupted_waits_tear_rules",
         "threads.interrupted",
         "Whatever a signal throws into a wait empties near and ends the connection.",
-        "wire.monitor:_Left.__exit__",
+        "engine.threads.monitor:_Left.__exit__",
         ("monitor._outside = error", "monitor._outside = None"),
         "tests/sync/test_inside.py::test_what_a_signal_throws_into_a_wait_leaves_nothing_half_done",
     ),
@@ -98,7 +98,7 @@ ROWS = [
         "overdue_until_the_link_thread_looks",
         "threads.overdue",
         "A thread that had no answer in time leaves the link online: the next one waits as long.",
-        "sync_ports:SyncPorts.wait",
+        "engine.threads.runtime:SyncPorts.wait",
         ("self.timer.look_at_clock()", "pass"),
         SHELL + "test_who_has_waited_long_enough_judges_the_connection",
     ),

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import hiredis
 
-from fleetcache.wire.faults import reply_reason
+from fleetcache.wire.reasons import reply_reason
 
 __all__ = ["END", "Command", "End", "Failed", "IdOf", "Push", "frame_of"]
 

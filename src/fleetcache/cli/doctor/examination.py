@@ -13,9 +13,9 @@ from ...config.settings import Settings
 from ...config.url import Address
 from ...format.keys import Layout, check_key
 from ...telemetry.health import Health, Status
-from ...wire.faults import EMBEDDED, connect_reason
 from ...wire.handshake import Greeting, HandshakeError
-from ...wire.keeper import Keeper
+from ...wire.reasons import EMBEDDED, connect_reason
+from ...wire.reconnect import Keeper
 from ...wire.session import ProtocolError
 from . import permissions, server
 from .advice import advise, workers_from

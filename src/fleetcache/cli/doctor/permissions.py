@@ -10,7 +10,7 @@ from typing import Any
 
 from ...calls import SCRIPTS
 from ...format.keys import Layout
-from ...wire.faults import reply_reason
+from ...wire.reasons import reply_reason
 from ...wire.session import Command, ReplyError
 from .finding import Code, Finding, Severity
 from .visit import Visit

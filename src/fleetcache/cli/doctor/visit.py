@@ -9,8 +9,8 @@ from contextlib import suppress
 from typing import Any, Self
 
 from ...config.url import Address
+from ...engine.aio.dialing import dial
 from ...wire.closings import Closings
-from ...wire.dialing import dial
 from ...wire.handshake import Ask, Greeting, handshake
 from ...wire.session import Call, Command, Session
 

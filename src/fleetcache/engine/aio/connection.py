@@ -13,12 +13,12 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any, cast
 
-from ..config.url import CredentialProvider
+from ...config.url import CredentialProvider
+from ...wire.hints import lost
+from ...wire.reconnect import Deadline, Keeper
+from ...wire.session import AnyCall, Gate
 from .dialing import dial
-from .ending import without_farewell
-from .hints import lost
-from .keeper import Deadline, Keeper
-from .session import AnyCall, Gate
+from .loop_end import without_farewell
 
 __all__ = ["AioWire"]
 

@@ -14,11 +14,11 @@ from contextlib import suppress
 from functools import wraps
 from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
 
-from .errors import Closed, Unavailable
-from .wire.ending import without_farewell
+from ...errors import Closed, Unavailable
+from .loop_end import without_farewell
 
 if TYPE_CHECKING:
-    from .engine import Engine
+    from ..engine import Engine
 
 __all__ = ["WAY_OUT", "ElsewhereError", "not_known", "on_its_loop", "sent_to"]
 

@@ -6,11 +6,11 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from .clock import Clock
-from .log import TELL, Teller
-from .ports import Alarm, FlightPort, Landed, LoaderEndedError, Work
-from .wire.ending import without_farewell
-from .wire.session import Gate, tell_unanswered
+from ...clock import Clock
+from ...log import TELL, Teller
+from ...ports import Alarm, FlightPort, Landed, LoaderEndedError, Work
+from ...wire.session import Gate, tell_unanswered
+from .loop_end import without_farewell
 
 __all__ = ["AioPorts", "call_awaited", "tell_defect"]
 

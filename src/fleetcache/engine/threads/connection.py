@@ -16,13 +16,13 @@ from contextlib import AbstractAsyncContextManager, suppress
 from threading import Thread, current_thread
 from typing import Any, Self
 
-from ..config.url import CredentialProvider
-from .callers import CallersWire, read
-from .dialing_threads import dial_blocking
-from .keeper import Deadline
-from .link import LinkState
+from ...config.url import CredentialProvider
+from ...wire.link import LinkState
+from ...wire.reconnect import Deadline
+from ...wire.session import Gate
+from .dialing import dial_blocking
+from .leader_follower import CallersWire, read
 from .monitor import SyncGate, begin
-from .session import Gate
 from .tls import Tls
 from .uwsgi import advice
 

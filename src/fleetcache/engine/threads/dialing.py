@@ -6,7 +6,7 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-from .dialing import HEAD_START
+from ..aio.dialing import HEAD_START
 
 __all__ = ["dial_blocking"]
 

@@ -9,18 +9,18 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
-from .config.settings import Settings
-from .engine import Engine
-from .errors import Closed
-from .flights import Outcome, Verb
-from .inside import Inside
-from .sync_pool import Around, RefreshPool
-from .sync_ports import SyncPorts
-from .wire.monitor import Monitor
-from .wire.threads import ThreadWire
+from ...config.settings import Settings
+from ...errors import Closed
+from ...flights import Outcome, Verb
+from ..engine import Engine
+from .connection import ThreadWire
+from .monitor import Monitor
+from .pool import Around, RefreshPool
+from .reentrant import Inside
+from .runtime import SyncPorts
 
 if TYPE_CHECKING:
-    from .ports import Ports
+    from ...ports import Ports
 
 __all__ = ["SyncEngine"]
 

@@ -9,12 +9,12 @@ from abc import abstractmethod
 from collections import deque
 from typing import Any
 
-from .hints import lost
-from .keeper import Keeper
+from ...wire.hints import lost
+from ...wire.reconnect import Keeper
+from ...wire.session import AnyCall
 from .monitor import Monitor, SyncGate
-from .roles import Role
-from .session import AnyCall
 from .tls import Tls
+from .try_lock import Role
 
 __all__ = ["CallersWire", "read"]
 

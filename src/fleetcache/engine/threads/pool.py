@@ -14,8 +14,8 @@ from threading import Thread, current_thread
 from time import monotonic
 from typing import Any
 
-from .log import TELL, Teller
-from .wire.monitor import begin
+from ...log import TELL, Teller
+from .monitor import begin
 
 __all__ = ["Around", "RefreshPool"]
 

@@ -14,18 +14,18 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from .claims import Grant
-from .errors import Unavailable
-from .freshness import Freshness
-from .near.journal import Target
-from .parts import Budget
-from .policy import Asked
-from .results import Found, plain
-from .seen import Answer, Look, Seen
-from .sync_ports import call_alone, call_plain
+from ...claims import Grant
+from ...errors import Unavailable
+from ...freshness import Freshness
+from ...near.journal import Target
+from ...parts import Budget
+from ...policy import Asked
+from ...results import Found, plain
+from ...seen import Answer, Look, Seen
+from .runtime import call_alone, call_plain
 
 if TYPE_CHECKING:
-    from .sync_engine import SyncEngine
+    from .engine import SyncEngine
 
 __all__ = ["Inside"]
 

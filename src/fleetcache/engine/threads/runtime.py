@@ -11,13 +11,13 @@ from concurrent.futures import CancelledError
 from functools import partial
 from typing import Any, Protocol
 
-from .aio_ports import call_awaited, tell_defect
-from .clock import Clock
-from .log import TELL, Teller
-from .ports import Alarm, FlightPort, Landed, LoaderEndedError, Work
-from .sync_pool import RefreshPool
-from .wire.monitor import Monitor, Outside, SyncGate, answerless
-from .wire.tasks import TaskOfLoop, follow, heard
+from ...clock import Clock
+from ...log import TELL, Teller
+from ...ports import Alarm, FlightPort, Landed, LoaderEndedError, Work
+from ..aio.runtime import call_awaited, tell_defect
+from .monitor import Monitor, Outside, SyncGate, answerless
+from .pool import RefreshPool
+from .tasks import TaskOfLoop, follow, heard
 
 __all__ = ["SyncPorts", "call_alone", "call_plain", "has_room"]
 
