@@ -9,7 +9,7 @@ from types import FrameType
 
 from rich.console import Console
 
-from fleetcache.embedded.faults import EmbeddedError
+from fleetcache.shared.embedded.errors import EmbeddedError
 
 from .ending import print_ending
 from .lines import Lines

@@ -7,7 +7,7 @@ import socket
 import subprocess
 from pathlib import Path
 
-from fleetcache.embedded.binary import find_server
+from fleetcache.shared.embedded.binary import find_server
 from fleetcache.testing.free_port import HOST, free_port
 
 from .needs import SceneError

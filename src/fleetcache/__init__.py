@@ -15,7 +15,7 @@ from .errors import (
     Unavailable,
 )
 from .format.registered_types import register_type
-from .results import MISSING, Found, Keep, NoStore
+from .policy.results import MISSING, Found, Keep, NoStore
 from .telemetry.health import Health, Status
 from .telemetry.stats import Stats
 

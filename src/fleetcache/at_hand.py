@@ -7,7 +7,7 @@ a call costs a third of a hit.
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from .freshness import EARLY_RANGE
+from .policy.options import EARLY_RANGE
 
 if TYPE_CHECKING:
     from .engine.engine import Engine

@@ -8,7 +8,7 @@ from .config.settings import Settings
 from .engine.aio.other_loops import on_its_loop
 from .engine.engine import Engine
 from .errors import ConfigError
-from .freshness import Freshness
+from .policy.options import Freshness
 from .telemetry.health import Health
 from .verbs import ALL, AsyncVerbs
 

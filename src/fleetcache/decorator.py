@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol
 from msgspec.structs import replace
 
 from .config.spelling import decorated_with
-from .declared import declared_type
 from .errors import ConfigError
 from .format.function_keys import FunctionKey
-from .freshness import Freshness
-from .policy import Asked
-from .results import Loader, Wrapping
+from .policy.options import Freshness
+from .policy.reading import Asked
+from .policy.results import Loader, Wrapping
+from .policy.return_types import declared_type
 from .storable import check_storable
 
 if TYPE_CHECKING:

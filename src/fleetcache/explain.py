@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from msgspec import Struct
 from msgspec.structs import asdict
 
-from .seen import Seen
+from .policy.lookup import Seen
 
 if TYPE_CHECKING:
     from .engine.engine import Engine

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, Never, ParamSpec, TypedDict, TypeVar, Unp
 from .at_hand import AtHand
 from .config.durations import MAX_TTL, Duration, seconds
 from .config.spelling import by_name, misplaced
-from .declared import declared_type
 from .engine.aio.other_loops import ElsewhereError, on_its_loop, sent_to
 from .format.keys import ALL_TAG, check_key, check_tags
-from .freshness import MINIMUM_TTL, Freshness
-from .policy import Asked
-from .ports import load_apart
-from .results import Loader, Wrapping, plain
+from .policy.options import MINIMUM_TTL, Freshness
+from .policy.ports import load_apart
+from .policy.reading import Asked
+from .policy.results import Loader, Wrapping, plain
+from .policy.return_types import declared_type
 
 if TYPE_CHECKING:
     from .engine.engine import Engine

@@ -9,7 +9,7 @@ from .config.settings import Settings
 from .engine.threads.engine import SyncEngine
 from .engine.threads.pool import Around
 from .engine.threads.runtime import has_room
-from .flights import CURRENT
+from .policy.single_flight import CURRENT
 from .sync_verbs import SyncVerbs
 from .telemetry.health import Health
 from .verbs import ALL, AsyncVerbs

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from .engine.threads.engine import SyncEngine
 from .engine.threads.tasks import follow
-from .freshness import Freshness
+from .policy.options import Freshness
 from .telemetry.health import Health
 from .verbs import AsyncVerbs, Namespace
 

@@ -8,9 +8,9 @@ from .config.spelling import decorated_with
 from .decorator import KeyedFunction
 from .engine.threads.runtime import call_alone
 from .errors import ConfigError
-from .freshness import Freshness
-from .policy import Asked
-from .results import SyncLoader, SyncWrapping, plain
+from .policy.options import Freshness
+from .policy.reading import Asked
+from .policy.results import SyncLoader, SyncWrapping, plain
 from .storable import check_storable
 
 if TYPE_CHECKING:

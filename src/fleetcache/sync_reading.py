@@ -11,11 +11,11 @@ from typing import Any, Never, ParamSpec, Protocol, TypeVar, Unpack, overload
 from .at_hand import AtHand
 from .config.durations import Duration
 from .config.spelling import by_name, misplaced
-from .declared import declared_type
 from .engine.threads.runtime import call_alone, call_plain
+from .policy.lookup import Answer
+from .policy.results import SyncLoader, SyncWrapping, plain
+from .policy.return_types import declared_type
 from .reading_verbs import LoadOptions, RefreshOptions, several
-from .results import SyncLoader, SyncWrapping, plain
-from .seen import Answer
 from .verbs import AsyncVerbs
 
 __all__ = ["Runner", "SyncReadingVerbs"]

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, Never, ParamSpec, Self, TypeVar, Unpack, 
 
 from .config.durations import Duration
 from .config.spelling import by_name, misplaced
+from .policy.results import Found, SyncLoader, SyncWrapping
 from .reading_verbs import FunctionOptions
-from .results import Found, SyncLoader, SyncWrapping
 from .sync_reading import Runner, SyncReadingVerbs
 from .telemetry.stats import Stats
 from .verbs import CLAIM_TTL, Claim

@@ -4,15 +4,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Never, ParamSpec, Self, TypeVar, Unpack, overload
 
-from .claims import Grant
 from .config.durations import MAX_TTL, Duration, seconds
 from .config.spelling import by_name, misplaced
 from .engine.aio.other_loops import not_known, on_its_loop
 from .errors import Unavailable
 from .format.keys import check_key, check_namespace, check_tag, family_tag
-from .freshness import MINIMUM_TTL, Freshness
+from .policy.claims import Grant
+from .policy.options import MINIMUM_TTL, Freshness
+from .policy.results import Found, Loader, Wrapping
 from .reading_verbs import ALL, BYPASSED, FunctionOptions, ReadingVerbs, kind_of, several
-from .results import Found, Loader, Wrapping
 from .telemetry.stats import Stats
 
 if TYPE_CHECKING:

@@ -6,13 +6,13 @@ from urllib.parse import urlsplit
 import pytest
 
 from fleetcache import Cache
-from fleetcache.calls import SCRIPTS
 from fleetcache.cli.doctor.finding import Code, Severity
 from fleetcache.cli.doctor.permissions import PERMISSIONS, Checked, acl_line, check, findings_on
 from fleetcache.cli.doctor.visit import Visit
 from fleetcache.clock import monotonic
 from fleetcache.config.settings import Settings
 from fleetcache.format.keys import Layout
+from fleetcache.shared.commands import SCRIPTS
 from fleetcache.wire.closings import Closings
 from fleetcache.wire.handshake import HandshakeError
 from tests.cli.examining import examined, found

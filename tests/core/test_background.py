@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from fleetcache import MISSING, Cache
-from fleetcache.calls import SCRIPTS
+from fleetcache.shared.commands import SCRIPTS
 from tests.core.drivers import On
 from tests.core.origins import Origin
 from tests.support.proxy import Proxy

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from fleetcache import Cache, ConfigError
-from fleetcache.claims import MANY
+from fleetcache.policy.claims import MANY
 from fleetcache.testing.free_port import free_port
 from tests.conftest import StartServer
 from tests.core.drivers import Driver, On, commands_of

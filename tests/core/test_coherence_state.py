@@ -6,11 +6,11 @@ import tracemalloc
 
 import pytest
 
-from fleetcache.flights import Flight, Flights
 from fleetcache.format.entry import tag_section
 from fleetcache.near.coherence import Coherence
 from fleetcache.near.store import ENCODED, Held, Near
 from fleetcache.near.tag_versions import Currency
+from fleetcache.policy.single_flight import Flight, Flights
 from fleetcache.telemetry.stats import Counters
 from fleetcache.wire.link import LinkState
 from tests.core.world import LAYOUT, TAGS, V1, World

@@ -8,7 +8,8 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from fleetcache import MISSING, Cache, CodecError, SyncCache, Unavailable, calls
+from fleetcache import MISSING, Cache, CodecError, SyncCache, Unavailable
+from fleetcache.shared import commands as calls
 from tests.core.drivers import Driver, commands_of
 from tests.support.client import Client
 from tests.support.proxy import Proxy

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from fleetcache.errors import LoadCycle
-from fleetcache.flights import CURRENT, Flight, Flights, Outcome, Verb, waiting_for
+from fleetcache.policy.single_flight import CURRENT, Flight, Flights, Outcome, Verb, waiting_for
 
 DONE = Outcome(Verb.ANSWER)
 

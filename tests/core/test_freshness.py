@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleetcache.format.entry import GRACE
-from fleetcache.freshness import Freshness, Left, is_early
+from fleetcache.policy.options import Freshness, Left, is_early
 
 
 def options(ttl: float = 60.0, stale: float = 0.0, *, early: bool = False) -> Freshness:

@@ -8,7 +8,7 @@ import pytest
 
 from fleetcache import MISSING, Cache, Keep, LoadCycle, LoadTimeout, NoStore
 from fleetcache.format.keys import Layout
-from fleetcache.parts import LoadTimes
+from fleetcache.policy.context import LoadTimes
 from tests.core.drivers import Driver, On
 from tests.core.origins import Origin
 from tests.support.run import run

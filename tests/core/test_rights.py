@@ -1,6 +1,6 @@
 """Rights that nobody knows of: when they are given back, and when once more."""
 
-from fleetcache.rights import Rights
+from fleetcache.shared.stray_rights import Rights
 from tests.support.clock import ManualClock
 
 ONE, TWO = (b"one", b"L1"), (b"two", b"C2")

@@ -6,8 +6,8 @@ from typing import Any
 import hiredis
 import pytest
 
-from fleetcache.calls import SCRIPTS
 from fleetcache.format.entry import pack, tag_section
+from fleetcache.shared.commands import SCRIPTS
 from tests.support.client import Client
 from tests.support.servers import Server
 

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from fleetcache.flights import Flights
 from fleetcache.format.keys import Layout
 from fleetcache.near.coherence import Coherence
 from fleetcache.near.store import Held, Near
+from fleetcache.policy.single_flight import Flights
 from fleetcache.telemetry.stats import Counters
 from tests.support.clock import ManualClock
 

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from fleetcache import Cache
-from fleetcache.embedded import launch
+from fleetcache.shared.embedded import launch
 from tests.embedded.home import LINGER
 
 launch.LINGER = LINGER

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from fleetcache.embedded import launch
+from fleetcache.shared.embedded import launch
 from tests.embedded.home import LINGER, Home
 
 

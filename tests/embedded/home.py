@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import psutil
 
-from fleetcache.embedded.folder import Folder
+from fleetcache.shared.embedded.folder import Folder
 from tests.promises.fleet import Worker
 from tests.support.client import Client
 from tests.support.waiting import wait_until

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fleetcache import FleetcacheError
-from fleetcache.embedded.binary import find_server
+from fleetcache.shared.embedded.binary import find_server
 
 
 @pytest.fixture

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from fleetcache import Cache
-from fleetcache.embedded import launch, seat
-from fleetcache.embedded.binary import find_server
-from fleetcache.embedded.faults import EmbeddedError
+from fleetcache.shared.embedded import attach as seat
+from fleetcache.shared.embedded import launch
+from fleetcache.shared.embedded.binary import find_server
+from fleetcache.shared.embedded.errors import EmbeddedError
 from fleetcache.telemetry.health import Health
 from fleetcache.wire.link import Link
 from tests.embedded.home import SOON, Home, descriptors

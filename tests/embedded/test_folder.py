@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from fleetcache.config.settings import LONGEST_EMBEDDED_DIR
-from fleetcache.embedded.faults import EmbeddedError
-from fleetcache.embedded.folder import Folder
-from fleetcache.embedded.seat import join
+from fleetcache.shared.embedded.attach import join
+from fleetcache.shared.embedded.errors import EmbeddedError
+from fleetcache.shared.embedded.folder import Folder
 from tests.embedded.home import Home, descriptors
 
 ME = os.geteuid()

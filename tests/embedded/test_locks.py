@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fleetcache.embedded.locks import FileLock
+from fleetcache.shared.embedded.locks import FileLock
 
 
 def opened(path: Path) -> FileLock:

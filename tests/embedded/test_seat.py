@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from fleetcache.embedded import seat
-from fleetcache.embedded.locks import FileLock
+from fleetcache.shared.embedded import attach as seat
+from fleetcache.shared.embedded.locks import FileLock
 from tests.embedded.home import Home
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from fleetcache.embedded import launch
-from fleetcache.embedded.binary import find_server
-from fleetcache.embedded.faults import EmbeddedError
-from fleetcache.embedded.launch import interpreter
-from fleetcache.embedded.seat import join
+from fleetcache.shared.embedded import launch
+from fleetcache.shared.embedded.attach import join
+from fleetcache.shared.embedded.binary import find_server
+from fleetcache.shared.embedded.errors import EmbeddedError
+from fleetcache.shared.embedded.launch import interpreter
 from tests.embedded.home import Home, ended
 from tests.support.waiting import wait_until
 

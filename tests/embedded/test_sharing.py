@@ -6,8 +6,8 @@ import threading
 import time
 
 from fleetcache import Cache, Settings
-from fleetcache.embedded.locks import FileLock
-from fleetcache.embedded.seat import join
+from fleetcache.shared.embedded.attach import join
+from fleetcache.shared.embedded.locks import FileLock
 from tests.embedded.home import LINGER, SOON, Home, descriptors, ended
 from tests.support.run import run
 from tests.support.waiting import wait_until

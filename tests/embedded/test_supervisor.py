@@ -10,8 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from fleetcache.embedded.locks import FileLock
-from fleetcache.embedded.supervisor import Stop, supervise
+from fleetcache.shared.embedded.locks import FileLock
+from fleetcache.shared.embedded.supervisor import Stop, supervise
 from tests.support.waiting import wait_until
 
 SLEEP = ["/bin/sleep", "60"]

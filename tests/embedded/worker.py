@@ -11,7 +11,7 @@ import sys
 from typing import Any
 
 from fleetcache import Cache
-from fleetcache.embedded import launch
+from fleetcache.shared.embedded import launch
 
 
 async def put(cache: Cache, key: str, value: str) -> bool:

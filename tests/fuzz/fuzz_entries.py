@@ -7,16 +7,16 @@ somebody with the key wrote to this key. A pickle that is not signed is never re
 import pickle
 from typing import Any
 
-from fleetcache.entries import Entries
 from fleetcache.errors import CodecError
-from fleetcache.flights import Flights
 from fleetcache.format.codec import PICKLE, Codecs
 from fleetcache.format.keys import ALL_TAG, Layout
 from fleetcache.format.signing import Signer
-from fleetcache.freshness import Freshness
 from fleetcache.near.coherence import Coherence
 from fleetcache.near.store import Near
-from fleetcache.seen import Look, Seen
+from fleetcache.policy.lookup import Look, Seen
+from fleetcache.policy.options import Freshness
+from fleetcache.policy.single_flight import Flights
+from fleetcache.shared.entries import Entries
 from fleetcache.telemetry.stats import Counters
 from fleetcache.wire.session import ReplyError
 from tests.fuzz.source import Source

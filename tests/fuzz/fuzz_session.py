@@ -7,10 +7,10 @@ else, and how the bytes were cut never changes what happened before.
 from collections.abc import Callable
 from typing import Any
 
-from fleetcache.flights import Flights
 from fleetcache.format.keys import Layout
 from fleetcache.near.coherence import Coherence
 from fleetcache.near.store import Near
+from fleetcache.policy.single_flight import Flights
 from fleetcache.telemetry.stats import Counters
 from fleetcache.wire.session import Call, ProtocolError, ReplyError, Session
 from tests.fuzz.resp import HOSTILE, frame, push

@@ -10,8 +10,8 @@ from typing import Any
 from fleetcache import Cache
 from fleetcache.format.codec import MSGPACK
 from fleetcache.near.store import Held
-from fleetcache.parts import LoadTimes
-from fleetcache.seen import Answer, Claimed, Look, Seen
+from fleetcache.policy.context import LoadTimes
+from fleetcache.policy.lookup import Answer, Claimed, Look, Seen
 from fleetcache.wire.link import Link
 from fleetcache.wire.session import Call
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import hiredis
 
-from fleetcache.calls import SCRIPTS
+from fleetcache.shared.commands import SCRIPTS
 
 __all__ = ["Eavesdropper"]
 

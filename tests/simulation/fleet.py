@@ -10,7 +10,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 from fleetcache.engine.engine import Engine
-from fleetcache.freshness import Freshness
+from fleetcache.policy.options import Freshness
 from fleetcache.verbs import ALL, AsyncVerbs
 from fleetcache.wire.link import LinkState
 from tests.simulation.loop import SimLoop

@@ -3,19 +3,19 @@
 import asyncio
 from typing import Any
 
-from fleetcache.calls import SCRIPTS, Calls
 from fleetcache.engine.aio import connection as aio
-from fleetcache.entries import Entries
-from fleetcache.flights import Flights, Verb
-from fleetcache.loading import Loading
 from fleetcache.near.coherence import Coherence
 from fleetcache.near.journal import Journal
 from fleetcache.near.store import Near
-from fleetcache.parts import Parts
-from fleetcache.ports import LoaderEndedError
-from fleetcache.recovery import Recovery
-from fleetcache.seen import Claimed, Seen
-from fleetcache.shared import Shared
+from fleetcache.policy.context import Parts
+from fleetcache.policy.loading import Loading
+from fleetcache.policy.lookup import Claimed, Seen
+from fleetcache.policy.ports import LoaderEndedError
+from fleetcache.policy.single_flight import Flights, Verb
+from fleetcache.shared.commands import SCRIPTS, Calls
+from fleetcache.shared.entries import Entries
+from fleetcache.shared.recovery import Recovery
+from fleetcache.shared.store import Shared
 from fleetcache.wire import handshake
 from fleetcache.wire import reconnect as keeper
 from fleetcache.wire.link import Link, LinkState, Verdict

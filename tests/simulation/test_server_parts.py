@@ -5,7 +5,7 @@ from random import Random
 import hiredis
 import pytest
 
-from fleetcache.calls import SCRIPTS
+from fleetcache.shared.commands import SCRIPTS
 from tests.simulation.server import NotSimulated, SimClient, SimServer
 
 

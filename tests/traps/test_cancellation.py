@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fleetcache import Cache
-from fleetcache.shared import Shared
+from fleetcache.shared.store import Shared
 from tests.support.client import Client
 from tests.support.run import run
 from tests.support.servers import Server

@@ -11,7 +11,7 @@ from fleetcache import Cache, SyncCache
 from fleetcache.config.url import Address
 from fleetcache.format.keys import Layout
 from fleetcache.near.recent_removals import Recent
-from fleetcache.recovery import Recovery
+from fleetcache.shared.recovery import Recovery
 from fleetcache.wire.standing import Standing
 from tests.conftest import StartServer
 from tests.support.proxy import Proxy

@@ -10,8 +10,8 @@ import pytest
 from msgspec.structs import replace
 
 from fleetcache import Cache
-from fleetcache.calls import SCRIPTS, Script
 from fleetcache.format.entry import pack, tag_section
+from fleetcache.shared.commands import SCRIPTS, Script
 from tests.conftest import StartServer
 from tests.support.client import Client
 from tests.support.run import run

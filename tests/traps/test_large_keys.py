@@ -7,7 +7,7 @@ import pytest
 
 from fleetcache import Cache, SyncCache
 from fleetcache.format.keys import Layout
-from fleetcache.large import LargeKeys
+from fleetcache.shared.large_keys import LargeKeys
 from tests.support.run import run
 from tests.support.servers import Server
 from tests.support.waiting import eventually, wait_until

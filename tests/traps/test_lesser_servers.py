@@ -8,8 +8,9 @@ from typing import Any
 import hiredis
 import pytest
 
-from fleetcache import Cache, SyncCache, loading
+from fleetcache import Cache, SyncCache
 from fleetcache.near.coherence import Coherence
+from fleetcache.policy import loading
 from fleetcache.telemetry.health import Health
 from tests.conftest import StartServer
 from tests.support.client import Client

@@ -10,8 +10,8 @@ import hiredis
 import pytest
 
 from fleetcache import Cache, SyncCache
-from fleetcache.calls import SCRIPTS
 from fleetcache.errors import FleetcacheError
+from fleetcache.shared.commands import SCRIPTS
 from tests.support.run import run
 from tests.support.servers import Server
 

@@ -10,7 +10,7 @@ import pytest
 from fleetcache import Cache, SyncCache
 from fleetcache.engine.threads.engine import SyncEngine
 from fleetcache.format.keys import Layout
-from fleetcache.rights import Rights
+from fleetcache.shared.stray_rights import Rights
 from tests.core.scene import CLAIM, PLACEHOLDER
 from tests.support.proxy import Proxy
 from tests.support.run import run

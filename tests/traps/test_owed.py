@@ -4,8 +4,9 @@ import asyncio
 
 import pytest
 
-from fleetcache import Cache, recovery
+from fleetcache import Cache
 from fleetcache.format.keys import Layout
+from fleetcache.shared import recovery
 from tests.support.run import run
 from tests.support.servers import Server
 from tests.support.waiting import eventually

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from fleetcache import Cache
-from fleetcache.calls import SCRIPTS, Calls
 from fleetcache.format.entry import pack, tag_section
-from fleetcache.parts import LoadTimes
+from fleetcache.policy.context import LoadTimes
+from fleetcache.shared.commands import SCRIPTS, Calls
 from tests.support.client import Client
 from tests.support.run import run
 from tests.support.servers import Server

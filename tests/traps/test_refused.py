@@ -10,7 +10,7 @@ import pytest
 
 from fleetcache import Cache
 from fleetcache.format.keys import Layout
-from fleetcache.recovery import Recovery
+from fleetcache.shared.recovery import Recovery
 from tests.conftest import StartServer
 from tests.support.client import Client
 from tests.support.run import run

@@ -10,7 +10,7 @@ from fleetcache import Cache
 from fleetcache.clock import monotonic
 from fleetcache.engine.aio.connection import AioWire
 from fleetcache.near.store import Near
-from fleetcache.recovery import Recovery
+from fleetcache.shared.recovery import Recovery
 from fleetcache.wire.link import LinkState
 from fleetcache.wire.session import Call, Session
 from tests.conftest import StartServer

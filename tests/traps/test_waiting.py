@@ -10,10 +10,10 @@ import pytest
 from msgspec.structs import replace
 
 from fleetcache import Cache
-from fleetcache.calls import SCRIPTS
 from fleetcache.format.keys import Layout
-from fleetcache.loading import Loading
-from fleetcache.shared import Shared
+from fleetcache.policy.loading import Loading
+from fleetcache.shared.commands import SCRIPTS
+from fleetcache.shared.store import Shared
 from tests.support.client import Client
 from tests.support.proxy import Proxy
 from tests.support.run import run

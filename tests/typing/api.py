@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any, assert_type
 
 from fleetcache import MISSING, Cache, Found, Health, Keep, NoStore, Settings, Stats
-from fleetcache.results import Missing
+from fleetcache.policy.results import Missing
 
 
 @dataclass

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypedDict
 
 import pytest
 
-from fleetcache import declared
-from fleetcache.declared import declared_type
-from fleetcache.results import MISSING, Keep, Missing, NoStore
+from fleetcache.policy import return_types as declared
+from fleetcache.policy.results import MISSING, Keep, Missing, NoStore
+from fleetcache.policy.return_types import declared_type
 
 if TYPE_CHECKING:
     from decimal import Decimal as OnlyForCheckers

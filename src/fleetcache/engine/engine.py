@@ -12,16 +12,11 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet
 
-from ..batches import Batches
-from ..claims import Claims
 from ..clock import Clock, Ticks, monotonic, system_random
 from ..config.durations import text
 from ..config.settings import Settings
 from ..config.url import Address
-from ..counting import Counting
-from ..entries import Entries
 from ..errors import Closed
-from ..flights import Flights
 from ..format.codec import Codecs
 from ..format.function_names import Names
 from ..format.keys import Layout
@@ -29,11 +24,17 @@ from ..format.signing import Signer
 from ..log import Teller
 from ..near.coherence import Coherence
 from ..near.store import Near
-from ..parts import Parts
-from ..policy import Policy
-from ..ports import Ports
-from ..recovery import Recovery
-from ..shared import Shared
+from ..policy.batches import Batches
+from ..policy.claims import Claims
+from ..policy.context import Parts
+from ..policy.counters import Counting
+from ..policy.ports import Ports
+from ..policy.reading import Policy
+from ..policy.single_flight import Flights
+from ..policy.writing import Writing
+from ..shared.entries import Entries
+from ..shared.recovery import Recovery
+from ..shared.store import Shared
 from ..telemetry.outages import Outages
 from ..telemetry.reporter import Reporter
 from ..telemetry.stats import Counters, Stats
@@ -43,13 +44,12 @@ from ..wire.link import Link, LinkState
 from ..wire.reasons import EMBEDDED
 from ..wire.reconnect import Keeper
 from ..wire.session import Call
-from ..writing import Writing
 from .aio.connection import AioWire
 from .aio.other_loops import WAY_OUT, ElsewhereError, on_its_loop
 from .aio.runtime import AioPorts
 
 if TYPE_CHECKING:
-    from ..embedded.host import Host
+    from ..shared.embedded.host import Host
     from .threads.reentrant import Inside
 
 __all__ = ["Engine"]
@@ -469,7 +469,7 @@ def _host(settings: Settings) -> "Host | None":
     """For the driver that has its own server."""
     if settings.resolved_driver != "embedded":
         return None
-    from ..embedded.host import Host  # noqa: PLC0415 - only who asks for a server pays for how it is started
+    from ..shared.embedded.host import Host  # noqa: PLC0415 - only who asks for a server pays for how it is started
 
     return Host(settings.embedded_dir, settings.embedded_max_bytes)
 

@@ -15,8 +15,8 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import Closed
-from ..flights import CURRENT
-from ..ports import LoaderEndedError
+from ..policy.ports import LoaderEndedError
+from ..policy.single_flight import CURRENT
 from ..sync_verbs import SyncVerbs
 from ..telemetry.health import Health
 from .threads.pool import Around, RefreshPool

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .flights import Flight, Outcome, Verb, Wait, waiting_for
-from .freshness import Freshness
-from .many import SMALL, Sent, stream
-from .parts import Budget, Run
+from .context import Budget, Run
+from .lookup import Answer, Claimed, Look, Seen
+from .options import Freshness
 from .ports import LoaderEndedError, is_failure
-from .seen import Answer, Claimed, Look, Seen
+from .single_flight import Flight, Outcome, Verb, Wait, waiting_for
+from .streaming import SMALL, Sent, stream
 
 if TYPE_CHECKING:
     from .batches import Batches

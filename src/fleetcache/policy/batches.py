@@ -8,15 +8,15 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
-from .flights import Flight
-from .freshness import Freshness
+from .batch_load import Round
+from .context import NO_LOOK, Budget, Parts, Run
 from .loading import Loading
-from .many import SMALL, Sent, stream
-from .parts import NO_LOOK, Budget, Parts, Run
-from .policy import Policy
+from .lookup import Look, Seen
+from .options import Freshness
 from .ports import NO_ANSWER
-from .rounds import Round
-from .seen import Look, Seen
+from .reading import Policy
+from .single_flight import Flight
+from .streaming import SMALL, Sent, stream
 
 __all__ = ["Batches"]
 

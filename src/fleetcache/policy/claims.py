@@ -13,9 +13,9 @@ from contextlib import suppress
 from typing import Any
 from weakref import ref
 
-from .parts import Parts
+from .context import Parts
+from .lookup import Claimed, Look
 from .ports import Alarm, Gate
-from .seen import Claimed, Look
 
 __all__ = ["Claims", "Grant"]
 

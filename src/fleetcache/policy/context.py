@@ -5,14 +5,14 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from .config.durations import MAX_TTL, seconds
-from .errors import Closed
-from .flights import Flight, Flights
-from .freshness import MINIMUM_TTL, Freshness
-from .log import TELL, Teller
+from ..config.durations import MAX_TTL, seconds
+from ..errors import Closed
+from ..log import TELL, Teller
+from ..telemetry.stats import Counters
+from .lookup import Answer, Look, Seen
+from .options import MINIMUM_TTL, Freshness
 from .ports import NO_ANSWER, CoherencePort, EntriesPort, Gate, NearPort, Ports, SharedPort, TrustPort
-from .seen import Answer, Look, Seen
-from .telemetry.stats import Counters
+from .single_flight import Flight, Flights
 
 __all__ = ["NO_LOOK", "Budget", "LoadTimes", "Parts", "Run"]
 

@@ -16,11 +16,11 @@ from enum import Enum
 from functools import partial
 from typing import Any, Final
 
-from .errors import CodecError, Unavailable
-from .freshness import MINIMUM_TTL, Freshness
-from .parts import Budget, Parts
+from ..errors import CodecError, Unavailable
+from .context import Budget, Parts
+from .lookup import Answer, Look, Seen
+from .options import MINIMUM_TTL, Freshness
 from .ports import Gate
-from .seen import Answer, Look, Seen
 
 __all__ = ["Counting"]
 

@@ -3,12 +3,12 @@
 import logging
 from typing import Any
 
-from .declared import why_untyped
-from .errors import CodecError, ConfigError
-from .freshness import Freshness
-from .parts import Parts, Run, kept_options
+from ..errors import CodecError, ConfigError
+from .context import Parts, Run, kept_options
+from .lookup import Answer
+from .options import Freshness
 from .results import Keep, NoStore
-from .seen import Answer
+from .return_types import why_untyped
 
 __all__ = ["Unwrapping"]
 

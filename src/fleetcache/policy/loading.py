@@ -9,13 +9,13 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
-from .flights import CURRENT, Flight, Outcome, Verb, Wait
-from .format.entry import GRACE
-from .freshness import Freshness
-from .parts import NO_LOOK, Parts, Run
+from ..format.entry import GRACE
+from .context import NO_LOOK, Parts, Run
+from .loader_results import Unwrapping
+from .lookup import Answer, Claimed, Look, Seen
+from .options import Freshness
 from .ports import NO_ANSWER, Alarm, LoaderEndedError, is_failure
-from .seen import Answer, Claimed, Look, Seen
-from .unwrapping import Unwrapping
+from .single_flight import CURRENT, Flight, Outcome, Verb, Wait
 
 __all__ = ["Loading"]
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from .format.entry import NO_HEADER, Header
+from ..format.entry import NO_HEADER, Header
 
 __all__ = ["Answer", "Claimed", "Look", "Seen"]
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from msgspec import Struct
 from msgspec.structs import replace
 
-from .format.entry import GRACE
+from ..format.entry import GRACE
 
 __all__ = ["EARLY_RANGE", "MINIMUM_TTL", "Freshness", "Left", "is_early", "seconds_left"]
 

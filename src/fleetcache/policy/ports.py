@@ -8,11 +8,11 @@ from asyncio import CancelledError
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, Protocol
 
-from .format.entry import Tags
-from .freshness import Freshness
-from .seen import Answer, Seen
-from .wire.evictions import Turnover
-from .wire.session import NO_ANSWER, Gate
+from ..format.entry import Tags
+from ..wire.evictions import Turnover
+from ..wire.session import NO_ANSWER, Gate
+from .lookup import Answer, Seen
+from .options import Freshness
 
 __all__ = [
     "NO_ANSWER",

@@ -7,14 +7,14 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from .errors import CodecError, LoadTimeout
-from .flights import Flight, Outcome, Verb, Wait, waiting_for
-from .freshness import Freshness, is_early
+from ..errors import CodecError, LoadTimeout
+from .context import NO_LOOK, Parts, Run
 from .loading import Loading
-from .parts import NO_LOOK, Parts, Run
+from .lookup import Answer, Look, Seen
+from .options import Freshness, is_early
 from .ports import NO_ANSWER
 from .results import Found
-from .seen import Answer, Look, Seen
+from .single_flight import Flight, Outcome, Verb, Wait, waiting_for
 
 __all__ = ["Asked", "Policy"]
 

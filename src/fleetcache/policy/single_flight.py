@@ -10,10 +10,10 @@ from contextvars import ContextVar
 from enum import Enum
 from typing import Any, Self
 
-from .errors import LoadCycle
+from ..errors import LoadCycle
+from .lookup import Answer
 from .ports import Gate
-from .seen import Answer
-from .wire.awaited import is_awaited
+from .task_waits import is_awaited
 
 __all__ = ["CURRENT", "Flight", "Flights", "Outcome", "Verb", "Wait", "waiting_for"]
 

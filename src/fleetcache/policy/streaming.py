@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, TypeVar
 
-from .parts import Budget, Parts
+from .context import Budget, Parts
 
 __all__ = ["MOST_BYTES", "MOST_CALLS", "SMALL", "Sent", "stream"]
 

@@ -5,14 +5,14 @@ from enum import Enum
 from functools import partial
 from typing import Any, Final
 
-from .errors import Unavailable
-from .format.entry import GRACE
-from .freshness import Freshness
-from .many import SMALL, Sent, stream
-from .near.journal import Target
-from .parts import Budget, Parts
+from ..errors import Unavailable
+from ..format.entry import GRACE
+from ..near.journal import Target
+from .context import Budget, Parts
+from .lookup import Answer, Look, Seen
+from .options import Freshness
 from .ports import Gate
-from .seen import Answer, Look, Seen
+from .streaming import SMALL, Sent, stream
 
 __all__ = ["Writing"]
 

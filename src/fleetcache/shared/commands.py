@@ -9,17 +9,17 @@ from typing import Any, Protocol
 from hiredis import pack_command
 from msgspec import Struct
 
-from .clock import Clock
+from ..clock import Clock
+from ..format.keys import ALL_TAG, Layout
+from ..near.coherence import Coherence
+from ..policy.ports import Ports
+from ..telemetry.stats import Counters
+from ..wire.reasons import NO_WRITES, TRANSIENT, ScriptError, reply_reason, spoken
+from ..wire.session import ANSWERED_LATER, AnyCall, Call, Command, Gate, ReplyError, Session, tell_unanswered
 from .entries import Entries
-from .format.keys import ALL_TAG, Layout
-from .large import LargeKeys
-from .near.coherence import Coherence
-from .ports import Ports
+from .large_keys import LargeKeys
 from .replies import judged, judged_all
-from .rights import Rights
-from .telemetry.stats import Counters
-from .wire.reasons import NO_WRITES, TRANSIENT, ScriptError, reply_reason, spoken
-from .wire.session import ANSWERED_LATER, AnyCall, Call, Command, Gate, ReplyError, Session, tell_unanswered
+from .stray_rights import Rights
 
 __all__ = ["SCRIPTS", "TAG_KEPT_MS", "Calls", "Script", "Wire", "mint_command"]
 
@@ -69,7 +69,7 @@ class Script(Struct, frozen=True):
 def _load(name: str) -> Script:
     # By the module's own loader, which is there; importlib.resources and pkgutil would cost an import more.
     loader: Any = globals()["__loader__"]
-    text = loader.get_data(os.path.join(os.path.dirname(__file__), "scripts", f"{name}.lua")).decode()  # noqa: PTH118, PTH120 - as above
+    text = loader.get_data(os.path.join(os.path.dirname(__file__), "lua", f"{name}.lua")).decode()  # noqa: PTH118, PTH120 - as above
     return Script(name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from msgspec import structs
 
-from .errors import CodecError
-from .format.codec import Codecs
-from .format.entry import (
+from ..errors import CodecError
+from ..format.codec import Codecs
+from ..format.entry import (
     HEAD_SIZE,
     Header,
     Tags,
@@ -23,17 +23,17 @@ from .format.entry import (
     signed_part,
     tag_section,
 )
-from .format.keys import Layout
-from .format.signing import Signer
-from .format.values import immutable
-from .freshness import Freshness, seconds_left
-from .near.coherence import Coherence, Token
-from .near.store import ENCODED, Held
-from .near.tag_versions import Currency
-from .seen import Answer, Look, Seen
-from .telemetry.stats import Counters
-from .wire.reasons import reply_reason
-from .wire.session import ReplyError
+from ..format.keys import Layout
+from ..format.signing import Signer
+from ..format.values import immutable
+from ..near.coherence import Coherence, Token
+from ..near.store import ENCODED, Held
+from ..near.tag_versions import Currency
+from ..policy.lookup import Answer, Look, Seen
+from ..policy.options import Freshness, seconds_left
+from ..telemetry.stats import Counters
+from ..wire.reasons import reply_reason
+from ..wire.session import ReplyError
 
 __all__ = ["Entries"]
 

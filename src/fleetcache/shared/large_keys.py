@@ -7,8 +7,8 @@ Rules:
    replaced by the next load, and never read.
 """
 
-from .format.entry import HEAD_SIZE
-from .wire.session import Command
+from ..format.entry import HEAD_SIZE
+from ..wire.session import Command
 
 __all__ = ["LargeKeys"]
 

@@ -6,13 +6,13 @@ from typing import Any, ClassVar
 
 from msgspec import Struct
 
-from .calls import TAG_KEPT_MS, Calls
-from .format.keys import ALL_TAG
-from .near.coherence import Token
-from .near.tag_versions import new_version
+from ..format.keys import ALL_TAG
+from ..near.coherence import Token
+from ..near.tag_versions import new_version
+from ..policy.lookup import Look, Seen
+from ..wire.session import ANSWERED_LATER, Gate, ReplyError, tell_unanswered
+from .commands import TAG_KEPT_MS, Calls
 from .replies import judged
-from .seen import Look, Seen
-from .wire.session import ANSWERED_LATER, Gate, ReplyError, tell_unanswered
 
 __all__ = ["SharedReading"]
 

@@ -15,22 +15,22 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from .calls import SCRIPTS, mint_command
-from .clock import Clock
-from .format.keys import ALL_TAG, Layout
-from .log import TELL, Teller
-from .near.coherence import Coherence
-from .near.journal import ALL, Target
-from .near.recent_removals import History
-from .near.tag_versions import is_of_run, new_version, run_mark
+from ..clock import Clock
+from ..format.keys import ALL_TAG, Layout
+from ..log import TELL, Teller
+from ..near.coherence import Coherence
+from ..near.journal import ALL, Target
+from ..near.recent_removals import History
+from ..near.tag_versions import is_of_run, new_version, run_mark
+from ..telemetry.stats import Counters
+from ..wire.evictions import ASKED
+from ..wire.handshake import Ask, Greeting
+from ..wire.reasons import TRANSIENT, reply_reason
+from ..wire.session import Call, Command, ReplyError
+from ..wire.standing import ASK_STANDING, Standing
+from .commands import SCRIPTS, mint_command
 from .replies import judged
-from .shared import Shared
-from .telemetry.stats import Counters
-from .wire.evictions import ASKED
-from .wire.handshake import Ask, Greeting
-from .wire.reasons import TRANSIENT, reply_reason
-from .wire.session import Call, Command, ReplyError
-from .wire.standing import ASK_STANDING, Standing
+from .store import Shared
 
 __all__ = ["Recovery"]
 

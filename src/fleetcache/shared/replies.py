@@ -10,7 +10,7 @@ Rules:
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from .wire.session import Command, ReplyError
+from ..wire.session import Command, ReplyError
 
 __all__ = ["MisshapenError", "judged", "judged_all"]
 

@@ -8,18 +8,18 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from .format.entry import HEAD_SIZE, parse_header
-from .format.keys import ALL_TAG
-from .freshness import Left
-from .near.coherence import Token
-from .near.journal import Target
-from .near.store import Held
-from .near.tag_versions import Currency
-from .rights import GOOD_FOR
-from .seen import Claimed, Look, Seen
-from .shared_reading import SharedReading
-from .wire.evictions import ASKED
-from .wire.session import Call, Command, Gate, ReplyError
+from ..format.entry import HEAD_SIZE, parse_header
+from ..format.keys import ALL_TAG
+from ..near.coherence import Token
+from ..near.journal import Target
+from ..near.store import Held
+from ..near.tag_versions import Currency
+from ..policy.lookup import Claimed, Look, Seen
+from ..policy.options import Left
+from ..wire.evictions import ASKED
+from ..wire.session import Call, Command, Gate, ReplyError
+from .reading import SharedReading
+from .stray_rights import GOOD_FOR
 
 __all__ = ["Shared"]
 

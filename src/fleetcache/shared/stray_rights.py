@@ -9,7 +9,7 @@ Rules:
    right is given back once more, after the time it is good for.
 """
 
-from .clock import Clock
+from ..clock import Clock
 
 __all__ = ["GOOD_FOR", "Rights"]
 

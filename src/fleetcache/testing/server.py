@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from ..embedded.binary import find_server
+from ..shared.embedded.binary import find_server
 from .free_port import HOST, free_port
 from .processes import Processes
 

@@ -13,7 +13,7 @@ from examples.demo import performance
 from examples.demo.command import demo as command
 from examples.demo.stage import Stage
 from examples.demo.story import ACTS, Act
-from fleetcache.embedded.binary import ON_PATH
+from fleetcache.shared.embedded.binary import ON_PATH
 
 SHORTEST = ["--seconds", "5"]
 SOON = 5.0  # seconds in which a run that cannot succeed has said so

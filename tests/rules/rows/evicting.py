@@ -33,7 +33,7 @@ ROWS = [
         "loads_beside_itself",
         "flight.one",
         "Whose lease was evicted is loaded once more beside the load that goes on.",
-        "flights:Flights.ahead",
+        "policy.single_flight:Flights.ahead",
         ("return None if first is flight else first", "return None"),
         f"{_TESTS}::test_one_loads_at_a_time_in_a_process",
     ),

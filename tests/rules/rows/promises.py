@@ -1,6 +1,6 @@
 """The promises themselves, each broken in the plainest way."""
 
-from fleetcache.calls import Script
+from fleetcache.shared.commands import Script
 from fleetcache.wire.session import Command
 from tests.rules.rule import Exchange, Row
 
@@ -26,7 +26,7 @@ ROWS = [
         "waiters_load",
         "promise.1",
         "Who finds that another loads does not wait, and loads too.",
-        "loading:Loading._step",
+        "policy.loading:Loading._step",
         (
             "            case Look.HELD:\n                return seen\n",
             "            case Look.HELD:\n                return await self._load(run, None, None)\n",
@@ -44,7 +44,7 @@ ROWS = [
         "near_beyond_the_horizon",
         "promise.3",
         "Near answers although the server was not heard for long.",
-        "parts:Parts.near_answer",
+        "policy.context:Parts.near_answer",
         ("elif now >= self.trust.bound(options.offline_ttl):", "elif False:"),
     ),
     Row(
@@ -59,7 +59,7 @@ ROWS = [
         "near_hands_out_its_own",
         "promise.7",
         "Near keeps the object that a caller gave, and hands it to others.",
-        "entries:Entries.hold",
+        "shared.entries:Entries.hold",
         ("if immutable(answer.value):", "if True:"),
         "tests/core/test_verbs.py::test_nobody_changes_anybody_elses_value",
     ),
@@ -83,7 +83,7 @@ ROWS = [
         "script_writes_first",
         "script.full",
         "A script that begins with a write goes past the server's limit of memory.",
-        "calls:Script.call",
+        "shared.commands:Script.call",
         writes_before_it_reads,
         "tests/traps/test_full_server.py::test_a_storing_script_is_refused_like_any_write",
     ),
@@ -91,7 +91,7 @@ ROWS = [
         "refusals_begin_anew",
         "promise.6",
         "A refusal that goes on is said to have begun with its last occurrence.",
-        "calls:Calls.fault",
+        "shared.commands:Calls.fault",
         (
             "self.refusals.setdefault(kind, (reason, self._clock(), said))",
             "self.refusals[kind] = (reason, self._clock(), said)",

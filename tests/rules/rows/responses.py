@@ -233,7 +233,7 @@ ROWS = [
         "ages_by_the_last_look",
         "life.age",
         "An entry in near is as old as the copy that near made of it.",
-        "entries:Entries.see",
+        "shared.entries:Entries.see",
         ("born = fresh_until - header.ttl", "born = sent_at"),
         "tests/core/test_lookup.py::test_another_instance_is_told_the_same_age",
     ),

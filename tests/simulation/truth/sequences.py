@@ -7,8 +7,8 @@ lie five seconds apart or more, none twice in a sequence.
 from collections.abc import Iterator
 from random import Random
 
-from fleetcache.calls import SCRIPTS
 from fleetcache.format.entry import pack, tag_section
+from fleetcache.shared.commands import SCRIPTS
 
 from .frames import Command, IdOf
 from .steps import Connect, Expire, Send, Step

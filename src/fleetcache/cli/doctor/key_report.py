@@ -8,7 +8,7 @@ from ...explain import Explanation
 from ...format.codec import INT, JSON, MARKED_JSON, MARKED_MSGPACK, MSGPACK, PICKLE
 from ...format.entry import Header, parse_header, parse_tags
 from ...format.keys import Layout
-from ...freshness import Left
+from ...policy.options import Left
 from .visit import Visit
 
 __all__ = ["KeyReport", "TagState", "explain_key"]

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ...calls import SCRIPTS
 from ...format.keys import Layout
+from ...shared.commands import SCRIPTS
 from ...wire.reasons import reply_reason
 from ...wire.session import Command, ReplyError
 from .finding import Code, Finding, Severity

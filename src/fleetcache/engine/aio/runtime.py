@@ -8,7 +8,7 @@ from typing import Any
 
 from ...clock import Clock
 from ...log import TELL, Teller
-from ...ports import Alarm, FlightPort, Landed, LoaderEndedError, Work
+from ...policy.ports import Alarm, FlightPort, Landed, LoaderEndedError, Work
 from ...wire.session import Gate, tell_unanswered
 from .loop_end import without_farewell
 

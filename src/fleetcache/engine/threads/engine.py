@@ -11,7 +11,7 @@ from weakref import WeakSet
 
 from ...config.settings import Settings
 from ...errors import Closed
-from ...flights import Outcome, Verb
+from ...policy.single_flight import Outcome, Verb
 from ..engine import Engine
 from .connection import ThreadWire
 from .monitor import Monitor
@@ -20,7 +20,7 @@ from .reentrant import Inside
 from .runtime import SyncPorts
 
 if TYPE_CHECKING:
-    from ...ports import Ports
+    from ...policy.ports import Ports
 
 __all__ = ["SyncEngine"]
 

@@ -14,14 +14,14 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ...claims import Grant
 from ...errors import Unavailable
-from ...freshness import Freshness
 from ...near.journal import Target
-from ...parts import Budget
-from ...policy import Asked
-from ...results import Found, plain
-from ...seen import Answer, Look, Seen
+from ...policy.claims import Grant
+from ...policy.context import Budget
+from ...policy.lookup import Answer, Look, Seen
+from ...policy.options import Freshness
+from ...policy.reading import Asked
+from ...policy.results import Found, plain
 from .runtime import call_alone, call_plain
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from ...clock import Clock
 from ...log import TELL, Teller
-from ...ports import Alarm, FlightPort, Landed, LoaderEndedError, Work
+from ...policy.ports import Alarm, FlightPort, Landed, LoaderEndedError, Work
 from ..aio.runtime import call_awaited, tell_defect
 from .monitor import Monitor, Outside, SyncGate, answerless
 from .pool import RefreshPool

@@ -12,7 +12,7 @@ import threading
 import time
 from pathlib import Path
 
-from .faults import EmbeddedError
+from .errors import EmbeddedError
 from .folder import Folder
 from .launch import last_words, launch
 from .locks import FileLock

@@ -5,7 +5,7 @@ import os
 import shutil
 from pathlib import Path
 
-from .faults import EmbeddedError
+from .errors import EmbeddedError
 
 __all__ = ["find_server"]
 

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from ..errors import FleetcacheError
+from ...errors import FleetcacheError
 
 __all__ = ["EmbeddedError", "Reason"]
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from ..config.settings import LONGEST_EMBEDDED_DIR
-from .faults import EmbeddedError
+from ...config.settings import LONGEST_EMBEDDED_DIR
+from .errors import EmbeddedError
 
 __all__ = ["PROTOCOL", "Folder"]
 

@@ -3,12 +3,12 @@
 import asyncio
 import threading
 
-from ..config.url import Address
-from ..wire.handshake import HandshakeError
-from .faults import EmbeddedError
+from ...config.url import Address
+from ...wire.handshake import HandshakeError
+from .attach import TIMEOUT, join
+from .errors import EmbeddedError
 from .folder import Folder
 from .locks import FileLock
-from .seat import TIMEOUT, join
 
 __all__ = ["Host"]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from . import supervisor
 from .binary import find_server
-from .faults import EmbeddedError
+from .errors import EmbeddedError
 from .folder import Folder
 from .locks import FileLock
 
