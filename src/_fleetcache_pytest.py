@@ -33,7 +33,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """The one marker; and where every test is to begin fresh, what sees to that."""
     config.addinivalue_line("markers", f"{REAL}: let the app's caches be as the environment says in this test")
     if config.getini(FRESH):
-        from fleetcache.testing.autouse import Autouse  # noqa: PLC0415 - only who asks for it pays for it
+        from fleetcache.testing.fresh_caches import Autouse  # noqa: PLC0415 - only who asks for it pays for it
 
         config.pluginmanager.register(Autouse(), "fleetcache-autouse")
 

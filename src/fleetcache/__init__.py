@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from .cache import Cache
+from .api.cache import Cache
 from .config.settings import Settings
 from .errors import (
     Closed,
@@ -20,14 +20,14 @@ from .telemetry.health import Health, Status
 from .telemetry.stats import Stats
 
 if TYPE_CHECKING:  # or every name would be there for type checkers
-    from .sync import SyncCache
+    from .api.sync_cache import SyncCache
 else:
 
     def __getattr__(name: str) -> Any:
         """``SyncCache`` comes when it is asked for: its threads are a fifth of the import, and no use to tasks."""
         if name != "SyncCache":
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from .sync import SyncCache  # noqa: PLC0415 - as above
+        from .api.sync_cache import SyncCache  # noqa: PLC0415 - as above
 
         globals()[name] = SyncCache
         return SyncCache

@@ -3,7 +3,7 @@
 from functools import partial
 
 from fleetcache import MISSING, Cache
-from fleetcache.verbs import AsyncVerbs
+from fleetcache.api.verbs import AsyncVerbs
 from tests.core.drivers import On
 from tests.support.waiting import eventually
 

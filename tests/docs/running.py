@@ -18,7 +18,7 @@ from typing import Any
 from fleetcache import Cache
 from fleetcache.engine.engine import _ENGINES
 from fleetcache.engine.threads.engine import SyncEngine
-from fleetcache.testing.ending import end
+from fleetcache.testing.closing import end
 from tests.docs.pages import Block
 
 __all__ = ["Example", "example"]

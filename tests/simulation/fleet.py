@@ -9,9 +9,9 @@ import random
 from collections.abc import Coroutine
 from typing import Any
 
+from fleetcache.api.verbs import ALL, AsyncVerbs
 from fleetcache.engine.engine import Engine
 from fleetcache.policy.options import Freshness
-from fleetcache.verbs import ALL, AsyncVerbs
 from fleetcache.wire.link import LinkState
 from tests.simulation.loop import SimLoop
 from tests.simulation.model import Violation

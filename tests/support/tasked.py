@@ -4,7 +4,7 @@ import asyncio
 from typing import Any, Self, cast
 
 from fleetcache import Cache, Settings, SyncCache
-from fleetcache.sync_aio import AioView
+from fleetcache.api.aio_view import AioView
 
 __all__ = ["tasked"]
 

@@ -14,7 +14,7 @@ import fleetcache
 ours = {name for name in sys.modules if name.startswith("fleetcache.")}
 brought = {name.partition(".")[0] for name in sys.modules} - before - sys.stdlib_module_names
 print(sorted(brought))
-print(sorted(ours & {"fleetcache.sync", "fleetcache.engine.threads.connection"}))
+print(sorted(ours & {"fleetcache.api.sync_cache", "fleetcache.engine.threads.connection"}))
 print(fleetcache.SyncCache is fleetcache.SyncCache, "fleetcache.engine.threads.connection" in sys.modules)
 """
 

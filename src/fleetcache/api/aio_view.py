@@ -9,14 +9,14 @@ from collections.abc import Callable, Coroutine
 from functools import wraps
 from typing import TYPE_CHECKING, Any, cast
 
-from .engine.threads.engine import SyncEngine
-from .engine.threads.tasks import follow
-from .policy.options import Freshness
-from .telemetry.health import Health
+from ..engine.threads.engine import SyncEngine
+from ..engine.threads.tasks import follow
+from ..policy.options import Freshness
+from ..telemetry.health import Health
 from .verbs import AsyncVerbs, Namespace
 
 if TYPE_CHECKING:
-    from .sync import SyncCache
+    from .sync_cache import SyncCache
 
 __all__ = ["AioView"]
 

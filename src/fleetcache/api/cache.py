@@ -4,16 +4,16 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from .config.settings import Settings
-from .engine.aio.other_loops import on_its_loop
-from .engine.engine import Engine
-from .errors import ConfigError
-from .policy.options import Freshness
-from .telemetry.health import Health
+from ..config.settings import Settings
+from ..engine.aio.other_loops import on_its_loop
+from ..engine.engine import Engine
+from ..errors import ConfigError
+from ..policy.options import Freshness
+from ..telemetry.health import Health
 from .verbs import ALL, AsyncVerbs
 
 if TYPE_CHECKING:
-    from .engine.portal import SyncView
+    from ..engine.portal import SyncView
 
 __all__ = ["Cache", "chosen", "defaults", "described"]
 
@@ -99,7 +99,7 @@ class Cache(AsyncVerbs):
             42
             42
         """
-        from .engine.portal import SyncView  # noqa: PLC0415 - only for who has threads as well
+        from ..engine.portal import SyncView  # noqa: PLC0415 - only for who has threads as well
 
         if self._view is None:
             self._view = SyncView(self)

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol
 
 from msgspec.structs import replace
 
-from .config.spelling import decorated_with
-from .errors import ConfigError
-from .format.function_keys import FunctionKey
-from .policy.options import Freshness
-from .policy.reading import Asked
-from .policy.results import Loader, Wrapping
-from .policy.return_types import declared_type
+from ..config.spelling import decorated_with
+from ..errors import ConfigError
+from ..format.function_keys import FunctionKey
+from ..policy.options import Freshness
+from ..policy.reading import Asked
+from ..policy.results import Loader, Wrapping
+from ..policy.return_types import declared_type
 from .storable import check_storable
 
 if TYPE_CHECKING:

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 from msgspec import Struct
 from msgspec.structs import asdict
 
-from .policy.lookup import Seen
+from ..policy.lookup import Seen
 
 if TYPE_CHECKING:
-    from .engine.engine import Engine
+    from ..engine.engine import Engine
 
 __all__ = ["Explanation", "explain"]
 

@@ -7,10 +7,10 @@ a call costs a third of a hit.
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from .policy.options import EARLY_RANGE
+from ..policy.options import EARLY_RANGE
 
 if TYPE_CHECKING:
-    from .engine.engine import Engine
+    from ..engine.engine import Engine
 
 __all__ = ["AtHand"]
 

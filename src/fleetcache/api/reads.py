@@ -9,19 +9,19 @@ from contextvars import ContextVar
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, Never, ParamSpec, TypedDict, TypeVar, Unpack, overload
 
-from .at_hand import AtHand
-from .config.durations import MAX_TTL, Duration, seconds
-from .config.spelling import by_name, misplaced
-from .engine.aio.other_loops import ElsewhereError, on_its_loop, sent_to
-from .format.keys import ALL_TAG, check_key, check_tags
-from .policy.options import MINIMUM_TTL, Freshness
-from .policy.ports import load_apart
-from .policy.reading import Asked
-from .policy.results import Loader, Wrapping, plain
-from .policy.return_types import declared_type
+from ..config.durations import MAX_TTL, Duration, seconds
+from ..config.spelling import by_name, misplaced
+from ..engine.aio.other_loops import ElsewhereError, on_its_loop, sent_to
+from ..format.keys import ALL_TAG, check_key, check_tags
+from ..policy.options import MINIMUM_TTL, Freshness
+from ..policy.ports import load_apart
+from ..policy.reading import Asked
+from ..policy.results import Loader, Wrapping, plain
+from ..policy.return_types import declared_type
+from .fast_path import AtHand
 
 if TYPE_CHECKING:
-    from .engine.engine import Engine
+    from ..engine.engine import Engine
 
 __all__ = ["ALL", "BYPASSED", "FunctionOptions", "ReadingVerbs", "kind_of", "several"]
 

@@ -10,9 +10,9 @@ from collections import abc
 from types import AsyncGeneratorType, CoroutineType, GeneratorType, NoneType, UnionType
 from typing import Any, Final
 
-from .errors import ConfigError
-from .format.registered_types import registered
-from .policy.return_types import annotated_type
+from ..errors import ConfigError
+from ..format.registered_types import registered
+from ..policy.return_types import annotated_type
 
 __all__ = ["check_storable"]
 

@@ -4,18 +4,18 @@ from collections.abc import Callable, Coroutine, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
+from ..config.settings import Settings
+from ..engine.threads.engine import SyncEngine
+from ..engine.threads.pool import Around
+from ..engine.threads.runtime import has_room
+from ..policy.single_flight import CURRENT
+from ..telemetry.health import Health
 from .cache import chosen, defaults, described
-from .config.settings import Settings
-from .engine.threads.engine import SyncEngine
-from .engine.threads.pool import Around
-from .engine.threads.runtime import has_room
-from .policy.single_flight import CURRENT
 from .sync_verbs import SyncVerbs
-from .telemetry.health import Health
 from .verbs import ALL, AsyncVerbs
 
 if TYPE_CHECKING:
-    from .sync_aio import AioView
+    from .aio_view import AioView
 
 __all__ = ["SyncCache"]
 
@@ -122,7 +122,7 @@ class SyncCache(SyncVerbs):
             >>> asyncio.run(cache.aio.get("answer"))
             42
         """
-        from .sync_aio import AioView  # noqa: PLC0415 - only for who has tasks as well
+        from .aio_view import AioView  # noqa: PLC0415 - only for who has tasks as well
 
         if self._view is None:
             self._view = AioView(self)

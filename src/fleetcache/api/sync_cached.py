@@ -4,13 +4,13 @@ import inspect
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, overload
 
-from .config.spelling import decorated_with
-from .decorator import KeyedFunction
-from .engine.threads.runtime import call_alone
-from .errors import ConfigError
-from .policy.options import Freshness
-from .policy.reading import Asked
-from .policy.results import SyncLoader, SyncWrapping, plain
+from ..config.spelling import decorated_with
+from ..engine.threads.runtime import call_alone
+from ..errors import ConfigError
+from ..policy.options import Freshness
+from ..policy.reading import Asked
+from ..policy.results import SyncLoader, SyncWrapping, plain
+from .cached import KeyedFunction
 from .storable import check_storable
 
 if TYPE_CHECKING:

@@ -8,14 +8,14 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping
 from functools import partial, wraps
 from typing import Any, Never, ParamSpec, Protocol, TypeVar, Unpack, overload
 
-from .at_hand import AtHand
-from .config.durations import Duration
-from .config.spelling import by_name, misplaced
-from .engine.threads.runtime import call_alone, call_plain
-from .policy.lookup import Answer
-from .policy.results import SyncLoader, SyncWrapping, plain
-from .policy.return_types import declared_type
-from .reading_verbs import LoadOptions, RefreshOptions, several
+from ..config.durations import Duration
+from ..config.spelling import by_name, misplaced
+from ..engine.threads.runtime import call_alone, call_plain
+from ..policy.lookup import Answer
+from ..policy.results import SyncLoader, SyncWrapping, plain
+from ..policy.return_types import declared_type
+from .fast_path import AtHand
+from .reads import LoadOptions, RefreshOptions, several
 from .verbs import AsyncVerbs
 
 __all__ = ["Runner", "SyncReadingVerbs"]

@@ -4,17 +4,17 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Never, ParamSpec, Self, TypeVar, Unpack, overload
 
-from .config.durations import Duration
-from .config.spelling import by_name, misplaced
-from .policy.results import Found, SyncLoader, SyncWrapping
-from .reading_verbs import FunctionOptions
-from .sync_reading import Runner, SyncReadingVerbs
-from .telemetry.stats import Stats
+from ..config.durations import Duration
+from ..config.spelling import by_name, misplaced
+from ..policy.results import Found, SyncLoader, SyncWrapping
+from ..telemetry.stats import Stats
+from .reads import FunctionOptions
+from .sync_reads import Runner, SyncReadingVerbs
 from .verbs import CLAIM_TTL, Claim
 
 if TYPE_CHECKING:
     from .explain import Explanation
-    from .sync_decorator import SyncCachedFunction, SyncDecorator
+    from .sync_cached import SyncCachedFunction, SyncDecorator
 
 __all__ = ["SyncClaim", "SyncNamespace", "SyncVerbs"]
 
@@ -206,7 +206,7 @@ class SyncVerbs(SyncReadingVerbs):
         """
         if _others:
             misplaced(SyncVerbs.cached, _others)
-        from .sync_decorator import SyncCachedFunction  # noqa: PLC0415 - it needs the verbs
+        from .sync_cached import SyncCachedFunction  # noqa: PLC0415 - it needs the verbs
 
         options = self._verbs._options(  # noqa: SLF001 - two faces of one thing
             ttl, stale, tags, early=early, load_timeout=load_timeout, offline_ttl=offline_ttl

@@ -4,19 +4,19 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Never, ParamSpec, Self, TypeVar, Unpack, overload
 
-from .config.durations import MAX_TTL, Duration, seconds
-from .config.spelling import by_name, misplaced
-from .engine.aio.other_loops import not_known, on_its_loop
-from .errors import Unavailable
-from .format.keys import check_key, check_namespace, check_tag, family_tag
-from .policy.claims import Grant
-from .policy.options import MINIMUM_TTL, Freshness
-from .policy.results import Found, Loader, Wrapping
-from .reading_verbs import ALL, BYPASSED, FunctionOptions, ReadingVerbs, kind_of, several
-from .telemetry.stats import Stats
+from ..config.durations import MAX_TTL, Duration, seconds
+from ..config.spelling import by_name, misplaced
+from ..engine.aio.other_loops import not_known, on_its_loop
+from ..errors import Unavailable
+from ..format.keys import check_key, check_namespace, check_tag, family_tag
+from ..policy.claims import Grant
+from ..policy.options import MINIMUM_TTL, Freshness
+from ..policy.results import Found, Loader, Wrapping
+from ..telemetry.stats import Stats
+from .reads import ALL, BYPASSED, FunctionOptions, ReadingVerbs, kind_of, several
 
 if TYPE_CHECKING:
-    from .decorator import CachedFunction, Decorator
+    from .cached import CachedFunction, Decorator
     from .explain import Explanation
 
 __all__ = ["ALL", "CLAIM_TTL", "AsyncVerbs", "Claim", "Namespace"]
@@ -298,7 +298,7 @@ class AsyncVerbs(ReadingVerbs):
         """
         if _others:
             misplaced(AsyncVerbs.cached, _others)
-        from .decorator import CachedFunction  # noqa: PLC0415 - it needs the verbs
+        from .cached import CachedFunction  # noqa: PLC0415 - it needs the verbs
 
         options = self._options(ttl, stale, tags, early=early, load_timeout=load_timeout, offline_ttl=offline_ttl)
 

@@ -21,7 +21,7 @@ except ModuleNotFoundError as missing:
 
 from fleetcache import MISSING, CodecError, ConfigError, Settings, SyncCache, Unavailable
 
-from .any_key import any_key
+from .safe_key import any_key
 
 __all__ = ["FleetCache", "pickling"]
 

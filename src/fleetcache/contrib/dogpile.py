@@ -29,7 +29,7 @@ except ModuleNotFoundError as missing:
 
 from fleetcache import CodecError, ConfigError, Settings, SyncCache
 
-from .any_key import any_key
+from .safe_key import any_key
 
 __all__ = ["FleetBackend", "Mutex"]
 

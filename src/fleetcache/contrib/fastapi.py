@@ -20,7 +20,7 @@ from typing import Any, ParamSpec, Protocol, TypeVar, cast, overload
 
 from fleetcache import ConfigError
 
-from .app_cache import get_cache, lifespan
+from .lifespan import get_cache, lifespan
 from .responses.options import Cookies, Duration, Identity, Strip, checked
 from .responses.serving import Endpoint
 

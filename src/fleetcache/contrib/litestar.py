@@ -23,7 +23,7 @@ except ModuleNotFoundError as missing:
 
 from fleetcache import Cache, CodecError, ConfigError
 
-from .any_key import any_key
+from .safe_key import any_key
 
 __all__ = ["FleetStore"]
 

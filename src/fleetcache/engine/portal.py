@@ -14,16 +14,16 @@ from queue import Empty, SimpleQueue
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ..api.sync_verbs import SyncVerbs
 from ..errors import Closed
 from ..policy.ports import LoaderEndedError
 from ..policy.single_flight import CURRENT
-from ..sync_verbs import SyncVerbs
 from ..telemetry.health import Health
 from .threads.pool import Around, RefreshPool
 from .threads.runtime import call_plain, has_room
 
 if TYPE_CHECKING:
-    from ..cache import Cache
+    from ..api.cache import Cache
     from .engine import Engine
 
 __all__ = ["SyncView"]

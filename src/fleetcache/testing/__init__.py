@@ -5,7 +5,7 @@ docs/testing.md shows how. With pytest most of it comes by itself, as fixtures.
 
 from .clock import ManualClock
 from .faults import Fault
-from .overriding import memory_cache, override
+from .override import memory_cache, override
 from .proxy import Proxy
 from .server import Server
 from .waiting import eventually, wait_until

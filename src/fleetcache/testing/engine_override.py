@@ -7,7 +7,7 @@ from collections.abc import Callable
 from weakref import WeakKeyDictionary, ref
 
 from ..engine.engine import Engine
-from .ending import aend, end
+from .closing import aend, end
 
 __all__ = ["StandIn"]
 

@@ -10,7 +10,7 @@ import pytest
 
 from ..engine.engine import _ENGINES
 from .layers import Layer, as_they_are
-from .overriding import memory_engine
+from .override import memory_engine
 
 __all__ = ["Autouse"]
 

@@ -13,8 +13,8 @@ from msgspec.structs import replace
 from ..clock import Clock, monotonic
 from ..config.settings import LONGEST_PREFIX
 from ..engine.engine import FROM_ENV, ON_FROM_ENV, Engine
-from .overriding import engine_like, memory_engine
-from .standing_in import StandIn
+from .engine_override import StandIn
+from .override import engine_like, memory_engine
 
 __all__ = ["Layer", "as_they_are", "in_memory", "on_server"]
 

@@ -6,13 +6,13 @@ from typing import Any, TypeVar, cast
 
 from msgspec.structs import replace
 
-from ..cache import Cache
+from ..api.cache import Cache
+from ..api.sync_cache import SyncCache
 from ..clock import Clock, monotonic
 from ..config.settings import VARIABLES, Settings
 from ..engine.engine import Engine
 from ..engine.threads.engine import SyncEngine
-from ..sync import SyncCache
-from .standing_in import StandIn
+from .engine_override import StandIn
 
 __all__ = ["Overriding", "engine_like", "memory_cache", "memory_engine", "memory_like", "override"]
 

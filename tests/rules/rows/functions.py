@@ -21,7 +21,7 @@ ROWS = (
         "equal_is_the_same",
         "format.function_keys.2",
         "Of keys seen lately, 1 and True are one.",
-        "decorator:KeyedFunction._key",
+        "api.cached:KeyedFunction._key",
         ("if known is not None and known[0] == kinds:", "if known is not None:"),
         "tests/core/test_decorator.py::test_keys_that_compare_equal_but_differ_are_kept_apart",
     ),

@@ -8,7 +8,7 @@ from pathlib import Path
 from secrets import token_hex
 from time import perf_counter
 
-from ...cache import Cache
+from ...api.cache import Cache
 from ...config.settings import Settings
 from ...config.url import Address
 from ...format.keys import Layout, check_key

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-from ...cache import Cache
-from ...explain import Explanation
+from ...api.cache import Cache
+from ...api.explain import Explanation
 from ...format.codec import INT, JSON, MARKED_JSON, MARKED_MSGPACK, MSGPACK, PICKLE
 from ...format.entry import Header, parse_header, parse_tags
 from ...format.keys import Layout

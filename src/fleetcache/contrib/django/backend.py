@@ -14,7 +14,7 @@ from django.db.models import QuerySet
 
 from fleetcache import MISSING, CodecError, ConfigError, SyncCache, Unavailable
 
-from ..any_key import any_key
+from ..safe_key import any_key
 from .process import shared
 
 __all__ = ["LONGEST", "SHORTEST", "FleetCache", "NotCounted", "NotPicklable", "cache_of"]

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from fleetcache import ConfigError
 
-from ..app_cache import get_cache
+from ..lifespan import get_cache
 from .recording import record
 from .views import ALL_COOKIES, ALL_HEADERS
 

@@ -17,7 +17,7 @@ from typing import Any, cast
 from starlette.datastructures import URL, Headers
 from starlette.requests import Request
 
-from ..app_cache import lifespan_state
+from ..lifespan import lifespan_state
 from .views import ALL_COOKIES, ALL_SCOPE, Cookies, NamedState, RequestHeaders, Scope
 
 __all__ = ["BODY", "Recorder", "record", "recorded", "recorder_of"]

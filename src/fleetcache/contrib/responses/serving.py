@@ -26,7 +26,7 @@ from starlette.responses import Response
 
 from fleetcache import ConfigError, Found, Keep
 
-from ..app_cache import cache_of
+from ..lifespan import cache_of
 from .keys import ResponseKeys
 from .loading import Call, Load
 from .options import Options
