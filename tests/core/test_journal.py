@@ -2,7 +2,8 @@
 
 import pytest
 
-from fleetcache.near.journal import ALL, Journal, Target
+from fleetcache.format.keys import ALL, Target
+from fleetcache.near.journal import Journal
 
 KEY: Target = ("e", "k")
 TAG: Target = ("t", "geo")

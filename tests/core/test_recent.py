@@ -2,7 +2,7 @@
 
 import pytest
 
-from fleetcache.near.journal import ALL, Target
+from fleetcache.format.keys import ALL, Target
 from fleetcache.near.recent_removals import History, Recent
 from tests.support.clock import ManualClock
 

@@ -13,7 +13,7 @@ from ..telemetry.health import Health
 from .verbs import ALL, AsyncVerbs
 
 if TYPE_CHECKING:
-    from ..engine.portal import SyncView
+    from .sync_view import SyncView
 
 __all__ = ["Cache", "chosen", "defaults", "described"]
 
@@ -99,7 +99,7 @@ class Cache(AsyncVerbs):
             42
             42
         """
-        from ..engine.portal import SyncView  # noqa: PLC0415 - only for who has threads as well
+        from .sync_view import SyncView  # noqa: PLC0415 - only for who has threads as well
 
         if self._view is None:
             self._view = SyncView(self)

@@ -14,19 +14,16 @@ from queue import Empty, SimpleQueue
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..api.sync_verbs import SyncVerbs
 from ..errors import Closed
 from ..policy.ports import LoaderEndedError
 from ..policy.single_flight import CURRENT
-from ..telemetry.health import Health
 from .threads.pool import Around, RefreshPool
 from .threads.runtime import call_plain, has_room
 
 if TYPE_CHECKING:
-    from ..api.cache import Cache
     from .engine import Engine
 
-__all__ = ["SyncView"]
+__all__ = ["Bridge"]
 
 T = TypeVar("T")
 
@@ -248,40 +245,6 @@ class Bridge:
         if loop.is_closed():
             raise _ended()
         return loop
-
-
-class SyncView(SyncVerbs):
-    """The verbs of an open ``Cache`` for threads of the same process; see ``Cache.sync``."""
-
-    def __init__(self, cache: "Cache") -> None:
-        self._bridge = Bridge(cache._home)  # noqa: SLF001 - two faces of one thing
-        self._cache = cache
-        super().__init__(cache, self._bridge)
-
-    def __repr__(self) -> str:
-        return f"<sync view of {self._cache!r}>"
-
-    def around_refresh(self, around: Around) -> None:
-        """Run every background refresh of a thread's loader within a context manager; see ``SyncCache``."""
-        self._bridge.around.append(around)
-
-    @property
-    def closed(self) -> bool:
-        """Whether the cache was closed."""
-        return self._cache.closed
-
-    @property
-    def tried(self) -> bool:
-        """Whether the first attempt to connect has ended, either way."""
-        return self._cache.tried
-
-    def health(self) -> Health:
-        """How the cache does; see ``Health``."""
-        return self._cache.status_now() if self.closed else self._run(self._cache.health())
-
-    def status_now(self) -> Health:
-        """The same from what is known, without waiting for anything."""
-        return self._cache.status_now()
 
 
 def _settle(future: "asyncio.Future[Any]", result: Any, error: Exception | None) -> None:

@@ -10,11 +10,13 @@ from typing import Final
 from ..errors import KeyRuleError
 
 __all__ = [
+    "ALL",
     "ALL_TAG",
     "MAX_KEY_BYTES",
     "MAX_TAGS",
     "MAX_TAG_BYTES",
     "Layout",
+    "Target",
     "check_key",
     "check_namespace",
     "check_tag",
@@ -31,6 +33,11 @@ MAX_TAG_BYTES: Final = 255
 MAX_TAGS: Final = 64
 # The tag on every entry: removing it is `clear()`. Names that begin with it are ours.
 ALL_TAG: Final = "*"
+
+Target = tuple[str, str]
+"""What a removal removes: ``("e", key)`` or ``("t", tag)``."""
+
+ALL: Final[Target] = ("t", ALL_TAG)
 
 
 def family_tag(namespace: str) -> str:

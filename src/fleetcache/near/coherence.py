@@ -16,13 +16,13 @@ import logging
 from typing import Any, Protocol
 
 from ..clock import Clock
-from ..format.keys import ALL_TAG, Layout
+from ..format.keys import ALL_TAG, Layout, Target
 from ..log import TELL, Teller
 from ..telemetry.stats import Counters
 from ..wire.evictions import Turnover
 from ..wire.link import LinkState
 from ..wire.session import Gate
-from .journal import Journal, Target
+from .journal import Journal
 from .recent_removals import Recent
 from .store import Held, Near
 from .tag_versions import Currency, TagCopies

@@ -11,12 +11,9 @@ newest of its key is not read from what is owed: each write that is under way is
 
 from collections.abc import Callable
 
-__all__ = ["ALL", "Journal", "Target"]
+from ..format.keys import ALL, Target
 
-Target = tuple[str, str]
-"""``("e", key)`` or ``("t", tag)``."""
-
-ALL: Target = ("t", "*")
+__all__ = ["Journal"]
 
 
 class Journal:

@@ -7,7 +7,7 @@ So each acknowledged removal is kept for a minute, and done again where the next
 from msgspec import Struct
 
 from ..clock import Clock
-from .journal import ALL, Target
+from ..format.keys import ALL, Target
 
 __all__ = ["History", "Recent"]
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from ..errors import Unavailable
 from ..format.entry import GRACE
-from ..near.journal import Target
+from ..format.keys import Target
 from .context import Budget, Parts
 from .lookup import Answer, Look, Seen
 from .options import Freshness

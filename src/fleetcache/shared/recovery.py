@@ -16,10 +16,9 @@ from collections.abc import Callable
 from typing import Any
 
 from ..clock import Clock
-from ..format.keys import ALL_TAG, Layout
+from ..format.keys import ALL, ALL_TAG, Layout, Target
 from ..log import TELL, Teller
 from ..near.coherence import Coherence
-from ..near.journal import ALL, Target
 from ..near.recent_removals import History
 from ..near.tag_versions import is_of_run, new_version, run_mark
 from ..telemetry.stats import Counters

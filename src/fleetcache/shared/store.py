@@ -9,9 +9,8 @@ from functools import partial
 from typing import Any
 
 from ..format.entry import HEAD_SIZE, parse_header
-from ..format.keys import ALL_TAG
+from ..format.keys import ALL_TAG, Target
 from ..near.coherence import Token
-from ..near.journal import Target
 from ..near.store import Held
 from ..near.tag_versions import Currency
 from ..policy.lookup import Claimed, Look, Seen

@@ -1,14 +1,14 @@
 """The health report, made from the parts of an engine: the one place that says what a state means for an operator."""
 
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
+from ..clock import Clock
+from ..config.settings import Driver, Settings
+from ..config.url import Address
 from ..wire.link import Link, LinkState
 from ..wire.session import Gate
 from .health import Health, Status, at_stake, wall_time
-
-if TYPE_CHECKING:
-    from ..engine.engine import Engine
 
 __all__ = ["Reporter"]
 
@@ -16,10 +16,30 @@ __all__ = ["Reporter"]
 PROBE_EVERY = 1.0
 
 
+class Reported(Protocol):
+    """What a report is made of: the parts of an engine, of which this room knows no types but its own and the link."""
+
+    clock: Clock
+    settings: Settings
+    address: Address | None
+    host: Any
+    wire: Any
+    shared: Any
+    coherence: Any
+    near: Any
+    counters: Any
+    ports: Any
+    link: Any
+    away_since: float | None
+    driver: Driver
+    instance: str
+    closed: bool
+
+
 class Reporter:
     """Reports on one engine, and measures its round trip."""
 
-    def __init__(self, engine: "Engine") -> None:
+    def __init__(self, engine: Reported) -> None:
         self._engine = engine
         self._started = engine.clock()
         self._latency: float | None = None

@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ...errors import Unavailable
-from ...near.journal import Target
+from ...format.keys import Target
 from ...policy.claims import Grant
 from ...policy.context import Budget
 from ...policy.lookup import Answer, Look, Seen
