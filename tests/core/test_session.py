@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fleetcache.futures import NO_ANSWER
 from fleetcache.wire.session import (
     ANSWERED_LATER,
     MOST_WEIGHT,
-    NO_ANSWER,
     Call,
     ProtocolError,
     RefusedError,

@@ -10,9 +10,10 @@ from tests.support.imports import Import, imports, modules
 
 PACKAGE = Path(__file__).parents[2] / "src" / "fleetcache"
 
-# Rooms of one step do not know each other. The package's own ``__init__`` stands between ``api`` and its users.
+# Rooms of one step do not know each other; the last are users, and see each other. The package's own ``__init__``
+# imports what it likes, and only users import it.
 LINE = [
-    {"errors", "clock", "log"},
+    {"errors", "clock", "futures", "log"},
     {"config", "format"},
     {"wire"},
     {"telemetry"},
@@ -20,7 +21,6 @@ LINE = [
     {"shared"},
     {"engine"},
     {"api"},
-    {""},
     {"ops", "cli", "testing", "contrib"},
 ]
 STEP = {room: step for step, rooms in enumerate(LINE) for room in rooms}
@@ -28,7 +28,7 @@ USERS = LINE[-1]
 PUBLIC = {"", "ops", "testing"}  # what users import from
 CORE_MAY_USE = sys.stdlib_module_names | {"hiredis", "msgspec"}
 NOBODY_MAY_USE = {"redis", "valkey"}
-NO_IO = {"socket", "select", "selectors", "asyncio", "threading", "ssl"}
+NO_IO = {"socket", "select", "selectors", "asyncio", "threading"}  # of ssl it names the errors
 
 
 def room_of(module: str) -> str:
@@ -37,14 +37,14 @@ def room_of(module: str) -> str:
 
 def check_known(package: Path) -> Iterator[str]:
     for module in modules(package):
-        if room_of(module) not in STEP:
+        if module and room_of(module) not in STEP:
             yield f"{module} stands in no room: put it into one, or the room into the line of {Path(__file__).name}"
 
 
 def check_line(package: Path) -> Iterator[str]:
     for found in imports(package):
         room, target = room_of(found.module), room_of(found.target)
-        if not found.inside or room == target or room not in STEP or target not in STEP:
+        if not found.inside or "" in {room, target} or room == target or room not in STEP or target not in STEP:
             continue
         if STEP[target] >= STEP[room] and not (room in USERS and target in USERS):
             yield f"{found}: {room} stands before {target}, or beside it"
@@ -105,7 +105,6 @@ def test_the_package_keeps_its_layers(check: Callable[[Path], Iterator[str]]) ->
     ("check", "module", "source"),
     [
         (check_known, "novelty", ""),
-        (check_known, "novelty.wire", ""),
         (check_line, "format.entry", "from ..api.cache import Cache"),
         (check_line, "format.entry", "def f():\n    from ..api import cache"),
         (check_line, "format.entry", "if TYPE_CHECKING:\n    from ..api.cache import Cache"),

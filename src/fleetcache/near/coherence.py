@@ -17,11 +17,11 @@ from typing import Any, Protocol
 
 from ..clock import Clock
 from ..format.keys import ALL_TAG, Layout, Target
+from ..futures import Gate
 from ..log import TELL, Teller
 from ..telemetry.stats import Counters
 from ..wire.evictions import Turnover
 from ..wire.link import LinkState
-from ..wire.session import Gate
 from .journal import Journal
 from .recent_removals import Recent
 from .store import Held, Near

@@ -9,8 +9,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, Protocol
 
 from ..format.entry import Tags
-from ..wire.evictions import Turnover
-from ..wire.session import NO_ANSWER, Gate
+from ..futures import NO_ANSWER, Gate
 from .lookup import Answer, Seen
 from .options import Freshness
 
@@ -155,13 +154,21 @@ class JournalPort(Protocol):
     def next(self) -> int: ...
 
 
+class TurnoverPort(Protocol):
+    """Whether the server evicts."""
+
+    @property
+    def evicting(self) -> bool: ...
+
+
 class CoherencePort(Protocol):
     """Tokens, watches, removals."""
 
     tracking: bool
     keeps: bool
-    turnover: Turnover
 
+    @property
+    def turnover(self) -> TurnoverPort: ...  # noqa: D102
     @property
     def journal(self) -> JournalPort: ...  # noqa: D102
     def take(self, key: str, tags: tuple[str, ...] = ()) -> Any: ...  # noqa: D102

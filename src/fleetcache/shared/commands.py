@@ -11,11 +11,19 @@ from msgspec import Struct
 
 from ..clock import Clock
 from ..format.keys import ALL_TAG, Layout
+from ..futures import Gate, tell_unanswered
 from ..near.coherence import Coherence
 from ..policy.ports import Ports
 from ..telemetry.stats import Counters
 from ..wire.reasons import NO_WRITES, TRANSIENT, ScriptError, reply_reason, spoken
-from ..wire.session import ANSWERED_LATER, AnyCall, Call, Command, Gate, ReplyError, Session, tell_unanswered
+from ..wire.session import (
+    ANSWERED_LATER,
+    AnyCall,
+    Call,
+    Command,
+    ReplyError,
+    Session,
+)
 from .entries import Entries
 from .large_keys import LargeKeys
 from .replies import judged, judged_all

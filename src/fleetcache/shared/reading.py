@@ -7,10 +7,11 @@ from typing import Any, ClassVar
 from msgspec import Struct
 
 from ..format.keys import ALL_TAG
+from ..futures import Gate, tell_unanswered
 from ..near.coherence import Token
 from ..near.tag_versions import new_version
 from ..policy.lookup import Look, Seen
-from ..wire.session import ANSWERED_LATER, Gate, ReplyError, tell_unanswered
+from ..wire.session import ANSWERED_LATER, ReplyError
 from .commands import TAG_KEPT_MS, Calls
 from .replies import judged
 

@@ -10,13 +10,14 @@ from typing import Any
 
 from ..format.entry import HEAD_SIZE, parse_header
 from ..format.keys import ALL_TAG, Target
+from ..futures import Gate
 from ..near.coherence import Token
 from ..near.store import Held
 from ..near.tag_versions import Currency
 from ..policy.lookup import Claimed, Look, Seen
 from ..policy.options import Left
 from ..wire.evictions import ASKED
-from ..wire.session import Call, Command, Gate, ReplyError
+from ..wire.session import Call, Command, ReplyError
 from .reading import SharedReading
 from .stray_rights import GOOD_FOR
 

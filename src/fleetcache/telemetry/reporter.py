@@ -6,8 +6,8 @@ from typing import Any, Protocol
 from ..clock import Clock
 from ..config.settings import Driver, Settings
 from ..config.url import Address
+from ..futures import Gate
 from ..wire.link import Link, LinkState
-from ..wire.session import Gate
 from .health import Health, Status, at_stake, wall_time
 
 __all__ = ["Reporter"]

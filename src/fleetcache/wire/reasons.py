@@ -5,7 +5,6 @@ The codes are stable: health reports, metrics and alerts carry them.
 
 import os
 import re
-import socket
 import ssl
 from typing import Final
 
@@ -126,6 +125,7 @@ def connect_words(error: BaseException) -> str:
     """What a failed attempt to connect is called by the system: ``Connection refused``."""
     if isinstance(error, TimeoutError) and error.errno is None:
         return str(error) or "no answer in time"
-    if isinstance(error, OSError) and error.errno is not None and not isinstance(error, ssl.SSLError | socket.gaierror):
+    # Errors of TLS and of a name's lookup are OSErrors, too, with numbers of their own: they are not builtins.
+    if isinstance(error, OSError) and error.errno is not None and type(error).__module__ == "builtins":
         return os.strerror(error.errno)
     return getattr(error, "strerror", None) or str(error) or type(error).__name__

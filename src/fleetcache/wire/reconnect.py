@@ -12,13 +12,14 @@ from typing import Any, Protocol
 from ..clock import Clock
 from ..config.url import Address, CredentialProvider
 from ..errors import ConfigError
+from ..futures import Gate
 from .closings import Closings
 from .connection import Pulse, WireHooks, WireLimits
 from .handshake import Ask, Greeting, HandshakeError, handshake
 from .hints import PLAIN_TO_TLS, hinted, idle_hint, tls_hint
 from .link import Link, LinkState
 from .reasons import TRANSIENT, connect_reason, connect_words, reply_reason
-from .session import Call, Command, Gate, ReplyError
+from .session import Call, Command, ReplyError
 
 __all__ = ["Deadline", "Keeper"]
 

@@ -14,42 +14,30 @@ Rules:
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from enum import Enum
 from typing import Any, Final, Protocol
 
 import hiredis
 
+from ..futures import Gate, tell_unanswered
 from .frame_guard import Headers, ProtocolError
 from .reasons import PROVES_NOTHING, reply_reason
 
 __all__ = [
     "ANSWERED_LATER",
-    "NO_ANSWER",
     "AnyCall",
     "Call",
     "Command",
-    "Gate",
-    "NoAnswer",
     "ProtocolError",
     "RefusedError",
     "ReplyError",
     "Session",
     "TooLargeError",
-    "tell_unanswered",
 ]
 
 Command = tuple[bytes | str | int, ...]
 
 ReplyError = hiredis.ReplyError
 
-
-class NoAnswer(Enum):
-    """The one value a call ends with when no reply came in time, or the connection was lost."""
-
-    NO_ANSWER = "no answer"
-
-
-NO_ANSWER: Final = NoAnswer.NO_ANSWER
 
 ANSWERED_LATER: Final = object()
 """What a ``handle`` returns when another call will open the gate."""
@@ -62,18 +50,6 @@ CALL_WEIGHT: Final = MOST_WEIGHT // 20_000
 _MORE: Final = object()
 
 
-class Gate(Protocol):
-    """Something one caller waits on, opened once. ``asyncio.Future`` is one."""
-
-    def done(self) -> bool:
-        """Whether it is open."""
-        ...
-
-    def set_result(self, result: Any, /) -> None:
-        """Open it."""
-        ...
-
-
 class TooLargeError(ProtocolError):
     """A reply beyond all bounds; ``command`` is the one it answers."""
 
@@ -84,12 +60,6 @@ class TooLargeError(ProtocolError):
 
 class RefusedError(ProtocolError):
     """An error that nobody asked for: servers greet so whom they do not let in, and close."""
-
-
-def tell_unanswered(gate: Gate | None) -> None:
-    """Open it with the word that no answer came, if somebody still waits."""
-    if gate is not None and not gate.done():
-        gate.set_result(NO_ANSWER)
 
 
 def _unasked(frame: Any) -> ProtocolError:

@@ -14,9 +14,10 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppres
 from typing import Any, cast
 
 from ...config.url import CredentialProvider
+from ...futures import Gate
 from ...wire.hints import lost
 from ...wire.reconnect import Deadline, Keeper
-from ...wire.session import AnyCall, Gate
+from ...wire.session import AnyCall
 from .dialing import dial
 from .loop_end import without_farewell
 

@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from ...clock import Clock
+from ...futures import Gate, tell_unanswered
 from ...log import TELL, Teller
 from ...policy.ports import Alarm, FlightPort, Landed, LoaderEndedError, Work
-from ...wire.session import Gate, tell_unanswered
 from .loop_end import without_farewell
 
 __all__ = ["AioPorts", "call_awaited", "tell_defect"]

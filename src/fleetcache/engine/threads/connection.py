@@ -17,9 +17,9 @@ from threading import Thread, current_thread
 from typing import Any, Self
 
 from ...config.url import CredentialProvider
+from ...futures import Gate
 from ...wire.link import LinkState
 from ...wire.reconnect import Deadline
-from ...wire.session import Gate
 from .dialing import dial_blocking
 from .leader_follower import CallersWire, read
 from .monitor import SyncGate, begin

@@ -18,8 +18,8 @@ from contextlib import contextmanager
 from threading import Lock, RLock, Thread, get_ident
 from typing import Any, Protocol, TypeVar
 
+from ...futures import tell_unanswered
 from ...log import TELL, Teller
-from ...wire.session import tell_unanswered
 
 __all__ = ["Monitor", "Note", "Outside", "SyncGate", "begin", "finish"]
 
