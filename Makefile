@@ -1,6 +1,6 @@
-# make demo | test | uvloop | installs | fuzz | simulate | rules | reliability | check | docs | bench | story | lock. Each sets up what it needs in .venv the first time; nothing else is installed.
+# make demo | test | uvloop | installs | fuzz | simulate | rules | reliability | check | prose | docs | bench | story | lock. Each sets up what it needs in .venv the first time; nothing else is installed.
 
-.PHONY: demo test uvloop installs fuzz simulate rules reliability check docs bench story lock
+.PHONY: demo test uvloop installs fuzz simulate rules reliability check prose docs bench story lock
 .DEFAULT_GOAL := test
 
 VENV := .venv
@@ -52,6 +52,10 @@ check: $(DEV)
 	$(BIN)/pyright
 	$(MAKE) test
 	$(MAKE) docs
+
+# Comments, docstrings and pages: the share of sentences that hide their subject. --list shows each.
+prose: $(DEV)
+	$(BIN)/python -m docs.tools.prose $(ARGS)
 
 # The theme announces its successor at every build; that is no warning about our pages.
 docs: $(DEV)
