@@ -1,6 +1,8 @@
 """The README keeps its promises: it is short, its app runs, and what it shows of an outage is what an outage shows."""
 
 import json
+import re
+import tomllib
 from typing import Any
 
 import httpx
@@ -8,9 +10,10 @@ import pytest
 
 from fleetcache import Cache, Settings
 from fleetcache.ops import OpsApp
+from fleetcache.ops.metrics import REASONS
 from tests.conftest import StartServer
 from tests.docs.conftest import Environment
-from tests.docs.pages import DOCS, ROOT, blocks
+from tests.docs.pages import DOCS, ROOT, blocks, links
 from tests.docs.running import example
 from tests.support.run import run
 from tests.support.waiting import eventually
@@ -34,8 +37,57 @@ def shown(text: str) -> dict[str, Any]:
 def test_it_is_short_and_shows_code_early() -> None:
     lines = README.splitlines()
     assert len(lines) < 120
-    assert lines.index("```python") < 15
+    assert lines.index("```python") < 30
     assert lines.count("```python") == 1
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "cache stampede",
+        "two tiers (L1/L2)",
+        "client-side caching",
+        "single flight",
+        "request coalescing",
+        "stale-while-revalidate",
+        "circuit breaker",
+        "backplane",
+        "distributed lock",
+    ],
+)
+def test_the_words_that_readers_search_for_stand_before_the_code(word: str) -> None:
+    assert word.lower() in README.partition("```")[0].lower()
+
+
+def test_the_second_paragraph_behind_the_bullets_names_the_limits() -> None:
+    _, _, rest = README.partition("\n- **")
+    bullets, text, *_ = ("- **" + rest).split("\n\n")
+    assert len(re.findall(r"^- \*\*", bullets, re.MULTILINE)) == 6
+    assert text.startswith("It is not ")
+
+
+def test_the_failure_table_has_each_way_in_which_a_server_fails() -> None:
+    table = README.partition("## When it fails")[2].partition("\n## ")[0]
+    ways = [row.split()[0].rstrip(",") for row in re.findall(r"^\| (.+?) \|", table, re.MULTILINE)]
+    assert ways == ["Redis", "down", "slow", "frozen", "full", "read-only", "failing", "back"]
+    named = set(re.findall(r"reason `(\w+)`", table))
+    assert named <= set(REASONS)
+
+
+def dead_on_an_index(readme: str, urls: dict[str, str]) -> list[str]:
+    """Return the links that lead nowhere on a package index: relative ones, once the project has an address."""
+    return [link for link in links(readme) if urls and not link.startswith(("https://", "#"))]
+
+
+def test_its_links_work_on_a_package_index_as_soon_as_the_project_has_an_address() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert dead_on_an_index(README, project.get("urls", {})) == []
+
+
+def test_a_link_that_is_dead_on_an_index_is_seen() -> None:
+    text = "[a](docs/tags.md) [b](https://docs.example/tags.html) [c](#use-it)"
+    assert dead_on_an_index(text, {"Documentation": "https://docs.example"}) == ["docs/tags.md"]
+    assert dead_on_an_index(text, {}) == []
 
 
 def test_its_defaults_are_those_of_the_code() -> None:

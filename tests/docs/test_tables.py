@@ -127,11 +127,19 @@ def test_the_page_of_words_has_every_state_and_every_word_of_the_design() -> Non
     assert explained == set(design.split()) | {state.value for state in LinkState}
 
 
-def test_pages_keep_to_our_words() -> None:
-    foreign = re.compile(
-        r"\b(L1|L2|dogpile(?!\.(?:cache|md))|backplane|stampede|thundering|write-through|grace period"
-        r"|cache miss(es)?)\b"
-    )
-    for page in PAGES:
-        if page.parent.name != "migration" and page.stem != "dogpile":  # there it is a name
-            assert foreign.findall(prose(page.read_text(encoding="utf-8"))) == [], page.name
+@pytest.mark.parametrize(
+    "word",
+    """cache stampede|thundering herd|cache-aside|read-through|L1|L2|two-tier|client-side caching|single flight
+request coalescing|stale-while-revalidate|stale-if-error|circuit breaker|XFetch|negative caching|distributed lock
+backplane|consistency|backoff|jitter|heartbeat|near cache""".replace("\n", "|").split("|"),
+)
+def test_the_words_that_readers_search_for_stand_on_the_page_of_words(word: str) -> None:
+    assert word.lower() in text_of("concepts.md").lower()
+
+
+def test_every_library_that_readers_know_has_a_row_that_leads_to_a_page() -> None:
+    rows = text_of("concepts.md").partition("## If you know it as")[2].partition("\n## ")[0]
+    known = {"FusionCache", "bentocache", "cashews", "aiocache", "dogpile.cache", "Django"}
+    known |= {"Laravel", "Caffeine", "rueidis", "Spring"}
+    led = {line.split(":")[0].strip("| ") for line in rows.splitlines() if line.startswith("|") and ".md" in line}
+    assert known <= led
