@@ -9,7 +9,7 @@ import pytest
 
 from tests.docs.pages import DOCS, PAGES, ROOT, anchors, links, prose
 
-# A file of ours named in passing, perhaps with a test in it: `tests/unit/test_keys.py::test_it`.
+# A file of ours named in passing, perhaps with a test in it: `tests/unit/format/test_keys.py::test_it`.
 _FILE = re.compile(r"`((?:src|tests|docs|examples|benchmarks)/[\w./-]+)(?:::(\w+))?`")
 
 
@@ -51,7 +51,7 @@ def test_links_lead_somewhere(page: Path) -> None:
         "[x](../../outside.md)",
         "[x](http://insecure.example)",
         "`src/fleetcache/nowhere.py`",
-        "`tests/unit/test_keys.py::test_nowhere`",
+        "`tests/unit/format/test_keys.py::test_nowhere`",
     ],
 )
 def test_a_dead_link_is_seen(text: str) -> None:

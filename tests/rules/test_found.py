@@ -16,7 +16,7 @@ from tests.simulation.run import play
 SIMULATED = [row for row in ROWS.values() if row.simulated]
 TESTED = [row for row in ROWS.values() if not row.simulated]
 # Tests in these files need no server, and little time; all others are for ``make rules``.
-QUICK = ("tests/unit/test_near.py", "tests/unit/test_eviction.py")
+QUICK = ("tests/unit/near/test_store.py", "tests/unit/near/test_s3fifo.py")
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,8 @@ from tests.rules.rule import Row
 
 __all__ = ["ROWS"]
 
-KEYS = "tests/unit/test_function_keys.py::"
-NAMES = "tests/unit/test_function_names.py::"
+KEYS = "tests/unit/format/test_function_keys.py::"
+NAMES = "tests/unit/format/test_function_names.py::"
 CYCLES = "tests/core/test_cycles.py::"
 
 ROWS = (

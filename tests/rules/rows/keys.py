@@ -2,7 +2,7 @@
 
 from tests.rules.rule import Row
 
-KEYS = "tests/unit/test_function_keys.py::"
+KEYS = "tests/unit/format/test_function_keys.py::"
 
 ROWS = [
     Row(

@@ -2,8 +2,8 @@
 
 from tests.rules.rule import Row
 
-NEAR = "tests/unit/test_near.py::"
-EVICTION = "tests/unit/test_eviction.py::"
+NEAR = "tests/unit/near/test_store.py::"
+EVICTION = "tests/unit/near/test_s3fifo.py::"
 
 ROWS = [
     Row(

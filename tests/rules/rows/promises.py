@@ -69,7 +69,7 @@ ROWS = [
         "With a URL alone the cache stays in memory.",
         "config.settings:Settings.resolved_driver",
         ('"redis" if self.url else "memory"', '"memory"'),
-        "tests/unit/test_settings.py::test_the_driver_is_resolved",
+        "tests/unit/config/test_settings.py::test_the_driver_is_resolved",
     ),
     Row(
         "threads_are_told_nothing",

@@ -85,7 +85,7 @@ ROWS = [
         "A tag costs near the same, however long it is.",
         "near.store:_weigh",
         ("MEMBER_BYTES + sys.getsizeof(tag)", "MEMBER_BYTES"),
-        "tests/unit/test_near.py::test_what_near_is_charged_is_no_less_than_what_it_takes",
+        "tests/unit/near/test_store.py::test_what_near_is_charged_is_no_less_than_what_it_takes",
     ),
     Row(
         "versions_of_tags_weigh_nothing",

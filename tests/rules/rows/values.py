@@ -9,7 +9,7 @@ ROWS = [
         "An error that msgspec or a class raises over stored bytes reaches the caller.",
         "format.codec:Codecs.decode",
         ("except Exception as error:", "except ZeroDivisionError as error:"),
-        "tests/unit/test_codec.py::test_an_entry_of_an_older_shape_is_refused",
+        "tests/unit/format/test_codec.py::test_an_entry_of_an_older_shape_is_refused",
     ),
     Row(
         "equal_is_enough",
@@ -17,7 +17,7 @@ ROWS = [
         "A value is stored if its class calls what comes back equal.",
         "format.codec:_Format.write",
         ("else find_change(value, back)", "else None if value == back else find_change(value, back)"),
-        "tests/unit/test_kept_values.py::test_a_value_of_the_declared_type_comes_back_as_itself",
+        "tests/unit/format/test_values.py::test_a_value_of_the_declared_type_comes_back_as_itself",
     ),
     Row(
         "marks_are_trusted",
@@ -25,7 +25,7 @@ ROWS = [
         "What was written with marks is not compared with what was given.",
         "format.codec:_Format._write_marked",
         ("change is not None", "False"),
-        "tests/unit/test_kept_values.py::test_what_would_come_back_otherwise_is_refused",
+        "tests/unit/format/test_values.py::test_what_would_come_back_otherwise_is_refused",
     ),
     Row(
         "loaders_caller_keeps_its_own",
@@ -33,7 +33,7 @@ ROWS = [
         "The caller that stored a value gets the object it gave.",
         "format.codec:_Format.write",
         ("payload, back", "payload, value"),
-        "tests/unit/test_codec.py::test_what_the_writer_gets_is_a_copy",
+        "tests/unit/format/test_codec.py::test_what_the_writer_gets_is_a_copy",
     ),
     Row(
         "pickle_is_read",
@@ -41,7 +41,7 @@ ROWS = [
         "A pickle is read by a process that did not choose it.",
         "format.codec:Codecs.decode",
         ('self.name == "pickle"', "True"),
-        "tests/unit/test_codec.py::test_a_pickle_is_never_read_unless_asked_for_by_name",
+        "tests/unit/format/test_codec.py::test_a_pickle_is_never_read_unless_asked_for_by_name",
     ),
     Row(
         "marks_hold_no_marks",
@@ -49,7 +49,7 @@ ROWS = [
         "What a mark is made of is not marked itself.",
         "format.marks:Marks._mark_object",
         ("self.mark(row.write(value), classes)", "row.write(value)"),
-        "tests/unit/test_kept_values.py::test_without_a_type_a_plain_value_comes_back_as_itself",
+        "tests/unit/format/test_values.py::test_without_a_type_a_plain_value_comes_back_as_itself",
     ),
     Row(
         "member_by_place",
@@ -57,7 +57,7 @@ ROWS = [
         "The class of a mark is looked up by its place in the declared type.",
         "format.marks:_reading",
         ("classes[name]", "[*classes.values()][0]"),
-        "tests/unit/test_kept_values.py::test_a_member_is_known_by_its_name_and_never_by_its_place",
+        "tests/unit/format/test_values.py::test_a_member_is_known_by_its_name_and_never_by_its_place",
     ),
     Row(
         "dict_looks_like_a_mark",
@@ -65,7 +65,7 @@ ROWS = [
         "A dict with the key of marks is not marked in JSON.",
         "format.marks:Marks._has_plain_keys",
         ("and _KEY not in value", ""),
-        "tests/unit/test_kept_values.py::test_without_a_type_a_plain_value_comes_back_as_itself",
+        "tests/unit/format/test_values.py::test_without_a_type_a_plain_value_comes_back_as_itself",
     ),
     Row(
         "two_letters_are_a_pair",
@@ -73,6 +73,6 @@ ROWS = [
         "A mark of a dict is read whatever it holds.",
         "format.standard_types:_read_pairs",
         ("not all(type(pair) is list for pair in node)", "False"),
-        "tests/unit/test_kept_values.py::test_a_mark_holds_what_its_kind_is_made_of",
+        "tests/unit/format/test_values.py::test_a_mark_holds_what_its_kind_is_made_of",
     ),
 ]

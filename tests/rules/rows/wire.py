@@ -7,7 +7,7 @@ from tests.rules.rule import Exchange, Row
 
 SESSION = "tests/core/test_session.py::"
 LINK = "tests/core/test_link.py::"
-ADDRESS = "tests/unit/test_address.py::"
+ADDRESS = "tests/unit/config/test_url.py::"
 
 
 def pushes_after_all_replies() -> list[Exchange]:
