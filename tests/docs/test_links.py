@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.docs.pages import DOCS, PAGES, ROOT, anchors, links, prose
 
@@ -68,3 +69,12 @@ def test_every_page_can_be_reached_from_the_menu() -> None:
         [page.relative_to(DOCS).as_posix() for page in PAGES if page.is_relative_to(DOCS)]
         + ["SECURITY.md", "CHANGELOG.md", "CONTRIBUTING.md"]  # added by docs/tools/site.py
     )
+
+
+def test_the_menu_is_a_few_groups_and_begins_with_the_quick_start() -> None:
+    menu = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"]
+    groups = [next(iter(group.values())) for group in menu]
+    assert groups[0] == "index.md"
+    assert groups[1][0] == {"Quick start": "quickstart.md"}
+    assert len(groups) <= 7
+    assert all(len(pages) <= 9 for pages in groups[1:])
