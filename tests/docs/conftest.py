@@ -1,7 +1,8 @@
 """What examples find in their environment: nothing, or the server of a test."""
 
+import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -25,3 +26,17 @@ def environment(monkeypatch: pytest.MonkeyPatch, shared_servers: GetServer, pref
             monkeypatch.setenv("CACHE_OPERATION_TIMEOUT", "5s")
 
     return use
+
+
+@pytest.fixture(autouse=True)
+def log() -> Iterator[None]:
+    """Give the logger its level, handlers and filters back, whatever an example sets."""
+    logger = logging.getLogger("fleetcache")
+    before = logger.level, logger.propagate, list(logger.handlers), list(logger.filters)
+    yield
+    logger.setLevel(before[0])
+    logger.propagate = before[1]
+    for handler in {*logger.handlers} - {*before[2]}:
+        logger.removeHandler(handler)
+        handler.close()
+    logger.filters[:] = before[3]
