@@ -78,3 +78,8 @@ def test_the_menu_is_a_few_groups_and_begins_with_the_quick_start() -> None:
     assert groups[1][0] == {"Quick start": "quickstart.md"}
     assert len(groups) <= 7
     assert all(len(pages) <= 9 for pages in groups[1:])
+
+
+def test_the_door_leads_to_every_page() -> None:
+    led = {link.partition("#")[0] for link in links(text_of(DOCS / "index.md"))}
+    assert led >= {page.relative_to(DOCS).as_posix() for page in DOCS.rglob("*.md")} - {"index.md"}
