@@ -3,9 +3,12 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
-from tests.docs.pages import DOCS, FEATURES, PAGES, ROOT, headings
+from tests.docs.pages import DOCS, FEATURES, PAGES, ROOT, blocks, headings
 
+# Columns of a code block on the site, beside the menu.
+WIDTH = 88
 SITE = [page for page in PAGES if page.is_relative_to(DOCS)]
 
 
@@ -33,3 +36,21 @@ def test_there_is_one_title_and_no_heading_twice(page: Path) -> None:
     assert [level for level, _ in found].count(1) == 1
     if page.stem != "CHANGELOG":
         assert len({words for _, words in found}) == len(found)
+
+
+def wide(text: str) -> list[str]:
+    """Return the lines of code that a narrow screen, or two windows side by side, would cut."""
+    return [line for block in blocks(text, "python") for line in block.code.splitlines() if len(line) > WIDTH]
+
+
+def test_code_on_the_pages_that_newcomers_read_first_fits_a_narrow_screen() -> None:
+    menu = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"]
+    start, problems = menu[1]["Start here"], menu[2]["The problems"]
+    first = [DOCS / name for entry in [*start, *problems] for name in entry.values()]
+    for page in [ROOT / "README.md", DOCS / "index.md", *first]:
+        assert wide(page.read_text(encoding="utf-8")) == [], page.name
+
+
+def test_a_wide_line_is_seen() -> None:
+    line = "x" * (WIDTH + 1)
+    assert wide(f"```python\n{line[1:]}\n{line}\n```\n") == [line]
