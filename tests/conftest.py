@@ -16,10 +16,13 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.support.certs import Certificates
+from tests.support.driving import driver, on, play, remote
 from tests.support.engines import engines, version
 from tests.support.loops import use_loop
 from tests.support.servers import TRANSPORTS, Server, Transport
 from tests.support.waiting import wait_until
+
+__all__ = ["driver", "on", "play", "remote"]
 
 _numbers = itertools.count(1)
 

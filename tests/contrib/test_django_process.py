@@ -17,7 +17,7 @@ from fleetcache import ConfigError, SyncCache
 from fleetcache.contrib.django import NotCounted, cache_of
 from fleetcache.contrib.django import process as made
 from tests.contrib.django_site import BACKEND, caches_at
-from tests.core.drivers import commands_of
+from tests.support.drivers import commands_of
 from tests.support.run import run
 from tests.support.servers import Server
 from tests.support.waiting import wait_until

@@ -9,7 +9,7 @@ import pytest
 
 from fleetcache import MISSING, Cache, CodecError, Unavailable
 from fleetcache.near.journal import Journal
-from tests.core.drivers import Driver, On
+from tests.support.drivers import Driver, On
 from tests.support.proxy import Proxy
 from tests.support.run import run
 from tests.support.servers import Server

@@ -7,8 +7,8 @@ import pytest
 
 from fleetcache import MISSING, Cache
 from fleetcache.shared.commands import SCRIPTS
-from tests.core.drivers import On
-from tests.core.origins import Origin
+from tests.support.drivers import On
+from tests.support.origins import Origin
 from tests.support.proxy import Proxy
 from tests.support.run import run
 from tests.support.servers import Server

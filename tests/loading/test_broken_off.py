@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from fleetcache import Cache, SyncCache
-from tests.core.drivers import On
-from tests.core.origins import Origin
+from tests.support.drivers import On
+from tests.support.origins import Origin
 from tests.support.servers import Server
 from tests.support.waiting import eventually
 

@@ -1,7 +1,7 @@
 """A plugin of pytest: each test that a row names fails with the row's defect, and passes right after that without it.
 
-``python -m pytest -p tests.rules.again --rows name,name tests/core/test_near.py``. With ``--seek`` the tests need not
-be named by any row: what is shown is which of them find the defect.
+``python -m pytest -p tests.rules.again --rows name,name tests/unit/near/test_store.py``. With ``--seek`` the
+tests need not be named by any row: the summary shows which of them find the defect.
 """
 
 import gc

@@ -19,7 +19,7 @@ Defect = tuple[str, str] | Callable[[], list[Exchange]]
 
 SIMULATION = "simulation"
 """Some seed finds it: which one is in ``seeds.json``. Other ways are a plan in ``tests/simulation/found``, as
-``plan 1269``, and a test, as ``tests/core/test_near.py::test_x``."""
+``plan 1269``, and a test, as ``tests/unit/near/test_store.py::test_x``."""
 
 
 class Row(NamedTuple):

@@ -1,4 +1,4 @@
-"""The drivers that the tests of the verbs run on."""
+"""Fixtures of ``tests/conftest.py``: the drivers on which tests run the verbs."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -6,10 +6,12 @@ from typing import Any
 import pytest
 
 from fleetcache import Cache
-from tests.core.drivers import VARIANTS, Driver, On
-from tests.core.scene import Body, Scene
+from tests.support.drivers import VARIANTS, Driver, On
 from tests.support.run import run
+from tests.support.scene import Body, Scene
 from tests.support.servers import Server, Transport
+
+__all__ = ["driver", "on", "play", "remote"]
 
 
 @pytest.fixture(params=VARIANTS)

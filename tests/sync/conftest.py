@@ -1,16 +1,15 @@
-"""The drivers of ``tests/core``, on threads."""
+"""The drivers of the verbs, on threads."""
 
 from collections.abc import Callable
 
 import pytest
 
 from fleetcache.engine.threads import connection as threads
-from tests.core.conftest import on, play
-from tests.core.drivers import Driver
 from tests.promises.conftest import one_fresh_server
+from tests.support.drivers import Driver
 from tests.support.servers import Server, Transport
 
-__all__ = ["on", "one_fresh_server", "play"]
+__all__ = ["one_fresh_server"]
 
 
 @pytest.fixture(params=["memory on threads", "valkey on threads", "memory on aio", "valkey on aio"])

@@ -11,9 +11,9 @@ from fleetcache import Cache, SyncCache
 from fleetcache.engine.threads.engine import SyncEngine
 from fleetcache.format.keys import Layout
 from fleetcache.shared.stray_rights import Rights
-from tests.core.scene import CLAIM, PLACEHOLDER
 from tests.support.proxy import Proxy
 from tests.support.run import run
+from tests.support.scene import CLAIM, PLACEHOLDER
 from tests.support.servers import Server
 from tests.support.waiting import eventually, wait_until
 

@@ -6,7 +6,7 @@ __all__ = ["ROWS"]
 
 KEYS = "tests/unit/format/test_function_keys.py::"
 NAMES = "tests/unit/format/test_function_names.py::"
-CYCLES = "tests/core/test_cycles.py::"
+CYCLES = "tests/loading/test_cycles.py::"
 
 ROWS = (
     Row(
@@ -23,7 +23,7 @@ ROWS = (
         "Of keys seen lately, 1 and True are one.",
         "api.cached:KeyedFunction._key",
         ("if known is not None and known[0] == kinds:", "if known is not None:"),
-        "tests/core/test_decorator.py::test_keys_that_compare_equal_but_differ_are_kept_apart",
+        "tests/unit/api/test_cached.py::test_keys_that_compare_equal_but_differ_are_kept_apart",
     ),
     Row(
         "argument_left_out",

@@ -65,7 +65,7 @@ ROWS = [
         "What near answers offline is bounded by the cache's own offline_ttl, whatever the call asked for.",
         "wire.link:Link.bound",
         ("self.confirmed + offline_ttl", "self.horizon"),
-        "tests/core/test_policy_faults.py::test_out_of_reach_near_answers_and_one_load_serves_the_process",
+        "tests/unit/policy/test_reading_faults.py::test_out_of_reach_near_answers_and_one_load_serves_the_process",
     ),
     Row(
         "batches_ignore_offline_ttl",
@@ -132,6 +132,6 @@ ROWS = [
         "What was loaded offline answers a call that wants nothing that old.",
         "policy.context:Parts.near_answer",
         ("if options.offline_ttl <= 0 and not self.alone:", "if False:"),
-        "tests/core/test_policy_faults.py::test_out_of_reach_near_answers_and_one_load_serves_the_process",
+        "tests/unit/policy/test_reading_faults.py::test_out_of_reach_near_answers_and_one_load_serves_the_process",
     ),
 ]

@@ -9,7 +9,7 @@ ROWS = [
         "A connection that was dropped after its handshake begins the backoff anew.",
         "wire.link:Link.lost",
         ("now - self._ready_at >= self.HELD", "True"),
-        "tests/core/test_link.py::test_only_a_connection_that_held_begins_the_backoff_anew",
+        "tests/unit/wire/test_link.py::test_only_a_connection_that_held_begins_the_backoff_anew",
     ),
     Row(
         "recovery_is_quiet",
@@ -17,7 +17,7 @@ ROWS = [
         "The end of an outage is told at a level that default logging hides.",
         "telemetry.outages:Outages.ended",
         ("logging.WARNING", "logging.INFO"),
-        "tests/core/test_outages.py::test_the_end_of_an_outage_has_the_level_of_its_beginning",
+        "tests/unit/telemetry/test_outages.py::test_the_end_of_an_outage_has_the_level_of_its_beginning",
     ),
     Row(
         "each_flap_is_told",
@@ -25,7 +25,7 @@ ROWS = [
         "A link that flaps writes a pair of lines each time.",
         "telemetry.outages:Outages.look",
         ("quiet < QUIET", "False"),
-        "tests/core/test_outages.py::test_a_link_that_flaps_has_one_pair_a_minute_and_then_a_count",
+        "tests/unit/telemetry/test_outages.py::test_a_link_that_flaps_has_one_pair_a_minute_and_then_a_count",
     ),
     Row(
         "not_me_is_a_sign_of_life",
@@ -33,7 +33,7 @@ ROWS = [
         "A server that says MOVED, READONLY or CLUSTERDOWN prolongs the trust in near.",
         "wire.session:Session._take",
         ("if errors.denied:", "if False:"),
-        "tests/core/test_session.py::test_an_error_that_says_not_me_is_answered_and_no_sign_of_life",
+        "tests/unit/wire/test_session.py::test_an_error_that_says_not_me_is_answered_and_no_sign_of_life",
     ),
     Row(
         "demoted_is_believed",
@@ -65,7 +65,7 @@ ROWS = [
         "What a replaced primary acknowledged is not removed from its successor.",
         "near.recent_removals:Recent.missed_by",
         ("if history.may_lack(self.history)", "if False"),
-        "tests/core/test_recent.py::test_only_another_history_may_lack_them",
+        "tests/unit/near/test_recent_removals.py::test_only_another_history_may_lack_them",
     ),
     Row(
         "minute_runs_out_in_an_outage",
@@ -73,7 +73,7 @@ ROWS = [
         "What was acknowledged just before a long outage is not removed from the server that comes after it.",
         "near.recent_removals:Recent.missed_by",
         ("return list", "self.heard(self._clock()); return list"),
-        "tests/core/test_recent.py::test_an_outage_does_not_use_up_their_minute",
+        "tests/unit/near/test_recent_removals.py::test_an_outage_does_not_use_up_their_minute",
     ),
     Row(
         "lost_right_is_left_there",
@@ -97,7 +97,7 @@ ROWS = [
         "What the old connection had sent runs after the handshake, and its right stays.",
         "shared.stray_rights:Rights.returned",
         ("if not surely:", "if False:"),
-        "tests/core/test_rights.py::test_else_once_more_when_its_time_is_over",
+        "tests/unit/shared/test_stray_rights.py::test_else_once_more_when_its_time_is_over",
     ),
     Row(
         "any_list_is_a_place",
@@ -105,7 +105,7 @@ ROWS = [
         "An empty list is taken for what stands under the key.",
         "shared.replies:_is_there",
         ("len(reply) == 2", "True"),
-        "tests/core/test_replies.py::test_nothing_else_does",
+        "tests/unit/shared/test_replies.py::test_nothing_else_does",
     ),
     Row(
         "odd_reply_drops_the_connection",

@@ -38,7 +38,7 @@ ROWS = [
         "An instance goes on answering what it has removed, until the server pushes that.",
         "near.coherence:Coherence.removing",
         ("        self._forget_target(target, None)\n", ""),
-        "tests/core/test_coherence.py::test_what_voids_a_token_also_forgets_the_entry_and_detaches_its_flight",
+        "tests/unit/near/test_coherence.py::test_what_voids_a_token_also_forgets_the_entry_and_detaches_its_flight",
     ),
     Row(
         "near_beyond_the_horizon",
@@ -61,7 +61,7 @@ ROWS = [
         "Near keeps the object that a caller gave, and hands it to others.",
         "shared.entries:Entries.hold",
         ("if immutable(answer.value):", "if True:"),
-        "tests/core/test_verbs.py::test_nobody_changes_anybody_elses_value",
+        "tests/unit/api/test_verbs.py::test_nobody_changes_anybody_elses_value",
     ),
     Row(
         "a_url_is_not_enough",

@@ -235,6 +235,6 @@ ROWS = [
         "An entry in near is as old as the copy that near made of it.",
         "shared.entries:Entries.see",
         ("born = fresh_until - header.ttl", "born = sent_at"),
-        "tests/core/test_lookup.py::test_another_instance_is_told_the_same_age",
+        "tests/unit/api/test_reads_lookup.py::test_another_instance_is_told_the_same_age",
     ),
 ]

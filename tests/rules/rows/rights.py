@@ -5,7 +5,7 @@ from tests.rules.rule import Exchange, Row
 
 SWAP = "gate = parts.shared.swap(run.key, base, blob, options.kept_ms, stored)"
 GIVE_BACK = "        if mark is not None:\n            parts.shared.unclaim(run.key, mark)"
-KEPT_FROM_ANOTHER = "tests/core/test_claims.py::test_those_of_one_process_do_not_keep_it_from_another"
+KEPT_FROM_ANOTHER = "tests/unit/policy/test_claims.py::test_those_of_one_process_do_not_keep_it_from_another"
 
 
 def lease_is_never_asked() -> list[Exchange]:
@@ -65,7 +65,7 @@ ROWS = [
         "close() leaves the leases of loads that still run.",
         "policy.loading:Loading.give_all_back",
         ("self.give_back(run, base, mark)", "pass"),
-        "tests/core/test_loading.py::test_close_gives_back_the_right_of_a_load_that_does_not_end",
+        "tests/unit/policy/test_loading.py::test_close_gives_back_the_right_of_a_load_that_does_not_end",
     ),
     Row(
         "leases_of_one_length",
@@ -73,7 +73,7 @@ ROWS = [
         "A lease is as long for a loader that takes long as for any.",
         "policy.context:LoadTimes.lease",
         ("self.FIRST if usual is None else min(self.MOST, max(self.LEAST, 2 * usual))", "self.LEAST"),
-        "tests/core/test_loading.py::test_a_right_is_asked_for_twice_as_long_as_such_a_load_takes",
+        "tests/unit/policy/test_loading.py::test_a_right_is_asked_for_twice_as_long_as_such_a_load_takes",
     ),
     Row(
         "claim_by_hand_renewed_after_release",
@@ -81,7 +81,7 @@ ROWS = [
         "A claim by hand that was given back goes on renewing.",
         "policy.claims:Claims._unclaim",
         ("turn.alarm.cancel()", "pass"),
-        "tests/core/test_claims.py::test_what_was_handed_on_is_renewed_no_oftener",
+        "tests/unit/policy/test_claims.py::test_what_was_handed_on_is_renewed_no_oftener",
     ),
     Row(
         "claim_by_hand_kept_for_ever",
@@ -105,7 +105,7 @@ ROWS = [
         "Two in one process have the same claim by hand.",
         "policy.claims:Claims._has_turn",
         ("if turn is None:", "if True:"),
-        "tests/core/test_claims.py::test_there_is_one_at_a_time",
+        "tests/unit/policy/test_claims.py::test_there_is_one_at_a_time",
     ),
     Row(
         "claim_by_hand_kept",
@@ -113,7 +113,7 @@ ROWS = [
         "A claim by hand that was given back stays on the server.",
         "policy.claims:Claims._unclaim",
         ("self._parts.shared.unclaim(turn.key, turn.mark)", "pass"),
-        "tests/core/test_claims.py::test_in_the_fleet_too",
+        "tests/unit/policy/test_claims.py::test_in_the_fleet_too",
     ),
     Row(
         "swap_whatever_is_there",
@@ -135,7 +135,7 @@ ROWS = [
         "Who waits registers after its read: news that comes in between is missed.",
         "near.coherence:Coherence.watch",
         ("self._watches.setdefault(key, []).append(watch)", "self._watches.setdefault(key, [])"),
-        "tests/core/test_coherence.py::test_who_waits_is_woken_by_any_news_of_the_key",
+        "tests/unit/near/test_coherence.py::test_who_waits_is_woken_by_any_news_of_the_key",
     ),
     Row(
         "waits_for_ever",
@@ -143,7 +143,7 @@ ROWS = [
         "Who waits for others waits for as long as they take.",
         "policy.loading:Loading.news",
         ("if now >= give_up:", "if False:"),
-        "tests/core/test_policy_table.py::test_after_the_longest_wait_a_caller_loads_and_stores_nothing",
+        "tests/unit/policy/test_reading.py::test_after_the_longest_wait_a_caller_loads_and_stores_nothing",
     ),
     Row(
         "joins_for_ever",
@@ -151,7 +151,7 @@ ROWS = [
         "Who joined a load waits for as long as it takes.",
         "policy.reading:Policy._outcome",
         ("(until, capped)", "(until,)"),
-        "tests/core/test_loading.py::test_a_wait_for_others_is_capped",
+        "tests/unit/policy/test_loading.py::test_a_wait_for_others_is_capped",
     ),
     Row(
         "load_timeout_ignored",
@@ -159,7 +159,7 @@ ROWS = [
         "A caller waits for its load beyond its load_timeout.",
         "policy.reading:Policy._outcome",
         ("(until, capped)", "(capped,)"),
-        "tests/core/test_loading.py::test_the_first_caller_may_be_the_impatient_one",
+        "tests/unit/policy/test_loading.py::test_the_first_caller_may_be_the_impatient_one",
     ),
     Row(
         "load_timeout_ends_the_load",
@@ -167,7 +167,7 @@ ROWS = [
         "The load ends with the first caller whose load_timeout has run out.",
         "policy.single_flight:Flight.leave",
         ("if self.people <= 0 and self.outcome", "if self.outcome"),
-        "tests/core/test_loading.py::test_a_callers_patience_bounds_its_wait_and_not_the_load",
+        "tests/unit/policy/test_loading.py::test_a_callers_patience_bounds_its_wait_and_not_the_load",
     ),
     Row(
         "refresh_by_put",
@@ -175,7 +175,7 @@ ROWS = [
         "refresh answers what is there instead of loading.",
         "policy.loading:Loading._step",
         ("case Look.FRESH | Look.STALE if not anew:", "case Look.FRESH | Look.STALE:"),
-        "tests/core/test_loading.py::test_refresh_loads_and_replaces_what_is_there",
+        "tests/unit/policy/test_loading.py::test_refresh_loads_and_replaces_what_is_there",
     ),
     Row(
         "refresh_without_pause",
@@ -183,7 +183,7 @@ ROWS = [
         "Each hit on a stale entry asks an origin that has just failed.",
         "policy.reading:Policy._pause",
         ("+ PAUSE *", "+ 0 *"),
-        "tests/core/test_background.py::test_a_failed_refresh_leaves_the_stale_value_and_pauses",
+        "tests/loading/test_background.py::test_a_failed_refresh_leaves_the_stale_value_and_pauses",
     ),
     Row(
         "never_early",
@@ -191,7 +191,7 @@ ROWS = [
         "A hot entry goes stale under load: no hit refreshes it before its end.",
         "policy.reading:Policy.near_hit",
         ("if options.refreshes and is_early(", "if False and is_early("),
-        "tests/core/test_loading.py::test_a_hit_close_to_the_end_starts_the_refresh",
+        "tests/unit/policy/test_loading.py::test_a_hit_close_to_the_end_starts_the_refresh",
     ),
     Row(
         "batch_waits_with_rights",
@@ -215,7 +215,7 @@ ROWS = [
         "A loader that asks for its own key waits for itself.",
         "policy.single_flight:Wait.check",
         ("not flight.reaches(me)", "True"),
-        "tests/core/test_flights.py::test_a_loader_that_asks_for_its_own_key_is_an_error",
+        "tests/unit/policy/test_single_flight.py::test_a_loader_that_asks_for_its_own_key_is_an_error",
     ),
     Row(
         "loads_beside_each_other",
@@ -223,7 +223,7 @@ ROWS = [
         "Nobody joins a load of this process.",
         "policy.single_flight:Flights.get",
         ("self._table.get(key)", "None"),
-        "tests/core/test_loading.py::test_all_who_ask_at_once_share_one_load",
+        "tests/unit/policy/test_loading.py::test_all_who_ask_at_once_share_one_load",
     ),
     Row(
         "first_to_leave_ends_the_load",
@@ -231,7 +231,7 @@ ROWS = [
         "A caller that is cancelled ends the load for all who wait.",
         "policy.single_flight:Flight.leave",
         ("self.people <= 0", "True"),
-        "tests/core/test_loading.py::test_a_cancelled_caller_leaves_the_load_to_the_others_and_the_last_one_ends_it",
+        "tests/unit/policy/test_loading.py::test_a_cancelled_caller_leaves_the_load_to_the_others_and_the_last_one_ends_it",
     ),
     Row(
         "cancelled_batch_keeps_what_it_was_granted",
@@ -239,7 +239,7 @@ ROWS = [
         "A batch that is cancelled gives back what it has asked for, and keeps what it was granted.",
         "policy.batch_load:Round._rights",
         ("(*rights, *asked.values())", "asked.values()"),
-        "tests/core/test_large_batches.py::test_what_a_batch_was_granted_before_it_was_cancelled_is_free_at_once",
+        "tests/unit/policy/test_streaming.py::test_what_a_batch_was_granted_before_it_was_cancelled_is_free_at_once",
     ),
     Row(
         "refreshed_again",
@@ -247,7 +247,7 @@ ROWS = [
         "What another instance has refreshed meanwhile is loaded again.",
         "policy.loading:Loading._claim",
         (" or (only is not None and seen.head != only)", ""),
-        "tests/core/test_background.py::test_what_another_instance_has_refreshed_is_not_loaded_again",
+        "tests/loading/test_background.py::test_what_another_instance_has_refreshed_is_not_loaded_again",
     ),
     Row(
         "refresh_joined_past_its_tag",
@@ -255,7 +255,7 @@ ROWS = [
         "Offline a background refresh is joined by those who came after a tag of it was removed.",
         "policy.single_flight:Flights.detach_tag",
         ("in (self._table, self._behind):", "in (self._table,):"),
-        "tests/core/test_background.py::test_offline_nobody_joins_a_refresh_that_began_before_a_removal",
+        "tests/loading/test_background.py::test_offline_nobody_joins_a_refresh_that_began_before_a_removal",
     ),
     Row(
         "claim_given_back_before_the_swap",
@@ -263,6 +263,6 @@ ROWS = [
         "Who waits for a claim is woken before the value is there, and loads again.",
         "policy.loading:Loading.send",
         (f"        {SWAP}\n{GIVE_BACK}  #", f"{GIVE_BACK}\n        {SWAP}  #"),
-        "tests/core/test_background.py::test_the_claim_of_a_refresh_is_given_back_behind_its_store",
+        "tests/loading/test_background.py::test_the_claim_of_a_refresh_is_given_back_behind_its_store",
     ),
 ]

@@ -2,7 +2,7 @@
 
 from tests.rules.rule import Row
 
-CLOSINGS = "tests/core/test_closings.py"
+CLOSINGS = "tests/unit/wire/test_closings.py"
 SECOND_LOOP = "tests/traps/test_second_loop.py"
 ASKED_AT_HOME = """except ElsewhereError as error:
             return await sent_to(error, lambda: engine.policy.get_or_set(asked), lambda: None)
@@ -77,7 +77,7 @@ ROWS = [
         "A claim that its taker has dropped is renewed as long as the process lives.",
         "policy.claims:_Turn.hand_to",
         ("ref(holder)", "(lambda: holder)"),
-        "tests/core/test_claims.py::test_one_that_was_dropped_is_free_here_at_once",
+        "tests/unit/policy/test_claims.py::test_one_that_was_dropped_is_free_here_at_once",
     ),
     Row(
         "tags_weigh_nothing",
@@ -93,7 +93,7 @@ ROWS = [
         "What is kept of tags beside near takes memory that nobody bounds.",
         "near.store:Near.make_room",
         ("self.beside = beside", "self.beside = 0"),
-        "tests/core/test_coherence_state.py::test_tags_take_no_more_than_near_may",
+        "tests/unit/near/test_coherence_state.py::test_tags_take_no_more_than_near_may",
     ),
     Row(
         "unnamed_servers_believed",

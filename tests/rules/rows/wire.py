@@ -5,8 +5,8 @@ from typing import Any
 from fleetcache.wire.session import Session
 from tests.rules.rule import Exchange, Row
 
-SESSION = "tests/core/test_session.py::"
-LINK = "tests/core/test_link.py::"
+SESSION = "tests/unit/wire/test_session.py::"
+LINK = "tests/unit/wire/test_link.py::"
 ADDRESS = "tests/unit/config/test_url.py::"
 
 
@@ -141,7 +141,7 @@ ROWS = [
             '(killed,) = await ask(("CLIENT", "KILL", "ID", previous.client_id))',
             "killed = 0",
         ),
-        "tests/core/test_handshake.py::test_our_last_connection_is_ended_before_the_cache_recovers",
+        "tests/unit/wire/test_handshake.py::test_our_last_connection_is_ended_before_the_cache_recovers",
     ),
     Row(
         "no_heartbeat",

@@ -24,7 +24,7 @@ ROWS = [
         "A journal that is full forgets what it was told first.",
         "near.journal:Journal.owe",
         ("self.owed = {ALL: self._number}", "del self.owed[next(iter(self.owed))]"),
-        "tests/core/test_journal.py::test_too_much_becomes_everything",
+        "tests/unit/near/test_journal.py::test_too_much_becomes_everything",
     ),
     Row(
         "owed_keys_are_read",
@@ -32,7 +32,7 @@ ROWS = [
         "What is owed is read from the server meanwhile.",
         "near.journal:Journal.owes_key",
         ('bool(self.owed) and (("e", key) in self.owed or ALL in self.owed)', "False"),
-        "tests/core/test_journal.py::test_a_key_and_a_tag_of_one_name_are_two",
+        "tests/unit/near/test_journal.py::test_a_key_and_a_tag_of_one_name_are_two",
     ),
     Row(
         "acknowledged_by_an_older_one",
@@ -40,7 +40,7 @@ ROWS = [
         "A removal is taken for done when an older one of the same key was.",
         "near.journal:Journal.acknowledged",
         ("if self.owed.get(target, number + 1) <= number:", "if target in self.owed:"),
-        "tests/core/test_journal.py::test_a_late_success_of_an_older_intent_leaves_the_newer_one_owed",
+        "tests/unit/near/test_journal.py::test_a_late_success_of_an_older_intent_leaves_the_newer_one_owed",
     ),
     Row(
         "loop_forgets_the_newest_clear",
@@ -102,7 +102,7 @@ ROWS = [
         "What a namespace holds does not carry the tag that its clear() removes.",
         "api.verbs:AsyncVerbs.namespace",
         ("tags = (*tags, family_tag(path + part))", "family_tag(path + part)"),
-        "tests/core/test_verbs_tags.py::test_a_namespace_has_keys_defaults_and_a_clear_of_its_own",
+        "tests/unit/api/test_verbs_tags.py::test_a_namespace_has_keys_defaults_and_a_clear_of_its_own",
     ),
     Row(
         "namespace_without_prefix",
@@ -110,7 +110,7 @@ ROWS = [
         "A namespace has the keys of the cache.",
         "api.reads:ReadingVerbs._prefixed",
         ("self._prefix + check_key(key)", "check_key(key)"),
-        "tests/core/test_verbs_tags.py::test_a_namespace_has_keys_defaults_and_a_clear_of_its_own",
+        "tests/unit/api/test_verbs_tags.py::test_a_namespace_has_keys_defaults_and_a_clear_of_its_own",
     ),
     Row(
         "counted_and_nothing_owed",
@@ -118,7 +118,7 @@ ROWS = [
         "What was counted on in an outage falls back to what the server had before.",
         "policy.counters:Counting._count_here",
         ('parts.coherence.owe(("e", key), parts.coherence.journal.next())', "pass"),
-        "tests/core/test_own_writes.py::"
+        "tests/faults/test_own_writes.py::"
         "test_what_was_counted_on_in_an_outage_does_not_fall_back_to_what_the_server_had",
     ),
     Row(

@@ -4,9 +4,9 @@ from tests.rules.rule import Row
 
 __all__ = ["ROWS"]
 
-OWN = "tests/core/test_own_writes.py::"
-LARGE = "tests/core/test_large_batches.py::"
-COUNTERS = "tests/core/test_counters.py::"
+OWN = "tests/faults/test_own_writes.py::"
+LARGE = "tests/unit/policy/test_streaming.py::"
+COUNTERS = "tests/unit/policy/test_counters.py::"
 
 ROWS = (
     Row(

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from fleetcache import Cache, Keep, NoStore
-from tests.core.drivers import Driver, On
-from tests.core.functions import Place, counting, memory
+from tests.support.drivers import Driver, On
+from tests.support.functions import Place, counting, memory
 from tests.support.run import run
 from tests.support.waiting import eventually
 
@@ -21,9 +21,9 @@ def test_it_keeps_name_documentation_and_signature(options: dict[str, Any]) -> N
     locate, _ = counting(memory, **options)
     assert locate.__name__ == "locate"
     assert locate.__qualname__ == "counting.<locals>.locate"
-    assert locate.__module__ == "tests.core.functions"
+    assert locate.__module__ == "tests.support.functions"
     assert locate.__doc__ == "Where an address is."
-    assert str(inspect.signature(locate)) == "(ip: str, *, precise: bool = False) -> tests.core.functions.Place"
+    assert str(inspect.signature(locate)) == "(ip: str, *, precise: bool = False) -> tests.support.functions.Place"
     assert inspect.unwrap(locate) is locate.__wrapped__
 
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from fleetcache import Cache, ConfigError, Unavailable
-from tests.core.drivers import Driver, On
-from tests.core.functions import Place, counting, memory
+from tests.support.drivers import Driver, On
+from tests.support.functions import Place, counting, memory
 from tests.support.run import run
 from tests.support.servers import free_port
 from tests.support.waiting import eventually

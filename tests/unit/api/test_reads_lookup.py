@@ -9,10 +9,10 @@ import pytest
 
 from fleetcache import Cache, Found, KeyRuleError
 from fleetcache.testing import ManualClock, memory_cache
-from tests.core.drivers import Driver, On
-from tests.core.scene import GRACE, Scene
 from tests.promises.faults import as_user
+from tests.support.drivers import Driver, On
 from tests.support.run import run
+from tests.support.scene import GRACE, Scene
 from tests.support.servers import Server
 from tests.support.waiting import eventually
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pytest
 
 from fleetcache import MISSING, Cache
-from tests.core.drivers import Driver, On
+from tests.support.drivers import Driver, On
 from tests.support.run import run
 from tests.support.waiting import eventually
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import pytest
 
 from fleetcache import MISSING, Cache, Closed, CodecError, Keep, NoStore
-from tests.core.drivers import Driver, On
+from tests.support.drivers import Driver, On
 from tests.support.run import run
 
 # -- codec errors ----------------------------------------------------------------------------------------------------

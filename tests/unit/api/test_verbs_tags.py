@@ -4,7 +4,7 @@ from functools import partial
 
 from fleetcache import MISSING, Cache
 from fleetcache.api.verbs import AsyncVerbs
-from tests.core.drivers import On
+from tests.support.drivers import On
 from tests.support.waiting import eventually
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fleetcache import Cache, CodecError, ConfigError, KeyRuleError
-from tests.core.drivers import Driver, commands_of
+from tests.support.drivers import Driver, commands_of
 from tests.support.run import run
 
 Call = Callable[[Any], Awaitable[Any]]

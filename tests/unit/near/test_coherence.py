@@ -7,7 +7,7 @@ import pytest
 
 from fleetcache.near.coherence import Token
 from fleetcache.wire.link import LinkState
-from tests.core.world import LAYOUT, TAGS, V1, V2, Gate, World
+from tests.support.world import LAYOUT, TAGS, V1, V2, Gate, World
 
 CAUSES: dict[str, Callable[[World], Any]] = {
     "push for the key": lambda world: world.push(LAYOUT.entry("k")),

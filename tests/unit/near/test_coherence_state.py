@@ -13,7 +13,7 @@ from fleetcache.near.tag_versions import Currency
 from fleetcache.policy.single_flight import Flight, Flights
 from fleetcache.telemetry.stats import Counters
 from fleetcache.wire.link import LinkState
-from tests.core.world import LAYOUT, TAGS, V1, World
+from tests.support.world import LAYOUT, TAGS, V1, World
 
 # -- the link --------------------------------------------------------------------------------------------------------
 

@@ -7,8 +7,8 @@ from typing import Any, cast
 import pytest
 
 from fleetcache import MISSING, Cache, Keep, NoStore
-from tests.core.drivers import Driver, On, commands_of
 from tests.support.client import Client
+from tests.support.drivers import Driver, On, commands_of
 from tests.support.proxy import Proxy
 from tests.support.run import run
 from tests.support.servers import Server

@@ -11,8 +11,8 @@ from fleetcache import Cache, ConfigError
 from fleetcache.policy.claims import MANY
 from fleetcache.testing.free_port import free_port
 from tests.conftest import StartServer
-from tests.core.drivers import Driver, On, commands_of
 from tests.support.client import Client
+from tests.support.drivers import Driver, On, commands_of
 from tests.support.run import run
 from tests.support.waiting import eventually
 

@@ -10,8 +10,8 @@ import pytest
 
 from fleetcache import MISSING, Cache, CodecError, SyncCache, Unavailable
 from fleetcache.shared import commands as calls
-from tests.core.drivers import Driver, commands_of
 from tests.support.client import Client
+from tests.support.drivers import Driver, commands_of
 from tests.support.proxy import Proxy
 from tests.support.run import run
 from tests.support.servers import Server

@@ -9,8 +9,8 @@ import pytest
 from fleetcache import MISSING, Cache, Keep, LoadCycle, LoadTimeout, NoStore
 from fleetcache.format.keys import Layout
 from fleetcache.policy.context import LoadTimes
-from tests.core.drivers import Driver, On
-from tests.core.origins import Origin
+from tests.support.drivers import Driver, On
+from tests.support.origins import Origin
 from tests.support.run import run
 from tests.support.servers import Server
 from tests.support.waiting import eventually

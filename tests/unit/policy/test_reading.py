@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from fleetcache import MISSING
-from tests.core.drivers import commands_of
-from tests.core.scene import CLAIM, GRACE, PLACEHOLDER, Body, Scene
+from tests.support.drivers import commands_of
+from tests.support.scene import CLAIM, GRACE, PLACEHOLDER, Body, Scene
 from tests.support.waiting import eventually
 
 

@@ -6,10 +6,10 @@ from collections.abc import Callable
 import pytest
 
 from fleetcache import Cache
-from tests.core.drivers import Driver
-from tests.core.scene import Body, Origin, Scene
+from tests.support.drivers import Driver
 from tests.support.proxy import Proxy
 from tests.support.run import run
+from tests.support.scene import Body, Origin, Scene
 from tests.support.waiting import eventually
 
 

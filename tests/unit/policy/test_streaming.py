@@ -12,7 +12,7 @@ import pytest
 from fleetcache import MISSING, Cache, Unavailable
 from fleetcache.format.keys import Layout
 from fleetcache.policy.streaming import MOST_BYTES, MOST_CALLS
-from tests.core.drivers import Driver
+from tests.support.drivers import Driver
 from tests.support.proxy import Proxy
 from tests.support.run import run
 from tests.support.servers import Server
