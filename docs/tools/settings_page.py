@@ -12,8 +12,8 @@ PAGE = Path(__file__).parents[1] / "settings.md"
 BEFORE = """\
 # Settings: every variable, its default, and why
 
-Everything is set by environment variables, or by arguments of the same meaning; nothing has to be set.
-This page is made from the table in the code that reads them: `src/fleetcache/config/settings.py`.
+"Which variable do I set, and is the default right for me?" No setting is required. Each is an environment variable, and an argument of
+the same meaning. `src/fleetcache/config/settings.py` holds the table of this page, and the code reads the same table.
 
 ## Three ways
 
@@ -22,8 +22,9 @@ from fleetcache import Cache, Settings
 
 cache = Cache.from_env()  # the environment, as it is now
 cache = Cache.from_env(ttl="1h")  # the same, with one setting that wins over it
-cache = Cache("redis://localhost", prefix="shop", operation_timeout="100ms")  # a URL and arguments: no environment
-cache = Cache(settings=Settings(driver="memory", near_max_bytes="8MiB"))  # one object, to be made and tested elsewhere
+cache = Cache("redis://localhost", prefix="shop", ttl="1h")  # no environment
+settings = Settings(driver="memory", near_max_bytes="8MiB")  # an object to test
+cache = Cache(settings=settings)
 ```
 
 The environment is read once, when the cache is made. An empty variable counts as unset. Names that are not in the
@@ -43,7 +44,7 @@ table are ignored.
 AFTER = """\
 ## URLs
 
-| form | is |
+| form | meaning |
 |---|---|
 | `redis://[[user]:password@]host[:port][/db]` | TCP. Without parts it is `localhost`, port 6379, database 0 |
 | `rediss://...` | TLS, and the certificate is checked. See below |
@@ -58,16 +59,16 @@ pushes changes, so the same key in another database costs needless reloads.
 
 User, password and database may stand as options, too: `?username=`, `?password=`, `?db=`.
 
-`REDIS_URL` is often shared with a job queue. Options that say how *its* client works are passed over, with one warning
-that names them: pools, retries, timeouts, health checks, protocol, decoding, client names, address families, as
-redis-py, kombu, go-redis, ioredis and others spell them. Any other option is refused: a slip of the hand, or something
-about where the server is or how TLS is checked that we would not do.
+`REDIS_URL` is often shared with a job queue. Options for the *queue's* client are ignored, with one warning that names
+them: pools, retries, timeouts, health checks, protocol, decoding, client names, address families, as redis-py, kombu,
+go-redis, ioredis and others spell them. Any other option is refused. It is a slip of the hand, or it changes the server's
+address or the check of TLS in a way that the cache would not follow.
 
-| option of `rediss://` | default | is |
+| option of `rediss://` | default | meaning |
 |---|---|---|
 | `ssl_ca_certs` | the system's | file of the authorities to trust |
-| `ssl_certfile`, `ssl_keyfile` | - | our own certificate and its key |
-| `ssl_cert_reqs` | `required` | `none` checks nothing: anybody in between can read and change everything |
+| `ssl_certfile`, `ssl_keyfile` | - | the app's own certificate and its key |
+| `ssl_cert_reqs` | `required` | `none` checks nothing: an attacker in between can read and change everything |
 | `ssl_check_hostname` | `true` | whether the certificate must be of this host |
 
 Passwords that change, as cloud services issue them, come from an object with `get_credentials()` that is asked at every
@@ -83,14 +84,13 @@ from fleetcache import ConfigError
 try:
     Cache.from_env({"CACHE_TTL": "5 minutes"})
 except ConfigError as error:
-    print(error)  # CACHE_TTL (ttl) = '5 minutes' is not a duration; accepted: seconds as int or float, ...
+    print(error)  # CACHE_TTL (ttl) = '5 minutes' is not a duration; accepted: ...
 ```
 
 No message, log line, `repr` or health report shows a password. A right setting with a server that is away is no error:
-the cache starts in memory and connects by itself. A variable with a slip in its name is ignored like any that is not
-ours; `fleetcache doctor` finds such near misses. Of what is
-allowed and hardly meant the cache warns in the log when it is made: `CACHE_URL` and no other URL, a size of some bytes
-(`CACHE_NEAR_MAX_BYTES=32`).
+the cache starts in memory and connects by itself. A variable with a slip in its name is ignored like any variable of
+another program; `fleetcache doctor` finds such near misses. The cache warns in the [log](logging.md#lines) about a setting that
+is allowed and probably a mistake: `CACHE_URL` and no other URL, a size of some bytes (`CACHE_NEAR_MAX_BYTES=32`).
 """
 
 

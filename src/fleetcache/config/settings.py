@@ -139,7 +139,7 @@ _lifetime_or_none = partial(seconds, zero=True, maximum=MAX_TTL)
 # Of two variables with one field the first that is set wins.
 VARIABLES: tuple[Variable, ...] = (
     Variable("CACHE_DRIVER", "driver", "choice", "auto", partial(_choice, choices=DRIVERS),
-             f"{DRIVERS}; auto is redis with a URL, else memory; embedded is a server of our own on this host; "
+             f"{DRIVERS}; auto is redis with a URL, else memory; embedded starts a server on this host; "
              "null stores nothing",
              "an app without settings runs, and one variable makes its cache shared"),
     Variable("CACHE_REDIS_URL", "url", "url", None, _url,
@@ -150,7 +150,7 @@ VARIABLES: tuple[Variable, ...] = (
              "the variable that hosting platforms set by themselves"),
     Variable("CACHE_PREFIX", "prefix", "text", "fleetcache", _prefix,
              "first part of every key on the server",
-             "says whose keys they are; two services that both leave it share their entries, which is warned about"),
+             "two services that both keep it share their entries, so the cache logs a warning"),
     Variable("CACHE_TTL", "ttl", "duration", "5m", _lifetime,
              "how long an entry is fresh; at most 30d",
              "long enough to take the load off, short enough to heal a forgotten invalidation"),
@@ -159,7 +159,7 @@ VARIABLES: tuple[Variable, ...] = (
              "nothing loads in the background unless asked to: the request's session may be closed by then"),
     Variable("CACHE_OPERATION_TIMEOUT", "operation_timeout", "duration", "250ms", _operation_timeout,
              "longest wait for one operation on the server; at most 10s",
-             "many times what a healthy server takes, and a user who waits for it once does not mind"),
+             "many times the round trip of a healthy server, and a user notices no single wait of this length"),
     Variable("CACHE_CONNECT_TIMEOUT", "connect_timeout", "duration", "2s", partial(seconds, maximum=LONGEST_CONNECT),
              "longest whole handshake; at most 1m",
              "name look-up, TLS and a dozen commands over a slow network; no request waits for it"),
@@ -171,7 +171,7 @@ VARIABLES: tuple[Variable, ...] = (
              "how long near may answer without the server; 0 is not at all",
              "takes most of the load off the origin during an outage"),
     Variable("CACHE_LOAD_WAIT", "load_wait", "duration", "30s", _lifetime,
-             "longest wait for somebody else's load",
+             "longest wait for another caller's load",
              "about when the proxies in front give up on the request"),
     Variable("CACHE_NEAR_MAX_ITEMS", "near_max_items", "count", 10_000, count,
              "entries in the near store, per process",
@@ -181,7 +181,7 @@ VARIABLES: tuple[Variable, ...] = (
              "several processes of it fit into a small container"),
     Variable("CACHE_MAX_VALUE_BYTES", "max_value_bytes", "size", "4MB", partial(size, minimum=1, maximum=LARGEST_VALUE),
              "larger values are answered uncached; at most 512MB",
-             "at 1 Gbit/s one such value already delays everybody on the connection by some 30ms"),
+             "at 1 Gbit/s one such value already delays all callers on the connection by some 30ms"),
     Variable("CACHE_REQUIRED", "required", "boolean", False, _boolean,
              "without the server health is unhealthy and ready is 503",
              "the cache should never be the reason that an app is down"),
@@ -190,19 +190,19 @@ VARIABLES: tuple[Variable, ...] = (
              "in production the user gets an answer and the developers a log line"),
     Variable("CACHE_TRUST_RESTART", "trust_restart", "boolean", False, _boolean,
              "keep the entries after the server restarted or failed over",
-             "what was removed comes back with an old snapshot"),
+             "an old snapshot brings removed entries back"),
     Variable("CACHE_CODEC", "codec", "choice", "msgpack", partial(_choice, choices=CODECS),
              f"{CODECS}; pickle needs CACHE_SIGNING_KEY",
              "small, fast, and reading it runs nothing"),
     Variable("CACHE_SIGNING_KEY", "signing_keys", "keys", (), _signing_keys,
              "entries are signed with the first key and verified with all: new,old rotates; 32 bytes or more each",
-             "who may write to the server is usually trusted; pickle is where that is not enough"),
+             "programs that can write to the server are usually trusted; for pickle that is not enough"),
     Variable("CACHE_EMBEDDED_DIR", "embedded_dir", "text", None, _embedded_dir,
              "where the embedded server makes its private folder, made with mode 0700 if it is not there; "
              "XDG_RUNTIME_DIR, TMPDIR or /tmp when it is not set",
-             "that is where sockets of one user belong, and all of a user's processes find them there"),
+             "sockets of one user belong there, and all processes of the user find them there"),
     Variable("CACHE_EMBEDDED_MAX_BYTES", "embedded_max_bytes", "size", "128MB", partial(size, minimum=LEAST_EMBEDDED),
-             "memory of the embedded server; full, it drops what was not used for longest",
+             "memory of the embedded server; when full, it drops the least recently used entries",
              "several times near's, and a quarter of a small container; it is taken only as it fills"),
 )  # fmt: skip
 
