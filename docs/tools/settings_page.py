@@ -12,8 +12,8 @@ PAGE = Path(__file__).parents[1] / "settings.md"
 BEFORE = """\
 # Settings: every variable, its default, and why
 
-"Which variable do I set, and is the default right for me?" No setting is required. Each is an environment variable, and an argument of
-the same meaning. `src/fleetcache/config/settings.py` holds the table of this page, and the code reads the same table.
+"Which variable do I set, and is the default right for me?" No setting is required. Each is a variable of the
+environment and an argument. This page is made from the table that the code reads: `src/fleetcache/config/settings.py`.
 
 ## Three ways
 
@@ -61,8 +61,8 @@ User, password and database may stand as options, too: `?username=`, `?password=
 
 `REDIS_URL` is often shared with a job queue. Options for the *queue's* client are ignored, with one warning that names
 them: pools, retries, timeouts, health checks, protocol, decoding, client names, address families, as redis-py, kombu,
-go-redis, ioredis and others spell them. Any other option is refused. It is a slip of the hand, or it changes the server's
-address or the check of TLS in a way that the cache would not follow.
+go-redis, ioredis and others spell them. Any other option is refused. It is a slip of the hand, or it changes the
+server's address or the check of TLS in a way that the cache would not follow.
 
 | option of `rediss://` | default | meaning |
 |---|---|---|
@@ -89,8 +89,9 @@ except ConfigError as error:
 
 No message, log line, `repr` or health report shows a password. A right setting with a server that is away is no error:
 the cache starts in memory and connects by itself. A variable with a slip in its name is ignored like any variable of
-another program; `fleetcache doctor` finds such near misses. The cache warns in the [log](logging.md#lines) about a setting that
-is allowed and probably a mistake: `CACHE_URL` and no other URL, a size of some bytes (`CACHE_NEAR_MAX_BYTES=32`).
+another program; `fleetcache doctor` finds such near misses. The cache warns in the [log](logging.md#lines) about a
+setting that is allowed and probably a mistake: `CACHE_URL` and no other URL, or a size of some bytes
+(`CACHE_NEAR_MAX_BYTES=32`).
 """
 
 
