@@ -100,6 +100,19 @@ def fresh_server(request: pytest.FixtureRequest) -> Iterator[StartServer]:
         yield start
 
 
+@pytest.fixture
+def one_server(shared_servers: GetServer) -> Server:
+    """A clean Valkey, by TCP. Not to be killed or frozen."""
+    return shared_servers("valkey", "tcp")
+
+
+@pytest.fixture
+def one_fresh_server() -> Iterator[StartServer]:
+    """Starts Valkey servers that a test may treat as it likes."""
+    with ExitStack() as stack:
+        yield lambda *arguments, **options: stack.enter_context(Server("valkey", *arguments, **options))
+
+
 @pytest.fixture(autouse=True, scope="module")
 def _nothing_is_left() -> Iterator[None]:
     """A cache that a test forgot would go on knocking at the shared servers, and disturb tests that count there.

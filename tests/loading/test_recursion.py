@@ -14,6 +14,12 @@ from tests.support.servers import Server
 LEVELS = 100
 
 
+@pytest.fixture
+def server(one_server: Server) -> Server:
+    """Return a server of one engine: to threads and tasks, the replies of all engines are the same."""
+    return one_server
+
+
 def in_a_bare_thread(work: Callable[[], Any]) -> Any:
     """What it returns, called on a stack that holds nothing else."""
     results: list[Any] = []

@@ -1,6 +1,6 @@
 """A site of the kind that servers with worker processes run: one ``SyncCache``, made at import.
 
-``python -m tests.sync.site STORY URL PREFIX`` tells a story of a process that ends; without a word on standard error if
+``python -m tests.processes.site STORY URL PREFIX`` tells a story of a process that ends; without a word on standard error if
 all is well.
 """
 

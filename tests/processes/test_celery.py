@@ -58,7 +58,7 @@ def celery(server: Server, prefix: str, folder: Path, *arguments: str) -> Iterat
         "broker_transport_options": broker | {"control_folder": f"{folder}/control", "polling_interval": 0.02},
         "result_backend": f"file://{folder}/results",
     }
-    command = [sys.executable, "-m", "celery", "--app", "tests.sync.tasks", *WORKER, *ALONE, *arguments]
+    command = [sys.executable, "-m", "celery", "--app", "tests.processes.tasks", *WORKER, *ALONE, *arguments]
     environ = {"REDIS_URL": server.url, "CACHE_PREFIX": prefix, "CELERY_CONFIG": json.dumps(config)}
     log = folder / "log"
     with log.open("wb") as output:

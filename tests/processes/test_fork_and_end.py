@@ -114,7 +114,7 @@ UNACKNOWLEDGED = "cache closed; removals that the server has not acknowledged: {
 
 
 def start(story: str, url: str, prefix: str) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "tests.sync.site", story]
+    command = [sys.executable, "-m", "tests.processes.site", story]
     environ = os.environ | {"REDIS_URL": url, "CACHE_PREFIX": prefix}
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     return subprocess.Popen(command, cwd=ROOT, env=environ, text=True, **pipes)  # type: ignore[call-overload,no-any-return] # noqa: S603 - ours

@@ -22,7 +22,7 @@ KINDS = {
 def test_workers_share_what_one_of_them_loaded(server: Server, prefix: str, tmp_path: Path, kind: str) -> None:
     arguments, name = KINDS[kind]
     environ = {"REDIS_URL": server.url, "CACHE_PREFIX": prefix, "WARM": "yes" if name == "app" else ""}
-    with gunicorn(f"tests.sync.site:{name}", arguments, environ, tmp_path) as where:
+    with gunicorn(f"tests.processes.site:{name}", arguments, environ, tmp_path) as where:
         workers: set[int] = set()
         found: list[Any] = []
 

@@ -13,11 +13,17 @@ from tests.promises.test_no_resurrection import frozen, killed, reset, silent, s
 from tests.promises.test_one_load import overlap_in
 from tests.promises.test_remove_beats_load import held_in_near, removals_while_loading, storm
 from tests.promises.test_values import changed_for_others, unlike
+from tests.promises.threaded_variants import deaf, forgets_what_it_owes, inline, threaded, trusts_for_ever
 from tests.support.proxy import Proxy
 from tests.support.run import run
 from tests.support.servers import Server
 from tests.support.waiting import eventually
-from tests.sync.variants import deaf, forgets_what_it_owes, inline, threaded, trusts_for_ever
+
+
+@pytest.fixture
+def server(one_server: Server) -> Server:
+    """Return a server of one engine: to threads and tasks, the replies of all engines are the same."""
+    return one_server
 
 
 @pytest.fixture(params=["tcp", "unix"])

@@ -18,7 +18,7 @@ def storm(kind: str, face: str, url: str, prefix: str) -> dict[str, Any]:
     """What it saw; a hang is an error, with the traceback of every thread."""
     arguments = [kind, face, url, prefix, str(SECONDS)]
     done = subprocess.run(  # noqa: S603 - our own
-        [sys.executable, "-m", "tests.sync.storm", *arguments],
+        [sys.executable, "-m", "tests.stress.storm", *arguments],
         cwd=HERE,
         capture_output=True,
         text=True,

@@ -13,11 +13,17 @@ import pytest
 from tests.conftest import StartServer
 from tests.promises.fleet import Worker
 from tests.stress.chaos import Chaos
+from tests.stress.crowd import PROCESSES, SIZE
 from tests.support.proxy import Proxy
 from tests.support.servers import Server
-from tests.sync.crowd import PROCESSES, SIZE
 
 CALLERS = 20  # threads of each process
+
+
+@pytest.fixture
+def server(one_server: Server) -> Server:
+    """Return a server of one engine: to threads and tasks, the replies of all engines are the same."""
+    return one_server
 
 
 class Crowds:
@@ -27,7 +33,7 @@ class Crowds:
         self.folder = Path(tempfile.mkdtemp(prefix="fc-crowd-"))
         (self.folder / "truth").write_bytes(bytes(SIZE))
         arguments = [variant, url, prefix, str(self.folder)]
-        self._workers = [Worker(*arguments, str(n), module="tests.sync.crowd") for n in range(PROCESSES)]
+        self._workers = [Worker(*arguments, str(n), module="tests.stress.crowd") for n in range(PROCESSES)]
 
     def all(self, do: str, **command: Any) -> list[Any]:
         """Have all do the same at once; their answers."""

@@ -143,6 +143,6 @@ ROWS = (
         "A loader runs with the frames of the rules below it, and while they hold the monitor.",
         "engine.threads.runtime:SyncPorts.load",
         ("return await Outside(partial(call, loader, *args))", "return call(loader, *args)"),
-        "tests/sync/test_recursion.py::test_a_hundred_levels_load_and_every_one_is_stored",
+        "tests/loading/test_recursion.py::test_a_hundred_levels_load_and_every_one_is_stored",
     ),
 )

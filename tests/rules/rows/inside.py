@@ -2,7 +2,7 @@
 
 from tests.rules.rule import Row
 
-_TESTS = "tests/sync/test_inside.py"
+_TESTS = "tests/unit/engine/threads/test_reentrant.py"
 
 ROWS = [
     Row(

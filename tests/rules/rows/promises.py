@@ -77,7 +77,7 @@ ROWS = [
         "A thread that asks for strict is not told what a task would be.",
         "api.sync_verbs:SyncVerbs.delete",
         ("strict=strict", "strict=False"),
-        "tests/sync/test_link_thread.py::test_a_thread_that_asks_for_it_is_told_what_was_not_acknowledged",
+        "tests/threads/test_link_thread.py::test_a_thread_that_asks_for_it_is_told_what_was_not_acknowledged",
     ),
     Row(
         "script_writes_first",

@@ -6,7 +6,7 @@ from typing import Any
 from fleetcache.engine.threads.runtime import SyncPorts, call_plain
 from tests.rules.rule import Exchange, Row
 
-SHELL = "tests/sync/test_thread_shell.py::"
+SHELL = "tests/unit/engine/threads/test_connection.py::"
 
 
 def loaders_inside_the_rules() -> list[Exchange]:
@@ -68,7 +68,7 @@ ROWS = [
         "A loader that takes long holds up every other thread.",
         "engine.threads.runtime:SyncPorts.load",
         loaders_inside_the_rules,
-        "tests/sync/test_link_thread.py::test_a_loader_holds_up_nobody",
+        "tests/threads/test_link_thread.py::test_a_loader_holds_up_nobody",
     ),
     Row(
         "alarms_do_not_wake",
@@ -84,7 +84,7 @@ ROWS = [
         "A refresh that is handed to a thread about to end is lost, and its key is never refreshed again.",
         "engine.threads.pool:RefreshPool._next",
         ("continue  # it has just been taken: there comes a job", "pass"),
-        "tests/sync/test_refreshing.py::test_a_refresh_that_comes_as_a_thread_is_about_to_end_runs_all_the_same",
+        "tests/unit/engine/threads/test_pool.py::test_a_refresh_that_comes_as_a_thread_is_about_to_end_runs_all_the_same",
     ),
     Row(
         "interrupted_waits_tear_rules",
@@ -92,7 +92,7 @@ ROWS = [
         "Whatever a signal throws into a wait empties near and ends the connection.",
         "engine.threads.monitor:_Left.__exit__",
         ("monitor._outside = error", "monitor._outside = None"),
-        "tests/sync/test_inside.py::test_what_a_signal_throws_into_a_wait_leaves_nothing_half_done",
+        "tests/unit/engine/threads/test_reentrant.py::test_what_a_signal_throws_into_a_wait_leaves_nothing_half_done",
     ),
     Row(
         "overdue_until_the_link_thread_looks",

@@ -12,7 +12,14 @@ import pytest
 from fleetcache import MISSING, Closed, SyncCache
 from tests.conftest import StartServer
 from tests.support.run import run
+from tests.support.servers import Server
 from tests.support.waiting import eventually, wait_until
+
+
+@pytest.fixture
+def server(one_server: Server) -> Server:
+    """Return a server of one engine: to threads and tasks, the replies of all engines are the same."""
+    return one_server
 
 
 @pytest.fixture(params=["memory", "valkey"])

@@ -23,7 +23,7 @@ def test_a_function_keeps_its_name_signature_and_type() -> None:
         return Place(name * times)
 
     assert (getattr(place, "__name__", None), place.__doc__) == ("place", "Where it is.")
-    assert str(inspect.signature(place)) == "(name: str, *, times: int = 1) -> tests.sync.test_functions.Place"
+    assert str(inspect.signature(place)) == "(name: str, *, times: int = 1) -> tests.unit.api.test_sync_cached.Place"
     assert not inspect.iscoroutinefunction(place)
     assert place("a", times=2) == place("a", times=2) == Place("aa")
     assert place.peek("a") == Place("aa")

@@ -18,6 +18,12 @@ Body = Callable[[Cache], Awaitable[None]]
 On = Callable[[Body], None]
 
 
+@pytest.fixture
+def server(one_server: Server) -> Server:
+    """Return a server of one engine: to threads and tasks, the replies of all engines are the same."""
+    return one_server
+
+
 @pytest.fixture(params=["memory", "valkey"])
 def both(request: pytest.FixtureRequest, prefix: str) -> On:
     """Runs a test body with one open cache, in memory and with a server."""
