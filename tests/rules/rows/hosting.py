@@ -49,7 +49,7 @@ ROWS = [
         "All users have one folder.",
         "shared.embedded.folder:Folder.choose",
         ('f"fleetcache-{uid}-v{PROTOCOL}"', 'f"fleetcache-v{PROTOCOL}"'),
-        "tests/embedded/test_folder.py::test_each_user_has_another_one",
+        "tests/unit/shared/embedded/test_folder.py::test_each_user_has_another_one",
     ),
     Row(
         "open_folders_are_used",
@@ -57,7 +57,7 @@ ROWS = [
         "A folder that others may look into is used.",
         "shared.embedded.folder:Folder._check",
         ("if found.st_mode & 0o077:", "if False:"),
-        "tests/embedded/test_folder.py::test_what_is_not_safely_ours_is_refused_and_left_alone",
+        "tests/unit/shared/embedded/test_folder.py::test_what_is_not_safely_ours_is_refused_and_left_alone",
     ),
     Row(
         "a_seat_in_a_folder_that_is_gone",
@@ -65,7 +65,7 @@ ROWS = [
         "A seat in a folder that was removed is taken for one where the server is.",
         "shared.embedded.attach:_take_seat",
         ("if seat.try_shared() and folder.is_still(seat.descriptor):", "if seat.try_shared():"),
-        "tests/embedded/test_seat.py::test_a_seat_in_a_folder_that_was_replaced_meanwhile_is_none",
+        "tests/unit/shared/embedded/test_attach.py::test_a_seat_in_a_folder_that_was_replaced_meanwhile_is_none",
     ),
     Row(
         "several_start_the_server",
@@ -73,6 +73,6 @@ ROWS = [
         "Whoever comes starts a server, though another does.",
         "shared.embedded.attach:_find_or_start",
         ("if lock.try_alone():", "if lock.try_alone() or True:"),
-        "tests/embedded/test_server.py::test_what_was_left_behind_is_no_obstacle",
+        "tests/unit/shared/embedded/test_launch.py::test_what_was_left_behind_is_no_obstacle",
     ),
 ]
