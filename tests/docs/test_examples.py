@@ -76,5 +76,5 @@ def test_code_of_others_stands_only_in_the_pages_for_those_who_come_from_there()
 
 def test_code_that_is_not_run_here_stands_only_where_another_test_runs_it() -> None:
     elsewhere = [name_of(page) for page in PAGES if blocks(page.read_text(encoding="utf-8"), "py")]
-    # A site with its settings: tests/contrib/test_django_page.py. Files of a test suite: tests/testing/test_docs.py.
+    # A site with its settings: tests/frameworks/test_django_page.py. Files of a test suite: tests/testing/test_docs.py.
     assert elsewhere == ["docs/django.md", "docs/testing.md"]

@@ -83,7 +83,7 @@ def test_without_memory_requests_fail() -> None:
 
 
 def test_who_changed_a_setting_removes_it_again_from_a_snapshot_that_is_trusted() -> None:
-    """The twin, an instance that does not live to do so, is in ``tests/traps/test_lost_past.py``."""
+    """The twin, an instance that does not live to do so, is in ``tests/faults/test_lost_past.py``."""
     with Scene(instances=1, CACHE_TRUST_RESTART="true") as scene:
         findings = play(scene, scene.new_addresses(3), killed_under_load, back_with_an_old_snapshot)
     assert "nothing of the old snapshot is answered" not in failed(findings)

@@ -1,7 +1,7 @@
 """A script: a cache writes, the network goes silent, the connection is given up, the network heals. What comes back?
 
 To be run by root under ``unshare --net``: it makes a second network namespace for the server, so that the kernel's own
-retransmissions are what is tested. ``python -m tests.traps.blackhole <server binary> <linger: 1|0> <folder>`` prints
+retransmissions are what is tested. ``python -m tests.faults.blackhole <server binary> <linger: 1|0> <folder>`` prints
 what the cache answers for the key when the kernel had its time.
 """
 
@@ -14,9 +14,9 @@ from collections.abc import Iterator
 
 from fleetcache import Cache
 from fleetcache.engine.aio import connection as aio
+from tests.faults.test_old_bytes import NoLinger
 from tests.support.client import Client
 from tests.support.waiting import eventually, wait_until
-from tests.traps.test_old_bytes import NoLinger
 
 SERVER, CLIENT, PORT = "10.9.0.1", "10.9.0.2", 7350
 NOWHERE = "02:00:00:00:00:99"

@@ -25,4 +25,4 @@ collect_ignore = ["test_black_hole.py"] if no_black_hole_because() else []
 def pytest_report_collectionfinish() -> str:
     """Say so, beside the number of tests, when these are not among them."""
     because = no_black_hole_because()
-    return f"not collected: tests/traps/test_black_hole.py ({because})" if because else "network namespaces: tested"
+    return f"not collected: tests/faults/test_black_hole.py ({because})" if because else "network namespaces: tested"

@@ -15,11 +15,11 @@ from fleetcache import Cache
 from fleetcache.format.keys import Layout
 from fleetcache.wire.session import Session
 from tests.conftest import StartServer
+from tests.faults.breaking import Break, breaking
 from tests.support.client import Client
 from tests.support.run import run
 from tests.support.servers import Server
 from tests.support.waiting import eventually, wait_until
-from tests.traps.breaking import Break, breaking
 
 
 async def _load() -> str:

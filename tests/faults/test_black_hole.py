@@ -42,7 +42,7 @@ def _tell(stories: list[tuple[str, bool]], folder: str) -> Stories:
 
 
 def _begin(binary: str, resets: bool, folder: str) -> "subprocess.Popen[str]":
-    script = (sys.executable, "-m", "tests.traps.blackhole", binary, "1" if resets else "0", folder)
+    script = (sys.executable, "-m", "tests.faults.blackhole", binary, "1" if resets else "0", folder)
     return subprocess.Popen(  # noqa: S603 - ours
         ("unshare", "--net", *script),  # noqa: S607 - root's own
         stdout=subprocess.PIPE,

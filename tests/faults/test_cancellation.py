@@ -8,11 +8,11 @@ import pytest
 
 from fleetcache import Cache
 from fleetcache.shared.store import Shared
+from tests.faults.cancelling import cancelled_at
 from tests.support.client import Client
 from tests.support.run import run
 from tests.support.servers import Server
 from tests.support.waiting import eventually
-from tests.traps.cancelling import cancelled_at
 
 # How many passes of the loop after the suspension: the flight that the caller began is further by then.
 PASSES = (0, 1, 2, 3, 5, 8, 13, 30)

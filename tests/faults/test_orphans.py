@@ -175,7 +175,7 @@ def test_who_may_not_end_the_old_connection_gives_back_once_more(
     server: Server, prefix: str, may_kill: bool, left: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What that connection had sent may run after the handshake: here it does."""
-    monkeypatch.setattr("tests.traps.test_orphans.LEASE_MS", 500)
+    monkeypatch.setattr("tests.faults.test_orphans.LEASE_MS", 500)
     with server.client() as client:
         client(
             "ACL", "SETUSER", "plain", "on", ">secret", "~*", "&*", "+@all", *(() if may_kill else ("-client|kill",))

@@ -1,6 +1,6 @@
 """Runs the examples of docs/django.md in a process of their own: a process has the settings of one Django site.
 
-``python -m tests.contrib.django_page``
+``python -m tests.frameworks.django_page``
 """
 
 from typing import Any

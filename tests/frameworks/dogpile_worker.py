@@ -1,6 +1,6 @@
 """One process of a fleet with a dogpile region: reads commands as lines of JSON, answers with lines of JSON.
 
-Run as ``python -m tests.contrib.dogpile_worker VARIANT URL PREFIX FOLDER``. Each run of a creator leaves one byte in
+Run as ``python -m tests.frameworks.dogpile_worker VARIANT URL PREFIX FOLDER``. Each run of a creator leaves one byte in
 the file of its key, which counts them for the whole fleet.
 """
 

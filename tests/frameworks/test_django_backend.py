@@ -13,7 +13,7 @@ from fleetcache.config.durations import MAX_TTL
 from fleetcache.contrib.django import NotPicklable, cache_of
 from fleetcache.contrib.django.backend import LONGEST, SHORTEST
 from fleetcache.policy.options import MINIMUM_TTL
-from tests.contrib.django_site import BACKEND, caches_at
+from tests.frameworks.django_site import BACKEND, caches_at
 from tests.support.servers import Server
 
 

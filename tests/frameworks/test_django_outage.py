@@ -11,7 +11,7 @@ from django.core.cache import cache
 from django.test import override_settings
 
 from fleetcache.contrib.django import FleetCache, cache_of
-from tests.contrib.django_site import caches_at
+from tests.frameworks.django_site import caches_at
 from tests.support.proxy import Proxy
 from tests.support.run import run
 from tests.support.servers import Server

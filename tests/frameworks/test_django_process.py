@@ -16,7 +16,7 @@ from django.test import override_settings
 from fleetcache import ConfigError, SyncCache
 from fleetcache.contrib.django import NotCounted, cache_of
 from fleetcache.contrib.django import process as made
-from tests.contrib.django_site import BACKEND, caches_at
+from tests.frameworks.django_site import BACKEND, caches_at
 from tests.support.drivers import commands_of
 from tests.support.run import run
 from tests.support.servers import Server

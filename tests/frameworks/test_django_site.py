@@ -11,7 +11,7 @@ from django.test import AsyncClient, Client, override_settings
 
 from fleetcache import ConfigError
 from fleetcache.contrib.django import cache_of
-from tests.contrib.django_site import BACKEND, caches_at, database, loads
+from tests.frameworks.django_site import BACKEND, caches_at, database, loads
 from tests.support.servers import Server
 
 ENGINES = "django.contrib.sessions.backends"

@@ -16,7 +16,7 @@ from django.utils.safestring import SafeString, mark_safe
 
 from fleetcache import MISSING
 from fleetcache.contrib.django import cache_of
-from tests.contrib.django_site import SECRET, caches_at, database
+from tests.frameworks.django_site import SECRET, caches_at, database
 from tests.support.servers import Server
 
 

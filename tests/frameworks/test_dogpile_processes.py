@@ -28,7 +28,7 @@ def server(shared_servers: GetServer) -> Server:
 def fleet(variant: str, server: Server, prefix: str, folder: Path, count: int) -> Iterator[list[Worker]]:
     """Processes that share a server."""
     workers = [
-        Worker(variant, server.url, prefix, str(folder), module="tests.contrib.dogpile_worker") for _ in range(count)
+        Worker(variant, server.url, prefix, str(folder), module="tests.frameworks.dogpile_worker") for _ in range(count)
     ]
     try:
         assert all(worker.receive(30) for worker in workers), "a worker did not start"

@@ -9,7 +9,7 @@ from fastapi import Depends, FastAPI, Request, Response
 
 from fleetcache import Cache
 from fleetcache.contrib.fastapi import cached_response
-from tests.contrib.asking import asking, did
+from tests.frameworks.asking import asking, did
 from tests.support.run import run
 
 if TYPE_CHECKING:

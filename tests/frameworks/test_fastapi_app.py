@@ -21,7 +21,7 @@ from fleetcache import Cache, ConfigError, SyncCache
 from fleetcache.contrib.fastapi import cached_response, get_cache, lifespan
 from fleetcache.ops import OpsApp
 from tests.conftest import StartServer
-from tests.contrib.asking import asking, did
+from tests.frameworks.asking import asking, did
 from tests.support.run import run
 
 OfApp = Annotated[Cache, Depends(get_cache)]

@@ -14,7 +14,7 @@ from fleetcache.contrib.fastapi import cached_response
 from fleetcache.contrib.responses import serving
 from fleetcache.testing import ManualClock, memory_cache
 from tests.conftest import StartServer
-from tests.contrib.asking import asking, did
+from tests.frameworks.asking import asking, did
 from tests.support.run import run
 from tests.support.servers import Server
 

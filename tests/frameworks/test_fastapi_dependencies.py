@@ -7,7 +7,7 @@ from fastapi import BackgroundTasks, Depends, FastAPI, Response
 
 from fleetcache import Cache
 from fleetcache.contrib.fastapi import cached_response
-from tests.contrib.asking import asking, did
+from tests.frameworks.asking import asking, did
 from tests.support.run import run
 
 

@@ -9,12 +9,12 @@ import httpx
 import pytest
 
 from tests.conftest import GetServer
-from tests.contrib.asking import did
-from tests.contrib.uvicorning import client_of, uvicorns
+from tests.frameworks.asking import did
+from tests.frameworks.uvicorning import client_of, uvicorns
 from tests.support.run import run
 from tests.support.servers import Server
 
-SITE = "tests.contrib.fastapi_site:app"
+SITE = "tests.frameworks.fastapi_site:app"
 EACH = 10
 
 

@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse
 
 from fleetcache import Cache
 from fleetcache.contrib.fastapi import cached_response
-from tests.contrib.asking import asking, did
+from tests.frameworks.asking import asking, did
 from tests.support.run import run
 from tests.support.servers import Server
 

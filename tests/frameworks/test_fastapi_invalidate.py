@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from fleetcache import Cache, ConfigError
 from fleetcache.contrib.fastapi import cached_response
-from tests.contrib.asking import asking, did
+from tests.frameworks.asking import asking, did
 from tests.support.run import run
 from tests.support.servers import Server
 from tests.support.waiting import eventually

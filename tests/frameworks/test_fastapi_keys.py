@@ -10,7 +10,7 @@ from starlette.requests import HTTPConnection
 
 from fleetcache import Cache
 from fleetcache.contrib.fastapi import cached_response, get_cache
-from tests.contrib.asking import Asking, asking, did
+from tests.frameworks.asking import Asking, asking, did
 from tests.support.run import run
 
 JSON = {"content_type": "application/json"}

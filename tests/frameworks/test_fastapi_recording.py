@@ -20,8 +20,8 @@ from starlette.responses import JSONResponse
 from fleetcache import Cache
 from fleetcache.contrib.fastapi import cached_response, get_cache, lifespan
 from fleetcache.testing import ManualClock, eventually, memory_cache
-from tests.contrib.asking import Asking, asking, did
-from tests.contrib.fastapi_styles import EARLY, STYLES, MyRoute, in_the_endpoint, page
+from tests.frameworks.asking import Asking, asking, did
+from tests.frameworks.fastapi_styles import EARLY, STYLES, MyRoute, in_the_endpoint, page
 from tests.support.run import run
 
 

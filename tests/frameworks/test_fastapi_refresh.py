@@ -16,7 +16,7 @@ from fleetcache import Cache
 from fleetcache.contrib.fastapi import cached_response
 from fleetcache.contrib.responses.rules import StoredResponse
 from fleetcache.testing import ManualClock, eventually, memory_cache
-from tests.contrib.asking import Asking, asking, did
+from tests.frameworks.asking import Asking, asking, did
 from tests.support.run import run
 from tests.support.servers import Server
 

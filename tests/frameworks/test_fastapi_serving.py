@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from fleetcache import Cache
 from fleetcache.contrib.fastapi import cached_response
-from tests.contrib.asking import asking, did
+from tests.frameworks.asking import asking, did
 from tests.support.run import run
 
 

@@ -2,7 +2,7 @@
 
 python -m tests.rules                            all rows of the table
 python -m tests.rules no_journal touch_loses     these
-python -m tests.rules no_journal --seek tests/unit tests/traps   which of these tests find it
+python -m tests.rules no_journal --seek tests/unit tests/faults   which of these tests find it
 python -m tests.rules no_journal --seek simulation               which seed does, kept in seeds.json
 """
 

@@ -2,7 +2,7 @@
 
 from tests.rules.rule import Row
 
-_TESTS = "tests/traps/test_evicting.py"
+_TESTS = "tests/faults/test_evicting.py"
 
 ROWS = [
     Row(

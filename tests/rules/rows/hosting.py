@@ -25,7 +25,7 @@ ROWS = [
         "Each object that Django makes has a cache of its own.",
         "contrib.django.process:_find",
         ("told == said and", "False and"),
-        "tests/contrib/test_django_process.py::test_every_thread_context_and_loop_has_an_object_of_the_same_cache",
+        "tests/frameworks/test_django_process.py::test_every_thread_context_and_loop_has_an_object_of_the_same_cache",
     ),
     Row(
         "a_bad_setting_while_django_starts",
@@ -33,7 +33,7 @@ ROWS = [
         "A bad setting is an error when the backend object is made.",
         "contrib.django.backend:FleetCache.__init__",
         made_at_once,
-        "tests/contrib/test_django_process.py::test_a_wrong_setting_is_told_at_the_first_use",
+        "tests/frameworks/test_django_process.py::test_a_wrong_setting_is_told_at_the_first_use",
     ),
     Row(
         "tasks_have_another_near",
@@ -41,7 +41,7 @@ ROWS = [
         "Tasks look past what threads have in near.",
         "contrib.django.backend:FleetCache.aget",
         ("return await cache.get(name, default)", "return await cache.lookup(name) or default"),
-        "tests/contrib/test_django_process.py::test_near_is_shared_by_get_and_aget_of_whatever_loop",
+        "tests/frameworks/test_django_process.py::test_near_is_shared_by_get_and_aget_of_whatever_loop",
     ),
     Row(
         "folders_of_all_users",

@@ -87,7 +87,7 @@ ROWS = [
         "Without tracking near copies live as long as their entries.",
         "near.coherence:Coherence.life",
         ("if self.tracking else sent_at + self.untracked_life", ""),
-        "tests/traps/test_lesser_servers.py::test_without_tracking_changes_are_seen_soon_and_health_says_so",
+        "tests/faults/test_lesser_servers.py::test_without_tracking_changes_are_seen_soon_and_health_says_so",
     ),
     Row(
         "unbacked_from_its_end",

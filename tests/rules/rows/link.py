@@ -41,7 +41,7 @@ ROWS = [
         "A primary that was made a replica is believed for as long as it answers.",
         "shared.recovery:Recovery._is_the_same",
         ("standing.is_replica and wire is not None", "False"),
-        "tests/traps/test_demoted.py::test_a_reader_leaves_a_primary_that_was_demoted",
+        "tests/faults/test_demoted.py::test_a_reader_leaves_a_primary_that_was_demoted",
     ),
     Row(
         "another_history_is_believed",
@@ -49,7 +49,7 @@ ROWS = [
         "A server that was demoted and promoted again between two heartbeats is believed.",
         "shared.recovery:Recovery._is_the_same",
         ("standing.replid != greeting.standing.replid", "False"),
-        "tests/traps/test_demoted.py::test_a_server_with_another_history_is_not_believed",
+        "tests/faults/test_demoted.py::test_a_server_with_another_history_is_not_believed",
     ),
     Row(
         "refused_info_is_asked_again",
@@ -57,7 +57,7 @@ ROWS = [
         "Who may not ask INFO asks it with every heartbeat.",
         "shared.recovery:Recovery._is_the_same",
         ("greeting.is_watched = reply_reason(reply) in TRANSIENT", "pass"),
-        "tests/traps/test_demoted.py::test_who_may_not_ask_is_not_for_ever_asking",
+        "tests/faults/test_demoted.py::test_who_may_not_ask_is_not_for_ever_asking",
     ),
     Row(
         "acknowledged_is_done",
@@ -81,7 +81,7 @@ ROWS = [
         "A lease that was asked for on a connection that was cut stays on the server.",
         "shared.recovery:Recovery._give_back",
         ("rights.pending()", "[]"),
-        "tests/traps/test_orphans.py::test_a_right_that_was_asked_for_and_not_answered_is_given_back",
+        "tests/faults/test_orphans.py::test_a_right_that_was_asked_for_and_not_answered_is_given_back",
     ),
     Row(
         "returned_unheard",
@@ -89,7 +89,7 @@ ROWS = [
         "A lease whose load ended in an outage stays on the server.",
         "shared.store:Shared.give_back",
         ("else:\n            lost()", "else:\n            pass"),
-        "tests/traps/test_orphans.py::test_a_load_that_ends_in_an_outage_gives_its_lease_back_after_it",
+        "tests/faults/test_orphans.py::test_a_load_that_ends_in_an_outage_gives_its_lease_back_after_it",
     ),
     Row(
         "given_back_once",
@@ -113,7 +113,7 @@ ROWS = [
         "A reply of another shape ends in an error of ours, and the connection is given up.",
         "shared.replies:judged",
         ("or _SHAPES[what](reply)", "or True"),
-        "tests/traps/test_misshapen.py::test_the_same_on_threads",
+        "tests/faults/test_misshapen.py::test_the_same_on_threads",
     ),
     Row(
         "large_key_is_forgotten",
@@ -121,7 +121,7 @@ ROWS = [
         "Each look at a value that is larger than any reply costs the connection, and with it all of near.",
         "shared.large_keys:LargeKeys.met",
         ("self.keys[key] = None", "pass"),
-        "tests/traps/test_large_keys.py::test_a_key_that_is_known_costs_no_connection",
+        "tests/faults/test_large_keys.py::test_a_key_that_is_known_costs_no_connection",
     ),
     Row(
         "large_key_is_read",
@@ -129,6 +129,6 @@ ROWS = [
         "A key whose value was too large is read again without a look at its size.",
         "shared.reading:SharedReading.look",
         ("if raw in self.large.keys:", "if False:"),
-        "tests/traps/test_large_keys.py::test_a_key_that_is_known_costs_no_connection",
+        "tests/faults/test_large_keys.py::test_a_key_that_is_known_costs_no_connection",
     ),
 ]

@@ -85,7 +85,7 @@ ROWS = [
         "A script that begins with a write goes past the server's limit of memory.",
         "shared.commands:Script.call",
         writes_before_it_reads,
-        "tests/traps/test_full_server.py::test_a_storing_script_is_refused_like_any_write",
+        "tests/faults/test_full_server.py::test_a_storing_script_is_refused_like_any_write",
     ),
     Row(
         "refusals_begin_anew",

@@ -5,11 +5,11 @@ from typing import Any
 from fleetcache.contrib.responses.views import RequestHeaders
 from tests.rules.rule import Exchange, Row
 
-IDENTITY = "tests/contrib/test_fastapi_identity.py::"
-KEYS = "tests/contrib/test_fastapi_keys.py::"
-RECORDING = "tests/contrib/test_fastapi_recording.py::"
-RULES = "tests/contrib/test_fastapi_rules.py::"
-SERVING = "tests/contrib/test_fastapi_serving.py::"
+IDENTITY = "tests/frameworks/test_fastapi_identity.py::"
+KEYS = "tests/frameworks/test_fastapi_keys.py::"
+RECORDING = "tests/frameworks/test_fastapi_recording.py::"
+RULES = "tests/frameworks/test_fastapi_rules.py::"
+SERVING = "tests/frameworks/test_fastapi_serving.py::"
 
 
 def _headers_past_all() -> list[Exchange]:
@@ -146,7 +146,7 @@ ROWS = [
         "A refresh in the background uses the dependencies of the request that is over.",
         "contrib.responses.loading:Call.again",
         ("if self.shared is not None:", "if False:"),
-        "tests/contrib/test_fastapi_refresh.py::"
+        "tests/frameworks/test_fastapi_refresh.py::"
         "test_a_stale_response_is_answered_at_once_and_made_anew_by_a_request_of_its_own",
     ),
     Row(
@@ -195,7 +195,7 @@ ROWS = [
         "A hit lacks what this request's dependencies put on the response.",
         "contrib.responses.serving:Endpoint._answer",
         ("[] if stored.direct else call.given", "[]"),
-        "tests/contrib/test_fastapi_dependencies.py::test_what_dependencies_put_on_a_response_is_each_requests_own",
+        "tests/frameworks/test_fastapi_dependencies.py::test_what_dependencies_put_on_a_response_is_each_requests_own",
     ),
     Row(
         "what_a_load_has_read_is_no_matter",
@@ -227,7 +227,7 @@ ROWS = [
         "A request that says no-store causes a response that is stored.",
         "contrib.responses.serving:Endpoint._cached",
         ('if "no-store" in said or request.method == "HEAD":', 'if request.method == "HEAD":'),
-        "tests/contrib/test_fastapi_refresh.py::test_what_a_client_wants_not_stored_is_not",
+        "tests/frameworks/test_fastapi_refresh.py::test_what_a_client_wants_not_stored_is_not",
     ),
     Row(
         "ages_by_the_last_look",

@@ -50,7 +50,7 @@ ROWS = [
         "A lease that is granted when nobody waits for it any more is not given back.",
         "shared.store:Shared.acquire",
         ("self.release(key, placeholder)", "pass"),
-        "tests/traps/test_waiting.py::test_a_grant_after_its_callers_deadline_is_given_back",
+        "tests/faults/test_waiting.py::test_a_grant_after_its_callers_deadline_is_given_back",
     ),
     Row(
         "rights_of_a_cut_connection_kept",

@@ -3,7 +3,7 @@
 from tests.rules.rule import Row
 
 CLOSINGS = "tests/unit/wire/test_closings.py"
-SECOND_LOOP = "tests/traps/test_second_loop.py"
+SECOND_LOOP = "tests/unit/engine/aio/test_other_loops.py"
 ASKED_AT_HOME = """except ElsewhereError as error:
             return await sent_to(error, lambda: engine.policy.get_or_set(asked), lambda: None)
         except KeyError:"""
@@ -101,7 +101,7 @@ ROWS = [
         "A server that does not say who it is is believed.",
         "shared.recovery:Recovery._distrust",
         ("(not run and self._coherence.last_all is None)", "not run"),
-        "tests/traps/test_lost_past.py::test_nor_does_one_that_does_not_say_who_it_is",
+        "tests/faults/test_lost_past.py::test_nor_does_one_that_does_not_say_who_it_is",
     ),
     Row(
         "unnamed_servers_believed_with_an_older_tag",
@@ -109,6 +109,6 @@ ROWS = [
         "Of a server that does not say who it is only the newest version of the tag on every entry is distrusted.",
         "shared.recovery:Recovery._distrust",
         ("if not isinstance(version, bytes) or", "if (not run and version != self._coherence.last_all) or"),
-        "tests/traps/test_lost_past.py::test_nor_does_one_that_does_not_say_who_it_is",
+        "tests/faults/test_lost_past.py::test_nor_does_one_that_does_not_say_who_it_is",
     ),
 ]

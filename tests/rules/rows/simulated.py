@@ -122,7 +122,7 @@ ROWS = [
         "A server that came back with an older past is believed.",
         "shared.recovery:Recovery._distrust",
         wrong.trust_the_restarted,
-        "tests/traps/test_lost_past.py::test_a_server_back_from_a_snapshot_brings_nothing_back",
+        "tests/faults/test_lost_past.py::test_a_server_back_from_a_snapshot_brings_nothing_back",
     ),
     Row(
         "rights_not_given_back",
@@ -181,7 +181,7 @@ ROWS = [
         "After a restart only the newest version of the tag on every entry is distrusted, not an older one.",
         "shared.recovery:Recovery._distrust",
         wrong.clear_forgotten_with_a_snapshot,
-        "tests/traps/test_lost_past.py::test_a_server_back_from_a_snapshot_brings_nothing_back",
+        "tests/faults/test_lost_past.py::test_a_server_back_from_a_snapshot_brings_nothing_back",
     ),
     Row(
         "timer_left_behind_by_sleep",

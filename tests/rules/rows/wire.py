@@ -27,8 +27,8 @@ def pushes_after_all_replies() -> list[Exchange]:
     return [(Session, "feed", fed)]
 
 
-QUOTED = "tests/traps/test_lesser_servers.py::test_a_server_that_repeats_the_password_is_not_quoted"
-IDLE_PROXY = "tests/traps/test_idle_proxy.py"
+QUOTED = "tests/faults/test_lesser_servers.py::test_a_server_that_repeats_the_password_is_not_quoted"
+IDLE_PROXY = "tests/faults/test_idle_proxy.py"
 
 ROWS = [
     Row(
@@ -37,7 +37,7 @@ ROWS = [
         "A caller that gives up takes its slot with it, and every later reply goes to the wrong call.",
         "wire.connection:Pulse._judge",
         ("            call.give_up()\n", "            call.give_up()\n            self.session.calls.remove(call)\n"),
-        "tests/traps/test_suspect.py::test_the_journal_is_replayed_on_the_connection_that_was_stuck",
+        "tests/faults/test_suspect.py::test_the_journal_is_replayed_on_the_connection_that_was_stuck",
     ),
     Row(
         "replies_to_the_newest",
@@ -130,7 +130,7 @@ ROWS = [
         "A connection that is given up is closed, and its kernel goes on sending.",
         "engine.aio.connection:_linger_not",
         ('struct.pack("ii", 1, 0)', 'struct.pack("ii", 0, 0)'),
-        "tests/traps/test_old_bytes.py::test_a_reset_connection_leaves_nothing_behind",
+        "tests/faults/test_old_bytes.py::test_a_reset_connection_leaves_nothing_behind",
     ),
     Row(
         "previous_connection_kept",
@@ -149,7 +149,7 @@ ROWS = [
         "An idle link asks nothing.",
         "wire.connection:Pulse._beat",
         ("self.submit(self._hooks.heartbeat())", "pass"),
-        "tests/traps/test_lost_past.py::test_the_heartbeat_keeps_the_tag_of_all_entries_from_looking_idle",
+        "tests/faults/test_lost_past.py::test_the_heartbeat_keeps_the_tag_of_all_entries_from_looking_idle",
     ),
     Row(
         "judged_without_a_look",
@@ -157,7 +157,7 @@ ROWS = [
         "What is overdue is judged although its reply waits in the socket.",
         "wire.connection:Pulse._tick",
         ("self._postponed < POSTPONE_MOST and self._has_bytes()", "False"),
-        "tests/traps/test_suspect.py::test_our_own_stall_loses_no_reply_and_suspects_nobody",
+        "tests/faults/test_suspect.py::test_our_own_stall_loses_no_reply_and_suspects_nobody",
     ),
     Row(
         "overdue_callers_wait_on",
@@ -172,7 +172,7 @@ ROWS = [
         "Any error reply ends the connection.",
         "shared.commands:Calls.fault",
         ("if wrong_node and fatal and", "if fatal and"),
-        "tests/traps/test_full_server.py::test_a_cache_on_a_full_server_reads_and_removes_says_oom_and_recovers",
+        "tests/faults/test_full_server.py::test_a_cache_on_a_full_server_reads_and_removes_says_oom_and_recovers",
     ),
     Row(
         "handshake_quotes_the_password",
@@ -196,7 +196,7 @@ ROWS = [
         "Health shows the password that a server repeats as it refuses to store.",
         "shared.commands:Calls.fault",
         ("self.wire.without_secrets(spoken(error))", "spoken(error)"),
-        "tests/traps/test_lesser_servers.py::test_nor_one_that_does_so_later",
+        "tests/faults/test_lesser_servers.py::test_nor_one_that_does_so_later",
     ),
     Row(
         "idle_proxies_are_not_named",

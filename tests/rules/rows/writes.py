@@ -9,7 +9,7 @@ ROWS = [
         "A store that a removal has overtaken is sent again behind it, when the server forgot the script.",
         "shared.store:Shared.put",
         ("owe, lambda: token.valid)", "owe, lambda: True)"),
-        "tests/traps/test_owed.py::test_a_store_that_a_removal_overtook_is_not_sent_again_behind_it",
+        "tests/faults/test_owed.py::test_a_store_that_a_removal_overtook_is_not_sent_again_behind_it",
     ),
     Row(
         "script_not_sent_as_a_whole",
@@ -51,7 +51,7 @@ ROWS = [
             "self.coherence.last_all, self.shared.rights = coherence.last_all, rights",
             "self.shared.rights = rights",
         ),
-        "tests/traps/test_process.py::test_what_the_server_may_have_forgotten_between_two_loops_is_not_believed",
+        "tests/faults/test_process.py::test_what_the_server_may_have_forgotten_between_two_loops_is_not_believed",
     ),
     Row(
         "loop_forgets_what_is_owed",
@@ -62,7 +62,7 @@ ROWS = [
             "self.coherence.journal, self.coherence.recent = coherence.journal, coherence.recent",
             "self.coherence.recent = coherence.recent",
         ),
-        "tests/traps/test_process.py::test_what_one_loop_owed_the_next_one_delivers",
+        "tests/faults/test_process.py::test_what_one_loop_owed_the_next_one_delivers",
     ),
     Row(
         "left_loop_closed_without_reset",
@@ -70,7 +70,7 @@ ROWS = [
         "The connection of an event loop that is gone is closed, and its kernel goes on sending.",
         "engine.aio.connection:AioWire.abandon",
         ("if reset:", "if False:"),
-        "tests/traps/test_old_bytes.py::test_nothing_that_a_closed_loop_had_sent_lands_later",
+        "tests/faults/test_old_bytes.py::test_nothing_that_a_closed_loop_had_sent_lands_later",
     ),
     Row(
         "left_loop_not_ended_on_the_server",
@@ -78,7 +78,7 @@ ROWS = [
         "The first handshake on another loop does not end the connection of the loop before.",
         "engine.engine:Engine._new_wire",
         ("wire.greeting, self._greeting = self._greeting, None", "pass"),
-        "tests/traps/test_old_bytes.py::test_the_handshake_on_the_next_loop_ends_the_last_ones_connection",
+        "tests/faults/test_old_bytes.py::test_the_handshake_on_the_next_loop_ends_the_last_ones_connection",
     ),
     Row(
         "child_owes_what_its_parent_does",
@@ -86,7 +86,7 @@ ROWS = [
         "A forked child owes what its parent owes, and removes it again.",
         "engine.engine:Engine.after_fork",
         ("keep_journal=False", "keep_journal=True"),
-        "tests/traps/test_process.py::test_a_forked_child_starts_clean_and_the_parent_goes_on",
+        "tests/faults/test_process.py::test_a_forked_child_starts_clean_and_the_parent_goes_on",
     ),
     Row(
         "child_speaks_on_its_parents_connection",
@@ -94,7 +94,7 @@ ROWS = [
         "A forked child goes on with its parent's connection.",
         "engine.engine:Engine.after_fork",
         ("        self._leave(keep_journal=False)\n", ""),
-        "tests/traps/test_process.py::test_a_forked_child_starts_clean_and_the_parent_goes_on",
+        "tests/faults/test_process.py::test_a_forked_child_starts_clean_and_the_parent_goes_on",
     ),
     Row(
         "namespace_clear_removes_nothing",
@@ -127,6 +127,6 @@ ROWS = [
         "What is refused again and again keeps the rest of what is owed from its turn.",
         "shared.recovery:Recovery._replay_live",
         ("first = self._turn % len(pending)", "first = 0"),
-        "tests/traps/test_owed.py::test_what_is_refused_for_ever_keeps_nothing_from_its_turn",
+        "tests/faults/test_owed.py::test_what_is_refused_for_ever_keeps_nothing_from_its_turn",
     ),
 ]
