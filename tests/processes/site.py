@@ -1,7 +1,7 @@
 """A site of the kind that servers with worker processes run: one ``SyncCache``, made at import.
 
-``python -m tests.processes.site STORY URL PREFIX`` tells a story of a process that ends; without a word on standard error if
-all is well.
+``python -m tests.processes.site STORY URL PREFIX`` tells a story of a process that ends; without a word on standard
+error if all is well.
 """
 
 import asyncio

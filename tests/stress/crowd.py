@@ -1,7 +1,7 @@
 """One process of a crowd: many threads on one ``SyncCache``; reads commands as lines of JSON, answers with lines.
 
-Run as ``python -m tests.stress.crowd VARIANT URL PREFIX FOLDER NUMBER``. The truth is a file that all processes map: the
-version of each key, which only the process whose number the key carries raises. Each load leaves a byte in a file.
+Run as ``python -m tests.stress.crowd VARIANT URL PREFIX FOLDER NUMBER``. The truth is a file that all processes map:
+the version of each key, which only the process whose number the key carries raises. Each load leaves a byte in a file.
 """
 
 import json

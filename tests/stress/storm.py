@@ -1,7 +1,7 @@
 """A storm: signal handlers and finalizers use a cache wherever its threads are, over all verbs; in its own process.
 
-``python -m tests.stress.storm KIND FACE URL PREFIX SECONDS`` prints what it saw as JSON; it dies with a traceback of all
-threads when one of them hangs.
+``python -m tests.stress.storm KIND FACE URL PREFIX SECONDS`` prints what it saw as JSON; it dies with a traceback of
+all threads when one of them hangs.
 """
 
 import asyncio
