@@ -13,7 +13,7 @@ from fleetcache.format.keys import ALL_TAG, Layout
 from fleetcache.format.signing import Signer
 from fleetcache.near.coherence import Coherence
 from fleetcache.near.store import Near
-from fleetcache.policy.lookup import Look, Seen
+from fleetcache.policy.lookup import EntryState, Lookup
 from fleetcache.policy.options import Freshness
 from fleetcache.policy.single_flight import Flights
 from fleetcache.shared.entries import Entries
@@ -116,9 +116,9 @@ def one_input(data: bytes) -> None:
     token = coherence.take("k", ("t",)) if source.byte() % 2 else None
     declared = source.pick(TYPES)
     seen = judge.see("k", blob, pttl, 9.0, declared, token)
-    assert isinstance(seen, Seen)
+    assert isinstance(seen, Lookup)
     if seen.answer is not None:
-        assert seen.look in {Look.FRESH, Look.STALE}
+        assert seen.look in {EntryState.FRESH, EntryState.STALE}
         assert not signed or blob == written
         assert coherence.judge(seen.header.section)[1] == tuple(name for name, _ in judge.tags_of(seen))
         judge.copy(seen.answer, declared)

@@ -11,7 +11,7 @@ from fleetcache import Cache
 from fleetcache.format.codec import MSGPACK
 from fleetcache.near.store import Held
 from fleetcache.policy.context import LoadTimes
-from fleetcache.policy.lookup import Answer, Claimed, Look, Seen
+from fleetcache.policy.lookup import ClaimReply, DecodedValue, EntryState, Lookup
 from fleetcache.wire.link import Link
 from fleetcache.wire.session import Call
 
@@ -77,10 +77,10 @@ def no_lease(url: str, **settings: Any) -> Cache:
     look = shared.look
 
     def acquire(_key: str, placeholder: bytes, *_: object) -> Any:
-        return _opened(Seen(Look.GRANTED, head=placeholder))
+        return _opened(Lookup(EntryState.GRANTED, head=placeholder))
 
     def claim(key: str, _mark: bytes, _ms: int, declared: Any, token: Any) -> Any:
-        return _then(look(key, declared, token), lambda seen: Claimed(seen, 0.0, granted=True))
+        return _then(look(key, declared, token), lambda seen: ClaimReply(seen, 0.0, granted=True))
 
     replace(shared, acquire=acquire, claim=claim)
     return cache
@@ -175,14 +175,14 @@ def hands_out_its_own(url: str, **settings: Any) -> Cache:
     entries = cache._engine.entries
     hold: Callable[..., Held] = entries.hold
 
-    def holding(answer: Answer, *life: Any, **more: Any) -> Held:
+    def holding(answer: DecodedValue, *life: Any, **more: Any) -> Held:
         held = hold(answer, *life, **more)
         held.value, held.declared = answer.value, answer.declared
         return held
 
-    def encode(value: Any, declared: Any) -> Answer:
+    def encode(value: Any, declared: Any) -> DecodedValue:
         codec, payload, _ = entries.codecs.encode(value, declared)
-        return Answer(value, payload, codec or MSGPACK, declared)
+        return DecodedValue(value, payload, codec or MSGPACK, declared)
 
     replace(entries, hold=holding, copy=lambda answer, *_: answer.value, encode=encode)
     return cache

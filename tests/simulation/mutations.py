@@ -9,7 +9,7 @@ from fleetcache.near.journal import Journal
 from fleetcache.near.store import Near
 from fleetcache.policy.context import Parts
 from fleetcache.policy.loading import Loading
-from fleetcache.policy.lookup import Claimed, Seen
+from fleetcache.policy.lookup import ClaimReply, Lookup
 from fleetcache.policy.ports import LoaderEndedError
 from fleetcache.policy.single_flight import Flights, Verb
 from fleetcache.shared.commands import SCRIPTS, Calls
@@ -190,7 +190,7 @@ def claim_ignored() -> list[Exchange]:
 
                 def always(replies: list[Any]) -> Any:
                     found = handle(replies)
-                    return Claimed(found.seen, found.remaining, granted=True)
+                    return ClaimReply(found.seen, found.remaining, granted=True)
 
                 call.handle = always
         return gate
@@ -317,7 +317,7 @@ def token_outlives_its_call() -> list[Exchange]:
 
 def ending_entries_claimed() -> list[Exchange]:
     """An entry is replaced although it may be gone before its claim is heard of."""
-    return [(Seen, "is_ending", False)]
+    return [(Lookup, "is_ending", False)]
 
 
 def joined_whatever_its_age() -> list[Exchange]:

@@ -18,7 +18,7 @@ from typing import Any, cast
 
 from fleetcache import SyncCache
 from fleetcache.engine.threads.monitor import SyncGate
-from fleetcache.policy.lookup import Look, Seen
+from fleetcache.policy.lookup import EntryState, Lookup
 from fleetcache.policy.single_flight import Flights, Outcome
 
 KEYS_EACH, PROCESSES = 3, 4
@@ -34,7 +34,7 @@ def no_lease(cache: SyncCache) -> None:
 
     def acquire(_key: str, placeholder: bytes, *_: object) -> SyncGate:
         gate = SyncGate()
-        gate.set_result(Seen(Look.GRANTED, head=placeholder))
+        gate.set_result(Lookup(EntryState.GRANTED, head=placeholder))
         return gate
 
     cast("Any", cache._engine.shared).acquire = acquire

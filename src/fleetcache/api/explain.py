@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from msgspec import Struct
 from msgspec.structs import asdict
 
-from ..policy.lookup import Seen
+from ..policy.lookup import Lookup
 
 if TYPE_CHECKING:
     from ..engine.engine import Engine
@@ -53,7 +53,7 @@ class Explanation(Struct, frozen=True):
 class Looking(Protocol):
     """Who looks at the server's side of it."""
 
-    async def look(self, key: str) -> tuple[Seen, Any]:
+    async def look(self, key: str) -> tuple[Lookup, Any]:
         """What stands there."""
         ...
 

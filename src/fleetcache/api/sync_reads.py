@@ -11,7 +11,7 @@ from typing import Any, Never, ParamSpec, Protocol, TypeVar, Unpack, overload
 from ..config.durations import Duration
 from ..config.spelling import by_name, misplaced
 from ..engine.threads.runtime import call_alone, call_plain
-from ..policy.lookup import Answer
+from ..policy.lookup import DecodedValue
 from ..policy.results import SyncLoader, SyncWrapping, plain
 from ..policy.return_types import declared_type
 from .fast_path import AtHand
@@ -109,7 +109,7 @@ class SyncReadingVerbs(AtHand):
         answer = self._run(self._look_up(key, type, allow_stale))
         return default if answer is None else answer.value
 
-    async def _look_up(self, key: str, declared: Any, allow_stale: bool) -> Answer | None:
+    async def _look_up(self, key: str, declared: Any, allow_stale: bool) -> DecodedValue | None:
         verbs, engine = self._verbs, self._engine
         full = self._key(key)
         if engine.bypasses and verbs._is_bypassed:  # noqa: SLF001 - as above

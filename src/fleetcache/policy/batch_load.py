@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .context import Budget, Run
-from .lookup import Answer, Claimed, Look, Seen
+from .lookup import ClaimReply, DecodedValue, EntryState, Lookup
 from .options import Freshness
 from .ports import LoaderEndedError, is_failure
 from .single_flight import Flight, Outcome, Verb, Wait, waiting_for
@@ -21,15 +21,15 @@ __all__ = ["Round"]
 
 Loader = Callable[..., Any]
 
-_REPLACEABLE = frozenset({Look.SPENT, Look.UNUSABLE, Look.STALE})
-_SETTLED = frozenset({Look.FRESH, Look.STALE, Look.FAULT})
+_REPLACEABLE = frozenset({EntryState.SPENT, EntryState.UNUSABLE, EntryState.STALE})
+_SETTLED = frozenset({EntryState.FRESH, EntryState.STALE, EntryState.FAULT})
 
 
 class Right(NamedTuple):
     """What one key of a round got: the head that a store may replace, the mark of our claim, and what was seen."""
 
     run: Run
-    seen: Seen
+    seen: Lookup
     base: bytes | None = None
     mark: bytes | None = None
 
@@ -96,10 +96,10 @@ class Round:
         waiting: dict[str, float] = {}
         for right in await self._rights(runs):
             run, seen = right.run, right.seen
-            if seen.look in {Look.FRESH, Look.STALE} and seen.answer is not None and right.base is None:
+            if seen.look in {EntryState.FRESH, EntryState.STALE} and seen.answer is not None and right.base is None:
                 self._values[run.key] = seen.answer.value
                 self._parts.flights.end(run.flight, Outcome(Verb.ANSWER, answer=seen.answer))
-            elif seen.look is Look.HELD:
+            elif seen.look is EntryState.HELD:
                 waiting[run.key] = seen.remaining
                 self._parts.flights.end(run.flight, Outcome(Verb.AGAIN))
             else:
@@ -111,17 +111,17 @@ class Round:
     async def _rights(self, runs: list[Run]) -> list[Right]:
         """Leases for what is not there, claims for what may not be used."""
         parts, budget = self._parts, self._budget
-        looks: list[tuple[Run, Seen]] = []
+        looks: list[tuple[Run, Lookup]] = []
         await self._batches.look(runs, lambda run, seen: looks.append((run, seen)), budget)
         asked: dict[str, Right] = {}
         rights: list[Right] = []
 
-        def ask(look: tuple[Run, Seen]) -> Sent:
+        def ask(look: tuple[Run, Lookup]) -> Sent:
             right, gate = self._ask_right(*look)
             asked[right.run.key] = right
             return partial(parts.ask, gate, budget), SMALL
 
-        def take(look: tuple[Run, Seen], got: Any) -> None:
+        def take(look: tuple[Run, Lookup], got: Any) -> None:
             right = asked.pop(look[0].key)
             rights.append(self._right(right, got) if right.base or right.mark else right)
 
@@ -134,19 +134,19 @@ class Round:
             raise
         return rights
 
-    def _ask_right(self, run: Run, seen: Seen) -> tuple[Right, Any]:
+    def _ask_right(self, run: Run, seen: Lookup) -> tuple[Right, Any]:
         """Send for the right that fits; the ``Right`` says what was asked, until the answer is in."""
         parts = self._parts
         run.lease = parts.times.lease(self._group)
         ms = round(run.lease * 1000)
-        if seen.look in {Look.NONE, Look.FOREIGN}:
-            if seen.look is Look.FOREIGN:
+        if seen.look in {EntryState.NONE, EntryState.FOREIGN}:
+            if seen.look is EntryState.FOREIGN:
                 parts.shared.discard(run.key, seen.head)
             placeholder = parts.entries.head(b"L")
             gate = parts.shared.acquire(run.key, placeholder, ms, run.declared, run.token)
             return Right(run, seen, base=placeholder), gate
         if seen.is_ending:
-            return Right(run, Seen(Look.HELD, remaining=seen.remaining)), None
+            return Right(run, Lookup(EntryState.HELD, remaining=seen.remaining)), None
         if seen.look in _REPLACEABLE:
             mark = parts.entries.head(b"C")
             return Right(run, seen, mark=mark), parts.shared.claim(run.key, mark, ms, run.declared, run.token)
@@ -155,7 +155,7 @@ class Round:
     def _right(self, asked: Right, got: Any) -> Right:
         """What the answer to ``acquire`` or ``claim`` gives us."""
         run = asked.run
-        if isinstance(got, Claimed):
+        if isinstance(got, ClaimReply):
             seen = got.seen
             if got.granted and seen.look in _REPLACEABLE and not seen.is_ending:
                 return Right(run, seen, seen.head, asked.mark)
@@ -163,12 +163,12 @@ class Round:
                 self._give_back(asked)
             if seen.look in _SETTLED:
                 return Right(run, seen)
-            return Right(run, Seen(Look.HELD, remaining=0.0 if got.granted else got.remaining))
-        if isinstance(got, Seen):
-            if got.look is Look.GRANTED:
+            return Right(run, Lookup(EntryState.HELD, remaining=0.0 if got.granted else got.remaining))
+        if isinstance(got, Lookup):
+            if got.look is EntryState.GRANTED:
                 return Right(run, got, base=asked.base)
-            return Right(run, got if got.look in _SETTLED or got.look is Look.HELD else Seen(Look.HELD))
-        return Right(run, Seen(Look.FAULT))
+            return Right(run, got if got.look in _SETTLED or got.look is EntryState.HELD else Lookup(EntryState.HELD))
+        return Right(run, Lookup(EntryState.FAULT))
 
     def _give_back(self, right: Right) -> None:
         self._loading.give_back(right.run, right.base, right.mark)
@@ -201,7 +201,9 @@ class Round:
     def _old_answers(self, granted: list[Right]) -> bool:
         """The loader failed: whether there is an old value for every key, stale or, offline, within its own life."""
         answers = {
-            right.run.key: right.seen.answer if right.seen.look is Look.STALE else self._loading.last_resort(right.run)
+            right.run.key: right.seen.answer
+            if right.seen.look is EntryState.STALE
+            else self._loading.last_resort(right.run)
             for right in granted
         }
         if not all(answers.values()):
@@ -229,7 +231,7 @@ class Round:
     async def _store(
         self,
         granted: list[Right],
-        unwrapped: dict[str, tuple[Answer, Freshness | None]],
+        unwrapped: dict[str, tuple[DecodedValue, Freshness | None]],
         captured: Any,
         times: tuple[float, float],
     ) -> None:

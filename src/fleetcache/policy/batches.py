@@ -11,7 +11,7 @@ from typing import Any
 from .batch_load import Round
 from .context import NO_LOOK, Budget, Parts, Run
 from .loading import Loading
-from .lookup import Look, Seen
+from .lookup import EntryState, Lookup
 from .options import Freshness
 from .ports import NO_ANSWER
 from .reading import Policy
@@ -60,13 +60,13 @@ class Batches:
                     run = asked[key] = self.run(key, options, declared)
                     yield run
 
-        def take(run: Run, seen: Seen) -> None:
+        def take(run: Run, seen: Lookup) -> None:
             parts.coherence.done(asked.pop(run.key).token)
-            if seen.look is Look.FRESH and seen.answer is not None:
+            if seen.look is EntryState.FRESH and seen.answer is not None:
                 parts.counters.shared_hits += 1
                 found[run.key] = seen.answer.value
                 return
-            if seen.look is Look.FAULT and not near:
+            if seen.look is EntryState.FAULT and not near:
                 found.update(self._near([run.key], declared, options))
             if run.key not in found:
                 parts.counters.misses += 1
@@ -95,10 +95,10 @@ class Batches:
         token = parts.coherence.take(key, options.tags)
         return Run(key, _none, options, declared, group, flight or Flight(key, options.tags), parts.budget(), token)
 
-    async def look(self, runs: Iterable[Run], take: Callable[[Run, Seen], None], budget: Budget) -> None:
+    async def look(self, runs: Iterable[Run], take: Callable[[Run, Lookup], None], budget: Budget) -> None:
         """Read them all; then, once for all that carry them, the tags that are not known."""
         parts = self.parts
-        unknown: dict[tuple[str, ...], list[tuple[Run, Seen]]] = {}
+        unknown: dict[tuple[str, ...], list[tuple[Run, Lookup]]] = {}
         size = FIRST_SIZE  # of an answer, as far as it has been seen
 
         def send(run: Run) -> Sent:
@@ -110,7 +110,7 @@ class Batches:
             nonlocal size
             if seen is NO_ANSWER:
                 take(run, NO_LOOK)
-            elif seen.look is Look.UNKNOWN_TAGS:
+            elif seen.look is EntryState.UNKNOWN_TAGS:
                 unknown.setdefault(seen.unknown, []).append((run, seen))
                 size += (len(seen.blob[0]) - size) // 8
             else:
@@ -120,7 +120,7 @@ class Batches:
         await stream(parts, runs, send, looked, budget)
 
         def ask(tags: tuple[str, ...]) -> Sent:
-            def judge() -> list[Seen]:  # it may run after the caller has gone on, so nothing leaves ``unknown``
+            def judge() -> list[Lookup]:  # it may run after the caller has gone on, so nothing leaves ``unknown``
                 return [parts.shared.judge(run.key, seen, run.declared, run.token) for run, seen in unknown[tags]]
 
             gate = parts.shared.capture(tags, judge, parts.ports.gate())

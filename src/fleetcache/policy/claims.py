@@ -14,7 +14,7 @@ from typing import Any
 from weakref import ref
 
 from .context import Parts
-from .lookup import Claimed, Look
+from .lookup import ClaimReply, EntryState
 from .ports import Alarm, Gate
 
 __all__ = ["Claims", "Grant"]
@@ -156,7 +156,7 @@ class Claims:
             mark = parts.entries.head(b"C")
             try:
                 claimed = await parts.ask(parts.shared.claim(key, mark, ms, Any, None, look=False), parts.budget())
-                if not isinstance(claimed, Claimed) or claimed.seen.look is Look.FAULT:
+                if not isinstance(claimed, ClaimReply) or claimed.seen.look is EntryState.FAULT:
                     return True  # not to be asked: a grant that comes later is given back by whoever hears it
                 if claimed.granted:
                     turn.mark, turn.since = mark, parts.ports.clock()

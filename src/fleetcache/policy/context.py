@@ -9,14 +9,14 @@ from ..config.durations import MAX_TTL, seconds
 from ..errors import Closed
 from ..log import TELL, Teller
 from ..telemetry.stats import Counters
-from .lookup import Answer, Look, Seen
+from .lookup import DecodedValue, EntryState, Lookup
 from .options import MINIMUM_TTL, Freshness
 from .ports import NO_ANSWER, CoherencePort, EntriesPort, Gate, NearPort, Ports, SharedPort, TrustPort
 from .single_flight import Flight, Flights
 
 __all__ = ["NO_LOOK", "Budget", "LoadTimes", "Parts", "Run"]
 
-NO_LOOK = Seen(Look.FAULT, reason="no answer")
+NO_LOOK = Lookup(EntryState.FAULT, reason="no answer")
 
 
 class Budget:
@@ -75,7 +75,7 @@ class Run(Struct):
     budget: Budget
     token: Any
     lease: float = 0.0  # seconds, of the right it holds
-    seen: Seen | None = None
+    seen: Lookup | None = None
     args: tuple[Any, ...] = ()
 
 
@@ -126,7 +126,7 @@ class Parts(Struct):
         finally:
             budget.spend(self.ports.clock() - began)
 
-    def near_answer(self, key: str, declared: Any, options: Freshness) -> tuple[Answer, Any] | None:
+    def near_answer(self, key: str, declared: Any, options: Freshness) -> tuple[DecodedValue, Any] | None:
         """What near may answer, fresh or stale, with the held entry."""
         held = self.near.items.get(key)
         now = self.ports.clock()
@@ -140,7 +140,9 @@ class Parts(Struct):
         answer = self.entries.from_near(held, declared)
         return None if answer is None else (answer, held)
 
-    def keep_unbacked(self, token: Any, answer: Answer, options: Freshness, started: float, cost: float = 0.0) -> bool:
+    def keep_unbacked(
+        self, token: Any, answer: DecodedValue, options: Freshness, started: float, cost: float = 0.0
+    ) -> bool:
         """Keep in near what shared did not confirm, for as long as that is safe; whether it is held now."""
         kept = options.bounded(self.unbacked_life(options))
         if kept.ttl <= 0 or answer.payload is None:
@@ -149,7 +151,7 @@ class Parts(Struct):
         held = self.entries.hold(answer, options.tags, life, born=started + cost, unbacked=True, cost=cost)
         return self.coherence.fill(token, held)
 
-    def keep_here(self, key: str, answer: Answer, options: Freshness, now: float) -> bool:
+    def keep_here(self, key: str, answer: DecodedValue, options: Freshness, now: float) -> bool:
         """Keep what is written in memory alone; whether it is held now."""
         token = self.coherence.take(key, options.tags)
         kept = self.keep_unbacked(token, answer, options, now)
@@ -175,11 +177,11 @@ class Parts(Struct):
         fresh_until = sent_at + options.ttl
         return min(fresh_until, most), min(fresh_until + options.stale, most)
 
-    async def settled(self, key: str, seen: Any, token: Any, budget: Budget) -> Seen:
+    async def settled(self, key: str, seen: Any, token: Any, budget: Budget) -> Lookup:
         """What a look at plain data showed, judged again once its tags are known; ``FAULT`` if it showed nothing."""
-        if isinstance(seen, Seen) and seen.look is Look.UNKNOWN_TAGS:
+        if isinstance(seen, Lookup) and seen.look is EntryState.UNKNOWN_TAGS:
             seen = await self.ask(self.shared.settle(key, seen, Any, token), budget)
-        return seen if isinstance(seen, Seen) and seen.look is not Look.UNKNOWN_TAGS else NO_LOOK
+        return seen if isinstance(seen, Lookup) and seen.look is not EntryState.UNKNOWN_TAGS else NO_LOOK
 
     async def capture(self, tags: tuple[str, ...], budget: Budget) -> Any:
         """The versions of the tags, known or asked for; ``None`` when they cannot be had."""

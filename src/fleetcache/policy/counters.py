@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from ..errors import CodecError, Unavailable
 from .context import Budget, Parts
-from .lookup import Answer, Look, Seen
+from .lookup import DecodedValue, EntryState, Lookup
 from .options import MINIMUM_TTL, Freshness
 from .ports import Gate
 
@@ -28,7 +28,9 @@ LEAST, MOST = -(2**63), 2**63 - 1  # what every client of every language reads a
 # Seconds that who lost a swap pauses, at most: doubled each time up to what a busy server takes for an answer.
 PAUSE_FIRST, PAUSE_MOST = 0.001, 0.016
 
-_THERE = frozenset({Look.FRESH, Look.STALE, Look.SPENT, Look.UNUSABLE, Look.HELD})  # what a swap can replace
+_THERE = frozenset(
+    {EntryState.FRESH, EntryState.STALE, EntryState.SPENT, EntryState.UNUSABLE, EntryState.HELD}
+)  # what a swap can replace
 
 
 class Undecided(Enum):
@@ -124,11 +126,11 @@ class Counting:
                 seen = await parts.settled(key, found, token, budget)
             finally:
                 parts.coherence.done(token)
-            if seen.look is Look.FRESH:
+            if seen.look is EntryState.FRESH:
                 return None
-            if seen.look is Look.FAULT:
+            if seen.look is EntryState.FAULT:
                 break
-            if seen.look is Look.FOREIGN:
+            if seen.look is EntryState.FOREIGN:
                 parts.shared.discard(key, seen.head)
             replacing = seen.head
         raise _unknown(key)
@@ -186,7 +188,7 @@ class Counting:
                     found = await parts.ask(parts.shared.look(key, Any, token), budget)
                     seen = await parts.settled(key, found, token, budget)
                     uncounted = False
-                    if seen.look is Look.FAULT:
+                    if seen.look is EntryState.FAULT:
                         return
                     told, write = self._write(key, seen, [first, *others], token)
                     written = write is None or await self._is_written(write(), budget)
@@ -210,12 +212,12 @@ class Counting:
                         step.gate.set_result(None)
 
     def _write(
-        self, key: str, seen: Seen, steps: list[Step], token: Any
+        self, key: str, seen: Lookup, steps: list[Step], token: Any
     ) -> tuple[list[Told], Callable[[], Gate | None] | None]:
         """What each is told if the write succeeds, and how to send it; ``None`` when nothing is to be written."""
         parts = self._parts
         try:
-            base = _integer(key, seen.answer) if seen.look is Look.FRESH else None
+            base = _integer(key, seen.answer) if seen.look is EntryState.FRESH else None
         except CodecError as error:
             return [CodecError(*error.args) for _ in steps], None
         told, total, creator = _sums(key, base, steps)
@@ -231,7 +233,7 @@ class Counting:
         _, blob = parts.entries.pack(key, answer, tags, options, cost)
         if seen.look in _THERE:
             return told, partial(parts.shared.swap, key, seen.head, blob, options.kept_ms, _nothing)
-        if seen.look is Look.FOREIGN:
+        if seen.look is EntryState.FOREIGN:
             parts.shared.discard(key, seen.head)
         return told, partial(parts.shared.add, key, blob, options.kept_ms, Any, token, _nothing)
 
@@ -240,8 +242,8 @@ class Counting:
         result = await self._parts.ask(gate, budget)
         if isinstance(result, bool):
             return result
-        if isinstance(result, Seen) and result.look is not Look.FAULT:
-            return result.look is Look.GRANTED
+        if isinstance(result, Lookup) and result.look is not EntryState.FAULT:
+            return result.look is EntryState.GRANTED
         return None
 
 
@@ -268,7 +270,7 @@ def _nothing(_sent_at: float) -> None:
     """The writer's near forgets it anyway: the next one counts soon."""
 
 
-def _integer(key: str, answer: Answer | None) -> int:
+def _integer(key: str, answer: DecodedValue | None) -> int:
     value = None if answer is None else answer.value
     if type(value) is not int:
         raise CodecError(f"incr of {key!r}: it holds a {type(value).__name__}, not an integer")

@@ -5,7 +5,7 @@ from typing import Any
 
 from ..errors import CodecError, ConfigError
 from .context import Parts, Run, kept_options
-from .lookup import Answer
+from .lookup import DecodedValue
 from .options import Freshness
 from .results import Keep, NoStore
 from .return_types import why_untyped
@@ -24,7 +24,7 @@ class Unwrapping:
         self._parts = parts
         self._told: set[tuple[str, type | None]] = set()
 
-    def unwrap(self, run: Run, result: Any) -> tuple[Answer, Freshness | None]:
+    def unwrap(self, run: Run, result: Any) -> tuple[DecodedValue, Freshness | None]:
         """The loader's result as an answer, and how to keep it; ``None`` = not at all."""
         if isinstance(result, NoStore):
             return self._encoded(result.value, run, to_store=False), None
@@ -32,7 +32,7 @@ class Unwrapping:
             return self._encoded(result.value, run), kept_options(run.options, result.ttl, result.stale)
         return self._encoded(result, run), run.options
 
-    def _encoded(self, value: Any, run: Run, *, to_store: bool = True) -> Answer:
+    def _encoded(self, value: Any, run: Run, *, to_store: bool = True) -> DecodedValue:
         """The value as others will get it, or, if it cannot be encoded, as it is for its one caller."""
         parts, declared, group = self._parts, run.declared, run.group
         why = why_untyped(run.loader) if declared is Any and to_store else None
@@ -45,7 +45,7 @@ class Unwrapping:
             return parts.entries.encode(value, declared)
         except CodecError as error:
             if not to_store:
-                return Answer(value, None, 0, declared)
+                return DecodedValue(value, None, 0, declared)
             if parts.strict:
                 raise
             parts.counters.uncached += 1
@@ -54,7 +54,7 @@ class Unwrapping:
             if self._is_new(group, type(value)):
                 said = error if why is None else f"{error}; {why}"
                 parts.tell(logging.ERROR, "uncached", "what %s loads is answered but not kept: %s", group, said)
-            return Answer(value, None, 0, declared)
+            return DecodedValue(value, None, 0, declared)
 
     def _is_new(self, group: str, kind: type | None) -> bool:
         """Whether this has not been told yet."""

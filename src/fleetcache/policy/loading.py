@@ -12,7 +12,7 @@ from typing import Any
 from ..format.entry import GRACE
 from .context import NO_LOOK, Parts, Run
 from .loader_results import Unwrapping
-from .lookup import Answer, Claimed, Look, Seen
+from .lookup import ClaimReply, DecodedValue, EntryState, Lookup
 from .options import Freshness
 from .ports import NO_ANSWER, Alarm, LoaderEndedError, is_failure
 from .single_flight import CURRENT, Flight, Outcome, Verb, Wait
@@ -36,7 +36,7 @@ class Loading:
 
     # -- looking ---------------------------------------------------------------------------------------------------
 
-    async def look(self, run: Run) -> Seen:
+    async def look(self, run: Run) -> Lookup:
         """What stands under the key, its tags asked for if that is what it takes."""
         parts = self._parts
         if not parts.shared.usable or parts.coherence.journal.owes_key(run.key):
@@ -45,14 +45,14 @@ class Loading:
         seen = await parts.ask(parts.shared.look(run.key, run.declared, run.token), run.budget)
         return await self.settled(run, seen)
 
-    async def settled(self, run: Run, seen: Any) -> Seen:
+    async def settled(self, run: Run, seen: Any) -> Lookup:
         """The same look, judged again once its tags are known."""
         parts = self._parts
-        if seen is not NO_ANSWER and seen.look is Look.UNKNOWN_TAGS:
+        if seen is not NO_ANSWER and seen.look is EntryState.UNKNOWN_TAGS:
             seen = await parts.ask(parts.shared.settle(run.key, seen, run.declared, run.token), run.budget)
-        if seen is NO_ANSWER or seen.look is Look.UNKNOWN_TAGS:
+        if seen is NO_ANSWER or seen.look is EntryState.UNKNOWN_TAGS:
             return NO_LOOK
-        found: Seen = seen
+        found: Lookup = seen
         return found
 
     def _renew_token(self, run: Run) -> None:
@@ -88,17 +88,19 @@ class Loading:
             # The watch is set before anything is asked, so that no news is missed in between.
             watch = parts.coherence.watch(run.key, parts.ports.gate())
             try:
-                if run.seen is None or (run.seen.look is Look.HELD and not watched):
+                if run.seen is None or (run.seen.look is EntryState.HELD and not watched):
                     run.seen = await self.look(run)
                 watched = True
                 step = await self._step(run, run.seen, anew=anew)
                 if isinstance(step, Outcome):
                     return step
-                run.seen = step if step.look is not Look.HELD else None
-                if step.look is Look.HELD and not await self._right_back(run, watch.gate, step.remaining, give_up):
+                run.seen = step if step.look is not EntryState.HELD else None
+                if step.look is EntryState.HELD and not await self._right_back(
+                    run, watch.gate, step.remaining, give_up
+                ):
                     parts.counters.wait_timeouts += 1
                     return await self._load(run, None, None)
-                if step.look is Look.HELD:
+                if step.look is EntryState.HELD:
                     run.budget = parts.budget()  # what was spent before the wait has nothing to do with what follows
             finally:
                 parts.coherence.unwatch(watch)
@@ -157,26 +159,26 @@ class Loading:
         await parts.ports.wait(gate, min(now + pause, give_up))
         return True
 
-    async def _step(self, run: Run, seen: Seen, *, anew: bool) -> Outcome | Seen:
+    async def _step(self, run: Run, seen: Lookup, *, anew: bool) -> Outcome | Lookup:
         """One move: an outcome, or what was seen instead."""
         if seen.is_ending:
-            seen = Seen(Look.HELD, remaining=seen.remaining)
+            seen = Lookup(EntryState.HELD, remaining=seen.remaining)
         match seen.look:
-            case Look.FRESH | Look.STALE if not anew:
-                return Outcome(Verb.ANSWER, answer=seen.answer, stale=seen.look is Look.STALE)
-            case Look.HELD:
+            case EntryState.FRESH | EntryState.STALE if not anew:
+                return Outcome(Verb.ANSWER, answer=seen.answer, stale=seen.look is EntryState.STALE)
+            case EntryState.HELD:
                 return seen
-            case Look.FOREIGN:
+            case EntryState.FOREIGN:
                 self._parts.shared.discard(run.key, seen.head)
                 return await self._lease(run)
-            case Look.NONE:
+            case EntryState.NONE:
                 return await self._lease(run)
-            case Look.FAULT | Look.UNKNOWN_TAGS | Look.GRANTED:
+            case EntryState.FAULT | EntryState.UNKNOWN_TAGS | EntryState.GRANTED:
                 return await self._load(run, None, None)
             case _:
                 return await self._claim(run, anew=anew)
 
-    async def _lease(self, run: Run) -> Outcome | Seen:
+    async def _lease(self, run: Run) -> Outcome | Lookup:
         parts = self._parts
         self._renew_token(run)
         placeholder = parts.entries.head(b"L")
@@ -188,11 +190,11 @@ class Loading:
             # Cancelled, perhaps with the grant already in hand: nobody else would give it back.
             parts.shared.release(run.key, placeholder)
             raise
-        if seen is not NO_ANSWER and seen.look is Look.GRANTED:
+        if seen is not NO_ANSWER and seen.look is EntryState.GRANTED:
             return await self._load(run, placeholder, None)
         return await self.settled(run, seen)
 
-    async def _claim(self, run: Run, *, anew: bool, only: bytes | None = None) -> Outcome | Seen:
+    async def _claim(self, run: Run, *, anew: bool, only: bytes | None = None) -> Outcome | Lookup:
         """Take the claim and load; ``only``: the head of the one entry that is to be replaced, if it is still there."""
         parts = self._parts
         self._renew_token(run)
@@ -201,17 +203,21 @@ class Loading:
         gate = parts.shared.claim(run.key, mark, round(run.lease * 1000), run.declared, run.token)
         try:
             claimed = await parts.ask(gate, run.budget)
-            if not isinstance(claimed, Claimed):
+            if not isinstance(claimed, ClaimReply):
                 return NO_LOOK
             seen = await self.settled(run, claimed.seen)
         except BaseException:
             parts.shared.unclaim(run.key, mark)  # as with a lease
             raise
         if not claimed.granted:
-            if seen.look in {Look.SPENT, Look.UNUSABLE} or (anew and seen.look in {Look.FRESH, Look.STALE}):
-                return Seen(Look.HELD, remaining=claimed.remaining)
+            if seen.look in {EntryState.SPENT, EntryState.UNUSABLE} or (
+                anew and seen.look in {EntryState.FRESH, EntryState.STALE}
+            ):
+                return Lookup(EntryState.HELD, remaining=claimed.remaining)
             return seen
-        replaceable = seen.look in {Look.SPENT, Look.UNUSABLE, Look.STALE} or (anew and seen.look is Look.FRESH)
+        replaceable = seen.look in {EntryState.SPENT, EntryState.UNUSABLE, EntryState.STALE} or (
+            anew and seen.look is EntryState.FRESH
+        )
         if not replaceable or seen.is_ending or (only is not None and seen.head != only):
             parts.shared.unclaim(run.key, mark)
             return seen
@@ -266,7 +272,7 @@ class Loading:
         self,
         run: Run,
         right: tuple[bytes | None, bytes | None],
-        value: tuple[Answer, Freshness | None],
+        value: tuple[DecodedValue, Freshness | None],
         captured: Any,
         times: tuple[float, float],
     ) -> Callable[[], Coroutine[Any, Any, Outcome]]:
@@ -315,7 +321,7 @@ class Loading:
         return outcome
 
     async def _unstored(
-        self, run: Run, answer: Answer, options: Freshness | None, times: tuple[float, float]
+        self, run: Run, answer: DecodedValue, options: Freshness | None, times: tuple[float, float]
     ) -> Outcome:
         """A value that the server does not have: who joined in time may have it unless something changed since."""
         if options is not None:
@@ -353,7 +359,7 @@ class Loading:
         except LoaderEndedError as error:
             raise error.original from None
 
-    def last_resort(self, run: Run) -> Answer | None:
+    def last_resort(self, run: Run) -> DecodedValue | None:
         """Promise 3's one exception: offline, and the loader failed too; an entry within its own life still answers."""
         parts = self._parts
         held = parts.near.items.get(run.key)

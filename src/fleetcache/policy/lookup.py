@@ -7,14 +7,14 @@ import msgspec
 
 from ..format.entry import NO_HEADER, Header
 
-__all__ = ["Answer", "Claimed", "Look", "Seen"]
+__all__ = ["ClaimReply", "DecodedValue", "EntryState", "Lookup"]
 
 
 ENDING = 0.25
 """Seconds the first renewal of an entry that is being replaced may take: as long as an operation usually may."""
 
 
-class Look(Enum):
+class EntryState(Enum):
     """What stands under a key."""
 
     FRESH = "fresh"
@@ -29,10 +29,10 @@ class Look(Enum):
     FAULT = "fault"  # no answer, or an error reply
 
 
-class Answer(msgspec.Struct, gc=False):
+class DecodedValue(msgspec.Struct, gc=False):
     """A value on its way to callers, of whom each gets what nobody else can change (promise 7).
 
-    ``gc=False``, as for ``Seen``: one is made for each hit, and nothing in it ever refers back to it.
+    ``gc=False``, as for ``Lookup``: one is made for each hit, and nothing in it ever refers back to it.
 
     ``payload`` is ``None`` for a value that could not be encoded: then only its loader's caller may have it.
     """
@@ -43,7 +43,7 @@ class Answer(msgspec.Struct, gc=False):
     declared: Any
 
 
-class Seen(msgspec.Struct, gc=False):
+class Lookup(msgspec.Struct, gc=False):
     """One look.
 
     Attributes:
@@ -58,9 +58,9 @@ class Seen(msgspec.Struct, gc=False):
         unknown, blob: For ``UNKNOWN_TAGS``: the tags to ask for, and what is to be judged once more.
     """
 
-    look: Look
+    look: EntryState
     head: bytes = b""
-    answer: Answer | None = None
+    answer: DecodedValue | None = None
     remaining: float = 0.0
     reason: str = ""
     fresh_until: float = 0.0
@@ -72,15 +72,15 @@ class Seen(msgspec.Struct, gc=False):
     @property
     def is_ending(self) -> bool:
         """Whether the entry may be gone before its claim is of use: others would then take the lease beside it."""
-        return self.look in {Look.SPENT, Look.UNUSABLE} and self.remaining < ENDING
+        return self.look in {EntryState.SPENT, EntryState.UNUSABLE} and self.remaining < ENDING
 
     def __repr__(self) -> str:
         return f"<Seen {self.look.value}{' ' + self.reason if self.reason else ''}>"
 
 
-class Claimed(msgspec.Struct):
+class ClaimReply(msgspec.Struct):
     """The answer to a claim: whether it is ours, and a new look at the entry taken with it."""
 
-    seen: Seen
+    seen: Lookup
     remaining: float
     granted: bool

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from ..format.entry import Tags
 from ..futures import NO_ANSWER, Gate
-from .lookup import Answer, Seen
+from .lookup import DecodedValue, Lookup
 from .options import Freshness
 
 __all__ = [
@@ -191,16 +191,18 @@ class EntriesPort(Protocol):
 
     @property
     def signs(self) -> bool: ...  # noqa: D102
-    def encode(self, value: Any, declared: Any) -> Answer: ...  # noqa: D102
-    def copy(self, answer: Answer, declared: Any) -> Any: ...  # noqa: D102
+    def encode(self, value: Any, declared: Any) -> DecodedValue: ...  # noqa: D102
+    def copy(self, answer: DecodedValue, declared: Any) -> Any: ...  # noqa: D102
     def hold(  # noqa: D102
-        self, answer: Answer, tags: tuple[str, ...], life: tuple[float, float], *, born: float, **more: Any
+        self, answer: DecodedValue, tags: tuple[str, ...], life: tuple[float, float], *, born: float, **more: Any
     ) -> Any: ...
     def head(self, mark: bytes = b"V") -> bytes: ...  # noqa: D102
-    def pack(self, key: str, answer: Answer, tags: Tags, options: Freshness, cost: float) -> tuple[bytes, bytes]: ...  # noqa: D102
+    def pack(
+        self, key: str, answer: DecodedValue, tags: Tags, options: Freshness, cost: float
+    ) -> tuple[bytes, bytes]: ...  # noqa: D102
     def prolonged(self, held: Any, value: Any, life: tuple[float, float]) -> Any: ...  # noqa: D102
-    def tags_of(self, seen: Seen) -> Tags: ...  # noqa: D102
-    def from_near(self, held: Any, declared: Any) -> Answer | None: ...  # noqa: D102
+    def tags_of(self, seen: Lookup) -> Tags: ...  # noqa: D102
+    def from_near(self, held: Any, declared: Any) -> DecodedValue | None: ...  # noqa: D102
 
 
 class TrustPort(Protocol):
@@ -219,9 +221,9 @@ class SharedPort(Protocol):
     @property
     def crowded(self) -> bool: ...  # noqa: D102
     def when_room(self, gate: Gate) -> None: ...  # noqa: D102
-    def judge(self, key: str, seen: Seen, declared: Any, token: Any) -> Seen: ...  # noqa: D102
+    def judge(self, key: str, seen: Lookup, declared: Any, token: Any) -> Lookup: ...  # noqa: D102
     def look(self, key: str, declared: Any, token: Any, *, of_many: bool = False) -> Gate | None: ...  # noqa: D102
-    def settle(self, key: str, seen: Seen, declared: Any, token: Any) -> Gate | None: ...  # noqa: D102
+    def settle(self, key: str, seen: Lookup, declared: Any, token: Any) -> Gate | None: ...  # noqa: D102
     def capture(self, tags: Any, then: Callable[[], Any], gate: Gate) -> Gate | None: ...  # noqa: D102
     def acquire(self, key: str, placeholder: bytes, lease_ms: int, declared: Any, token: Any) -> Gate | None: ...  # noqa: D102
     def claim(  # noqa: D102

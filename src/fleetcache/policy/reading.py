@@ -10,7 +10,7 @@ from typing import Any
 from ..errors import CodecError, LoadTimeout
 from .context import NO_LOOK, Parts, Run
 from .loading import Loading
-from .lookup import Answer, Look, Seen
+from .lookup import DecodedValue, EntryState, Lookup
 from .options import Freshness, is_early
 from .ports import NO_ANSWER
 from .results import Found
@@ -28,7 +28,7 @@ LOOK_AGAIN = 0.05
 LOOK_AGAIN_MOST = 1.0
 
 # Looked up once: on the hit path a member of an enum costs as much as a dict look-up and more.
-_FRESH, _UNKNOWN_TAGS = Look.FRESH, Look.UNKNOWN_TAGS
+_FRESH, _UNKNOWN_TAGS = EntryState.FRESH, EntryState.UNKNOWN_TAGS
 
 
 class Asked:
@@ -60,7 +60,7 @@ class Policy:
 
     # -- get -------------------------------------------------------------------------------------------------------
 
-    async def get(self, key: str, declared: Any, options: Freshness, *, allow_stale: bool) -> Answer | None:
+    async def get(self, key: str, declared: Any, options: Freshness, *, allow_stale: bool) -> DecodedValue | None:
         """An entry that is there; never a load."""
         parts = self.parts
         if parts.closed:
@@ -85,10 +85,10 @@ class Policy:
             if seen.look is _FRESH:
                 parts.counters.shared_hits += 1
                 return seen.answer
-            if allow_stale and seen.look is Look.STALE:
+            if allow_stale and seen.look is EntryState.STALE:
                 parts.counters.stale_hits += 1
                 return seen.answer
-            if seen.look is Look.FAULT:
+            if seen.look is EntryState.FAULT:
                 found = self.near(key, declared, options, allow_stale=allow_stale)
                 if found is not None:
                     return found
@@ -106,7 +106,7 @@ class Policy:
                 seen = await self.loading.look(run)
             finally:
                 parts.coherence.done(run.token)
-            if seen.look is Look.FAULT:
+            if seen.look is EntryState.FAULT:
                 return self.shown(key, declared, options)  # the fault may have told how far near is trusted now
             if seen.answer is not None:
                 found = self._found_with(seen.answer, seen.fresh_until, seen.header.ttl)
@@ -117,11 +117,11 @@ class Policy:
         near = self.parts.near_answer(key, declared, options)
         return None if near is None else self._found_with(near[0], near[1].fresh_until, near[1].span)
 
-    def _found_with(self, answer: Answer, fresh_until: float, span: float) -> Found[Any]:
+    def _found_with(self, answer: DecodedValue, fresh_until: float, span: float) -> Found[Any]:
         left = fresh_until - self.parts.ports.clock()
         return Found(answer.value, left, max(0.0, span - left), stale=left <= 0)
 
-    async def _settled(self, key: str, seen: Seen, declared: Any, options: Freshness, token: Any) -> Seen:
+    async def _settled(self, key: str, seen: Lookup, declared: Any, options: Freshness, token: Any) -> Lookup:
         """Judged again once its tags are known, within what the first look left of the operation timeout."""
         parts = self.parts
         budget = parts.budget()
@@ -129,7 +129,7 @@ class Policy:
         run = Run(key, _no_loader, options, declared, "", _NOWHERE, budget, token)
         return await self.loading.settled(run, seen)
 
-    def near(self, key: str, declared: Any, options: Freshness, *, allow_stale: bool) -> Answer | None:
+    def near(self, key: str, declared: Any, options: Freshness, *, allow_stale: bool) -> DecodedValue | None:
         """What near answers, fresh unless a stale value will do."""
         found = self.parts.near_answer(key, declared, options)
         if found is None:
@@ -143,8 +143,8 @@ class Policy:
             return None
         return answer
 
-    def _count_shared(self, seen: Seen) -> None:
-        if seen.look is Look.STALE:
+    def _count_shared(self, seen: Lookup) -> None:
+        if seen.look is EntryState.STALE:
             self.parts.counters.stale_hits += 1
         else:
             self.parts.counters.shared_hits += 1
@@ -204,7 +204,7 @@ class Policy:
         wait = waiting_for(flight, parts.ports.me)
         try:
             run.seen = await self.loading.look(run)
-            if run.seen.look in {Look.FRESH, Look.STALE}:
+            if run.seen.look in {EntryState.FRESH, EntryState.STALE}:
                 parts.coherence.done(run.token)
                 return self._found(asked, flight, run.seen)
             parts.counters.misses += 1
@@ -243,13 +243,13 @@ class Policy:
         outcome = Outcome(Verb.AGAIN) if error is None else Outcome(Verb.RAISE, Verb.AGAIN, error=error)
         self.parts.flights.end(run.flight, outcome)
 
-    def _found(self, asked: Asked, flight: Flight, seen: Seen) -> tuple[Verb, Any]:
+    def _found(self, asked: Asked, flight: Flight, seen: Lookup) -> tuple[Verb, Any]:
         parts = self.parts
-        parts.flights.end(flight, Outcome(Verb.ANSWER, answer=seen.answer, stale=seen.look is Look.STALE))
+        parts.flights.end(flight, Outcome(Verb.ANSWER, answer=seen.answer, stale=seen.look is EntryState.STALE))
         self._count_shared(seen)
         left = seen.fresh_until - parts.ports.clock()
         early = asked.options.refreshes and is_early(left, seen.header.cost, parts.ports.random)
-        if seen.look is Look.STALE or early:
+        if seen.look is EntryState.STALE or early:
             self._refresh_behind(asked, seen.head)
         return Verb.ANSWER, seen.answer.value if seen.answer is not None else None
 

@@ -11,7 +11,7 @@ from enum import Enum
 from typing import Any, Self
 
 from ..errors import LoadCycle
-from .lookup import Answer
+from .lookup import DecodedValue
 from .ports import Gate
 from .task_waits import is_awaited
 
@@ -40,7 +40,7 @@ class Outcome:
         own: Verb,
         others: Verb | None = None,
         *,
-        answer: Answer | None = None,
+        answer: DecodedValue | None = None,
         error: BaseException | None = None,
         stale: bool = False,
         until: float = float("inf"),

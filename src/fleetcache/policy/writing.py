@@ -9,7 +9,7 @@ from ..errors import Unavailable
 from ..format.entry import GRACE
 from ..format.keys import Target
 from .context import Budget, Parts
-from .lookup import Answer, Look, Seen
+from .lookup import DecodedValue, EntryState, Lookup
 from .options import Freshness
 from .ports import Gate
 from .streaming import SMALL, Sent, stream
@@ -18,8 +18,8 @@ __all__ = ["Writing"]
 
 # How often a compare-and-set is tried when others write the same key at the same time.
 TRIES = 16
-_REPLACEABLE = frozenset({Look.STALE, Look.SPENT, Look.UNUSABLE})
-_GONE = frozenset({Look.NONE, Look.FOREIGN})
+_REPLACEABLE = frozenset({EntryState.STALE, EntryState.SPENT, EntryState.UNUSABLE})
+_GONE = frozenset({EntryState.NONE, EntryState.FOREIGN})
 
 
 class Again(Enum):
@@ -49,7 +49,7 @@ class _Encoded:
 
     def __init__(self, parts: Parts, values: Mapping[str, Any], declared: Any) -> None:
         self._encode, self._values, self._declared = parts.entries.encode, values, declared
-        self._kept: dict[str, Answer] = {}
+        self._kept: dict[str, DecodedValue] = {}
         size = 0
         for key, value in values.items():
             answer = self._encode(value, declared)
@@ -57,7 +57,7 @@ class _Encoded:
             if size <= self.KEPT:
                 self._kept[key] = answer
 
-    def answer(self, key: str) -> Answer:
+    def answer(self, key: str) -> DecodedValue:
         """One of them."""
         return self._kept.get(key) or self._encode(self._values[key], self._declared)
 
@@ -123,7 +123,7 @@ class Writing:
 
         await stream(parts, list(refused), send, take, budget)
 
-    def send_set(self, answers: Mapping[str, Answer], options: Freshness) -> None:
+    def send_set(self, answers: Mapping[str, DecodedValue], options: Freshness) -> None:
         """Store many without waiting for anything. What could be sent only after a wait is kept here and owed."""
         parts = self._parts
         parts.counters.sets += len(answers)
@@ -136,7 +136,7 @@ class Writing:
                 if newest:
                     parts.keep_here(key, answer, options, put.started)
 
-    def _put(self, key: str, answer: Answer, options: Freshness, captured: Any) -> "_Put":
+    def _put(self, key: str, answer: DecodedValue, options: Freshness, captured: Any) -> "_Put":
         parts = self._parts
         number = parts.coherence.writing(key, options.tags)
         put = _Put(number, parts.coherence.take(key, options.tags), parts.ports.clock())
@@ -156,7 +156,7 @@ class Writing:
         put.gate, put.size = parts.shared.put(key, blob, options.kept_ms, put.token, hold, number), len(blob) + SMALL
         return put
 
-    def _end(self, key: str, put: "_Put", answer: Answer | None, options: Freshness) -> None:
+    def _end(self, key: str, put: "_Put", answer: DecodedValue | None, options: Freshness) -> None:
         """A write has ended. With an ``answer`` shared does not have it: who wrote sees it until shared can be asked.
 
         Unless this process has removed or replaced it meanwhile.
@@ -247,7 +247,7 @@ class Writing:
             raise Unavailable(f"add of {key!r}: the server did not acknowledge")
         return added is True
 
-    async def _add_there(self, key: str, answer: Answer, options: Freshness) -> bool | None:
+    async def _add_there(self, key: str, answer: DecodedValue, options: Freshness) -> bool | None:
         """What the server decided; ``None`` when it cannot be known."""
         parts = self._parts
         budget = parts.budget()
@@ -260,7 +260,7 @@ class Writing:
                 return done
         return None
 
-    def _add_here(self, key: str, answer: Answer, options: Freshness) -> bool:
+    def _add_here(self, key: str, answer: DecodedValue, options: Freshness) -> bool:
         """In memory, without letting anybody in. What the server may hold of it goes when it is back."""
         parts = self._parts
         if not parts.alone and not (parts.coherence.keeps and options.offline_ttl > 0):
@@ -276,7 +276,7 @@ class Writing:
         return kept or parts.alone  # a memory that is too small is no reason to say that somebody else was first
 
     async def _add_once(
-        self, key: str, answer: Answer, options: Freshness, captured: Any, budget: Budget
+        self, key: str, answer: DecodedValue, options: Freshness, captured: Any, budget: Budget
     ) -> bool | Again | None:
         """``AGAIN`` = what was there has changed meanwhile: once more."""
         parts = self._parts
@@ -293,14 +293,14 @@ class Writing:
         try:
             gate = parts.shared.add(key, blob, options.kept_ms, Any, token, stored)
             seen = await parts.settled(key, await parts.ask(gate, budget), token, budget)
-            if seen.look is Look.GRANTED:
+            if seen.look is EntryState.GRANTED:
                 return True
             if seen.look in _REPLACEABLE:
                 swapped = await parts.ask(parts.shared.swap(key, seen.head, blob, options.kept_ms, stored), budget)
                 return AGAIN if swapped is False else True if swapped is True else None
-            if seen.look is Look.FOREIGN:
+            if seen.look is EntryState.FOREIGN:
                 parts.shared.discard(key, seen.head)
-            if seen.look is Look.FRESH:
+            if seen.look is EntryState.FRESH:
                 return False
             return AGAIN if seen.look in _GONE else None
         finally:
@@ -315,7 +315,7 @@ class Writing:
         if parts.alone or parts.holds_alone(key, options):
             return self._touch_here(key, ttl, options)
         seen, budget = await self.look(key)
-        if seen.look is not Look.FRESH:
+        if seen.look is not EntryState.FRESH:
             return False
         kept_ms = round((ttl + seen.header.stale + GRACE) * 1000)
         done = await parts.ask(parts.shared.touch(key, seen.head, kept_ms), budget) is True
@@ -333,14 +333,14 @@ class Writing:
         stale = min(held.stale_until - held.fresh_until, max(0.0, life - ttl))
         return parts.near.put(key, parts.entries.prolonged(held, held.value, (now + ttl, now + ttl + stale)))
 
-    async def look(self, key: str) -> tuple[Seen, Budget]:
+    async def look(self, key: str) -> tuple[Lookup, Budget]:
         """What stands under a key, as plain data."""
         parts = self._parts
         budget = parts.budget()
         token = parts.coherence.take(key)
         try:
             if parts.coherence.journal.owes_key(key):
-                return Seen(Look.FAULT), budget
+                return Lookup(EntryState.FAULT), budget
             seen = await parts.ask(parts.shared.look(key, Any, token), budget)
             return await parts.settled(key, seen, token, budget), budget
         finally:

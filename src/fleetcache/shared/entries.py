@@ -1,6 +1,6 @@
 """Bytes on the server to values and back, and the one place that judges whether an entry may be used.
 
-Nothing read here is trusted: whatever the bytes are, the outcome is a ``Seen``, never an exception.
+Nothing read here is trusted: whatever the bytes are, the outcome is a ``Lookup``, never an exception.
 """
 
 import sys
@@ -29,7 +29,7 @@ from ..format.values import immutable
 from ..near.coherence import Coherence, Token
 from ..near.store import ENCODED, Held
 from ..near.tag_versions import Currency
-from ..policy.lookup import Answer, Look, Seen
+from ..policy.lookup import DecodedValue, EntryState, Lookup
 from ..policy.options import Freshness, seconds_left
 from ..telemetry.stats import Counters
 from ..wire.reasons import reply_reason
@@ -38,8 +38,8 @@ from ..wire.session import ReplyError
 __all__ = ["Entries"]
 
 # Looked up once: on the hit path a member of an enum costs as much as a dict look-up and more.
-_CURRENT, _FRESH, _STALE = Currency.CURRENT, Look.FRESH, Look.STALE
-_NOTHING = Seen(Look.NONE)
+_CURRENT, _FRESH, _STALE = Currency.CURRENT, EntryState.FRESH, EntryState.STALE
+_NOTHING = Lookup(EntryState.NONE)
 
 # Of loaders that say their own ttl there is no end.
 _SPANS_MOST = 1000
@@ -80,7 +80,7 @@ class Entries:
 
     # -- values --------------------------------------------------------------------------------------------------
 
-    def encode(self, value: Any, declared: Any) -> Answer:
+    def encode(self, value: Any, declared: Any) -> DecodedValue:
         """A value as every caller will get it.
 
         Raises:
@@ -92,9 +92,9 @@ class Entries:
                 f"a value of {len(payload)} bytes is over CACHE_MAX_VALUE_BYTES ({self.max_bytes}): "
                 "one large value would delay everybody on the connection"
             )
-        return Answer(decoded, payload, codec, declared)
+        return DecodedValue(decoded, payload, codec, declared)
 
-    def copy(self, answer: Answer, declared: Any) -> Any:
+    def copy(self, answer: DecodedValue, declared: Any) -> Any:
         """The value for one more caller, of the type that one declared: its own copy, unless nobody can change it.
 
         Raises:
@@ -105,22 +105,22 @@ class Entries:
             return answer.value
         return self.codecs.decode(answer.codec, answer.payload, declared)
 
-    def from_near(self, held: Held, declared: Any) -> Answer | None:
+    def from_near(self, held: Held, declared: Any) -> DecodedValue | None:
         """What near holds, as a value of the asked type; ``None`` if it is none of that type."""
         try:
             if held.encoded:
                 value = self.codecs.decode(held.codec, held.value, declared)
-                return Answer(value, held.value, held.codec, declared)
+                return DecodedValue(value, held.value, held.codec, declared)
             if held.declared is declared or held.declared == declared:
                 # Nobody can change it: no bytes are needed for copies.
-                return Answer(held.value, b"", held.codec, declared)
+                return DecodedValue(held.value, b"", held.codec, declared)
             codec, payload, _ = self.codecs.encode(held.value, held.declared)
-            return Answer(self.codecs.decode(codec, payload, declared), payload, codec, declared)
+            return DecodedValue(self.codecs.decode(codec, payload, declared), payload, codec, declared)
         except CodecError:
             return None
 
     def hold(
-        self, answer: Answer, tags: tuple[str, ...], life: tuple[float, float], *, born: float, **more: Any
+        self, answer: DecodedValue, tags: tuple[str, ...], life: tuple[float, float], *, born: float, **more: Any
     ) -> Held:
         """What near keeps of a value.
 
@@ -160,7 +160,7 @@ class Entries:
         """The same entry of near with another value of the same kind, or another life."""
         return structs.replace(held, value=value, fresh_until=life[0], stale_until=life[1], freq=0, main=False)
 
-    def tags_of(self, seen: Seen) -> Tags:
+    def tags_of(self, seen: Lookup) -> Tags:
         """The tags of an entry that was usable."""
         return parse_tags(seen.header.section) or ()
 
@@ -170,7 +170,7 @@ class Entries:
         """A new identity."""
         return mark + self._stamp()
 
-    def pack(self, key: str, answer: Answer, tags: Tags, options: Freshness, cost: float) -> tuple[bytes, bytes]:
+    def pack(self, key: str, answer: DecodedValue, tags: Tags, options: Freshness, cost: float) -> tuple[bytes, bytes]:
         """The bytes of an entry, with their head."""
         head = self.head()
         payload = answer.payload or b""
@@ -185,29 +185,29 @@ class Entries:
 
     def see(  # noqa: PLR0911 - one exit for each thing that may be found
         self, key: str, blob: Any, pttl: Any, sent_at: float, declared: Any, token: Token | None
-    ) -> Seen:
+    ) -> Lookup:
         """Judge what stands under a key and fill near with it if it can be used."""
         header = parse_header(blob) if type(blob) is bytes else None
         if header is None or type(pttl) is not int or pttl <= 0:
             return _NOTHING if blob is None else self._odd(blob, pttl)
         if len(blob) - header.payload_start > self.max_bytes:
-            return self._unusable(Look.UNUSABLE, header.head, "size", pttl)
+            return self._unusable(EntryState.UNUSABLE, header.head, "size", pttl)
         currency, names = self._coherence.judge(header.section)
         if currency is not _CURRENT:
             if currency is Currency.OUTDATED:
-                return self._unusable(Look.UNUSABLE, header.head, "tags", pttl)
-            return Seen(Look.UNKNOWN_TAGS, header.head, sent_at=sent_at, unknown=names, blob=(blob, pttl))
+                return self._unusable(EntryState.UNUSABLE, header.head, "tags", pttl)
+            return Lookup(EntryState.UNKNOWN_TAGS, header.head, sent_at=sent_at, unknown=names, blob=(blob, pttl))
         fresh_left, stale_left = seconds_left(pttl, header.stale)
         if stale_left <= 0:
-            return Seen(Look.SPENT, header.head, remaining=pttl / 1000)
+            return Lookup(EntryState.SPENT, header.head, remaining=pttl / 1000)
         if self._signer is not None and not self._is_signed(key, blob, header):
-            return self._unusable(Look.UNUSABLE, header.head, "signature", pttl)
+            return self._unusable(EntryState.UNUSABLE, header.head, "signature", pttl)
         payload = blob[header.payload_start :]
         try:
             value = self.codecs.decode(header.codec, payload, declared)
         except CodecError:
-            return self._unusable(Look.UNUSABLE, header.head, "value", pttl)
-        answer = Answer(value, payload, header.codec, declared)
+            return self._unusable(EntryState.UNUSABLE, header.head, "value", pttl)
+        answer = DecodedValue(value, payload, header.codec, declared)
         fresh_until = sent_at + fresh_left
         if token is not None and token.valid:
             most = self._coherence.life(sent_at)
@@ -216,7 +216,7 @@ class Entries:
             held = self.hold(answer, names, life, born=born, cost=header.cost, head=header.head)
             self._coherence.fill(token, held)
         look = _FRESH if fresh_left > 0 else _STALE
-        return Seen(look, header.head, answer, 0.0, "", fresh_until, sent_at, header)
+        return Lookup(look, header.head, answer, 0.0, "", fresh_until, sent_at, header)
 
     def _is_signed(self, key: str, blob: bytes, header: Header) -> bool:
         """By one of our keys, over the key on the server and everything in the entry."""
@@ -225,26 +225,26 @@ class Entries:
             return False
         return signer.verify(self._layout.entry(key), signed_part(blob, header), signature)
 
-    def too_large(self, start: bytes, pttl: int) -> Seen:
+    def too_large(self, start: bytes, pttl: int) -> Lookup:
         """What is larger than any reply may be, by its first bytes."""
         if pttl > 0 and has_head(start):
-            return self._unusable(Look.UNUSABLE, start, "size", pttl)
-        return self._unusable(Look.FOREIGN, start, "foreign")
+            return self._unusable(EntryState.UNUSABLE, start, "size", pttl)
+        return self._unusable(EntryState.FOREIGN, start, "foreign")
 
-    def _odd(self, blob: Any, pttl: Any) -> Seen:
+    def _odd(self, blob: Any, pttl: Any) -> Lookup:
         """Everything that is no entry of a format we read."""
         for reply in (blob, pttl):
             if isinstance(reply, ReplyError):
-                return Seen(Look.FAULT, reason=reply_reason(reply))
+                return Lookup(EntryState.FAULT, reason=reply_reason(reply))
         head = blob[:HEAD_SIZE] if isinstance(blob, bytes) else b""
         if not head or not isinstance(pttl, int) or pttl == -1 or not has_head(blob):
-            return self._unusable(Look.FOREIGN, head, "foreign")
+            return self._unusable(EntryState.FOREIGN, head, "foreign")
         if pttl <= 0:
             return _NOTHING  # it went between the two commands; what it was worth then cannot be told
         if is_placeholder(blob):
-            return Seen(Look.HELD, head, remaining=pttl / 1000)
-        return self._unusable(Look.UNUSABLE, head, "format", pttl)
+            return Lookup(EntryState.HELD, head, remaining=pttl / 1000)
+        return self._unusable(EntryState.UNUSABLE, head, "format", pttl)
 
-    def _unusable(self, look: Look, head: bytes, why: str, pttl: int = 0) -> Seen:
+    def _unusable(self, look: EntryState, head: bytes, why: str, pttl: int = 0) -> Lookup:
         self._counters.unusable[why] += 1
-        return Seen(look, head=head, reason=why, remaining=pttl / 1000)
+        return Lookup(look, head=head, reason=why, remaining=pttl / 1000)

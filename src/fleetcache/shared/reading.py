@@ -10,7 +10,7 @@ from ..format.keys import ALL_TAG
 from ..futures import Gate, tell_unanswered
 from ..near.coherence import Token
 from ..near.tag_versions import new_version
-from ..policy.lookup import Look, Seen
+from ..policy.lookup import EntryState, Lookup
 from ..wire.session import ANSWERED_LATER, ReplyError
 from .commands import TAG_KEPT_MS, Calls
 from .replies import judged
@@ -35,7 +35,7 @@ class _Look(Struct, gc=False):
     count: ClassVar = 2
     lost: ClassVar = None
 
-    def handle(self, replies: list[Any]) -> Seen:
+    def handle(self, replies: list[Any]) -> Lookup:
         """Judge, in frame order."""
         blob, pttl = replies
         return self.shared.see(self.key, blob, pttl, self.sent_at, self.declared, self.token)
@@ -55,7 +55,7 @@ class SharedReading(Calls):
     run = b""
 
     def look(self, key: str, declared: Any, token: Token | None, *, of_many: bool = False) -> Gate | None:
-        """``GET`` and ``PTTL`` in one write: a ``Seen``. ``of_many``: one of a batch, which is one write."""
+        """``GET`` and ``PTTL`` in one write: a ``Lookup``. ``of_many``: one of a batch, which is one write."""
         if not self._open():
             return None
         raw, gate = self._layout.entry(key), self._ports.gate()
@@ -69,7 +69,7 @@ class SharedReading(Calls):
         return gate
 
     def _unless_large(self, raw: bytes, gate: Gate, then: Callable[[], object]) -> Gate:
-        """Ask for the size of what was too large once: a ``Seen``, or ``then`` asks what opens the gate."""
+        """Ask for the size of what was too large once: a ``Lookup``, or ``then`` asks what opens the gate."""
 
         def answered(replies: list[Any]) -> Any:
             seen = self._see_large(raw, *replies)
@@ -81,28 +81,28 @@ class SharedReading(Calls):
         self._call(self.large.asks(raw), answered, gate)
         return gate
 
-    def _see_large(self, raw: bytes, beyond: Any, start: Any, pttl: Any) -> Seen | None:
+    def _see_large(self, raw: bytes, beyond: Any, start: Any, pttl: Any) -> Lookup | None:
         """What the replies to ``large.asks`` say; ``None`` = it can be read by now."""
         for reply in (beyond, start, pttl):
             if isinstance(reply, ReplyError):
-                return Seen(Look.FAULT, reason=self.fault("read", reply))
+                return Lookup(EntryState.FAULT, reason=self.fault("read", reply))
         return self._entries.too_large(start, pttl) if self.large.is_too_large(raw, beyond) else None
 
-    def see(self, key: str, blob: Any, pttl: Any, sent_at: float, declared: Any, token: Token | None) -> Seen:
+    def see(self, key: str, blob: Any, pttl: Any, sent_at: float, declared: Any, token: Token | None) -> Lookup:
         """What the replies to ``GET`` and ``PTTL`` say."""
         if type(blob) is not bytes or type(pttl) is not int:  # nothing there, or what must not be
             for reply in (judged("GET", blob), judged("PTTL", pttl)):
                 if isinstance(reply, ReplyError):
-                    return Seen(Look.FAULT, reason=self.fault("read", reply))
+                    return Lookup(EntryState.FAULT, reason=self.fault("read", reply))
         if self.refusals:
             self.works("read")
         return self._entries.see(key, blob, pttl, sent_at, declared, token)
 
-    def settle(self, key: str, seen: Seen, declared: Any, token: Token | None) -> Gate | None:
+    def settle(self, key: str, seen: Lookup, declared: Any, token: Token | None) -> Gate | None:
         """Ask for the tags an entry's currency hangs on, and judge the same bytes again."""
         return self.capture(seen.unknown, lambda: self.judge(key, seen, declared, token), self._ports.gate())
 
-    def judge(self, key: str, seen: Seen, declared: Any, token: Token | None) -> Seen:
+    def judge(self, key: str, seen: Lookup, declared: Any, token: Token | None) -> Lookup:
         """The same bytes once more: their tags are known now."""
         blob, pttl = seen.blob
         return self._entries.see(key, blob, pttl, seen.sent_at, declared, token)

@@ -14,7 +14,7 @@ from ..futures import Gate
 from ..near.coherence import Token
 from ..near.store import Held
 from ..near.tag_versions import Currency
-from ..policy.lookup import Claimed, Look, Seen
+from ..policy.lookup import ClaimReply, EntryState, Lookup
 from ..policy.options import Left
 from ..wire.evictions import ASKED
 from ..wire.session import Call, Command, ReplyError
@@ -33,15 +33,15 @@ class Shared(SharedReading):
     # -- leases and claims ---------------------------------------------------------------------------------------
 
     def acquire(self, key: str, placeholder: bytes, lease_ms: int, declared: Any, token: Token) -> Gate | None:
-        """Take the lease: a ``Seen``, ``GRANTED`` or what is there."""
+        """Take the lease: a ``Lookup``, ``GRANTED`` or what is there."""
         if not self._open():
             return None
         raw, gate = self._layout.entry(key), self._ports.gate()
 
-        def answered(reply: Any, sent_at: float) -> Seen:
+        def answered(reply: Any, sent_at: float) -> Lookup:
             self.rights.answered(raw, placeholder)
             if isinstance(reply, ReplyError):
-                return Seen(Look.FAULT, reason=self.fault("store", reply))
+                return Lookup(EntryState.FAULT, reason=self.fault("store", reply))
             if isinstance(reply, list):
                 return self.see(key, reply[0], reply[1], sent_at, declared, token)
             self.works("store")
@@ -49,7 +49,7 @@ class Shared(SharedReading):
             self._counters.leases += 1
             if gate.done():  # nobody waits for it any more
                 self.release(key, placeholder)
-            return Seen(Look.GRANTED, head=placeholder)
+            return Lookup(EntryState.GRANTED, head=placeholder)
 
         lost = partial(self.rights.lost, raw, placeholder, lease_ms / 1000)
         return self._run("acquire", raw, (placeholder, lease_ms), answered, gate, lost)
@@ -57,28 +57,28 @@ class Shared(SharedReading):
     def claim(
         self, key: str, mark: bytes, lease_ms: int, declared: Any, token: Token | None, *, look: bool = True
     ) -> Gate | None:
-        """Take the right to replace an entry, with a new ``look`` at it: a ``Claimed``."""
+        """Take the right to replace an entry, with a new ``look`` at it: a ``ClaimReply``."""
         if not self._open():
             return None
         raw, sibling, gate = self._layout.entry(key), self._layout.claim(key), self._ports.gate()
 
-        def answered(replies: list[Any]) -> Claimed:
+        def answered(replies: list[Any]) -> ClaimReply:
             set_, left, *entry = replies
             self.rights.answered(sibling, mark)
             if isinstance(set_, ReplyError):
-                return Claimed(Seen(Look.FAULT, reason=self.fault("store", set_)), 0.0, granted=False)
+                return ClaimReply(Lookup(EntryState.FAULT, reason=self.fault("store", set_)), 0.0, granted=False)
             granted = set_ is not None
             if granted:
                 self._counters.claims += 1
                 if gate.done():
                     self.unclaim(key, mark)
             if not look:
-                seen = Seen(Look.NONE)
+                seen = Lookup(EntryState.NONE)
             elif large:
-                seen = self._see_large(raw, *entry) or Seen(Look.NONE)  # small by now: it is looked at anew
+                seen = self._see_large(raw, *entry) or Lookup(EntryState.NONE)  # small by now: it is looked at anew
             else:
                 seen = self.see(key, entry[0], entry[1], call.sent_at, declared, token)
-            return Claimed(seen, max(left, 0) / 1000 if isinstance(left, int) else 0.0, granted=granted)
+            return ClaimReply(seen, max(left, 0) / 1000 if isinstance(left, int) else 0.0, granted=granted)
 
         large = raw in self.large.keys
         entry_of: tuple[Command, ...] = self.large.asks(raw) if large else (("GET", raw), ("PTTL", raw))
@@ -221,20 +221,20 @@ class Shared(SharedReading):
     def add(
         self, key: str, blob: bytes, kept_ms: int, declared: Any, token: Token, stored: Callable[[float], None]
     ) -> Gate | None:
-        """Store if absent: a ``Seen``, ``GRANTED`` when stored, else what is there."""
+        """Store if absent: a ``Lookup``, ``GRANTED`` when stored, else what is there."""
         if not self._open():
             return None
         raw = self._layout.entry(key)
 
-        def answered(reply: Any, sent_at: float) -> Seen:
+        def answered(reply: Any, sent_at: float) -> Lookup:
             if isinstance(reply, ReplyError):
-                return Seen(Look.FAULT, reason=self.fault("store", reply))
+                return Lookup(EntryState.FAULT, reason=self.fault("store", reply))
             if isinstance(reply, list):
                 return self.see(key, reply[0], reply[1], sent_at, declared, token)
             self.works("store")
             self._expect_own(raw)
             stored(sent_at)
-            return Seen(Look.GRANTED)
+            return Lookup(EntryState.GRANTED)
 
         gate = self._ports.gate()
 
@@ -251,11 +251,11 @@ class Shared(SharedReading):
         return gate
 
     def incr(self, key: str, blob: bytes, kept_ms: int, replacing: bytes, token: Token) -> Gate | None:
-        """Add to a counter: the new ``int``, a ``Seen`` of what is there instead, or a reason."""
+        """Add to a counter: the new ``int``, a ``Lookup`` of what is there instead, or a reason."""
         if not self._open():
             return None
 
-        def answered(reply: Any, sent_at: float) -> int | Seen | str:
+        def answered(reply: Any, sent_at: float) -> int | Lookup | str:
             if isinstance(reply, ReplyError):
                 return self.fault("store", reply)
             if reply[0] == 0:

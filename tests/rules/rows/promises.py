@@ -28,8 +28,8 @@ ROWS = [
         "Who finds that another loads does not wait, and loads too.",
         "policy.loading:Loading._step",
         (
-            "            case Look.HELD:\n                return seen\n",
-            "            case Look.HELD:\n                return await self._load(run, None, None)\n",
+            "            case EntryState.HELD:\n                return seen\n",
+            "            case EntryState.HELD:\n                return await self._load(run, None, None)\n",
         ),
     ),
     Row(

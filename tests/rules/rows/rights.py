@@ -174,7 +174,7 @@ ROWS = [
         "refresh.replaces",
         "refresh answers what is there instead of loading.",
         "policy.loading:Loading._step",
-        ("case Look.FRESH | Look.STALE if not anew:", "case Look.FRESH | Look.STALE:"),
+        ("case EntryState.FRESH | EntryState.STALE if not anew:", "case EntryState.FRESH | EntryState.STALE:"),
         "tests/unit/policy/test_loading.py::test_refresh_loads_and_replaces_what_is_there",
     ),
     Row(

@@ -195,7 +195,7 @@ ROWS = [
         "ending_entries_claimed",
         "right.ending",
         "An entry is replaced although it may be gone before its claim is heard of.",
-        "policy.lookup:Seen.is_ending",
+        "policy.lookup:Lookup.is_ending",
         wrong.ending_entries_claimed,
         "plan 1269",
     ),

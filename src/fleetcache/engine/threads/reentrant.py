@@ -18,7 +18,7 @@ from ...errors import Unavailable
 from ...format.keys import Target
 from ...policy.claims import Grant
 from ...policy.context import Budget
-from ...policy.lookup import Answer, Look, Seen
+from ...policy.lookup import DecodedValue, EntryState, Lookup
 from ...policy.options import Freshness
 from ...policy.reading import Asked
 from ...policy.results import Found, plain
@@ -60,7 +60,7 @@ class Inside:
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
-    async def get(self, key: str, declared: Any, options: Freshness, *, allow_stale: bool) -> Answer | None:
+    async def get(self, key: str, declared: Any, options: Freshness, *, allow_stale: bool) -> DecodedValue | None:
         """What near has."""
         self._engine.parts.check_open()
         found = self._engine.policy.near(key, declared, options, allow_stale=allow_stale)
@@ -85,9 +85,9 @@ class Inside:
         self._engine.parts.check_open()
         return self._engine.policy.shown(key, declared, options)
 
-    async def look(self, key: str) -> tuple[Seen, Budget]:  # noqa: ARG002 - as above
+    async def look(self, key: str) -> tuple[Lookup, Budget]:  # noqa: ARG002 - as above
         """The server cannot be asked."""
-        return Seen(Look.FAULT, reason="a call from inside"), self._engine.parts.budget()
+        return Lookup(EntryState.FAULT, reason="a call from inside"), self._engine.parts.budget()
 
     # -- loading -----------------------------------------------------------------------------------------------------
 
