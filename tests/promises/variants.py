@@ -9,7 +9,7 @@ from typing import Any
 
 from fleetcache import Cache
 from fleetcache.format.codec import MSGPACK
-from fleetcache.near.store import Held
+from fleetcache.near.store import NearEntry
 from fleetcache.policy.context import LoadTimes
 from fleetcache.policy.lookup import ClaimReply, DecodedValue, EntryState, Lookup
 from fleetcache.wire.link import Link
@@ -112,7 +112,7 @@ def fills_late(url: str, **settings: Any) -> Cache:
     """Near is filled by the coroutine that waited for the reply, not while frames are parsed."""
     cache = Cache(url, **settings)
 
-    def fill(token: Any, held: Held) -> bool:
+    def fill(token: Any, held: NearEntry) -> bool:
         asyncio.get_running_loop().call_soon(cache._engine.near.put, token.key, held)
         return True
 
@@ -173,9 +173,9 @@ def hands_out_its_own(url: str, **settings: Any) -> Cache:
     """Near keeps the object it was given, and everybody who joins a load gets the loader's."""
     cache = Cache(url, **settings)
     entries = cache._engine.entries
-    hold: Callable[..., Held] = entries.hold
+    hold: Callable[..., NearEntry] = entries.hold
 
-    def holding(answer: DecodedValue, *life: Any, **more: Any) -> Held:
+    def holding(answer: DecodedValue, *life: Any, **more: Any) -> NearEntry:
         held = hold(answer, *life, **more)
         held.value, held.declared = answer.value, answer.declared
         return held

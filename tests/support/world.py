@@ -4,7 +4,7 @@ from typing import Any
 
 from fleetcache.format.keys import Layout
 from fleetcache.near.coherence import Coherence
-from fleetcache.near.store import Held, Near
+from fleetcache.near.store import Near, NearEntry
 from fleetcache.policy.single_flight import Flights
 from fleetcache.telemetry.stats import Counters
 from tests.support.clock import ManualClock
@@ -39,8 +39,8 @@ class World:
         self.it.keep_version("*", V1, 0.0)
         self.it.keep_version("geo", V1, 0.0)
 
-    def held(self, *, unbacked: bool = False, tags: tuple[str, ...] = TAGS) -> Held:
-        return Held(
+    def held(self, *, unbacked: bool = False, tags: tuple[str, ...] = TAGS) -> NearEntry:
+        return NearEntry(
             "value",
             codec=0,
             declared=str,

@@ -24,7 +24,7 @@ from ..wire.evictions import Turnover
 from ..wire.link import LinkState
 from .journal import Journal
 from .recent_removals import Recent
-from .store import Held, Near
+from .store import Near, NearEntry
 from .tag_versions import Currency, TagCopies
 
 __all__ = ["Coherence", "Detaching", "Token", "Watch"]
@@ -291,7 +291,7 @@ class Coherence:
 
     # -- filling ---------------------------------------------------------------------------------------------------
 
-    def fill(self, token: Token, held: Held) -> bool:
+    def fill(self, token: Token, held: NearEntry) -> bool:
         """Put a value into near, if nothing happened to its key or tags since the token was taken."""
         self._fills += 1
         if self._fills % self.SWEEP_EVERY == 0:

@@ -29,7 +29,7 @@ import msgspec
 
 from .s3fifo import MAX_FREQ, S3Fifo
 
-__all__ = ["ENCODED", "ENTRY_BYTES", "EVERYTHING", "MEMBER_BYTES", "TAG_BYTES", "Held", "Near"]
+__all__ = ["ENCODED", "ENTRY_BYTES", "EVERYTHING", "MEMBER_BYTES", "TAG_BYTES", "Near", "NearEntry"]
 
 # Stands for the declared type of a payload: nobody ever asks for it, so one comparison tells what may be handed out.
 ENCODED: Final = object()
@@ -54,7 +54,7 @@ _LARGEST = 8
 _ONLY_EVERYTHING = (EVERYTHING,)
 
 
-class Held(msgspec.Struct, gc=False, eq=False):
+class NearEntry(msgspec.Struct, gc=False, eq=False):
     """One entry in near. Belongs to one key; everything but the marks stays as it was put in.
 
     ``gc=False``: no header for the collector and nothing to traverse, so that a full collection does not take longer
@@ -132,8 +132,8 @@ class Near:
         self.max_items = max_items
         self.max_bytes = max_bytes
         self.evictions = 0
-        self._queue: S3Fifo[Held] = S3Fifo(_weigh, max_items, max_bytes)
-        self.items: dict[str, Held] = self._queue.items
+        self._queue: S3Fifo[NearEntry] = S3Fifo(_weigh, max_items, max_bytes)
+        self.items: dict[str, NearEntry] = self._queue.items
         self._index: dict[str, set[str]] = {}
         self._index_bytes = 0
         self.beside = 0  # bytes of the tags' versions, which entries are judged by
@@ -157,12 +157,12 @@ class Near:
         self.beside = beside
         self._evict()
 
-    def touch(self, held: Held) -> None:
+    def touch(self, held: NearEntry) -> None:
         """Mark a hit. The hot path writes these two lines out instead of calling."""
         if held.freq < MAX_FREQ:
             held.freq += 1
 
-    def put(self, key: str, held: Held) -> bool:
+    def put(self, key: str, held: NearEntry) -> bool:
         """Hold an entry, replacing an older one, and evict what is then too much.
 
         Args:
@@ -222,17 +222,17 @@ class Near:
             if held is not None:
                 held.fresh_until = held.stale_until = -float("inf")
 
-    def _all(self) -> list[Held]:
+    def _all(self) -> list[NearEntry]:
         while True:
             try:
                 return list(self.items.values())
             except RuntimeError:  # another thread has put something in meanwhile
                 continue
 
-    def _is_noted(self, key: str, held: Held) -> bool:
+    def _is_noted(self, key: str, held: NearEntry) -> bool:
         return any(key in each.keys or not each.tags.isdisjoint(held.tags) for each in list(self.noted))
 
-    def _never_fits(self, key: str, held: Held) -> bool:
+    def _never_fits(self, key: str, held: NearEntry) -> bool:
         alone = _weigh(key, held)
         if held.tags is not _ONLY_EVERYTHING:
             alone += sum(TAG_BYTES + sys.getsizeof(tag) for tag in held.tags if tag != EVERYTHING)
@@ -281,7 +281,7 @@ class Near:
                     self._index_bytes -= TAG_BYTES + sys.getsizeof(tag)
 
 
-def _weigh(key: str, held: Held) -> int:
+def _weigh(key: str, held: NearEntry) -> int:
     weight = held.size + sys.getsizeof(key) + ENTRY_BYTES
     if held.tags is not _ONLY_EVERYTHING:
         weight += sum(MEMBER_BYTES + sys.getsizeof(tag) for tag in held.tags if tag != EVERYTHING)

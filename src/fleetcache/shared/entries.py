@@ -27,7 +27,7 @@ from ..format.keys import Layout
 from ..format.signing import Signer
 from ..format.values import immutable
 from ..near.coherence import Coherence, Token
-from ..near.store import ENCODED, Held
+from ..near.store import ENCODED, NearEntry
 from ..near.tag_versions import Currency
 from ..policy.lookup import DecodedValue, EntryState, Lookup
 from ..policy.options import Freshness, seconds_left
@@ -105,7 +105,7 @@ class Entries:
             return answer.value
         return self.codecs.decode(answer.codec, answer.payload, declared)
 
-    def from_near(self, held: Held, declared: Any) -> DecodedValue | None:
+    def from_near(self, held: NearEntry, declared: Any) -> DecodedValue | None:
         """What near holds, as a value of the asked type; ``None`` if it is none of that type."""
         try:
             if held.encoded:
@@ -121,7 +121,7 @@ class Entries:
 
     def hold(
         self, answer: DecodedValue, tags: tuple[str, ...], life: tuple[float, float], *, born: float, **more: Any
-    ) -> Held:
+    ) -> NearEntry:
         """What near keeps of a value.
 
         Args:
@@ -136,7 +136,7 @@ class Entries:
             value, declared, size = answer.value, answer.declared, sys.getsizeof(answer.value)
         else:
             value, declared, size = payload, ENCODED, 0
-        return Held(
+        return NearEntry(
             value,
             codec=answer.codec,
             declared=declared,
@@ -156,7 +156,7 @@ class Entries:
             self._spans.clear()
         return self._spans.setdefault(seconds, seconds)
 
-    def prolonged(self, held: Held, value: Any, life: tuple[float, float]) -> Held:
+    def prolonged(self, held: NearEntry, value: Any, life: tuple[float, float]) -> NearEntry:
         """The same entry of near with another value of the same kind, or another life."""
         return structs.replace(held, value=value, fresh_until=life[0], stale_until=life[1], freq=0, main=False)
 

@@ -12,7 +12,7 @@ from ..format.entry import HEAD_SIZE, parse_header
 from ..format.keys import ALL_TAG, Target
 from ..futures import Gate
 from ..near.coherence import Token
-from ..near.store import Held
+from ..near.store import NearEntry
 from ..near.tag_versions import Currency
 from ..policy.lookup import ClaimReply, EntryState, Lookup
 from ..policy.options import Left
@@ -155,7 +155,7 @@ class Shared(SharedReading):
     # -- writes --------------------------------------------------------------------------------------------------
 
     def put(
-        self, key: str, blob: bytes, kept_ms: int, token: Token, hold: Callable[[float], Held], number: int
+        self, key: str, blob: bytes, kept_ms: int, token: Token, hold: Callable[[float], NearEntry], number: int
     ) -> Gate | None:
         """Store unconditionally: ``True``, or a reason. What was not acknowledged is owed as a removal."""
         target: Target = ("e", key)

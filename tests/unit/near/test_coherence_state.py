@@ -8,7 +8,7 @@ import pytest
 
 from fleetcache.format.entry import tag_section
 from fleetcache.near.coherence import Coherence
-from fleetcache.near.store import ENCODED, Held, Near
+from fleetcache.near.store import ENCODED, Near, NearEntry
 from fleetcache.near.tag_versions import Currency
 from fleetcache.policy.single_flight import Flight, Flights
 from fleetcache.telemetry.stats import Counters
@@ -141,7 +141,7 @@ def test_tags_take_no_more_than_near_may(near_bytes: int) -> None:
             assert currency is Currency.CURRENT
             token = it.take(f"key-{number}", tags)
             value = b"v" * 100
-            held = Held(value, 0, ENCODED, 1.0, 1.0, False, tags, 0.0, b"V" + version, sys.getsizeof(value))
+            held = NearEntry(value, 0, ENCODED, 1.0, 1.0, False, tags, 0.0, b"V" + version, sys.getsizeof(value))
             it.fill(token, held)
             it.done(token)
             charged = near.bytes - near.beside + it.copies.weight

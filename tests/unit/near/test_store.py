@@ -15,7 +15,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from fleetcache.near.store import ENTRY_BYTES, MEMBER_BYTES, TAG_BYTES, Held, Near
+from fleetcache.near.store import ENTRY_BYTES, MEMBER_BYTES, TAG_BYTES, Near, NearEntry
 
 
 def held(
@@ -25,8 +25,8 @@ def held(
     tags: tuple[str, ...] = ("*",),
     stale_until: float = 10.0,
     backed: bool = True,
-) -> Held:
-    return Held(
+) -> NearEntry:
+    return NearEntry(
         value,
         codec=0,
         declared=str,
@@ -212,7 +212,7 @@ def fill(near: Near, count: int, tags: Callable[[int], tuple[str, ...]]) -> None
         value = f"{number:0100d}"
         near.put(
             f"user:profile:{number:07d}",
-            Held(
+            NearEntry(
                 value,
                 codec=0,
                 declared=str,
@@ -304,10 +304,10 @@ class NearAgainstDict(RuleBasedStateMachine):
     @initialize(max_items=st.integers(1, 20), max_bytes=st.sampled_from([2_000, 8_000, 10**6]))
     def start(self, max_items: int, max_bytes: int) -> None:
         self.near = Near(max_items, max_bytes)
-        self.model: dict[str, Held] = {}
+        self.model: dict[str, NearEntry] = {}
         self.dropped = 0  # entries that left although nobody forgot them
 
-    def forget_in_model(self, gone: Callable[[str, Held], bool]) -> int:
+    def forget_in_model(self, gone: Callable[[str, NearEntry], bool]) -> int:
         keys = [key for key, entry in self.model.items() if gone(key, entry)]
         there = sum(key in self.near.items for key in keys)
         for key in keys:
@@ -435,13 +435,13 @@ def _switching_often() -> Iterator[None]:
     sys.setswitchinterval(before)
 
 
-def numbered(number: int, unique: int) -> Held:
+def numbered(number: int, unique: int) -> NearEntry:
     """An entry every part of which says which one it is."""
     tags = ("*", f"tag:{number % 20}")
     return held((number, unique), size=unique % 700, tags=tags, stale_until=unique % 11, backed=unique % 9 > 0)
 
 
-def is_whole(number: int, entry: Held) -> bool:
+def is_whole(number: int, entry: NearEntry) -> bool:
     said, unique = entry.value
     twin = numbered(number, unique)
     return said == number and all(
