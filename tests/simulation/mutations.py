@@ -7,7 +7,7 @@ from fleetcache.engine.aio import connection as aio
 from fleetcache.near.coherence import Coherence
 from fleetcache.near.journal import Journal
 from fleetcache.near.store import Near
-from fleetcache.policy.context import Parts
+from fleetcache.policy.context import PolicyContext
 from fleetcache.policy.loading import Loading
 from fleetcache.policy.lookup import ClaimReply, Lookup
 from fleetcache.policy.ports import LoaderEndedError
@@ -322,7 +322,7 @@ def ending_entries_claimed() -> list[Exchange]:
 
 def joined_whatever_its_age() -> list[Exchange]:
     """Who joins a load without the server gets its value, however long ago it began."""
-    return [(Parts, "unbacked_life", lambda *_args: float("inf"))]
+    return [(PolicyContext, "unbacked_life", lambda *_args: float("inf"))]
 
 
 def cancelled_refresh_raises_ours() -> list[Exchange]:

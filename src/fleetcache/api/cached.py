@@ -15,7 +15,7 @@ from ..config.spelling import decorated_with
 from ..errors import ConfigError
 from ..format.function_keys import FunctionKey
 from ..policy.options import Freshness
-from ..policy.reading import Asked
+from ..policy.reading import LoadRequest
 from ..policy.results import Loader, Wrapping
 from ..policy.return_types import declared_type
 from .storable import check_storable
@@ -120,13 +120,13 @@ class KeyedFunction(Generic[P, T]):
             self._declared = declared_type(self._fn) if self._type is ... else self._type
         return self._declared
 
-    def _asked(self, key: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Asked:
+    def _asked(self, key: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> LoadRequest:
         loader: Callable[..., Any] = functools.partial(self._fn, **kwargs) if kwargs else self._fn
         full = self._verbs._key(key)  # noqa: SLF001 - one way to a key
-        return Asked(full, loader, self._options, self._declare(), self._maker.group, args)
+        return LoadRequest(full, loader, self._options, self._declare(), self._maker.group, args)
 
     def _near_or_asked(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """What near has for a call, or, as ``Asked``, what is to be asked: the same for both faces."""
+        """What near has for a call, or, as ``LoadRequest``, what is to be asked: the same for both faces."""
         verbs = self._verbs
         key = self._key(args, kwargs)
         if self._at_hand:
@@ -206,7 +206,7 @@ class CachedFunction(KeyedFunction[P, T]):
             except (KeyError, TypeError):  # not there, or an argument that is no key of a dict
                 pass
         found = self._near_or_asked(args, kwargs)
-        if type(found) is Asked:
+        if type(found) is LoadRequest:
             found = await self._verbs._obtain(found)  # noqa: SLF001 - the verbs without their options
         result: T = found
         return result

@@ -15,7 +15,7 @@ from ..engine.aio.other_loops import ElsewhereError, on_its_loop, sent_to
 from ..format.keys import ALL_TAG, check_key, check_tags
 from ..policy.options import MINIMUM_TTL, Freshness
 from ..policy.ports import load_apart
-from ..policy.reading import Asked
+from ..policy.reading import LoadRequest
 from ..policy.results import Loader, Wrapping, plain
 from ..policy.return_types import declared_type
 from .fast_path import AtHand
@@ -265,10 +265,10 @@ class ReadingVerbs(AtHand):
                 found: T = answer.value
                 return found
         options = self._options(ttl, stale, tags, early=early, load_timeout=load_timeout, offline_ttl=offline_ttl)
-        value: T = await self._obtain(Asked(self._key(key), loader, options, declared, _group(loader)))
+        value: T = await self._obtain(LoadRequest(self._key(key), loader, options, declared, _group(loader)))
         return value
 
-    async def _obtain(self, asked: Asked) -> Any:
+    async def _obtain(self, asked: LoadRequest) -> Any:
         engine = self._engine
         if self._is_bypassed:
             return plain(await load_apart(engine.rules.ports, asked.loader, *asked.args))
@@ -299,10 +299,10 @@ class ReadingVerbs(AtHand):
             misplaced(ReadingVerbs.refresh, _others)
         options = self._options(ttl, stale, tags, load_timeout=load_timeout)
         declared = declared_type(loader) if type is ... else type
-        value: T = await self._renew(Asked(self._key(key), loader, options, declared, _group(loader)))
+        value: T = await self._renew(LoadRequest(self._key(key), loader, options, declared, _group(loader)))
         return value
 
-    async def _renew(self, asked: Asked) -> Any:
+    async def _renew(self, asked: LoadRequest) -> Any:
         engine = self._engine
         if self._is_bypassed:
             return plain(await load_apart(engine.rules.ports, asked.loader, *asked.args))

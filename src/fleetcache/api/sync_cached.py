@@ -8,7 +8,7 @@ from ..config.spelling import decorated_with
 from ..engine.threads.runtime import call_alone
 from ..errors import ConfigError
 from ..policy.options import Freshness
-from ..policy.reading import Asked
+from ..policy.reading import LoadRequest
 from ..policy.results import SyncLoader, SyncWrapping, plain
 from .cached import KeyedFunction
 from .storable import check_storable
@@ -80,10 +80,10 @@ class SyncCachedFunction(KeyedFunction[P, T]):
             except (KeyError, TypeError):  # not there, or an argument that is no key of a dict
                 pass
         found = self._near_or_asked(args, kwargs)
-        result: T = self._load(found, anew=False) if type(found) is Asked else found
+        result: T = self._load(found, anew=False) if type(found) is LoadRequest else found
         return result
 
-    def _load(self, asked: Asked, *, anew: bool) -> T:
+    def _load(self, asked: LoadRequest, *, anew: bool) -> T:
         loader = asked.loader
         way = self._verbs._renew if anew else self._verbs._obtain  # noqa: SLF001 - the verbs without their options
 

@@ -26,7 +26,7 @@ from ..near.coherence import Coherence
 from ..near.store import Near
 from ..policy.batches import Batches
 from ..policy.claims import Claims
-from ..policy.context import Parts
+from ..policy.context import PolicyContext
 from ..policy.counters import Counting
 from ..policy.ports import Ports
 from ..policy.reading import Policy
@@ -172,7 +172,7 @@ class Engine:
         )
         self.link: Link | Solitude = Solitude()
         self.entries = entries
-        self.parts = Parts(
+        self.parts = PolicyContext(
             self.near,
             self.coherence,
             self.shared,

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .context import Budget, Run
+from .context import Budget, Load
 from .lookup import ClaimReply, DecodedValue, EntryState, Lookup
 from .options import Freshness
 from .ports import LoaderEndedError, is_failure
@@ -28,7 +28,7 @@ _SETTLED = frozenset({EntryState.FRESH, EntryState.STALE, EntryState.FAULT})
 class Right(NamedTuple):
     """What one key of a round got: the head that a store may replace, the mark of our claim, and what was seen."""
 
-    run: Run
+    run: Load
     seen: Lookup
     base: bytes | None = None
     mark: bytes | None = None
@@ -86,11 +86,11 @@ class Round:
         found = {key: flights.ahead(key) for key in self._keys if key not in joined} if evicting else {}
         return {key: flight for key, flight in found.items() if flight is not None}
 
-    def _start(self, key: str) -> Run:
+    def _start(self, key: str) -> Load:
         flight = self._parts.flights.start(key, self._options.tags)
         return self._batches.run(key, self._options, self._declared, flight, self._group)
 
-    async def _lead(self, runs: list[Run]) -> dict[str, float]:
+    async def _lead(self, runs: list[Load]) -> dict[str, float]:
         """Load what is ours to load; returns what others hold, with how long."""
         granted: list[Right] = []
         waiting: dict[str, float] = {}
@@ -108,20 +108,20 @@ class Round:
             await self._load(granted)
         return waiting
 
-    async def _rights(self, runs: list[Run]) -> list[Right]:
+    async def _rights(self, runs: list[Load]) -> list[Right]:
         """Leases for what is not there, claims for what may not be used."""
         parts, budget = self._parts, self._budget
-        looks: list[tuple[Run, Lookup]] = []
+        looks: list[tuple[Load, Lookup]] = []
         await self._batches.look(runs, lambda run, seen: looks.append((run, seen)), budget)
         asked: dict[str, Right] = {}
         rights: list[Right] = []
 
-        def ask(look: tuple[Run, Lookup]) -> Sent:
+        def ask(look: tuple[Load, Lookup]) -> Sent:
             right, gate = self._ask_right(*look)
             asked[right.run.key] = right
             return partial(parts.ask, gate, budget), SMALL
 
-        def take(look: tuple[Run, Lookup], got: Any) -> None:
+        def take(look: tuple[Load, Lookup], got: Any) -> None:
             right = asked.pop(look[0].key)
             rights.append(self._right(right, got) if right.base or right.mark else right)
 
@@ -134,7 +134,7 @@ class Round:
             raise
         return rights
 
-    def _ask_right(self, run: Run, seen: Lookup) -> tuple[Right, Any]:
+    def _ask_right(self, run: Load, seen: Lookup) -> tuple[Right, Any]:
         """Send for the right that fits; the ``Right`` says what was asked, until the answer is in."""
         parts = self._parts
         run.lease = parts.times.lease(self._group)
@@ -220,7 +220,7 @@ class Round:
                 self._parts.flights.end(right.run.flight, Outcome(Verb.RAISE, error=error))
         return error
 
-    def _lead_run(self, granted: list[Right]) -> Run:
+    def _lead_run(self, granted: list[Right]) -> Load:
         """The run that carries the loader. The others wait for it, so that a loader's wait for any is a cycle."""
         lead = granted[0].run
         lead.loader, lead.args = self._loader, ([right.run.key for right in granted],)

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from .batch_load import Round
-from .context import NO_LOOK, Budget, Parts, Run
+from .context import NO_LOOK, Budget, Load, PolicyContext
 from .loading import Loading
 from .lookup import EntryState, Lookup
 from .options import Freshness
@@ -32,7 +32,7 @@ FIRST_SIZE = 4096
 class Batches:
     """get_many and get_or_set_many."""
 
-    def __init__(self, parts: Parts, policy: Policy) -> None:
+    def __init__(self, parts: PolicyContext, policy: Policy) -> None:
         self.parts, self.policy = parts, policy
         self.loading: Loading = policy.loading
 
@@ -52,15 +52,15 @@ class Batches:
         parts.check_open()
         wanted = dict.fromkeys(keys)
         found = self._near(wanted, declared, options) if near or not parts.shared.usable else {}
-        asked: dict[str, Run] = {}
+        asked: dict[str, Load] = {}
 
-        def runs() -> Iterator[Run]:
+        def runs() -> Iterator[Load]:
             for key in wanted:
                 if key not in found:
                     run = asked[key] = self.run(key, options, declared)
                     yield run
 
-        def take(run: Run, seen: Lookup) -> None:
+        def take(run: Load, seen: Lookup) -> None:
             parts.coherence.done(asked.pop(run.key).token)
             if seen.look is EntryState.FRESH and seen.answer is not None:
                 parts.counters.shared_hits += 1
@@ -89,24 +89,24 @@ class Batches:
                 found[key] = held[0].value
         return found
 
-    def run(self, key: str, options: Freshness, declared: Any, flight: Flight | None = None, group: str = "") -> Run:
+    def run(self, key: str, options: Freshness, declared: Any, flight: Flight | None = None, group: str = "") -> Load:
         """One key of a batch."""
         parts = self.parts
         token = parts.coherence.take(key, options.tags)
-        return Run(key, _none, options, declared, group, flight or Flight(key, options.tags), parts.budget(), token)
+        return Load(key, _none, options, declared, group, flight or Flight(key, options.tags), parts.budget(), token)
 
-    async def look(self, runs: Iterable[Run], take: Callable[[Run, Lookup], None], budget: Budget) -> None:
+    async def look(self, runs: Iterable[Load], take: Callable[[Load, Lookup], None], budget: Budget) -> None:
         """Read them all; then, once for all that carry them, the tags that are not known."""
         parts = self.parts
-        unknown: dict[tuple[str, ...], list[tuple[Run, Lookup]]] = {}
+        unknown: dict[tuple[str, ...], list[tuple[Load, Lookup]]] = {}
         size = FIRST_SIZE  # of an answer, as far as it has been seen
 
-        def send(run: Run) -> Sent:
+        def send(run: Load) -> Sent:
             owed = not parts.shared.usable or parts.coherence.journal.owes_key(run.key)
             gate = None if owed else parts.shared.look(run.key, run.declared, run.token, of_many=True)
             return partial(parts.ask, gate, budget), size
 
-        def looked(run: Run, seen: Any) -> None:
+        def looked(run: Load, seen: Any) -> None:
             nonlocal size
             if seen is NO_ANSWER:
                 take(run, NO_LOOK)

@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Any
 from weakref import ref
 
-from .context import Parts
+from .context import PolicyContext
 from .lookup import ClaimReply, EntryState
 from .ports import Alarm, Gate
 
@@ -80,7 +80,7 @@ class Claims:
         news: Waits for a push, or for somebody's claim to end; ``False`` when that has lasted long enough.
     """
 
-    def __init__(self, parts: Parts, news: News) -> None:
+    def __init__(self, parts: PolicyContext, news: News) -> None:
         self._parts, self._news = parts, news
         self._turns: dict[str, _Turn] = {}
 

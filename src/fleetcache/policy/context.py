@@ -14,7 +14,7 @@ from .options import MINIMUM_TTL, Freshness
 from .ports import NO_ANSWER, CoherencePort, EntriesPort, Gate, NearPort, Ports, SharedPort, TrustPort
 from .single_flight import Flight, Flights
 
-__all__ = ["NO_LOOK", "Budget", "LoadTimes", "Parts", "Run"]
+__all__ = ["NO_LOOK", "Budget", "Load", "LoadTimes", "PolicyContext"]
 
 NO_LOOK = Lookup(EntryState.FAULT, reason="no answer")
 
@@ -63,7 +63,7 @@ class LoadTimes:
         return self.FIRST if usual is None else min(self.MOST, max(self.LEAST, 2 * usual))
 
 
-class Run(Struct):
+class Load(Struct):
     """One load on its way: what was asked, and how far it is."""
 
     key: str
@@ -79,7 +79,7 @@ class Run(Struct):
     args: tuple[Any, ...] = ()
 
 
-class Parts(Struct):
+class PolicyContext(Struct):
     """Everything policy is handed.
 
     Attributes:

@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any, Final
 
 from ..errors import CodecError, Unavailable
-from .context import Budget, Parts
+from .context import Budget, PolicyContext
 from .lookup import DecodedValue, EntryState, Lookup
 from .options import MINIMUM_TTL, Freshness
 from .ports import Gate
@@ -58,7 +58,7 @@ class Step:
 class Counting:
     """``incr``."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: PolicyContext) -> None:
         self._parts = parts
         self._waiting: dict[str, deque[Step]] = {}  # by counter, while one call of this process is at it
 

@@ -4,7 +4,7 @@ import logging
 from typing import Any
 
 from ..errors import CodecError, ConfigError
-from .context import Parts, Run, kept_options
+from .context import Load, PolicyContext, kept_options
 from .lookup import DecodedValue
 from .options import Freshness
 from .results import Keep, NoStore
@@ -20,11 +20,11 @@ TOLD_MOST = 1000
 class Unwrapping:
     """Unwraps what loaders return, and tells of what cannot be stored."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: PolicyContext) -> None:
         self._parts = parts
         self._told: set[tuple[str, type | None]] = set()
 
-    def unwrap(self, run: Run, result: Any) -> tuple[DecodedValue, Freshness | None]:
+    def unwrap(self, run: Load, result: Any) -> tuple[DecodedValue, Freshness | None]:
         """The loader's result as an answer, and how to keep it; ``None`` = not at all."""
         if isinstance(result, NoStore):
             return self._encoded(result.value, run, to_store=False), None
@@ -32,7 +32,7 @@ class Unwrapping:
             return self._encoded(result.value, run), kept_options(run.options, result.ttl, result.stale)
         return self._encoded(result, run), run.options
 
-    def _encoded(self, value: Any, run: Run, *, to_store: bool = True) -> DecodedValue:
+    def _encoded(self, value: Any, run: Load, *, to_store: bool = True) -> DecodedValue:
         """The value as others will get it, or, if it cannot be encoded, as it is for its one caller."""
         parts, declared, group = self._parts, run.declared, run.group
         why = why_untyped(run.loader) if declared is Any and to_store else None

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from ..format.entry import GRACE
-from .context import NO_LOOK, Parts, Run
+from .context import NO_LOOK, Load, PolicyContext
 from .loader_results import Unwrapping
 from .lookup import ClaimReply, DecodedValue, EntryState, Lookup
 from .options import Freshness
@@ -29,14 +29,14 @@ POLL = 0.05
 class Loading:
     """The load of one flight."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: PolicyContext) -> None:
         self._parts = parts
         self.unwrap = Unwrapping(parts).unwrap
-        self._rights: list[tuple[Run, bytes, bytes | None]] = []
+        self._rights: list[tuple[Load, bytes, bytes | None]] = []
 
     # -- looking ---------------------------------------------------------------------------------------------------
 
-    async def look(self, run: Run) -> Lookup:
+    async def look(self, run: Load) -> Lookup:
         """What stands under the key, its tags asked for if that is what it takes."""
         parts = self._parts
         if not parts.shared.usable or parts.coherence.journal.owes_key(run.key):
@@ -45,7 +45,7 @@ class Loading:
         seen = await parts.ask(parts.shared.look(run.key, run.declared, run.token), run.budget)
         return await self.settled(run, seen)
 
-    async def settled(self, run: Run, seen: Any) -> Lookup:
+    async def settled(self, run: Load, seen: Any) -> Lookup:
         """The same look, judged again once its tags are known."""
         parts = self._parts
         if seen is not NO_ANSWER and seen.look is EntryState.UNKNOWN_TAGS:
@@ -55,14 +55,14 @@ class Loading:
         found: Lookup = seen
         return found
 
-    def _renew_token(self, run: Run) -> None:
+    def _renew_token(self, run: Load) -> None:
         """A void token fills nothing; a new one, before a new request, may."""
         if not run.token.valid:
             run.token = self._parts.coherence.take(run.key, run.options.tags)
 
     # -- the way to a value ------------------------------------------------------------------------------------------
 
-    async def fetch(self, run: Run, *, anew: bool = False) -> None:
+    async def fetch(self, run: Load, *, anew: bool = False) -> None:
         """Run until the flight has an outcome.
 
         Args:
@@ -78,7 +78,7 @@ class Loading:
             outcome = Outcome(Verb.RAISE, error=error)
         parts.flights.end(run.flight, outcome)
 
-    async def _obtain(self, run: Run, *, anew: bool) -> Outcome:
+    async def _obtain(self, run: Load, *, anew: bool) -> Outcome:
         parts = self._parts
         give_up = parts.ports.clock() + parts.load_wait
         watched = False
@@ -105,7 +105,7 @@ class Loading:
             finally:
                 parts.coherence.unwatch(watch)
 
-    async def _outlasted(self, run: Run, give_up: float) -> bool:
+    async def _outlasted(self, run: Load, give_up: float) -> bool:
         """Wait until no load of the key goes on here that may not be joined; ``False`` when that lasts too long.
 
         For the push that detached it may have been an eviction, of its lease: that would be granted once more.
@@ -135,7 +135,7 @@ class Loading:
             flight.leave(gate)
         return over
 
-    async def _right_back(self, run: Run, gate: Any, remaining: float, give_up: float) -> bool:
+    async def _right_back(self, run: Load, gate: Any, remaining: float, give_up: float) -> bool:
         """Wait for news of the right that another holds; it may be a load of ours, which must not wait for this one."""
         holder = self._parts.flights.holder(run.key, run.flight)
         wait = None if holder is None else Wait(holder, run.flight).begin()
@@ -159,7 +159,7 @@ class Loading:
         await parts.ports.wait(gate, min(now + pause, give_up))
         return True
 
-    async def _step(self, run: Run, seen: Lookup, *, anew: bool) -> Outcome | Lookup:
+    async def _step(self, run: Load, seen: Lookup, *, anew: bool) -> Outcome | Lookup:
         """One move: an outcome, or what was seen instead."""
         if seen.is_ending:
             seen = Lookup(EntryState.HELD, remaining=seen.remaining)
@@ -178,7 +178,7 @@ class Loading:
             case _:
                 return await self._claim(run, anew=anew)
 
-    async def _lease(self, run: Run) -> Outcome | Lookup:
+    async def _lease(self, run: Load) -> Outcome | Lookup:
         parts = self._parts
         self._renew_token(run)
         placeholder = parts.entries.head(b"L")
@@ -194,7 +194,7 @@ class Loading:
             return await self._load(run, placeholder, None)
         return await self.settled(run, seen)
 
-    async def _claim(self, run: Run, *, anew: bool, only: bytes | None = None) -> Outcome | Lookup:
+    async def _claim(self, run: Load, *, anew: bool, only: bytes | None = None) -> Outcome | Lookup:
         """Take the claim and load; ``only``: the head of the one entry that is to be replaced, if it is still there."""
         parts = self._parts
         self._renew_token(run)
@@ -223,7 +223,7 @@ class Loading:
             return seen
         return await self._load(run, seen.head, mark)
 
-    async def refresh(self, run: Run, head: bytes) -> None:
+    async def refresh(self, run: Load, head: bytes) -> None:
         """In the background: replace the entry with this head, if the claim is to be had; else another does it."""
         parts = self._parts
         outcome = Outcome(Verb.AGAIN)
@@ -246,7 +246,7 @@ class Loading:
 
     # -- loading and storing -----------------------------------------------------------------------------------------
 
-    async def _load(self, run: Run, base: bytes | None, mark: bytes | None) -> Outcome:
+    async def _load(self, run: Load, base: bytes | None, mark: bytes | None) -> Outcome:
         """Run the loader; store by swapping ``base`` (our placeholder, or the entry under our claim ``mark``).
 
         Without a base nothing is stored on the server.
@@ -270,7 +270,7 @@ class Loading:
 
     def send(
         self,
-        run: Run,
+        run: Load,
         right: tuple[bytes | None, bytes | None],
         value: tuple[DecodedValue, Freshness | None],
         captured: Any,
@@ -321,7 +321,7 @@ class Loading:
         return outcome
 
     async def _unstored(
-        self, run: Run, answer: DecodedValue, options: Freshness | None, times: tuple[float, float]
+        self, run: Load, answer: DecodedValue, options: Freshness | None, times: tuple[float, float]
     ) -> Outcome:
         """A value that the server does not have: who joined in time may have it unless something changed since."""
         if options is not None:
@@ -332,7 +332,7 @@ class Loading:
         until = times[0] + self._parts.unbacked_life(run.options)
         return Outcome(Verb.ANSWER, Verb.AGAIN if run.flight.detached else None, answer=answer, until=until)
 
-    async def _load_unbacked(self, run: Run) -> Outcome:
+    async def _load_unbacked(self, run: Load) -> Outcome:
         """Load without the server: the value is for this process only, and not for long."""
         parts = self._parts
         self._renew_token(run)
@@ -347,19 +347,19 @@ class Loading:
         cost = parts.ports.clock() - started
         return await self._unstored(run, *self.unwrap(run, result), (started, cost))
 
-    async def bare(self, run: Run) -> Any:
+    async def bare(self, run: Load) -> Any:
         """Load for one caller, outside any flight, and keep nothing."""
         answer, _ = self.unwrap(run, await self.direct(run))
         return answer.value
 
-    async def direct(self, run: Run) -> Any:
+    async def direct(self, run: Load) -> Any:
         """Run the loader for its own caller alone."""
         try:
             return await self.call(run)
         except LoaderEndedError as error:
             raise error.original from None
 
-    def last_resort(self, run: Run) -> DecodedValue | None:
+    def last_resort(self, run: Load) -> DecodedValue | None:
         """Promise 3's one exception: offline, and the loader failed too; an entry within its own life still answers."""
         parts = self._parts
         held = parts.near.items.get(run.key)
@@ -370,7 +370,7 @@ class Loading:
             parts.counters.offline_stale_hits += 1
         return answer
 
-    async def call(self, run: Run) -> Any:
+    async def call(self, run: Load) -> Any:
         """Run the loader, counted and timed."""
         parts = self._parts
         parts.counters.loads += 1
@@ -389,14 +389,14 @@ class Loading:
 
     # -- leases and claims -------------------------------------------------------------------------------------------
 
-    def give_back(self, run: Run, base: bytes | None, mark: bytes | None) -> None:
+    def give_back(self, run: Load, base: bytes | None, mark: bytes | None) -> None:
         """Release the lease, or the claim."""
         if mark is not None:
             self._parts.shared.unclaim(run.key, mark)
         elif base is not None:
             self._parts.shared.release(run.key, base)
 
-    def keep_alive(self, run: Run, base: bytes, mark: bytes | None) -> Callable[[], None]:
+    def keep_alive(self, run: Load, base: bytes, mark: bytes | None) -> Callable[[], None]:
         """Renew the right every third of its length while the loader runs; returns how to stop that."""
         parts, lease = self._parts, run.lease
         run.flight.loads = True

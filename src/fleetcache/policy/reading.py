@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from ..errors import CodecError, LoadTimeout
-from .context import NO_LOOK, Parts, Run
+from .context import NO_LOOK, Load, PolicyContext
 from .loading import Loading
 from .lookup import DecodedValue, EntryState, Lookup
 from .options import Freshness, is_early
@@ -16,7 +16,7 @@ from .ports import NO_ANSWER
 from .results import Found
 from .single_flight import Flight, Outcome, Verb, Wait, waiting_for
 
-__all__ = ["Asked", "Policy"]
+__all__ = ["LoadRequest", "Policy"]
 
 # After a background refresh failed: a down origin is not asked by every hit on a stale entry.
 PAUSE = 5.0
@@ -31,7 +31,7 @@ LOOK_AGAIN_MOST = 1.0
 _FRESH, _UNKNOWN_TAGS = EntryState.FRESH, EntryState.UNKNOWN_TAGS
 
 
-class Asked:
+class LoadRequest:
     """What a caller of ``get_or_set`` asked, resolved once."""
 
     __slots__ = ("args", "declared", "group", "key", "loader", "options")
@@ -52,7 +52,7 @@ class Asked:
 class Policy:
     """Reading and loading."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: PolicyContext) -> None:
         self.parts = parts
         self.loading = Loading(parts)
         self._paused: dict[str, float] = {}
@@ -101,7 +101,7 @@ class Policy:
         parts.check_open()
         found = self.shown(key, declared, options)
         if found is None and parts.shared.usable:
-            run = Run(key, _no_loader, options, declared, "", _NOWHERE, parts.budget(), parts.coherence.take(key))
+            run = Load(key, _no_loader, options, declared, "", _NOWHERE, parts.budget(), parts.coherence.take(key))
             try:
                 seen = await self.loading.look(run)
             finally:
@@ -126,7 +126,7 @@ class Policy:
         parts = self.parts
         budget = parts.budget()
         budget.spend(parts.ports.clock() - seen.sent_at)
-        run = Run(key, _no_loader, options, declared, "", _NOWHERE, budget, token)
+        run = Load(key, _no_loader, options, declared, "", _NOWHERE, budget, token)
         return await self.loading.settled(run, seen)
 
     def near(self, key: str, declared: Any, options: Freshness, *, allow_stale: bool) -> DecodedValue | None:
@@ -151,7 +151,7 @@ class Policy:
 
     # -- get or load -------------------------------------------------------------------------------------------------
 
-    async def get_or_set(self, asked: Asked) -> Any:
+    async def get_or_set(self, asked: LoadRequest) -> Any:
         """The value, from wherever it is to be had.
 
         Raises:
@@ -182,7 +182,7 @@ class Policy:
             if verb is Verb.ALONE:
                 return await self._alone(asked)
 
-    def near_hit(self, asked: Asked, held: Any) -> None:
+    def near_hit(self, asked: LoadRequest, held: Any) -> None:
         """Count a hit in near, and start the refresh that it may call for."""
         parts, options = self.parts, asked.options
         now = parts.ports.clock()
@@ -194,7 +194,7 @@ class Policy:
         if options.refreshes and is_early(held.fresh_until - now, held.cost, parts.ports.random):
             self._refresh_behind(asked, held.head)
 
-    async def _lead(self, asked: Asked, until: float | None) -> tuple[Verb, Any]:
+    async def _lead(self, asked: LoadRequest, until: float | None) -> tuple[Verb, Any]:
         """Be the first who asks: look at the server here, and let a flight do what a load takes."""
         parts = self.parts
         flight = parts.flights.start(asked.key, asked.options.tags)
@@ -218,11 +218,11 @@ class Policy:
             if wait is not None:
                 wait.over()
 
-    def _run(self, asked: Asked, flight: Flight) -> Run:
+    def _run(self, asked: LoadRequest, flight: Flight) -> Load:
         parts = self.parts
         token = parts.coherence.take(asked.key, asked.options.tags)
         budget = parts.budget()
-        return Run(
+        return Load(
             asked.key,
             asked.loader,
             asked.options,
@@ -234,7 +234,7 @@ class Policy:
             args=asked.args,
         )
 
-    def _landed(self, run: Run, error: BaseException | None = None) -> None:
+    def _landed(self, run: Load, error: BaseException | None = None) -> None:
         """Whatever happened, a flight that is over leaves the table, and its token goes back.
 
         With a defect of ours, its starter gets that: who only asked again could do so for ever.
@@ -243,7 +243,7 @@ class Policy:
         outcome = Outcome(Verb.AGAIN) if error is None else Outcome(Verb.RAISE, Verb.AGAIN, error=error)
         self.parts.flights.end(run.flight, outcome)
 
-    def _found(self, asked: Asked, flight: Flight, seen: Lookup) -> tuple[Verb, Any]:
+    def _found(self, asked: LoadRequest, flight: Flight, seen: Lookup) -> tuple[Verb, Any]:
         parts = self.parts
         parts.flights.end(flight, Outcome(Verb.ANSWER, answer=seen.answer, stale=seen.look is EntryState.STALE))
         self._count_shared(seen)
@@ -321,7 +321,7 @@ class Policy:
             if outcome is NO_ANSWER:
                 flight.leave(gate)
 
-    async def _alone(self, asked: Asked) -> Any:
+    async def _alone(self, asked: LoadRequest) -> Any:
         """Load for this caller, outside any flight, and store nothing."""
         parts = self.parts
         flight = Flight(asked.key, asked.options.tags)
@@ -334,7 +334,7 @@ class Policy:
 
     # -- refresh -----------------------------------------------------------------------------------------------------
 
-    async def refresh(self, asked: Asked) -> Any:
+    async def refresh(self, asked: LoadRequest) -> Any:
         """Load now and replace what is there, by claim or lease, never past a removal."""
         parts = self.parts
         parts.check_open()
@@ -360,7 +360,7 @@ class Policy:
         parts.check_open()
         return await self._alone(asked)
 
-    def _refresh_behind(self, asked: Asked, head: bytes) -> None:
+    def _refresh_behind(self, asked: LoadRequest, head: bytes) -> None:
         """Start a background refresh, unless one runs, or the last one failed a moment ago."""
         parts = self.parts
         flights = parts.flights

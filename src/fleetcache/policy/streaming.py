@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, TypeVar
 
-from .context import Budget, Parts
+from .context import Budget, PolicyContext
 
 __all__ = ["MOST_BYTES", "MOST_CALLS", "SMALL", "Sent", "stream"]
 
@@ -31,7 +31,7 @@ Sent = tuple[Callable[[], Awaitable[Any]], int]
 
 
 async def stream(
-    parts: Parts, items: Iterable[T], send: Callable[[T], Sent], take: Callable[[T, Any], None], budget: Budget
+    parts: PolicyContext, items: Iterable[T], send: Callable[[T], Sent], take: Callable[[T, Any], None], budget: Budget
 ) -> None:
     """Send a call for each item and hand on what became of it, in order.
 
@@ -74,7 +74,7 @@ async def stream(
         parts.batches -= sent > 1
 
 
-async def _room(parts: Parts, budget: Budget) -> None:
+async def _room(parts: PolicyContext, budget: Budget) -> None:
     """Wait until the connection has room for another call."""
     while parts.shared.crowded and budget.left > 0:
         gate = parts.ports.gate()

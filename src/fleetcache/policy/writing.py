@@ -8,7 +8,7 @@ from typing import Any, Final
 from ..errors import Unavailable
 from ..format.entry import GRACE
 from ..format.keys import Target
-from .context import Budget, Parts
+from .context import Budget, PolicyContext
 from .lookup import DecodedValue, EntryState, Lookup
 from .options import Freshness
 from .ports import Gate
@@ -47,7 +47,7 @@ class _Encoded:
 
     KEPT = 16 * 1024 * 1024
 
-    def __init__(self, parts: Parts, values: Mapping[str, Any], declared: Any) -> None:
+    def __init__(self, parts: PolicyContext, values: Mapping[str, Any], declared: Any) -> None:
         self._encode, self._values, self._declared = parts.entries.encode, values, declared
         self._kept: dict[str, DecodedValue] = {}
         size = 0
@@ -65,7 +65,7 @@ class _Encoded:
 class Writing:
     """set, add, delete, touch, tags and clear; ``counting`` has incr."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: PolicyContext) -> None:
         self._parts = parts
 
     # -- set ---------------------------------------------------------------------------------------------------------

@@ -100,7 +100,7 @@ ROWS = [
         "unbacked_as_long_online",
         "unbacked.bound",
         "What shared refused lives in near for offline_ttl although the server is heard.",
-        "policy.context:Parts.unbacked_life",
+        "policy.context:PolicyContext.unbacked_life",
         ("self.max_staleness if self.shared.usable else options.offline_ttl", "options.offline_ttl"),
     ),
     Row(
@@ -130,7 +130,7 @@ ROWS = [
         "unbacked_whatever_was_asked",
         "life.offline",
         "What was loaded offline answers a call that wants nothing that old.",
-        "policy.context:Parts.near_answer",
+        "policy.context:PolicyContext.near_answer",
         ("if options.offline_ttl <= 0 and not self.alone:", "if False:"),
         "tests/unit/policy/test_reading_faults.py::test_out_of_reach_near_answers_and_one_load_serves_the_process",
     ),

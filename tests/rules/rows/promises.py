@@ -44,7 +44,7 @@ ROWS = [
         "near_beyond_the_horizon",
         "promise.3",
         "Near answers although the server was not heard for long.",
-        "policy.context:Parts.near_answer",
+        "policy.context:PolicyContext.near_answer",
         ("elif now >= self.trust.bound(options.offline_ttl):", "elif False:"),
     ),
     Row(

@@ -211,7 +211,7 @@ ROWS = [
         "joined_whatever_its_age",
         "flight.late",
         "Who joins a load without the server gets its value, however long ago it began.",
-        "policy.context:Parts.unbacked_life",
+        "policy.context:PolicyContext.unbacked_life",
         wrong.joined_whatever_its_age,
         "plan 31647",
     ),

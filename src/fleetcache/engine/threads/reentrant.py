@@ -20,7 +20,7 @@ from ...policy.claims import Grant
 from ...policy.context import Budget
 from ...policy.lookup import DecodedValue, EntryState, Lookup
 from ...policy.options import Freshness
-from ...policy.reading import Asked
+from ...policy.reading import LoadRequest
 from ...policy.results import Found, plain
 from .runtime import call_alone, call_plain
 
@@ -91,12 +91,12 @@ class Inside:
 
     # -- loading -----------------------------------------------------------------------------------------------------
 
-    async def get_or_set(self, asked: Asked) -> Any:
+    async def get_or_set(self, asked: LoadRequest) -> Any:
         """What near has, fresh or stale, or else what the loader brings."""
         found = await self.get(asked.key, asked.declared, asked.options, allow_stale=True)
         return await self.refresh(asked) if found is None else found.value
 
-    async def refresh(self, asked: Asked) -> Any:
+    async def refresh(self, asked: LoadRequest) -> Any:
         """What the loader brings. Nothing is stored."""
         self._engine.parts.check_open()
         return plain(self._load(asked.loader, *asked.args))
