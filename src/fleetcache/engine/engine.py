@@ -28,7 +28,7 @@ from ..policy.batches import Batches
 from ..policy.claims import Claims
 from ..policy.context import PolicyContext
 from ..policy.counters import Counting
-from ..policy.ports import Ports
+from ..policy.ports import Runtime
 from ..policy.reading import Policy
 from ..policy.single_flight import Flights
 from ..policy.writing import Writing
@@ -46,7 +46,7 @@ from ..wire.reconnect import Keeper
 from ..wire.session import Call
 from .aio.connection import AioWire
 from .aio.other_loops import WAY_OUT, ElsewhereError, on_its_loop
-from .aio.runtime import AioPorts
+from .aio.runtime import AioRuntime
 
 if TYPE_CHECKING:
     from ..shared.embedded.host import Host
@@ -234,8 +234,8 @@ class Engine:
 
     # -- the loop: ``sync_engine`` has threads here ------------------------------------------------------------------
 
-    def _new_ports(self) -> Ports:
-        ports = self._on_loop = AioPorts(self.clock, self._random, self.tell)
+    def _new_ports(self) -> Runtime:
+        ports = self._on_loop = AioRuntime(self.clock, self._random, self.tell)
         if self.loop is not None:
             ports.live_on(self.loop)
         return ports

@@ -11,7 +11,7 @@ from ..log import TELL, Teller
 from ..telemetry.stats import Counters
 from .lookup import DecodedValue, EntryState, Lookup
 from .options import MINIMUM_TTL, Freshness
-from .ports import NO_ANSWER, CoherencePort, EntriesPort, Gate, NearPort, Ports, SharedPort, TrustPort
+from .ports import NO_ANSWER, CoherencePort, EntriesPort, Gate, NearPort, Runtime, SharedPort, TrustPort
 from .single_flight import Flight, Flights
 
 __all__ = ["NO_LOOK", "Budget", "Load", "LoadTimes", "PolicyContext"]
@@ -94,7 +94,7 @@ class PolicyContext(Struct):
     shared: SharedPort
     entries: EntriesPort
     flights: Flights
-    ports: Ports
+    ports: Runtime
     trust: TrustPort
     counters: Counters
     operation_timeout: float

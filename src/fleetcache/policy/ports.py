@@ -1,6 +1,6 @@
 """What policy is handed, as protocols: it knows no tier, no wire and no event loop.
 
-``Ports`` is the world of one face: asyncio hands in futures and tasks, threads will hand in ports that block and never
+``Runtime`` is the world of one face: asyncio hands in futures and tasks, threads will hand in ports that block and never
 suspend. The others are the tiers as policy uses them; the classes of the same names are their only documentation.
 """
 
@@ -23,7 +23,7 @@ __all__ = [
     "Landed",
     "LoaderEndedError",
     "NearPort",
-    "Ports",
+    "Runtime",
     "SharedPort",
     "TrustPort",
     "Work",
@@ -90,7 +90,7 @@ class FlightPort(Protocol):
     task: Any
 
 
-class Ports(Protocol):
+class Runtime(Protocol):
     """Waiting, running loaders, and time."""
 
     closed: bool

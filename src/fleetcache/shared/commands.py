@@ -13,7 +13,7 @@ from ..clock import Clock
 from ..format.keys import ALL_TAG, Layout
 from ..futures import Gate, tell_unanswered
 from ..near.coherence import Coherence
-from ..policy.ports import Ports
+from ..policy.ports import Runtime
 from ..telemetry.stats import Counters
 from ..wire.reasons import NO_WRITES, TRANSIENT, ScriptError, reply_reason, spoken
 from ..wire.session import (
@@ -148,7 +148,7 @@ class Calls:
         coherence: Coherence,
         counters: Counters,
         clock: Clock,
-        ports: Ports,
+        ports: Runtime,
     ) -> None:
         self._layout, self._entries, self._coherence = layout, entries, coherence
         self._counters, self._clock, self._ports = counters, clock, ports

@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Any
 
-from fleetcache.engine.threads.runtime import SyncPorts, call_plain
+from fleetcache.engine.threads.runtime import ThreadRuntime, call_plain
 from tests.rules.rule import Exchange, Row
 
 SHELL = "tests/unit/engine/threads/test_connection.py::"
@@ -12,10 +12,10 @@ SHELL = "tests/unit/engine/threads/test_connection.py::"
 def loaders_inside_the_rules() -> list[Exchange]:
     """A loader runs while its thread has the monitor."""
 
-    async def load(_self: SyncPorts, loader: Any, *args: Any) -> Any:
+    async def load(_self: ThreadRuntime, loader: Any, *args: Any) -> Any:
         return partial(call_plain, loader, *args)()
 
-    return [(SyncPorts, "load", load)]
+    return [(ThreadRuntime, "load", load)]
 
 
 ROWS = [
@@ -66,7 +66,7 @@ ROWS = [
         "loaders_inside_the_rules",
         "threads.loader",
         "A loader that takes long holds up every other thread.",
-        "engine.threads.runtime:SyncPorts.load",
+        "engine.threads.runtime:ThreadRuntime.load",
         loaders_inside_the_rules,
         "tests/threads/test_link_thread.py::test_a_loader_holds_up_nobody",
     ),
@@ -98,7 +98,7 @@ ROWS = [
         "overdue_until_the_link_thread_looks",
         "threads.overdue",
         "A thread that had no answer in time leaves the link online: the next one waits as long.",
-        "engine.threads.runtime:SyncPorts.wait",
+        "engine.threads.runtime:ThreadRuntime.wait",
         ("self.timer.look_at_clock()", "pass"),
         SHELL + "test_who_has_waited_long_enough_judges_the_connection",
     ),

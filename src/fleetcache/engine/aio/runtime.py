@@ -12,10 +12,10 @@ from ...log import TELL, Teller
 from ...policy.ports import Alarm, FlightPort, Landed, LoaderEndedError, Work
 from .loop_end import without_farewell
 
-__all__ = ["AioPorts", "call_awaited", "tell_defect"]
+__all__ = ["AioRuntime", "call_awaited", "tell_defect"]
 
 
-class AioPorts:
+class AioRuntime:
     """Waiting and running on the event loop of the caller.
 
     Args:

@@ -17,10 +17,10 @@ from .connection import ThreadWire
 from .monitor import Monitor
 from .pool import Around, RefreshPool
 from .reentrant import Inside
-from .runtime import SyncPorts
+from .runtime import ThreadRuntime
 
 if TYPE_CHECKING:
-    from ...policy.ports import Ports
+    from ...policy.ports import Runtime
 
 __all__ = ["SyncEngine"]
 
@@ -49,8 +49,8 @@ class SyncEngine(Engine):
         self.monitor.on_torn = self._torn
         self.tell.defer = self.monitor.say
 
-    def _new_ports(self) -> "Ports":
-        self._threads = SyncPorts(
+    def _new_ports(self) -> "Runtime":
+        self._threads = ThreadRuntime(
             self.clock,
             self._random,
             self.monitor,

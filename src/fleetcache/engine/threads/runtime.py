@@ -19,7 +19,7 @@ from .monitor import Monitor, Outside, SyncGate, answerless
 from .pool import RefreshPool
 from .tasks import TaskOfLoop, follow, heard
 
-__all__ = ["SyncPorts", "call_alone", "call_plain", "has_room"]
+__all__ = ["ThreadRuntime", "call_alone", "call_plain", "has_room"]
 
 # Frames that the rules take at most, from a verb to the bytes of a value: without so much room no rule may begin, or
 # a RecursionError would break it off in the middle.
@@ -42,7 +42,7 @@ class Timer(Protocol):
         ...
 
 
-class SyncPorts:
+class ThreadRuntime:
     """Waiting and running on threads. Its gates are threads' gates.
 
     Args:

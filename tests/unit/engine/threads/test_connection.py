@@ -12,7 +12,7 @@ from fleetcache.config.url import Address
 from fleetcache.engine.threads.connection import ThreadWire
 from fleetcache.engine.threads.monitor import Monitor, SyncGate
 from fleetcache.engine.threads.pool import RefreshPool
-from fleetcache.engine.threads.runtime import SyncPorts
+from fleetcache.engine.threads.runtime import ThreadRuntime
 from fleetcache.policy.ports import NO_ANSWER
 from fleetcache.wire.connection import WireHooks, WireLimits
 from fleetcache.wire.link import Link, LinkState
@@ -149,7 +149,7 @@ def test_who_has_waited_long_enough_judges_the_connection() -> None:
     """And not the link thread, whose turn may come late: the next caller would wait as long for the same server."""
     timeout = 0.05
     scene = Scene(timeout)
-    ports = SyncPorts(time.monotonic, lambda: 0.5, scene.monitor, RefreshPool([]), timeout)
+    ports = ThreadRuntime(time.monotonic, lambda: 0.5, scene.monitor, RefreshPool([]), timeout)
     ports.timer = scene.wire
 
     async def ask() -> Any:
