@@ -3,7 +3,7 @@
 from enum import Enum
 from typing import Any, Final, Protocol
 
-__all__ = ["NO_ANSWER", "Gate", "NoAnswer", "tell_unanswered"]
+__all__ = ["NO_ANSWER", "Future", "NoAnswer", "tell_unanswered"]
 
 
 class NoAnswer(Enum):
@@ -15,7 +15,7 @@ class NoAnswer(Enum):
 NO_ANSWER: Final = NoAnswer.NO_ANSWER
 
 
-class Gate(Protocol):
+class Future(Protocol):
     """Something one caller waits on, opened once. ``asyncio.Future`` is one."""
 
     def done(self) -> bool:
@@ -27,7 +27,7 @@ class Gate(Protocol):
         ...
 
 
-def tell_unanswered(gate: Gate | None) -> None:
+def tell_unanswered(gate: Future | None) -> None:
     """Open it with the word that no answer came, if somebody still waits."""
     if gate is not None and not gate.done():
         gate.set_result(NO_ANSWER)

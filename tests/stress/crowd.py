@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from fleetcache import SyncCache
-from fleetcache.engine.threads.monitor import SyncGate
+from fleetcache.engine.threads.monitor import ThreadFuture
 from fleetcache.policy.lookup import EntryState, Lookup
 from fleetcache.policy.single_flight import Flights, Outcome
 
@@ -32,8 +32,8 @@ def ours(cache: SyncCache) -> None:
 def no_lease(cache: SyncCache) -> None:
     """Whoever finds nothing loads. One load per process and key."""
 
-    def acquire(_key: str, placeholder: bytes, *_: object) -> SyncGate:
-        gate = SyncGate()
+    def acquire(_key: str, placeholder: bytes, *_: object) -> ThreadFuture:
+        gate = ThreadFuture()
         gate.set_result(Lookup(EntryState.GRANTED, head=placeholder))
         return gate
 

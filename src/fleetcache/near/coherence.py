@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 from ..clock import Clock
 from ..format.keys import ALL_TAG, Layout, Target
-from ..futures import Gate
+from ..futures import Future
 from ..log import TELL, Teller
 from ..telemetry.stats import Counters
 from ..wire.evictions import Turnover
@@ -69,7 +69,7 @@ class Watch:
 
     __slots__ = ("gate", "key")
 
-    def __init__(self, key: str, gate: Gate) -> None:
+    def __init__(self, key: str, gate: Future) -> None:
         self.key = key
         self.gate = gate
 
@@ -131,7 +131,7 @@ class Coherence:
             if not held:
                 del self._tokens[token.key]
 
-    def watch(self, key: str, gate: Gate) -> Watch:
+    def watch(self, key: str, gate: Future) -> Watch:
         """Open ``gate`` at the next news of the key. To be called before the read is written."""
         watch = Watch(key, gate)
         self._watches.setdefault(key, []).append(watch)

@@ -15,7 +15,7 @@ from weakref import ref
 
 from .context import PolicyContext
 from .lookup import ClaimReply, EntryState
-from .ports import Alarm, Gate
+from .ports import Alarm, Future
 
 __all__ = ["Claims", "Grant"]
 
@@ -44,7 +44,7 @@ class _Waiter:
 
     __slots__ = ("gate", "grant")
 
-    def __init__(self, grant: Grant, gate: Gate) -> None:
+    def __init__(self, grant: Grant, gate: Future) -> None:
         self.grant, self.gate = grant, gate
 
 

@@ -11,7 +11,7 @@ from ..log import TELL, Teller
 from ..telemetry.stats import Counters
 from .lookup import DecodedValue, EntryState, Lookup
 from .options import MINIMUM_TTL, Freshness
-from .ports import NO_ANSWER, CoherencePort, EntriesPort, Gate, NearPort, Runtime, SharedPort, TrustPort
+from .ports import NO_ANSWER, CoherencePort, EntriesPort, Future, NearPort, Runtime, SharedPort, TrustPort
 from .single_flight import Flight, Flights
 
 __all__ = ["NO_LOOK", "Budget", "Load", "LoadTimes", "PolicyContext"]
@@ -116,7 +116,7 @@ class PolicyContext(Struct):
         """For one call."""
         return Budget(self.operation_timeout)
 
-    async def ask(self, gate: Gate | None, budget: Budget) -> Any:
+    async def ask(self, gate: Future | None, budget: Budget) -> Any:
         """The outcome of a call on the server, or ``NO_ANSWER``: not sent, not answered, or the budget is spent."""
         if gate is None:
             return NO_ANSWER

@@ -20,7 +20,7 @@ from ..errors import CodecError, Unavailable
 from .context import Budget, PolicyContext
 from .lookup import DecodedValue, EntryState, Lookup
 from .options import MINIMUM_TTL, Freshness
-from .ports import Gate
+from .ports import Future
 
 __all__ = ["Counting"]
 
@@ -48,7 +48,7 @@ class Step:
 
     __slots__ = ("captured", "create", "delta", "gate", "leads", "options", "told")
 
-    def __init__(self, delta: int, options: Freshness, captured: Any, gate: Gate, *, create: bool) -> None:
+    def __init__(self, delta: int, options: Freshness, captured: Any, gate: Future, *, create: bool) -> None:
         self.delta, self.options, self.captured, self.create = delta, options, captured, create
         self.gate = gate
         self.leads = False  # it is this one's turn to read and swap, for all
@@ -213,7 +213,7 @@ class Counting:
 
     def _write(
         self, key: str, seen: Lookup, steps: list[Step], token: Any
-    ) -> tuple[list[Told], Callable[[], Gate | None] | None]:
+    ) -> tuple[list[Told], Callable[[], Future | None] | None]:
         """What each is told if the write succeeds, and how to send it; ``None`` when nothing is to be written."""
         parts = self._parts
         try:
@@ -237,7 +237,7 @@ class Counting:
             parts.shared.discard(key, seen.head)
         return told, partial(parts.shared.add, key, blob, options.kept_ms, Any, token, _nothing)
 
-    async def _is_written(self, gate: Gate | None, budget: Budget) -> bool | None:
+    async def _is_written(self, gate: Future | None, budget: Budget) -> bool | None:
         """``False``: somebody else wrote first. ``None``: nobody knows."""
         result = await self._parts.ask(gate, budget)
         if isinstance(result, bool):

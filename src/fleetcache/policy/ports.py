@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, Protocol
 
 from ..format.entry import Tags
-from ..futures import NO_ANSWER, Gate
+from ..futures import NO_ANSWER, Future
 from .lookup import DecodedValue, Lookup
 from .options import Freshness
 
@@ -19,7 +19,7 @@ __all__ = [
     "CoherencePort",
     "EntriesPort",
     "FlightPort",
-    "Gate",
+    "Future",
     "Landed",
     "LoaderEndedError",
     "NearPort",
@@ -107,11 +107,11 @@ class Runtime(Protocol):
         """The task that this runs in; ``None`` for a thread."""
         ...
 
-    def gate(self) -> Gate:
+    def gate(self) -> Future:
         """A new closed gate."""
         ...
 
-    def wait(self, gate: Gate, until: float | None) -> Awaitable[Any]:
+    def wait(self, gate: Future, until: float | None) -> Awaitable[Any]:
         """What the gate was opened with; opens it with ``NO_ANSWER`` at ``until``."""
         ...
 
@@ -173,7 +173,7 @@ class CoherencePort(Protocol):
     def journal(self) -> JournalPort: ...  # noqa: D102
     def take(self, key: str, tags: tuple[str, ...] = ()) -> Any: ...  # noqa: D102
     def done(self, token: Any) -> None: ...  # noqa: D102
-    def watch(self, key: str, gate: Gate) -> Any: ...  # noqa: D102
+    def watch(self, key: str, gate: Future) -> Any: ...  # noqa: D102
     def unwatch(self, watch: Any) -> None: ...  # noqa: D102
     def fill(self, token: Any, held: Any) -> bool: ...  # noqa: D102
     def captured(self, tags: tuple[str, ...]) -> Tags | None: ...  # noqa: D102
@@ -220,29 +220,29 @@ class SharedPort(Protocol):
 
     @property
     def crowded(self) -> bool: ...  # noqa: D102
-    def when_room(self, gate: Gate) -> None: ...  # noqa: D102
+    def when_room(self, gate: Future) -> None: ...  # noqa: D102
     def judge(self, key: str, seen: Lookup, declared: Any, token: Any) -> Lookup: ...  # noqa: D102
-    def look(self, key: str, declared: Any, token: Any, *, of_many: bool = False) -> Gate | None: ...  # noqa: D102
-    def settle(self, key: str, seen: Lookup, declared: Any, token: Any) -> Gate | None: ...  # noqa: D102
-    def capture(self, tags: Any, then: Callable[[], Any], gate: Gate) -> Gate | None: ...  # noqa: D102
-    def acquire(self, key: str, placeholder: bytes, lease_ms: int, declared: Any, token: Any) -> Gate | None: ...  # noqa: D102
+    def look(self, key: str, declared: Any, token: Any, *, of_many: bool = False) -> Future | None: ...  # noqa: D102
+    def settle(self, key: str, seen: Lookup, declared: Any, token: Any) -> Future | None: ...  # noqa: D102
+    def capture(self, tags: Any, then: Callable[[], Any], gate: Future) -> Future | None: ...  # noqa: D102
+    def acquire(self, key: str, placeholder: bytes, lease_ms: int, declared: Any, token: Any) -> Future | None: ...  # noqa: D102
     def claim(  # noqa: D102
         self, key: str, mark: bytes, lease_ms: int, declared: Any, token: Any, *, look: bool = True
-    ) -> Gate | None: ...
-    def is_claimed(self, key: str) -> Gate | None: ...  # noqa: D102
+    ) -> Future | None: ...
+    def is_claimed(self, key: str) -> Future | None: ...  # noqa: D102
     def swap(  # noqa: D102
         self, key: str, expected: bytes, blob: bytes, kept_ms: int, stored: Callable[[float], None]
-    ) -> Gate | None: ...
+    ) -> Future | None: ...
     def renew(self, key: str, head: bytes, ms: int, *, claim: bool = False) -> None: ...  # noqa: D102
     def release(self, key: str, placeholder: bytes) -> None: ...  # noqa: D102
     def unclaim(self, key: str, mark: bytes) -> None: ...  # noqa: D102
     def discard(self, key: str, head: bytes) -> None: ...  # noqa: D102
     def put(  # noqa: D102
         self, key: str, blob: bytes, kept_ms: int, token: Any, hold: Callable[[float], Any], number: int
-    ) -> Gate | None: ...
-    def remove(self, target: tuple[str, str], number: int) -> Gate | None: ...  # noqa: D102
+    ) -> Future | None: ...
+    def remove(self, target: tuple[str, str], number: int) -> Future | None: ...  # noqa: D102
     def add(  # noqa: D102
         self, key: str, blob: bytes, kept_ms: int, declared: Any, token: Any, stored: Callable[[float], None]
-    ) -> Gate | None: ...
-    def incr(self, key: str, blob: bytes, kept_ms: int, replacing: bytes, token: Any) -> Gate | None: ...  # noqa: D102
-    def touch(self, key: str, head: bytes, kept_ms: int) -> Gate | None: ...  # noqa: D102
+    ) -> Future | None: ...
+    def incr(self, key: str, blob: bytes, kept_ms: int, replacing: bytes, token: Any) -> Future | None: ...  # noqa: D102
+    def touch(self, key: str, head: bytes, kept_ms: int) -> Future | None: ...  # noqa: D102

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from ..errors import LoadCycle
 from .lookup import DecodedValue
-from .ports import Gate
+from .ports import Future
 from .task_waits import is_awaited
 
 __all__ = ["CURRENT", "Flight", "Flights", "Outcome", "Verb", "Wait", "waiting_for"]
@@ -65,7 +65,7 @@ class Flight:
         self.detached = False
         self.loads = False  # by a right on the server
         self.outcome: Outcome | None = None
-        self.gates: list[Gate] = []
+        self.gates: list[Future] = []
         self.people = 0
         self.task: Any = None
         self.waits: list[Wait] = []  # of its loader, and of tasks that the loader has started
@@ -74,7 +74,7 @@ class Flight:
         state = "over" if self.outcome else "detached" if self.detached else "in the air"
         return f"<Flight {self.key!r} {state}, {self.people} on board>"
 
-    def enter(self, gate: Gate) -> None:
+    def enter(self, gate: Future) -> None:
         """Wait for the outcome at this gate."""
         self.people += 1
         if self.outcome is not None:
@@ -82,7 +82,7 @@ class Flight:
         else:
             self.gates.append(gate)
 
-    def leave(self, gate: Gate) -> None:
+    def leave(self, gate: Future) -> None:
         """Wait no longer; the last one out cancels the load."""
         self.people -= 1
         if gate in self.gates:

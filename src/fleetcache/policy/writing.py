@@ -11,7 +11,7 @@ from ..format.keys import Target
 from .context import Budget, PolicyContext
 from .lookup import DecodedValue, EntryState, Lookup
 from .options import Freshness
-from .ports import Gate
+from .ports import Future
 from .streaming import SMALL, Sent, stream
 
 __all__ = ["Writing"]
@@ -38,7 +38,7 @@ class _Put:
 
     def __init__(self, number: int, token: Any, started: float) -> None:
         self.number, self.token, self.started = number, token, started
-        self.gate: Gate | None = None
+        self.gate: Future | None = None
         self.size = 0
 
 
@@ -195,10 +195,10 @@ class Writing:
         else:
             await self._remove(targets, strict=strict)
 
-    def send_removals(self, targets: Iterable[Target]) -> list[Gate | None]:
+    def send_removals(self, targets: Iterable[Target]) -> list[Future | None]:
         """All in one write, without waiting. What is not acknowledged is owed; without a server nothing is."""
         parts = self._parts
-        gates: list[Gate | None] = []
+        gates: list[Future | None] = []
         for target in targets:
             number = parts.coherence.removing(target)
             parts.counters.removals += 1

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from ..clock import Clock
 from ..format.keys import ALL_TAG, Layout
-from ..futures import Gate, tell_unanswered
+from ..futures import Future, tell_unanswered
 from ..near.coherence import Coherence
 from ..policy.ports import Runtime
 from ..telemetry.stats import Counters
@@ -101,7 +101,7 @@ class _Scripted:
         calls: "Calls",
         command: Command,
         handle: Callable[[Any, float], Any],
-        gate: Gate | None,
+        gate: Future | None,
         lost: Callable[[], None] | None,
         still: Callable[[], bool],
         again: Callable[[], Command] | None,
@@ -175,7 +175,7 @@ class Calls:
         """Whether calls could be sent, if there were not so many under way already."""
         return self.usable and self.wire is not None and not self.wire.session.has_room
 
-    def when_room(self, gate: Gate) -> None:
+    def when_room(self, gate: Future) -> None:
         """Open it when there is room for another call, or no connection any more."""
         if self.wire is not None and self.crowded:
             self.wire.session.wanting.append(gate)
@@ -196,10 +196,10 @@ class Calls:
         key: bytes,
         args: Sequence[bytes | int],
         handle: Callable[[Any, float], Any],
-        gate: Gate | None,
+        gate: Future | None,
         lost: Callable[[], None] | None = None,
         still: Callable[[], bool] = lambda: True,
-    ) -> Gate | None:
+    ) -> Future | None:
         """Send a script; ``handle`` gets its reply and when it was sent.
 
         ``still``: whether it may be sent a second time, as a whole, should the server have forgotten the script: a
@@ -218,7 +218,7 @@ class Calls:
         self,
         commands: tuple[Command, ...],
         handle: Callable[[list[Any]], Any],
-        gate: Gate | None,
+        gate: Future | None,
         lost: Callable[[], None] | None = None,
     ) -> Call:
         """Send commands; ``handle`` gets their replies."""

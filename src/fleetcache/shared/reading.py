@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from msgspec import Struct
 
 from ..format.keys import ALL_TAG
-from ..futures import Gate, tell_unanswered
+from ..futures import Future, tell_unanswered
 from ..near.coherence import Token
 from ..near.tag_versions import new_version
 from ..policy.lookup import EntryState, Lookup
@@ -25,7 +25,7 @@ class _Look(Struct, gc=False):
     """
 
     payload: bytes
-    gate: Gate
+    gate: Future
     shared: "SharedReading"
     key: str
     declared: Any
@@ -54,7 +54,7 @@ class SharedReading(Calls):
 
     run = b""
 
-    def look(self, key: str, declared: Any, token: Token | None, *, of_many: bool = False) -> Gate | None:
+    def look(self, key: str, declared: Any, token: Token | None, *, of_many: bool = False) -> Future | None:
         """``GET`` and ``PTTL`` in one write: a ``Lookup``. ``of_many``: one of a batch, which is one write."""
         if not self._open():
             return None
@@ -68,7 +68,7 @@ class SharedReading(Calls):
             self.wire.submit(look, at_once=not of_many)
         return gate
 
-    def _unless_large(self, raw: bytes, gate: Gate, then: Callable[[], object]) -> Gate:
+    def _unless_large(self, raw: bytes, gate: Future, then: Callable[[], object]) -> Future:
         """Ask for the size of what was too large once: a ``Lookup``, or ``then`` asks what opens the gate."""
 
         def answered(replies: list[Any]) -> Any:
@@ -98,7 +98,7 @@ class SharedReading(Calls):
             self.works("read")
         return self._entries.see(key, blob, pttl, sent_at, declared, token)
 
-    def settle(self, key: str, seen: Lookup, declared: Any, token: Token | None) -> Gate | None:
+    def settle(self, key: str, seen: Lookup, declared: Any, token: Token | None) -> Future | None:
         """Ask for the tags an entry's currency hangs on, and judge the same bytes again."""
         return self.capture(seen.unknown, lambda: self.judge(key, seen, declared, token), self._ports.gate())
 
@@ -107,7 +107,7 @@ class SharedReading(Calls):
         blob, pttl = seen.blob
         return self._entries.see(key, blob, pttl, seen.sent_at, declared, token)
 
-    def capture(self, tags: Sequence[str], then: Callable[[], Any], gate: Gate) -> Gate | None:
+    def capture(self, tags: Sequence[str], then: Callable[[], Any], gate: Future) -> Future | None:
         """Read or mint versions, all in one write; ``then`` runs with the last of them and opens the gate."""
         if not self._open():
             return None

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..format.entry import HEAD_SIZE, parse_header
 from ..format.keys import ALL_TAG, Target
-from ..futures import Gate
+from ..futures import Future
 from ..near.coherence import Token
 from ..near.store import NearEntry
 from ..near.tag_versions import Currency
@@ -32,7 +32,7 @@ class Shared(SharedReading):
 
     # -- leases and claims ---------------------------------------------------------------------------------------
 
-    def acquire(self, key: str, placeholder: bytes, lease_ms: int, declared: Any, token: Token) -> Gate | None:
+    def acquire(self, key: str, placeholder: bytes, lease_ms: int, declared: Any, token: Token) -> Future | None:
         """Take the lease: a ``Lookup``, ``GRANTED`` or what is there."""
         if not self._open():
             return None
@@ -56,7 +56,7 @@ class Shared(SharedReading):
 
     def claim(
         self, key: str, mark: bytes, lease_ms: int, declared: Any, token: Token | None, *, look: bool = True
-    ) -> Gate | None:
+    ) -> Future | None:
         """Take the right to replace an entry, with a new ``look`` at it: a ``ClaimReply``."""
         if not self._open():
             return None
@@ -87,7 +87,7 @@ class Shared(SharedReading):
         call = self._call(commands if look else commands[:2], answered, gate, lost)
         return gate
 
-    def is_claimed(self, key: str) -> Gate | None:
+    def is_claimed(self, key: str) -> Future | None:
         """Whether somebody has the claim."""
         if not self._open():
             return None
@@ -98,7 +98,7 @@ class Shared(SharedReading):
 
     def swap(
         self, key: str, expected: bytes, blob: bytes, kept_ms: int, stored: Callable[[float], None]
-    ) -> Gate | None:
+    ) -> Future | None:
         """Replace what carries the expected head: ``True`` stored, ``False`` refused, a reason for an error.
 
         ``stored`` runs in frame order with the time the call was sent: the moment to fill near.
@@ -156,7 +156,7 @@ class Shared(SharedReading):
 
     def put(
         self, key: str, blob: bytes, kept_ms: int, token: Token, hold: Callable[[float], NearEntry], number: int
-    ) -> Gate | None:
+    ) -> Future | None:
         """Store unconditionally: ``True``, or a reason. What was not acknowledged is owed as a removal."""
         target: Target = ("e", key)
         if not self._open():
@@ -185,7 +185,7 @@ class Shared(SharedReading):
         if self._open():
             self._run("release", self._layout.entry(key), (head,), lambda _reply, _at: None, None)
 
-    def remove(self, target: Target, number: int) -> Gate | None:
+    def remove(self, target: Target, number: int) -> Future | None:
         """``DEL``: whether something alive was removed, or a reason. Never lost: what is not acknowledged is owed."""
         if not self._open():
             self._coherence.owe(target, number)
@@ -220,7 +220,7 @@ class Shared(SharedReading):
 
     def add(
         self, key: str, blob: bytes, kept_ms: int, declared: Any, token: Token, stored: Callable[[float], None]
-    ) -> Gate | None:
+    ) -> Future | None:
         """Store if absent: a ``Lookup``, ``GRANTED`` when stored, else what is there."""
         if not self._open():
             return None
@@ -243,14 +243,14 @@ class Shared(SharedReading):
 
         return self._sent(raw, gate, send)
 
-    def _sent(self, raw: bytes, gate: Gate, send: Callable[[], object]) -> Gate:
+    def _sent(self, raw: bytes, gate: Future, send: Callable[[], object]) -> Future:
         """Send what answers with the value in its way, if that can be read."""
         if raw in self.large.keys:
             return self._unless_large(raw, gate, send)
         send()
         return gate
 
-    def incr(self, key: str, blob: bytes, kept_ms: int, replacing: bytes, token: Token) -> Gate | None:
+    def incr(self, key: str, blob: bytes, kept_ms: int, replacing: bytes, token: Token) -> Future | None:
         """Add to a counter: the new ``int``, a ``Lookup`` of what is there instead, or a reason."""
         if not self._open():
             return None
@@ -274,7 +274,7 @@ class Shared(SharedReading):
             return gate
         return self._sent(raw, gate, send)
 
-    def touch(self, key: str, head: bytes, kept_ms: int) -> Gate | None:
+    def touch(self, key: str, head: bytes, kept_ms: int) -> Future | None:
         """A new life for the entry with this head: ``True`` if it had it still."""
         if not self._open():
             return None
@@ -292,7 +292,7 @@ class Shared(SharedReading):
         if self._open():
             self._submit(Call((ASKED,), lambda replies: heard(replies[0])))
 
-    def echo(self) -> Gate | None:
+    def echo(self) -> Future | None:
         """A real command, for the round trip that health reports."""
         if not self._open():
             return None

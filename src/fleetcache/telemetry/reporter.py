@@ -6,7 +6,7 @@ from typing import Any, Protocol
 from ..clock import Clock
 from ..config.settings import Driver, Settings
 from ..config.url import Address
-from ..futures import Gate
+from ..futures import Future
 from ..wire.link import Link, LinkState
 from .health import Health, Status, at_stake, wall_time
 
@@ -44,7 +44,7 @@ class Reporter:
         self._started = engine.clock()
         self._latency: float | None = None
         self._probed = -float("inf")
-        self._asking: list[Gate] | None = None  # who waits for the measurement under way
+        self._asking: list[Future] | None = None  # who waits for the measurement under way
         self._told_since = (0.0, "")
 
     async def probe(self) -> None:

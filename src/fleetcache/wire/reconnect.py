@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from ..clock import Clock
 from ..config.url import Address, CredentialProvider
 from ..errors import ConfigError
-from ..futures import Gate
+from ..futures import Future
 from .closings import Closings
 from .connection import Pulse, WireHooks, WireLimits
 from .handshake import Ask, Greeting, HandshakeError, handshake
@@ -71,7 +71,7 @@ class Keeper(Pulse):
         self._provider, self._random, self._name = provider, random, name
         self.greeting: Greeting | None = None
         self.tried = False
-        self._curious: list[Gate] = []
+        self._curious: list[Future] = []
         self.closings = Closings(clock)
         self._shaking = False  # TLS's own handshake is under way
         self._began = -float("inf")  # when the connection at hand was ready
@@ -80,7 +80,7 @@ class Keeper(Pulse):
     # -- what a shell does -------------------------------------------------------------------------------------------
 
     @abstractmethod
-    def _gate(self) -> Gate:
+    def _gate(self) -> Future:
         """A new gate."""
 
     @abstractmethod
@@ -92,7 +92,7 @@ class Keeper(Pulse):
         """Serve the connection until ``_over`` says why it ended."""
 
     @abstractmethod
-    async def _reply(self, gate: Gate) -> Any:
+    async def _reply(self, gate: Future) -> Any:
         """Serve it until the gate is open or the connection over; what the gate was opened with, if it was."""
 
     @abstractmethod
@@ -148,7 +148,7 @@ class Keeper(Pulse):
             self._disarm()
             self._tell_tried()
 
-    def when_tried(self, gate: Gate) -> None:
+    def when_tried(self, gate: Future) -> None:
         """Open the gate when the first attempt to connect has ended either way."""
         if self.tried:
             gate.set_result(None)

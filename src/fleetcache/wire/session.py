@@ -18,7 +18,7 @@ from typing import Any, Final, Protocol
 
 import hiredis
 
-from ..futures import Gate, tell_unanswered
+from ..futures import Future, tell_unanswered
 from .frame_guard import Headers, ProtocolError
 from .reasons import PROVES_NOTHING, reply_reason
 
@@ -82,7 +82,7 @@ class AnyCall(Protocol):
     @property
     def handle(self) -> Callable[[list[Any]], Any]: ...  # noqa: D102
     @property
-    def gate(self) -> Gate | None: ...  # noqa: D102
+    def gate(self) -> Future | None: ...  # noqa: D102
     @property
     def lost(self) -> Callable[[], None] | None: ...  # noqa: D102
     def give_up(self) -> None: ...  # noqa: D102
@@ -105,7 +105,7 @@ class Call:
         self,
         commands: Sequence[Command],
         handle: Callable[[list[Any]], Any] = _as_is,
-        gate: Gate | None = None,
+        gate: Future | None = None,
         lost: Callable[[], None] | None = None,
     ) -> None:
         pack: Callable[[Any], bytes] = hiredis.pack_command
@@ -163,7 +163,7 @@ class Session:
         self.queued: list[AnyCall] = []  # to be sent with what else this turn asks
         self.weight = 0  # of both
         self.has_room = True  # for another call; beyond it the server does not keep up, and a new call would only wait
-        self.wanting: deque[Gate] = deque()  # who waits for room
+        self.wanting: deque[Future] = deque()  # who waits for room
         self._replies: list[Any] = []  # to the oldest call, while there are more to come
         self.expect_own: bytes | None = None
         self.on_own: Callable[[bytes], None] = lambda _key: None

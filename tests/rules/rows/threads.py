@@ -58,7 +58,7 @@ ROWS = [
         "waits_inside_the_rules",
         "threads.monitor",
         "A thread that waits keeps the others out of the rules.",
-        "engine.threads.monitor:SyncGate.sleep",
+        "engine.threads.monitor:ThreadFuture.sleep",
         ("with monitor.left():", "if True:"),
         SHELL + "test_one_thread_reads_for_all",
     ),

@@ -14,7 +14,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppres
 from typing import Any, cast
 
 from ...config.url import CredentialProvider
-from ...futures import Gate
+from ...futures import Future
 from ...wire.hints import lost
 from ...wire.reconnect import Deadline, Keeper
 from ...wire.session import AnyCall
@@ -177,10 +177,10 @@ class AioWire(Keeper):
         asynchronous = getattr(provider, "get_credentials_async", None)
         return tuple(await asynchronous() if asynchronous is not None else provider.get_credentials())
 
-    def _gate(self) -> Gate:
+    def _gate(self) -> Future:
         return self._loop.create_future()
 
-    async def _reply(self, gate: Gate) -> Any:
+    async def _reply(self, gate: Future) -> Any:
         future = cast("asyncio.Future[Any]", gate)
         await asyncio.wait((future, self._ended), return_when=asyncio.FIRST_COMPLETED)
         return future.result() if future.done() else None

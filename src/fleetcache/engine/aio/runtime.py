@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from ...clock import Clock
-from ...futures import Gate, tell_unanswered
+from ...futures import Future, tell_unanswered
 from ...log import TELL, Teller
 from ...policy.ports import Alarm, FlightPort, Landed, LoaderEndedError, Work
 from .loop_end import without_farewell
@@ -30,14 +30,14 @@ class AioRuntime:
         self._tell = tell
         self._tasks: dict[asyncio.Task[None], None] = {}  # in order: the same run ends in the same way
         self.closed = False
-        self.gate: Callable[[], Gate] = asyncio.Future
+        self.gate: Callable[[], Future] = asyncio.Future
         self.me: Callable[[], Any] = asyncio.current_task
 
     def live_on(self, loop: asyncio.AbstractEventLoop) -> None:
         """The cache has entered it. To ask each time which it is costs a system call: the process may have forked."""
         self.gate = loop.create_future
 
-    def wait(self, gate: Gate, until: float | None) -> Awaitable[Any]:
+    def wait(self, gate: Future, until: float | None) -> Awaitable[Any]:
         """Wait for the gate. A timer opens it, no task is cancelled: an answer that is already there is never lost."""
         future: asyncio.Future[Any] = gate  # type: ignore[assignment] # what ``gate`` made
         return future if until is None or future.done() else self._wait_until(future, until)

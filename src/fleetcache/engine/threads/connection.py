@@ -17,12 +17,12 @@ from threading import Thread, current_thread
 from typing import Any, Self
 
 from ...config.url import CredentialProvider
-from ...futures import Gate
+from ...futures import Future
 from ...wire.link import LinkState
 from ...wire.reconnect import Deadline
 from .dialing import dial_blocking
 from .leader_follower import CallersWire, read
-from .monitor import SyncGate, begin
+from .monitor import ThreadFuture, begin
 from .tls import Tls
 from .uwsgi import advice
 
@@ -73,7 +73,7 @@ class _Bound(AbstractAsyncContextManager["Deadline"]):
 class ThreadWire(CallersWire):
     """One connection that is kept alive by a thread; arguments as for ``CallersWire``."""
 
-    _gate = SyncGate
+    _gate = ThreadFuture
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -226,10 +226,10 @@ class ThreadWire(CallersWire):
         while self._over is None:
             self._turn()
 
-    async def _reply(self, gate: Gate) -> Any:
+    async def _reply(self, gate: Future) -> Any:
         while not gate.done() and self._over is None:
             self._turn()
-        return gate.result() if isinstance(gate, SyncGate) and gate.opened else None
+        return gate.result() if isinstance(gate, ThreadFuture) and gate.opened else None
 
     async def _pause(self, seconds: float) -> None:
         until = self._clock() + seconds

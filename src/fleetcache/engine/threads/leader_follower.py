@@ -12,7 +12,7 @@ from typing import Any
 from ...wire.hints import lost
 from ...wire.reconnect import Keeper
 from ...wire.session import AnyCall
-from .monitor import Monitor, SyncGate
+from .monitor import Monitor, ThreadFuture
 from .tls import Tls
 from .try_lock import Role
 
@@ -38,7 +38,7 @@ class CallersWire(Keeper):
         self._rest: memoryview | None = None  # what the socket did not take; only the link thread sends meanwhile
         self._reading = Role()  # as ``_sending``: whoever has it reads for all
         self._readers_poll = select.poll()
-        self._followers: dict[SyncGate, None] = {}  # who waits for replies while another reads
+        self._followers: dict[ThreadFuture, None] = {}  # who waits for replies while another reads
         self._led_at = -float("inf")
         self._buffer = memoryview(bytearray(READ_SIZE))
 
@@ -124,7 +124,7 @@ class CallersWire(Keeper):
 
     # -- waiting -----------------------------------------------------------------------------------------------------
 
-    def wait(self, gate: SyncGate, timeout: float) -> bool:
+    def wait(self, gate: ThreadFuture, timeout: float) -> bool:
         """Let the others in until the gate is open or ``timeout`` seconds have passed; whether it is open.
 
         Of those who wait for replies one reads, for all: to be woken by the link thread would cost two switches
@@ -156,7 +156,7 @@ class CallersWire(Keeper):
         """Whether replies are to come that whoever waits may read."""
         return bool(self.session.calls) and self._over is None and self.link.serves
 
-    def _lead(self, gate: SyncGate, until: float) -> None:
+    def _lead(self, gate: ThreadFuture, until: float) -> None:
         """Read, until the gate is open or nothing more is to come."""
         left = until - self._clock()
         while left > 0:

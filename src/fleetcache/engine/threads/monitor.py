@@ -21,7 +21,7 @@ from typing import Any, Protocol, TypeVar
 from ...futures import tell_unanswered
 from ...log import TELL, Teller
 
-__all__ = ["Monitor", "Note", "Outside", "SyncGate", "begin", "finish"]
+__all__ = ["Monitor", "Note", "Outside", "ThreadFuture", "begin", "finish"]
 
 T = TypeVar("T")
 
@@ -79,7 +79,7 @@ def _begin(thread: Thread) -> None:
         thread.run()
 
 
-class SyncGate:
+class ThreadFuture:
     """What one thread waits on, opened once. Touched only by who holds the monitor, but for the bell.
 
     Attributes:
@@ -336,7 +336,7 @@ class Monitor:
         """Let the others in, while this thread runs what is not ours or blocks."""
         return _Left(self)
 
-    def wait(self, gate: SyncGate, timeout: float) -> bool:
+    def wait(self, gate: ThreadFuture, timeout: float) -> bool:
         """Let the others in until the gate is open or ``timeout`` seconds have passed; whether it is open."""
         if not gate.opened:
             gate.sleep(self, timeout)
@@ -371,7 +371,7 @@ class _Left:
         monitor._outside = error  # noqa: SLF001 - as above
 
 
-def answerless(gate: SyncGate) -> Any:
+def answerless(gate: ThreadFuture) -> Any:
     """What a gate says whose time is over."""
     tell_unanswered(gate)
     return gate.result()

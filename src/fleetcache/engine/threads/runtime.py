@@ -15,7 +15,7 @@ from ...clock import Clock
 from ...log import TELL, Teller
 from ...policy.ports import Alarm, FlightPort, Landed, LoaderEndedError, Work
 from ..aio.runtime import call_awaited, tell_defect
-from .monitor import Monitor, Outside, SyncGate, answerless
+from .monitor import Monitor, Outside, ThreadFuture, answerless
 from .pool import RefreshPool
 from .tasks import TaskOfLoop, follow, heard
 
@@ -37,7 +37,7 @@ class Timer(Protocol):
         """Judge now what is overdue."""
         ...
 
-    def wait(self, gate: SyncGate, timeout: float) -> bool:
+    def wait(self, gate: ThreadFuture, timeout: float) -> bool:
         """Let the others in until the gate is open or the time is over; whether it is open."""
         ...
 
@@ -54,7 +54,7 @@ class ThreadRuntime:
         tell: Writes to the log.
     """
 
-    gate = SyncGate
+    gate = ThreadFuture
 
     def __init__(
         self,
@@ -87,7 +87,7 @@ class ThreadRuntime:
             self.timer.look_at_clock()  # the link thread may have been told of a later time
         return answerless(gate)
 
-    async def _wait_as_task(self, gate: SyncGate, until: float | None) -> Any:
+    async def _wait_as_task(self, gate: ThreadFuture, until: float | None) -> Any:
         """The same without blocking. Its own flight, which is in another task, a task waits for without a bound."""
         while not gate.opened:
             left = self._patience if until is None else until - self.clock()

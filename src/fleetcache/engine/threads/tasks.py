@@ -10,7 +10,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
 
-from .monitor import Monitor, Outside, SyncGate
+from .monitor import Monitor, Outside, ThreadFuture
 
 __all__ = ["TaskOfLoop", "follow", "heard"]
 
@@ -32,7 +32,7 @@ async def follow(monitor: Monitor, coro: Coroutine[Any, Any, T]) -> T:
             move, given = coro.throw, error
 
 
-async def heard(gate: SyncGate, seconds: float) -> None:
+async def heard(gate: ThreadFuture, seconds: float) -> None:
     """In a rule: let the others in until the gate is open, or for so long."""
     bell = _Bell()
     gate.hang(bell)

@@ -10,7 +10,7 @@ import pytest
 
 from fleetcache.config.url import Address
 from fleetcache.engine.threads.connection import ThreadWire
-from fleetcache.engine.threads.monitor import Monitor, SyncGate
+from fleetcache.engine.threads.monitor import Monitor, ThreadFuture
 from fleetcache.engine.threads.pool import RefreshPool
 from fleetcache.engine.threads.runtime import ThreadRuntime
 from fleetcache.policy.ports import NO_ANSWER
@@ -66,7 +66,7 @@ class Scene:
 
         def main() -> None:
             with self.monitor.held():
-                gate = SyncGate()
+                gate = ThreadFuture()
                 self.wire.submit(Call((("GET", key),), self.handled.extend, gate))
                 self.wire.wait(gate, patience)
 
@@ -153,7 +153,7 @@ def test_who_has_waited_long_enough_judges_the_connection() -> None:
     ports.timer = scene.wire
 
     async def ask() -> Any:
-        gate = SyncGate()
+        gate = ThreadFuture()
         scene.wire.submit(Call((("GET", "a"),), scene.handled.extend, gate))
         return await ports.wait(gate, None)
 
