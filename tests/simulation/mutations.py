@@ -11,7 +11,7 @@ from fleetcache.policy.context import PolicyContext
 from fleetcache.policy.loading import Loading
 from fleetcache.policy.lookup import ClaimReply, Lookup
 from fleetcache.policy.ports import LoaderEndedError
-from fleetcache.policy.single_flight import Flights, Verb
+from fleetcache.policy.single_flight import Flights, Resolution
 from fleetcache.shared.commands import SCRIPTS, Calls
 from fleetcache.shared.entries import Entries
 from fleetcache.shared.recovery import Recovery
@@ -256,7 +256,7 @@ def detached_flight_answers_all() -> list[Exchange]:
 
     def told(self: Flights, flight: Any, outcome: Any) -> None:
         others = outcome.others
-        if outcome.own is Verb.ANSWER and others is Verb.ANSWER:
+        if outcome.own is Resolution.ANSWER and others is Resolution.ANSWER:
             detached, flight.detached = flight.detached, False
             end(self, flight, outcome)
             flight.detached = detached

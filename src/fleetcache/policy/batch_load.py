@@ -11,7 +11,7 @@ from .context import Budget, Load
 from .lookup import ClaimReply, DecodedValue, EntryState, Lookup
 from .options import Freshness
 from .ports import LoaderEndedError, is_failure
-from .single_flight import Flight, Outcome, Verb, Wait, waiting_for
+from .single_flight import Flight, Outcome, Resolution, Wait, waiting_for
 from .streaming import SMALL, Sent, stream
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class Round:
             for run in runs:
                 parts.coherence.unwatch(watches[run.key])
                 parts.coherence.done(run.token)
-                parts.flights.end(run.flight, Outcome(Verb.AGAIN))
+                parts.flights.end(run.flight, Outcome(Resolution.AGAIN))
         return self._values, self._again
 
     def _ahead(self, joined: dict[str, Flight]) -> dict[str, Flight]:
@@ -98,10 +98,10 @@ class Round:
             run, seen = right.run, right.seen
             if seen.look in {EntryState.FRESH, EntryState.STALE} and seen.answer is not None and right.base is None:
                 self._values[run.key] = seen.answer.value
-                self._parts.flights.end(run.flight, Outcome(Verb.ANSWER, answer=seen.answer))
+                self._parts.flights.end(run.flight, Outcome(Resolution.ANSWER, answer=seen.answer))
             elif seen.look is EntryState.HELD:
                 waiting[run.key] = seen.remaining
-                self._parts.flights.end(run.flight, Outcome(Verb.AGAIN))
+                self._parts.flights.end(run.flight, Outcome(Resolution.AGAIN))
             else:
                 granted.append(right)
         if granted:
@@ -217,7 +217,7 @@ class Round:
             return error.original
         if isinstance(error, Exception):
             for right in granted:
-                self._parts.flights.end(right.run.flight, Outcome(Verb.RAISE, error=error))
+                self._parts.flights.end(right.run.flight, Outcome(Resolution.RAISE, error=error))
         return error
 
     def _lead_run(self, granted: list[Right]) -> Load:
@@ -265,7 +265,7 @@ class Round:
         """Holding nothing now, wait until the others have news; then the next round asks for all."""
         for key, flight in joined.items():
             verb, value = await self._policy.join(flight, self._declared, None, self._give_up)
-            if verb is Verb.ANSWER:
+            if verb is Resolution.ANSWER:
                 self._values[key] = value
             else:
                 self._again.append(key)

@@ -15,7 +15,7 @@ from .loader_results import Unwrapping
 from .lookup import ClaimReply, DecodedValue, EntryState, Lookup
 from .options import Freshness
 from .ports import NO_ANSWER, Alarm, LoaderEndedError, is_failure
-from .single_flight import CURRENT, Flight, Outcome, Verb, Wait
+from .single_flight import CURRENT, Flight, Outcome, Resolution, Wait
 
 __all__ = ["Loading"]
 
@@ -73,9 +73,9 @@ class Loading:
         try:
             outcome = await self._obtain(run, anew=anew)
         except LoaderEndedError as error:
-            outcome = Outcome(Verb.RAISE, Verb.AGAIN, error=error.original)
+            outcome = Outcome(Resolution.RAISE, Resolution.AGAIN, error=error.original)
         except Exception as error:  # noqa: BLE001 - the loader's own exception, for every caller of this flight
-            outcome = Outcome(Verb.RAISE, error=error)
+            outcome = Outcome(Resolution.RAISE, error=error)
         parts.flights.end(run.flight, outcome)
 
     async def _obtain(self, run: Load, *, anew: bool) -> Outcome:
@@ -165,7 +165,7 @@ class Loading:
             seen = Lookup(EntryState.HELD, remaining=seen.remaining)
         match seen.look:
             case EntryState.FRESH | EntryState.STALE if not anew:
-                return Outcome(Verb.ANSWER, answer=seen.answer, stale=seen.look is EntryState.STALE)
+                return Outcome(Resolution.ANSWER, answer=seen.answer, stale=seen.look is EntryState.STALE)
             case EntryState.HELD:
                 return seen
             case EntryState.FOREIGN:
@@ -226,7 +226,7 @@ class Loading:
     async def refresh(self, run: Load, head: bytes) -> None:
         """In the background: replace the entry with this head, if the claim is to be had; else another does it."""
         parts = self._parts
-        outcome = Outcome(Verb.AGAIN)
+        outcome = Outcome(Resolution.AGAIN)
         try:
             if not parts.shared.usable:
                 outcome = await self._load(run, None, None)
@@ -235,9 +235,9 @@ class Loading:
                 if isinstance(step, Outcome):
                     outcome = step
         except LoaderEndedError as error:
-            outcome = Outcome(Verb.RAISE, Verb.AGAIN, error=error.original)  # and a pause
+            outcome = Outcome(Resolution.RAISE, Resolution.AGAIN, error=error.original)  # and a pause
         except Exception as error:  # noqa: BLE001 - for those who joined; the stale value stays for all others
-            outcome = Outcome(Verb.RAISE, error=error)
+            outcome = Outcome(Resolution.RAISE, error=error)
             text = "a background refresh of %s failed (%s); the old value stays"
             parts.tell(logging.WARNING, "refresh_failed", text, run.group, type(error).__name__)
         parts.flights.end(run.flight, outcome)
@@ -311,9 +311,9 @@ class Loading:
                 self.give_back(run, base, mark)  # of a swap that was refused as an error, and nothing else
                 raise
             if result is True and current == [True] and not run.flight.detached:
-                return Outcome(Verb.ANSWER, answer=answer)
+                return Outcome(Resolution.ANSWER, answer=answer)
             if isinstance(result, bool):  # somebody removed or replaced it, or a tag of it, meanwhile
-                return Outcome(Verb.ANSWER, Verb.AGAIN, answer=answer)
+                return Outcome(Resolution.ANSWER, Resolution.AGAIN, answer=answer)
             if mark is None:
                 parts.shared.release(run.key, base)
             return await self._unstored(run, answer, options, times)
@@ -327,10 +327,10 @@ class Loading:
         if options is not None:
             self._parts.keep_unbacked(run.token, answer, options, *times)
         if answer.payload is None:
-            return Outcome(Verb.ANSWER, Verb.ALONE, answer=answer)
+            return Outcome(Resolution.ANSWER, Resolution.ALONE, answer=answer)
         # A load that took long, or was held up with its process, is to nobody more than near may be.
         until = times[0] + self._parts.unbacked_life(run.options)
-        return Outcome(Verb.ANSWER, Verb.AGAIN if run.flight.detached else None, answer=answer, until=until)
+        return Outcome(Resolution.ANSWER, Resolution.AGAIN if run.flight.detached else None, answer=answer, until=until)
 
     async def _load_unbacked(self, run: Load) -> Outcome:
         """Load without the server: the value is for this process only, and not for long."""
@@ -343,7 +343,7 @@ class Loading:
             answer = self.last_resort(run) if is_failure(error) else None
             if answer is None:
                 raise
-            return Outcome(Verb.ANSWER, answer=answer, stale=True)
+            return Outcome(Resolution.ANSWER, answer=answer, stale=True)
         cost = parts.ports.clock() - started
         return await self._unstored(run, *self.unwrap(run, result), (started, cost))
 

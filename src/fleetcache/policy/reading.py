@@ -14,7 +14,7 @@ from .lookup import DecodedValue, EntryState, Lookup
 from .options import Freshness, is_early
 from .ports import NO_ANSWER
 from .results import Found
-from .single_flight import Flight, Outcome, Verb, Wait, waiting_for
+from .single_flight import Flight, Outcome, Resolution, Wait, waiting_for
 
 __all__ = ["LoadRequest", "Policy"]
 
@@ -177,9 +177,9 @@ class Policy:
                 verb, answer_or_none = await self._lead(asked, until)
             else:
                 verb, answer_or_none = await self.join(flight, asked.declared, until, capped)
-            if verb is Verb.ANSWER:
+            if verb is Resolution.ANSWER:
                 return answer_or_none
-            if verb is Verb.ALONE:
+            if verb is Resolution.ALONE:
                 return await self._alone(asked)
 
     def near_hit(self, asked: LoadRequest, held: Any) -> None:
@@ -194,7 +194,7 @@ class Policy:
         if options.refreshes and is_early(held.fresh_until - now, held.cost, parts.ports.random):
             self._refresh_behind(asked, held.head)
 
-    async def _lead(self, asked: LoadRequest, until: float | None) -> tuple[Verb, Any]:
+    async def _lead(self, asked: LoadRequest, until: float | None) -> tuple[Resolution, Any]:
         """Be the first who asks: look at the server here, and let a flight do what a load takes."""
         parts = self.parts
         flight = parts.flights.start(asked.key, asked.options.tags)
@@ -240,20 +240,22 @@ class Policy:
         With a defect of ours, its starter gets that: who only asked again could do so for ever.
         """
         self.parts.coherence.done(run.token)
-        outcome = Outcome(Verb.AGAIN) if error is None else Outcome(Verb.RAISE, Verb.AGAIN, error=error)
+        outcome = (
+            Outcome(Resolution.AGAIN) if error is None else Outcome(Resolution.RAISE, Resolution.AGAIN, error=error)
+        )
         self.parts.flights.end(run.flight, outcome)
 
-    def _found(self, asked: LoadRequest, flight: Flight, seen: Lookup) -> tuple[Verb, Any]:
+    def _found(self, asked: LoadRequest, flight: Flight, seen: Lookup) -> tuple[Resolution, Any]:
         parts = self.parts
-        parts.flights.end(flight, Outcome(Verb.ANSWER, answer=seen.answer, stale=seen.look is EntryState.STALE))
+        parts.flights.end(flight, Outcome(Resolution.ANSWER, answer=seen.answer, stale=seen.look is EntryState.STALE))
         self._count_shared(seen)
         left = seen.fresh_until - parts.ports.clock()
         early = asked.options.refreshes and is_early(left, seen.header.cost, parts.ports.random)
         if seen.look is EntryState.STALE or early:
             self._refresh_behind(asked, seen.head)
-        return Verb.ANSWER, seen.answer.value if seen.answer is not None else None
+        return Resolution.ANSWER, seen.answer.value if seen.answer is not None else None
 
-    async def join(self, flight: Flight, declared: Any, until: float | None, capped: float) -> tuple[Verb, Any]:
+    async def join(self, flight: Flight, declared: Any, until: float | None, capped: float) -> tuple[Resolution, Any]:
         """Wait for a load that is under way in this process, until ``capped`` at most."""
         parts = self.parts
         wait = waiting_for(flight, parts.ports.me)
@@ -264,14 +266,14 @@ class Policy:
             verb, answer = await self._outcome(flight, gate, until, wait, capped)
             return verb, None if answer is None else parts.entries.copy(answer, declared)
         except CodecError:
-            return Verb.AGAIN, None  # what flew is not of the type this caller declared
+            return Resolution.AGAIN, None  # what flew is not of the type this caller declared
         finally:
             if wait is not None:
                 wait.over()
 
     async def _outcome(
         self, flight: Flight, gate: Any, until: float | None, wait: Wait | None, capped: float | None = None
-    ) -> tuple[Verb, Any]:
+    ) -> tuple[Resolution, Any]:
         """How a flight ended for its starter (no ``capped``: its own load is waited for), or for one who joined."""
         parts = self.parts
         own = capped is None
@@ -291,14 +293,14 @@ class Policy:
             if first == until:
                 raise LoadTimeout(f"the load of {flight.key!r} took longer than this caller's load_timeout")
             parts.counters.wait_timeouts += 1
-            return Verb.ALONE, None
+            return Resolution.ALONE, None
         verb = outcome.own if own else outcome.others
-        if verb is Verb.RAISE:
+        if verb is Resolution.RAISE:
             raise outcome.error.with_traceback(outcome.trace)
-        if verb is not Verb.ANSWER:
+        if verb is not Resolution.ANSWER:
             return verb, None
         if entered > outcome.until:
-            return Verb.AGAIN, None  # it shows what was there too long before this caller came
+            return Resolution.AGAIN, None  # it shows what was there too long before this caller came
         return verb, outcome.answer.value if own else outcome.answer
 
     async def _hear(self, wait: Wait, gate: Any, until: float | None) -> Any:
@@ -355,7 +357,7 @@ class Policy:
         finally:
             if wait is not None:
                 wait.over()
-        if verb is Verb.ANSWER:
+        if verb is Resolution.ANSWER:
             return value
         parts.check_open()
         return await self._alone(asked)
@@ -375,7 +377,7 @@ class Policy:
 
         def landed(error: BaseException | None = None) -> None:
             outcome = flight.outcome
-            if outcome is None or outcome.own is Verb.RAISE or outcome.stale:
+            if outcome is None or outcome.own is Resolution.RAISE or outcome.stale:
                 self._pause(asked.key)
             self._landed(run, error)
 

@@ -15,13 +15,13 @@ from .lookup import DecodedValue
 from .ports import Future
 from .task_waits import is_awaited
 
-__all__ = ["CURRENT", "Flight", "Flights", "Outcome", "Verb", "Wait", "waiting_for"]
+__all__ = ["CURRENT", "Flight", "Flights", "Outcome", "Resolution", "Wait", "waiting_for"]
 
 CURRENT: ContextVar["tuple[Flight, Any] | None"] = ContextVar("fleetcache_flight", default=None)
 """The flight whose loader runs in this context, and the task that runs it; ``None`` for one that a thread runs."""
 
 
-class Verb(Enum):
+class Resolution(Enum):
     """What those in a flight do next."""
 
     ANSWER = "answer"  # take the answer
@@ -37,8 +37,8 @@ class Outcome:
 
     def __init__(
         self,
-        own: Verb,
-        others: Verb | None = None,
+        own: Resolution,
+        others: Resolution | None = None,
         *,
         answer: DecodedValue | None = None,
         error: BaseException | None = None,
@@ -142,8 +142,8 @@ class Flights:
         """
         if flight.outcome is not None:
             return
-        if flight.detached and outcome.others is Verb.ANSWER:
-            outcome.others = Verb.AGAIN
+        if flight.detached and outcome.others is Resolution.ANSWER:
+            outcome.others = Resolution.AGAIN
         flight.outcome = outcome
         self._air.discard(flight)
         for table in (self._table, self._behind):

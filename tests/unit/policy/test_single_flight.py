@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from fleetcache.errors import LoadCycle
-from fleetcache.policy.single_flight import CURRENT, Flight, Flights, Outcome, Verb, waiting_for
+from fleetcache.policy.single_flight import CURRENT, Flight, Flights, Outcome, Resolution, waiting_for
 
-DONE = Outcome(Verb.ANSWER)
+DONE = Outcome(Resolution.ANSWER)
 
 
 class Gate:
@@ -61,14 +61,14 @@ def test_a_flight_ends_once() -> None:
     flights = Flights()
     flight = flights.start("k", ())
     flights.end(flight, DONE)
-    flights.end(flight, Outcome(Verb.AGAIN))
+    flights.end(flight, Outcome(Resolution.AGAIN))
     assert flight.outcome is DONE
 
 
 def test_others_may_be_told_something_else_than_the_one_who_started_it() -> None:
-    assert (DONE.own, DONE.others) == (Verb.ANSWER, Verb.ANSWER)
-    removed = Outcome(Verb.ANSWER, Verb.AGAIN)
-    assert (removed.own, removed.others) == (Verb.ANSWER, Verb.AGAIN)
+    assert (DONE.own, DONE.others) == (Resolution.ANSWER, Resolution.ANSWER)
+    removed = Outcome(Resolution.ANSWER, Resolution.AGAIN)
+    assert (removed.own, removed.others) == (Resolution.ANSWER, Resolution.AGAIN)
 
 
 def test_the_last_one_out_cancels_the_load() -> None:

@@ -11,7 +11,7 @@ from weakref import WeakSet
 
 from ...config.settings import Settings
 from ...errors import Closed
-from ...policy.single_flight import Outcome, Verb
+from ...policy.single_flight import Outcome, Resolution
 from ..engine import Engine
 from .connection import ThreadWire
 from .monitor import Monitor
@@ -105,7 +105,7 @@ class SyncEngine(Engine):
         """A signal broke off a rule in the middle: what may be half done is not believed, and nobody waits for it."""
         self.coherence.forget_all()
         for flight in self.flights.in_the_air():
-            self.flights.end(flight, Outcome(Verb.AGAIN))
+            self.flights.end(flight, Outcome(Resolution.AGAIN))
         if self.wire is not None:
             self.wire.fail("interrupted", "a call was interrupted in the middle of a rule")
 
