@@ -10,7 +10,7 @@ import pytest
 
 from fleetcache import Cache
 from fleetcache.format.keys import Layout
-from fleetcache.near.coherence import Coherence, Token
+from fleetcache.near.coherence import Coherence, FillToken
 from fleetcache.near.store import NearEntry
 from fleetcache.policy.single_flight import Flights, Outcome
 from tests.conftest import StartServer
@@ -98,7 +98,7 @@ def test_twin_near_filled_after_the_frames_holds_what_was_removed(
 ) -> None:
     """As an awaiting coroutine does it: the reply was good when it came, and the push came with it."""
 
-    def later(self: Coherence, token: Token, held: NearEntry) -> bool:
+    def later(self: Coherence, token: FillToken, held: NearEntry) -> bool:
         if token.valid:
             asyncio.get_running_loop().call_soon(self.near.put, token.key, held)
         return token.valid

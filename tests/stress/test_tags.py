@@ -8,7 +8,7 @@ import pytest
 from fleetcache import Cache
 from fleetcache.format.keys import Layout
 from fleetcache.near.coherence import Coherence
-from fleetcache.near.tag_versions import Currency
+from fleetcache.near.tag_versions import TagState
 from fleetcache.policy.loading import Loading
 from fleetcache.shared.entries import Entries
 from tests.stress.fleet import PATIENCE, Tally, World, fleet, stress
@@ -84,9 +84,9 @@ def test_twin_a_lost_tag_taken_for_valid_keeps_everything_alive(
 ) -> None:
     judge = Coherence.judge
 
-    def optimist(self: Coherence, section: bytes) -> tuple[Currency, tuple[str, ...]]:
+    def optimist(self: Coherence, section: bytes) -> tuple[TagState, tuple[str, ...]]:
         currency, names = judge(self, section)
-        return (Currency.CURRENT if currency is Currency.UNKNOWN else currency), names
+        return (TagState.CURRENT if currency is TagState.UNKNOWN else currency), names
 
     monkeypatch.setattr(Coherence, "judge", optimist)
     assert _wrong_at_last(server, prefix) > 0

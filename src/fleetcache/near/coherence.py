@@ -25,12 +25,12 @@ from ..wire.link import LinkState
 from .journal import Journal
 from .recent_removals import Recent
 from .store import Near, NearEntry
-from .tag_versions import Currency, TagCopies
+from .tag_versions import TagState, TagVersions
 
-__all__ = ["Coherence", "Detaching", "Token", "Watch"]
+__all__ = ["Coherence", "Detaching", "FillToken", "Watch"]
 
 # Looked up once: on the hit path a member of an enum costs as much as a dict look-up and more.
-_CURRENT = Currency.CURRENT
+_CURRENT = TagState.CURRENT
 
 
 class Detaching(Protocol):
@@ -53,7 +53,7 @@ class Detaching(Protocol):
         ...
 
 
-class Token:
+class FillToken:
     """The right to fill near with one key, until something voids it."""
 
     __slots__ = ("key", "tags", "valid")
@@ -98,7 +98,7 @@ class Coherence:
         self._tell = tell
         self.journal = Journal(self._overflowed)
         self.recent = Recent(clock)
-        self.copies = TagCopies(max(near.max_bytes // self.TAGS_SHARE, self.LEAST_TAGS))
+        self.copies = TagVersions(max(near.max_bytes // self.TAGS_SHARE, self.LEAST_TAGS))
         self.turnover = Turnover(clock)
         self.tracking = False
         self.last_all: bytes | None = None  # the newest version of the tag on every entry, over all epochs
@@ -107,14 +107,14 @@ class Coherence:
         # Whether near keeps anything: else no token is needed to read.
         self.keeps = near.max_bytes > 0
         self._fills = 0
-        self._tokens: dict[str, list[Token]] = {}
+        self._tokens: dict[str, list[FillToken]] = {}
         self._watches: dict[str, list[Watch]] = {}
 
     # -- tokens and watches ----------------------------------------------------------------------------------------
 
-    def take(self, key: str, tags: tuple[str, ...] = ()) -> Token:
+    def take(self, key: str, tags: tuple[str, ...] = ()) -> FillToken:
         """A token, before the first request is written. Give it back with ``done``."""
-        token = Token(key, tags)
+        token = FillToken(key, tags)
         held = self._tokens.get(key)
         if held is None:
             self._tokens[key] = [token]
@@ -122,7 +122,7 @@ class Coherence:
             held.append(token)
         return token
 
-    def done(self, token: Token) -> None:
+    def done(self, token: FillToken) -> None:
         """The token is not needed any more: no push would void it now, so a late reply must not fill by it."""
         token.valid = False
         held = self._tokens.get(token.key)
@@ -167,7 +167,7 @@ class Coherence:
 
     # -- forgetting ------------------------------------------------------------------------------------------------
 
-    def forget_key(self, key: str, keep: Token | None = None) -> None:
+    def forget_key(self, key: str, keep: FillToken | None = None) -> None:
         """A key changed. ``keep`` is the one token of the very change, whose own fill is still right."""
         valid = keep is not None and keep.valid
         self.near.forget(key)
@@ -276,13 +276,13 @@ class Coherence:
         if self.journal.owe(target, number):
             self._forget_target(target, None)
 
-    def removed(self, target: Target, number: int, keep: Token | None = None) -> None:
+    def removed(self, target: Target, number: int, keep: FillToken | None = None) -> None:
         """The server acknowledged it."""
         self.journal.acknowledged(target, number)
         self.recent.done(target)
         self._forget_target(target, keep)
 
-    def _forget_target(self, target: Target, keep: Token | None) -> None:
+    def _forget_target(self, target: Target, keep: FillToken | None) -> None:
         kind, name = target
         if kind == "e":
             self.forget_key(name, keep)
@@ -291,7 +291,7 @@ class Coherence:
 
     # -- filling ---------------------------------------------------------------------------------------------------
 
-    def fill(self, token: Token, held: NearEntry) -> bool:
+    def fill(self, token: FillToken, held: NearEntry) -> bool:
         """Put a value into near, if nothing happened to its key or tags since the token was taken."""
         self._fills += 1
         if self._fills % self.SWEEP_EVERY == 0:
@@ -317,7 +317,7 @@ class Coherence:
             self.near.forget_tag(dropped)
         self.near.make_room(self.copies.weight)
 
-    def judge(self, section: bytes) -> tuple[Currency, tuple[str, ...]]:
+    def judge(self, section: bytes) -> tuple[TagState, tuple[str, ...]]:
         """Whether an entry with these tags is current."""
         names = self.copies.current_sections.get(section)
         if names is not None and not self.journal.owed:
@@ -325,7 +325,7 @@ class Coherence:
         currency, names = self.copies.judge(section, self._clock())
         self.near.make_room(self.copies.weight)
         if self.journal.owed and any(self.journal.owes_tag(name) for name in names):
-            return Currency.OUTDATED, ()
+            return TagState.OUTDATED, ()
         return currency, names
 
     def missing(self, tags: tuple[str, ...]) -> list[str]:

@@ -12,7 +12,7 @@ from enum import Enum
 
 from ..format.entry import parse_tags
 
-__all__ = ["Currency", "TagCopies", "is_of_run", "new_version", "run_mark"]
+__all__ = ["TagState", "TagVersions", "is_of_run", "new_version", "run_mark"]
 
 # Of the 16 bytes of a version so many name the run of the server it was made under, the others are random. 64 random
 # bits are never drawn twice, and two runs share 64 as seldom.
@@ -23,7 +23,7 @@ RUN_BYTES = 8
 COPY_BYTES, SECTION_BYTES, POINTER = 176, 112, 8
 
 
-class Currency(Enum):
+class TagState(Enum):
     """What the copies say of an entry's tags."""
 
     CURRENT = "current"
@@ -31,7 +31,7 @@ class Currency(Enum):
     UNKNOWN = "unknown"
 
 
-class TagCopies:
+class TagVersions:
     """Versions by tag, each from a tracked read (or, without tracking, good for a short time only).
 
     Args:
@@ -106,14 +106,14 @@ class TagCopies:
         """The tags whose version is not known."""
         return [tag for tag in tags if self.version(tag, now) is None]
 
-    def judge(self, section: bytes, now: float) -> tuple[Currency, tuple[str, ...]]:
+    def judge(self, section: bytes, now: float) -> tuple[TagState, tuple[str, ...]]:
         """Whether an entry with these tags is current; the names, or for ``UNKNOWN`` those that must be asked for."""
         names = self.current_sections.get(section)
         if names is not None:
-            return Currency.CURRENT, names
+            return TagState.CURRENT, names
         tags = parse_tags(section)
         if not tags:  # broken, or not even the tag that is on every entry
-            return Currency.OUTDATED, ()
+            return TagState.OUTDATED, ()
         unknown = []
         endless = True
         for name, version in tags:
@@ -121,15 +121,15 @@ class TagCopies:
             if copy is None or now >= copy[1]:
                 unknown.append(name)
             elif copy[0] != version:
-                return Currency.OUTDATED, ()
+                return TagState.OUTDATED, ()
             else:
                 endless = endless and copy[1] == float("inf")
         if unknown:
-            return Currency.UNKNOWN, tuple(unknown)
+            return TagState.UNKNOWN, tuple(unknown)
         names = tuple(name for name, _ in tags)
         if endless:
             self._remember(section, names)
-        return Currency.CURRENT, names
+        return TagState.CURRENT, names
 
     def _remember(self, section: bytes, names: tuple[str, ...]) -> None:
         size = SECTION_BYTES + sys.getsizeof(section) + sum(POINTER + sys.getsizeof(name) for name in names)

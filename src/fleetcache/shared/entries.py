@@ -26,9 +26,9 @@ from ..format.entry import (
 from ..format.keys import Layout
 from ..format.signing import Signer
 from ..format.values import immutable
-from ..near.coherence import Coherence, Token
+from ..near.coherence import Coherence, FillToken
 from ..near.store import ENCODED, NearEntry
-from ..near.tag_versions import Currency
+from ..near.tag_versions import TagState
 from ..policy.lookup import DecodedValue, EntryState, Lookup
 from ..policy.options import Freshness, seconds_left
 from ..telemetry.stats import Counters
@@ -38,7 +38,7 @@ from ..wire.session import ReplyError
 __all__ = ["Entries"]
 
 # Looked up once: on the hit path a member of an enum costs as much as a dict look-up and more.
-_CURRENT, _FRESH, _STALE = Currency.CURRENT, EntryState.FRESH, EntryState.STALE
+_CURRENT, _FRESH, _STALE = TagState.CURRENT, EntryState.FRESH, EntryState.STALE
 _NOTHING = Lookup(EntryState.NONE)
 
 # Of loaders that say their own ttl there is no end.
@@ -184,7 +184,7 @@ class Entries:
     # -- from the server -----------------------------------------------------------------------------------------
 
     def see(  # noqa: PLR0911 - one exit for each thing that may be found
-        self, key: str, blob: Any, pttl: Any, sent_at: float, declared: Any, token: Token | None
+        self, key: str, blob: Any, pttl: Any, sent_at: float, declared: Any, token: FillToken | None
     ) -> Lookup:
         """Judge what stands under a key and fill near with it if it can be used."""
         header = parse_header(blob) if type(blob) is bytes else None
@@ -194,7 +194,7 @@ class Entries:
             return self._unusable(EntryState.UNUSABLE, header.head, "size", pttl)
         currency, names = self._coherence.judge(header.section)
         if currency is not _CURRENT:
-            if currency is Currency.OUTDATED:
+            if currency is TagState.OUTDATED:
                 return self._unusable(EntryState.UNUSABLE, header.head, "tags", pttl)
             return Lookup(EntryState.UNKNOWN_TAGS, header.head, sent_at=sent_at, unknown=names, blob=(blob, pttl))
         fresh_left, stale_left = seconds_left(pttl, header.stale)

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from ..format.keys import ALL_TAG
 from ..futures import Future, tell_unanswered
-from ..near.coherence import Token
+from ..near.coherence import FillToken
 from ..near.tag_versions import new_version
 from ..policy.lookup import EntryState, Lookup
 from ..wire.session import ANSWERED_LATER, ReplyError
@@ -29,7 +29,7 @@ class _Look(Struct, gc=False):
     shared: "SharedReading"
     key: str
     declared: Any
-    token: Token | None
+    token: FillToken | None
     sent_at: float = 0.0
 
     count: ClassVar = 2
@@ -54,7 +54,7 @@ class SharedReading(Calls):
 
     run = b""
 
-    def look(self, key: str, declared: Any, token: Token | None, *, of_many: bool = False) -> Future | None:
+    def look(self, key: str, declared: Any, token: FillToken | None, *, of_many: bool = False) -> Future | None:
         """``GET`` and ``PTTL`` in one write: a ``Lookup``. ``of_many``: one of a batch, which is one write."""
         if not self._open():
             return None
@@ -88,7 +88,7 @@ class SharedReading(Calls):
                 return Lookup(EntryState.FAULT, reason=self.fault("read", reply))
         return self._entries.too_large(start, pttl) if self.large.is_too_large(raw, beyond) else None
 
-    def see(self, key: str, blob: Any, pttl: Any, sent_at: float, declared: Any, token: Token | None) -> Lookup:
+    def see(self, key: str, blob: Any, pttl: Any, sent_at: float, declared: Any, token: FillToken | None) -> Lookup:
         """What the replies to ``GET`` and ``PTTL`` say."""
         if type(blob) is not bytes or type(pttl) is not int:  # nothing there, or what must not be
             for reply in (judged("GET", blob), judged("PTTL", pttl)):
@@ -98,11 +98,11 @@ class SharedReading(Calls):
             self.works("read")
         return self._entries.see(key, blob, pttl, sent_at, declared, token)
 
-    def settle(self, key: str, seen: Lookup, declared: Any, token: Token | None) -> Future | None:
+    def settle(self, key: str, seen: Lookup, declared: Any, token: FillToken | None) -> Future | None:
         """Ask for the tags an entry's currency hangs on, and judge the same bytes again."""
         return self.capture(seen.unknown, lambda: self.judge(key, seen, declared, token), self._ports.gate())
 
-    def judge(self, key: str, seen: Lookup, declared: Any, token: Token | None) -> Lookup:
+    def judge(self, key: str, seen: Lookup, declared: Any, token: FillToken | None) -> Lookup:
         """The same bytes once more: their tags are known now."""
         blob, pttl = seen.blob
         return self._entries.see(key, blob, pttl, seen.sent_at, declared, token)

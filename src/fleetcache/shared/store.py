@@ -11,9 +11,9 @@ from typing import Any
 from ..format.entry import HEAD_SIZE, parse_header
 from ..format.keys import ALL_TAG, Target
 from ..futures import Future
-from ..near.coherence import Token
+from ..near.coherence import FillToken
 from ..near.store import NearEntry
-from ..near.tag_versions import Currency
+from ..near.tag_versions import TagState
 from ..policy.lookup import ClaimReply, EntryState, Lookup
 from ..policy.options import Left
 from ..wire.evictions import ASKED
@@ -32,7 +32,7 @@ class Shared(SharedReading):
 
     # -- leases and claims ---------------------------------------------------------------------------------------
 
-    def acquire(self, key: str, placeholder: bytes, lease_ms: int, declared: Any, token: Token) -> Future | None:
+    def acquire(self, key: str, placeholder: bytes, lease_ms: int, declared: Any, token: FillToken) -> Future | None:
         """Take the lease: a ``Lookup``, ``GRANTED`` or what is there."""
         if not self._open():
             return None
@@ -55,7 +55,7 @@ class Shared(SharedReading):
         return self._run("acquire", raw, (placeholder, lease_ms), answered, gate, lost)
 
     def claim(
-        self, key: str, mark: bytes, lease_ms: int, declared: Any, token: Token | None, *, look: bool = True
+        self, key: str, mark: bytes, lease_ms: int, declared: Any, token: FillToken | None, *, look: bool = True
     ) -> Future | None:
         """Take the right to replace an entry, with a new ``look`` at it: a ``ClaimReply``."""
         if not self._open():
@@ -155,7 +155,7 @@ class Shared(SharedReading):
     # -- writes --------------------------------------------------------------------------------------------------
 
     def put(
-        self, key: str, blob: bytes, kept_ms: int, token: Token, hold: Callable[[float], NearEntry], number: int
+        self, key: str, blob: bytes, kept_ms: int, token: FillToken, hold: Callable[[float], NearEntry], number: int
     ) -> Future | None:
         """Store unconditionally: ``True``, or a reason. What was not acknowledged is owed as a removal."""
         target: Target = ("e", key)
@@ -216,10 +216,10 @@ class Shared(SharedReading):
         if header is None:
             return False
         currency, _ = self._coherence.judge(header.section)
-        return currency is not Currency.OUTDATED and Left.of(pttl, header.stale).is_fresh
+        return currency is not TagState.OUTDATED and Left.of(pttl, header.stale).is_fresh
 
     def add(
-        self, key: str, blob: bytes, kept_ms: int, declared: Any, token: Token, stored: Callable[[float], None]
+        self, key: str, blob: bytes, kept_ms: int, declared: Any, token: FillToken, stored: Callable[[float], None]
     ) -> Future | None:
         """Store if absent: a ``Lookup``, ``GRANTED`` when stored, else what is there."""
         if not self._open():
@@ -250,7 +250,7 @@ class Shared(SharedReading):
         send()
         return gate
 
-    def incr(self, key: str, blob: bytes, kept_ms: int, replacing: bytes, token: Token) -> Future | None:
+    def incr(self, key: str, blob: bytes, kept_ms: int, replacing: bytes, token: FillToken) -> Future | None:
         """Add to a counter: the new ``int``, a ``Lookup`` of what is there instead, or a reason."""
         if not self._open():
             return None

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from fleetcache.near.coherence import Token
+from fleetcache.near.coherence import FillToken
 from fleetcache.wire.link import LinkState
 from tests.support.world import LAYOUT, TAGS, V1, V2, Gate, World
 
@@ -112,7 +112,7 @@ def test_the_writer_of_a_value_may_keep_its_own_token_and_only_that() -> None:
     assert mine.valid
     assert not others.valid
     world.push(LAYOUT.entry("k2"))
-    void = Token("k", TAGS)
+    void = FillToken("k", TAGS)
     void.valid = False
     world.it.removed(("e", "k"), 2, keep=void)
     assert not void.valid

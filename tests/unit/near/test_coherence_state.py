@@ -9,7 +9,7 @@ import pytest
 from fleetcache.format.entry import tag_section
 from fleetcache.near.coherence import Coherence
 from fleetcache.near.store import ENCODED, Near, NearEntry
-from fleetcache.near.tag_versions import Currency
+from fleetcache.near.tag_versions import TagState
 from fleetcache.policy.single_flight import Flight, Flights
 from fleetcache.telemetry.stats import Counters
 from fleetcache.wire.link import LinkState
@@ -65,12 +65,12 @@ def test_captured_versions_are_those_known_now() -> None:
 def test_an_owed_tag_is_neither_captured_nor_judged_current_nor_learnt() -> None:
     world = World()
     section = tag_section((("*", V1), ("geo", V1)))
-    assert world.it.judge(section)[0] is Currency.CURRENT
+    assert world.it.judge(section)[0] is TagState.CURRENT
     world.it.journal.owe(("t", "geo"), world.it.removing(("t", "geo")))
     world.it.keep_version("geo", V1, 0.0)
     assert world.it.captured(TAGS) is None
-    assert world.it.judge(section) != (Currency.CURRENT, TAGS)
-    assert world.it.judge(section)[0] is Currency.OUTDATED
+    assert world.it.judge(section) != (TagState.CURRENT, TAGS)
+    assert world.it.judge(section)[0] is TagState.OUTDATED
 
 
 def test_without_tracking_copies_live_a_second() -> None:
@@ -138,7 +138,7 @@ def test_tags_take_no_more_than_near_may(near_bytes: int) -> None:
             tag, version = f"{number:0240d}", number.to_bytes(16, "big")
             it.keep_version(tag, version, 0.0)
             currency, tags = it.judge(tag_section(((tag, version),)))
-            assert currency is Currency.CURRENT
+            assert currency is TagState.CURRENT
             token = it.take(f"key-{number}", tags)
             value = b"v" * 100
             held = NearEntry(value, 0, ENCODED, 1.0, 1.0, False, tags, 0.0, b"V" + version, sys.getsizeof(value))

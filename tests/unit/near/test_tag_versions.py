@@ -7,15 +7,15 @@ import tracemalloc
 import pytest
 
 from fleetcache.format.entry import tag_section
-from fleetcache.near.tag_versions import Currency, TagCopies
+from fleetcache.near.tag_versions import TagState, TagVersions
 
 FOREVER = float("inf")
 ALL, GEO, OLD = b"a" * 16, b"g" * 16, b"o" * 16
 BOTH = tag_section((("*", ALL), ("geo", GEO)))
 
 
-def copies(**versions: bytes) -> TagCopies:
-    held = TagCopies()
+def copies(**versions: bytes) -> TagVersions:
+    held = TagVersions()
     held.keep("*", ALL, FOREVER)
     for tag, version in versions.items():
         held.keep(tag, version, FOREVER)
@@ -24,58 +24,58 @@ def copies(**versions: bytes) -> TagCopies:
 
 def test_all_equal_is_current() -> None:
     held = copies(geo=GEO)
-    assert held.judge(BOTH, 0.0) == (Currency.CURRENT, ("*", "geo"))
-    assert held.judge(BOTH, 0.0) == (Currency.CURRENT, ("*", "geo"))  # remembered
+    assert held.judge(BOTH, 0.0) == (TagState.CURRENT, ("*", "geo"))
+    assert held.judge(BOTH, 0.0) == (TagState.CURRENT, ("*", "geo"))  # remembered
     assert len(held) == 2
 
 
 def test_one_that_differs_is_outdated() -> None:
-    assert copies(geo=OLD).judge(BOTH, 0.0) == (Currency.OUTDATED, ())
+    assert copies(geo=OLD).judge(BOTH, 0.0) == (TagState.OUTDATED, ())
 
 
 def test_a_missing_copy_is_unknown_never_current() -> None:
-    assert copies().judge(BOTH, 0.0) == (Currency.UNKNOWN, ("geo",))
-    assert TagCopies().judge(BOTH, 0.0) == (Currency.UNKNOWN, ("*", "geo"))
+    assert copies().judge(BOTH, 0.0) == (TagState.UNKNOWN, ("geo",))
+    assert TagVersions().judge(BOTH, 0.0) == (TagState.UNKNOWN, ("*", "geo"))
 
 
 def test_one_that_differs_is_enough_though_another_is_unknown() -> None:
-    held = TagCopies()
+    held = TagVersions()
     held.keep("*", OLD, FOREVER)
-    assert held.judge(BOTH, 0.0)[0] is Currency.OUTDATED
+    assert held.judge(BOTH, 0.0)[0] is TagState.OUTDATED
 
 
 @pytest.mark.parametrize("section", [b"", b"\x01*", BOTH[:-1], b"\xff" + BOTH, b"\x01\xff" + ALL])
 def test_broken_tags_are_outdated(section: bytes) -> None:
-    assert copies(geo=GEO).judge(section, 0.0) == (Currency.OUTDATED, ())
+    assert copies(geo=GEO).judge(section, 0.0) == (TagState.OUTDATED, ())
 
 
 def test_what_was_current_is_judged_anew_after_each_change() -> None:
     held = copies(geo=GEO)
     held.judge(BOTH, 0.0)
     held.drop("geo")
-    assert held.judge(BOTH, 0.0) == (Currency.UNKNOWN, ("geo",))
+    assert held.judge(BOTH, 0.0) == (TagState.UNKNOWN, ("geo",))
     held.keep("geo", GEO, FOREVER)
-    assert held.judge(BOTH, 0.0)[0] is Currency.CURRENT
+    assert held.judge(BOTH, 0.0)[0] is TagState.CURRENT
     held.keep("geo", OLD, FOREVER)
-    assert held.judge(BOTH, 0.0)[0] is Currency.OUTDATED
+    assert held.judge(BOTH, 0.0)[0] is TagState.OUTDATED
     held.clear()
-    assert held.judge(BOTH, 0.0)[0] is Currency.UNKNOWN
+    assert held.judge(BOTH, 0.0)[0] is TagState.UNKNOWN
 
 
 def test_the_same_version_again_changes_nothing() -> None:
     held = copies(geo=GEO)
     held.judge(BOTH, 0.0)
     held.keep("geo", GEO, FOREVER)
-    assert held.judge(BOTH, 0.0)[0] is Currency.CURRENT
+    assert held.judge(BOTH, 0.0)[0] is TagState.CURRENT
 
 
 def test_without_tracking_a_copy_ages() -> None:
-    held = TagCopies()
+    held = TagVersions()
     held.keep("*", ALL, FOREVER)
     held.keep("geo", GEO, 5.0)
-    assert held.judge(BOTH, 4.9)[0] is Currency.CURRENT
+    assert held.judge(BOTH, 4.9)[0] is TagState.CURRENT
     assert held.version("geo", 4.9) == GEO
-    assert held.judge(BOTH, 5.0) == (Currency.UNKNOWN, ("geo",))
+    assert held.judge(BOTH, 5.0) == (TagState.UNKNOWN, ("geo",))
     assert held.version("geo", 5.0) is None
 
 
@@ -85,7 +85,7 @@ def test_missing_names_what_must_be_asked_for() -> None:
 
 
 def test_copies_are_bounded_and_who_goes_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(TagCopies, "MOST", 8)
+    monkeypatch.setattr(TagVersions, "MOST", 8)
     held = copies(**dict.fromkeys("abcdefg", GEO))
     assert held.keep("h", GEO, FOREVER) == ["a", "b"]
     assert held.version("a", 0.0) is None
@@ -95,7 +95,7 @@ def test_copies_are_bounded_and_who_goes_is_named(monkeypatch: pytest.MonkeyPatc
 
 
 def test_copies_are_bounded_by_what_they_take() -> None:
-    held = TagCopies(100_000)
+    held = TagVersions(100_000)
     held.keep("*", ALL, FOREVER)
     gone = []
     for number in range(1_000):
@@ -125,7 +125,7 @@ def test_what_was_forgotten_weighs_nothing() -> None:
 @pytest.mark.parametrize("count", [1_000, 12_000])
 def test_what_copies_are_charged_is_no_less_than_what_they_take(length: int, count: int) -> None:
     names = [f"{number:0{length}d}" for number in range(count)]
-    held = TagCopies(10**9)
+    held = TagVersions(10**9)
     gc.collect()
     tracemalloc.start()
     try:
