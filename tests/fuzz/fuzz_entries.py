@@ -14,7 +14,7 @@ from fleetcache.format.signing import Signer
 from fleetcache.near.coherence import Coherence
 from fleetcache.near.store import Near
 from fleetcache.policy.lookup import EntryState, Lookup
-from fleetcache.policy.options import Freshness
+from fleetcache.policy.options import CallOptions
 from fleetcache.policy.single_flight import Flights
 from fleetcache.shared.entries import Entries
 from fleetcache.telemetry.stats import Counters
@@ -89,7 +89,7 @@ def genuine(source: Source, writer: Entries) -> bytes:
     except CodecError:
         answer = writer.encode("x", Any)
     carried = ((ALL_TAG, source.pick((b"a" * 16, b"b" * 16))), ("t", b"t" * 16), ("u", b"u" * 16))[: source.below(4)]
-    return writer.pack("k", answer, carried, Freshness(60.0, 5.0, (), 30.0), source.below(100) / 9)[1]
+    return writer.pack("k", answer, carried, CallOptions(60.0, 5.0, (), 30.0), source.below(100) / 9)[1]
 
 
 def planted(source: Source, blob: bytes) -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 
 from fleetcache.api.verbs import ALL, AsyncVerbs
 from fleetcache.engine.engine import Engine
-from fleetcache.policy.options import Freshness
+from fleetcache.policy.options import CallOptions
 from fleetcache.wire.link import LinkState
 from tests.simulation.loop import SimLoop
 from tests.simulation.model import Violation
@@ -51,7 +51,7 @@ class Instance(Users):
         self._draw = draw
         self.engine = _Named(run.settings, clock=lambda: self.world.now, random=draw.random, token=draw.randbytes)
         self.engine.instance = self.engine.named = f"{name}{life}"
-        defaults = Freshness(ttl=run.settings.ttl, stale=0.0, tags=ALL, offline_ttl=run.settings.offline_ttl)
+        defaults = CallOptions(ttl=run.settings.ttl, stale=0.0, tags=ALL, offline_ttl=run.settings.offline_ttl)
         self.cache = AsyncVerbs(self.engine, "", ALL, defaults)
         self.views = {"": self.cache, SPACE: self.cache.namespace(SPACE)}
         self.link: LinkState | None = None

@@ -122,9 +122,9 @@ def lease_not_voided_by_set() -> list[Exchange]:
     """Who has a lease stores, whatever stands there by now."""
     swap = Shared.swap
 
-    def store(self: Shared, key: str, expected: bytes, blob: bytes, kept_ms: int, stored: Any) -> Any:
+    def store(self: Shared, key: str, expected: bytes, blob: bytes, server_ttl_ms: int, stored: Any) -> Any:
         if expected[:1] != b"L":
-            return swap(self, key, expected, blob, kept_ms, stored)
+            return swap(self, key, expected, blob, server_ttl_ms, stored)
         if not self._open():
             return None
         raw = self._layout.entry(key)
@@ -136,7 +136,7 @@ def lease_not_voided_by_set() -> list[Exchange]:
             stored(sent_at)
             return True
 
-        return self._run("put", raw, (blob, kept_ms), answered, self._ports.gate())
+        return self._run("put", raw, (blob, server_ttl_ms), answered, self._ports.gate())
 
     return [(Shared, "swap", store)]
 

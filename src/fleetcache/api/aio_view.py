@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ..engine.threads.engine import SyncEngine
 from ..engine.threads.tasks import follow
-from ..policy.options import Freshness
+from ..policy.options import CallOptions
 from ..telemetry.health import Health
 from .verbs import AsyncVerbs, Namespace
 
@@ -50,7 +50,7 @@ class AioVerbs(AsyncVerbs):
 
         _ask = _followed(AsyncVerbs.get)
 
-    def _part(self, prefix: str, tags: tuple[str, ...], defaults: Freshness) -> Namespace:
+    def _part(self, prefix: str, tags: tuple[str, ...], defaults: CallOptions) -> Namespace:
         return AioNamespace(self._home, prefix, tags, defaults)
 
 

@@ -8,7 +8,7 @@ from ..config.settings import Settings
 from ..engine.aio.other_loops import on_its_loop
 from ..engine.engine import Engine
 from ..errors import ConfigError
-from ..policy.options import Freshness
+from ..policy.options import CallOptions
 from ..telemetry.health import Health
 from .verbs import ALL, AsyncVerbs
 
@@ -166,9 +166,9 @@ def chosen(name: str, url: str | None, settings: Settings | None, overrides: dic
     return settings
 
 
-def defaults(settings: Settings) -> Freshness:
+def defaults(settings: Settings) -> CallOptions:
     """The options of a call that names none."""
-    return Freshness(ttl=settings.ttl, stale=settings.stale, tags=ALL, offline_ttl=settings.offline_ttl)
+    return CallOptions(ttl=settings.ttl, stale=settings.stale, tags=ALL, offline_ttl=settings.offline_ttl)
 
 
 def described(engine: Engine) -> str:

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from ..config.spelling import decorated_with
 from ..errors import ConfigError
 from ..format.function_keys import FunctionKey
-from ..policy.options import Freshness
+from ..policy.options import CallOptions
 from ..policy.reading import LoadRequest
 from ..policy.results import Loader, Wrapping
 from ..policy.return_types import declared_type
@@ -64,7 +64,7 @@ class KeyedFunction(Generic[P, T]):
     __slots__ = ("__dict__", "__weakref__", "_declared", "_keys", "_quick", "_verbs")
 
     def __init__(
-        self, verbs: "AsyncVerbs", fn: Any, key: Any, options: Freshness, type_: Any, *, clearable: bool
+        self, verbs: "AsyncVerbs", fn: Any, key: Any, options: CallOptions, type_: Any, *, clearable: bool
     ) -> None:
         if isinstance(fn, staticmethod | classmethod):
             raise ConfigError(f"put @cached below @{type(fn).__name__}, next to the function")
@@ -160,7 +160,7 @@ class CachedFunction(KeyedFunction[P, T]):
     """
 
     def __init__(
-        self, verbs: "AsyncVerbs", fn: Any, key: Any, options: Freshness, type_: Any, *, clearable: bool
+        self, verbs: "AsyncVerbs", fn: Any, key: Any, options: CallOptions, type_: Any, *, clearable: bool
     ) -> None:
         decorated_with(fn)
         check_storable(getattr(fn, "__qualname__", repr(fn)), fn, type_, verbs._home.settings.codec)  # noqa: SLF001 - one's own parts

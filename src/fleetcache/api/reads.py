@@ -13,7 +13,7 @@ from ..config.durations import MAX_TTL, Duration, seconds
 from ..config.spelling import by_name, misplaced
 from ..engine.aio.other_loops import ElsewhereError, on_its_loop, sent_to
 from ..format.keys import ALL_TAG, check_key, check_tags
-from ..policy.options import MINIMUM_TTL, Freshness
+from ..policy.options import MINIMUM_TTL, CallOptions
 from ..policy.ports import load_apart
 from ..policy.reading import LoadRequest
 from ..policy.results import Loader, Wrapping, plain
@@ -72,7 +72,7 @@ class FunctionOptions(LoadOptions, total=False):
 class ReadingVerbs(AtHand):
     """The verbs over one engine, with a prefix and defaults of their own."""
 
-    def __init__(self, engine: "Engine", prefix: str, tags: tuple[str, ...], defaults: Freshness) -> None:
+    def __init__(self, engine: "Engine", prefix: str, tags: tuple[str, ...], defaults: CallOptions) -> None:
         self._home = engine
         self._prefix = prefix
         self._tags = tags
@@ -110,9 +110,9 @@ class ReadingVerbs(AtHand):
         early: bool = False,
         load_timeout: Duration | None = None,
         offline_ttl: Duration | None = None,
-    ) -> Freshness:
+    ) -> CallOptions:
         defaults = self._defaults
-        return Freshness(
+        return CallOptions(
             ttl=defaults.ttl if ttl is None else seconds(ttl, name="ttl", minimum=MINIMUM_TTL, maximum=MAX_TTL),
             stale=defaults.stale if stale is None else seconds(stale, name="stale", zero=True, maximum=MAX_TTL),
             tags=self._tags + check_tags(tags) if tags else self._tags,

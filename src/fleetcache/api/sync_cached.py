@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol
 from ..config.spelling import decorated_with
 from ..engine.threads.runtime import call_alone
 from ..errors import ConfigError
-from ..policy.options import Freshness
+from ..policy.options import CallOptions
 from ..policy.reading import LoadRequest
 from ..policy.results import SyncLoader, SyncWrapping, plain
 from .cached import KeyedFunction
@@ -40,7 +40,7 @@ class SyncCachedFunction(KeyedFunction[P, T]):
     """
 
     def __init__(
-        self, verbs: "SyncVerbs", fn: Any, key: Any, options: Freshness, type_: Any, *, clearable: bool
+        self, verbs: "SyncVerbs", fn: Any, key: Any, options: CallOptions, type_: Any, *, clearable: bool
     ) -> None:
         decorated_with(fn)
         check_storable(getattr(fn, "__qualname__", repr(fn)), fn, type_, verbs._verbs._home.settings.codec)  # noqa: SLF001 - two faces of one thing

@@ -10,7 +10,7 @@ from ..engine.aio.other_loops import not_known, on_its_loop
 from ..errors import Unavailable
 from ..format.keys import check_key, check_namespace, check_tag, family_tag
 from ..policy.claims import Grant
-from ..policy.options import MINIMUM_TTL, Freshness
+from ..policy.options import MINIMUM_TTL, CallOptions
 from ..policy.results import Found, Loader, Wrapping
 from ..telemetry.stats import Stats
 from .reads import ALL, BYPASSED, FunctionOptions, ReadingVerbs, kind_of, several
@@ -329,7 +329,7 @@ class AsyncVerbs(ReadingVerbs):
             path = f"{path}{part}:"
         return self._part(path, tags, self._options(ttl, stale))
 
-    def _part(self, prefix: str, tags: tuple[str, ...], defaults: Freshness) -> "Namespace":
+    def _part(self, prefix: str, tags: tuple[str, ...], defaults: CallOptions) -> "Namespace":
         return Namespace(self._home, prefix, tags, defaults)
 
     @contextmanager

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .context import Budget, Load
 from .lookup import ClaimReply, DecodedValue, EntryState, Lookup
-from .options import Freshness
+from .options import CallOptions
 from .ports import LoaderEndedError, is_failure
 from .single_flight import Flight, Outcome, Resolution, Wait, waiting_for
 from .streaming import SMALL, Sent, stream
@@ -42,7 +42,7 @@ class Round:
         batches: "Batches",
         keys: list[str],
         loader: Loader,
-        options: Freshness,
+        options: CallOptions,
         declared: Any,
         group: str,
         give_up: float,
@@ -231,7 +231,7 @@ class Round:
     async def _store(
         self,
         granted: list[Right],
-        unwrapped: dict[str, tuple[DecodedValue, Freshness | None]],
+        unwrapped: dict[str, tuple[DecodedValue, CallOptions | None]],
         captured: Any,
         times: tuple[float, float],
     ) -> None:

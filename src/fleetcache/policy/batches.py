@@ -12,7 +12,7 @@ from .batch_load import Round
 from .context import NO_LOOK, Budget, Load, PolicyContext
 from .loading import Loading
 from .lookup import EntryState, Lookup
-from .options import Freshness
+from .options import CallOptions
 from .ports import NO_ANSWER
 from .reading import Policy
 from .single_flight import Flight
@@ -42,7 +42,7 @@ class Batches:
         self,
         keys: Iterable[str],
         declared: Any,
-        options: Freshness,
+        options: CallOptions,
         budget: Budget | None = None,
         *,
         near: bool = True,
@@ -78,7 +78,7 @@ class Batches:
                 parts.coherence.done(run.token)
         return {key: found[key] for key in wanted if key in found}
 
-    def _near(self, keys: Iterable[str], declared: Any, options: Freshness) -> dict[str, Any]:
+    def _near(self, keys: Iterable[str], declared: Any, options: CallOptions) -> dict[str, Any]:
         """What near holds fresh of these."""
         parts = self.parts
         found: dict[str, Any] = {}
@@ -89,7 +89,7 @@ class Batches:
                 found[key] = held[0].value
         return found
 
-    def run(self, key: str, options: Freshness, declared: Any, flight: Flight | None = None, group: str = "") -> Load:
+    def run(self, key: str, options: CallOptions, declared: Any, flight: Flight | None = None, group: str = "") -> Load:
         """One key of a batch."""
         parts = self.parts
         token = parts.coherence.take(key, options.tags)
@@ -135,7 +135,7 @@ class Batches:
     # -- get_or_set_many ---------------------------------------------------------------------------------------------
 
     async def get_or_set_many(
-        self, keys: Iterable[str], loader: Loader, options: Freshness, declared: Any, group: str
+        self, keys: Iterable[str], loader: Loader, options: CallOptions, declared: Any, group: str
     ) -> dict[str, Any]:
         """Every key that the tiers or the loader know; the loader gets those that are missing, so many at a time."""
         wanted = list(dict.fromkeys(keys))
@@ -153,7 +153,7 @@ class Batches:
         self,
         missing: list[str],
         loader: Loader,
-        options: Freshness,
+        options: CallOptions,
         declared: Any,
         group: str,
         give_up: float,

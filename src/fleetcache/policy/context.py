@@ -10,7 +10,7 @@ from ..errors import Closed
 from ..log import TELL, Teller
 from ..telemetry.stats import Counters
 from .lookup import DecodedValue, EntryState, Lookup
-from .options import MINIMUM_TTL, Freshness
+from .options import MINIMUM_TTL, CallOptions
 from .ports import NO_ANSWER, CoherencePort, EntriesPort, Future, NearPort, Runtime, SharedPort, TrustPort
 from .single_flight import Flight, Flights
 
@@ -68,7 +68,7 @@ class Load(Struct):
 
     key: str
     loader: Callable[..., Any]
-    options: Freshness
+    options: CallOptions
     declared: Any
     group: str
     flight: Flight
@@ -126,7 +126,7 @@ class PolicyContext(Struct):
         finally:
             budget.spend(self.ports.clock() - began)
 
-    def near_answer(self, key: str, declared: Any, options: Freshness) -> tuple[DecodedValue, Any] | None:
+    def near_answer(self, key: str, declared: Any, options: CallOptions) -> tuple[DecodedValue, Any] | None:
         """What near may answer, fresh or stale, with the held entry."""
         held = self.near.items.get(key)
         now = self.ports.clock()
@@ -141,7 +141,7 @@ class PolicyContext(Struct):
         return None if answer is None else (answer, held)
 
     def keep_unbacked(
-        self, token: Any, answer: DecodedValue, options: Freshness, started: float, cost: float = 0.0
+        self, token: Any, answer: DecodedValue, options: CallOptions, started: float, cost: float = 0.0
     ) -> bool:
         """Keep in near what shared did not confirm, for as long as that is safe; whether it is held now."""
         kept = options.bounded(self.unbacked_life(options))
@@ -151,27 +151,27 @@ class PolicyContext(Struct):
         held = self.entries.hold(answer, options.tags, life, born=started + cost, unbacked=True, cost=cost)
         return self.coherence.fill(token, held)
 
-    def keep_here(self, key: str, answer: DecodedValue, options: Freshness, now: float) -> bool:
+    def keep_here(self, key: str, answer: DecodedValue, options: CallOptions, now: float) -> bool:
         """Keep what is written in memory alone; whether it is held now."""
         token = self.coherence.take(key, options.tags)
         kept = self.keep_unbacked(token, answer, options, now)
         self.coherence.done(token)
         return kept
 
-    def holds_alone(self, key: str, options: Freshness) -> bool:
+    def holds_alone(self, key: str, options: CallOptions) -> bool:
         """Whether this process alone holds it, fresh, while the server is away: it may count there, and prolong it."""
         held = self.near.items.get(key)
         if held is None or not held.unbacked or options.offline_ttl <= 0:
             return False
         return self.trust.away and bool(self.ports.clock() < held.fresh_until)
 
-    def unbacked_life(self, options: Freshness) -> float:
+    def unbacked_life(self, options: CallOptions) -> float:
         """How many seconds from the start of its loader a value is good for that shared did not confirm."""
         if self.alone:
             return float("inf")
         return self.max_staleness if self.shared.usable else options.offline_ttl
 
-    def near_life(self, options: Freshness, sent_at: float) -> tuple[float, float]:
+    def near_life(self, options: CallOptions, sent_at: float) -> tuple[float, float]:
         """Until when near may call a value fresh, and stale, that was sent to the server at ``sent_at``."""
         most = self.coherence.life(sent_at)
         fresh_until = sent_at + options.ttl
@@ -193,7 +193,7 @@ class PolicyContext(Struct):
         return self.coherence.captured(tags)
 
 
-def kept_options(options: Freshness, ttl: Any, stale: Any) -> Freshness:
+def kept_options(options: CallOptions, ttl: Any, stale: Any) -> CallOptions:
     """The options after a loader decided by its result (``Keep``)."""
     return options.kept(
         None if ttl is None else seconds(ttl, name="Keep.ttl", minimum=MINIMUM_TTL, maximum=MAX_TTL),

@@ -19,7 +19,7 @@ from typing import Any, Final
 from ..errors import CodecError, Unavailable
 from .context import Budget, PolicyContext
 from .lookup import DecodedValue, EntryState, Lookup
-from .options import MINIMUM_TTL, Freshness
+from .options import MINIMUM_TTL, CallOptions
 from .ports import Future
 
 __all__ = ["Counting"]
@@ -48,7 +48,7 @@ class Step:
 
     __slots__ = ("captured", "create", "delta", "gate", "leads", "options", "told")
 
-    def __init__(self, delta: int, options: Freshness, captured: Any, gate: Future, *, create: bool) -> None:
+    def __init__(self, delta: int, options: CallOptions, captured: Any, gate: Future, *, create: bool) -> None:
         self.delta, self.options, self.captured, self.create = delta, options, captured, create
         self.gate = gate
         self.leads = False  # it is this one's turn to read and swap, for all
@@ -62,7 +62,7 @@ class Counting:
         self._parts = parts
         self._waiting: dict[str, deque[Step]] = {}  # by counter, while one call of this process is at it
 
-    async def incr(self, key: str, delta: int, options: Freshness, *, create: bool = True) -> int | None:
+    async def incr(self, key: str, delta: int, options: CallOptions, *, create: bool = True) -> int | None:
         """Add to a counter. A new one begins at 0; one that is there keeps its life.
 
         Returns:
@@ -92,7 +92,7 @@ class Counting:
 
     # -- alone -------------------------------------------------------------------------------------------------------
 
-    def _count_here(self, key: str, delta: int, options: Freshness, *, create: bool) -> int | None:
+    def _count_here(self, key: str, delta: int, options: CallOptions, *, create: bool) -> int | None:
         """In memory, without letting anybody in."""
         parts = self._parts
         held = parts.near.items.get(key)
@@ -112,7 +112,7 @@ class Counting:
 
     # -- by the script -----------------------------------------------------------------------------------------------
 
-    async def _by_script(self, key: str, delta: int, options: Freshness, captured: Any, budget: Budget) -> int | None:
+    async def _by_script(self, key: str, delta: int, options: CallOptions, captured: Any, budget: Budget) -> int | None:
         """The sum, or ``None`` when it is not the script's to make."""
         parts = self._parts
         _, blob = parts.entries.pack(key, parts.entries.encode(delta, int), captured, options, 0.0)
@@ -120,7 +120,7 @@ class Counting:
         while budget.left > 0:
             token = parts.coherence.take(key)
             try:
-                found = await parts.ask(parts.shared.incr(key, blob, options.kept_ms, replacing, token), budget)
+                found = await parts.ask(parts.shared.incr(key, blob, options.server_ttl_ms, replacing, token), budget)
                 if isinstance(found, int):
                     return found
                 seen = await parts.settled(key, found, token, budget)
@@ -226,16 +226,16 @@ class Counting:
         answer = parts.entries.encode(total, int)
         if creator is None:
             left = max(MINIMUM_TTL, seen.fresh_until - parts.ports.clock())
-            options = Freshness(ttl=left, stale=seen.header.stale, tags=(), offline_ttl=0.0)
+            options = CallOptions(ttl=left, stale=seen.header.stale, tags=(), offline_ttl=0.0)
             tags, cost = parts.entries.tags_of(seen), seen.header.cost
         else:
             options, tags, cost = creator.options, creator.captured, 0.0
         _, blob = parts.entries.pack(key, answer, tags, options, cost)
         if seen.look in _THERE:
-            return told, partial(parts.shared.swap, key, seen.head, blob, options.kept_ms, _nothing)
+            return told, partial(parts.shared.swap, key, seen.head, blob, options.server_ttl_ms, _nothing)
         if seen.look is EntryState.FOREIGN:
             parts.shared.discard(key, seen.head)
-        return told, partial(parts.shared.add, key, blob, options.kept_ms, Any, token, _nothing)
+        return told, partial(parts.shared.add, key, blob, options.server_ttl_ms, Any, token, _nothing)
 
     async def _is_written(self, gate: Future | None, budget: Budget) -> bool | None:
         """``False``: somebody else wrote first. ``None``: nobody knows."""

@@ -6,7 +6,7 @@ from typing import Any
 from ..errors import CodecError, ConfigError
 from .context import Load, PolicyContext, kept_options
 from .lookup import DecodedValue
-from .options import Freshness
+from .options import CallOptions
 from .results import Keep, NoStore
 from .return_types import why_untyped
 
@@ -24,7 +24,7 @@ class Unwrapping:
         self._parts = parts
         self._told: set[tuple[str, type | None]] = set()
 
-    def unwrap(self, run: Load, result: Any) -> tuple[DecodedValue, Freshness | None]:
+    def unwrap(self, run: Load, result: Any) -> tuple[DecodedValue, CallOptions | None]:
         """The loader's result as an answer, and how to keep it; ``None`` = not at all."""
         if isinstance(result, NoStore):
             return self._encoded(result.value, run, to_store=False), None

@@ -13,7 +13,7 @@ from ..format.entry import GRACE
 from .context import NO_LOOK, Load, PolicyContext
 from .loader_results import Unwrapping
 from .lookup import ClaimReply, DecodedValue, EntryState, Lookup
-from .options import Freshness
+from .options import CallOptions
 from .ports import NO_ANSWER, Alarm, LoaderEndedError, is_failure
 from .single_flight import CURRENT, Flight, Outcome, Resolution, Wait
 
@@ -272,7 +272,7 @@ class Loading:
         self,
         run: Load,
         right: tuple[bytes | None, bytes | None],
-        value: tuple[DecodedValue, Freshness | None],
+        value: tuple[DecodedValue, CallOptions | None],
         captured: Any,
         times: tuple[float, float],
     ) -> Callable[[], Coroutine[Any, Any, Outcome]]:
@@ -300,7 +300,7 @@ class Loading:
                 held = parts.entries.hold(answer, options.tags, life, born=sent_at, cost=times[1], head=head)
                 parts.coherence.fill(run.token, held)
 
-        gate = parts.shared.swap(run.key, base, blob, options.kept_ms, stored)
+        gate = parts.shared.swap(run.key, base, blob, options.server_ttl_ms, stored)
         if mark is not None:
             parts.shared.unclaim(run.key, mark)  # in the same write: who waits for the claim is woken with the value
 
@@ -321,7 +321,7 @@ class Loading:
         return outcome
 
     async def _unstored(
-        self, run: Load, answer: DecodedValue, options: Freshness | None, times: tuple[float, float]
+        self, run: Load, answer: DecodedValue, options: CallOptions | None, times: tuple[float, float]
     ) -> Outcome:
         """A value that the server does not have: who joined in time may have it unless something changed since."""
         if options is not None:

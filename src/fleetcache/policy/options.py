@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from ..format.entry import GRACE
 
-__all__ = ["EARLY_RANGE", "MINIMUM_TTL", "Freshness", "Left", "is_early", "seconds_left"]
+__all__ = ["EARLY_RANGE", "MINIMUM_TTL", "CallOptions", "Remaining", "seconds_left", "should_refresh_early"]
 
 EARLY_RANGE = 20
 """Farther from its end than so many times its cost an entry starts no early refresh: the chance is under 1 in 10^8."""
@@ -21,12 +21,12 @@ MINIMUM_TTL = 0.001
 
 
 def seconds_left(pttl_ms: int, stale: float) -> tuple[float, float]:
-    """What is left of an entry, fresh and until it is spent: ``Left`` for the hit path, which makes no object of it."""
+    """What is left of an entry, fresh and until it is spent: ``Remaining`` for the hit path, which makes no object of it."""
     until_spent = pttl_ms / 1000 - GRACE
     return until_spent - stale, until_spent
 
 
-class Left(Struct, gc=False, frozen=True):
+class Remaining(Struct, gc=False, frozen=True):
     """What is left of an entry, in seconds from the moment the read of it was sent."""
 
     fresh: float
@@ -43,12 +43,12 @@ class Left(Struct, gc=False, frozen=True):
         return self.fresh <= 0 < self.stale
 
     @classmethod
-    def of(cls, pttl_ms: int, stale: float) -> "Left":
+    def of(cls, pttl_ms: int, stale: float) -> "Remaining":
         """From the server's remaining milliseconds and the entry's own stale time: no clocks are compared."""
         return cls(*seconds_left(pttl_ms, stale))
 
 
-class Freshness(Struct, frozen=True):
+class CallOptions(Struct, frozen=True):
     """Options of one call, all in seconds.
 
     Attributes:
@@ -68,7 +68,7 @@ class Freshness(Struct, frozen=True):
     load_timeout: float | None = None
 
     @property
-    def kept_ms(self) -> int:
+    def server_ttl_ms(self) -> int:
         """How long the server keeps the entry."""
         return max(1, round((self.ttl + self.stale + GRACE) * 1000))
 
@@ -77,11 +77,11 @@ class Freshness(Struct, frozen=True):
         """Whether a loader may run in the background for this call at all."""
         return self.early or self.stale > 0
 
-    def kept(self, ttl: float | None, stale: float | None) -> "Freshness":
+    def kept(self, ttl: float | None, stale: float | None) -> "CallOptions":
         """As decided by the loader's result (``Keep``)."""
         return replace(self, ttl=self.ttl if ttl is None else ttl, stale=self.stale if stale is None else stale)
 
-    def bounded(self, longest: float) -> "Freshness":
+    def bounded(self, longest: float) -> "CallOptions":
         """The same with near life cut to ``longest``: what nobody can invalidate must not live long."""
         if longest >= self.ttl + self.stale:
             return self
@@ -89,7 +89,7 @@ class Freshness(Struct, frozen=True):
         return replace(self, ttl=ttl, stale=max(0.0, min(self.stale, longest - ttl)))
 
 
-def is_early(fresh_left: float, cost: float, random: Callable[[], float]) -> bool:
+def should_refresh_early(fresh_left: float, cost: float, random: Callable[[], float]) -> bool:
     """Whether a hit this close to the end should start a refresh already.
 
     Probabilistic early expiration (Vattani, Chierichetti, Lowenstein, "Optimal Probabilistic Cache Stampede

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from ..format.entry import Tags
 from ..futures import NO_ANSWER, Future
 from .lookup import DecodedValue, Lookup
-from .options import Freshness
+from .options import CallOptions
 
 __all__ = [
     "NO_ANSWER",
@@ -198,7 +198,7 @@ class EntriesPort(Protocol):
     ) -> Any: ...
     def head(self, mark: bytes = b"V") -> bytes: ...  # noqa: D102
     def pack(
-        self, key: str, answer: DecodedValue, tags: Tags, options: Freshness, cost: float
+        self, key: str, answer: DecodedValue, tags: Tags, options: CallOptions, cost: float
     ) -> tuple[bytes, bytes]: ...  # noqa: D102
     def prolonged(self, held: Any, value: Any, life: tuple[float, float]) -> Any: ...  # noqa: D102
     def tags_of(self, seen: Lookup) -> Tags: ...  # noqa: D102
@@ -231,18 +231,18 @@ class SharedPort(Protocol):
     ) -> Future | None: ...
     def is_claimed(self, key: str) -> Future | None: ...  # noqa: D102
     def swap(  # noqa: D102
-        self, key: str, expected: bytes, blob: bytes, kept_ms: int, stored: Callable[[float], None]
+        self, key: str, expected: bytes, blob: bytes, server_ttl_ms: int, stored: Callable[[float], None]
     ) -> Future | None: ...
     def renew(self, key: str, head: bytes, ms: int, *, claim: bool = False) -> None: ...  # noqa: D102
     def release(self, key: str, placeholder: bytes) -> None: ...  # noqa: D102
     def unclaim(self, key: str, mark: bytes) -> None: ...  # noqa: D102
     def discard(self, key: str, head: bytes) -> None: ...  # noqa: D102
     def put(  # noqa: D102
-        self, key: str, blob: bytes, kept_ms: int, token: Any, hold: Callable[[float], Any], number: int
+        self, key: str, blob: bytes, server_ttl_ms: int, token: Any, hold: Callable[[float], Any], number: int
     ) -> Future | None: ...
     def remove(self, target: tuple[str, str], number: int) -> Future | None: ...  # noqa: D102
     def add(  # noqa: D102
-        self, key: str, blob: bytes, kept_ms: int, declared: Any, token: Any, stored: Callable[[float], None]
+        self, key: str, blob: bytes, server_ttl_ms: int, declared: Any, token: Any, stored: Callable[[float], None]
     ) -> Future | None: ...
-    def incr(self, key: str, blob: bytes, kept_ms: int, replacing: bytes, token: Any) -> Future | None: ...  # noqa: D102
-    def touch(self, key: str, head: bytes, kept_ms: int) -> Future | None: ...  # noqa: D102
+    def incr(self, key: str, blob: bytes, server_ttl_ms: int, replacing: bytes, token: Any) -> Future | None: ...  # noqa: D102
+    def touch(self, key: str, head: bytes, server_ttl_ms: int) -> Future | None: ...  # noqa: D102

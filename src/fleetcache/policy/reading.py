@@ -11,7 +11,7 @@ from ..errors import CodecError, LoadTimeout
 from .context import NO_LOOK, Load, PolicyContext
 from .loading import Loading
 from .lookup import DecodedValue, EntryState, Lookup
-from .options import Freshness, is_early
+from .options import CallOptions, should_refresh_early
 from .ports import NO_ANSWER
 from .results import Found
 from .single_flight import Flight, Outcome, Resolution, Wait, waiting_for
@@ -40,7 +40,7 @@ class LoadRequest:
         self,
         key: str,
         loader: Callable[..., Any],
-        options: Freshness,
+        options: CallOptions,
         declared: Any,
         group: str,
         args: tuple[Any, ...] = (),
@@ -60,7 +60,7 @@ class Policy:
 
     # -- get -------------------------------------------------------------------------------------------------------
 
-    async def get(self, key: str, declared: Any, options: Freshness, *, allow_stale: bool) -> DecodedValue | None:
+    async def get(self, key: str, declared: Any, options: CallOptions, *, allow_stale: bool) -> DecodedValue | None:
         """An entry that is there; never a load."""
         parts = self.parts
         if parts.closed:
@@ -95,7 +95,7 @@ class Policy:
         parts.counters.misses += 1
         return None
 
-    async def lookup(self, key: str, declared: Any, options: Freshness) -> Found[Any] | None:
+    async def lookup(self, key: str, declared: Any, options: CallOptions) -> Found[Any] | None:
         """An entry that is there, fresh or stale, with its times. It counts as neither a hit nor a miss."""
         parts = self.parts
         parts.check_open()
@@ -112,7 +112,7 @@ class Policy:
                 found = self._found_with(seen.answer, seen.fresh_until, seen.header.ttl)
         return found
 
-    def shown(self, key: str, declared: Any, options: Freshness) -> Found[Any] | None:
+    def shown(self, key: str, declared: Any, options: CallOptions) -> Found[Any] | None:
         """What near has of it."""
         near = self.parts.near_answer(key, declared, options)
         return None if near is None else self._found_with(near[0], near[1].fresh_until, near[1].span)
@@ -121,7 +121,7 @@ class Policy:
         left = fresh_until - self.parts.ports.clock()
         return Found(answer.value, left, max(0.0, span - left), stale=left <= 0)
 
-    async def _settled(self, key: str, seen: Lookup, declared: Any, options: Freshness, token: Any) -> Lookup:
+    async def _settled(self, key: str, seen: Lookup, declared: Any, options: CallOptions, token: Any) -> Lookup:
         """Judged again once its tags are known, within what the first look left of the operation timeout."""
         parts = self.parts
         budget = parts.budget()
@@ -129,7 +129,7 @@ class Policy:
         run = Load(key, _no_loader, options, declared, "", _NOWHERE, budget, token)
         return await self.loading.settled(run, seen)
 
-    def near(self, key: str, declared: Any, options: Freshness, *, allow_stale: bool) -> DecodedValue | None:
+    def near(self, key: str, declared: Any, options: CallOptions, *, allow_stale: bool) -> DecodedValue | None:
         """What near answers, fresh unless a stale value will do."""
         found = self.parts.near_answer(key, declared, options)
         if found is None:
@@ -191,7 +191,7 @@ class Policy:
             self._refresh_behind(asked, held.head)
             return
         parts.counters.near_hits += 1
-        if options.refreshes and is_early(held.fresh_until - now, held.cost, parts.ports.random):
+        if options.refreshes and should_refresh_early(held.fresh_until - now, held.cost, parts.ports.random):
             self._refresh_behind(asked, held.head)
 
     async def _lead(self, asked: LoadRequest, until: float | None) -> tuple[Resolution, Any]:
@@ -250,7 +250,7 @@ class Policy:
         parts.flights.end(flight, Outcome(Resolution.ANSWER, answer=seen.answer, stale=seen.look is EntryState.STALE))
         self._count_shared(seen)
         left = seen.fresh_until - parts.ports.clock()
-        early = asked.options.refreshes and is_early(left, seen.header.cost, parts.ports.random)
+        early = asked.options.refreshes and should_refresh_early(left, seen.header.cost, parts.ports.random)
         if seen.look is EntryState.STALE or early:
             self._refresh_behind(asked, seen.head)
         return Resolution.ANSWER, seen.answer.value if seen.answer is not None else None

@@ -10,7 +10,7 @@ from ..format.entry import GRACE
 from ..format.keys import Target
 from .context import Budget, PolicyContext
 from .lookup import DecodedValue, EntryState, Lookup
-from .options import Freshness
+from .options import CallOptions
 from .ports import Future
 from .streaming import SMALL, Sent, stream
 
@@ -70,11 +70,11 @@ class Writing:
 
     # -- set ---------------------------------------------------------------------------------------------------------
 
-    async def set(self, key: str, value: Any, options: Freshness, declared: Any, *, strict: bool) -> None:
+    async def set(self, key: str, value: Any, options: CallOptions, declared: Any, *, strict: bool) -> None:
         """Store one value, whatever is there."""
         await self.set_many({key: value}, options, declared, strict=strict)
 
-    async def set_many(self, values: Mapping[str, Any], options: Freshness, declared: Any, *, strict: bool) -> None:
+    async def set_many(self, values: Mapping[str, Any], options: CallOptions, declared: Any, *, strict: bool) -> None:
         """Store many. Nothing is sent before all could be encoded."""
         parts = self._parts
         parts.check_open()
@@ -110,7 +110,7 @@ class Writing:
             raise Unavailable("the server did not acknowledge the write")
 
     async def _remove_refused(
-        self, refused: dict[str, "_Put"], encoded: _Encoded, options: Freshness, budget: Budget
+        self, refused: dict[str, "_Put"], encoded: _Encoded, options: CallOptions, budget: Budget
     ) -> None:
         """What the server refused (full, for one): what stood there before must not stay."""
         parts = self._parts
@@ -123,7 +123,7 @@ class Writing:
 
         await stream(parts, list(refused), send, take, budget)
 
-    def send_set(self, answers: Mapping[str, DecodedValue], options: Freshness) -> None:
+    def send_set(self, answers: Mapping[str, DecodedValue], options: CallOptions) -> None:
         """Store many without waiting for anything. What could be sent only after a wait is kept here and owed."""
         parts = self._parts
         parts.counters.sets += len(answers)
@@ -136,7 +136,7 @@ class Writing:
                 if newest:
                     parts.keep_here(key, answer, options, put.started)
 
-    def _put(self, key: str, answer: DecodedValue, options: Freshness, captured: Any) -> "_Put":
+    def _put(self, key: str, answer: DecodedValue, options: CallOptions, captured: Any) -> "_Put":
         parts = self._parts
         number = parts.coherence.writing(key, options.tags)
         put = _Put(number, parts.coherence.take(key, options.tags), parts.ports.clock())
@@ -153,10 +153,13 @@ class Writing:
         def hold(sent_at: float) -> Any:
             return parts.entries.hold(answer, options.tags, parts.near_life(options, sent_at), born=sent_at, head=head)
 
-        put.gate, put.size = parts.shared.put(key, blob, options.kept_ms, put.token, hold, number), len(blob) + SMALL
+        put.gate, put.size = (
+            parts.shared.put(key, blob, options.server_ttl_ms, put.token, hold, number),
+            len(blob) + SMALL,
+        )
         return put
 
-    def _end(self, key: str, put: "_Put", answer: DecodedValue | None, options: Freshness) -> None:
+    def _end(self, key: str, put: "_Put", answer: DecodedValue | None, options: CallOptions) -> None:
         """A write has ended. With an ``answer`` shared does not have it: who wrote sees it until shared can be asked.
 
         Unless this process has removed or replaced it meanwhile.
@@ -235,7 +238,7 @@ class Writing:
 
     # -- add -----------------------------------------------------------------------------------------------------------
 
-    async def add(self, key: str, value: Any, options: Freshness, declared: Any, *, strict: bool) -> bool:
+    async def add(self, key: str, value: Any, options: CallOptions, declared: Any, *, strict: bool) -> bool:
         """Store if there is no fresh entry. With the server away the first of this process wins, in its own memory."""
         parts = self._parts
         parts.check_open()
@@ -247,7 +250,7 @@ class Writing:
             raise Unavailable(f"add of {key!r}: the server did not acknowledge")
         return added is True
 
-    async def _add_there(self, key: str, answer: DecodedValue, options: Freshness) -> bool | None:
+    async def _add_there(self, key: str, answer: DecodedValue, options: CallOptions) -> bool | None:
         """What the server decided; ``None`` when it cannot be known."""
         parts = self._parts
         budget = parts.budget()
@@ -260,7 +263,7 @@ class Writing:
                 return done
         return None
 
-    def _add_here(self, key: str, answer: DecodedValue, options: Freshness) -> bool:
+    def _add_here(self, key: str, answer: DecodedValue, options: CallOptions) -> bool:
         """In memory, without letting anybody in. What the server may hold of it goes when it is back."""
         parts = self._parts
         if not parts.alone and not (parts.coherence.keeps and options.offline_ttl > 0):
@@ -276,7 +279,7 @@ class Writing:
         return kept or parts.alone  # a memory that is too small is no reason to say that somebody else was first
 
     async def _add_once(
-        self, key: str, answer: DecodedValue, options: Freshness, captured: Any, budget: Budget
+        self, key: str, answer: DecodedValue, options: CallOptions, captured: Any, budget: Budget
     ) -> bool | Again | None:
         """``AGAIN`` = what was there has changed meanwhile: once more."""
         parts = self._parts
@@ -291,12 +294,14 @@ class Writing:
                 parts.coherence.fill(token, held)
 
         try:
-            gate = parts.shared.add(key, blob, options.kept_ms, Any, token, stored)
+            gate = parts.shared.add(key, blob, options.server_ttl_ms, Any, token, stored)
             seen = await parts.settled(key, await parts.ask(gate, budget), token, budget)
             if seen.look is EntryState.GRANTED:
                 return True
             if seen.look in _REPLACEABLE:
-                swapped = await parts.ask(parts.shared.swap(key, seen.head, blob, options.kept_ms, stored), budget)
+                swapped = await parts.ask(
+                    parts.shared.swap(key, seen.head, blob, options.server_ttl_ms, stored), budget
+                )
                 return AGAIN if swapped is False else True if swapped is True else None
             if seen.look is EntryState.FOREIGN:
                 parts.shared.discard(key, seen.head)
@@ -308,7 +313,7 @@ class Writing:
 
     # -- touch ---------------------------------------------------------------------------------------------------------
 
-    async def touch(self, key: str, ttl: float, options: Freshness) -> bool:
+    async def touch(self, key: str, ttl: float, options: CallOptions) -> bool:
         """Let a fresh entry live for ``ttl`` from now; ``False`` when there is none."""
         parts = self._parts
         parts.check_open()
@@ -317,12 +322,12 @@ class Writing:
         seen, budget = await self.look(key)
         if seen.look is not EntryState.FRESH:
             return False
-        kept_ms = round((ttl + seen.header.stale + GRACE) * 1000)
-        done = await parts.ask(parts.shared.touch(key, seen.head, kept_ms), budget) is True
+        server_ttl_ms = round((ttl + seen.header.stale + GRACE) * 1000)
+        done = await parts.ask(parts.shared.touch(key, seen.head, server_ttl_ms), budget) is True
         parts.coherence.forget_key(key)
         return done
 
-    def _touch_here(self, key: str, ttl: float, options: Freshness) -> bool:
+    def _touch_here(self, key: str, ttl: float, options: CallOptions) -> bool:
         parts = self._parts
         held = parts.near.items.get(key)
         now = parts.ports.clock()

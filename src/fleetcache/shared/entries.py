@@ -30,7 +30,7 @@ from ..near.coherence import Coherence, FillToken
 from ..near.store import ENCODED, NearEntry
 from ..near.tag_versions import TagState
 from ..policy.lookup import DecodedValue, EntryState, Lookup
-from ..policy.options import Freshness, seconds_left
+from ..policy.options import CallOptions, seconds_left
 from ..telemetry.stats import Counters
 from ..wire.reasons import reply_reason
 from ..wire.session import ReplyError
@@ -170,7 +170,9 @@ class Entries:
         """A new identity."""
         return mark + self._stamp()
 
-    def pack(self, key: str, answer: DecodedValue, tags: Tags, options: Freshness, cost: float) -> tuple[bytes, bytes]:
+    def pack(
+        self, key: str, answer: DecodedValue, tags: Tags, options: CallOptions, cost: float
+    ) -> tuple[bytes, bytes]:
         """The bytes of an entry, with their head."""
         head = self.head()
         payload = answer.payload or b""

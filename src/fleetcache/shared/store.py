@@ -15,7 +15,7 @@ from ..near.coherence import FillToken
 from ..near.store import NearEntry
 from ..near.tag_versions import TagState
 from ..policy.lookup import ClaimReply, EntryState, Lookup
-from ..policy.options import Left
+from ..policy.options import Remaining
 from ..wire.evictions import ASKED
 from ..wire.session import Call, Command, ReplyError
 from .reading import SharedReading
@@ -97,7 +97,7 @@ class Shared(SharedReading):
         return gate
 
     def swap(
-        self, key: str, expected: bytes, blob: bytes, kept_ms: int, stored: Callable[[float], None]
+        self, key: str, expected: bytes, blob: bytes, server_ttl_ms: int, stored: Callable[[float], None]
     ) -> Future | None:
         """Replace what carries the expected head: ``True`` stored, ``False`` refused, a reason for an error.
 
@@ -118,7 +118,7 @@ class Shared(SharedReading):
             stored(sent_at)
             return True
 
-        return self._run("swap", raw, (expected, blob, kept_ms), answered, self._ports.gate())
+        return self._run("swap", raw, (expected, blob, server_ttl_ms), answered, self._ports.gate())
 
     def renew(self, key: str, head: bytes, ms: int, *, claim: bool = False) -> None:
         """Let a placeholder, a claim or the entry under it live on. Nobody waits for it."""
@@ -155,7 +155,13 @@ class Shared(SharedReading):
     # -- writes --------------------------------------------------------------------------------------------------
 
     def put(
-        self, key: str, blob: bytes, kept_ms: int, token: FillToken, hold: Callable[[float], NearEntry], number: int
+        self,
+        key: str,
+        blob: bytes,
+        server_ttl_ms: int,
+        token: FillToken,
+        hold: Callable[[float], NearEntry],
+        number: int,
     ) -> Future | None:
         """Store unconditionally: ``True``, or a reason. What was not acknowledged is owed as a removal."""
         target: Target = ("e", key)
@@ -175,7 +181,7 @@ class Shared(SharedReading):
             return True
 
         owe = self._owing(target, number)
-        return self._run("put", raw, (blob, kept_ms), answered, self._ports.gate(), owe, lambda: token.valid)
+        return self._run("put", raw, (blob, server_ttl_ms), answered, self._ports.gate(), owe, lambda: token.valid)
 
     def _owing(self, target: Target, number: int) -> Callable[[], None]:
         return lambda: self._coherence.owe(target, number)
@@ -216,10 +222,16 @@ class Shared(SharedReading):
         if header is None:
             return False
         currency, _ = self._coherence.judge(header.section)
-        return currency is not TagState.OUTDATED and Left.of(pttl, header.stale).is_fresh
+        return currency is not TagState.OUTDATED and Remaining.of(pttl, header.stale).is_fresh
 
     def add(
-        self, key: str, blob: bytes, kept_ms: int, declared: Any, token: FillToken, stored: Callable[[float], None]
+        self,
+        key: str,
+        blob: bytes,
+        server_ttl_ms: int,
+        declared: Any,
+        token: FillToken,
+        stored: Callable[[float], None],
     ) -> Future | None:
         """Store if absent: a ``Lookup``, ``GRANTED`` when stored, else what is there."""
         if not self._open():
@@ -239,7 +251,7 @@ class Shared(SharedReading):
         gate = self._ports.gate()
 
         def send() -> None:
-            self._run("add", raw, (blob, kept_ms), answered, gate, still=lambda: token.valid)
+            self._run("add", raw, (blob, server_ttl_ms), answered, gate, still=lambda: token.valid)
 
         return self._sent(raw, gate, send)
 
@@ -250,7 +262,7 @@ class Shared(SharedReading):
         send()
         return gate
 
-    def incr(self, key: str, blob: bytes, kept_ms: int, replacing: bytes, token: FillToken) -> Future | None:
+    def incr(self, key: str, blob: bytes, server_ttl_ms: int, replacing: bytes, token: FillToken) -> Future | None:
         """Add to a counter: the new ``int``, a ``Lookup`` of what is there instead, or a reason."""
         if not self._open():
             return None
@@ -263,7 +275,7 @@ class Shared(SharedReading):
             self.works("store")
             return int(reply[1])
 
-        args = (blob, kept_ms, self._entries.head(), replacing)
+        args = (blob, server_ttl_ms, self._entries.head(), replacing)
         raw, gate = self._layout.entry(key), self._ports.gate()
 
         def send() -> None:
@@ -274,7 +286,7 @@ class Shared(SharedReading):
             return gate
         return self._sent(raw, gate, send)
 
-    def touch(self, key: str, head: bytes, kept_ms: int) -> Future | None:
+    def touch(self, key: str, head: bytes, server_ttl_ms: int) -> Future | None:
         """A new life for the entry with this head: ``True`` if it had it still."""
         if not self._open():
             return None
@@ -285,7 +297,7 @@ class Shared(SharedReading):
                 return False
             return bool(reply == 1)
 
-        return self._run("touch", self._layout.entry(key), (head, kept_ms), answered, self._ports.gate())
+        return self._run("touch", self._layout.entry(key), (head, server_ttl_ms), answered, self._ports.gate())
 
     def tell_turnover(self, heard: Callable[[Any], None]) -> None:
         """Ask whether the server evicts. Nobody waits for it."""

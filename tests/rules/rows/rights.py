@@ -3,7 +3,7 @@
 from fleetcache.policy.loading import Loading
 from tests.rules.rule import Exchange, Row
 
-SWAP = "gate = parts.shared.swap(run.key, base, blob, options.kept_ms, stored)"
+SWAP = "gate = parts.shared.swap(run.key, base, blob, options.server_ttl_ms, stored)"
 GIVE_BACK = "        if mark is not None:\n            parts.shared.unclaim(run.key, mark)"
 KEPT_FROM_ANOTHER = "tests/unit/policy/test_claims.py::test_those_of_one_process_do_not_keep_it_from_another"
 
@@ -121,10 +121,10 @@ ROWS = [
         "A refresh stores over whatever has replaced the entry that it set out to replace.",
         "policy.loading:Loading.send",
         (
-            "parts.shared.swap(run.key, base, blob, options.kept_ms, stored)",
+            "parts.shared.swap(run.key, base, blob, options.server_ttl_ms, stored)",
             (
-                "parts.shared.swap(run.key, base, blob, options.kept_ms, stored) if mark is None else parts.shared.put("
-                "run.key, blob, options.kept_ms, run.token, lambda at: parts.entries.hold(answer, options.tags, "
+                "parts.shared.swap(run.key, base, blob, options.server_ttl_ms, stored) if mark is None else parts.shared.put("
+                "run.key, blob, options.server_ttl_ms, run.token, lambda at: parts.entries.hold(answer, options.tags, "
                 "parts.near_life(options, at), head=head), parts.coherence.journal.next())"
             ),
         ),
@@ -190,7 +190,7 @@ ROWS = [
         "refresh.early",
         "A hot entry goes stale under load: no hit refreshes it before its end.",
         "policy.reading:Policy.near_hit",
-        ("if options.refreshes and is_early(", "if False and is_early("),
+        ("if options.refreshes and should_refresh_early(", "if False and should_refresh_early("),
         "tests/unit/policy/test_loading.py::test_a_hit_close_to_the_end_starts_the_refresh",
     ),
     Row(

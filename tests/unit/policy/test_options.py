@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleetcache.format.entry import GRACE
-from fleetcache.policy.options import Freshness, Left, is_early
+from fleetcache.policy.options import CallOptions, Remaining, should_refresh_early
 
 
-def options(ttl: float = 60.0, stale: float = 0.0, *, early: bool = False) -> Freshness:
-    return Freshness(ttl=ttl, stale=stale, tags=("*",), offline_ttl=30.0, early=early)
+def options(ttl: float = 60.0, stale: float = 0.0, *, early: bool = False) -> CallOptions:
+    return CallOptions(ttl=ttl, stale=stale, tags=("*",), offline_ttl=30.0, early=early)
 
 
 @pytest.mark.parametrize(
@@ -27,24 +27,24 @@ def options(ttl: float = 60.0, stale: float = 0.0, *, early: bool = False) -> Fr
     ],
 )
 def test_freshness_follows_from_what_the_server_has_left(left_ms: int, fresh: bool, stale: bool) -> None:
-    left = Left.of(left_ms, 10.0)
+    left = Remaining.of(left_ms, 10.0)
     assert (left.is_fresh, left.is_stale) == (fresh, stale)
 
 
 def test_without_stale_time_an_entry_is_never_stale() -> None:
-    assert not any(Left.of(ms, 0.0).is_stale for ms in range(0, 12_000, 10))
+    assert not any(Remaining.of(ms, 0.0).is_stale for ms in range(0, 12_000, 10))
 
 
 @given(st.floats(0.001, 2_592_000), st.floats(0, 2_592_000))
 def test_the_server_keeps_an_entry_for_ttl_stale_and_the_grace(ttl: float, stale: float) -> None:
-    left = Left.of(options(ttl, stale).kept_ms, stale)
+    left = Remaining.of(options(ttl, stale).server_ttl_ms, stale)
     assert left.fresh == pytest.approx(ttl, abs=0.001)
     assert left.stale == pytest.approx(ttl + stale, abs=0.001)
 
 
 def test_the_grace_is_what_a_refresh_under_way_may_take() -> None:
     assert GRACE == 10.0
-    assert options(0.001).kept_ms == 10_001
+    assert options(0.001).server_ttl_ms == 10_001
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_an_early_refresh_is_the_likelier_the_closer_the_end_and_the_costlier_th
     chance = random.Random(1).random
 
     def share(left: float, cost: float) -> float:
-        return sum(is_early(left, cost, chance) for _ in range(4000)) / 4000
+        return sum(should_refresh_early(left, cost, chance) for _ in range(4000)) / 4000
 
     for left, cost in ((0.1, 1.0), (1.0, 1.0), (3.0, 1.0), (1.0, 0.5)):
         assert share(left, cost) == pytest.approx(math.exp(-left / cost), abs=0.03)
@@ -88,5 +88,5 @@ def test_an_early_refresh_is_the_likelier_the_closer_the_end_and_the_costlier_th
 
 @pytest.mark.parametrize("chance", [0.0, 0.5, 1 - 2**-53])
 def test_a_load_without_cost_or_far_from_its_end_is_never_refreshed_early(chance: float) -> None:
-    assert not is_early(0.001, 0.0, lambda: chance)
-    assert not is_early(100.0, 1.0, lambda: chance)
+    assert not should_refresh_early(0.001, 0.0, lambda: chance)
+    assert not should_refresh_early(100.0, 1.0, lambda: chance)

@@ -8,7 +8,7 @@ from ...api.explain import Explanation
 from ...format.codec import INT, JSON, MARKED_JSON, MARKED_MSGPACK, MSGPACK, PICKLE
 from ...format.entry import Header, parse_header, parse_tags
 from ...format.keys import Layout
-from ...policy.options import Left
+from ...policy.options import Remaining
 from .visit import Visit
 
 __all__ = ["KeyReport", "TagState", "explain_key"]
@@ -112,7 +112,7 @@ async def _entry(
     """What an entry's own header adds."""
     seen, about = told
     blob, pttl, header = found
-    left = Left.of(pttl, header.stale)
+    left = Remaining.of(pttl, header.stale)
     tags = parse_tags(header.section) or ()
     versions = await visit.ask(*(("GET", layout.tag(name)) for name, _ in tags)) if tags else []
     return KeyReport(

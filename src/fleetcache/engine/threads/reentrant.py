@@ -19,7 +19,7 @@ from ...format.keys import Target
 from ...policy.claims import Grant
 from ...policy.context import Budget
 from ...policy.lookup import DecodedValue, EntryState, Lookup
-from ...policy.options import Freshness
+from ...policy.options import CallOptions
 from ...policy.reading import LoadRequest
 from ...policy.results import Found, plain
 from .runtime import call_alone, call_plain
@@ -60,7 +60,7 @@ class Inside:
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
-    async def get(self, key: str, declared: Any, options: Freshness, *, allow_stale: bool) -> DecodedValue | None:
+    async def get(self, key: str, declared: Any, options: CallOptions, *, allow_stale: bool) -> DecodedValue | None:
         """What near has."""
         self._engine.parts.check_open()
         found = self._engine.policy.near(key, declared, options, allow_stale=allow_stale)
@@ -72,7 +72,7 @@ class Inside:
         self,
         keys: Iterable[str],
         declared: Any,
-        options: Freshness,
+        options: CallOptions,
         *,
         near: bool = True,  # noqa: ARG002 - the server cannot be asked
     ) -> dict[str, Any]:
@@ -80,7 +80,7 @@ class Inside:
         found = {key: await self.get(key, declared, options, allow_stale=False) for key in keys}
         return {key: answer.value for key, answer in found.items() if answer is not None}
 
-    async def lookup(self, key: str, declared: Any, options: Freshness) -> Found[Any] | None:
+    async def lookup(self, key: str, declared: Any, options: CallOptions) -> Found[Any] | None:
         """What near has."""
         self._engine.parts.check_open()
         return self._engine.policy.shown(key, declared, options)
@@ -102,7 +102,7 @@ class Inside:
         return plain(self._load(asked.loader, *asked.args))
 
     async def get_or_set_many(
-        self, keys: Iterable[str], loader: Callable[..., Any], options: Freshness, declared: Any, _group: str
+        self, keys: Iterable[str], loader: Callable[..., Any], options: CallOptions, declared: Any, _group: str
     ) -> dict[str, Any]:
         """What near has, and what the loader brings."""
         wanted = list(keys)
@@ -125,11 +125,11 @@ class Inside:
 
     # -- writing -----------------------------------------------------------------------------------------------------
 
-    async def set(self, key: str, value: Any, options: Freshness, declared: Any, *, strict: bool) -> None:
+    async def set(self, key: str, value: Any, options: CallOptions, declared: Any, *, strict: bool) -> None:
         """Noted."""
         await self.set_many({key: value}, options, declared, strict=strict)
 
-    async def set_many(self, values: Mapping[str, Any], options: Freshness, declared: Any, *, strict: bool) -> None:
+    async def set_many(self, values: Mapping[str, Any], options: CallOptions, declared: Any, *, strict: bool) -> None:
         """Noted, once all could be encoded."""
         engine = self._engine
         engine.parts.check_open()
