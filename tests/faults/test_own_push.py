@@ -12,7 +12,7 @@ import pytest
 from fleetcache import Cache
 from fleetcache.format.entry import pack, tag_section
 from fleetcache.policy.context import LoadTimes
-from fleetcache.shared.commands import SCRIPTS, Calls
+from fleetcache.shared.commands import SCRIPTS, CommandSender
 from tests.support.client import Client
 from tests.support.run import run
 from tests.support.servers import Server
@@ -175,7 +175,7 @@ def test_near_still_holds_what_this_instance_stored_itself(server: Server, prefi
 def test_twin_without_expecting_the_own_push_near_is_empty(
     server: Server, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Calls, "_expect_own", lambda _self, _raw: None)
+    monkeypatch.setattr(CommandSender, "_expect_own", lambda _self, _raw: None)
     assert set(run(_near_after_own_stores(server, prefix)).values()) == {None}
 
 

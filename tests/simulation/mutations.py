@@ -12,7 +12,7 @@ from fleetcache.policy.loading import Loading
 from fleetcache.policy.lookup import ClaimReply, Lookup
 from fleetcache.policy.ports import LoaderEndedError
 from fleetcache.policy.single_flight import Flights, Resolution
-from fleetcache.shared.commands import SCRIPTS, Calls
+from fleetcache.shared.commands import SCRIPTS, CommandSender
 from fleetcache.shared.entries import Entries
 from fleetcache.shared.recovery import Recovery
 from fleetcache.shared.store import Shared
@@ -58,7 +58,7 @@ def noloop() -> list[Exchange]:
 
         return await original(asked, *args, **more)
 
-    return [(keeper, "handshake", shake), (handshake, "_self_test", _not_now), (Calls, "_expect_own", _nothing)]
+    return [(keeper, "handshake", shake), (handshake, "_self_test", _not_now), (CommandSender, "_expect_own", _nothing)]
 
 
 def no_fill_token() -> list[Exchange]:
@@ -268,7 +268,7 @@ def detached_flight_answers_all() -> list[Exchange]:
 
 def rights_kept_while_suspect() -> list[Exchange]:
     """What was granted too late is given back only if the link is online at that moment."""
-    return [(Calls, "_connected", Calls._open)]
+    return [(CommandSender, "_connected", CommandSender._open)]
 
 
 def clear_forgotten_with_a_snapshot() -> list[Exchange]:

@@ -29,7 +29,7 @@ from .large_keys import LargeKeys
 from .replies import judged, judged_all
 from .stray_rights import Rights
 
-__all__ = ["SCRIPTS", "TAG_KEPT_MS", "Calls", "Script", "Wire", "mint_command"]
+__all__ = ["SCRIPTS", "TAG_KEPT_MS", "CommandSender", "Script", "Wire", "mint_command"]
 
 TAG_KEPT_MS = 60 * 86_400_000
 """Tags outlive every entry (30 days at most) twice over; the script renews them below half."""
@@ -98,7 +98,7 @@ class _Scripted:
 
     def __init__(
         self,
-        calls: "Calls",
+        calls: "CommandSender",
         command: Command,
         handle: Callable[[Any, float], Any],
         gate: Future | None,
@@ -129,7 +129,7 @@ class _Scripted:
         tell_unanswered(self.gate)
 
 
-class Calls:
+class CommandSender:
     """Sending, while a wire is attached and the link is online.
 
     Args:

@@ -12,7 +12,7 @@ from ..near.coherence import FillToken
 from ..near.tag_versions import new_version
 from ..policy.lookup import EntryState, Lookup
 from ..wire.session import ANSWERED_LATER, ReplyError
-from .commands import TAG_KEPT_MS, Calls
+from .commands import TAG_KEPT_MS, CommandSender
 from .replies import judged
 
 __all__ = ["SharedReading"]
@@ -45,8 +45,8 @@ class _Look(Struct, gc=False):
         tell_unanswered(self.gate)
 
 
-class SharedReading(Calls):
-    """What reads; arguments as for ``Calls``.
+class SharedReading(CommandSender):
+    """What reads; arguments as for ``CommandSender``.
 
     Attributes:
         run: Names the server's run in versions of the tag on every entry.

@@ -91,7 +91,7 @@ ROWS = [
         "refusals_begin_anew",
         "promise.6",
         "A refusal that goes on is said to have begun with its last occurrence.",
-        "shared.commands:Calls.fault",
+        "shared.commands:CommandSender.fault",
         (
             "self.refusals.setdefault(kind, (reason, self._clock(), said))",
             "self.refusals[kind] = (reason, self._clock(), said)",

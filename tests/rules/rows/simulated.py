@@ -171,7 +171,7 @@ ROWS = [
         "rights_kept_while_suspect",
         "right.returned",
         "What was granted too late is given back only if the link is online at that moment.",
-        "shared.commands:Calls._connected",
+        "shared.commands:CommandSender._connected",
         wrong.rights_kept_while_suspect,
         "plan 209",
     ),
