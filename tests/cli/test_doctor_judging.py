@@ -10,13 +10,13 @@ from fleetcache.cli.doctor.reasons import REASONS
 from fleetcache.cli.doctor.server import Server, findings_on
 from fleetcache.config.settings import Settings
 from fleetcache.ops.metrics import REASONS as REPORTED
-from fleetcache.wire.handshake import Greeting
+from fleetcache.wire.handshake import ServerInfo
 
 MB = 10**6
 
 
 def judged(code: Code, *, info: dict[str, str] | None = None, save: str | None = "", **more: Any) -> Finding:
-    greeting = Greeting(engine=more.pop("engine", "redis"), version=more.pop("version", "7.2.4"), tracking=True)
+    greeting = ServerInfo(engine=more.pop("engine", "redis"), version=more.pop("version", "7.2.4"), tracking=True)
     server = Server(greeting, {"maxmemory": "0"} if info is None else info, save)
     (finding,) = (each for each in findings_on(server, Settings(url="redis://h", **more)) if each.code is code)
     return finding

@@ -8,7 +8,7 @@ import pytest
 
 from fleetcache import Cache
 from fleetcache.clock import monotonic
-from fleetcache.engine.aio.connection import AioWire
+from fleetcache.engine.aio.connection import AioConnection
 from fleetcache.near.store import Near
 from fleetcache.shared.recovery import Recovery
 from fleetcache.wire.link import LinkState
@@ -64,7 +64,7 @@ def test_our_own_stall_loses_no_reply_and_suspects_nobody(server: Server, prefix
 def test_twin_without_a_look_at_the_socket_the_server_is_taken_for_slow(
     server: Server, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(AioWire, "_has_bytes", lambda _self: False)
+    monkeypatch.setattr(AioConnection, "_has_bytes", lambda _self: False)
     lost, states = run(_stall_ourselves(server, prefix))
     assert lost > 0
     assert LinkState.SUSPECT in states
@@ -88,22 +88,22 @@ def test_what_we_write_late_is_not_overdue_at_once(server: Server, prefix: str) 
 def test_twin_timed_from_when_it_was_asked_the_server_is_taken_for_slow(
     server: Server, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    queue, flush = Session.queue, AioWire._flush
+    queue, flush = Session.queue, AioConnection._flush
     asked_at = [0.0]
 
     def queued(self: Session, call: Call) -> int:
         asked_at[0] = monotonic()
         return queue(self, call)
 
-    def flushed(self: AioWire) -> None:
+    def flushed(self: AioConnection) -> None:
         flush(self)
         for call in self.session.calls:
             call.sent_at = asked_at[0]
         self._tick()
 
     monkeypatch.setattr(Session, "queue", queued)
-    monkeypatch.setattr(AioWire, "_flush", flushed)
-    monkeypatch.setattr(AioWire, "_has_bytes", lambda _self: False)  # the answer is not there yet
+    monkeypatch.setattr(AioConnection, "_flush", flushed)
+    monkeypatch.setattr(AioConnection, "_has_bytes", lambda _self: False)  # the answer is not there yet
     found, states = run(_stall_before_we_write(server, prefix))
     assert found == {}
     assert LinkState.SUSPECT in states

@@ -16,7 +16,7 @@ from typing import Any
 
 from fleetcache import Cache
 from fleetcache.wire.link import Link
-from fleetcache.wire.reasons import DOOMED
+from fleetcache.wire.reasons import NEEDS_OPERATOR
 from tests.reliability.catalogue import Fault
 from tests.reliability.limits import Limits
 from tests.reliability.scene import Scene
@@ -273,7 +273,7 @@ class _Performance:
         """End it, and wait until all is well as an app would find out: by going on."""
         await asyncio.to_thread(self._fault.end, self._scene)
         await self._time_until_well()
-        limit = self._limits.doomed if DOOMED.intersection(self._fault.reasons) else self._limits.back
+        limit = self._limits.doomed if NEEDS_OPERATOR.intersection(self._fault.reasons) else self._limits.back
         if self._outcome.back > limit:
             self._late(f"all was well {self._outcome.back:.1f} s after its end, over {limit} s")
 

@@ -284,14 +284,14 @@ def clear_forgotten_with_a_snapshot() -> list[Exchange]:
 
 def timer_left_behind_by_sleep() -> list[Exchange]:
     """A timer that was set before the host slept is taken for one that will ring in time."""
-    arm, flush = aio.AioWire._arm, aio.AioWire._flush
-    rings: dict[aio.AioWire, float] = {}
+    arm, flush = aio.AioConnection._arm, aio.AioConnection._flush
+    rings: dict[aio.AioConnection, float] = {}
 
-    def armed(self: aio.AioWire, when: float) -> None:
+    def armed(self: aio.AioConnection, when: float) -> None:
         rings[self] = when
         arm(self, when)
 
-    def flushed(self: aio.AioWire) -> None:
+    def flushed(self: aio.AioConnection) -> None:
         asked = bool(self.session.queued)
         wake_at, self._wake_at = self._wake_at, -float("inf")
         flush(self)
@@ -300,7 +300,7 @@ def timer_left_behind_by_sleep() -> list[Exchange]:
         if asked and (self._timer is None or due < rings[self]):
             self._arm(due)
 
-    return [(aio.AioWire, "_arm", armed), (aio.AioWire, "_flush", flushed)]
+    return [(aio.AioConnection, "_arm", armed), (aio.AioConnection, "_flush", flushed)]
 
 
 def token_outlives_its_call() -> list[Exchange]:

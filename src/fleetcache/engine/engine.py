@@ -39,12 +39,12 @@ from ..telemetry.outages import Outages
 from ..telemetry.reporter import Reporter
 from ..telemetry.stats import Counters, Stats
 from ..wire.connection import WireHooks, WireLimits
-from ..wire.handshake import Greeting
+from ..wire.handshake import ServerInfo
 from ..wire.link import Link, LinkState
 from ..wire.reasons import EMBEDDED
-from ..wire.reconnect import Keeper
+from ..wire.reconnect import Reconnector
 from ..wire.session import Call
-from .aio.connection import AioWire
+from .aio.connection import AioConnection
 from .aio.other_loops import WAY_OUT, ElsewhereError, on_its_loop
 from .aio.runtime import AioRuntime
 
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Engine"]
 
-W = TypeVar("W", bound=Keeper)
+W = TypeVar("W", bound=Reconnector)
 
 # One unfinished frame may take so many times the largest value: room for what a release with another limit stored.
 FRAME_TIMES = 16
@@ -127,8 +127,8 @@ class Engine:
         self._told_elsewhere = False
         self._change = object()
         self.reporter = Reporter(self)
-        self.wire: Keeper | None = None
-        self._greeting: Greeting | None = None  # of the last connection on another loop
+        self.wire: Reconnector | None = None
+        self._greeting: ServerInfo | None = None  # of the last connection on another loop
         self.loop: asyncio.AbstractEventLoop | None = None
         self.away_since: float | None = None
         self.last_error: str | None = None
@@ -296,7 +296,7 @@ class Engine:
             return
         if old is not None:
             self._leave(keep_journal=True)
-        self._new_wire(AioWire).start()
+        self._new_wire(AioConnection).start()
 
     def _new_wire(self, shell: Callable[..., W]) -> W:
         """A connection of this kind, between the parts that are there now."""

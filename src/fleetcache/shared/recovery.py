@@ -23,7 +23,7 @@ from ..near.recent_removals import History
 from ..near.tag_versions import is_of_run, new_version, run_mark
 from ..telemetry.stats import Counters
 from ..wire.evictions import ASKED
-from ..wire.handshake import Ask, Greeting
+from ..wire.handshake import Ask, ServerInfo
 from ..wire.reasons import TRANSIENT, reply_reason
 from ..wire.session import Call, Command, ReplyError
 from ..wire.standing import ASK_STANDING, Standing
@@ -66,12 +66,12 @@ class Recovery:
         self._next_replay = 0.0
         self._pause = PAUSE_FIRST
         self._pending = self._turn = 0
-        self._greeting = Greeting()
+        self._greeting = ServerInfo()
         self._histories: set[str | None] = set()  # that this link has shown
         self.replayed = 0  # in the last handshake
         shared.on_mended = self._hurry
 
-    async def recover(self, ask: Ask, greeting: Greeting) -> None:
+    async def recover(self, ask: Ask, greeting: ServerInfo) -> None:
         """The cache's step of the handshake."""
         coherence = self._coherence
         coherence.tracking = greeting.tracking
@@ -94,7 +94,7 @@ class Recovery:
         self._shared.minted(ALL_TAG, judged("mint", replies[0]), sent_at)
         return replies
 
-    async def _distrust(self, ask: Ask, greeting: Greeting) -> None:
+    async def _distrust(self, ask: Ask, greeting: ServerInfo) -> None:
         """A server that restarted or failed over may have forgotten removals it had acknowledged, tags with them.
 
         The version of the tag on every entry says under which run of the server it was made. One from another run is
@@ -133,7 +133,7 @@ class Recovery:
         recent.history = history
         self._counters.replayed += self.replayed
 
-    async def _give_back(self, ask: Ask, greeting: Greeting) -> None:
+    async def _give_back(self, ask: Ask, greeting: ServerInfo) -> None:
         """Rights of which the last connection left open whether we have them."""
         rights, release = self._shared.rights, SCRIPTS["release"]
         pending = rights.pending()
@@ -239,6 +239,6 @@ class Recovery:
         self.replay_now()
 
 
-def _history(greeting: Greeting) -> History:
+def _history(greeting: ServerInfo) -> History:
     standing = greeting.standing
     return History(greeting.run_id, standing.replid, standing.former is not None)

@@ -13,12 +13,12 @@ from msgspec import Struct
 
 from ..clock import Clock
 from ..log import TELL, Teller
-from .handshake import Ask, Greeting
+from .handshake import Ask, ServerInfo
 from .link import Link, LinkState, Verdict
 from .reasons import reply_reason
 from .session import AnyCall, Call, Command, ProtocolError, RefusedError, Session, TooLargeError
 
-__all__ = ["Pulse", "WireHooks", "WireLimits"]
+__all__ = ["Connection", "WireHooks", "WireLimits"]
 
 # Own stall: how often in a row bytes that wait in the socket may postpone a judgement, and by how much.
 POSTPONE, POSTPONE_MOST = 0.001, 100
@@ -43,7 +43,7 @@ class WireHooks(Struct, frozen=True):
     on_push: Callable[[list[Any]], None]
     on_own_push: Callable[[bytes], None]
     on_timeout: Callable[[], None]
-    recover: Callable[[Ask, Greeting], Awaitable[None]]
+    recover: Callable[[Ask, ServerInfo], Awaitable[None]]
     on_defect: Callable[[], None]
     heartbeat: Callable[[], Call]
     prepare: Callable[[], Awaitable[None]] | None = None  # before each attempt; has bounds of its own
@@ -52,7 +52,7 @@ class WireHooks(Struct, frozen=True):
     tell: Teller = TELL
 
 
-class Pulse(ABC):
+class Connection(ABC):
     """One connection.
 
     Args:

@@ -14,7 +14,7 @@ from .reasons import TRANSIENT, reply_reason, spoken
 from .session import ReplyError
 from .standing import ASK_STANDING, Standing, info_fields
 
-__all__ = ["Ask", "Greeting", "HandshakeError", "handshake"]
+__all__ = ["Ask", "HandshakeError", "ServerInfo", "handshake"]
 
 Ask = Callable[..., Awaitable[list[Any]]]
 """``await ask(*commands, patient=True, handle=None)`` -> replies.
@@ -36,7 +36,7 @@ class HandshakeError(Exception):
         self.reason = reason
 
 
-class Greeting(Struct):
+class ServerInfo(Struct):
     """What the server said of itself."""
 
     engine: str = "redis"
@@ -59,10 +59,10 @@ async def handshake(
     name: str,
     probe: bytes,
     probe_pushed: Callable[[], bool],
-    previous: Greeting | None,
-    recover: Callable[[Ask, Greeting], Awaitable[None]],
+    previous: ServerInfo | None,
+    recover: Callable[[Ask, ServerInfo], Awaitable[None]],
     careful: bool = False,
-) -> Greeting:
+) -> ServerInfo:
     """Make a new connection usable.
 
     Args:
@@ -97,7 +97,9 @@ async def handshake(
     return greeting
 
 
-async def _hello(ask: Ask, credentials: tuple[str, ...], name: str, probe: bytes, *, careful: bool = False) -> Greeting:
+async def _hello(
+    ask: Ask, credentials: tuple[str, ...], name: str, probe: bytes, *, careful: bool = False
+) -> ServerInfo:
     auth: tuple[str, ...] = ()
     if careful:
         if credentials:
@@ -116,24 +118,24 @@ async def _hello(ask: Ask, credentials: tuple[str, ...], name: str, probe: bytes
     # In whatever words, and proxies have many: it does not know HELLO, or not this protocol.
     if credentials and not careful:
         _must((await ask(("AUTH", *credentials)))[0], "AUTH")
-    return Greeting(resp3=False, no_tracking_because=f"the server refused RESP3: {text}")
+    return ServerInfo(resp3=False, no_tracking_because=f"the server refused RESP3: {text}")
 
 
-def _greeting(hello: Any) -> Greeting:
+def _greeting(hello: Any) -> ServerInfo:
     said = {_text(key): value for key, value in _pairs(hello)}
     if _text(said.get("mode")) == "cluster":
         raise HandshakeError("cluster_mode", "the server runs in cluster mode, which is not supported yet")
     if _text(said.get("role", b"master")) not in {"master", "primary"}:
         raise HandshakeError("readonly", _A_REPLICA)
     number = said.get("id")
-    return Greeting(
+    return ServerInfo(
         engine=_text(said.get("server")) or "redis",
         version=_text(said.get("version")),
         client_id=number if isinstance(number, int) else None,
     )
 
 
-async def _identify(ask: Ask, greeting: Greeting) -> None:
+async def _identify(ask: Ask, greeting: ServerInfo) -> None:
     """Its run and its history tell a restart or failover; INFO may be forbidden, then nothing is known."""
     server, replication = await ask(("INFO", "server"), ASK_STANDING)
     standing = Standing.of(replication)
@@ -148,7 +150,7 @@ async def _identify(ask: Ask, greeting: Greeting) -> None:
         greeting.version = said.get("redis_version", "")
 
 
-async def _end_previous(ask: Ask, greeting: Greeting, previous: Greeting | None) -> None:
+async def _end_previous(ask: Ask, greeting: ServerInfo, previous: ServerInfo | None) -> None:
     """What our last connection still holds in the server's receive buffer must not run after the replay.
 
     Only on the same run of the server: after a restart the number may be somebody else's.
@@ -164,7 +166,7 @@ async def _end_previous(ask: Ask, greeting: Greeting, previous: Greeting | None)
         greeting.is_alone = isinstance(killed, int)
 
 
-async def _self_test(ask: Ask, greeting: Greeting, probe: bytes, probe_pushed: Callable[[], bool]) -> None:
+async def _self_test(ask: Ask, greeting: ServerInfo, probe: bytes, probe_pushed: Callable[[], bool]) -> None:
     """Read a key of our own, write it, expect the push: version strings and OKs are not believed."""
     early = False
 

@@ -17,7 +17,7 @@ Rules:
 from collections.abc import Callable
 from enum import StrEnum
 
-from .reasons import DOOMED
+from .reasons import NEEDS_OPERATOR
 
 __all__ = ["IllegalMoveError", "Link", "LinkState", "Verdict"]
 
@@ -191,7 +191,7 @@ class Link:
     def backoff(self, random: Callable[[], float]) -> float:
         """Seconds until the next attempt: exponential, with full jitter so that a fleet does not come back in step."""
         self.attempts += 1
-        if self.reason in DOOMED:
+        if self.reason in NEEDS_OPERATOR:
             return self.BACKOFF_DOOMED * (0.5 + random() / 2)
         most: float = min(self.BACKOFF_MOST, self.BACKOFF_FIRST * 2 ** min(self.attempts, 10))
         return most * random()

@@ -11,8 +11,8 @@ from typing import Final
 import hiredis
 
 __all__ = [
-    "DOOMED",
     "EMBEDDED",
+    "NEEDS_OPERATOR",
     "NO_WRITES",
     "PROVES_NOTHING",
     "TRANSIENT",
@@ -66,7 +66,7 @@ NO_WRITES: Final = frozenset({"misconf", "noreplicas", "readonly"})
 EMBEDDED: Final = frozenset({"embedded_binary", "embedded_folder", "embedded_unsafe", "embedded_start"})
 """There is no embedded server, see ``embedded.faults``."""
 
-DOOMED: Final = frozenset({"auth", "noperm", "cluster_mode", "tls"}) | EMBEDDED
+NEEDS_OPERATOR: Final = frozenset({"auth", "noperm", "cluster_mode", "tls"}) | EMBEDDED
 """Only a person can mend it: reconnect slowly."""
 
 

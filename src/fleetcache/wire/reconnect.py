@@ -14,14 +14,14 @@ from ..config.url import Address, CredentialProvider
 from ..errors import ConfigError
 from ..futures import Future
 from .closings import Closings
-from .connection import Pulse, WireHooks, WireLimits
-from .handshake import Ask, Greeting, HandshakeError, handshake
+from .connection import Connection, WireHooks, WireLimits
+from .handshake import Ask, HandshakeError, ServerInfo, handshake
 from .hints import PLAIN_TO_TLS, hinted, idle_hint, tls_hint
 from .link import Link, LinkState
 from .reasons import TRANSIENT, connect_reason, connect_words, reply_reason
 from .session import Call, Command, ReplyError
 
-__all__ = ["Deadline", "Keeper"]
+__all__ = ["Deadline", "Reconnector"]
 
 # So many connections in a row, closed so many seconds after the last answer, are no accident; a server that ends or is
 # restarted closes one. One that held for many heartbeats was not closed for want of them.
@@ -38,7 +38,7 @@ class Deadline(Protocol):
         ...
 
 
-class Keeper(Pulse):
+class Reconnector(Connection):
     """One connection that is kept alive.
 
     Args:
@@ -50,7 +50,7 @@ class Keeper(Pulse):
         clock: Seconds.
         random: In [0, 1).
         name: Shown on the server.
-        probe: As for ``Pulse``.
+        probe: As for ``Connection``.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Keeper(Pulse):
         super().__init__(link, limits, hooks, clock, probe)
         self.address = address
         self._provider, self._random, self._name = provider, random, name
-        self.greeting: Greeting | None = None
+        self.greeting: ServerInfo | None = None
         self.tried = False
         self._curious: list[Future] = []
         self.closings = Closings(clock)

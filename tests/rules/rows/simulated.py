@@ -187,7 +187,7 @@ ROWS = [
         "timer_left_behind_by_sleep",
         "wire.awake",
         "A timer that was set before the host slept is taken for one that will ring in time.",
-        "engine.aio.connection:AioWire._flush",
+        "engine.aio.connection:AioConnection._flush",
         wrong.timer_left_behind_by_sleep,
         "plan 52743",
     ),

@@ -68,7 +68,7 @@ ROWS = [
         "left_loop_closed_without_reset",
         "wire.reset",
         "The connection of an event loop that is gone is closed, and its kernel goes on sending.",
-        "engine.aio.connection:AioWire.abandon",
+        "engine.aio.connection:AioConnection.abandon",
         ("if reset:", "if False:"),
         "tests/faults/test_old_bytes.py::test_nothing_that_a_closed_loop_had_sent_lands_later",
     ),

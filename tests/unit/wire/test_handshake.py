@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fleetcache.config.url import Address
-from fleetcache.wire.handshake import Greeting, HandshakeError, handshake
+from fleetcache.wire.handshake import HandshakeError, ServerInfo, handshake
 from fleetcache.wire.session import Command, ReplyError
 from fleetcache.wire.standing import Standing
 
@@ -74,14 +74,14 @@ def shake(
     *,
     url: str = "redis://h",
     credentials: tuple[str, ...] = (),
-    previous: Greeting | None = None,
+    previous: ServerInfo | None = None,
     pushed: Callable[[], bool] | None = None,
     careful: bool = False,
-) -> Greeting:
-    async def recover(_ask: Any, greeting: Greeting) -> None:
+) -> ServerInfo:
+    async def recover(_ask: Any, greeting: ServerInfo) -> None:
         await script.ask(("RECOVER", f"tracking={greeting.tracking}"))
 
-    async def main() -> Greeting:
+    async def main() -> ServerInfo:
         return await handshake(
             script.ask,
             Address.parse(url),
@@ -99,7 +99,7 @@ def shake(
 
 def test_a_healthy_server() -> None:
     script = Scripted()
-    assert shake(script, url="redis://h/3", credentials=("ann", "secret")) == Greeting(
+    assert shake(script, url="redis://h/3", credentials=("ann", "secret")) == ServerInfo(
         engine="redis",
         version="7.0.15",
         client_id=7,
@@ -285,7 +285,7 @@ def test_a_server_that_refuses_tracking_is_used_without() -> None:
 
 @pytest.mark.parametrize("command", ["INFO", "CLIENT_KILL"])
 def test_optional_commands_may_be_forbidden(command: str) -> None:
-    previous = Greeting(client_id=3, run_id="abc")
+    previous = ServerInfo(client_id=3, run_id="abc")
     greeting = shake(Scripted(**{command: "NOPERM this user has no permissions"}), previous=previous)
     assert greeting.tracking
     assert greeting.run_id == (None if command == "INFO" else "abc")
@@ -310,7 +310,7 @@ def killed(script: Scripted) -> list[Any]:
 
 def test_our_last_connection_is_ended_before_the_cache_recovers() -> None:
     script = Scripted()
-    shake(script, previous=Greeting(client_id=3, run_id="abc"))
+    shake(script, previous=ServerInfo(client_id=3, run_id="abc"))
     assert killed(script) == [3]
     assert script.words.index("CLIENT KILL") < script.words.index("RECOVER tracking=True")
 
@@ -319,13 +319,13 @@ def test_our_last_connection_is_ended_before_the_cache_recovers() -> None:
     "previous",
     [
         None,
-        Greeting(client_id=3, run_id="another run, where 3 may be anybody"),
-        Greeting(client_id=3, run_id=None),
-        Greeting(client_id=None, run_id="abc"),
-        Greeting(client_id=7, run_id="abc"),  # ourselves
+        ServerInfo(client_id=3, run_id="another run, where 3 may be anybody"),
+        ServerInfo(client_id=3, run_id=None),
+        ServerInfo(client_id=None, run_id="abc"),
+        ServerInfo(client_id=7, run_id="abc"),  # ourselves
     ],
 )
-def test_nobody_else_is_ever_killed(previous: Greeting | None) -> None:
+def test_nobody_else_is_ever_killed(previous: ServerInfo | None) -> None:
     script = Scripted()
     shake(script, previous=previous)
     assert killed(script) == []

@@ -13,9 +13,9 @@ from ...config.settings import Settings
 from ...config.url import Address
 from ...format.keys import Layout, check_key
 from ...telemetry.health import Health, Status
-from ...wire.handshake import Greeting, HandshakeError
+from ...wire.handshake import HandshakeError, ServerInfo
 from ...wire.reasons import EMBEDDED, connect_reason
-from ...wire.reconnect import Keeper
+from ...wire.reconnect import Reconnector
 from ...wire.session import ProtocolError
 from . import permissions, server
 from .advice import advise, workers_from
@@ -138,7 +138,7 @@ def _lost(error: Exception) -> Finding:
 
 
 async def _visit(
-    report: Report, cache: Cache, wire: Keeper, asked: tuple[str, str | None, Callable[[], float]]
+    report: Report, cache: Cache, wire: Reconnector, asked: tuple[str, str | None, Callable[[], float]]
 ) -> None:
     """Ask the server on a connection of our own."""
     name, key, clock = asked
@@ -146,7 +146,7 @@ async def _visit(
     layout = Layout(settings.prefix)
     # One question may take what a whole handshake may: a slow server should be measured, not given up.
     async with await Visit.to(address, settings.connect_timeout, wire.closings) as visit:
-        greeting = Greeting()
+        greeting = ServerInfo()
         try:
             greeting = await visit.shake_hands(address, layout.probe(name))
         except HandshakeError as error:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...config.settings import Settings
-from ...wire.handshake import Greeting
+from ...wire.handshake import ServerInfo
 from ...wire.session import ReplyError
 from .finding import Code, Finding, Severity
 from .visit import Visit
@@ -28,7 +28,7 @@ class Server:
         save: The rule by which snapshots are written (``""``: none); ``None`` where ``CONFIG`` is not permitted.
     """
 
-    greeting: Greeting
+    greeting: ServerInfo
     info: dict[str, str] = field(default_factory=dict)
     save: str | None = None
 
@@ -42,7 +42,7 @@ class Server:
         }
 
 
-async def meet(visit: Visit, greeting: Greeting) -> Server:
+async def meet(visit: Visit, greeting: ServerInfo) -> Server:
     """Ask it about itself. What it refuses to tell is not known, and no fault: a cache does not need it."""
     replies = await visit.ask(("INFO", "memory"), ("INFO", "persistence"), ("CONFIG", "GET", "save"))
     told = "\n".join(map(_text, replies[:2]))
@@ -72,7 +72,7 @@ def findings_on(server: Server, settings: Settings) -> Iterator[Finding]:
     yield _persistence(server, settings)
 
 
-def _version(greeting: Greeting) -> Finding:
+def _version(greeting: ServerInfo) -> Finding:
     said = f"{greeting.engine} {greeting.version or 'of unknown version'}"
     numbers = tuple(int(part) for part in greeting.version.split(".")[:3] if part.isdigit())
     if greeting.engine == "redis" and numbers and numbers < OLDEST.get(numbers[0], (6, 2, 11)):
@@ -89,7 +89,7 @@ def _version(greeting: Greeting) -> Finding:
     return Finding(Code.VERSION, Severity.OK, said)
 
 
-def _tracking(greeting: Greeting) -> Finding:
+def _tracking(greeting: ServerInfo) -> Finding:
     if greeting.tracking:
         message = "the self-test passed: a key was read, changed, and the change was pushed behind its reply"
         return Finding(Code.TRACKING, Severity.OK, message)

@@ -11,7 +11,7 @@ from typing import Any, Self
 from ...config.url import Address
 from ...engine.aio.dialing import dial
 from ...wire.closings import Closings
-from ...wire.handshake import Ask, Greeting, handshake
+from ...wire.handshake import Ask, ServerInfo, handshake
 from ...wire.session import Call, Command, Session
 
 __all__ = ["Visit"]
@@ -81,7 +81,7 @@ class Visit:
                 self._session.feed(data)
         return replies
 
-    async def shake_hands(self, address: Address, probe: bytes) -> Greeting:
+    async def shake_hands(self, address: Address, probe: bytes) -> ServerInfo:
         """Do what every connection of a cache begins with, the self-test of tracking included.
 
         Raises:
@@ -110,5 +110,5 @@ class Visit:
             await self._writer.wait_closed()
 
 
-async def _nothing_to_recover(_ask: Ask, _greeting: Greeting) -> None:
+async def _nothing_to_recover(_ask: Ask, _greeting: ServerInfo) -> None:
     """A visit owes nothing to the server."""

@@ -16,12 +16,12 @@ from typing import Any, cast
 from ...config.url import CredentialProvider
 from ...futures import Future
 from ...wire.hints import lost
-from ...wire.reconnect import Deadline, Keeper
+from ...wire.reconnect import Deadline, Reconnector
 from ...wire.session import AnyCall
 from .dialing import dial
 from .loop_end import without_farewell
 
-__all__ = ["AioWire"]
+__all__ = ["AioConnection"]
 
 # Bytes read at once. As much as asyncio's own reads; several replies to a turn's calls come in one.
 READ_SIZE = 256 * 1024
@@ -37,7 +37,7 @@ class _Connection(asyncio.BufferedProtocol):
     Buffered: the loop reads into one buffer, where it would else make and cut 256 KiB for every reply.
     """
 
-    def __init__(self, wire: "AioWire") -> None:
+    def __init__(self, wire: "AioConnection") -> None:
         self._wire = wire
         self._buffer = memoryview(bytearray(READ_SIZE))
 
@@ -67,8 +67,8 @@ class _Timeout:
         self._timeout.reschedule(asyncio.get_running_loop().time() + seconds)
 
 
-class AioWire(Keeper):
-    """One connection that is kept alive on the event loop that made it; arguments as for ``Keeper``."""
+class AioConnection(Reconnector):
+    """One connection that is kept alive on the event loop that made it; arguments as for ``Reconnector``."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

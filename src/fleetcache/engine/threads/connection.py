@@ -21,12 +21,12 @@ from ...futures import Future
 from ...wire.link import LinkState
 from ...wire.reconnect import Deadline
 from .dialing import dial_blocking
-from .leader_follower import CallersWire, read
+from .leader_follower import LeaderFollowerConnection, read
 from .monitor import ThreadFuture, begin
 from .tls import Tls
 from .uwsgi import advice
 
-__all__ = ["ThreadWire"]
+__all__ = ["ThreadConnection"]
 
 # Seconds after a caller has read for itself that the link thread leaves the socket to callers: it is spared a wake-up
 # for every reply. A push that comes in such a pause waits so long at most, little beside any max_staleness.
@@ -55,7 +55,7 @@ class _Alarm:
 class _Bound(AbstractAsyncContextManager["Deadline"]):
     """A bound on what the link thread waits for."""
 
-    def __init__(self, wire: "ThreadWire", seconds: float) -> None:
+    def __init__(self, wire: "ThreadConnection", seconds: float) -> None:
         self._wire, self._seconds = wire, seconds
 
     def extend(self, seconds: float) -> None:
@@ -70,8 +70,8 @@ class _Bound(AbstractAsyncContextManager["Deadline"]):
         self._wire.bound(float("inf"))
 
 
-class ThreadWire(CallersWire):
-    """One connection that is kept alive by a thread; arguments as for ``CallersWire``."""
+class ThreadConnection(LeaderFollowerConnection):
+    """One connection that is kept alive by a thread; arguments as for ``LeaderFollowerConnection``."""
 
     _gate = ThreadFuture
 

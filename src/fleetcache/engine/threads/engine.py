@@ -13,7 +13,7 @@ from ...config.settings import Settings
 from ...errors import Closed
 from ...policy.single_flight import Outcome, Resolution
 from ..engine import Engine
-from .connection import ThreadWire
+from .connection import ThreadConnection
 from .monitor import Monitor
 from .pool import Around, RefreshPool
 from .reentrant import Inside
@@ -95,7 +95,7 @@ class SyncEngine(Engine):
         return self
 
     def _begin(self) -> None:
-        wire = self._new_wire(partial(ThreadWire, monitor=self.monitor))
+        wire = self._new_wire(partial(ThreadConnection, monitor=self.monitor))
         self._threads.timer = wire
         self.monitor.on_left, self.monitor.on_noted = wire.flush, wire.noted
         _IN_USE.add(self)

@@ -10,19 +10,19 @@ from collections import deque
 from typing import Any
 
 from ...wire.hints import lost
-from ...wire.reconnect import Keeper
+from ...wire.reconnect import Reconnector
 from ...wire.session import AnyCall
 from .monitor import Monitor, ThreadFuture
 from .tls import Tls
 from .try_lock import Role
 
-__all__ = ["CallersWire", "read"]
+__all__ = ["LeaderFollowerConnection", "read"]
 
 READ_SIZE = 256 * 1024
 
 
-class CallersWire(Keeper):
-    """One connection, as its callers use it; further arguments as for ``Keeper``.
+class LeaderFollowerConnection(Reconnector):
+    """One connection, as its callers use it; further arguments as for ``Reconnector``.
 
     Args:
         monitor: Held by whoever calls anything here.

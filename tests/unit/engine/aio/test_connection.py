@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from fleetcache import Cache
-from fleetcache.engine.aio.connection import MUCH, PIECE, AioWire
+from fleetcache.engine.aio.connection import MUCH, PIECE, AioConnection
 from tests.support.run import run
 from tests.support.servers import Server
 
@@ -14,14 +14,14 @@ from tests.support.servers import Server
 def writes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many calls each write had."""
     found: list[int] = []
-    flush = AioWire._flush
+    flush = AioConnection._flush
 
-    def flushed(self: AioWire) -> None:
+    def flushed(self: AioConnection) -> None:
         if self.session.queued:
             found.append(len(self.session.queued))
         flush(self)
 
-    monkeypatch.setattr(AioWire, "_flush", flushed)
+    monkeypatch.setattr(AioConnection, "_flush", flushed)
     return found
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from fleetcache.config.url import Address
-from fleetcache.engine.threads.connection import ThreadWire
+from fleetcache.engine.threads.connection import ThreadConnection
 from fleetcache.engine.threads.monitor import Monitor, ThreadFuture
 from fleetcache.engine.threads.pool import RefreshPool
 from fleetcache.engine.threads.runtime import ThreadRuntime
@@ -36,7 +36,7 @@ class Scene:
         self.link = Link(
             0.0, operation_timeout=operation_timeout, max_staleness=LONG, offline_ttl=LONG, on_state=lambda *_: None
         )
-        self.wire = ThreadWire(
+        self.wire = ThreadConnection(
             Address(),
             None,
             self.link,
