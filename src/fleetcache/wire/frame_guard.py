@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
-__all__ = ["Headers", "ProtocolError"]
+__all__ = ["FrameGuard", "ProtocolError"]
 
 # No answer to a command of ours has a hundred elements. Nested as deep as the parser goes, this many take 80 MB.
 MOST_ELEMENTS: Final = 9_999
@@ -30,7 +30,7 @@ class ProtocolError(Exception):
     """The peer does not speak RESP, answers what nobody asked, or sends a frame beyond all bounds."""
 
 
-class Headers:
+class FrameGuard:
     """Looks through what arrived; ``pieces`` gives it back cut so that the parser itself tells header from content.
 
     Args:

@@ -19,7 +19,7 @@ from typing import Any, Final, Protocol
 import hiredis
 
 from ..futures import Future, tell_unanswered
-from .frame_guard import Headers, ProtocolError
+from .frame_guard import FrameGuard, ProtocolError
 from .reasons import PROVES_NOTHING, reply_reason
 
 __all__ = [
@@ -155,7 +155,7 @@ class Session:
     def __init__(self, on_push: Callable[[list[Any]], None], frame_limit: int) -> None:
         self._errors = _Errors()
         self._reader = hiredis.Reader(protocolError=ProtocolError, replyError=self._errors, notEnoughData=_MORE)
-        self._headers = Headers(self._reader)
+        self._headers = FrameGuard(self._reader)
         self._on_push = on_push
         self._frame_limit = frame_limit
         self._unfinished = 0
