@@ -142,7 +142,7 @@ ROWS = (
         "threads.loader",
         "A loader runs with the frames of the rules below it, and while they hold the monitor.",
         "engine.threads.runtime:ThreadRuntime.load",
-        ("return await Outside(partial(call, loader, *args))", "return call(loader, *args)"),
+        ("return await AwaitOutside(partial(call, loader, *args))", "return call(loader, *args)"),
         "tests/loading/test_recursion.py::test_a_hundred_levels_load_and_every_one_is_stored",
     ),
 )

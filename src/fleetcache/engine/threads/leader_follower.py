@@ -14,7 +14,7 @@ from ...wire.reconnect import Reconnector
 from ...wire.session import AnyCall
 from .monitor import Monitor, ThreadFuture
 from .tls import Tls
-from .try_lock import Role
+from .try_lock import TryLock
 
 __all__ = ["LeaderFollowerConnection", "read"]
 
@@ -34,9 +34,9 @@ class LeaderFollowerConnection(Reconnector):
         self._sock: socket.socket | None = None
         self._tls: Tls | None = None
         self._out: deque[bytes] = deque()
-        self._sending = Role()  # never waited for but by the link thread: whoever has it sends for all
+        self._sending = TryLock()  # never waited for but by the link thread: whoever has it sends for all
         self._rest: memoryview | None = None  # what the socket did not take; only the link thread sends meanwhile
-        self._reading = Role()  # as ``_sending``: whoever has it reads for all
+        self._reading = TryLock()  # as ``_sending``: whoever has it reads for all
         self._readers_poll = select.poll()
         self._followers: dict[ThreadFuture, None] = {}  # who waits for replies while another reads
         self._led_at = -float("inf")

@@ -21,7 +21,7 @@ from typing import Any, Protocol, TypeVar
 from ...futures import tell_unanswered
 from ...log import TELL, Teller
 
-__all__ = ["Monitor", "Note", "Outside", "ThreadFuture", "begin", "finish"]
+__all__ = ["AwaitOutside", "Monitor", "Note", "ThreadFuture", "begin", "finish"]
 
 T = TypeVar("T")
 
@@ -48,7 +48,7 @@ def _suspended(coro: Coroutine[Any, Any, Any]) -> RuntimeError:
     return RuntimeError(f"{coro!r} suspended: on a thread every port must block")
 
 
-class Outside:
+class AwaitOutside:
     """What a rule awaits that is to be begun without the monitor, by whoever runs the rule: a task, or a thread.
 
     A loader is called there, so that the frames of the rules are not below it: loaders that load may nest deeply.
@@ -59,7 +59,7 @@ class Outside:
     def __init__(self, begin: Callable[[], Any]) -> None:
         self.begin = begin
 
-    def __await__(self) -> Generator["Outside", Any, Any]:
+    def __await__(self) -> Generator["AwaitOutside", Any, Any]:
         return (yield self)
 
 
@@ -265,7 +265,7 @@ class Monitor:
                 if over:
                     result: T = asked
                     return result
-                if type(asked) is not Outside:
+                if type(asked) is not AwaitOutside:
                     raise _suspended(coro)  # noqa: TRY301 - ends as every error of the rules does
                 move, given = rule.send, asked.begin()
             except BaseException as error:

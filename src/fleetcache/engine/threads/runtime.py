@@ -15,9 +15,9 @@ from ...clock import Clock
 from ...log import TELL, Teller
 from ...policy.ports import Alarm, FlightPort, Landed, LoaderEndedError, Work
 from ..aio.runtime import call_awaited, tell_defect
-from .monitor import Monitor, Outside, ThreadFuture, answerless
+from .monitor import AwaitOutside, Monitor, ThreadFuture, answerless
 from .pool import RefreshPool
-from .tasks import TaskOfLoop, follow, heard
+from .tasks import ThreadSafeTask, follow, heard
 
 __all__ = ["ThreadRuntime", "call_alone", "call_plain", "has_room"]
 
@@ -69,7 +69,7 @@ class ThreadRuntime:
         self._monitor, self._pool, self._patience = monitor, pool, patience
         self.timer: Timer | None = None
         self.closed = False
-        self._tasks: dict[asyncio.Task[None], TaskOfLoop] = {}  # a loop itself keeps only weak references
+        self._tasks: dict[asyncio.Task[None], ThreadSafeTask] = {}  # a loop itself keeps only weak references
 
     def me(self) -> Any:
         """The task that runs a rule now, if it is one."""
@@ -101,7 +101,7 @@ class ThreadRuntime:
     async def load(self, loader: Callable[..., Any], *args: Any) -> Any:
         """Run the loader here, while others go on."""
         call = call_awaited if self._monitor.suspends else call_plain
-        return await Outside(partial(call, loader, *args))
+        return await AwaitOutside(partial(call, loader, *args))
 
     async def fly(self, flight: FlightPort, work: Work, landed: Landed) -> None:
         """Here and now, in this thread, which alone can end it; or in a task of the flight."""
@@ -138,7 +138,7 @@ class ThreadRuntime:
 
         loop = asyncio.get_running_loop()
         task = loop.create_task(fly(), name="fleetcache-load")
-        flight.task = self._tasks[task] = TaskOfLoop(task, loop)
+        flight.task = self._tasks[task] = ThreadSafeTask(task, loop)
 
         def ended(task: "asyncio.Task[None]") -> None:
             error = None if task.cancelled() else task.exception()

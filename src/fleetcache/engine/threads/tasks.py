@@ -10,9 +10,9 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
 
-from .monitor import Monitor, Outside, ThreadFuture
+from .monitor import AwaitOutside, Monitor, ThreadFuture
 
-__all__ = ["TaskOfLoop", "follow", "heard"]
+__all__ = ["ThreadSafeTask", "follow", "heard"]
 
 T = TypeVar("T")
 
@@ -36,7 +36,7 @@ async def heard(gate: ThreadFuture, seconds: float) -> None:
     """In a rule: let the others in until the gate is open, or for so long."""
     bell = _Bell()
     gate.hang(bell)
-    await Outside(partial(bell.listen, seconds))
+    await AwaitOutside(partial(bell.listen, seconds))
 
 
 class _Bell:
@@ -65,7 +65,7 @@ class _Bell:
             timer.cancel()
 
 
-class TaskOfLoop:
+class ThreadSafeTask:
     """A task that any thread may cancel."""
 
     __slots__ = ("_loop", "_task")

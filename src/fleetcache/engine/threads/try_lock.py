@@ -2,13 +2,13 @@
 
 import time
 
-__all__ = ["Role"]
+__all__ = ["TryLock"]
 
 # Seconds between two tries of who must have the role. Others have it for one system call that does not block.
 PAUSE = 0.0005
 
 
-class Role:
+class TryLock:
     """Taken with a token of one's own, inside the ``try`` whose ``finally`` drops it: each a step of the interpreter.
 
     Example:
