@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import repeat, starmap
 
-__all__ = ["Clock", "Ticks", "monotonic", "system_random"]
+__all__ = ["Clock", "CountingClock", "monotonic", "system_random"]
 
 Clock = Callable[[], float]
 
@@ -23,7 +23,7 @@ monotonic: Clock = (
 )
 
 
-class Ticks:
+class CountingClock:
     """The same clock, read by ``next(ticks.read)``, and how often it was read so.
 
     For the one line that every near hit runs: what the clock is called with is made once, and counting costs nothing,

@@ -131,11 +131,11 @@ async def _load_past_a_stuck_server(server: Server, prefix: str) -> tuple[str, A
         server.thaw()
         await eventually(lambda: cache.stats().link == "online")
         epoch = cache.stats().epoch
-        at_hand = cache.peek("k")
+        fast_path = cache.peek("k")
         await other.delete("k")  # of a key that is not there: nobody is told
         answer = await cache.get_or_set("k", load)
         assert epoch == 1
-        return answer, at_hand
+        return answer, fast_path
 
 
 def test_what_was_loaded_past_a_stuck_server_is_never_served_once_online(

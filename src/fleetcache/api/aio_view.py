@@ -40,7 +40,7 @@ class AioVerbs(AsyncVerbs):
 
         async def get(self, key: Any, default: Any = None, *, type: Any = Any, allow_stale: bool = False) -> Any:  # noqa: A002 - the field's word
             """As of ``Cache``; what near holds as bytes is decoded without the monitor."""
-            held = self._at_hand(key)
+            held = self._near_hit(key)
             if held is not None:
                 answer = self._engine.entries.from_near(held, type)
                 if answer is not None:

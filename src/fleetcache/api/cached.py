@@ -76,9 +76,9 @@ class KeyedFunction(Generic[P, T]):
         self._verbs, self._fn, self._options, self._type = verbs, fn, options, type_
         self._keys: dict[Any, tuple[Any, str]] = {}
         # A bound of its own while offline is policy's to judge.
-        self._at_hand = options.offline_ttl == verbs._defaults.offline_ttl  # noqa: SLF001 - the verbs' hot path
+        self._near_hit = options.offline_ttl == verbs._defaults.offline_ttl  # noqa: SLF001 - the verbs' hot path
         self._refreshes = options.refreshes
-        self._quick = self._at_hand and not self._refreshes
+        self._quick = self._near_hit and not self._refreshes
         self._declared: Any = None
 
     def __repr__(self) -> str:
@@ -129,8 +129,8 @@ class KeyedFunction(Generic[P, T]):
         """What near has for a call, or, as ``LoadRequest``, what is to be asked: the same for both faces."""
         verbs = self._verbs
         key = self._key(args, kwargs)
-        if self._at_hand:
-            held = verbs._at_hand(key, refreshes=self._refreshes)  # noqa: SLF001 - as above
+        if self._near_hit:
+            held = verbs._near_hit(key, refreshes=self._refreshes)  # noqa: SLF001 - as above
             if held is not None:
                 answer = verbs._engine.entries.from_near(held, self._declare())  # noqa: SLF001 - as above
                 if answer is not None:
@@ -190,7 +190,7 @@ class CachedFunction(KeyedFunction[P, T]):
         """The cached result, or the function's."""
         verbs = self._verbs
         if self._quick and not kwargs:
-            # What ``_key`` and ``_at_hand`` do, written out once more for a plain hit: the calls cost as much as it
+            # What ``_key`` and ``_near_hit`` do, written out once more for a plain hit: the calls cost as much as it
             try:
                 kinds, key = self._keys[args]
                 held = verbs._items[key]  # noqa: SLF001 - the verbs' hot path

@@ -12,13 +12,13 @@ from ..policy.options import EARLY_RANGE
 if TYPE_CHECKING:
     from ..engine.engine import Engine
 
-__all__ = ["AtHand"]
+__all__ = ["FastPath"]
 
 T = TypeVar("T")
 D = TypeVar("D")
 
 
-class AtHand:
+class FastPath:
     """A face, as far as near answers for it."""
 
     # Fetched from the engine by each face's ``bind``.
@@ -56,13 +56,13 @@ class AtHand:
         except (KeyError, TypeError):  # not there; or no str, of which the rule is named below
             pass
         else:
-            held = self._at_hand(key)
+            held = self._near_hit(key)
             answer = None if held is None else self._engine.entries.from_near(held, type)
             return default if answer is None else answer.value
         self._key(key)
         return default
 
-    def _at_hand(self, key: Any, *, refreshes: bool = False) -> Any:
+    def _near_hit(self, key: Any, *, refreshes: bool = False) -> Any:
         """A fresh entry of near that may be trusted now, marked and counted; ``None`` leaves the rest to policy.
 
         ``refreshes``: the call may start a refresh, so an entry close to its end is policy's to judge.

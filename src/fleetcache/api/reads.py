@@ -18,7 +18,7 @@ from ..policy.ports import load_apart
 from ..policy.reading import LoadRequest
 from ..policy.results import Loader, Wrapping, plain
 from ..policy.return_types import declared_type
-from .fast_path import AtHand
+from .fast_path import FastPath
 
 if TYPE_CHECKING:
     from ..engine.engine import Engine
@@ -69,7 +69,7 @@ class FunctionOptions(LoadOptions, total=False):
     clearable: bool
 
 
-class ReadingVerbs(AtHand):
+class ReadingVerbs(FastPath):
     """The verbs over one engine, with a prefix and defaults of their own."""
 
     def __init__(self, engine: "Engine", prefix: str, tags: tuple[str, ...], defaults: CallOptions) -> None:
@@ -259,7 +259,7 @@ class ReadingVerbs(AtHand):
             misplaced(ReadingVerbs.get_or_set, _others)
         declared = declared_type(loader) if type is ... else type
         if offline_ttl is None:
-            held = self._at_hand(key, refreshes=True)
+            held = self._near_hit(key, refreshes=True)
             answer = None if held is None else self._engine.entries.from_near(held, declared)
             if answer is not None:
                 found: T = answer.value

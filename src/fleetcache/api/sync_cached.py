@@ -64,7 +64,7 @@ class SyncCachedFunction(KeyedFunction[P, T]):
         """The cached result, or the function's."""
         verbs = self._verbs
         if self._quick and not kwargs:
-            # What ``_key`` and ``_at_hand`` do, written out once more for a plain hit: the calls cost as much as it
+            # What ``_key`` and ``_near_hit`` do, written out once more for a plain hit: the calls cost as much as it
             try:
                 kinds, key = self._keys[args]
                 held = verbs._items[key]  # noqa: SLF001 - the verbs' hot path

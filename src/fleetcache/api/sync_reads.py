@@ -14,7 +14,7 @@ from ..engine.threads.runtime import call_alone, call_plain
 from ..policy.lookup import DecodedValue
 from ..policy.results import SyncLoader, SyncWrapping, plain
 from ..policy.return_types import declared_type
-from .fast_path import AtHand
+from .fast_path import FastPath
 from .reads import LoadOptions, RefreshOptions, several
 from .verbs import AsyncVerbs
 
@@ -43,7 +43,7 @@ class Runner(Protocol):
         ...
 
 
-class SyncReadingVerbs(AtHand):
+class SyncReadingVerbs(FastPath):
     """The verbs over one engine, for threads.
 
     Args:
@@ -176,7 +176,7 @@ class SyncReadingVerbs(AtHand):
         if _others:
             misplaced(SyncReadingVerbs.get_or_set, _others)
         if offline_ttl is None:
-            held = self._at_hand(key, refreshes=True)
+            held = self._near_hit(key, refreshes=True)
             if held is not None:
                 declared = declared_type(loader) if type is ... else type
                 answer = self._engine.entries.from_near(held, declared)

@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet
 
-from ..clock import Clock, Ticks, monotonic, system_random
+from ..clock import Clock, CountingClock, monotonic, system_random
 from ..config.durations import text
 from ..config.settings import Settings
 from ..config.url import Address
@@ -67,7 +67,7 @@ ON_FROM_ENV: "list[Callable[[Engine], None]]" = []
 _INHERITED: list[Any] = []
 
 
-class Solitude:
+class NoLink:
     """The link of a cache that has no server by choice: nothing bounds near but the entries' own lives."""
 
     def __init__(self) -> None:
@@ -115,7 +115,7 @@ class Engine:
         self.counters = Counters()
         self.tell = Teller(self.driver)
         self.outages = Outages(clock, self.tell)
-        self.ticks = Ticks(clock)
+        self.ticks = CountingClock(clock)
         self.on_rebuilt: WeakSet[Any] = WeakSet()
         self.names = Names()
         self.bypasses: set[object] = set()  # a mark for each ``bypass()`` that is not left yet
@@ -170,7 +170,7 @@ class Engine:
             version=lambda: self._token(16),
             tell=self.tell,
         )
-        self.link: Link | Solitude = Solitude()
+        self.link: Link | NoLink = NoLink()
         self.entries = entries
         self.parts = PolicyContext(
             self.near,
@@ -413,7 +413,7 @@ class Engine:
     @property
     def tried(self) -> bool:
         """Whether the first attempt to connect has ended either way."""
-        return isinstance(self.link, Solitude) or self.link.tried or self.link.reason is not None
+        return isinstance(self.link, NoLink) or self.link.tried or self.link.reason is not None
 
     def stats(self) -> Stats:
         """Counters and gauges."""
@@ -426,7 +426,7 @@ class Engine:
             waiters=self.coherence.waiters,
             journal=len(self.coherence.journal),
             tag_copies=len(self.coherence.copies),
-            link="none" if isinstance(self.link, Solitude) else self.link.state.value,
+            link="none" if isinstance(self.link, NoLink) else self.link.state.value,
             epoch=self.link.epoch,
         )
 

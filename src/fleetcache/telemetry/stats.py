@@ -11,7 +11,7 @@ __all__ = ["Counters", "Stats"]
 class Counters(Struct):
     """Raised by the parts while they work; one per cache, shared with its namespaces."""
 
-    near_hits: int = 0  # beside those that ``clock.Ticks`` counts
+    near_hits: int = 0  # beside those that ``clock.CountingClock`` counts
     shared_hits: int = 0
     stale_hits: int = 0
     offline_stale_hits: int = 0  # promise 3's exception, by name: past its bound, because the loader failed offline
