@@ -22,7 +22,7 @@ __all__ = ["SyncCache"]
 T = TypeVar("T")
 
 
-class _HereAndNow:
+class InlineRunner:
     """Runs the rules in the calling thread, under the engine's monitor."""
 
     def __init__(self, engine: SyncEngine) -> None:
@@ -74,7 +74,7 @@ class SyncCache(SyncVerbs):
     def _face(self, engine: SyncEngine) -> None:
         self._home = engine
         self._view: AioView | None = None
-        super().__init__(AsyncVerbs(engine, "", ALL, defaults(engine.settings)), _HereAndNow(engine))
+        super().__init__(AsyncVerbs(engine, "", ALL, defaults(engine.settings)), InlineRunner(engine))
 
     @classmethod
     def _over(cls, engine: SyncEngine) -> Self:

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from ..engine.portal import Bridge
+from ..engine.portal import LoopPortal
 from ..engine.threads.pool import Around
 from ..telemetry.health import Health
 from .sync_verbs import SyncVerbs
@@ -17,7 +17,7 @@ class SyncView(SyncVerbs):
     """The verbs of an open ``Cache`` for threads of the same process; see ``Cache.sync``."""
 
     def __init__(self, cache: "Cache") -> None:
-        self._bridge = Bridge(cache._home)  # noqa: SLF001 - two faces of one thing
+        self._bridge = LoopPortal(cache._home)  # noqa: SLF001 - two faces of one thing
         self._cache = cache
         super().__init__(cache, self._bridge)
 

@@ -23,7 +23,7 @@ from .threads.runtime import call_plain, has_room
 if TYPE_CHECKING:
     from .engine import Engine
 
-__all__ = ["Bridge"]
+__all__ = ["LoopPortal"]
 
 T = TypeVar("T")
 
@@ -31,7 +31,7 @@ T = TypeVar("T")
 LOOK_EVERY = 0.5
 
 
-class _Errand:
+class _PortalCall:
     """One call of one thread, on the loop. No lock is between the two: either may be interrupted anywhere."""
 
     def __init__(
@@ -185,7 +185,7 @@ class _StuckError(Exception):
     """The loop did not take the call."""
 
 
-class Bridge:
+class LoopPortal:
     """Runs the rules of a cache on its event loop, for threads beside it."""
 
     def __init__(self, home: "Engine") -> None:
@@ -201,7 +201,7 @@ class Bridge:
         except BaseException:
             coro.close()
             raise
-        errand = _Errand(self._home.acting, loop, self._pool, None, self._amid)
+        errand = _PortalCall(self._home.acting, loop, self._pool, None, self._amid)
         try:
             return errand.do(coro)
         except _StuckError:
@@ -218,7 +218,7 @@ class Bridge:
         if get_ident() in self._amid or (CURRENT.get() is not None and not has_room()):
             return alone()
         loop = self._loop()
-        errand = _Errand(self._home.acting, loop, self._pool, loader, self._amid)
+        errand = _PortalCall(self._home.acting, loop, self._pool, loader, self._amid)
         lent = functools.update_wrapper(functools.partial(errand.load), loader)
         try:
             return errand.do(make(lent))
