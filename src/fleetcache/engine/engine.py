@@ -27,7 +27,7 @@ from ..near.store import Near
 from ..policy.batches import Batches
 from ..policy.claims import Claims
 from ..policy.context import PolicyContext
-from ..policy.counters import Counting
+from ..policy.counters import CounterRules
 from ..policy.ports import Runtime
 from ..policy.reading import Policy
 from ..policy.single_flight import Flights
@@ -192,7 +192,7 @@ class Engine:
             self._new_link()
         self.policy = Policy(self.parts)
         self.writing = Writing(self.parts)
-        self.counting = Counting(self.parts)
+        self.counting = CounterRules(self.parts)
         self.batches = Batches(self.parts, self.policy)
         self.claims = Claims(self.parts, self.policy.loading.news)
         self.instance = f"{socket.gethostname()[:40]}-{os.getpid()}-{self._token(3).hex()}"

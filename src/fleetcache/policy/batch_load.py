@@ -17,7 +17,7 @@ from .streaming import SMALL, Sent, stream
 if TYPE_CHECKING:
     from .batches import Batches
 
-__all__ = ["Round"]
+__all__ = ["BatchLoad"]
 
 Loader = Callable[..., Any]
 
@@ -34,7 +34,7 @@ class Right(NamedTuple):
     mark: bytes | None = None
 
 
-class Round:
+class BatchLoad:
     """One round: take what rights are to be had, load those keys with one call, then wait for the rest."""
 
     def __init__(

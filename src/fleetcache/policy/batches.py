@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
-from .batch_load import Round
+from .batch_load import BatchLoad
 from .context import NO_LOOK, Budget, Load, PolicyContext
 from .loading import Loading
 from .lookup import EntryState, Lookup
@@ -163,7 +163,7 @@ class Batches:
         found: dict[str, Any] = {}
         while missing:
             self.parts.check_open()
-            round_ = Round(self, missing, loader, options, declared, group, give_up, budget)
+            round_ = BatchLoad(self, missing, loader, options, declared, group, give_up, budget)
             values, missing = await round_.play()
             found.update(values)
             if missing and self.parts.ports.clock() >= give_up:

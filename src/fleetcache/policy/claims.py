@@ -48,7 +48,7 @@ class _Waiter:
         self.grant, self.gate = grant, gate
 
 
-class _Turn:
+class _ClaimQueue:
     """The claim of one key in this process: who has it, who is next, and what the server knows of it."""
 
     __slots__ = ("_holder", "alarm", "key", "mark", "queue", "since", "ttl", "yields")
@@ -82,7 +82,7 @@ class Claims:
 
     def __init__(self, parts: PolicyContext, news: News) -> None:
         self._parts, self._news = parts, news
-        self._turns: dict[str, _Turn] = {}
+        self._turns: dict[str, _ClaimQueue] = {}
 
     # -- taking ------------------------------------------------------------------------------------------------------
 
@@ -117,7 +117,7 @@ class Claims:
             if len(self._turns) % MANY == MANY - 1:
                 for key in list(self._turns):
                     self._turn(key)
-            self._turns[grant.key] = _Turn(grant)
+            self._turns[grant.key] = _ClaimQueue(grant)
             return True
         if until <= ports.clock():
             return False
@@ -136,14 +136,14 @@ class Claims:
                 turn.queue.remove(waiter)
         return turn.holder is grant
 
-    def _turn(self, key: str) -> _Turn | None:
+    def _turn(self, key: str) -> _ClaimQueue | None:
         """The turn that somebody has; one whose holder was dropped is passed on."""
         turn = self._turns.get(key)
         if turn is not None and turn.holder is None:
             self._pass_on(turn)
         return self._turns.get(key)
 
-    async def _is_granted(self, turn: _Turn, grant: Grant, until: float) -> bool:
+    async def _is_granted(self, turn: _ClaimQueue, grant: Grant, until: float) -> bool:
         """Whether the server grants it, at ``until`` the latest; it does, when it cannot be asked."""
         parts, key = self._parts, grant.key
         ms = round(grant.ttl * 1000)
@@ -170,7 +170,7 @@ class Claims:
                 parts.coherence.unwatch(watch)
         return True
 
-    def _keep_alive(self, turn: _Turn, key: str, ms: int) -> None:
+    def _keep_alive(self, turn: _ClaimQueue, key: str, ms: int) -> None:
         """Renew it every third of its length."""
 
         def ring() -> None:
@@ -191,7 +191,7 @@ class Claims:
         self._pass_on(self._turns[grant.key])
         return True
 
-    def _pass_on(self, turn: _Turn) -> None:
+    def _pass_on(self, turn: _ClaimQueue) -> None:
         """To the next one here, who has it without asking; but not for ever, others wait too."""
         following = turn.queue.popleft() if turn.queue else None
         if following is None or self._parts.ports.clock() - turn.since >= turn.ttl:
@@ -204,7 +204,7 @@ class Claims:
         if not following.gate.done():
             following.gate.set_result(None)
 
-    def _unclaim(self, turn: _Turn) -> None:
+    def _unclaim(self, turn: _ClaimQueue) -> None:
         if turn.alarm is not None:
             turn.alarm.cancel()
             turn.alarm = None

@@ -22,7 +22,7 @@ from .lookup import DecodedValue, EntryState, Lookup
 from .options import MINIMUM_TTL, CallOptions
 from .ports import Future
 
-__all__ = ["Counting"]
+__all__ = ["CounterRules"]
 
 LEAST, MOST = -(2**63), 2**63 - 1  # what every client of every language reads as an integer
 # Seconds that who lost a swap pauses, at most: doubled each time up to what a busy server takes for an answer.
@@ -55,7 +55,7 @@ class Step:
         self.told: Told = UNDECIDED
 
 
-class Counting:
+class CounterRules:
     """``incr``."""
 
     def __init__(self, parts: PolicyContext) -> None:

@@ -197,7 +197,7 @@ ROWS = [
         "batch_waits_with_rights",
         "batch.rights",
         "A batch waits for others while it holds what they wait for.",
-        "policy.batches:Round._lead",
+        "policy.batches:BatchLoad._lead",
         (
             "        if granted:\n            await self._load(granted)\n",
             (
@@ -237,7 +237,7 @@ ROWS = [
         "cancelled_batch_keeps_what_it_was_granted",
         "right.returned",
         "A batch that is cancelled gives back what it has asked for, and keeps what it was granted.",
-        "policy.batch_load:Round._rights",
+        "policy.batch_load:BatchLoad._rights",
         ("(*rights, *asked.values())", "asked.values()"),
         "tests/unit/policy/test_streaming.py::test_what_a_batch_was_granted_before_it_was_cancelled_is_free_at_once",
     ),

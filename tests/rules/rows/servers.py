@@ -75,7 +75,7 @@ ROWS = [
         "dropped_claims_live_on",
         "right.by_hand",
         "A claim that its taker has dropped is renewed as long as the process lives.",
-        "policy.claims:_Turn.hand_to",
+        "policy.claims:_ClaimQueue.hand_to",
         ("ref(holder)", "(lambda: holder)"),
         "tests/unit/policy/test_claims.py::test_one_that_was_dropped_is_free_here_at_once",
     ),

@@ -116,7 +116,7 @@ ROWS = [
         "counted_and_nothing_owed",
         "promise.5",
         "What was counted on in an outage falls back to what the server had before.",
-        "policy.counters:Counting._count_here",
+        "policy.counters:CounterRules._count_here",
         ('parts.coherence.owe(("e", key), parts.coherence.journal.next())', "pass"),
         "tests/faults/test_own_writes.py::"
         "test_what_was_counted_on_in_an_outage_does_not_fall_back_to_what_the_server_had",
