@@ -9,12 +9,12 @@ from weakref import WeakKeyDictionary, ref
 from ..engine.engine import Engine
 from .closing import aend, end
 
-__all__ = ["StandIn"]
+__all__ = ["EngineOverride"]
 
-_stacks: "WeakKeyDictionary[Engine, list[StandIn]]" = WeakKeyDictionary()
+_stacks: "WeakKeyDictionary[Engine, list[EngineOverride]]" = WeakKeyDictionary()
 
 
-class StandIn:
+class EngineOverride:
     """In the place of ``home`` from construction until ``leave()``.
 
     Args:

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from ..clock import Clock, monotonic
 from ..config.settings import LONGEST_PREFIX
 from ..engine.engine import FROM_ENV, ON_FROM_ENV, Engine
-from .engine_override import StandIn
+from .engine_override import EngineOverride
 from .override import engine_like, memory_engine
 
 __all__ = ["Layer", "as_they_are", "in_memory", "on_server"]
@@ -33,7 +33,7 @@ class Layer:
 
     def __init__(self, make: Make, *, lent: bool = False) -> None:
         self._make, self._lent = make, lent
-        self._places: list[StandIn] = []
+        self._places: list[EngineOverride] = []
 
     def begin(self, made_before: Iterable[Engine]) -> None:
         """Stand in for the caches of the app.
@@ -51,7 +51,7 @@ class Layer:
         """Stand in for one more."""
         is_stand_in = home.reopen is not None
         if not is_stand_in and all(place.home is not home for place in self._places):
-            self._places.append(StandIn(home, self._make, lent=self._lent))
+            self._places.append(EngineOverride(home, self._make, lent=self._lent))
 
     def renew(self) -> None:
         """Be empty, as at the beginning."""

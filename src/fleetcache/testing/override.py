@@ -12,7 +12,7 @@ from ..clock import Clock, monotonic
 from ..config.settings import VARIABLES, Settings
 from ..engine.engine import Engine
 from ..engine.threads.engine import SyncEngine
-from .engine_override import StandIn
+from .engine_override import EngineOverride
 
 __all__ = ["Overriding", "engine_like", "memory_cache", "memory_engine", "memory_like", "override"]
 
@@ -78,7 +78,7 @@ class Overriding(AbstractContextManager[C], AbstractAsyncContextManager[C]):
         if other is not None and isinstance(other, SyncCache) is not isinstance(cache, SyncCache):
             raise TypeError("override: a Cache stands in for a Cache, and a SyncCache for a SyncCache")
         self._cache, self._other, self._clock = cache, other, clock
-        self._stand_in: StandIn | None = None
+        self._stand_in: EngineOverride | None = None
 
     def __enter__(self) -> C:
         if self._stand_in is not None:
@@ -86,9 +86,9 @@ class Overriding(AbstractContextManager[C], AbstractAsyncContextManager[C]):
         home = _home(self._cache)
         if self._other is not None:
             engine = _home(self._other).acting
-            self._stand_in = StandIn(home, lambda _home: engine, lent=True)
+            self._stand_in = EngineOverride(home, lambda _home: engine, lent=True)
             return self._other
-        self._stand_in = StandIn(home, partial(memory_engine, clock=self._clock or monotonic))
+        self._stand_in = EngineOverride(home, partial(memory_engine, clock=self._clock or monotonic))
         return _face_like(self._cache, self._stand_in.engine)
 
     def __exit__(self, *_: object) -> None:
@@ -100,7 +100,7 @@ class Overriding(AbstractContextManager[C], AbstractAsyncContextManager[C]):
     async def __aexit__(self, *_: object) -> None:
         await self._over().aleave()
 
-    def _over(self) -> StandIn:
+    def _over(self) -> EngineOverride:
         stand_in, self._stand_in = self._stand_in, None
         if stand_in is None:
             raise RuntimeError("this override is not in force")
