@@ -21,7 +21,7 @@ MINIMUM_TTL = 0.001
 
 
 def seconds_left(pttl_ms: int, stale: float) -> tuple[float, float]:
-    """What is left of an entry, fresh and until it is spent: ``Remaining`` for the hit path, which makes no object of it."""
+    """The seconds of ``Remaining``, without an object: this is the hit path."""
     until_spent = pttl_ms / 1000 - GRACE
     return until_spent - stale, until_spent
 

@@ -1,6 +1,6 @@
 """What policy is handed, as protocols: it knows no tier, no wire and no event loop.
 
-``Runtime`` is the world of one face: asyncio hands in futures and tasks, threads will hand in ports that block and never
+``Runtime`` runs the rules for one face: asyncio hands in futures and tasks, threads hand in waits that block and never
 suspend. The others are the tiers as policy uses them; the classes of the same names are their only documentation.
 """
 
@@ -197,9 +197,9 @@ class EntriesPort(Protocol):
         self, answer: DecodedValue, tags: tuple[str, ...], life: tuple[float, float], *, born: float, **more: Any
     ) -> Any: ...
     def head(self, mark: bytes = b"V") -> bytes: ...  # noqa: D102
-    def pack(
+    def pack(  # noqa: D102
         self, key: str, answer: DecodedValue, tags: Tags, options: CallOptions, cost: float
-    ) -> tuple[bytes, bytes]: ...  # noqa: D102
+    ) -> tuple[bytes, bytes]: ...
     def prolonged(self, held: Any, value: Any, life: tuple[float, float]) -> Any: ...  # noqa: D102
     def tags_of(self, seen: Lookup) -> Tags: ...  # noqa: D102
     def from_near(self, held: Any, declared: Any) -> DecodedValue | None: ...  # noqa: D102
