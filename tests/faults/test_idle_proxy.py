@@ -10,7 +10,7 @@ import pytest
 
 from fleetcache import Cache, SyncCache
 from fleetcache.telemetry import outages
-from fleetcache.wire.reconnect import LEAST_IDLE
+from fleetcache.wire.reconnect import MIN_IDLE
 from tests.support.run import run
 from tests.support.servers import Server
 from tests.support.waiting import eventually, wait_until
@@ -91,7 +91,7 @@ def test_a_server_that_is_restarted_is_no_such_proxy(server: Server, prefix: str
             for epoch in (1, 2):
                 await eventually(lambda epoch=epoch: cache.status_now().epoch == epoch)  # type: ignore[misc]
                 with server.client() as client:
-                    await asyncio.sleep(2 * LEAST_IDLE)
+                    await asyncio.sleep(2 * MIN_IDLE)
                     client("CLIENT", "KILL", "TYPE", "normal")
             await eventually(lambda: cache.status_now().epoch == 3)
             assert "proxy" not in str(cache.status_now().last_error)

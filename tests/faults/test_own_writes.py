@@ -18,7 +18,7 @@ from tests.support.threaded import threaded
 from tests.support.waiting import eventually
 
 NOWHERE = "redis://127.0.0.1:1"  # nobody listens there: offline from the first call on
-MORE = Journal.MOST + 50
+MORE = Journal.MAX + 50
 
 Body = Callable[[Any], Awaitable[None]]
 

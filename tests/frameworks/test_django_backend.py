@@ -11,7 +11,8 @@ from django.test import override_settings
 from fleetcache import CodecError
 from fleetcache.config.durations import MAX_TTL
 from fleetcache.contrib.django import NotPicklable, cache_of
-from fleetcache.contrib.django.backend import LONGEST, SHORTEST
+from fleetcache.contrib.django.backend import MAX_TTL as LONGEST
+from fleetcache.contrib.django.backend import MIN_TTL
 from fleetcache.policy.options import MINIMUM_TTL
 from tests.frameworks.django_site import BACKEND, caches_at
 from tests.support.servers import Server
@@ -109,7 +110,7 @@ def test_a_counter_keeps_its_life(face: Face) -> None:
 
 @pytest.mark.parametrize(
     ("timeout", "kept"),
-    [(None, LONGEST), (100 * 86_400, LONGEST), (60, 60), (60.5, 60.5), ("90s", 90)],
+    [(None, MAX_TTL), (100 * 86_400, MAX_TTL), (60, 60), (60.5, 60.5), ("90s", 90)],
 )
 def test_a_timeout_is_how_long_it_is_kept(face: Face, timeout: Any, kept: float) -> None:
     face.set("k", 1, timeout)
@@ -121,7 +122,7 @@ def test_a_timeout_is_how_long_it_is_kept(face: Face, timeout: Any, kept: float)
 
 
 def test_without_a_timeout_the_setting_is_meant(face: Face) -> None:
-    for alias, kept in (("default", 300), ("for ever", LONGEST)):
+    for alias, kept in (("default", 300), ("for ever", MAX_TTL)):
         Face(face.kind, alias).set("k", 1)
         assert kept - 5 < left("k") <= kept
     Face(face.kind, "not at all").set("k", 2)
@@ -147,7 +148,7 @@ def test_no_time_is_not_at_all(face: Face, timeout: float) -> None:
 
 
 def test_the_bounds_are_those_of_the_core() -> None:
-    assert (LONGEST, SHORTEST) == (MAX_TTL, MINIMUM_TTL)
+    assert (LONGEST, MIN_TTL) == (MAX_TTL, MINIMUM_TTL)
 
 
 def test_get_or_set_takes_a_value_or_a_function_called_once(face: Face) -> None:

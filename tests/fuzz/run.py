@@ -24,7 +24,7 @@ __all__ = ["TARGETS", "load", "main"]
 
 HERE = Path(__file__).parent
 TARGETS = tuple(sorted(path.stem.removeprefix("fuzz_") for path in HERE.glob("fuzz_*.py")))
-LONGEST = 4096  # bytes of an input: decisions enough for any of them
+MAX_LENGTH = 4096  # bytes of an input: decisions enough for any of them
 KEPT = 500  # inputs to go on from, where nothing says which are worth it
 
 
@@ -84,7 +84,7 @@ def _guided(target: str, seconds: float, seed: int, keep: str) -> None:
             (Path(corpus) / str(number)).write_bytes(data)
         arguments = [
             f"-max_total_time={max(1, round(seconds))}",
-            f"-max_len={LONGEST}",
+            f"-max_len={MAX_LENGTH}",
             "-timeout=20",
             "-rss_limit_mb=2048",
         ]
@@ -131,7 +131,7 @@ def _changed(chance: random.Random, known: list[bytes]) -> bytes:
         else:
             other = chance.choice(known)
             data[at:] = other[chance.randint(0, len(other)) :]
-    return bytes(data[:LONGEST])
+    return bytes(data[:MAX_LENGTH])
 
 
 def _try(one_input: Callable[[bytes], None], target: str, data: bytes, keep: Path) -> None:

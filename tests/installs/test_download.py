@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-MOST = 20e6  # bytes
+MAX_BYTES = 20e6  # bytes
 
 
 @pytest.mark.timeout(300)
@@ -17,4 +17,4 @@ def test_the_demo_downloads_little(tmp_path: Path) -> None:
     subprocess.run(command, check=True, capture_output=True, timeout=300)  # noqa: S603 - ours
     downloaded = [path for path in tmp_path.iterdir() if path.is_file()]
     assert len(downloaded) >= 20
-    assert sum(path.stat().st_size for path in downloaded) < MOST
+    assert sum(path.stat().st_size for path in downloaded) < MAX_BYTES

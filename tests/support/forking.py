@@ -9,7 +9,7 @@ from typing import Any
 
 __all__ = ["in_a_child"]
 
-LONGEST = 60  # seconds; a child that hangs would outlive the tests and hold their output open
+MAX_SECONDS = 60  # seconds; a child that hangs would outlive the tests and hold their output open
 
 
 def in_a_child(story: Callable[[], Any]) -> Any:
@@ -20,7 +20,7 @@ def in_a_child(story: Callable[[], Any]) -> Any:
         pid = os.fork()
     if pid == 0:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.alarm(LONGEST)
+        signal.alarm(MAX_SECONDS)
         try:
             said = json.dumps(story())
         except BaseException as error:  # noqa: BLE001 - told to the parent

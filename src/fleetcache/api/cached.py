@@ -30,7 +30,7 @@ Q = ParamSpec("Q")
 T = TypeVar("T")
 
 # Keys of calls seen lately, so that a hit does not bind and write its arguments again.
-_KEYS_MOST = 4096
+_MAX_KEYS = 4096
 # Equal and of one of these types means the same call. Not float (0.0 == -0.0), not containers ((1,) == (True,)).
 _PLAIN = frozenset({str, int, bool, bytes, type(None)})
 
@@ -110,7 +110,7 @@ class KeyedFunction(Generic[P, T]):
             return known[1]
         key = self._maker.key(args, kwargs)
         if _PLAIN.issuperset(map(type, args)):
-            if len(self._keys) >= _KEYS_MOST:
+            if len(self._keys) >= _MAX_KEYS:
                 self._keys.clear()
             self._keys[args] = (kinds, key)
         return key

@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 CLAIM_TTL = "10s"
 """Long enough for a process that is held up for a moment, short enough to wait for one that died: as a first lease."""
-LEAST_CLAIM_TTL = 0.1  # it is renewed every third, which a busy machine must be able to do in time
+MIN_CLAIM_TTL = 0.1  # it is renewed every third, which a busy machine must be able to do in time
 
 
 class AsyncVerbs(ReadingVerbs):
@@ -226,7 +226,7 @@ class AsyncVerbs(ReadingVerbs):
         """
         if _others:
             misplaced(AsyncVerbs.claim, _others)
-        full, life = self._key(key), seconds(ttl, name="ttl", minimum=LEAST_CLAIM_TTL, maximum=MAX_TTL)
+        full, life = self._key(key), seconds(ttl, name="ttl", minimum=MIN_CLAIM_TTL, maximum=MAX_TTL)
         if isinstance(wait, bool):
             patience = self._engine.settings.load_wait if wait else 0.0
         else:

@@ -26,7 +26,7 @@ _NUMBER = r"[0-9]+(?:\.[0-9]+)?"
 _PARTS = "".join(f"(?:(?P<{unit}>{_NUMBER}){unit})?" for unit in (*_UNITS, "ms"))
 
 _WHOLE = 2.0**53  # from here on floats are whole numbers, and a thousand times one may be too much for a float
-_LONGEST_SHOWN = 80  # characters of a wrong value in a message: enough to recognise it, one line of a log
+_MAX_SHOWN = 80  # characters of a wrong value in a message: enough to recognise it, one line of a log
 _WIDEST_SHOWN = 256  # bits of a wrong integer; the interpreter itself refuses to print very long ones
 
 
@@ -128,7 +128,7 @@ def shown(value: object) -> str:
     if isinstance(value, str):
         if "://" in value or "@" in value:
             return "text that looks like a URL (not shown, it may hold a password)"
-        return repr(value if len(value) <= _LONGEST_SHOWN else value[:_LONGEST_SHOWN] + "...")
+        return repr(value if len(value) <= _MAX_SHOWN else value[:_MAX_SHOWN] + "...")
     if isinstance(value, int) and value.bit_length() > _WIDEST_SHOWN:
         return f"an integer of {value.bit_length()} bits"
     if value is None or isinstance(value, int | float | timedelta):

@@ -26,17 +26,17 @@ Codec = Literal["msgpack", "json", "pickle"]
 
 DRIVERS = "auto, redis, memory, embedded, null"
 CODECS = "msgpack, json, pickle"
-LONGEST_OPERATION = 10.0  # seconds; nobody waits longer for a cache, and elsewhere "timeout" is a lifetime
-LONGEST_CONNECT = 60.0  # seconds; a server that takes longer is away
-LEAST_STALENESS = 0.1  # seconds; below, every pause of our own loop would look like a silent server
-MOST_STALENESS = 60.0  # seconds; above, it is no bound that a user would call "soon"
-LARGEST_VALUE = 512 * 10**6  # bytes; the servers' own limit is 512 MiB, and ours leaves room for our head
-LONGEST_PREFIX = 64  # bytes; it is stored once per key
-LONGEST_EMBEDDED_DIR = 76  # bytes; with our folder and a socket in it 103, which is what macOS takes (Linux: 107)
-LEAST_EMBEDDED = 8 * 10**6  # bytes; the empty server has one to two, and its connections need some
+MAX_OPERATION = 10.0  # seconds; nobody waits longer for a cache, and elsewhere "timeout" is a lifetime
+MAX_CONNECT = 60.0  # seconds; a server that takes longer is away
+MIN_STALENESS = 0.1  # seconds; below, every pause of our own loop would look like a silent server
+MAX_STALENESS = 60.0  # seconds; above, it is no bound that a user would call "soon"
+MAX_VALUE = 512 * 10**6  # bytes; the servers' own limit is 512 MiB, and ours leaves room for our head
+MAX_PREFIX = 64  # bytes; it is stored once per key
+MAX_EMBEDDED_DIR = 76  # bytes; with our folder and a socket in it 103, which is what macOS takes (Linux: 107)
+MIN_EMBEDDED = 8 * 10**6  # bytes; the empty server has one to two, and its connections need some
 # Bytes. Below, a number is one whose unit was forgotten: near would hold some dozens of entries, and nothing be stored.
 LITTLE_NEAR, LITTLE_VALUE = 16_000, 1_000
-SHORTEST_KEY = 32  # bytes; what a signature of 256 bits is worth
+MIN_KEY = 32  # bytes; what a signature of 256 bits is worth
 
 
 def _choice(value: object, *, name: str, choices: str) -> str:
@@ -54,34 +54,34 @@ def _url(value: object, *, name: str) -> str | None:
 
 
 def _prefix(value: object, *, name: str) -> str:
-    accepted = f"1 to {LONGEST_PREFIX} bytes without blanks, control characters and braces, no colon at either end"
+    accepted = f"1 to {MAX_PREFIX} bytes without blanks, control characters and braces, no colon at either end"
     if not isinstance(value, str) or not value:
         raise refusal(name, value, "is no prefix", accepted)
     if "://" in value:  # in the wrong variable; as a prefix its password would stand in every key
         raise refusal(name, value, "is a URL", accepted)
     if not value.isprintable() or set(value) & set("{} ") or value.strip(":") != value:
         raise refusal(name, value, "would break keys", accepted)
-    if len(value.encode()) > LONGEST_PREFIX:
+    if len(value.encode()) > MAX_PREFIX:
         raise refusal(name, value, "is too long", accepted)
     return value
 
 
 def _embedded_dir(value: object, *, name: str) -> str | None:
     """Only how it is written: whether it can be used is found out where it is used, and told in health."""
-    accepted = f"an absolute path of at most {LONGEST_EMBEDDED_DIR} bytes, for a socket has to fit into it"
+    accepted = f"an absolute path of at most {MAX_EMBEDDED_DIR} bytes, for a socket has to fit into it"
     if value is None or value == "":
         return None
     if not isinstance(value, str) or not value.startswith("/") or not value.isprintable():
         raise refusal(name, value, "is no place for a server", accepted)
-    if len(value.encode()) > LONGEST_EMBEDDED_DIR:
+    if len(value.encode()) > MAX_EMBEDDED_DIR:
         raise refusal(name, value, "is too long", accepted)
     return value
 
 
 def _operation_timeout(value: Duration, *, name: str) -> float:
     result = seconds(value, name=name)
-    if result > LONGEST_OPERATION:
-        problem = f"is over {text(LONGEST_OPERATION)}: it is what one operation on the server may take"
+    if result > MAX_OPERATION:
+        problem = f"is over {text(MAX_OPERATION)}: it is what one operation on the server may take"
         raise refusal(name, value, problem, "a shorter one; the lifetime of entries is CACHE_TTL (ttl)")
     return result
 
@@ -100,9 +100,9 @@ def _signing_keys(value: object, *, name: str) -> tuple[bytes, ...]:
         raise ConfigError(f"{name} is a value of type {type(value).__name__}; accepted: a tuple of bytes")
     result = tuple(key.strip().encode(errors="surrogatepass") if isinstance(key, str) else key for key in keys)
     for number, key in enumerate(result, start=1):
-        if len(key) < SHORTEST_KEY:
+        if len(key) < MIN_KEY:
             problem = f"{name}: key {number} of {len(result)} has {len(key)} bytes"
-            raise ConfigError(f"{problem}; accepted: {SHORTEST_KEY} bytes or more each, new,old to rotate")
+            raise ConfigError(f"{problem}; accepted: {MIN_KEY} bytes or more each, new,old to rotate")
     return result
 
 
@@ -160,11 +160,11 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("CACHE_OPERATION_TIMEOUT", "operation_timeout", "duration", "250ms", _operation_timeout,
              "longest wait for one operation on the server; at most 10s",
              "many times the round trip of a healthy server, and a user notices no single wait of this length"),
-    Variable("CACHE_CONNECT_TIMEOUT", "connect_timeout", "duration", "2s", partial(seconds, maximum=LONGEST_CONNECT),
+    Variable("CACHE_CONNECT_TIMEOUT", "connect_timeout", "duration", "2s", partial(seconds, maximum=MAX_CONNECT),
              "longest whole handshake; at most 1m",
              "name look-up, TLS and a dozen commands over a slow network; no request waits for it"),
     Variable("CACHE_MAX_STALENESS", "max_staleness", "duration", "2s",
-             partial(seconds, minimum=LEAST_STALENESS, maximum=MOST_STALENESS),
+             partial(seconds, minimum=MIN_STALENESS, maximum=MAX_STALENESS),
              "how far a near answer may be behind the server, whatever the network does; 100ms to 1m",
              "costs an idle connection a command in two thirds of a second, and outlasts a lost packet"),
     Variable("CACHE_OFFLINE_TTL", "offline_ttl", "duration", "30s", _lifetime_or_none,
@@ -179,7 +179,7 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("CACHE_NEAR_MAX_BYTES", "near_max_bytes", "size", "32MB", size,
              "bytes in the near store, per process; 0 is no near store",
              "several processes of it fit into a small container"),
-    Variable("CACHE_MAX_VALUE_BYTES", "max_value_bytes", "size", "4MB", partial(size, minimum=1, maximum=LARGEST_VALUE),
+    Variable("CACHE_MAX_VALUE_BYTES", "max_value_bytes", "size", "4MB", partial(size, minimum=1, maximum=MAX_VALUE),
              "larger values are answered uncached; at most 512MB",
              "at 1 Gbit/s one such value already delays all callers on the connection by some 30ms"),
     Variable("CACHE_REQUIRED", "required", "boolean", False, _boolean,
@@ -201,7 +201,7 @@ VARIABLES: tuple[Variable, ...] = (
              "where the embedded server makes its private folder, made with mode 0700 if it is not there; "
              "XDG_RUNTIME_DIR, TMPDIR or /tmp when it is not set",
              "sockets of one user belong there, and all processes of the user find them there"),
-    Variable("CACHE_EMBEDDED_MAX_BYTES", "embedded_max_bytes", "size", "128MB", partial(size, minimum=LEAST_EMBEDDED),
+    Variable("CACHE_EMBEDDED_MAX_BYTES", "embedded_max_bytes", "size", "128MB", partial(size, minimum=MIN_EMBEDDED),
              "memory of the embedded server; when full, it drops the least recently used entries",
              "several times near's, and a quarter of a small container; it is taken only as it fills"),
 )  # fmt: skip

@@ -39,8 +39,8 @@ _TLS_OPTIONS = ("ssl_cert_reqs", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile", 
 # The words for yes and no, here and in the environment, in any case.
 BOOLEANS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
 _LAST_PORT = 65_535
-_LONGEST_HOST = 254  # characters, a last dot among them; encoding much longer ones takes minutes
-_LONGEST_SHOWN = 200  # characters of a wrong URL in a message
+_MAX_HOST = 254  # characters, a last dot among them; encoding much longer ones takes minutes
+_MAX_SHOWN = 200  # characters of a wrong URL in a message
 
 # A raw "@" is allowed once, behind user and password (rule 2), and "#" never: no part of these URLs is called so.
 _URL = (
@@ -321,7 +321,7 @@ def hidden(url: str) -> str:
         place = re.sub(_NOT_A_PORT, ":***", place)
     user, colon, _ = before.partition(":")
     who = f"{user}:***@" if colon and re.fullmatch(_PLAIN_USER, user) else "***@" if at else ""
-    return f"{scheme}{separator}{who}{place}{mark[0] + '***' if mark else ''}"[:_LONGEST_SHOWN]
+    return f"{scheme}{separator}{who}{place}{mark[0] + '***' if mark else ''}"[:_MAX_SHOWN]
 
 
 def _is_ipv6(host: str) -> bool:
@@ -336,7 +336,7 @@ def _is_ipv6(host: str) -> bool:
 def _is_host(host: str) -> bool:
     """Whether the resolver will take it: what it cannot encode would come out of a connection attempt as ValueError."""
     with suppress(UnicodeError):
-        return len(host) <= _LONGEST_HOST and bool(host.encode("idna")) and _is_plain(host)
+        return len(host) <= _MAX_HOST and bool(host.encode("idna")) and _is_plain(host)
     return False
 
 

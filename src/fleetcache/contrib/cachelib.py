@@ -28,7 +28,7 @@ __all__ = ["FleetCache", "pickling"]
 Secret = str | bytes
 
 # What cachelib calls "never expires": the longest life that an entry may have, 30 days.
-LONGEST = int(timedelta(days=30).total_seconds())
+MAX_TTL = int(timedelta(days=30).total_seconds())
 # So that no other use of an app's secret gives the same bytes. 16 is all that BLAKE2b takes.
 _PURPOSE = b"fleetcache.pickl"
 
@@ -228,7 +228,7 @@ class FleetCache(BaseCache):
     def _ttl(self, timeout: int | timedelta | None) -> float | None:
         """How long an entry lives; ``None``: not at all."""
         seconds = self._normalize_timeout(timeout)  # type: ignore[arg-type,unused-ignore] # as above
-        return None if seconds < 0 else min(seconds or LONGEST, LONGEST)
+        return None if seconds < 0 else min(seconds or MAX_TTL, MAX_TTL)
 
 
 def _name(key: Any) -> str:

@@ -32,7 +32,7 @@ log = logging.getLogger("fleetcache")
 T = TypeVar("T")
 
 # As long as an entry may live; what was stored for longer, or for ever, ends then.
-LONGEST = timedelta(days=30).total_seconds()
+MAX_TTL = timedelta(days=30).total_seconds()
 # What was stored without an end is wrapped, because no read may give it one (``renew_for``).
 _Stored = bytes | tuple[bytes]
 
@@ -178,14 +178,14 @@ class FleetStore(NamespacedStore):
                 already.
         """
         raw = value.encode() if isinstance(value, str) else bytes(value)
-        ttl = LONGEST if expires_in is None else _seconds(expires_in)
+        ttl = MAX_TTL if expires_in is None else _seconds(expires_in)
         name = any_key(key)
         if ttl <= 0:
             await self._source.run(self._verbs.delete(name))
             return
         stored: _Stored = (raw,) if expires_in is None else raw
         try:
-            await self._source.run(self._verbs.set(name, stored, ttl=min(ttl, LONGEST), type=_Stored))
+            await self._source.run(self._verbs.set(name, stored, ttl=min(ttl, MAX_TTL), type=_Stored))
         except CodecError as error:
             if self.cache.settings.strict:
                 raise
@@ -212,7 +212,7 @@ class FleetStore(NamespacedStore):
             return found[0]
         ttl = 0.0 if found is None or renew_for is None else _seconds(renew_for)
         if ttl > 0:
-            await self._source.run(self._verbs.touch(name, min(ttl, LONGEST)))
+            await self._source.run(self._verbs.touch(name, min(ttl, MAX_TTL)))
         return found
 
     async def _read(self, name: str) -> _Stored | None:

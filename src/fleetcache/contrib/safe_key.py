@@ -2,16 +2,16 @@
 
 from hashlib import blake2b
 
-__all__ = ["LONGEST", "any_key"]
+__all__ = ["MAX_KEY_LENGTH", "any_key"]
 
-LONGEST = 1000
+MAX_KEY_LENGTH = 1000
 """Characters; far above what people choose. Longer ones are kept by their digest, as good and lighter to carry."""
 
 # Begins what is a digest. A key that begins so itself becomes one too, so that no key can be made to meet another's.
 _MARK = "digest:"
 
 
-def any_key(key: str, longest: int = LONGEST) -> str:
+def any_key(key: str, longest: int = MAX_KEY_LENGTH) -> str:
     """The key itself, or its digest if it is empty, too long, or no text that has bytes.
 
     Example:

@@ -37,7 +37,7 @@ __all__ = ["ClassOf", "Classes", "JsonMarks", "Marks", "MsgpackMarks"]
 T = TypeVar("T")
 
 # Patterns that one value may have, for the same reason.
-_MOST_PATTERNS: Final = 100
+_MAX_PATTERNS: Final = 100
 _KEY: Final = "$"
 
 
@@ -183,7 +183,7 @@ def _reading(classes: Classes | None) -> tuple[Callable[[int | str, Any], Any], 
         if row is not None:
             if row.read is read_pattern:
                 patterns[0] += 1
-                if patterns[0] > _MOST_PATTERNS:
+                if patterns[0] > _MAX_PATTERNS:
                     raise ValueError(patterns)
             return row.read(node)
         name, node = node

@@ -33,12 +33,12 @@ __all__ = [
 ]
 
 # Text of a pattern that is kept: to compile one costs more the longer it is.
-_LONGEST_PATTERN: Final = 1000
+_MAX_PATTERN: Final = 1000
 # A range of letters beyond ASCII: where case is ignored, compiling looks at every letter of it.
 _has_wide_range: Final = re.compile(r"-(?:[^\x00-\x7f]|\\[uUN])").search
 # What Python turns into decimal text without being told: a longer one is no number but data.
-_MOST_DIGITS: Final = 4300
-_NO_DIGITS_LONGER: Final = len(f"{10**_MOST_DIGITS:x}")
+_MAX_DIGITS: Final = 4300
+_NO_DIGITS_LONGER: Final = len(f"{10**_MAX_DIGITS:x}")
 _is_hex: Final = re.compile(r"-?[0-9a-f]+", re.ASCII).fullmatch
 # Not ``DEBUG``, which prints.
 _FLAGS: Final = int(re.IGNORECASE | re.LOCALE | re.MULTILINE | re.DOTALL | re.UNICODE | re.VERBOSE | re.ASCII)
@@ -97,8 +97,8 @@ def long_int(value: int) -> str:
         NotHeldError: It has too many digits.
     """
     text = f"{value:x}"
-    if not -(10**_MOST_DIGITS) < value < 10**_MOST_DIGITS:
-        raise NotHeldError(value, f"it has more than {_MOST_DIGITS:,} digits: pass it as str or bytes")
+    if not -(10**_MAX_DIGITS) < value < 10**_MAX_DIGITS:
+        raise NotHeldError(value, f"it has more than {_MAX_DIGITS:,} digits: pass it as str or bytes")
     return text
 
 
@@ -114,8 +114,8 @@ def _read_uuid(node: Any) -> UUID:
 
 def _pattern(value: "re.Pattern[Any]") -> list[Any]:
     text = value.pattern
-    if len(text if isinstance(text, bytes) else text.encode(errors="surrogatepass")) > _LONGEST_PATTERN:
-        raise NotHeldError(value, f"its text is longer than {_LONGEST_PATTERN:,} bytes")
+    if len(text if isinstance(text, bytes) else text.encode(errors="surrogatepass")) > _MAX_PATTERN:
+        raise NotHeldError(value, f"its text is longer than {_MAX_PATTERN:,} bytes")
     if _is_slow(text, value.flags):
         raise NotHeldError(value, "it ignores case and has a range of letters beyond ASCII, which is slow to compile")
     return [text, value.flags]
@@ -128,7 +128,7 @@ def _is_slow(text: str | bytes, flags: int) -> bool:
 def read_pattern(node: Any) -> "re.Pattern[Any]":
     """A pattern, compiled."""
     text, flags = node
-    if len(text) > _LONGEST_PATTERN or flags & ~_FLAGS or _is_slow(text, flags):
+    if len(text) > _MAX_PATTERN or flags & ~_FLAGS or _is_slow(text, flags):
         raise ValueError(flags)
     # Compiled text has the flag by itself, and a pattern of bytes may not.
     return re.compile(text, flags)

@@ -83,7 +83,7 @@ class Coherence:
     # Near drops what is past its life by itself only when it is full: sweep twice as many as come in.
     SWEEP_EVERY = 64
     # Of near's bytes the versions of tags may take a quarter; and so many that a few hundred tags work with any near.
-    TAGS_SHARE, LEAST_TAGS = 4, 64_000
+    TAGS_SHARE, MIN_TAGS = 4, 64_000
 
     def __init__(
         self,
@@ -98,7 +98,7 @@ class Coherence:
         self._tell = tell
         self.journal = Journal(self._overflowed)
         self.recent = Recent(clock)
-        self.copies = TagVersions(max(near.max_bytes // self.TAGS_SHARE, self.LEAST_TAGS))
+        self.copies = TagVersions(max(near.max_bytes // self.TAGS_SHARE, self.MIN_TAGS))
         self.turnover = Turnover(clock)
         self.tracking = False
         self.last_all: bytes | None = None  # the newest version of the tag on every entry, over all epochs
@@ -269,7 +269,7 @@ class Coherence:
     def _overflowed(self) -> None:
         self._counters.journal_overflows += 1
         text = "more than %d removals are owed to the server: the whole cache is emptied instead when it answers"
-        self._tell(logging.WARNING, "journal_overflow", text, Journal.MOST)
+        self._tell(logging.WARNING, "journal_overflow", text, Journal.MAX)
 
     def owe(self, target: Target, number: int) -> None:
         """It ended without an acknowledgement. What was read of it meanwhile goes, unless something newer is owed."""

@@ -25,9 +25,9 @@ class Journal:
     """
 
     # About a megabyte of keys: more removals than that in one outage make a cold start the cheaper way.
-    MOST = 10_000
+    MAX = 10_000
 
-    def __init__(self, on_overflow: Callable[[], None] = lambda: None, *, most: int = MOST) -> None:
+    def __init__(self, on_overflow: Callable[[], None] = lambda: None, *, most: int = MAX) -> None:
         self._on_overflow, self._most = on_overflow, most
         self._number = 0
         self._writes: dict[str, tuple[int, tuple[str, ...]]] = {}  # under way: the newest of each key

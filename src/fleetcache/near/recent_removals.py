@@ -47,7 +47,7 @@ class Recent:
     # A minute covers servers that notice within 30 seconds that they are cut off from the others.
     KEPT = 60.0
     # As many as the journal keeps. Beyond it everything is done again (the tag on every entry): cold, but right.
-    MOST = 10_000
+    MAX = 10_000
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -62,7 +62,7 @@ class Recent:
         now = self._clock()
         self._done.pop(target, None)
         self._done[target] = now
-        if len(self._done) > self.MOST:
+        if len(self._done) > self.MAX:
             self._done = {ALL: now}
         self.heard(now)
 

@@ -38,7 +38,7 @@ PATIENCE = 64
 
 # Vacant places beyond a quarter of the entries are swept out together: a constant cost per forgotten key. The constant
 # spares small stores the work.
-_VACANT_AT_LEAST = 64
+_MIN_VACANT = 64
 
 
 class Marked(Protocol):
@@ -108,7 +108,7 @@ class S3Fifo(Generic[E]):
         if entry is not None:
             self._account(key, entry, -1)
             self._vacant[key] = entry.main
-            if len(self._vacant) > len(self.items) // 4 + _VACANT_AT_LEAST:
+            if len(self._vacant) > len(self.items) // 4 + _MIN_VACANT:
                 self._close_ranks()
         return entry
 

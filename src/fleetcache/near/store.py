@@ -48,7 +48,7 @@ TAG_BYTES = 272
 MEMBER_BYTES = 112
 
 # One value must not empty the store: larger ones than this part of the bytes are not kept.
-_LARGEST = 8
+_MAX_SHARE = 8
 
 # Shared by all entries with no other tag, which are most: a tuple of their own would cost 64 bytes each.
 _ONLY_EVERYTHING = (EVERYTHING,)
@@ -236,7 +236,7 @@ class Near:
         alone = _weigh(key, held)
         if held.tags is not _ONLY_EVERYTHING:
             alone += sum(TAG_BYTES + sys.getsizeof(tag) for tag in held.tags if tag != EVERYTHING)
-        return self.max_items < 1 or alone + self.beside > self.max_bytes or held.size > self.max_bytes // _LARGEST
+        return self.max_items < 1 or alone + self.beside > self.max_bytes or held.size > self.max_bytes // _MAX_SHARE
 
     def _evict(self) -> None:
         while self.items and ((heavy := self.bytes > self.max_bytes) or len(self.items) > self.max_items):

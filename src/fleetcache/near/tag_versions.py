@@ -38,7 +38,7 @@ class TagVersions:
         most_bytes: What they may take, with what is remembered of tags' parts.
     """
 
-    MOST = 50_000  # the server remembers for each that we hold it
+    MAX = 50_000  # the server remembers for each that we hold it
 
     def __init__(self, most_bytes: int = 8_000_000) -> None:
         self._most_bytes = most_bytes
@@ -64,10 +64,10 @@ class TagVersions:
         if known is None:
             self._copy_bytes += _copy_size(tag)
         self._copies[tag] = (version, until)
-        if len(self._copies) <= self.MOST and self._copy_bytes <= self._most_bytes:
+        if len(self._copies) <= self.MAX and self._copy_bytes <= self._most_bytes:
             return []
         # An eighth at once: each that goes takes what is remembered of tags' parts.
-        too_many = len(self._copies) - self.MOST * 7 // 8
+        too_many = len(self._copies) - self.MAX * 7 // 8
         too_much = self._copy_bytes - self._most_bytes * 7 // 8
         oldest = []
         for name in self._copies:

@@ -24,7 +24,7 @@ Loader = Callable[..., Any]
 
 
 # Keys of one call of a loader. More would be held for long before they are stored, and databases take no longer lists.
-MOST_LOADED = 1000
+MAX_LOADED = 1000
 # Bytes of an answer before any was seen: a first write of a few hundred keys.
 FIRST_SIZE = 4096
 
@@ -143,8 +143,8 @@ class Batches:
         found = await self.get_many(wanted, declared, options, budget)
         missing = [key for key in wanted if key not in found]
         give_up = self.parts.ports.clock() + self.parts.load_wait
-        for first in range(0, len(missing), MOST_LOADED):
-            some = missing[first : first + MOST_LOADED]
+        for first in range(0, len(missing), MAX_LOADED):
+            some = missing[first : first + MAX_LOADED]
             found.update(await self._load_some(some, loader, options, declared, group, give_up, budget))
             budget = self.parts.budget()
         return {key: found[key] for key in wanted if key in found}

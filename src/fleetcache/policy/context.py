@@ -44,7 +44,7 @@ class LoadTimes:
     The average moves by a quarter with each load, so that one slow load does not stretch the next hundred leases.
     """
 
-    FIRST, LEAST, MOST = 10.0, 1.0, 10.0
+    FIRST, MIN, MAX = 10.0, 1.0, 10.0
     GROUPS = 1000
 
     def __init__(self) -> None:
@@ -60,7 +60,7 @@ class LoadTimes:
     def lease(self, group: str) -> float:
         """Seconds a lease or claim is asked for."""
         usual = self._usual.get(group)
-        return self.FIRST if usual is None else min(self.MOST, max(self.LEAST, 2 * usual))
+        return self.FIRST if usual is None else min(self.MAX, max(self.MIN, 2 * usual))
 
 
 class Load(Struct):

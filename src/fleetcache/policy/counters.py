@@ -24,9 +24,9 @@ from .ports import Future
 
 __all__ = ["CounterRules"]
 
-LEAST, MOST = -(2**63), 2**63 - 1  # what every client of every language reads as an integer
+MIN, MAX = -(2**63), 2**63 - 1  # what every client of every language reads as an integer
 # Seconds that who lost a swap pauses, at most: doubled each time up to what a busy server takes for an answer.
-PAUSE_FIRST, PAUSE_MOST = 0.001, 0.016
+PAUSE_FIRST, MAX_PAUSE = 0.001, 0.016
 
 _THERE = frozenset(
     {EntryState.FRESH, EntryState.STALE, EntryState.SPENT, EntryState.UNUSABLE, EntryState.HELD}
@@ -74,7 +74,7 @@ class CounterRules:
         """
         parts = self._parts
         parts.check_open()
-        if not LEAST <= delta <= MOST:
+        if not MIN <= delta <= MAX:
             raise CodecError(f"incr of {key!r}: the step is beyond int64 (2^63 - 1)")
         if parts.alone or parts.holds_alone(key, options):
             return self._count_here(key, delta, options, create=create)
@@ -202,7 +202,7 @@ class CounterRules:
                     return
                 uncounted = True
                 await ports.wait(ports.gate(), ports.clock() + pause * ports.random())
-                pause = min(PAUSE_MOST, pause * 2)
+                pause = min(MAX_PAUSE, pause * 2)
         finally:
             if uncounted:
                 queue.extendleft(reversed(others))
@@ -279,7 +279,7 @@ def _integer(key: str, answer: DecodedValue | None) -> int:
 
 def _sum(key: str, value: int, delta: int) -> int:
     total = value + delta
-    if not LEAST <= total <= MOST:
+    if not MIN <= total <= MAX:
         raise CodecError(f"incr of {key!r}: the sum is beyond int64 (2^63 - 1)")
     return total
 

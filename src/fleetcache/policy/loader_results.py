@@ -13,8 +13,8 @@ from .return_types import why_untyped
 __all__ = ["Unwrapping"]
 
 # Functions that are named, and told of, each. Names come from code, so that only names made at run time get there.
-UNCACHED_MOST = 100
-TOLD_MOST = 1000
+MAX_UNCACHED = 100
+MAX_TOLD = 1000
 
 
 class Unwrapping:
@@ -50,7 +50,7 @@ class Unwrapping:
                 raise
             parts.counters.uncached += 1
             by = parts.counters.uncached_by
-            by[group if group in by or len(by) < UNCACHED_MOST else "others"] += 1
+            by[group if group in by or len(by) < MAX_UNCACHED else "others"] += 1
             if self._is_new(group, type(value)):
                 said = error if why is None else f"{error}; {why}"
                 parts.tell(logging.ERROR, "uncached", "what %s loads is answered but not kept: %s", group, said)
@@ -58,7 +58,7 @@ class Unwrapping:
 
     def _is_new(self, group: str, kind: type | None) -> bool:
         """Whether this has not been told yet."""
-        new = (group, kind) not in self._told and len(self._told) < TOLD_MOST
+        new = (group, kind) not in self._told and len(self._told) < MAX_TOLD
         if new:
             self._told.add((group, kind))
         return new

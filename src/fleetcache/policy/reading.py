@@ -20,12 +20,12 @@ __all__ = ["LoadRequest", "Policy"]
 
 # After a background refresh failed: a down origin is not asked by every hit on a stale entry.
 PAUSE = 5.0
-PAUSES_MOST = 10_000
+MAX_PAUSES = 10_000
 
 # Seconds between two looks of who waits inside a loader, whether that loader waits for it by now: at first soon, for a
 # cycle is a mistake that somebody waits to hear of, then seldom, for loads may be long.
 LOOK_AGAIN = 0.05
-LOOK_AGAIN_MOST = 1.0
+MAX_LOOK_AGAIN = 1.0
 
 # Looked up once: on the hit path a member of an enum costs as much as a dict look-up and more.
 _FRESH, _UNKNOWN_TAGS = EntryState.FRESH, EntryState.UNKNOWN_TAGS
@@ -318,7 +318,7 @@ class Policy:
                 earlier, gate = gate, ports.gate()
                 flight.enter(gate)
                 flight.leave(earlier)
-                pause = min(2 * pause, LOOK_AGAIN_MOST)
+                pause = min(2 * pause, MAX_LOOK_AGAIN)
         finally:
             if outcome is NO_ANSWER:
                 flight.leave(gate)
@@ -387,7 +387,7 @@ class Policy:
             parts.counters.refreshes += 1
 
     def _pause(self, key: str) -> None:
-        if len(self._paused) >= PAUSES_MOST:
+        if len(self._paused) >= MAX_PAUSES:
             self._paused.clear()
         self._paused[key] = self.parts.ports.clock() + PAUSE * (0.5 + self.parts.ports.random())
 

@@ -2,7 +2,7 @@
 
 Rules:
 
-1. A batch has at most ``MOST_CALLS`` calls and ``MOST_BYTES`` under way, and all batches of a process together have no
+1. A batch has at most ``MAX_CALLS`` calls and ``MAX_BYTES`` under way, and all batches of a process together have no
    more: each takes its share. So whoever asks for one key beside them waits behind so much at most.
 2. A batch that fits costs one operation timeout in all, as one call does.
 3. Where it does not fit, the next call is sent when the oldest is answered, and the timeout counts from the last reply.
@@ -16,14 +16,14 @@ from typing import Any, TypeVar
 
 from .context import Budget, PolicyContext
 
-__all__ = ["MOST_BYTES", "MOST_CALLS", "SMALL", "Sent", "stream"]
+__all__ = ["MAX_BYTES", "MAX_CALLS", "SMALL", "Sent", "stream"]
 
 T = TypeVar("T")
 
 # So many keep a server at work over any network of a data center. Their answers come in one turn of an event loop,
 # in which nobody else gets on: a thousand took more than an operation timeout on a busy machine.
-MOST_CALLS = 256
-MOST_BYTES = 1024 * 1024
+MAX_CALLS = 256
+MAX_BYTES = 1024 * 1024
 SMALL = 200  # about the bytes of a call that carries no value
 
 Sent = tuple[Callable[[], Awaitable[Any]], int]
@@ -57,7 +57,7 @@ async def stream(
         for item in items:
             share = max(1, parts.batches)
             while under_way and (
-                len(under_way) * share >= MOST_CALLS or size * share >= MOST_BYTES or parts.shared.crowded
+                len(under_way) * share >= MAX_CALLS or size * share >= MAX_BYTES or parts.shared.crowded
             ):
                 fits = False
                 size -= await hand_on()

@@ -42,7 +42,7 @@ _CURRENT, _FRESH, _STALE = TagState.CURRENT, EntryState.FRESH, EntryState.STALE
 _NOTHING = Lookup(EntryState.NONE)
 
 # Of loaders that say their own ttl there is no end.
-_SPANS_MOST = 1000
+_MAX_SPANS = 1000
 
 
 class Entries:
@@ -152,7 +152,7 @@ class Entries:
 
     def _span(self, seconds: float) -> float:
         """One object for all entries that live as long: it costs each of them nothing."""
-        if len(self._spans) >= _SPANS_MOST:
+        if len(self._spans) >= _MAX_SPANS:
             self._spans.clear()
         return self._spans.setdefault(seconds, seconds)
 

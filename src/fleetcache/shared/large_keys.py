@@ -25,7 +25,7 @@ class LargeKeys:
     """
 
     # Few keys are ever so large; one that is forgotten costs another connection.
-    MOST = 1_000
+    MAX = 1_000
 
     def __init__(self) -> None:
         self.frame = 1 << 40
@@ -38,7 +38,7 @@ class LargeKeys:
             key = command[place]
             if isinstance(key, bytes):
                 self.keys[key] = None
-                if len(self.keys) > self.MOST:
+                if len(self.keys) > self.MAX:
                     del self.keys[next(iter(self.keys))]
 
     def asks(self, key: bytes) -> tuple[Command, ...]:

@@ -36,7 +36,7 @@ __all__ = ["Recovery"]
 # One write of the handshake; more would hold everything else up.
 CHUNK = 500
 # On the live connection: the first repetition comes with the next heartbeat, then ever more seldom.
-PAUSE_FIRST, PAUSE_MOST = 0.5, 10.0
+PAUSE_FIRST, MAX_PAUSE = 0.5, 10.0
 
 
 class Recovery:
@@ -172,7 +172,7 @@ class Recovery:
             return
         # While it goes down, go on at once; what is refused again and again must not keep the rest from its turn.
         shrinks = len(pending) < self._pending
-        self._pause = PAUSE_FIRST if shrinks else min(PAUSE_MOST, self._pause * 2)
+        self._pause = PAUSE_FIRST if shrinks else min(MAX_PAUSE, self._pause * 2)
         self._next_replay = now if shrinks else now + self._pause
         self._pending = len(pending)
         first = self._turn % len(pending)

@@ -24,7 +24,7 @@ from .stray_rights import GOOD_FOR
 __all__ = ["Shared"]
 
 # Enough of an entry for its header and a few tags: whether what a delete removed was alive.
-HEADER_MOST = 511
+MAX_HEADER = 511
 
 
 class Shared(SharedReading):
@@ -199,7 +199,7 @@ class Shared(SharedReading):
         kind, name = target
         if kind == "e":
             raw = self._layout.entry(name)
-            commands: tuple[Command, ...] = (("GETRANGE", raw, 0, HEADER_MOST), ("PTTL", raw), ("DEL", raw))
+            commands: tuple[Command, ...] = (("GETRANGE", raw, 0, MAX_HEADER), ("PTTL", raw), ("DEL", raw))
         else:
             commands = (("DEL", self._layout.tag(name)),)
 

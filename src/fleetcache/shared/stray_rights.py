@@ -28,7 +28,7 @@ class Rights:
     """
 
     # As many as removals. Those beyond it end by themselves, with their time.
-    MOST = 10_000
+    MAX = 10_000
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -41,7 +41,7 @@ class Rights:
     def lost(self, key: bytes, head: bytes, seconds: float) -> None:
         """No answer came to the question for it, or to its return; ``seconds`` it is good for at most."""
         self._lost[key, head] = seconds
-        if len(self._lost) > self.MOST:
+        if len(self._lost) > self.MAX:
             del self._lost[next(iter(self._lost))]
 
     def answered(self, key: bytes, head: bytes) -> None:
@@ -58,7 +58,7 @@ class Rights:
         seconds = self._lost.pop(right, 0.0)
         if not surely:
             self._due[right] = self._clock() + seconds
-            if len(self._due) > self.MOST:
+            if len(self._due) > self.MAX:
                 del self._due[next(iter(self._due))]
 
     def take_due(self) -> list[Right]:

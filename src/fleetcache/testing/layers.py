@@ -11,7 +11,7 @@ from functools import partial
 from msgspec.structs import replace
 
 from ..clock import Clock, monotonic
-from ..config.settings import LONGEST_PREFIX
+from ..config.settings import MAX_PREFIX
 from ..engine.engine import FROM_ENV, ON_FROM_ENV, Engine
 from .engine_override import EngineOverride
 from .override import engine_like, memory_engine
@@ -107,7 +107,7 @@ def on_server(made_before: Iterable[Engine], url: str, name: str) -> AbstractCon
 
     def make(home: Engine) -> Engine:
         settings = home.settings
-        prefix = f"{name}.{settings.prefix}".encode()[:LONGEST_PREFIX].decode(errors="ignore").rstrip(":")
+        prefix = f"{name}.{settings.prefix}".encode()[:MAX_PREFIX].decode(errors="ignore").rstrip(":")
         there = replace(settings, driver="redis", url=url, prefix=prefix, strict=True, credential_provider=None)
         return engine_like(home, there)
 

@@ -21,7 +21,7 @@ from .session import AnyCall, Call, Command, ProtocolError, RefusedError, Sessio
 __all__ = ["Connection", "WireHooks", "WireLimits"]
 
 # Own stall: how often in a row bytes that wait in the socket may postpone a judgement, and by how much.
-POSTPONE, POSTPONE_MOST = 0.001, 100
+POSTPONE, MAX_POSTPONE = 0.001, 100
 
 
 class WireLimits(Struct, frozen=True):
@@ -172,7 +172,7 @@ class Connection(ABC):
         # The handshake has a deadline of its own, longer than one operation's.
         if oldest is not None and oldest <= before and link.state is not LinkState.RECOVERING:
             # Bytes that are there count as alive: our own stall must not look like a dead server.
-            if self._postponed < POSTPONE_MOST and self._has_bytes():
+            if self._postponed < MAX_POSTPONE and self._has_bytes():
                 self._postponed += 1
                 self._arm(now + POSTPONE)
                 return

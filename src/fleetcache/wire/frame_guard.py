@@ -11,7 +11,7 @@ from typing import Any, Final
 __all__ = ["FrameGuard", "ProtocolError"]
 
 # No answer to a command of ours has a hundred elements. Nested as deep as the parser goes, this many take 80 MB.
-MOST_ELEMENTS: Final = 9_999
+MAX_ELEMENTS: Final = 9_999
 _TOO_MANY = rb"[*%~>][0-9]{5}"
 _ODD = rb"(?:" + _TOO_MANY + rb"|\|)"
 # Two searches: one that begins with a plain character is twenty times as fast as one that begins with a choice.
@@ -20,7 +20,7 @@ _odd_lines = re.compile(rb"\n" + _ODD).finditer
 _odd_start = re.compile(_ODD).match
 # A header that is not all there. The parser refuses numbers of more digits.
 _cut_header = re.compile(rb"[*%~>|][0-9]{0,20}\r?\Z").search
-_LONGEST_CUT: Final = 22
+_MAX_CUT: Final = 22
 _value = re.compile(rb"\$([0-9]{1,18})\r\n").match
 _AGGREGATES: Final = b"*%~>|"
 _LINE_END: Final = 0x0A
@@ -107,10 +107,10 @@ def _suspects(data: bytes | memoryview, *, begins: bool) -> Iterator[int]:
 
 def _cut_at(data: bytes | memoryview, *, begins: bool) -> int:
     """Where the header begins that is not all there; the end if there is none."""
-    found = _cut_header(data[-_LONGEST_CUT:])
+    found = _cut_header(data[-_MAX_CUT:])
     at = len(data) - (len(found[0]) if found is not None else 0)
     return at if (data[at - 1] == _LINE_END if at else begins) else len(data)
 
 
 def _what(kind: int) -> str:
-    return "a frame with attributes" if kind == ord("|") else f"a frame of more than {MOST_ELEMENTS} elements"
+    return "a frame with attributes" if kind == ord("|") else f"a frame of more than {MAX_ELEMENTS} elements"

@@ -70,7 +70,7 @@ class Link:
     """
 
     # The first retry comes soon, for a server that restarts; the cap keeps "online within 2 s of its return".
-    BACKOFF_FIRST, BACKOFF_MOST = 0.05, 1.0
+    BACKOFF_FIRST, MAX_BACKOFF = 0.05, 1.0
     # A wrong password does not mend itself: knock seldom, so that no log fills and no account is locked.
     BACKOFF_DOOMED = 10.0
     # A connection that ends sooner than that was none: else a server that drops each would be asked ten times a second.
@@ -193,7 +193,7 @@ class Link:
         self.attempts += 1
         if self.reason in NEEDS_OPERATOR:
             return self.BACKOFF_DOOMED * (0.5 + random() / 2)
-        most: float = min(self.BACKOFF_MOST, self.BACKOFF_FIRST * 2 ** min(self.attempts, 10))
+        most: float = min(self.MAX_BACKOFF, self.BACKOFF_FIRST * 2 ** min(self.attempts, 10))
         return most * random()
 
     def next_check(self, oldest: float | None) -> float | None:

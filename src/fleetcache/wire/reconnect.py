@@ -25,7 +25,7 @@ __all__ = ["Deadline", "Reconnector"]
 
 # So many connections in a row, closed so many seconds after the last answer, are no accident; a server that ends or is
 # restarted closes one. One that held for many heartbeats was not closed for want of them.
-IDLE_TIMES, LEAST_IDLE, HELD_LONG = 3, 0.05, 60.0
+IDLE_TIMES, MIN_IDLE, HELD_LONG = 3, 0.05, 60.0
 
 Handle = Callable[[list[Any]], list[Any]]
 
@@ -223,7 +223,7 @@ class Reconnector(Connection):
         now, beat = self._clock(), self._limits.max_staleness / 3
         idle = now - self.link.confirmed
         # A busy connection, or one that held for a while, is not closed for being idle.
-        if self._over != "reset" or self.session.calls or idle < LEAST_IDLE or now - self._began > HELD_LONG:
+        if self._over != "reset" or self.session.calls or idle < MIN_IDLE or now - self._began > HELD_LONG:
             self._idled = 0
             return
         self._idled += 1

@@ -43,8 +43,8 @@ ANSWERED_LATER: Final = object()
 """What a ``handle`` returns when another call will open the gate."""
 
 # What may be unanswered at once: bytes, and for each call as much as makes it some 20,000 small ones.
-MOST_WEIGHT: Final = 64 * 1024 * 1024
-CALL_WEIGHT: Final = MOST_WEIGHT // 20_000
+MAX_WEIGHT: Final = 64 * 1024 * 1024
+CALL_WEIGHT: Final = MAX_WEIGHT // 20_000
 
 # What the parser says when the next frame is not all there. Its own word for it is ``False``, which is also a reply.
 _MORE: Final = object()
@@ -173,14 +173,14 @@ class Session:
         call.sent_at = now
         self.calls.append(call)
         self.weight += len(call.payload) + CALL_WEIGHT
-        self.has_room = self.weight < MOST_WEIGHT
+        self.has_room = self.weight < MAX_WEIGHT
 
     def queue(self, call: AnyCall) -> int:
         """Take in a call that waits for the next write; how many do now."""
         queued = self.queued
         queued.append(call)
         self.weight += len(call.payload) + CALL_WEIGHT
-        self.has_room = self.weight < MOST_WEIGHT
+        self.has_room = self.weight < MAX_WEIGHT
         return len(queued)
 
     def send_queued(self, now: float) -> bytes:
@@ -255,9 +255,9 @@ class Session:
             gate = call.gate
             if gate is not None and result is not ANSWERED_LATER and not gate.done():
                 gate.set_result(result)
-        self.has_room = self.weight < MOST_WEIGHT
+        self.has_room = self.weight < MAX_WEIGHT
         if self.wanting:
-            self._let_in((MOST_WEIGHT - self.weight) // CALL_WEIGHT)
+            self._let_in((MAX_WEIGHT - self.weight) // CALL_WEIGHT)
         self._unfinished = unfinished
         if unfinished > self._frame_limit:
             raise TooLargeError(self._frame_limit, self._asked())

@@ -15,7 +15,7 @@ from examples.demo.stage import Stage
 from examples.demo.story import ACTS, Act
 from fleetcache.shared.embedded.binary import ON_PATH
 
-SHORTEST = ["--seconds", "5"]
+MIN_STORY = ["--seconds", "5"]
 SOON = 5.0  # seconds in which a run that cannot succeed has said so
 
 
@@ -30,7 +30,7 @@ def demo(*arguments: str) -> Result:
 @pytest.fixture(scope="module")
 def played() -> Result:
     """One whole run of the demo, the only one of these tests."""
-    return demo(*SHORTEST, "--json")
+    return demo(*MIN_STORY, "--json")
 
 
 def test_every_promise_holds(played: Result) -> None:
@@ -82,7 +82,7 @@ def broken_promise(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("broken_promise")
 def test_a_broken_promise_is_status_1_and_shown_with_the_last_words_of_the_instances() -> None:
-    result = demo(*SHORTEST, "--instances", "2")
+    result = demo(*MIN_STORY, "--instances", "2")
     assert result.exit_code == 1
     assert "FAILED: the earth is flat: a ship sank behind the horizon" in result.stdout
     assert "1 of 1 promises FAILED" in result.stdout
@@ -99,7 +99,7 @@ def no_server(monkeypatch: pytest.MonkeyPatch) -> None:
 def cannot_run(*arguments: str) -> str:
     """Run the demo where it cannot run; return what it says."""
     began = time.monotonic()
-    result = demo(*SHORTEST, *arguments)
+    result = demo(*MIN_STORY, *arguments)
     assert result.exit_code == 2, result.output
     assert time.monotonic() - began < SOON
     return result.stderr

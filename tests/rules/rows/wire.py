@@ -156,7 +156,7 @@ ROWS = [
         "wire.poll",
         "What is overdue is judged although its reply waits in the socket.",
         "wire.connection:Connection._tick",
-        ("self._postponed < POSTPONE_MOST and self._has_bytes()", "False"),
+        ("self._postponed < MAX_POSTPONE and self._has_bytes()", "False"),
         "tests/faults/test_suspect.py::test_our_own_stall_loses_no_reply_and_suspects_nobody",
     ),
     Row(

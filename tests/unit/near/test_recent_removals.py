@@ -84,7 +84,7 @@ def test_a_removal_that_is_done_again_is_new() -> None:
 
 def test_more_than_it_keeps_is_everything() -> None:
     recent, _ = made()
-    wanted: list[Target] = [("e", str(number)) for number in range(Recent.MOST)]
+    wanted: list[Target] = [("e", str(number)) for number in range(Recent.MAX)]
     for target in wanted:
         recent.done(target)
     assert recent.missed_by(THERE) == wanted

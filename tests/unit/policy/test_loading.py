@@ -295,7 +295,7 @@ def test_a_hit_close_to_the_end_starts_the_refresh(on: On) -> None:
 def test_a_right_is_asked_for_twice_as_long_as_such_a_load_takes() -> None:
     times = LoadTimes()
     assert times.lease("unknown") == LoadTimes.FIRST
-    for took, lease in ((0.01, LoadTimes.LEAST), (2.0, 4.0), (60.0, LoadTimes.MOST)):
+    for took, lease in ((0.01, LoadTimes.MIN), (2.0, 4.0), (60.0, LoadTimes.MAX)):
         for _ in range(30):
             times.learn("group", took)
         assert times.lease("group") == pytest.approx(lease, rel=0.01)

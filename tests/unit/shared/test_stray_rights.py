@@ -41,7 +41,7 @@ def test_else_once_more_when_its_time_is_over() -> None:
 
 def test_they_are_bounded() -> None:
     rights = Rights(ManualClock())
-    for number in range(Rights.MOST + 5):
+    for number in range(Rights.MAX + 5):
         rights.lost(b"%d" % number, b"L", 10.0)
-    assert len(rights) == Rights.MOST
+    assert len(rights) == Rights.MAX
     assert rights.pending()[0] == (b"5", b"L")

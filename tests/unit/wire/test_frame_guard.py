@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fleetcache.wire.frame_guard import MOST_ELEMENTS
+from fleetcache.wire.frame_guard import MAX_ELEMENTS
 from fleetcache.wire.session import Call, ProtocolError, Session
 
 HUGE = [b"%c%d\r\n" % (kind, 2**31 - 1) for kind in b"*%~>"]
@@ -36,7 +36,7 @@ def test_what_announces_too_many_elements_is_refused_before_room_is_made(before:
     tracemalloc.start()
     try:
         for pieces in cuts(before + huge):
-            with pytest.raises(ProtocolError, match=f"more than {MOST_ELEMENTS} elements"):
+            with pytest.raises(ProtocolError, match=f"more than {MAX_ELEMENTS} elements"):
                 answers(*pieces)
         assert tracemalloc.get_traced_memory()[1] < 1_000_000
     finally:
@@ -45,9 +45,9 @@ def test_what_announces_too_many_elements_is_refused_before_room_is_made(before:
 
 
 def test_as_many_as_are_allowed_are_taken() -> None:
-    assert len(answers(b"*%d\r\n" % MOST_ELEMENTS + b":1\r\n" * MOST_ELEMENTS)[0]) == MOST_ELEMENTS
+    assert len(answers(b"*%d\r\n" % MAX_ELEMENTS + b":1\r\n" * MAX_ELEMENTS)[0]) == MAX_ELEMENTS
     with pytest.raises(ProtocolError):
-        answers(b"*%d\r\n" % (MOST_ELEMENTS + 1) + b":1\r\n" * (MOST_ELEMENTS + 1))
+        answers(b"*%d\r\n" % (MAX_ELEMENTS + 1) + b":1\r\n" * (MAX_ELEMENTS + 1))
 
 
 @pytest.mark.parametrize("text", [*HUGE, b"|1\r\n", b"x\n*12345", b"*12345", b"\r\n|", b"*", b"\n%1234", b"\n\n~1\r"])

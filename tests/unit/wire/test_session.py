@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from fleetcache.futures import NO_ANSWER
 from fleetcache.wire.session import (
     ANSWERED_LATER,
-    MOST_WEIGHT,
+    MAX_WEIGHT,
     Call,
     ProtocolError,
     RefusedError,
@@ -262,7 +262,7 @@ def test_there_is_room_for_64_mebibytes() -> None:
 def test_there_is_room_again_when_calls_are_answered() -> None:
     wire = Wire()
     empty = wire.session.weight
-    call = Call([(b"SET", b"k", bytes(MOST_WEIGHT))])
+    call = Call([(b"SET", b"k", bytes(MAX_WEIGHT))])
     wire.session.queue(call)
     assert not wire.session.has_room
     wire.session.send_queued(0.0)

@@ -17,7 +17,7 @@ from ...wire.session import Call, Command, Session
 __all__ = ["Visit"]
 
 # Bytes of one unfinished reply. The largest that is asked for is an entry, and ours have an end long before.
-LARGEST_REPLY = 2**30
+MAX_REPLY = 2**30
 
 
 class Visit:
@@ -31,7 +31,7 @@ class Visit:
         closings: Closings,
     ) -> None:
         self._reader, self._writer, self._timeout, self._closings = reader, writer, timeout, closings
-        self._session = Session(self._on_push, LARGEST_REPLY)
+        self._session = Session(self._on_push, MAX_REPLY)
         self._pushed: set[bytes] = set()
 
     @classmethod

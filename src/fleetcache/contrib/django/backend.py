@@ -17,17 +17,17 @@ from fleetcache import MISSING, CodecError, ConfigError, SyncCache, Unavailable
 from ..safe_key import any_key
 from .process import shared
 
-__all__ = ["LONGEST", "SHORTEST", "FleetCache", "NotCounted", "NotPicklable", "cache_of"]
+__all__ = ["MAX_TTL", "MIN_TTL", "FleetCache", "NotCounted", "NotPicklable", "cache_of"]
 
 # What the core allows: TIMEOUT=None and anything longer is the longest, anything shorter than a moment is a moment.
-LONGEST: Final = 30 * 86_400.0
-SHORTEST: Final = 0.001
+MAX_TTL: Final = 30 * 86_400.0
+MIN_TTL: Final = 0.001
 # Keys of Django's own session engines. Who logs in during an outage should not be logged out half a minute later.
 SESSIONS: Final = "django.contrib.sessions."
 SESSIONS_OFFLINE: Final = 3600.0
 # Seconds between two looks whether a server that is late has answered.
 LOOK_EVERY: Final = 0.005
-LONGEST_PREFIX: Final = 32  # characters that every entry carries; longer than people choose
+MAX_PREFIX: Final = 32  # characters that every entry carries; longer than people choose
 
 
 class NotPicklable(CodecError, pickle.PicklingError):
@@ -53,7 +53,7 @@ class FleetCache(BaseCache):
         self._location, self._params = location, params
         self._known: SyncCache | None = None
         # What ``clear()`` of this alias removes, if it is not the whole cache.
-        self._tags = (f"KEY_PREFIX {any_key(self.key_prefix, LONGEST_PREFIX)}",) if self.key_prefix else ()
+        self._tags = (f"KEY_PREFIX {any_key(self.key_prefix, MAX_PREFIX)}",) if self.key_prefix else ()
 
     @property
     def fleetcache(self) -> SyncCache:
@@ -84,9 +84,9 @@ class FleetCache(BaseCache):
         if timeout is DEFAULT_TIMEOUT:
             timeout = self.default_timeout
         if timeout is None:
-            return LONGEST
+            return MAX_TTL
         if isinstance(timeout, int | float):
-            return max(SHORTEST, min(timeout, LONGEST)) if timeout > 0 else 0
+            return max(MIN_TTL, min(timeout, MAX_TTL)) if timeout > 0 else 0
         return timeout
 
     def _offline_ttl(self, key: Any) -> float | None:

@@ -10,7 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from fleetcache import ConfigError
 
-from .backend import LONGEST, FleetCache
+from .backend import MAX_TTL, FleetCache
 
 __all__: list[str] = []
 
@@ -56,10 +56,10 @@ def _wrong() -> Iterator[CheckMessage]:
 def _sessions() -> Iterator[CheckMessage]:
     if conf.settings.SESSION_ENGINE != "django.contrib.sessions.backends.cache":
         return  # cached_db finds in its table what the cache has forgotten
-    if conf.settings.SESSION_COOKIE_AGE > LONGEST and conf.settings.SESSION_CACHE_ALIAS in dict(_ours()):
+    if conf.settings.SESSION_COOKIE_AGE > MAX_TTL and conf.settings.SESSION_CACHE_ALIAS in dict(_ours()):
         yield Warning(
             f"SESSION_COOKIE_AGE is {conf.settings.SESSION_COOKIE_AGE / _DAY:g} days, and a cache keeps sessions for "
-            f"{LONGEST / _DAY:g} at most: after that without a visit people are logged out.",
+            f"{MAX_TTL / _DAY:g} at most: after that without a visit people are logged out.",
             hint='Shorten it, or set SESSION_ENGINE = "django.contrib.sessions.backends.cached_db".',
             id="fleetcache.W001",
         )

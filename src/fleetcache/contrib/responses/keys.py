@@ -29,7 +29,7 @@ from .views import ALL_COOKIES, ALL_HEADERS, ALL_STATE
 __all__ = ["ResponseKeys"]
 
 # Longer ones are cut and end in a digest, so that keys stay readable and fit into a tag.
-_LONGEST = 200
+_MAX_LENGTH = 200
 _DIGEST_BYTES = 16
 
 
@@ -77,7 +77,7 @@ class ResponseKeys:
         if reads.everything:
             self._readable.add("host")  # the URL decides
         self._readable_cookies = {*self._cookies, *(name for where, name in keys if where == "cookie")}
-        self.tag = family if len(family.encode()) <= _LONGEST else _digest(family.encode())
+        self.tag = family if len(family.encode()) <= _MAX_LENGTH else _digest(family.encode())
 
     def _vary(self) -> list[str]:
         reads, options, names = self._reads, self._options, list(self._names)
@@ -182,9 +182,9 @@ class ResponseKeys:
     def _call(self, arguments: Mapping[str, Any]) -> str:
         written = ",".join(f"{name}={_text(arguments[name])}" for name in sorted(arguments))
         whole = f"{self.family}({written})"
-        if len(whole.encode()) <= _LONGEST:
+        if len(whole.encode()) <= _MAX_LENGTH:
             return whole
-        return f"{self.tag[: _LONGEST // 2]}({_digest(whole.encode())})"
+        return f"{self.tag[: _MAX_LENGTH // 2]}({_digest(whole.encode())})"
 
     async def key(self, request: Request, kwargs: Mapping[str, Any]) -> str:
         """The whole key.

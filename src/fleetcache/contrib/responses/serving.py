@@ -51,9 +51,9 @@ __all__ = ["Endpoint"]
 
 # How long a key whose response could not be kept goes past the cache: short, for it may be otherwise a moment later.
 _PAUSE = 5.0
-_PAUSES_MOST = 10_000
+_MAX_PAUSES = 10_000
 # So many names of what was read are told: enough to go on, and no page of text in a header.
-_NAMES_MOST = 5
+_MAX_NAMES = 5
 # The server counts in milliseconds, and we round to one: so far an age may be off.
 _BLUR = 0.002
 # What was answered was answered: in an outage its age is asked for past every bound. No entry lives longer.
@@ -306,7 +306,7 @@ class Endpoint:
         return Keep(stored, ttl=ttl, stale=None if may_be_stale(headers) else 0)
 
     def _pause(self, key: str, why: str) -> None:
-        if len(self._past) >= _PAUSES_MOST:
+        if len(self._past) >= _MAX_PAUSES:
             self._past.clear()
         self._past[key] = (monotonic() + _PAUSE, why)
 
@@ -338,7 +338,7 @@ class Endpoint:
 
 def _of_more(names: list[str]) -> str:
     """For ``Cache-Status``: the response was made of more than its key holds."""
-    told = ", ".join(names[:_NAMES_MOST]).encode("ascii", "replace").decode()
+    told = ", ".join(names[:_MAX_NAMES]).encode("ascii", "replace").decode()
     escaped = "".join(f"\\{letter}" if letter in '"\\' else letter for letter in told if letter.isprintable())
     return f'fwd=miss; detail="{escaped}"'
 

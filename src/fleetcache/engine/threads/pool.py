@@ -23,7 +23,7 @@ Around = Callable[[], AbstractContextManager[Any]]
 """Makes what a refresh runs within: Django's connections closed before and after, Flask's app context."""
 
 # Refreshes load from the same source as requests do; more at once would take it from them.
-MOST_THREADS = 4
+MAX_THREADS = 4
 # Seconds a thread waits for the next refresh. Threads are cheap to start, so none is kept for long.
 IDLE = 10.0
 
@@ -37,7 +37,7 @@ class RefreshPool:
         tell: Writes to the log.
     """
 
-    def __init__(self, around: list[Around], most: int = MOST_THREADS, tell: Teller = TELL) -> None:
+    def __init__(self, around: list[Around], most: int = MAX_THREADS, tell: Teller = TELL) -> None:
         self._around, self._most, self._tell = around, most, tell
         self._closed = False
         self._reset()

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from ...config.settings import LONGEST_EMBEDDED_DIR
+from ...config.settings import MAX_EMBEDDED_DIR
 from .errors import EmbeddedError
 
 __all__ = ["PROTOCOL", "Folder"]
@@ -135,7 +135,7 @@ def _usual_base(environ: Mapping[str, str], uid: int) -> Path:
 
 
 def _fits(path: Path) -> bool:
-    return path.is_absolute() and len(bytes(path)) <= LONGEST_EMBEDDED_DIR
+    return path.is_absolute() and len(bytes(path)) <= MAX_EMBEDDED_DIR
 
 
 def _belongs_to(path: Path, uid: int) -> bool:

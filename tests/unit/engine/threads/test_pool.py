@@ -12,7 +12,7 @@ import pytest
 
 from fleetcache import Closed, SyncCache
 from fleetcache.engine.threads import pool as sync_pool
-from fleetcache.engine.threads.pool import MOST_THREADS, RefreshPool
+from fleetcache.engine.threads.pool import MAX_THREADS, RefreshPool
 from tests.support.servers import Server
 from tests.support.waiting import wait_until
 
@@ -109,10 +109,10 @@ def test_a_hook_that_raises_leaves_the_stale_value(cache: SyncCache, caplog: pyt
 def test_the_pool_is_bounded_and_takes_more_when_it_has_room() -> None:
     pool, go = RefreshPool([]), threading.Event()
     over: list[int] = []
-    started = [pool.start(lambda: wait_for(go), lambda: over.append(1)) for _ in range(MOST_THREADS + 1)]
-    assert started == [True] * MOST_THREADS + [False]
+    started = [pool.start(lambda: wait_for(go), lambda: over.append(1)) for _ in range(MAX_THREADS + 1)]
+    assert started == [True] * MAX_THREADS + [False]
     go.set()
-    wait_until(lambda: len(over) == MOST_THREADS)
+    wait_until(lambda: len(over) == MAX_THREADS)
     wait_until(lambda: pool.start(lambda: None, lambda: over.append(2)))
     wait_until(lambda: over[-1] == 2)
     pool.close(1)

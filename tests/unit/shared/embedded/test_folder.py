@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fleetcache.config.settings import LONGEST_EMBEDDED_DIR
+from fleetcache.config.settings import MAX_EMBEDDED_DIR
 from fleetcache.shared.embedded.attach import join
 from fleetcache.shared.embedded.errors import EmbeddedError
 from fleetcache.shared.embedded.folder import Folder
@@ -17,7 +17,7 @@ ME = os.geteuid()
 
 def test_it_is_in_the_runtime_folder_of_the_user(tmp_path: Path) -> None:
     environ = {"XDG_RUNTIME_DIR": str(tmp_path), "TMPDIR": "/var/tmp"}  # noqa: S108 - a name, nothing is made there
-    short = "XDG_RUNTIME_DIR" if len(str(tmp_path)) <= LONGEST_EMBEDDED_DIR else "TMPDIR"
+    short = "XDG_RUNTIME_DIR" if len(str(tmp_path)) <= MAX_EMBEDDED_DIR else "TMPDIR"
     assert str(Folder.choose(None, environ=environ).path.parent) == environ[short]
 
 
@@ -28,8 +28,8 @@ def test_it_is_in_the_runtime_folder_of_the_user(tmp_path: Path) -> None:
         ({"TMPDIR": "/scratch"}, "/scratch"),
         ({"XDG_RUNTIME_DIR": "/does/not/exist"}, "/tmp"),  # noqa: S108 - as above
         ({"XDG_RUNTIME_DIR": "relative", "TMPDIR": "relative"}, "/tmp"),  # noqa: S108 - as above
-        ({"TMPDIR": "/" + "x" * LONGEST_EMBEDDED_DIR}, "/tmp"),  # noqa: S108 - as above
-        ({"XDG_RUNTIME_DIR": "/" + "x" * LONGEST_EMBEDDED_DIR, "TMPDIR": "/scratch"}, "/scratch"),
+        ({"TMPDIR": "/" + "x" * MAX_EMBEDDED_DIR}, "/tmp"),  # noqa: S108 - as above
+        ({"XDG_RUNTIME_DIR": "/" + "x" * MAX_EMBEDDED_DIR, "TMPDIR": "/scratch"}, "/scratch"),
     ],
 )
 def test_it_is_among_the_temporary_files_else(environ: dict[str, str], parent: str) -> None:
@@ -52,7 +52,7 @@ def test_each_user_has_another_one() -> None:
 
 
 def test_a_socket_fits_into_the_longest_place_for_the_highest_user() -> None:
-    folder = Folder.choose("/" + "x" * (LONGEST_EMBEDDED_DIR - 1), uid=2**32 - 1)
+    folder = Folder.choose("/" + "x" * (MAX_EMBEDDED_DIR - 1), uid=2**32 - 1)
     assert len(bytes(folder.socket)) == 103  # macOS has 104 bytes with the final zero
 
 
