@@ -92,7 +92,7 @@ def test_the_tag_on_every_entry_is_remembered_beyond_its_connection() -> None:
 
 def test_too_many_tag_copies_take_their_entries_with_them(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World()
-    monkeypatch.setattr(type(world.it.copies), "MOST", 2)
+    monkeypatch.setattr(type(world.it.copies), "MAX", 2)
     world.fill()
     world.it.keep_version("third", V1, 0.0)
     assert "k" not in world.near.items

@@ -85,7 +85,7 @@ def test_missing_names_what_must_be_asked_for() -> None:
 
 
 def test_copies_are_bounded_and_who_goes_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(TagVersions, "MOST", 8)
+    monkeypatch.setattr(TagVersions, "MAX", 8)
     held = copies(**dict.fromkeys("abcdefg", GEO))
     assert held.keep("h", GEO, FOREVER) == ["a", "b"]
     assert held.version("a", 0.0) is None
