@@ -111,7 +111,7 @@ async def _cancel_with_the_grant(server: Server, prefix: str) -> int:
 
         def acquire_and_cancel(*args: Any) -> Any:
             gate = acquire(*args)
-            (flight,) = cache._engine.flights.in_the_air()
+            (flight,) = cache._engine.flights.active()
 
             def cancel(_gate: Any) -> None:
                 flight.task.cancel()  # what the last one to leave does

@@ -43,7 +43,7 @@ async def _owe_again_and_again(server: Server, prefix: str) -> None:
     async with Cache(server.url, prefix=prefix, operation_timeout="1s", max_staleness=3 * HEARTBEAT) as cache:
         coherence = cache._engine.coherence
         for _ in range(3):
-            coherence.owe(("e", "key"), coherence.journal.next())
+            coherence.defer(("e", "key"), coherence.journal.next())
             await eventually(lambda: cache.stats().journal == 0, timeout=10 * HEARTBEAT)
             await asyncio.sleep(1.5 * HEARTBEAT)  # time to see that nothing is owed any more
 
@@ -84,7 +84,7 @@ async def _owe_what_is_forbidden(server: Server, prefix: str) -> None:
             coherence = cache._engine.coherence
             owed = [("e", key) for key in ("forbidden 1", "forbidden 2", "forbidden 3", "allowed")]
             for target in owed:
-                coherence.owe(target, coherence.journal.next())
+                coherence.defer(target, coherence.journal.next())
             await eventually(lambda: ("e", "allowed") not in coherence.journal.owed)
             assert list(coherence.journal.owed) == owed[:3]
 

@@ -113,12 +113,12 @@ def one_input(data: bytes) -> None:
     written = genuine(source, judge)
     blob = planted(source, written)
     pttl = source.pick(ODD) if source.chance(4) else source.below(100_000)
-    token = coherence.take("k", ("t",)) if source.byte() % 2 else None
+    token = coherence.open_fill("k", ("t",)) if source.byte() % 2 else None
     declared = source.pick(TYPES)
     seen = judge.see("k", blob, pttl, 9.0, declared, token)
     assert isinstance(seen, Lookup)
     if seen.answer is not None:
-        assert seen.look in {EntryState.FRESH, EntryState.STALE}
+        assert seen.state in {EntryState.FRESH, EntryState.STALE}
         assert not signed or blob == written
         assert coherence.judge(seen.header.section)[1] == tuple(name for name, _ in judge.tags_of(seen))
         judge.copy(seen.answer, declared)

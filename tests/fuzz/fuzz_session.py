@@ -36,7 +36,7 @@ class Watched:
 
     def _pushed(self, frame: list[Any]) -> None:
         self.events.append(("push", plain(list(frame))))
-        self.coherence.on_push(frame)
+        self.coherence.on_invalidation(frame)
 
     def _handler(self, number: int) -> Callable[[list[Any]], Any]:
         return lambda replies: self.events.append((number, plain(replies)))

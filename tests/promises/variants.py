@@ -131,7 +131,7 @@ def waits_to_be_told(url: str, **settings: Any) -> Cache:
     """Near forgets when the push comes, our own removals too; over a network that is later than the reply."""
     cache = Cache(url, **settings)
     coherence = cache._engine.coherence
-    on_push = coherence.on_push
+    on_push = coherence.on_invalidation
     replace(
         coherence,
         _forget_target=nothing,

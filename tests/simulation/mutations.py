@@ -136,7 +136,7 @@ def lease_not_voided_by_set() -> list[Exchange]:
             stored(sent_at)
             return True
 
-        return self._run("put", raw, (blob, server_ttl_ms), answered, self._ports.gate())
+        return self._run("put", raw, (blob, server_ttl_ms), answered, self._ports.future())
 
     return [(Shared, "swap", store)]
 
@@ -256,7 +256,7 @@ def detached_flight_answers_all() -> list[Exchange]:
 
     def told(self: Flights, flight: Any, outcome: Any) -> None:
         others = outcome.others
-        if outcome.own is Resolution.ANSWER and others is Resolution.ANSWER:
+        if outcome.own is Resolution.RETURN and others is Resolution.RETURN:
             detached, flight.detached = flight.detached, False
             end(self, flight, outcome)
             flight.detached = detached
@@ -305,7 +305,7 @@ def timer_left_behind_by_sleep() -> list[Exchange]:
 
 def token_outlives_its_call() -> list[Exchange]:
     """A token that was given back is good for a reply that comes late, although no push can void it any more."""
-    done = Coherence.done
+    done = Coherence.close_fill
 
     def kept(self: Coherence, token: Any) -> None:
         valid = token.valid

@@ -54,11 +54,11 @@ class World:
         )
 
     def fill(self, key: str = "k", **options: Any) -> bool:
-        token = self.it.take(key, TAGS)
+        token = self.it.open_fill(key, TAGS)
         try:
             return self.it.fill(token, self.held(**options))
         finally:
-            self.it.done(token)
+            self.it.close_fill(token)
 
     def push(self, *raw: bytes | None) -> None:
-        self.it.on_push([b"invalidate", None if raw == (None,) else list(raw)])
+        self.it.on_invalidation([b"invalidate", None if raw == (None,) else list(raw)])

@@ -120,15 +120,15 @@ def test_an_interrupted_rule_leaves_nobody_waiting(server: Server, prefix: str) 
     """A signal may come in the middle of anything: here between a flight's start and its first question."""
     with SyncCache(server.url, prefix=prefix, operation_timeout="2s") as cache:
         cache.get("k")
-        take = cache._engine.coherence.take
+        take = cache._engine.coherence.open_fill
 
         def interrupted(*_: Any) -> Any:
             raise KeyboardInterrupt
 
-        cache._engine.coherence.take = interrupted  # type: ignore[method-assign, assignment]
+        cache._engine.coherence.open_fill = interrupted  # type: ignore[method-assign, assignment]
         with pytest.raises(KeyboardInterrupt):
             cache.get_or_set("k", lambda: 1)
-        cache._engine.coherence.take = take  # type: ignore[method-assign]
+        cache._engine.coherence.open_fill = take  # type: ignore[method-assign]
         began = time.monotonic()
         assert cache.get_or_set("k", lambda: 2) == 2
         assert time.monotonic() - began < 5

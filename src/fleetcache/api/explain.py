@@ -76,7 +76,7 @@ async def explain(engine: "Engine", there: Looking, key: str) -> Explanation:
         near_fresh_for=None if held is None else round(held.fresh_until - now, 3),
         trusted_for=None if abs(horizon) == float("inf") else round(horizon - now, 3),
         unbacked=held is not None and held.unbacked,
-        shared=seen.look.value,
+        shared=seen.state.value,
         why=seen.reason,
         shared_fresh_for=round(seen.fresh_until - now, 3) if fresh else None,
         tags=tuple(tags),

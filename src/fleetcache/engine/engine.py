@@ -279,7 +279,7 @@ class Engine:
     async def first_attempt(self, timeout: float) -> None:  # noqa: ASYNC109 - a bound, not a cancellation
         """Wait until the first attempt to connect ended either way, or ``timeout`` seconds."""
         if self.wire is not None and timeout > 0:
-            gate = self.ports.gate()
+            gate = self.ports.future()
             self.wire.when_tried(gate)
             await self.ports.wait(gate, self.clock() + timeout)
 
@@ -314,7 +314,7 @@ class Engine:
                 self.shared.large.frame,
             ),
             WireHooks(
-                on_push=self.coherence.on_push,
+                on_push=self.coherence.on_invalidation,
                 on_own_push=self.coherence.on_own_push,
                 on_timeout=self._on_timeout,
                 recover=self.recovery.recover,

@@ -112,7 +112,7 @@ class Coherence:
 
     # -- tokens and watches ----------------------------------------------------------------------------------------
 
-    def take(self, key: str, tags: tuple[str, ...] = ()) -> FillToken:
+    def open_fill(self, key: str, tags: tuple[str, ...] = ()) -> FillToken:
         """A token, before the first request is written. Give it back with ``done``."""
         token = FillToken(key, tags)
         held = self._tokens.get(key)
@@ -122,7 +122,7 @@ class Coherence:
             held.append(token)
         return token
 
-    def done(self, token: FillToken) -> None:
+    def close_fill(self, token: FillToken) -> None:
         """The token is not needed any more: no push would void it now, so a late reply must not fill by it."""
         token.valid = False
         held = self._tokens.get(token.key)
@@ -163,7 +163,7 @@ class Coherence:
         for held in list(self._tokens.values()):
             for token in [token for token in held if tag in token.tags]:
                 token.valid = False
-                self.done(token)
+                self.close_fill(token)
 
     # -- forgetting ------------------------------------------------------------------------------------------------
 
@@ -206,7 +206,7 @@ class Coherence:
 
     # -- what the wire tells ---------------------------------------------------------------------------------------
 
-    def on_push(self, frame: list[Any]) -> None:
+    def on_invalidation(self, frame: list[Any]) -> None:
         """A push, in frame order. Unknown kinds are the server's own affair."""
         if len(frame) < 2 or frame[0] != b"invalidate":  # noqa: PLR2004 - kind and keys
             return
@@ -252,7 +252,7 @@ class Coherence:
 
     # -- removals --------------------------------------------------------------------------------------------------
 
-    def removing(self, target: Target) -> int:
+    def begin_removal(self, target: Target) -> int:
         """A removal is being sent, or would be if the server could be heard; returns its number."""
         self._forget_target(target, None)
         return self.journal.removing(target)
@@ -271,12 +271,12 @@ class Coherence:
         text = "more than %d removals are owed to the server: the whole cache is emptied instead when it answers"
         self._tell(logging.WARNING, "journal_overflow", text, Journal.MAX)
 
-    def owe(self, target: Target, number: int) -> None:
+    def defer(self, target: Target, number: int) -> None:
         """It ended without an acknowledgement. What was read of it meanwhile goes, unless something newer is owed."""
         if self.journal.owe(target, number):
             self._forget_target(target, None)
 
-    def removed(self, target: Target, number: int, keep: FillToken | None = None) -> None:
+    def confirm_removal(self, target: Target, number: int, keep: FillToken | None = None) -> None:
         """The server acknowledged it."""
         self.journal.acknowledged(target, number)
         self.recent.done(target)

@@ -21,8 +21,8 @@ __all__ = ["BatchLoad"]
 
 Loader = Callable[..., Any]
 
-_REPLACEABLE = frozenset({EntryState.SPENT, EntryState.UNUSABLE, EntryState.STALE})
-_SETTLED = frozenset({EntryState.FRESH, EntryState.STALE, EntryState.FAULT})
+_REPLACEABLE = frozenset({EntryState.EXPIRED, EntryState.INVALID, EntryState.STALE})
+_SETTLED = frozenset({EntryState.FRESH, EntryState.STALE, EntryState.UNAVAILABLE})
 
 
 class Right(NamedTuple):
@@ -62,7 +62,7 @@ class BatchLoad:
         joined = {key: flight for key in self._keys if (flight := parts.flights.get(key)) is not None}
         ahead = self._ahead(joined)
         runs = [self._start(key) for key in self._keys if key not in joined and key not in ahead]
-        watches = {run.key: parts.coherence.watch(run.key, parts.ports.gate()) for run in runs}
+        watches = {run.key: parts.coherence.watch(run.key, parts.ports.future()) for run in runs}
         waits = [waiting_for(run.flight, parts.ports.me) for run in runs]
         try:
             waiting = await self._lead(runs)
@@ -76,8 +76,8 @@ class BatchLoad:
                     wait.over()
             for run in runs:
                 parts.coherence.unwatch(watches[run.key])
-                parts.coherence.done(run.token)
-                parts.flights.end(run.flight, Outcome(Resolution.AGAIN))
+                parts.coherence.close_fill(run.token)
+                parts.flights.end(run.flight, Outcome(Resolution.RETRY))
         return self._values, self._again
 
     def _ahead(self, joined: dict[str, Flight]) -> dict[str, Flight]:
@@ -96,12 +96,12 @@ class BatchLoad:
         waiting: dict[str, float] = {}
         for right in await self._rights(runs):
             run, seen = right.run, right.seen
-            if seen.look in {EntryState.FRESH, EntryState.STALE} and seen.answer is not None and right.base is None:
+            if seen.state in {EntryState.FRESH, EntryState.STALE} and seen.answer is not None and right.base is None:
                 self._values[run.key] = seen.answer.value
-                self._parts.flights.end(run.flight, Outcome(Resolution.ANSWER, answer=seen.answer))
-            elif seen.look is EntryState.HELD:
+                self._parts.flights.end(run.flight, Outcome(Resolution.RETURN, answer=seen.answer))
+            elif seen.state is EntryState.LOADING:
                 waiting[run.key] = seen.remaining
-                self._parts.flights.end(run.flight, Outcome(Resolution.AGAIN))
+                self._parts.flights.end(run.flight, Outcome(Resolution.RETRY))
             else:
                 granted.append(right)
         if granted:
@@ -139,15 +139,15 @@ class BatchLoad:
         parts = self._parts
         run.lease = parts.times.lease(self._group)
         ms = round(run.lease * 1000)
-        if seen.look in {EntryState.NONE, EntryState.FOREIGN}:
-            if seen.look is EntryState.FOREIGN:
+        if seen.state in {EntryState.ABSENT, EntryState.FOREIGN}:
+            if seen.state is EntryState.FOREIGN:
                 parts.shared.discard(run.key, seen.head)
             placeholder = parts.entries.head(b"L")
             gate = parts.shared.acquire(run.key, placeholder, ms, run.declared, run.token)
             return Right(run, seen, base=placeholder), gate
         if seen.is_ending:
-            return Right(run, Lookup(EntryState.HELD, remaining=seen.remaining)), None
-        if seen.look in _REPLACEABLE:
+            return Right(run, Lookup(EntryState.LOADING, remaining=seen.remaining)), None
+        if seen.state in _REPLACEABLE:
             mark = parts.entries.head(b"C")
             return Right(run, seen, mark=mark), parts.shared.claim(run.key, mark, ms, run.declared, run.token)
         return Right(run, seen), None
@@ -157,18 +157,18 @@ class BatchLoad:
         run = asked.run
         if isinstance(got, ClaimReply):
             seen = got.seen
-            if got.granted and seen.look in _REPLACEABLE and not seen.is_ending:
+            if got.granted and seen.state in _REPLACEABLE and not seen.is_ending:
                 return Right(run, seen, seen.head, asked.mark)
             if got.granted:
                 self._give_back(asked)
-            if seen.look in _SETTLED:
+            if seen.state in _SETTLED:
                 return Right(run, seen)
-            return Right(run, Lookup(EntryState.HELD, remaining=0.0 if got.granted else got.remaining))
+            return Right(run, Lookup(EntryState.LOADING, remaining=0.0 if got.granted else got.remaining))
         if isinstance(got, Lookup):
-            if got.look is EntryState.GRANTED:
+            if got.state is EntryState.GRANTED:
                 return Right(run, got, base=asked.base)
-            return Right(run, got if got.look in _SETTLED or got.look is EntryState.HELD else Lookup(EntryState.HELD))
-        return Right(run, Lookup(EntryState.FAULT))
+            return Right(run, got if got.state in _SETTLED or got.state is EntryState.LOADING else Lookup(EntryState.LOADING))
+        return Right(run, Lookup(EntryState.UNAVAILABLE))
 
     def _give_back(self, right: Right) -> None:
         self._loading.give_back(right.run, right.base, right.mark)
@@ -202,7 +202,7 @@ class BatchLoad:
         """The loader failed: whether there is an old value for every key, stale or, offline, within its own life."""
         answers = {
             right.run.key: right.seen.answer
-            if right.seen.look is EntryState.STALE
+            if right.seen.state is EntryState.STALE
             else self._loading.last_resort(right.run)
             for right in granted
         }
@@ -265,7 +265,7 @@ class BatchLoad:
         """Holding nothing now, wait until the others have news; then the next round asks for all."""
         for key, flight in joined.items():
             verb, value = await self._policy.join(flight, self._declared, None, self._give_up)
-            if verb is Resolution.ANSWER:
+            if verb is Resolution.RETURN:
                 self._values[key] = value
             else:
                 self._again.append(key)
@@ -286,7 +286,7 @@ class BatchLoad:
         try:
             loaded = await self._loading.direct(run)
         finally:
-            self._parts.coherence.done(run.token)
+            self._parts.coherence.close_fill(run.token)
         return {key: self._loading.unwrap(run, loaded[key])[0].value for key in keys if key in loaded}
 
 

@@ -61,12 +61,12 @@ class Batches:
                     yield run
 
         def take(run: Load, seen: Lookup) -> None:
-            parts.coherence.done(asked.pop(run.key).token)
-            if seen.look is EntryState.FRESH and seen.answer is not None:
+            parts.coherence.close_fill(asked.pop(run.key).token)
+            if seen.state is EntryState.FRESH and seen.answer is not None:
                 parts.counters.shared_hits += 1
                 found[run.key] = seen.answer.value
                 return
-            if seen.look is EntryState.FAULT and not near:
+            if seen.state is EntryState.UNAVAILABLE and not near:
                 found.update(self._near([run.key], declared, options))
             if run.key not in found:
                 parts.counters.misses += 1
@@ -75,7 +75,7 @@ class Batches:
             await self.look(runs(), take, budget or parts.budget())
         finally:
             for run in asked.values():
-                parts.coherence.done(run.token)
+                parts.coherence.close_fill(run.token)
         return {key: found[key] for key in wanted if key in found}
 
     def _near(self, keys: Iterable[str], declared: Any, options: CallOptions) -> dict[str, Any]:
@@ -92,7 +92,7 @@ class Batches:
     def run(self, key: str, options: CallOptions, declared: Any, flight: Flight | None = None, group: str = "") -> Load:
         """One key of a batch."""
         parts = self.parts
-        token = parts.coherence.take(key, options.tags)
+        token = parts.coherence.open_fill(key, options.tags)
         return Load(key, _none, options, declared, group, flight or Flight(key, options.tags), parts.budget(), token)
 
     async def look(self, runs: Iterable[Load], take: Callable[[Load, Lookup], None], budget: Budget) -> None:
@@ -110,7 +110,7 @@ class Batches:
             nonlocal size
             if seen is NO_ANSWER:
                 take(run, NO_LOOK)
-            elif seen.look is EntryState.UNKNOWN_TAGS:
+            elif seen.look is EntryState.TAGS_UNKNOWN:
                 unknown.setdefault(seen.unknown, []).append((run, seen))
                 size += (len(seen.blob[0]) - size) // 8
             else:
@@ -123,7 +123,7 @@ class Batches:
             def judge() -> list[Lookup]:  # it may run after the caller has gone on, so nothing leaves ``unknown``
                 return [parts.shared.judge(run.key, seen, run.declared, run.token) for run, seen in unknown[tags]]
 
-            gate = parts.shared.capture(tags, judge, parts.ports.gate())
+            gate = parts.shared.capture(tags, judge, parts.ports.future())
             return partial(parts.ask, gate, budget), SMALL * len(tags)
 
         def judged(tags: tuple[str, ...], answer: Any) -> None:

@@ -121,11 +121,11 @@ class Claims:
             return True
         if until <= ports.clock():
             return False
-        waiter = _Waiter(grant, ports.gate())
+        waiter = _Waiter(grant, ports.future())
         turn.queue.append(waiter)
         try:
             while turn.holder is not grant and (now := ports.clock()) < until and not self._parts.closed:
-                waiter.gate = ports.gate()
+                waiter.gate = ports.future()
                 await ports.wait(waiter.gate, min(until, now + LOOK_EVERY))
                 self._turn(grant.key)
         except BaseException:
@@ -150,13 +150,13 @@ class Claims:
         if turn.yields:
             turn.yields = False
             pause = parts.ports.clock() + min(YIELD, grant.ttl * YIELD_PART)
-            await parts.ports.wait(parts.ports.gate(), min(until, pause))
+            await parts.ports.wait(parts.ports.future(), min(until, pause))
         while not turn.mark:
-            watch = parts.coherence.watch(key, parts.ports.gate())
+            watch = parts.coherence.watch(key, parts.ports.future())
             mark = parts.entries.head(b"C")
             try:
                 claimed = await parts.ask(parts.shared.claim(key, mark, ms, Any, None, look=False), parts.budget())
-                if not isinstance(claimed, ClaimReply) or claimed.seen.look is EntryState.FAULT:
+                if not isinstance(claimed, ClaimReply) or claimed.seen.state is EntryState.UNAVAILABLE:
                     return True  # not to be asked: a grant that comes later is given back by whoever hears it
                 if claimed.granted:
                     turn.mark, turn.since = mark, parts.ports.clock()
@@ -178,9 +178,9 @@ class Claims:
             self._turn(key)
             if turn.mark:
                 self._parts.shared.renew(key, turn.mark, ms, claim=True)
-                turn.alarm = self._parts.ports.alarm(ms / 3000, ring)
+                turn.alarm = self._parts.ports.call_later(ms / 3000, ring)
 
-        turn.alarm = self._parts.ports.alarm(ms / 3000, ring)
+        turn.alarm = self._parts.ports.call_later(ms / 3000, ring)
 
     # -- giving back -------------------------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from .single_flight import Flight, Flights
 
 __all__ = ["NO_LOOK", "Budget", "Load", "LoadTimes", "PolicyContext"]
 
-NO_LOOK = Lookup(EntryState.FAULT, reason="no answer")
+NO_LOOK = Lookup(EntryState.UNAVAILABLE, reason="no answer")
 
 
 class Budget:
@@ -153,9 +153,9 @@ class PolicyContext(Struct):
 
     def keep_here(self, key: str, answer: DecodedValue, options: CallOptions, now: float) -> bool:
         """Keep what is written in memory alone; whether it is held now."""
-        token = self.coherence.take(key, options.tags)
+        token = self.coherence.open_fill(key, options.tags)
         kept = self.keep_unbacked(token, answer, options, now)
-        self.coherence.done(token)
+        self.coherence.close_fill(token)
         return kept
 
     def holds_alone(self, key: str, options: CallOptions) -> bool:
@@ -179,16 +179,16 @@ class PolicyContext(Struct):
 
     async def settled(self, key: str, seen: Any, token: Any, budget: Budget) -> Lookup:
         """What a look at plain data showed, judged again once its tags are known; ``FAULT`` if it showed nothing."""
-        if isinstance(seen, Lookup) and seen.look is EntryState.UNKNOWN_TAGS:
+        if isinstance(seen, Lookup) and seen.state is EntryState.TAGS_UNKNOWN:
             seen = await self.ask(self.shared.settle(key, seen, Any, token), budget)
-        return seen if isinstance(seen, Lookup) and seen.look is not EntryState.UNKNOWN_TAGS else NO_LOOK
+        return seen if isinstance(seen, Lookup) and seen.state is not EntryState.TAGS_UNKNOWN else NO_LOOK
 
     async def capture(self, tags: tuple[str, ...], budget: Budget) -> Any:
         """The versions of the tags, known or asked for; ``None`` when they cannot be had."""
         asked: set[str] = set()
         while not asked.issuperset(missing := self.coherence.missing(tags)):  # one that was known may go meanwhile
             asked.update(missing)
-            if await self.ask(self.shared.capture(missing, lambda: None, self.ports.gate()), budget) is NO_ANSWER:
+            if await self.ask(self.shared.capture(missing, lambda: None, self.ports.future()), budget) is NO_ANSWER:
                 break
         return self.coherence.captured(tags)
 

@@ -29,7 +29,7 @@ MIN, MAX = -(2**63), 2**63 - 1  # what every client of every language reads as a
 PAUSE_FIRST, MAX_PAUSE = 0.001, 0.016
 
 _THERE = frozenset(
-    {EntryState.FRESH, EntryState.STALE, EntryState.SPENT, EntryState.UNUSABLE, EntryState.HELD}
+    {EntryState.FRESH, EntryState.STALE, EntryState.EXPIRED, EntryState.INVALID, EntryState.LOADING}
 )  # what a swap can replace
 
 
@@ -87,7 +87,7 @@ class CounterRules:
             if total is not None:
                 parts.coherence.forget_key(key)
                 return total
-        step = Step(delta, options, captured, parts.ports.gate(), create=create)
+        step = Step(delta, options, captured, parts.ports.future(), create=create)
         return await self._together(key, step, budget)
 
     # -- alone -------------------------------------------------------------------------------------------------------
@@ -100,13 +100,13 @@ class CounterRules:
         if held is None or now >= held.fresh_until:
             if not create:
                 return None
-            parts.coherence.removing(("e", key))
+            parts.coherence.begin_removal(("e", key))
             parts.keep_here(key, parts.entries.encode(delta, int), options, now)
             return delta
         found = parts.entries.from_near(held, Any)
         total = _sum(key, _integer(key, found), delta)
         if not parts.alone:  # what the server may hold is not what was counted on
-            parts.coherence.owe(("e", key), parts.coherence.journal.next())
+            parts.coherence.defer(("e", key), parts.coherence.journal.next())
         parts.near.put(key, parts.entries.prolonged(held, total, (held.fresh_until, held.stale_until)))
         return total
 
@@ -118,19 +118,19 @@ class CounterRules:
         _, blob = parts.entries.pack(key, parts.entries.encode(delta, int), captured, options, 0.0)
         replacing = b""
         while budget.left > 0:
-            token = parts.coherence.take(key)
+            token = parts.coherence.open_fill(key)
             try:
                 found = await parts.ask(parts.shared.incr(key, blob, options.server_ttl_ms, replacing, token), budget)
                 if isinstance(found, int):
                     return found
                 seen = await parts.settled(key, found, token, budget)
             finally:
-                parts.coherence.done(token)
-            if seen.look is EntryState.FRESH:
+                parts.coherence.close_fill(token)
+            if seen.state is EntryState.FRESH:
                 return None
-            if seen.look is EntryState.FAULT:
+            if seen.state is EntryState.UNAVAILABLE:
                 break
-            if seen.look is EntryState.FOREIGN:
+            if seen.state is EntryState.FOREIGN:
                 parts.shared.discard(key, seen.head)
             replacing = seen.head
         raise _unknown(key)
@@ -183,17 +183,17 @@ class CounterRules:
             while budget.left > 0:
                 others = [step for step in (*others, *queue) if not step.gate.done()]
                 queue.clear()
-                token = parts.coherence.take(key, first.options.tags)
+                token = parts.coherence.open_fill(key, first.options.tags)
                 try:
                     found = await parts.ask(parts.shared.look(key, Any, token), budget)
                     seen = await parts.settled(key, found, token, budget)
                     uncounted = False
-                    if seen.look is EntryState.FAULT:
+                    if seen.state is EntryState.UNAVAILABLE:
                         return
                     told, write = self._write(key, seen, [first, *others], token)
                     written = write is None or await self._is_written(write(), budget)
                 finally:
-                    parts.coherence.done(token)
+                    parts.coherence.close_fill(token)
                 if written:
                     for step, outcome in zip((first, *others), told, strict=True):
                         step.told = outcome
@@ -201,7 +201,7 @@ class CounterRules:
                 if written is not False:
                     return
                 uncounted = True
-                await ports.wait(ports.gate(), ports.clock() + pause * ports.random())
+                await ports.wait(ports.future(), ports.clock() + pause * ports.random())
                 pause = min(MAX_PAUSE, pause * 2)
         finally:
             if uncounted:
@@ -217,7 +217,7 @@ class CounterRules:
         """What each is told if the write succeeds, and how to send it; ``None`` when nothing is to be written."""
         parts = self._parts
         try:
-            base = _integer(key, seen.answer) if seen.look is EntryState.FRESH else None
+            base = _integer(key, seen.answer) if seen.state is EntryState.FRESH else None
         except CodecError as error:
             return [CodecError(*error.args) for _ in steps], None
         told, total, creator = _sums(key, base, steps)
@@ -231,9 +231,9 @@ class CounterRules:
         else:
             options, tags, cost = creator.options, creator.captured, 0.0
         _, blob = parts.entries.pack(key, answer, tags, options, cost)
-        if seen.look in _THERE:
+        if seen.state in _THERE:
             return told, partial(parts.shared.swap, key, seen.head, blob, options.server_ttl_ms, _nothing)
-        if seen.look is EntryState.FOREIGN:
+        if seen.state is EntryState.FOREIGN:
             parts.shared.discard(key, seen.head)
         return told, partial(parts.shared.add, key, blob, options.server_ttl_ms, Any, token, _nothing)
 
@@ -242,8 +242,8 @@ class CounterRules:
         result = await self._parts.ask(gate, budget)
         if isinstance(result, bool):
             return result
-        if isinstance(result, Lookup) and result.look is not EntryState.FAULT:
-            return result.look is EntryState.GRANTED
+        if isinstance(result, Lookup) and result.state is not EntryState.UNAVAILABLE:
+            return result.state is EntryState.GRANTED
         return None
 
 

@@ -48,9 +48,9 @@ class Loading:
     async def settled(self, run: Load, seen: Any) -> Lookup:
         """The same look, judged again once its tags are known."""
         parts = self._parts
-        if seen is not NO_ANSWER and seen.look is EntryState.UNKNOWN_TAGS:
+        if seen is not NO_ANSWER and seen.look is EntryState.TAGS_UNKNOWN:
             seen = await parts.ask(parts.shared.settle(run.key, seen, run.declared, run.token), run.budget)
-        if seen is NO_ANSWER or seen.look is EntryState.UNKNOWN_TAGS:
+        if seen is NO_ANSWER or seen.look is EntryState.TAGS_UNKNOWN:
             return NO_LOOK
         found: Lookup = seen
         return found
@@ -58,7 +58,7 @@ class Loading:
     def _renew_token(self, run: Load) -> None:
         """A void token fills nothing; a new one, before a new request, may."""
         if not run.token.valid:
-            run.token = self._parts.coherence.take(run.key, run.options.tags)
+            run.token = self._parts.coherence.open_fill(run.key, run.options.tags)
 
     # -- the way to a value ------------------------------------------------------------------------------------------
 
@@ -73,7 +73,7 @@ class Loading:
         try:
             outcome = await self._obtain(run, anew=anew)
         except LoaderEndedError as error:
-            outcome = Outcome(Resolution.RAISE, Resolution.AGAIN, error=error.original)
+            outcome = Outcome(Resolution.RAISE, Resolution.RETRY, error=error.original)
         except Exception as error:  # noqa: BLE001 - the loader's own exception, for every caller of this flight
             outcome = Outcome(Resolution.RAISE, error=error)
         parts.flights.end(run.flight, outcome)
@@ -86,21 +86,21 @@ class Loading:
             if parts.coherence.turnover.evicting and not await self._outlasted(run, give_up):
                 return await self._load(run, None, None)
             # The watch is set before anything is asked, so that no news is missed in between.
-            watch = parts.coherence.watch(run.key, parts.ports.gate())
+            watch = parts.coherence.watch(run.key, parts.ports.future())
             try:
-                if run.seen is None or (run.seen.look is EntryState.HELD and not watched):
+                if run.seen is None or (run.seen.state is EntryState.LOADING and not watched):
                     run.seen = await self.look(run)
                 watched = True
                 step = await self._step(run, run.seen, anew=anew)
                 if isinstance(step, Outcome):
                     return step
-                run.seen = step if step.look is not EntryState.HELD else None
-                if step.look is EntryState.HELD and not await self._right_back(
+                run.seen = step if step.state is not EntryState.LOADING else None
+                if step.state is EntryState.LOADING and not await self._right_back(
                     run, watch.gate, step.remaining, give_up
                 ):
                     parts.counters.wait_timeouts += 1
                     return await self._load(run, None, None)
-                if step.look is EntryState.HELD:
+                if step.state is EntryState.LOADING:
                     run.budget = parts.budget()  # what was spent before the wait has nothing to do with what follows
             finally:
                 parts.coherence.unwatch(watch)
@@ -121,7 +121,7 @@ class Loading:
     async def outlast(self, flight: Flight, wait: Wait | None, give_up: float) -> bool:
         """Wait until a load is over that may not be joined, whatever it brings; ``False`` at ``give_up``."""
         ports = self._parts.ports
-        gate = ports.gate()
+        gate = ports.future()
         flight.enter(gate)
         try:
             over = await ports.wait(gate, give_up) is not NO_ANSWER
@@ -162,18 +162,18 @@ class Loading:
     async def _step(self, run: Load, seen: Lookup, *, anew: bool) -> Outcome | Lookup:
         """One move: an outcome, or what was seen instead."""
         if seen.is_ending:
-            seen = Lookup(EntryState.HELD, remaining=seen.remaining)
-        match seen.look:
+            seen = Lookup(EntryState.LOADING, remaining=seen.remaining)
+        match seen.state:
             case EntryState.FRESH | EntryState.STALE if not anew:
-                return Outcome(Resolution.ANSWER, answer=seen.answer, stale=seen.look is EntryState.STALE)
-            case EntryState.HELD:
+                return Outcome(Resolution.RETURN, answer=seen.answer, stale=seen.state is EntryState.STALE)
+            case EntryState.LOADING:
                 return seen
             case EntryState.FOREIGN:
                 self._parts.shared.discard(run.key, seen.head)
                 return await self._lease(run)
-            case EntryState.NONE:
+            case EntryState.ABSENT:
                 return await self._lease(run)
-            case EntryState.FAULT | EntryState.UNKNOWN_TAGS | EntryState.GRANTED:
+            case EntryState.UNAVAILABLE | EntryState.TAGS_UNKNOWN | EntryState.GRANTED:
                 return await self._load(run, None, None)
             case _:
                 return await self._claim(run, anew=anew)
@@ -210,13 +210,13 @@ class Loading:
             parts.shared.unclaim(run.key, mark)  # as with a lease
             raise
         if not claimed.granted:
-            if seen.look in {EntryState.SPENT, EntryState.UNUSABLE} or (
-                anew and seen.look in {EntryState.FRESH, EntryState.STALE}
+            if seen.state in {EntryState.EXPIRED, EntryState.INVALID} or (
+                anew and seen.state in {EntryState.FRESH, EntryState.STALE}
             ):
-                return Lookup(EntryState.HELD, remaining=claimed.remaining)
+                return Lookup(EntryState.LOADING, remaining=claimed.remaining)
             return seen
-        replaceable = seen.look in {EntryState.SPENT, EntryState.UNUSABLE, EntryState.STALE} or (
-            anew and seen.look is EntryState.FRESH
+        replaceable = seen.state in {EntryState.EXPIRED, EntryState.INVALID, EntryState.STALE} or (
+            anew and seen.state is EntryState.FRESH
         )
         if not replaceable or seen.is_ending or (only is not None and seen.head != only):
             parts.shared.unclaim(run.key, mark)
@@ -226,7 +226,7 @@ class Loading:
     async def refresh(self, run: Load, head: bytes) -> None:
         """In the background: replace the entry with this head, if the claim is to be had; else another does it."""
         parts = self._parts
-        outcome = Outcome(Resolution.AGAIN)
+        outcome = Outcome(Resolution.RETRY)
         try:
             if not parts.shared.usable:
                 outcome = await self._load(run, None, None)
@@ -235,7 +235,7 @@ class Loading:
                 if isinstance(step, Outcome):
                     outcome = step
         except LoaderEndedError as error:
-            outcome = Outcome(Resolution.RAISE, Resolution.AGAIN, error=error.original)  # and a pause
+            outcome = Outcome(Resolution.RAISE, Resolution.RETRY, error=error.original)  # and a pause
         except Exception as error:  # noqa: BLE001 - for those who joined; the stale value stays for all others
             outcome = Outcome(Resolution.RAISE, error=error)
             text = "a background refresh of %s failed (%s); the old value stays"
@@ -311,9 +311,9 @@ class Loading:
                 self.give_back(run, base, mark)  # of a swap that was refused as an error, and nothing else
                 raise
             if result is True and current == [True] and not run.flight.detached:
-                return Outcome(Resolution.ANSWER, answer=answer)
+                return Outcome(Resolution.RETURN, answer=answer)
             if isinstance(result, bool):  # somebody removed or replaced it, or a tag of it, meanwhile
-                return Outcome(Resolution.ANSWER, Resolution.AGAIN, answer=answer)
+                return Outcome(Resolution.RETURN, Resolution.RETRY, answer=answer)
             if mark is None:
                 parts.shared.release(run.key, base)
             return await self._unstored(run, answer, options, times)
@@ -327,10 +327,10 @@ class Loading:
         if options is not None:
             self._parts.keep_unbacked(run.token, answer, options, *times)
         if answer.payload is None:
-            return Outcome(Resolution.ANSWER, Resolution.ALONE, answer=answer)
+            return Outcome(Resolution.RETURN, Resolution.LOAD_ALONE, answer=answer)
         # A load that took long, or was held up with its process, is to nobody more than near may be.
         until = times[0] + self._parts.unbacked_life(run.options)
-        return Outcome(Resolution.ANSWER, Resolution.AGAIN if run.flight.detached else None, answer=answer, until=until)
+        return Outcome(Resolution.RETURN, Resolution.RETRY if run.flight.detached else None, answer=answer, until=until)
 
     async def _load_unbacked(self, run: Load) -> Outcome:
         """Load without the server: the value is for this process only, and not for long."""
@@ -343,7 +343,7 @@ class Loading:
             answer = self.last_resort(run) if is_failure(error) else None
             if answer is None:
                 raise
-            return Outcome(Resolution.ANSWER, answer=answer, stale=True)
+            return Outcome(Resolution.RETURN, answer=answer, stale=True)
         cost = parts.ports.clock() - started
         return await self._unstored(run, *self.unwrap(run, result), (started, cost))
 
@@ -377,7 +377,7 @@ class Loading:
         started = parts.ports.clock()
         outer = CURRENT.set((run.flight, parts.ports.me()))
         try:
-            return await parts.ports.load(run.loader, *run.args)
+            return await parts.ports.run_loader(run.loader, *run.args)
         except BaseException:
             parts.counters.load_failures += 1
             raise
@@ -415,7 +415,7 @@ class Loading:
             else:
                 parts.shared.renew(run.key, mark, ms, claim=True)
                 keep_base()
-            alarms[:] = [parts.ports.alarm(lease / 3, ring)]
+            alarms[:] = [parts.ports.call_later(lease / 3, ring)]
 
         def stop() -> None:
             alarms[0].cancel()
@@ -423,7 +423,7 @@ class Loading:
 
         if mark is not None:
             keep_base()
-        alarms.append(parts.ports.alarm(lease / 3, ring))
+        alarms.append(parts.ports.call_later(lease / 3, ring))
         self._rights.append(right)
         return stop
 

@@ -19,14 +19,14 @@ class EntryState(Enum):
 
     FRESH = "fresh"
     STALE = "stale"
-    SPENT = "spent"  # past ttl + stale, still there
-    UNUSABLE = "unusable"  # another version, broken, badly signed, over size, a tag no longer current
+    EXPIRED = "spent"  # past ttl + stale, still there
+    INVALID = "unusable"  # another version, broken, badly signed, over size, a tag no longer current
     FOREIGN = "foreign"  # not ours at all: nothing a script could compare
-    HELD = "held"  # a placeholder: somebody loads
-    NONE = "none"
-    UNKNOWN_TAGS = "unknown tags"  # usable if its tags are current, which must be asked
+    LOADING = "held"  # a placeholder: somebody loads
+    ABSENT = "none"
+    TAGS_UNKNOWN = "unknown tags"  # usable if its tags are current, which must be asked
     GRANTED = "granted"  # the lease is ours
-    FAULT = "fault"  # no answer, or an error reply
+    UNAVAILABLE = "fault"  # no answer, or an error reply
 
 
 class DecodedValue(msgspec.Struct, gc=False):
@@ -58,7 +58,7 @@ class Lookup(msgspec.Struct, gc=False):
         unknown, blob: For ``UNKNOWN_TAGS``: the tags to ask for, and what is to be judged once more.
     """
 
-    look: EntryState
+    state: EntryState
     head: bytes = b""
     answer: DecodedValue | None = None
     remaining: float = 0.0
@@ -72,10 +72,10 @@ class Lookup(msgspec.Struct, gc=False):
     @property
     def is_ending(self) -> bool:
         """Whether the entry may be gone before its claim is of use: others would then take the lease beside it."""
-        return self.look in {EntryState.SPENT, EntryState.UNUSABLE} and self.remaining < ENDING
+        return self.state in {EntryState.EXPIRED, EntryState.INVALID} and self.remaining < ENDING
 
     def __repr__(self) -> str:
-        return f"<Seen {self.look.value}{' ' + self.reason if self.reason else ''}>"
+        return f"<Seen {self.state.value}{' ' + self.reason if self.reason else ''}>"
 
 
 class ClaimReply(msgspec.Struct):

@@ -54,7 +54,7 @@ def is_failure(error: BaseException) -> bool:
 class Loads(Protocol):
     """Runs loaders."""
 
-    async def load(self, loader: Callable[..., Any], *args: Any) -> Any:
+    async def run_loader(self, loader: Callable[..., Any], *args: Any) -> Any:
         """Run the user's loader; ``LoaderEndedError`` when it ended by what is for its caller alone."""
         ...
 
@@ -62,7 +62,7 @@ class Loads(Protocol):
 async def load_apart(ports: Loads, loader: Callable[..., Any], *args: Any) -> Any:
     """What the loader brings its one caller, with whom nobody waits."""
     try:
-        return await ports.load(loader, *args)
+        return await ports.run_loader(loader, *args)
     except LoaderEndedError as error:
         raise error.original from None
 
@@ -107,7 +107,7 @@ class Runtime(Protocol):
         """The task that this runs in; ``None`` for a thread."""
         ...
 
-    def gate(self) -> Future:
+    def future(self) -> Future:
         """A new closed gate."""
         ...
 
@@ -115,19 +115,19 @@ class Runtime(Protocol):
         """What the gate was opened with; opens it with ``NO_ANSWER`` at ``until``."""
         ...
 
-    async def load(self, loader: Callable[..., Any], *args: Any) -> Any:
+    async def run_loader(self, loader: Callable[..., Any], *args: Any) -> Any:
         """Run the user's loader; ``LoaderEndedError`` when it ended by what is for its caller alone."""
         ...
 
-    async def fly(self, flight: FlightPort, work: Work, landed: Landed) -> None:
+    async def spawn(self, flight: FlightPort, work: Work, landed: Landed) -> None:
         """Run a flight's load, in a task of its own (asyncio) or here and now (threads), and call ``landed`` after."""
         ...
 
-    def background(self, flight: FlightPort, work: Work, landed: Landed) -> bool:
+    def spawn_background(self, flight: FlightPort, work: Work, landed: Landed) -> bool:
         """Run a refresh that nobody waits for; ``False`` when it cannot be run now, and then nothing is called."""
         ...
 
-    def alarm(self, delay: float, ring: Callable[[], None]) -> Alarm:
+    def call_later(self, delay: float, ring: Callable[[], None]) -> Alarm:
         """Call ``ring`` after ``delay`` seconds."""
         ...
 
@@ -171,16 +171,16 @@ class CoherencePort(Protocol):
     def turnover(self) -> TurnoverPort: ...  # noqa: D102
     @property
     def journal(self) -> JournalPort: ...  # noqa: D102
-    def take(self, key: str, tags: tuple[str, ...] = ()) -> Any: ...  # noqa: D102
-    def done(self, token: Any) -> None: ...  # noqa: D102
+    def open_fill(self, key: str, tags: tuple[str, ...] = ()) -> Any: ...  # noqa: D102
+    def close_fill(self, token: Any) -> None: ...  # noqa: D102
     def watch(self, key: str, gate: Future) -> Any: ...  # noqa: D102
     def unwatch(self, watch: Any) -> None: ...  # noqa: D102
     def fill(self, token: Any, held: Any) -> bool: ...  # noqa: D102
     def captured(self, tags: tuple[str, ...]) -> Tags | None: ...  # noqa: D102
     def missing(self, tags: tuple[str, ...]) -> list[str]: ...  # noqa: D102
     def life(self, sent_at: float) -> float: ...  # noqa: D102
-    def owe(self, target: tuple[str, str], number: int) -> None: ...  # noqa: D102
-    def removing(self, target: tuple[str, str]) -> int: ...  # noqa: D102
+    def defer(self, target: tuple[str, str], number: int) -> None: ...  # noqa: D102
+    def begin_removal(self, target: tuple[str, str]) -> int: ...  # noqa: D102
     def writing(self, key: str, tags: tuple[str, ...]) -> int: ...  # noqa: D102
     def wrote(self, key: str, number: int) -> bool: ...  # noqa: D102
     def forget_key(self, key: str) -> None: ...  # noqa: D102

@@ -28,7 +28,7 @@ LOOK_AGAIN = 0.05
 MAX_LOOK_AGAIN = 1.0
 
 # Looked up once: on the hit path a member of an enum costs as much as a dict look-up and more.
-_FRESH, _UNKNOWN_TAGS = EntryState.FRESH, EntryState.UNKNOWN_TAGS
+_FRESH, _UNKNOWN_TAGS = EntryState.FRESH, EntryState.TAGS_UNKNOWN
 
 
 class LoadRequest:
@@ -71,24 +71,24 @@ class Policy:
                 return found
         journal = parts.coherence.journal
         if parts.shared.usable and not (journal.owed and journal.owes_key(key)):
-            token = parts.coherence.take(key) if self._keeps else None
+            token = parts.coherence.open_fill(key) if self._keeps else None
             try:
                 gate = parts.shared.look(key, declared, token)
                 seen = NO_LOOK if gate is None else await parts.ports.wait(gate, None)
                 if seen is NO_ANSWER:
                     seen = NO_LOOK
-                elif seen.look is _UNKNOWN_TAGS:
+                elif seen.state is _UNKNOWN_TAGS:
                     seen = await self._settled(key, seen, declared, options, token)
             finally:
                 if token is not None:
-                    parts.coherence.done(token)
-            if seen.look is _FRESH:
+                    parts.coherence.close_fill(token)
+            if seen.state is _FRESH:
                 parts.counters.shared_hits += 1
                 return seen.answer
-            if allow_stale and seen.look is EntryState.STALE:
+            if allow_stale and seen.state is EntryState.STALE:
                 parts.counters.stale_hits += 1
                 return seen.answer
-            if seen.look is EntryState.FAULT:
+            if seen.state is EntryState.UNAVAILABLE:
                 found = self.near(key, declared, options, allow_stale=allow_stale)
                 if found is not None:
                     return found
@@ -101,12 +101,12 @@ class Policy:
         parts.check_open()
         found = self.shown(key, declared, options)
         if found is None and parts.shared.usable:
-            run = Load(key, _no_loader, options, declared, "", _NOWHERE, parts.budget(), parts.coherence.take(key))
+            run = Load(key, _no_loader, options, declared, "", _NOWHERE, parts.budget(), parts.coherence.open_fill(key))
             try:
                 seen = await self.loading.look(run)
             finally:
-                parts.coherence.done(run.token)
-            if seen.look is EntryState.FAULT:
+                parts.coherence.close_fill(run.token)
+            if seen.state is EntryState.UNAVAILABLE:
                 return self.shown(key, declared, options)  # the fault may have told how far near is trusted now
             if seen.answer is not None:
                 found = self._found_with(seen.answer, seen.fresh_until, seen.header.ttl)
@@ -144,7 +144,7 @@ class Policy:
         return answer
 
     def _count_shared(self, seen: Lookup) -> None:
-        if seen.look is EntryState.STALE:
+        if seen.state is EntryState.STALE:
             self.parts.counters.stale_hits += 1
         else:
             self.parts.counters.shared_hits += 1
@@ -172,14 +172,14 @@ class Policy:
                 return answer.value
             flight = parts.flights.get(asked.key)
             if flight is None and not parts.shared.usable:
-                flight = parts.flights.behind(asked.key)  # nobody else can tell what there is
+                flight = parts.flights.background(asked.key)  # nobody else can tell what there is
             if flight is None:
                 verb, answer_or_none = await self._lead(asked, until)
             else:
                 verb, answer_or_none = await self.join(flight, asked.declared, until, capped)
-            if verb is Resolution.ANSWER:
+            if verb is Resolution.RETURN:
                 return answer_or_none
-            if verb is Resolution.ALONE:
+            if verb is Resolution.LOAD_ALONE:
                 return await self._alone(asked)
 
     def near_hit(self, asked: LoadRequest, held: Any) -> None:
@@ -198,17 +198,17 @@ class Policy:
         """Be the first who asks: look at the server here, and let a flight do what a load takes."""
         parts = self.parts
         flight = parts.flights.start(asked.key, asked.options.tags)
-        gate = parts.ports.gate()
+        gate = parts.ports.future()
         flight.enter(gate)
         run = self._run(asked, flight)
         wait = waiting_for(flight, parts.ports.me)
         try:
             run.seen = await self.loading.look(run)
-            if run.seen.look in {EntryState.FRESH, EntryState.STALE}:
-                parts.coherence.done(run.token)
+            if run.seen.state in {EntryState.FRESH, EntryState.STALE}:
+                parts.coherence.close_fill(run.token)
                 return self._found(asked, flight, run.seen)
             parts.counters.misses += 1
-            await parts.ports.fly(flight, partial(self.loading.fetch, run), partial(self._landed, run))
+            await parts.ports.spawn(flight, partial(self.loading.fetch, run), partial(self._landed, run))
             return await self._outcome(flight, gate, until, wait)
         except BaseException:
             if flight.task is None:
@@ -220,7 +220,7 @@ class Policy:
 
     def _run(self, asked: LoadRequest, flight: Flight) -> Load:
         parts = self.parts
-        token = parts.coherence.take(asked.key, asked.options.tags)
+        token = parts.coherence.open_fill(asked.key, asked.options.tags)
         budget = parts.budget()
         return Load(
             asked.key,
@@ -239,34 +239,34 @@ class Policy:
 
         With a defect of ours, its starter gets that: who only asked again could do so for ever.
         """
-        self.parts.coherence.done(run.token)
+        self.parts.coherence.close_fill(run.token)
         outcome = (
-            Outcome(Resolution.AGAIN) if error is None else Outcome(Resolution.RAISE, Resolution.AGAIN, error=error)
+            Outcome(Resolution.RETRY) if error is None else Outcome(Resolution.RAISE, Resolution.RETRY, error=error)
         )
         self.parts.flights.end(run.flight, outcome)
 
     def _found(self, asked: LoadRequest, flight: Flight, seen: Lookup) -> tuple[Resolution, Any]:
         parts = self.parts
-        parts.flights.end(flight, Outcome(Resolution.ANSWER, answer=seen.answer, stale=seen.look is EntryState.STALE))
+        parts.flights.end(flight, Outcome(Resolution.RETURN, answer=seen.answer, stale=seen.state is EntryState.STALE))
         self._count_shared(seen)
         left = seen.fresh_until - parts.ports.clock()
         early = asked.options.refreshes and should_refresh_early(left, seen.header.cost, parts.ports.random)
-        if seen.look is EntryState.STALE or early:
+        if seen.state is EntryState.STALE or early:
             self._refresh_behind(asked, seen.head)
-        return Resolution.ANSWER, seen.answer.value if seen.answer is not None else None
+        return Resolution.RETURN, seen.answer.value if seen.answer is not None else None
 
     async def join(self, flight: Flight, declared: Any, until: float | None, capped: float) -> tuple[Resolution, Any]:
         """Wait for a load that is under way in this process, until ``capped`` at most."""
         parts = self.parts
         wait = waiting_for(flight, parts.ports.me)
-        gate = parts.ports.gate()
+        gate = parts.ports.future()
         flight.enter(gate)
         parts.counters.joins += 1
         try:
             verb, answer = await self._outcome(flight, gate, until, wait, capped)
             return verb, None if answer is None else parts.entries.copy(answer, declared)
         except CodecError:
-            return Resolution.AGAIN, None  # what flew is not of the type this caller declared
+            return Resolution.RETRY, None  # what flew is not of the type this caller declared
         finally:
             if wait is not None:
                 wait.over()
@@ -293,14 +293,14 @@ class Policy:
             if first == until:
                 raise LoadTimeout(f"the load of {flight.key!r} took longer than this caller's load_timeout")
             parts.counters.wait_timeouts += 1
-            return Resolution.ALONE, None
+            return Resolution.LOAD_ALONE, None
         verb = outcome.own if own else outcome.others
         if verb is Resolution.RAISE:
             raise outcome.error.with_traceback(outcome.trace)
-        if verb is not Resolution.ANSWER:
+        if verb is not Resolution.RETURN:
             return verb, None
         if entered > outcome.until:
-            return Resolution.AGAIN, None  # it shows what was there too long before this caller came
+            return Resolution.RETRY, None  # it shows what was there too long before this caller came
         return verb, outcome.answer.value if own else outcome.answer
 
     async def _hear(self, wait: Wait, gate: Any, until: float | None) -> Any:
@@ -315,7 +315,7 @@ class Policy:
                 if outcome is not NO_ANSWER or first == until:
                     return outcome
                 wait.check()
-                earlier, gate = gate, ports.gate()
+                earlier, gate = gate, ports.future()
                 flight.enter(gate)
                 flight.leave(earlier)
                 pause = min(2 * pause, MAX_LOOK_AGAIN)
@@ -331,7 +331,7 @@ class Policy:
         try:
             result = await self.loading.bare(run)
         finally:
-            parts.coherence.done(run.token)
+            parts.coherence.close_fill(run.token)
         return result
 
     # -- refresh -----------------------------------------------------------------------------------------------------
@@ -347,17 +347,17 @@ class Policy:
             if wait is not None:
                 wait.over()
         flight = parts.flights.start(asked.key, asked.options.tags)
-        gate = parts.ports.gate()
+        gate = parts.ports.future()
         flight.enter(gate)
         run = self._run(asked, flight)
         wait = waiting_for(flight, parts.ports.me)
         try:
-            await parts.ports.fly(flight, partial(self.loading.fetch, run, anew=True), partial(self._landed, run))
+            await parts.ports.spawn(flight, partial(self.loading.fetch, run, anew=True), partial(self._landed, run))
             verb, value = await self._outcome(flight, gate, until, wait)
         finally:
             if wait is not None:
                 wait.over()
-        if verb is Resolution.ANSWER:
+        if verb is Resolution.RETURN:
             return value
         parts.check_open()
         return await self._alone(asked)
@@ -366,13 +366,13 @@ class Policy:
         """Start a background refresh, unless one runs, or the last one failed a moment ago."""
         parts = self.parts
         flights = parts.flights
-        if not asked.options.refreshes or parts.closed or flights.get(asked.key) or flights.behind(asked.key):
+        if not asked.options.refreshes or parts.closed or flights.get(asked.key) or flights.background(asked.key):
             return
         now = parts.ports.clock()
         if self._paused and self._paused.get(asked.key, now) > now:
             return
         flight = flights.start(asked.key, asked.options.tags, behind=True)
-        flight.people = 1  # nobody waits for it, and nobody's leaving cancels it
+        flight.waiters = 1  # nobody waits for it, and nobody's leaving cancels it
         run = self._run(asked, flight)
 
         def landed(error: BaseException | None = None) -> None:
@@ -381,7 +381,7 @@ class Policy:
                 self._pause(asked.key)
             self._landed(run, error)
 
-        if not parts.ports.background(flight, partial(self.loading.refresh, run, head), landed):
+        if not parts.ports.spawn_background(flight, partial(self.loading.refresh, run, head), landed):
             landed()
         else:
             parts.counters.refreshes += 1

@@ -24,10 +24,10 @@ CURRENT: ContextVar["tuple[Flight, Any] | None"] = ContextVar("fleetcache_flight
 class Resolution(Enum):
     """What those in a flight do next."""
 
-    ANSWER = "answer"  # take the answer
+    RETURN = "answer"  # take the answer
     RAISE = "raise"  # the loader's own exception
-    AGAIN = "again"  # ask again: the value is good for the caller that started the load only, or there is none
-    ALONE = "alone"  # load yourself: the value cannot be copied for a second caller
+    RETRY = "again"  # ask again: the value is good for the caller that started the load only, or there is none
+    LOAD_ALONE = "alone"  # load yourself: the value cannot be copied for a second caller
 
 
 class Outcome:
@@ -57,7 +57,7 @@ class Outcome:
 class Flight:
     """One load. ``people`` counts those who still want it."""
 
-    __slots__ = ("detached", "gates", "key", "loads", "outcome", "people", "tags", "task", "waits")
+    __slots__ = ("detached", "gates", "key", "loads", "outcome", "waiters", "tags", "task", "waits")
 
     def __init__(self, key: str, tags: tuple[str, ...]) -> None:
         self.key = key
@@ -66,17 +66,17 @@ class Flight:
         self.loads = False  # by a right on the server
         self.outcome: Outcome | None = None
         self.gates: list[Future] = []
-        self.people = 0
+        self.waiters = 0
         self.task: Any = None
         self.waits: list[Wait] = []  # of its loader, and of tasks that the loader has started
 
     def __repr__(self) -> str:
         state = "over" if self.outcome else "detached" if self.detached else "in the air"
-        return f"<Flight {self.key!r} {state}, {self.people} on board>"
+        return f"<Flight {self.key!r} {state}, {self.waiters} on board>"
 
     def enter(self, gate: Future) -> None:
         """Wait for the outcome at this gate."""
-        self.people += 1
+        self.waiters += 1
         if self.outcome is not None:
             gate.set_result(self.outcome)
         else:
@@ -84,10 +84,10 @@ class Flight:
 
     def leave(self, gate: Future) -> None:
         """Wait no longer; the last one out cancels the load."""
-        self.people -= 1
+        self.waiters -= 1
         if gate in self.gates:
             self.gates.remove(gate)
-        if self.people <= 0 and self.outcome is None and self.task is not None:
+        if self.waiters <= 0 and self.outcome is None and self.task is not None:
             with suppress(RuntimeError):  # its loop was closed over it
                 self.task.cancel()
 
@@ -121,7 +121,7 @@ class Flights:
         """The flight that may be joined."""
         return self._table.get(key)
 
-    def behind(self, key: str) -> Flight | None:
+    def background(self, key: str) -> Flight | None:
         """The background refresh of the key: nobody joins it while the server can tell what there is meanwhile."""
         return self._behind.get(key)
 
@@ -142,8 +142,8 @@ class Flights:
         """
         if flight.outcome is not None:
             return
-        if flight.detached and outcome.others is Resolution.ANSWER:
-            outcome.others = Resolution.AGAIN
+        if flight.detached and outcome.others is Resolution.RETURN:
+            outcome.others = Resolution.RETRY
         flight.outcome = outcome
         self._air.discard(flight)
         for table in (self._table, self._behind):
@@ -195,7 +195,7 @@ class Flights:
         for key in [*self._table, *self._behind]:
             self.detach_key(key)
 
-    def in_the_air(self) -> list[Flight]:
+    def active(self) -> list[Flight]:
         """All that have not ended, detached ones too."""
         return list(self._air)
 

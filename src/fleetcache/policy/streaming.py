@@ -77,7 +77,7 @@ async def stream(
 async def _room(parts: PolicyContext, budget: Budget) -> None:
     """Wait until the connection has room for another call."""
     while parts.shared.crowded and budget.left > 0:
-        gate = parts.ports.gate()
+        gate = parts.ports.future()
         parts.shared.when_room(gate)
         began = parts.ports.clock()
         try:

@@ -18,8 +18,8 @@ __all__ = ["Writing"]
 
 # How often a compare-and-set is tried when others write the same key at the same time.
 TRIES = 16
-_REPLACEABLE = frozenset({EntryState.STALE, EntryState.SPENT, EntryState.UNUSABLE})
-_GONE = frozenset({EntryState.NONE, EntryState.FOREIGN})
+_REPLACEABLE = frozenset({EntryState.STALE, EntryState.EXPIRED, EntryState.INVALID})
+_GONE = frozenset({EntryState.ABSENT, EntryState.FOREIGN})
 
 
 class Again(Enum):
@@ -132,20 +132,20 @@ class Writing:
             put = self._put(key, answer, options, captured)
             newest = parts.coherence.wrote(key, put.number)
             if put.gate is None:
-                parts.coherence.done(put.token)
+                parts.coherence.close_fill(put.token)
                 if newest:
                     parts.keep_here(key, answer, options, put.started)
 
     def _put(self, key: str, answer: DecodedValue, options: CallOptions, captured: Any) -> "_Put":
         parts = self._parts
         number = parts.coherence.writing(key, options.tags)
-        put = _Put(number, parts.coherence.take(key, options.tags), parts.ports.clock())
+        put = _Put(number, parts.coherence.open_fill(key, options.tags), parts.ports.clock())
         if captured is None:
             if not parts.alone:
-                parts.coherence.owe(("e", key), number)
+                parts.coherence.defer(("e", key), number)
             return put
         if parts.coherence.captured(options.tags) != captured:
-            parts.coherence.done(
+            parts.coherence.close_fill(
                 put.token
             )  # a tag of it was removed since: stored, it is outdated, and near must not fill
         head, blob = parts.entries.pack(key, answer, captured, options, 0.0)
@@ -165,7 +165,7 @@ class Writing:
         Unless this process has removed or replaced it meanwhile.
         """
         parts = self._parts
-        parts.coherence.done(put.token)
+        parts.coherence.close_fill(put.token)
         newest = parts.coherence.wrote(key, put.number)
         if newest and answer is not None:
             parts.keep_here(key, answer, options, put.started)
@@ -184,7 +184,7 @@ class Writing:
     def _delete_here(self, key: str) -> bool:
         parts = self._parts
         held = parts.near.items.get(key)
-        parts.coherence.removing(("e", key))
+        parts.coherence.begin_removal(("e", key))
         parts.counters.removals += 1
         return held is not None and parts.ports.clock() < held.fresh_until
 
@@ -203,7 +203,7 @@ class Writing:
         parts = self._parts
         gates: list[Future | None] = []
         for target in targets:
-            number = parts.coherence.removing(target)
+            number = parts.coherence.begin_removal(target)
             parts.counters.removals += 1
             if not parts.alone:
                 gates.append(parts.shared.remove(target, number))
@@ -231,7 +231,7 @@ class Writing:
             await stream(parts, targets, send, take, budget)
         finally:
             for target in targets[sent:]:  # cancelled: what was not sent is removed later
-                parts.coherence.owe(target, parts.coherence.removing(target))
+                parts.coherence.defer(target, parts.coherence.begin_removal(target))
         if strict and not told:
             raise Unavailable("the server did not acknowledge the removal; it will be repeated when it can be heard")
         return removed
@@ -272,9 +272,9 @@ class Writing:
         now = parts.ports.clock()
         if found is not None and now < found[1].fresh_until:
             return False
-        number = parts.coherence.removing(("e", key))
+        number = parts.coherence.begin_removal(("e", key))
         if not parts.alone:
-            parts.coherence.owe(("e", key), number)
+            parts.coherence.defer(("e", key), number)
         kept = parts.keep_here(key, answer, options, now)
         return kept or parts.alone  # a memory that is too small is no reason to say that somebody else was first
 
@@ -284,7 +284,7 @@ class Writing:
         """``AGAIN`` = what was there has changed meanwhile: once more."""
         parts = self._parts
         head, blob = parts.entries.pack(key, answer, captured, options, 0.0)
-        token = parts.coherence.take(key, options.tags)
+        token = parts.coherence.open_fill(key, options.tags)
 
         def stored(sent_at: float) -> None:
             if parts.coherence.captured(options.tags) == captured:
@@ -296,20 +296,20 @@ class Writing:
         try:
             gate = parts.shared.add(key, blob, options.server_ttl_ms, Any, token, stored)
             seen = await parts.settled(key, await parts.ask(gate, budget), token, budget)
-            if seen.look is EntryState.GRANTED:
+            if seen.state is EntryState.GRANTED:
                 return True
-            if seen.look in _REPLACEABLE:
+            if seen.state in _REPLACEABLE:
                 swapped = await parts.ask(
                     parts.shared.swap(key, seen.head, blob, options.server_ttl_ms, stored), budget
                 )
                 return AGAIN if swapped is False else True if swapped is True else None
-            if seen.look is EntryState.FOREIGN:
+            if seen.state is EntryState.FOREIGN:
                 parts.shared.discard(key, seen.head)
-            if seen.look is EntryState.FRESH:
+            if seen.state is EntryState.FRESH:
                 return False
-            return AGAIN if seen.look in _GONE else None
+            return AGAIN if seen.state in _GONE else None
         finally:
-            parts.coherence.done(token)
+            parts.coherence.close_fill(token)
 
     # -- touch ---------------------------------------------------------------------------------------------------------
 
@@ -320,7 +320,7 @@ class Writing:
         if parts.alone or parts.holds_alone(key, options):
             return self._touch_here(key, ttl, options)
         seen, budget = await self.look(key)
-        if seen.look is not EntryState.FRESH:
+        if seen.state is not EntryState.FRESH:
             return False
         server_ttl_ms = round((ttl + seen.header.stale + GRACE) * 1000)
         done = await parts.ask(parts.shared.touch(key, seen.head, server_ttl_ms), budget) is True
@@ -342,11 +342,11 @@ class Writing:
         """What stands under a key, as plain data."""
         parts = self._parts
         budget = parts.budget()
-        token = parts.coherence.take(key)
+        token = parts.coherence.open_fill(key)
         try:
             if parts.coherence.journal.owes_key(key):
-                return Lookup(EntryState.FAULT), budget
+                return Lookup(EntryState.UNAVAILABLE), budget
             seen = await parts.ask(parts.shared.look(key, Any, token), budget)
             return await parts.settled(key, seen, token, budget), budget
         finally:
-            parts.coherence.done(token)
+            parts.coherence.close_fill(token)

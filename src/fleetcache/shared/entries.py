@@ -39,7 +39,7 @@ __all__ = ["Entries"]
 
 # Looked up once: on the hit path a member of an enum costs as much as a dict look-up and more.
 _CURRENT, _FRESH, _STALE = TagState.CURRENT, EntryState.FRESH, EntryState.STALE
-_NOTHING = Lookup(EntryState.NONE)
+_NOTHING = Lookup(EntryState.ABSENT)
 
 # Of loaders that say their own ttl there is no end.
 _MAX_SPANS = 1000
@@ -193,22 +193,22 @@ class Entries:
         if header is None or type(pttl) is not int or pttl <= 0:
             return _NOTHING if blob is None else self._odd(blob, pttl)
         if len(blob) - header.payload_start > self.max_bytes:
-            return self._unusable(EntryState.UNUSABLE, header.head, "size", pttl)
+            return self._unusable(EntryState.INVALID, header.head, "size", pttl)
         currency, names = self._coherence.judge(header.section)
         if currency is not _CURRENT:
             if currency is TagState.OUTDATED:
-                return self._unusable(EntryState.UNUSABLE, header.head, "tags", pttl)
-            return Lookup(EntryState.UNKNOWN_TAGS, header.head, sent_at=sent_at, unknown=names, blob=(blob, pttl))
+                return self._unusable(EntryState.INVALID, header.head, "tags", pttl)
+            return Lookup(EntryState.TAGS_UNKNOWN, header.head, sent_at=sent_at, unknown=names, blob=(blob, pttl))
         fresh_left, stale_left = seconds_left(pttl, header.stale)
         if stale_left <= 0:
-            return Lookup(EntryState.SPENT, header.head, remaining=pttl / 1000)
+            return Lookup(EntryState.EXPIRED, header.head, remaining=pttl / 1000)
         if self._signer is not None and not self._is_signed(key, blob, header):
-            return self._unusable(EntryState.UNUSABLE, header.head, "signature", pttl)
+            return self._unusable(EntryState.INVALID, header.head, "signature", pttl)
         payload = blob[header.payload_start :]
         try:
             value = self.codecs.decode(header.codec, payload, declared)
         except CodecError:
-            return self._unusable(EntryState.UNUSABLE, header.head, "value", pttl)
+            return self._unusable(EntryState.INVALID, header.head, "value", pttl)
         answer = DecodedValue(value, payload, header.codec, declared)
         fresh_until = sent_at + fresh_left
         if token is not None and token.valid:
@@ -230,22 +230,22 @@ class Entries:
     def too_large(self, start: bytes, pttl: int) -> Lookup:
         """What is larger than any reply may be, by its first bytes."""
         if pttl > 0 and has_head(start):
-            return self._unusable(EntryState.UNUSABLE, start, "size", pttl)
+            return self._unusable(EntryState.INVALID, start, "size", pttl)
         return self._unusable(EntryState.FOREIGN, start, "foreign")
 
     def _odd(self, blob: Any, pttl: Any) -> Lookup:
         """Everything that is no entry of a format we read."""
         for reply in (blob, pttl):
             if isinstance(reply, ReplyError):
-                return Lookup(EntryState.FAULT, reason=reply_reason(reply))
+                return Lookup(EntryState.UNAVAILABLE, reason=reply_reason(reply))
         head = blob[:HEAD_SIZE] if isinstance(blob, bytes) else b""
         if not head or not isinstance(pttl, int) or pttl == -1 or not has_head(blob):
             return self._unusable(EntryState.FOREIGN, head, "foreign")
         if pttl <= 0:
             return _NOTHING  # it went between the two commands; what it was worth then cannot be told
         if is_placeholder(blob):
-            return Lookup(EntryState.HELD, head, remaining=pttl / 1000)
-        return self._unusable(EntryState.UNUSABLE, head, "format", pttl)
+            return Lookup(EntryState.LOADING, head, remaining=pttl / 1000)
+        return self._unusable(EntryState.INVALID, head, "format", pttl)
 
     def _unusable(self, look: EntryState, head: bytes, why: str, pttl: int = 0) -> Lookup:
         self._counters.unusable[why] += 1

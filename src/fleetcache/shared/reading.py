@@ -58,7 +58,7 @@ class SharedReading(CommandSender):
         """``GET`` and ``PTTL`` in one write: a ``Lookup``. ``of_many``: one of a batch, which is one write."""
         if not self._open():
             return None
-        raw, gate = self._layout.entry(key), self._ports.gate()
+        raw, gate = self._layout.entry(key), self._ports.future()
         size = len(raw)
         asked = b"*2\r\n$3\r\nGET\r\n$%d\r\n%b\r\n*2\r\n$4\r\nPTTL\r\n$%d\r\n%b\r\n" % (size, raw, size, raw)
         look = _Look(asked, gate, self, key, declared, token)
@@ -85,7 +85,7 @@ class SharedReading(CommandSender):
         """What the replies to ``large.asks`` say; ``None`` = it can be read by now."""
         for reply in (beyond, start, pttl):
             if isinstance(reply, ReplyError):
-                return Lookup(EntryState.FAULT, reason=self.fault("read", reply))
+                return Lookup(EntryState.UNAVAILABLE, reason=self.fault("read", reply))
         return self._entries.too_large(start, pttl) if self.large.is_too_large(raw, beyond) else None
 
     def see(self, key: str, blob: Any, pttl: Any, sent_at: float, declared: Any, token: FillToken | None) -> Lookup:
@@ -93,14 +93,14 @@ class SharedReading(CommandSender):
         if type(blob) is not bytes or type(pttl) is not int:  # nothing there, or what must not be
             for reply in (judged("GET", blob), judged("PTTL", pttl)):
                 if isinstance(reply, ReplyError):
-                    return Lookup(EntryState.FAULT, reason=self.fault("read", reply))
+                    return Lookup(EntryState.UNAVAILABLE, reason=self.fault("read", reply))
         if self.refusals:
             self.works("read")
         return self._entries.see(key, blob, pttl, sent_at, declared, token)
 
     def settle(self, key: str, seen: Lookup, declared: Any, token: FillToken | None) -> Future | None:
         """Ask for the tags an entry's currency hangs on, and judge the same bytes again."""
-        return self.capture(seen.unknown, lambda: self.judge(key, seen, declared, token), self._ports.gate())
+        return self.capture(seen.unknown, lambda: self.judge(key, seen, declared, token), self._ports.future())
 
     def judge(self, key: str, seen: Lookup, declared: Any, token: FillToken | None) -> Lookup:
         """The same bytes once more: their tags are known now."""

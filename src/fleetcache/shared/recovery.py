@@ -109,7 +109,7 @@ class Recovery:
             return
         (reply,) = await ask(SCRIPTS["release"].call(self._layout.tag(ALL_TAG), version, whole=True))
         if isinstance(judged("release", reply), ReplyError):
-            self._coherence.owe(ALL, self._coherence.journal.next())
+            self._coherence.defer(ALL, self._coherence.journal.next())
 
     async def _replay(self, ask: Ask) -> None:
         """What is owed, and what this server may not have heard of."""
@@ -125,7 +125,7 @@ class Recovery:
                 reply = judged("DEL", answered)
                 if isinstance(reply, ReplyError):
                     self._shared.fault("remove", reply, fatal=False)  # it does not keep the link offline
-                    self._coherence.owe(target, number)
+                    self._coherence.defer(target, number)
                 else:
                     journal.acknowledged(target, number)
                     recent.done(target)
@@ -234,7 +234,7 @@ class Recovery:
         coherence.forget_all()
         history = _history(greeting)
         for target in coherence.recent.missed_by(history):
-            coherence.owe(target, coherence.journal.next())
+            coherence.defer(target, coherence.journal.next())
         coherence.recent.history = history
         self.replay_now()
 

@@ -36,12 +36,12 @@ class Shared(SharedReading):
         """Take the lease: a ``Lookup``, ``GRANTED`` or what is there."""
         if not self._open():
             return None
-        raw, gate = self._layout.entry(key), self._ports.gate()
+        raw, gate = self._layout.entry(key), self._ports.future()
 
         def answered(reply: Any, sent_at: float) -> Lookup:
             self.rights.answered(raw, placeholder)
             if isinstance(reply, ReplyError):
-                return Lookup(EntryState.FAULT, reason=self.fault("store", reply))
+                return Lookup(EntryState.UNAVAILABLE, reason=self.fault("store", reply))
             if isinstance(reply, list):
                 return self.see(key, reply[0], reply[1], sent_at, declared, token)
             self.works("store")
@@ -60,22 +60,22 @@ class Shared(SharedReading):
         """Take the right to replace an entry, with a new ``look`` at it: a ``ClaimReply``."""
         if not self._open():
             return None
-        raw, sibling, gate = self._layout.entry(key), self._layout.claim(key), self._ports.gate()
+        raw, sibling, gate = self._layout.entry(key), self._layout.claim(key), self._ports.future()
 
         def answered(replies: list[Any]) -> ClaimReply:
             set_, left, *entry = replies
             self.rights.answered(sibling, mark)
             if isinstance(set_, ReplyError):
-                return ClaimReply(Lookup(EntryState.FAULT, reason=self.fault("store", set_)), 0.0, granted=False)
+                return ClaimReply(Lookup(EntryState.UNAVAILABLE, reason=self.fault("store", set_)), 0.0, granted=False)
             granted = set_ is not None
             if granted:
                 self._counters.claims += 1
                 if gate.done():
                     self.unclaim(key, mark)
             if not look:
-                seen = Lookup(EntryState.NONE)
+                seen = Lookup(EntryState.ABSENT)
             elif large:
-                seen = self._see_large(raw, *entry) or Lookup(EntryState.NONE)  # small by now: it is looked at anew
+                seen = self._see_large(raw, *entry) or Lookup(EntryState.ABSENT)  # small by now: it is looked at anew
             else:
                 seen = self.see(key, entry[0], entry[1], call.sent_at, declared, token)
             return ClaimReply(seen, max(left, 0) / 1000 if isinstance(left, int) else 0.0, granted=granted)
@@ -92,7 +92,7 @@ class Shared(SharedReading):
         if not self._open():
             return None
         raw = self._layout.claim(key)
-        gate = self._ports.gate()
+        gate = self._ports.future()
         self._call((("PTTL", raw),), lambda replies: isinstance(replies[0], int) and replies[0] > 0, gate)
         return gate
 
@@ -118,7 +118,7 @@ class Shared(SharedReading):
             stored(sent_at)
             return True
 
-        return self._run("swap", raw, (expected, blob, server_ttl_ms), answered, self._ports.gate())
+        return self._run("swap", raw, (expected, blob, server_ttl_ms), answered, self._ports.future())
 
     def renew(self, key: str, head: bytes, ms: int, *, claim: bool = False) -> None:
         """Let a placeholder, a claim or the entry under it live on. Nobody waits for it."""
@@ -166,25 +166,25 @@ class Shared(SharedReading):
         """Store unconditionally: ``True``, or a reason. What was not acknowledged is owed as a removal."""
         target: Target = ("e", key)
         if not self._open():
-            self._coherence.owe(target, number)
+            self._coherence.defer(target, number)
             return None
         raw = self._layout.entry(key)
 
         def answered(reply: Any, sent_at: float) -> bool | str:
             if isinstance(reply, ReplyError):
-                self._coherence.owe(target, number)
+                self._coherence.defer(target, number)
                 return self.fault("store", reply)
             self.works("store")
             self._expect_own(raw)
-            self._coherence.removed(target, number, keep=token)
+            self._coherence.confirm_removal(target, number, keep=token)
             self._coherence.fill(token, hold(sent_at))
             return True
 
         owe = self._owing(target, number)
-        return self._run("put", raw, (blob, server_ttl_ms), answered, self._ports.gate(), owe, lambda: token.valid)
+        return self._run("put", raw, (blob, server_ttl_ms), answered, self._ports.future(), owe, lambda: token.valid)
 
     def _owing(self, target: Target, number: int) -> Callable[[], None]:
-        return lambda: self._coherence.owe(target, number)
+        return lambda: self._coherence.defer(target, number)
 
     def discard(self, key: str, head: bytes) -> None:
         """Remove what is not ours, if it is there still, before the lease is asked for in the same write."""
@@ -194,7 +194,7 @@ class Shared(SharedReading):
     def remove(self, target: Target, number: int) -> Future | None:
         """``DEL``: whether something alive was removed, or a reason. Never lost: what is not acknowledged is owed."""
         if not self._open():
-            self._coherence.owe(target, number)
+            self._coherence.defer(target, number)
             return None
         kind, name = target
         if kind == "e":
@@ -206,14 +206,14 @@ class Shared(SharedReading):
         def answered(replies: list[Any]) -> bool | str:
             done = replies[-1]
             if isinstance(done, ReplyError):
-                self._coherence.owe(target, number)
+                self._coherence.defer(target, number)
                 return self.fault("remove", done)
             self.works("remove")
             alive = done == 1 and (kind == "t" or self._was_alive(replies[0], replies[1]))
-            self._coherence.removed(target, number)
+            self._coherence.confirm_removal(target, number)
             return alive
 
-        return self._call(commands, answered, self._ports.gate(), self._owing(target, number)).gate
+        return self._call(commands, answered, self._ports.future(), self._owing(target, number)).gate
 
     def _was_alive(self, start: Any, pttl: Any) -> bool:
         if not isinstance(start, bytes) or not isinstance(pttl, int) or len(start) < HEAD_SIZE:
@@ -240,7 +240,7 @@ class Shared(SharedReading):
 
         def answered(reply: Any, sent_at: float) -> Lookup:
             if isinstance(reply, ReplyError):
-                return Lookup(EntryState.FAULT, reason=self.fault("store", reply))
+                return Lookup(EntryState.UNAVAILABLE, reason=self.fault("store", reply))
             if isinstance(reply, list):
                 return self.see(key, reply[0], reply[1], sent_at, declared, token)
             self.works("store")
@@ -248,7 +248,7 @@ class Shared(SharedReading):
             stored(sent_at)
             return Lookup(EntryState.GRANTED)
 
-        gate = self._ports.gate()
+        gate = self._ports.future()
 
         def send() -> None:
             self._run("add", raw, (blob, server_ttl_ms), answered, gate, still=lambda: token.valid)
@@ -276,7 +276,7 @@ class Shared(SharedReading):
             return int(reply[1])
 
         args = (blob, server_ttl_ms, self._entries.head(), replacing)
-        raw, gate = self._layout.entry(key), self._ports.gate()
+        raw, gate = self._layout.entry(key), self._ports.future()
 
         def send() -> None:
             self._run("incr", raw, args, answered, gate, still=lambda: token.valid)
@@ -297,7 +297,7 @@ class Shared(SharedReading):
                 return False
             return bool(reply == 1)
 
-        return self._run("touch", self._layout.entry(key), (head, server_ttl_ms), answered, self._ports.gate())
+        return self._run("touch", self._layout.entry(key), (head, server_ttl_ms), answered, self._ports.future())
 
     def tell_turnover(self, heard: Callable[[Any], None]) -> None:
         """Ask whether the server evicts. Nobody waits for it."""
@@ -308,4 +308,4 @@ class Shared(SharedReading):
         """A real command, for the round trip that health reports."""
         if not self._open():
             return None
-        return self._call((("GET", self._layout.tag(ALL_TAG)),), lambda replies: replies[0], self._ports.gate()).gate
+        return self._call((("GET", self._layout.tag(ALL_TAG)),), lambda replies: replies[0], self._ports.future()).gate

@@ -141,7 +141,7 @@ ROWS = (
         "loader_under_the_rules",
         "threads.loader",
         "A loader runs with the frames of the rules below it, and while they hold the monitor.",
-        "engine.threads.runtime:ThreadRuntime.load",
+        "engine.threads.runtime:ThreadRuntime.run_loader",
         ("return await AwaitOutside(partial(call, loader, *args))", "return call(loader, *args)"),
         "tests/loading/test_recursion.py::test_a_hundred_levels_load_and_every_one_is_stored",
     ),

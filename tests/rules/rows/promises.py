@@ -28,15 +28,15 @@ ROWS = [
         "Who finds that another loads does not wait, and loads too.",
         "policy.loading:Loading._step",
         (
-            "            case EntryState.HELD:\n                return seen\n",
-            "            case EntryState.HELD:\n                return await self._load(run, None, None)\n",
+            "            case EntryState.LOADING:\n                return seen\n",
+            "            case EntryState.LOADING:\n                return await self._load(run, None, None)\n",
         ),
     ),
     Row(
         "removed_here_and_still_there",
         "promise.2",
         "An instance goes on answering what it has removed, until the server pushes that.",
-        "near.coherence:Coherence.removing",
+        "near.coherence:Coherence.begin_removal",
         ("        self._forget_target(target, None)\n", ""),
         "tests/unit/near/test_coherence.py::test_what_voids_a_token_also_forgets_the_entry_and_detaches_its_flight",
     ),

@@ -203,7 +203,7 @@ ROWS = [
         "token_outlives_its_call",
         "near.coherence.2",
         "A token that was given back is good for a reply that comes late, although no push can void it any more.",
-        "near.coherence:Coherence.done",
+        "near.coherence:Coherence.close_fill",
         wrong.token_outlives_its_call,
         "plan 60849",
     ),

@@ -66,7 +66,7 @@ ROWS = [
         "loaders_inside_the_rules",
         "threads.loader",
         "A loader that takes long holds up every other thread.",
-        "engine.threads.runtime:ThreadRuntime.load",
+        "engine.threads.runtime:ThreadRuntime.run_loader",
         loaders_inside_the_rules,
         "tests/threads/test_link_thread.py::test_a_loader_holds_up_nobody",
     ),

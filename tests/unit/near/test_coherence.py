@@ -15,11 +15,11 @@ CAUSES: dict[str, Callable[[World], Any]] = {
     "push for every entry's tag": lambda world: world.push(LAYOUT.tag("*")),
     "push among others": lambda world: world.push(LAYOUT.entry("a"), LAYOUT.entry("k"), b"foreign"),
     "null push": lambda world: world.push(None),
-    "removal sent": lambda world: world.it.removing(("e", "k")),
-    "removal answered": lambda world: world.it.removed(("e", "k"), 1),
-    "tag removal sent": lambda world: world.it.removing(("t", "geo")),
-    "tag removal answered": lambda world: world.it.removed(("t", "geo"), 1),
-    "clear sent": lambda world: world.it.removing(("t", "*")),
+    "removal sent": lambda world: world.it.begin_removal(("e", "k")),
+    "removal answered": lambda world: world.it.confirm_removal(("e", "k"), 1),
+    "tag removal sent": lambda world: world.it.begin_removal(("t", "geo")),
+    "tag removal answered": lambda world: world.it.confirm_removal(("t", "geo"), 1),
+    "clear sent": lambda world: world.it.begin_removal(("t", "*")),
     "another version of a tag": lambda world: world.it.keep_version("geo", V2, 0.0),
     "heartbeat with another version": lambda world: world.it.heard_all_tag(V2, 0.0),
     "heartbeat without a version": lambda world: world.it.heard_all_tag(None, 0.0),
@@ -36,10 +36,10 @@ NO_CAUSES: dict[str, Callable[[World], Any]] = {
     "push for another cache": lambda world: world.push(b"fc2:e:k"),
     "push for a claim": lambda world: world.push(LAYOUT.claim("k")),
     "own push": lambda world: world.it.on_own_push(LAYOUT.entry("k")),
-    "push of another kind": lambda world: world.it.on_push([b"message", [LAYOUT.entry("k")]]),
-    "malformed push": lambda world: world.it.on_push([b"invalidate"]),
-    "push of no keys": lambda world: world.it.on_push([b"invalidate", 3]),
-    "removal of another key": lambda world: world.it.removing(("e", "k2")),
+    "push of another kind": lambda world: world.it.on_invalidation([b"message", [LAYOUT.entry("k")]]),
+    "malformed push": lambda world: world.it.on_invalidation([b"invalidate"]),
+    "push of no keys": lambda world: world.it.on_invalidation([b"invalidate", 3]),
+    "removal of another key": lambda world: world.it.begin_removal(("e", "k2")),
     "the same version of a tag": lambda world: world.it.keep_version("geo", V1, 0.0),
     "heartbeat": lambda world: world.it.heard_all_tag(V1, 0.0),
 }
@@ -48,18 +48,18 @@ NO_CAUSES: dict[str, Callable[[World], Any]] = {
 @pytest.mark.parametrize("cause", CAUSES)
 def test_each_cause_voids_the_token(cause: str) -> None:
     world = World()
-    token = world.it.take("k", TAGS)
+    token = world.it.open_fill("k", TAGS)
     CAUSES[cause](world)
     assert not token.valid
     assert not world.it.fill(token, world.held())
     assert "k" not in world.near.items
-    world.it.done(token)  # harmless
+    world.it.close_fill(token)  # harmless
 
 
 @pytest.mark.parametrize("cause", NO_CAUSES)
 def test_what_does_not_concern_the_key_leaves_the_token_valid(cause: str) -> None:
     world = World()
-    token = world.it.take("k", TAGS)
+    token = world.it.open_fill("k", TAGS)
     NO_CAUSES[cause](world)
     assert token.valid
     assert world.it.fill(token, world.held())
@@ -87,10 +87,10 @@ def test_what_does_not_concern_the_key_leaves_entry_and_flight(cause: str) -> No
 
 def test_every_token_of_a_key_is_voided_and_a_later_one_is_not() -> None:
     world = World()
-    before = [world.it.take("k", TAGS) for _ in range(3)]
-    other = world.it.take("k2", TAGS)
+    before = [world.it.open_fill("k", TAGS) for _ in range(3)]
+    other = world.it.open_fill("k2", TAGS)
     world.push(LAYOUT.entry("k"))
-    after = world.it.take("k", TAGS)
+    after = world.it.open_fill("k", TAGS)
     assert [token.valid for token in before] == [False] * 3
     assert other.valid
     assert after.valid
@@ -98,23 +98,23 @@ def test_every_token_of_a_key_is_voided_and_a_later_one_is_not() -> None:
 
 def test_tokens_given_back_leave_nothing_behind() -> None:
     world = World()
-    tokens = [world.it.take("k", TAGS) for _ in range(2)]
+    tokens = [world.it.open_fill("k", TAGS) for _ in range(2)]
     for token in tokens:
-        world.it.done(token)
-        world.it.done(token)
+        world.it.close_fill(token)
+        world.it.close_fill(token)
     assert world.it._tokens == {}
 
 
 def test_the_writer_of_a_value_may_keep_its_own_token_and_only_that() -> None:
     world = World()
-    mine, others = world.it.take("k", TAGS), world.it.take("k", TAGS)
-    world.it.removed(("e", "k"), 1, keep=mine)
+    mine, others = world.it.open_fill("k", TAGS), world.it.open_fill("k", TAGS)
+    world.it.confirm_removal(("e", "k"), 1, keep=mine)
     assert mine.valid
     assert not others.valid
     world.push(LAYOUT.entry("k2"))
     void = FillToken("k", TAGS)
     void.valid = False
-    world.it.removed(("e", "k"), 2, keep=void)
+    world.it.confirm_removal(("e", "k"), 2, keep=void)
     assert not void.valid
 
 
@@ -154,8 +154,8 @@ def test_nobody_else_is_woken_and_a_wait_may_be_given_up() -> None:
 
 def test_a_token_that_was_given_back_fills_no_more() -> None:
     world = World()
-    token = world.it.take("k", TAGS)
-    world.it.done(token)
+    token = world.it.open_fill("k", TAGS)
+    world.it.close_fill(token)
     world.push(LAYOUT.entry("k"))  # voids every token it knows; this one's late reply was read before the change
     assert not world.it.fill(token, world.held())
     assert "k" not in world.near.items

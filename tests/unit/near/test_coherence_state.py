@@ -66,7 +66,7 @@ def test_an_owed_tag_is_neither_captured_nor_judged_current_nor_learnt() -> None
     world = World()
     section = tag_section((("*", V1), ("geo", V1)))
     assert world.it.judge(section)[0] is TagState.CURRENT
-    world.it.journal.owe(("t", "geo"), world.it.removing(("t", "geo")))
+    world.it.journal.owe(("t", "geo"), world.it.begin_removal(("t", "geo")))
     world.it.keep_version("geo", V1, 0.0)
     assert world.it.captured(TAGS) is None
     assert world.it.judge(section) != (TagState.CURRENT, TAGS)
@@ -109,11 +109,11 @@ def test_pushes_are_counted() -> None:
 
 def test_a_removal_takes_a_number_whether_or_not_the_server_can_be_heard() -> None:
     world = World()
-    first, second = world.it.removing(("e", "k")), world.it.removing(("t", "geo"))
+    first, second = world.it.begin_removal(("e", "k")), world.it.begin_removal(("t", "geo"))
     assert second > first
     assert len(world.it.journal) == 0
     world.it.journal.owe(("e", "k"), first)
-    world.it.removed(("e", "k"), first)
+    world.it.confirm_removal(("e", "k"), first)
     assert len(world.it.journal) == 0
 
 
@@ -121,7 +121,7 @@ def test_flights_that_are_detached_stay_with_their_passengers() -> None:
     world = World()
     flight: Flight = world.flights.start("k", TAGS)
     world.push(LAYOUT.entry("k"))
-    assert world.flights.in_the_air() == [flight]
+    assert world.flights.active() == [flight]
 
 
 @pytest.mark.parametrize("near_bytes", [1_000_000, 4_000_000])
@@ -139,11 +139,11 @@ def test_tags_take_no_more_than_near_may(near_bytes: int) -> None:
             it.keep_version(tag, version, 0.0)
             currency, tags = it.judge(tag_section(((tag, version),)))
             assert currency is TagState.CURRENT
-            token = it.take(f"key-{number}", tags)
+            token = it.open_fill(f"key-{number}", tags)
             value = b"v" * 100
             held = NearEntry(value, 0, ENCODED, 1.0, 1.0, False, tags, 0.0, b"V" + version, sys.getsizeof(value))
             it.fill(token, held)
-            it.done(token)
+            it.close_fill(token)
             charged = near.bytes - near.beside + it.copies.weight
             assert charged <= near_bytes
         del tag, version, tags, token, value, held

@@ -8,7 +8,7 @@ import pytest
 from fleetcache.errors import LoadCycle
 from fleetcache.policy.single_flight import CURRENT, Flight, Flights, Outcome, Resolution, waiting_for
 
-DONE = Outcome(Resolution.ANSWER)
+DONE = Outcome(Resolution.RETURN)
 
 
 class Gate:
@@ -61,14 +61,14 @@ def test_a_flight_ends_once() -> None:
     flights = Flights()
     flight = flights.start("k", ())
     flights.end(flight, DONE)
-    flights.end(flight, Outcome(Resolution.AGAIN))
+    flights.end(flight, Outcome(Resolution.RETRY))
     assert flight.outcome is DONE
 
 
 def test_others_may_be_told_something_else_than_the_one_who_started_it() -> None:
-    assert (DONE.own, DONE.others) == (Resolution.ANSWER, Resolution.ANSWER)
-    removed = Outcome(Resolution.ANSWER, Resolution.AGAIN)
-    assert (removed.own, removed.others) == (Resolution.ANSWER, Resolution.AGAIN)
+    assert (DONE.own, DONE.others) == (Resolution.RETURN, Resolution.RETURN)
+    removed = Outcome(Resolution.RETURN, Resolution.RETRY)
+    assert (removed.own, removed.others) == (Resolution.RETURN, Resolution.RETRY)
 
 
 def test_the_last_one_out_cancels_the_load() -> None:
@@ -107,7 +107,7 @@ def test_a_detached_flight_goes_on_for_those_in_it_and_nobody_joins() -> None:
     flights.detach_key("k")
     assert flight.detached
     assert flights.get("k") is None
-    assert flights.in_the_air() == [flight]
+    assert flights.active() == [flight]
     assert len(flights) == 1
     flights.end(flight, DONE)
     assert gate.result is DONE

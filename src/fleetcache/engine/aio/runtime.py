@@ -30,12 +30,12 @@ class AioRuntime:
         self._tell = tell
         self._tasks: dict[asyncio.Task[None], None] = {}  # in order: the same run ends in the same way
         self.closed = False
-        self.gate: Callable[[], Future] = asyncio.Future
+        self.future: Callable[[], Future] = asyncio.Future
         self.me: Callable[[], Any] = asyncio.current_task
 
     def live_on(self, loop: asyncio.AbstractEventLoop) -> None:
         """The cache has entered it. To ask each time which it is costs a system call: the process may have forked."""
-        self.gate = loop.create_future
+        self.future = loop.create_future
 
     def wait(self, gate: Future, until: float | None) -> Awaitable[Any]:
         """Wait for the gate. A timer opens it, no task is cancelled: an answer that is already there is never lost."""
@@ -50,15 +50,15 @@ class AioRuntime:
         finally:
             timer.cancel()
 
-    async def load(self, loader: Callable[..., Any], *args: Any) -> Any:
+    async def run_loader(self, loader: Callable[..., Any], *args: Any) -> Any:
         """Await the loader."""
         return await call_awaited(loader, *args)
 
-    async def fly(self, flight: FlightPort, work: Work, landed: Landed) -> None:
+    async def spawn(self, flight: FlightPort, work: Work, landed: Landed) -> None:
         """In a task of the flight, under a copy of this caller's context."""
         flight.task = self._spawn(work, landed)
 
-    def background(self, flight: FlightPort, work: Work, landed: Landed) -> bool:
+    def spawn_background(self, flight: FlightPort, work: Work, landed: Landed) -> bool:
         """In a task that nobody waits for."""
         if self.closed:
             return False
@@ -80,7 +80,7 @@ class AioRuntime:
         task.add_done_callback(ended)
         return task
 
-    def alarm(self, delay: float, ring: Callable[[], None]) -> Alarm:
+    def call_later(self, delay: float, ring: Callable[[], None]) -> Alarm:
         """A timer."""
         return asyncio.get_running_loop().call_later(delay, ring)
 

@@ -104,8 +104,8 @@ class SyncEngine(Engine):
     def _torn(self) -> None:
         """A signal broke off a rule in the middle: what may be half done is not believed, and nobody waits for it."""
         self.coherence.forget_all()
-        for flight in self.flights.in_the_air():
-            self.flights.end(flight, Outcome(Resolution.AGAIN))
+        for flight in self.flights.active():
+            self.flights.end(flight, Outcome(Resolution.RETRY))
         if self.wire is not None:
             self.wire.fail("interrupted", "a call was interrupted in the middle of a rule")
 

@@ -87,7 +87,7 @@ class Inside:
 
     async def look(self, key: str) -> tuple[Lookup, Budget]:  # noqa: ARG002 - as above
         """The server cannot be asked."""
-        return Lookup(EntryState.FAULT, reason="a call from inside"), self._engine.parts.budget()
+        return Lookup(EntryState.UNAVAILABLE, reason="a call from inside"), self._engine.parts.budget()
 
     # -- loading -----------------------------------------------------------------------------------------------------
 
@@ -119,7 +119,7 @@ class Inside:
             self._engine.counters.load_failures += 1
             raise
 
-    async def load(self, loader: Callable[..., Any], *args: Any) -> Any:
+    async def run_loader(self, loader: Callable[..., Any], *args: Any) -> Any:
         """What it brings, for a caller that bypasses the cache."""
         return call_plain(loader, *args)
 

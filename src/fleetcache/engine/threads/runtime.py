@@ -54,7 +54,7 @@ class ThreadRuntime:
         tell: Writes to the log.
     """
 
-    gate = ThreadFuture
+    future = ThreadFuture
 
     def __init__(
         self,
@@ -98,12 +98,12 @@ class ThreadRuntime:
                 self.timer.look_at_clock()  # as above; what is overdue has its answer then
         return answerless(gate)
 
-    async def load(self, loader: Callable[..., Any], *args: Any) -> Any:
+    async def run_loader(self, loader: Callable[..., Any], *args: Any) -> Any:
         """Run the loader here, while others go on."""
         call = call_awaited if self._monitor.suspends else call_plain
         return await AwaitOutside(partial(call, loader, *args))
 
-    async def fly(self, flight: FlightPort, work: Work, landed: Landed) -> None:
+    async def spawn(self, flight: FlightPort, work: Work, landed: Landed) -> None:
         """Here and now, in this thread, which alone can end it; or in a task of the flight."""
         if self._monitor.suspends:
             self._spawn(flight, work, landed)
@@ -113,7 +113,7 @@ class ThreadRuntime:
         finally:
             landed()
 
-    def background(self, flight: FlightPort, work: Work, landed: Landed) -> bool:
+    def spawn_background(self, flight: FlightPort, work: Work, landed: Landed) -> bool:
         """In the pool, if it has room; or in a task."""
         if self.closed:
             return False
@@ -149,7 +149,7 @@ class ThreadRuntime:
 
         task.add_done_callback(ended)
 
-    def alarm(self, delay: float, ring: Callable[[], None]) -> Alarm:
+    def call_later(self, delay: float, ring: Callable[[], None]) -> Alarm:
         """By the link thread. Without a server there is nothing to be reminded of."""
         return _NEVER if self.timer is None else self.timer.alarm(delay, ring)
 
