@@ -27,7 +27,7 @@ class Future(Protocol):
         ...
 
 
-def tell_unanswered(gate: Future | None) -> None:
+def tell_unanswered(future: Future | None) -> None:
     """Open it with the word that no answer came, if somebody still waits."""
-    if gate is not None and not gate.done():
-        gate.set_result(NO_ANSWER)
+    if future is not None and not future.done():
+        future.set_result(NO_ANSWER)

@@ -110,15 +110,15 @@ async def _cancel_with_the_grant(server: Server, prefix: str) -> int:
         acquire = shared.acquire
 
         def acquire_and_cancel(*args: Any) -> Any:
-            gate = acquire(*args)
+            future = acquire(*args)
             (flight,) = cache._engine.flights.active()
 
-            def cancel(_gate: Any) -> None:
+            def cancel(_future: Any) -> None:
                 flight.task.cancel()  # what the last one to leave does
                 caller.cancel()
 
-            gate.add_done_callback(cancel)
-            return gate
+            future.add_done_callback(cancel)
+            return future
 
         vars(shared)["acquire"] = acquire_and_cancel
         caller = asyncio.create_task(cache.get_or_set("k", load))

@@ -59,8 +59,8 @@ def test_twin_a_waiter_that_relies_on_the_push_waits_in_vain(
 ) -> None:
     own_timer = Loading.news
 
-    async def only_pushes(self: Loading, gate: Any, _remaining: float, give_up: float) -> bool:
-        return await own_timer(self, gate, 1000.0, give_up)
+    async def only_pushes(self: Loading, future: Any, _remaining: float, give_up: float) -> bool:
+        return await own_timer(self, future, 1000.0, give_up)
 
     monkeypatch.setattr(Loading, "news", only_pushes)
     took = run(_wait_for_the_dead(server, prefix, never_expires))

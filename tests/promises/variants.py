@@ -44,20 +44,20 @@ def replace(part: object, **methods: object) -> None:
 
 
 def _opened(result: object) -> "asyncio.Future[Any]":
-    gate = asyncio.get_running_loop().create_future()
-    gate.set_result(result)
-    return gate
+    future = asyncio.get_running_loop().create_future()
+    future.set_result(result)
+    return future
 
 
-def _then(gate: Any, change: Callable[[Any], object]) -> "asyncio.Future[Any] | None":
-    if gate is None:
+def _then(future: Any, change: Callable[[Any], object]) -> "asyncio.Future[Any] | None":
+    if future is None:
         return None
     later: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
-    def opened(gate: "asyncio.Future[Any]") -> None:
-        later.set_result(change(gate.result()))
+    def opened(future: "asyncio.Future[Any]") -> None:
+        later.set_result(change(future.result()))
 
-    gate.add_done_callback(opened)
+    future.add_done_callback(opened)
     return later
 
 

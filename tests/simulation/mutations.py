@@ -145,8 +145,8 @@ def no_timer_for_waiters() -> list[Exchange]:
     """Who waits for a lease waits for the push alone."""
     news = Loading.news
 
-    async def forever(self: Loading, gate: Any, _remaining: float, give_up: float) -> bool:
-        return await news(self, gate, float("inf"), give_up)
+    async def forever(self: Loading, future: Any, _remaining: float, give_up: float) -> bool:
+        return await news(self, future, float("inf"), give_up)
 
     return [(Loading, "news", forever)]
 
@@ -181,11 +181,11 @@ def claim_ignored() -> list[Exchange]:
     claim = Shared.claim
 
     def granted(self: Shared, *args: Any) -> Any:
-        gate = claim(self, *args)
-        if gate is not None:
+        future = claim(self, *args)
+        if future is not None:
             session = self.wire.session if self.wire is not None else None
             call = (session.queued or session.calls or (None,))[-1] if session is not None else None
-            if isinstance(call, Call) and call.gate is gate:
+            if isinstance(call, Call) and call.future is future:
                 handle = call.handle
 
                 def always(replies: list[Any]) -> Any:
@@ -193,7 +193,7 @@ def claim_ignored() -> list[Exchange]:
                     return ClaimReply(found.seen, found.remaining, granted=True)
 
                 call.handle = always
-        return gate
+        return future
 
     return [(Shared, "claim", granted)]
 

@@ -33,9 +33,9 @@ def no_lease(cache: SyncCache) -> None:
     """Whoever finds nothing loads. One load per process and key."""
 
     def acquire(_key: str, placeholder: bytes, *_: object) -> ThreadFuture:
-        gate = ThreadFuture()
-        gate.set_result(Lookup(EntryState.GRANTED, head=placeholder))
-        return gate
+        future = ThreadFuture()
+        future.set_result(Lookup(EntryState.GRANTED, head=placeholder))
+        return future
 
     cast("Any", cache._engine.shared).acquire = acquire
 

@@ -69,13 +69,13 @@ async def _fuzz_a_naive_cache(server: Server, prefix: str) -> int:
         ports: Any = cache._engine.ports
         wait = ports.wait
 
-        async def leave_with_the_slot(gate: Any, until: float | None) -> Any:
+        async def leave_with_the_slot(future: Any, until: float | None) -> Any:
             try:
-                return await wait(gate, until)
+                return await wait(future, until)
             except asyncio.CancelledError:
                 wire: Any = cache._engine.wire
                 calls = wire.session.calls
-                for call in [call for call in calls if call.gate is gate]:
+                for call in [call for call in calls if call.future is future]:
                     calls.remove(call)
                 raise
 

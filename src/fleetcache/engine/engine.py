@@ -279,9 +279,9 @@ class Engine:
     async def first_attempt(self, timeout: float) -> None:  # noqa: ASYNC109 - a bound, not a cancellation
         """Wait until the first attempt to connect ended either way, or ``timeout`` seconds."""
         if self.wire is not None and timeout > 0:
-            gate = self.ports.future()
-            self.wire.when_tried(gate)
-            await self.ports.wait(gate, self.clock() + timeout)
+            future = self.ports.future()
+            self.wire.when_tried(future)
+            await self.ports.wait(future, self.clock() + timeout)
 
     def _move_here(self) -> None:
         """The first loop, or another than before: what lived on the old one is abandoned."""
@@ -456,9 +456,9 @@ class Engine:
         self.claims.give_all_back()
         self.recovery.replay_now()
         if self.shared.usable:
-            gate = self.shared.echo()  # replies come in order: when this is answered, all before it is
-            if gate is not None:
-                await self.ports.wait(gate, self.clock() + self.settings.operation_timeout)
+            future = self.shared.echo()  # replies come in order: when this is answered, all before it is
+            if future is not None:
+                await self.ports.wait(future, self.clock() + self.settings.operation_timeout)
         lost = len(self.coherence.journal)
         if lost:
             words = "cache closed; removals that the server has not acknowledged: %d"

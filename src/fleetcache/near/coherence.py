@@ -67,11 +67,11 @@ class FillToken:
 class Watch:
     """One wait for news of a key."""
 
-    __slots__ = ("gate", "key")
+    __slots__ = ("future", "key")
 
-    def __init__(self, key: str, gate: Future) -> None:
+    def __init__(self, key: str, future: Future) -> None:
         self.key = key
-        self.gate = gate
+        self.future = future
 
 
 class Coherence:
@@ -131,9 +131,9 @@ class Coherence:
             if not held:
                 del self._tokens[token.key]
 
-    def watch(self, key: str, gate: Future) -> Watch:
-        """Open ``gate`` at the next news of the key. To be called before the read is written."""
-        watch = Watch(key, gate)
+    def watch(self, key: str, future: Future) -> Watch:
+        """Open ``future`` at the next news of the key. To be called before the read is written."""
+        watch = Watch(key, future)
         self._watches.setdefault(key, []).append(watch)
         return watch
 
@@ -152,8 +152,8 @@ class Coherence:
 
     def _wake(self, key: str) -> None:
         for watch in self._watches.pop(key, ()):
-            if not watch.gate.done():
-                watch.gate.set_result(None)
+            if not watch.future.done():
+                watch.future.set_result(None)
 
     def _void_key(self, key: str) -> None:
         for token in self._tokens.pop(key, ()):

@@ -117,9 +117,9 @@ class BatchLoad:
         rights: list[Right] = []
 
         def ask(look: tuple[Load, Lookup]) -> Sent:
-            right, gate = self._ask_right(*look)
+            right, future = self._ask_right(*look)
             asked[right.run.key] = right
-            return partial(parts.ask, gate, budget), SMALL
+            return partial(parts.ask, future, budget), SMALL
 
         def take(look: tuple[Load, Lookup], got: Any) -> None:
             right = asked.pop(look[0].key)
@@ -143,8 +143,8 @@ class BatchLoad:
             if seen.state is EntryState.FOREIGN:
                 parts.shared.discard(run.key, seen.head)
             placeholder = parts.entries.head(b"L")
-            gate = parts.shared.acquire(run.key, placeholder, ms, run.declared, run.token)
-            return Right(run, seen, base=placeholder), gate
+            future = parts.shared.acquire(run.key, placeholder, ms, run.declared, run.token)
+            return Right(run, seen, base=placeholder), future
         if seen.is_ending:
             return Right(run, Lookup(EntryState.LOADING, remaining=seen.remaining)), None
         if seen.state in _REPLACEABLE:
@@ -273,7 +273,7 @@ class BatchLoad:
             holder = self._parts.flights.holder(key)
             wait = None if holder is None else waiting_for(holder, self._parts.ports.me)
             try:
-                await self._loading.news(watches[key].gate, remaining, self._give_up)
+                await self._loading.news(watches[key].future, remaining, self._give_up)
             finally:
                 if wait is not None:
                     wait.over()

@@ -103,8 +103,8 @@ class Batches:
 
         def send(run: Load) -> Sent:
             owed = not parts.shared.usable or parts.coherence.journal.owes_key(run.key)
-            gate = None if owed else parts.shared.look(run.key, run.declared, run.token, of_many=True)
-            return partial(parts.ask, gate, budget), size
+            future = None if owed else parts.shared.look(run.key, run.declared, run.token, of_many=True)
+            return partial(parts.ask, future, budget), size
 
         def looked(run: Load, seen: Any) -> None:
             nonlocal size
@@ -123,8 +123,8 @@ class Batches:
             def judge() -> list[Lookup]:  # it may run after the caller has gone on, so nothing leaves ``unknown``
                 return [parts.shared.judge(run.key, seen, run.declared, run.token) for run, seen in unknown[tags]]
 
-            gate = parts.shared.capture(tags, judge, parts.ports.future())
-            return partial(parts.ask, gate, budget), SMALL * len(tags)
+            future = parts.shared.capture(tags, judge, parts.ports.future())
+            return partial(parts.ask, future, budget), SMALL * len(tags)
 
         def judged(tags: tuple[str, ...], answer: Any) -> None:
             for i, (run, _) in enumerate(unknown[tags]):

@@ -42,10 +42,10 @@ class Grant:
 class _Waiter:
     """Who is to have the turn."""
 
-    __slots__ = ("gate", "grant")
+    __slots__ = ("future", "grant")
 
-    def __init__(self, grant: Grant, gate: Future) -> None:
-        self.grant, self.gate = grant, gate
+    def __init__(self, grant: Grant, future: Future) -> None:
+        self.grant, self.future = grant, future
 
 
 class _ClaimQueue:
@@ -125,8 +125,8 @@ class Claims:
         turn.queue.append(waiter)
         try:
             while turn.holder is not grant and (now := ports.clock()) < until and not self._parts.closed:
-                waiter.gate = ports.future()
-                await ports.wait(waiter.gate, min(until, now + LOOK_EVERY))
+                waiter.future = ports.future()
+                await ports.wait(waiter.future, min(until, now + LOOK_EVERY))
                 self._turn(grant.key)
         except BaseException:
             self.give(grant)  # handed over at the very moment
@@ -161,7 +161,7 @@ class Claims:
                 if claimed.granted:
                     turn.mark, turn.since = mark, parts.ports.clock()
                     self._keep_alive(turn, key, ms)
-                elif not await self._news(watch.gate, claimed.remaining, until):
+                elif not await self._news(watch.future, claimed.remaining, until):
                     return False
             except BaseException:
                 parts.shared.unclaim(key, mark)  # granted perhaps: nobody else would give it back
@@ -201,8 +201,8 @@ class Claims:
             del self._turns[turn.key]
             return
         turn.hand_to(following.grant)
-        if not following.gate.done():
-            following.gate.set_result(None)
+        if not following.future.done():
+            following.future.set_result(None)
 
     def _unclaim(self, turn: _ClaimQueue) -> None:
         if turn.alarm is not None:
@@ -217,8 +217,8 @@ class Claims:
         for turn in self._turns.values():
             self._unclaim(turn)
             for waiter in turn.queue:
-                if not waiter.gate.done():
-                    waiter.gate.set_result(None)
+                if not waiter.future.done():
+                    waiter.future.set_result(None)
 
     # -- looking -----------------------------------------------------------------------------------------------------
 

@@ -116,13 +116,13 @@ class PolicyContext(Struct):
         """For one call."""
         return Budget(self.operation_timeout)
 
-    async def ask(self, gate: Future | None, budget: Budget) -> Any:
+    async def ask(self, future: Future | None, budget: Budget) -> Any:
         """The outcome of a call on the server, or ``NO_ANSWER``: not sent, not answered, or the budget is spent."""
-        if gate is None:
+        if future is None:
             return NO_ANSWER
         began = self.ports.clock()
         try:
-            return await self.ports.wait(gate, None if budget.whole else began + budget.left)
+            return await self.ports.wait(future, None if budget.whole else began + budget.left)
         finally:
             budget.spend(self.ports.clock() - began)
 

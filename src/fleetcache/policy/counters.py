@@ -46,11 +46,11 @@ Told = int | CodecError | Undecided | None
 class Step:
     """What one call adds, and what became of it."""
 
-    __slots__ = ("captured", "create", "delta", "gate", "leads", "options", "told")
+    __slots__ = ("captured", "create", "delta", "future", "leads", "options", "told")
 
-    def __init__(self, delta: int, options: CallOptions, captured: Any, gate: Future, *, create: bool) -> None:
+    def __init__(self, delta: int, options: CallOptions, captured: Any, future: Future, *, create: bool) -> None:
         self.delta, self.options, self.captured, self.create = delta, options, captured, create
-        self.gate = gate
+        self.future = future
         self.leads = False  # it is this one's turn to read and swap, for all
         self.told: Told = UNDECIDED
 
@@ -147,7 +147,7 @@ class CounterRules:
             queue.append(step)
         try:
             if not step.leads:
-                await self._parts.ask(step.gate, budget)
+                await self._parts.ask(step.future, budget)
             if step.leads:
                 await self._lead(key, step, budget)
         finally:
@@ -167,9 +167,9 @@ class CounterRules:
         queue = self._waiting[key]
         while queue:
             step = queue.popleft()
-            if not step.gate.done():
+            if not step.future.done():
                 step.leads = True
-                step.gate.set_result(None)
+                step.future.set_result(None)
                 return
         del self._waiting[key]
 
@@ -181,7 +181,7 @@ class CounterRules:
         uncounted = True  # for certain, and another may still do it
         try:
             while budget.left > 0:
-                others = [step for step in (*others, *queue) if not step.gate.done()]
+                others = [step for step in (*others, *queue) if not step.future.done()]
                 queue.clear()
                 token = parts.coherence.open_fill(key, first.options.tags)
                 try:
@@ -208,8 +208,8 @@ class CounterRules:
                 queue.extendleft(reversed(others))
             else:
                 for step in others:
-                    if not step.gate.done():
-                        step.gate.set_result(None)
+                    if not step.future.done():
+                        step.future.set_result(None)
 
     def _write(
         self, key: str, seen: Lookup, steps: list[Step], token: Any
@@ -237,9 +237,9 @@ class CounterRules:
             parts.shared.discard(key, seen.head)
         return told, partial(parts.shared.add, key, blob, options.server_ttl_ms, Any, token, _nothing)
 
-    async def _is_written(self, gate: Future | None, budget: Budget) -> bool | None:
+    async def _is_written(self, future: Future | None, budget: Budget) -> bool | None:
         """``False``: somebody else wrote first. ``None``: nobody knows."""
-        result = await self._parts.ask(gate, budget)
+        result = await self._parts.ask(future, budget)
         if isinstance(result, bool):
             return result
         if isinstance(result, Lookup) and result.state is not EntryState.UNAVAILABLE:

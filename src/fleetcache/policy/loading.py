@@ -96,7 +96,7 @@ class Loading:
                     return step
                 run.seen = step if step.state is not EntryState.LOADING else None
                 if step.state is EntryState.LOADING and not await self._right_back(
-                    run, watch.gate, step.remaining, give_up
+                    run, watch.future, step.remaining, give_up
                 ):
                     parts.counters.wait_timeouts += 1
                     return await self._load(run, None, None)
@@ -121,31 +121,31 @@ class Loading:
     async def outlast(self, flight: Flight, wait: Wait | None, give_up: float) -> bool:
         """Wait until a load is over that may not be joined, whatever it brings; ``False`` at ``give_up``."""
         ports = self._parts.ports
-        gate = ports.future()
-        flight.enter(gate)
+        future = ports.future()
+        flight.enter(future)
         try:
-            over = await ports.wait(gate, give_up) is not NO_ANSWER
+            over = await ports.wait(future, give_up) is not NO_ANSWER
         except BaseException:
-            flight.leave(gate)
+            flight.leave(future)
             raise
         finally:
             if wait is not None:
                 wait.over()
         if not over:
-            flight.leave(gate)
+            flight.leave(future)
         return over
 
-    async def _right_back(self, run: Load, gate: Any, remaining: float, give_up: float) -> bool:
+    async def _right_back(self, run: Load, future: Any, remaining: float, give_up: float) -> bool:
         """Wait for news of the right that another holds; it may be a load of ours, which must not wait for this one."""
         holder = self._parts.flights.holder(run.key, run.flight)
         wait = None if holder is None else Wait(holder, run.flight).begin()
         try:
-            return await self.news(gate, remaining, give_up)
+            return await self.news(future, remaining, give_up)
         finally:
             if wait is not None:
                 wait.over()
 
-    async def news(self, gate: Any, remaining: float, give_up: float) -> bool:
+    async def news(self, future: Any, remaining: float, give_up: float) -> bool:
         """Wait for a push or our own timer; ``False`` when the wait has lasted long enough."""
         parts = self._parts
         now = parts.ports.clock()
@@ -156,7 +156,7 @@ class Loading:
         pause = max(0.0, remaining) + least + more * parts.ports.random()
         if not parts.coherence.tracking:
             pause = min(pause, POLL * (1 + parts.ports.random()))
-        await parts.ports.wait(gate, min(now + pause, give_up))
+        await parts.ports.wait(future, min(now + pause, give_up))
         return True
 
     async def _step(self, run: Load, seen: Lookup, *, anew: bool) -> Outcome | Lookup:
@@ -183,9 +183,9 @@ class Loading:
         self._renew_token(run)
         placeholder = parts.entries.head(b"L")
         run.lease = parts.times.lease(run.group)
-        gate = parts.shared.acquire(run.key, placeholder, round(run.lease * 1000), run.declared, run.token)
+        future = parts.shared.acquire(run.key, placeholder, round(run.lease * 1000), run.declared, run.token)
         try:
-            seen = await parts.ask(gate, run.budget)
+            seen = await parts.ask(future, run.budget)
         except BaseException:
             # Cancelled, perhaps with the grant already in hand: nobody else would give it back.
             parts.shared.release(run.key, placeholder)
@@ -200,9 +200,9 @@ class Loading:
         self._renew_token(run)
         mark = parts.entries.head(b"C")
         run.lease = parts.times.lease(run.group)
-        gate = parts.shared.claim(run.key, mark, round(run.lease * 1000), run.declared, run.token)
+        future = parts.shared.claim(run.key, mark, round(run.lease * 1000), run.declared, run.token)
         try:
-            claimed = await parts.ask(gate, run.budget)
+            claimed = await parts.ask(future, run.budget)
             if not isinstance(claimed, ClaimReply):
                 return NO_LOOK
             seen = await self.settled(run, claimed.seen)
@@ -300,13 +300,13 @@ class Loading:
                 held = parts.entries.hold(answer, options.tags, life, born=sent_at, cost=times[1], head=head)
                 parts.coherence.fill(run.token, held)
 
-        gate = parts.shared.swap(run.key, base, blob, options.server_ttl_ms, stored)
+        future = parts.shared.swap(run.key, base, blob, options.server_ttl_ms, stored)
         if mark is not None:
             parts.shared.unclaim(run.key, mark)  # in the same write: who waits for the claim is woken with the value
 
         async def outcome() -> Outcome:
             try:
-                result = await parts.ask(gate, run.budget)
+                result = await parts.ask(future, run.budget)
             except BaseException:
                 self.give_back(run, base, mark)  # of a swap that was refused as an error, and nothing else
                 raise

@@ -111,7 +111,7 @@ class Runtime(Protocol):
         """A new closed gate."""
         ...
 
-    def wait(self, gate: Future, until: float | None) -> Awaitable[Any]:
+    def wait(self, future: Future, until: float | None) -> Awaitable[Any]:
         """What the gate was opened with; opens it with ``NO_ANSWER`` at ``until``."""
         ...
 
@@ -173,7 +173,7 @@ class CoherencePort(Protocol):
     def journal(self) -> JournalPort: ...  # noqa: D102
     def open_fill(self, key: str, tags: tuple[str, ...] = ()) -> Any: ...  # noqa: D102
     def close_fill(self, token: Any) -> None: ...  # noqa: D102
-    def watch(self, key: str, gate: Future) -> Any: ...  # noqa: D102
+    def watch(self, key: str, future: Future) -> Any: ...  # noqa: D102
     def unwatch(self, watch: Any) -> None: ...  # noqa: D102
     def fill(self, token: Any, held: Any) -> bool: ...  # noqa: D102
     def captured(self, tags: tuple[str, ...]) -> Tags | None: ...  # noqa: D102
@@ -220,11 +220,11 @@ class SharedPort(Protocol):
 
     @property
     def crowded(self) -> bool: ...  # noqa: D102
-    def when_room(self, gate: Future) -> None: ...  # noqa: D102
+    def when_room(self, future: Future) -> None: ...  # noqa: D102
     def judge(self, key: str, seen: Lookup, declared: Any, token: Any) -> Lookup: ...  # noqa: D102
     def look(self, key: str, declared: Any, token: Any, *, of_many: bool = False) -> Future | None: ...  # noqa: D102
     def settle(self, key: str, seen: Lookup, declared: Any, token: Any) -> Future | None: ...  # noqa: D102
-    def capture(self, tags: Any, then: Callable[[], Any], gate: Future) -> Future | None: ...  # noqa: D102
+    def capture(self, tags: Any, then: Callable[[], Any], future: Future) -> Future | None: ...  # noqa: D102
     def acquire(self, key: str, placeholder: bytes, lease_ms: int, declared: Any, token: Any) -> Future | None: ...  # noqa: D102
     def claim(  # noqa: D102
         self, key: str, mark: bytes, lease_ms: int, declared: Any, token: Any, *, look: bool = True

@@ -73,8 +73,8 @@ class Policy:
         if parts.shared.usable and not (journal.owed and journal.owes_key(key)):
             token = parts.coherence.open_fill(key) if self._keeps else None
             try:
-                gate = parts.shared.look(key, declared, token)
-                seen = NO_LOOK if gate is None else await parts.ports.wait(gate, None)
+                future = parts.shared.look(key, declared, token)
+                seen = NO_LOOK if future is None else await parts.ports.wait(future, None)
                 if seen is NO_ANSWER:
                     seen = NO_LOOK
                 elif seen.state is _UNKNOWN_TAGS:
@@ -198,8 +198,8 @@ class Policy:
         """Be the first who asks: look at the server here, and let a flight do what a load takes."""
         parts = self.parts
         flight = parts.flights.start(asked.key, asked.options.tags)
-        gate = parts.ports.future()
-        flight.enter(gate)
+        future = parts.ports.future()
+        flight.enter(future)
         run = self._run(asked, flight)
         wait = waiting_for(flight, parts.ports.me)
         try:
@@ -209,7 +209,7 @@ class Policy:
                 return self._found(asked, flight, run.seen)
             parts.counters.misses += 1
             await parts.ports.spawn(flight, partial(self.loading.fetch, run), partial(self._landed, run))
-            return await self._outcome(flight, gate, until, wait)
+            return await self._outcome(flight, future, until, wait)
         except BaseException:
             if flight.task is None:
                 self._landed(run)
@@ -259,11 +259,11 @@ class Policy:
         """Wait for a load that is under way in this process, until ``capped`` at most."""
         parts = self.parts
         wait = waiting_for(flight, parts.ports.me)
-        gate = parts.ports.future()
-        flight.enter(gate)
+        future = parts.ports.future()
+        flight.enter(future)
         parts.counters.joins += 1
         try:
-            verb, answer = await self._outcome(flight, gate, until, wait, capped)
+            verb, answer = await self._outcome(flight, future, until, wait, capped)
             return verb, None if answer is None else parts.entries.copy(answer, declared)
         except CodecError:
             return Resolution.RETRY, None  # what flew is not of the type this caller declared
@@ -272,7 +272,7 @@ class Policy:
                 wait.over()
 
     async def _outcome(
-        self, flight: Flight, gate: Any, until: float | None, wait: Wait | None, capped: float | None = None
+        self, flight: Flight, future: Any, until: float | None, wait: Wait | None, capped: float | None = None
     ) -> tuple[Resolution, Any]:
         """How a flight ended for its starter (no ``capped``: its own load is waited for), or for one who joined."""
         parts = self.parts
@@ -281,14 +281,14 @@ class Policy:
         first = min((t for t in (until, capped) if t is not None), default=None)
         if wait is None:
             try:
-                outcome = await parts.ports.wait(gate, first)
+                outcome = await parts.ports.wait(future, first)
             except BaseException:
-                flight.leave(gate)
+                flight.leave(future)
                 raise
             if outcome is NO_ANSWER:
-                flight.leave(gate)
+                flight.leave(future)
         else:
-            outcome = await self._hear(wait, gate, first)
+            outcome = await self._hear(wait, future, first)
         if outcome is NO_ANSWER:
             if first == until:
                 raise LoadTimeout(f"the load of {flight.key!r} took longer than this caller's load_timeout")
@@ -303,7 +303,7 @@ class Policy:
             return Resolution.RETRY, None  # it shows what was there too long before this caller came
         return verb, outcome.answer.value if own else outcome.answer
 
-    async def _hear(self, wait: Wait, gate: Any, until: float | None) -> Any:
+    async def _hear(self, wait: Wait, future: Any, until: float | None) -> Any:
         """Inside a loader the same: now and then it looks whether this wait has become one of a cycle."""
         ports, flight, pause = self.parts.ports, wait.flight, LOOK_AGAIN
         outcome = NO_ANSWER
@@ -311,17 +311,17 @@ class Policy:
             while True:
                 look = ports.clock() + pause if wait.may_become_one else None
                 first = min((t for t in (until, look) if t is not None), default=None)
-                outcome = await ports.wait(gate, first)
+                outcome = await ports.wait(future, first)
                 if outcome is not NO_ANSWER or first == until:
                     return outcome
                 wait.check()
-                earlier, gate = gate, ports.future()
-                flight.enter(gate)
+                earlier, future = future, ports.future()
+                flight.enter(future)
                 flight.leave(earlier)
                 pause = min(2 * pause, MAX_LOOK_AGAIN)
         finally:
             if outcome is NO_ANSWER:
-                flight.leave(gate)
+                flight.leave(future)
 
     async def _alone(self, asked: LoadRequest) -> Any:
         """Load for this caller, outside any flight, and store nothing."""
@@ -347,13 +347,13 @@ class Policy:
             if wait is not None:
                 wait.over()
         flight = parts.flights.start(asked.key, asked.options.tags)
-        gate = parts.ports.future()
-        flight.enter(gate)
+        future = parts.ports.future()
+        flight.enter(future)
         run = self._run(asked, flight)
         wait = waiting_for(flight, parts.ports.me)
         try:
             await parts.ports.spawn(flight, partial(self.loading.fetch, run, anew=True), partial(self._landed, run))
-            verb, value = await self._outcome(flight, gate, until, wait)
+            verb, value = await self._outcome(flight, future, until, wait)
         finally:
             if wait is not None:
                 wait.over()

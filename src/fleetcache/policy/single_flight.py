@@ -57,7 +57,7 @@ class Outcome:
 class Flight:
     """One load. ``people`` counts those who still want it."""
 
-    __slots__ = ("detached", "gates", "key", "loads", "outcome", "waiters", "tags", "task", "waits")
+    __slots__ = ("detached", "futures", "key", "loads", "outcome", "waiters", "tags", "task", "waits")
 
     def __init__(self, key: str, tags: tuple[str, ...]) -> None:
         self.key = key
@@ -65,7 +65,7 @@ class Flight:
         self.detached = False
         self.loads = False  # by a right on the server
         self.outcome: Outcome | None = None
-        self.gates: list[Future] = []
+        self.futures: list[Future] = []
         self.waiters = 0
         self.task: Any = None
         self.waits: list[Wait] = []  # of its loader, and of tasks that the loader has started
@@ -74,19 +74,19 @@ class Flight:
         state = "over" if self.outcome else "detached" if self.detached else "in the air"
         return f"<Flight {self.key!r} {state}, {self.waiters} on board>"
 
-    def enter(self, gate: Future) -> None:
+    def enter(self, future: Future) -> None:
         """Wait for the outcome at this gate."""
         self.waiters += 1
         if self.outcome is not None:
-            gate.set_result(self.outcome)
+            future.set_result(self.outcome)
         else:
-            self.gates.append(gate)
+            self.futures.append(future)
 
-    def leave(self, gate: Future) -> None:
+    def leave(self, future: Future) -> None:
         """Wait no longer; the last one out cancels the load."""
         self.waiters -= 1
-        if gate in self.gates:
-            self.gates.remove(gate)
+        if future in self.futures:
+            self.futures.remove(future)
         if self.waiters <= 0 and self.outcome is None and self.task is not None:
             with suppress(RuntimeError):  # its loop was closed over it
                 self.task.cancel()
@@ -154,10 +154,10 @@ class Flights:
             detached.remove(flight)
             if not detached:
                 del self._detached[flight.key]
-        gates, flight.gates = flight.gates, []
-        for gate in gates:
-            if not gate.done():
-                gate.set_result(outcome)
+        futures, flight.futures = flight.futures, []
+        for future in futures:
+            if not future.done():
+                future.set_result(outcome)
 
     def detach_key(self, key: str) -> None:
         """Nobody may join the flight of this key any more."""

@@ -77,10 +77,10 @@ async def stream(
 async def _room(parts: PolicyContext, budget: Budget) -> None:
     """Wait until the connection has room for another call."""
     while parts.shared.crowded and budget.left > 0:
-        gate = parts.ports.future()
-        parts.shared.when_room(gate)
+        future = parts.ports.future()
+        parts.shared.when_room(future)
         began = parts.ports.clock()
         try:
-            await parts.ports.wait(gate, began + budget.left)
+            await parts.ports.wait(future, began + budget.left)
         finally:
             budget.spend(parts.ports.clock() - began)

@@ -34,11 +34,11 @@ AGAIN: Final = Again.AGAIN
 class _Put:
     """One value on its way."""
 
-    __slots__ = ("gate", "number", "size", "started", "token")
+    __slots__ = ("future", "number", "size", "started", "token")
 
     def __init__(self, number: int, token: Any, started: float) -> None:
         self.number, self.token, self.started = number, token, started
-        self.gate: Future | None = None
+        self.future: Future | None = None
         self.size = 0
 
 
@@ -88,7 +88,7 @@ class Writing:
 
         def send(key: str) -> Sent:
             put = sent[key] = self._put(key, encoded.answer(key), options, captured)
-            return partial(parts.ask, put.gate, budget), put.size
+            return partial(parts.ask, put.future, budget), put.size
 
         def take(key: str, result: Any) -> None:
             nonlocal stored
@@ -131,7 +131,7 @@ class Writing:
         for key, answer in answers.items():
             put = self._put(key, answer, options, captured)
             newest = parts.coherence.wrote(key, put.number)
-            if put.gate is None:
+            if put.future is None:
                 parts.coherence.close_fill(put.token)
                 if newest:
                     parts.keep_here(key, answer, options, put.started)
@@ -153,7 +153,7 @@ class Writing:
         def hold(sent_at: float) -> Any:
             return parts.entries.hold(answer, options.tags, parts.near_life(options, sent_at), born=sent_at, head=head)
 
-        put.gate, put.size = (
+        put.future, put.size = (
             parts.shared.put(key, blob, options.server_ttl_ms, put.token, hold, number),
             len(blob) + SMALL,
         )
@@ -201,13 +201,13 @@ class Writing:
     def send_removals(self, targets: Iterable[Target]) -> list[Future | None]:
         """All in one write, without waiting. What is not acknowledged is owed; without a server nothing is."""
         parts = self._parts
-        gates: list[Future | None] = []
+        futures: list[Future | None] = []
         for target in targets:
             number = parts.coherence.begin_removal(target)
             parts.counters.removals += 1
             if not parts.alone:
-                gates.append(parts.shared.remove(target, number))
-        return gates
+                futures.append(parts.shared.remove(target, number))
+        return futures
 
     async def _remove(self, targets: list[Target], *, strict: bool) -> int:
         """As many at once as fit. What is not acknowledged is owed."""
@@ -219,8 +219,8 @@ class Writing:
         def send(target: Target) -> Sent:
             nonlocal sent
             sent += 1
-            (gate,) = self.send_removals((target,))
-            return partial(parts.ask, gate, budget), SMALL
+            (future,) = self.send_removals((target,))
+            return partial(parts.ask, future, budget), SMALL
 
         def take(_target: Target, result: Any) -> None:
             nonlocal removed, told
@@ -294,8 +294,8 @@ class Writing:
                 parts.coherence.fill(token, held)
 
         try:
-            gate = parts.shared.add(key, blob, options.server_ttl_ms, Any, token, stored)
-            seen = await parts.settled(key, await parts.ask(gate, budget), token, budget)
+            future = parts.shared.add(key, blob, options.server_ttl_ms, Any, token, stored)
+            seen = await parts.settled(key, await parts.ask(future, budget), token, budget)
             if seen.state is EntryState.GRANTED:
                 return True
             if seen.state in _REPLACEABLE:

@@ -92,7 +92,7 @@ def mint_command(layout: Layout, tag: str, version: bytes, *, whole: bool = Fals
 class _Scripted:
     """A call of one script. It is in no cycle of references: what it carries goes with it, not at a full collection."""
 
-    __slots__ = ("_again", "_calls", "_handle", "_still", "gate", "lost", "payload", "sent_at")
+    __slots__ = ("_again", "_calls", "_handle", "_still", "future", "lost", "payload", "sent_at")
 
     count = 1
 
@@ -101,7 +101,7 @@ class _Scripted:
         calls: "CommandSender",
         command: Command,
         handle: Callable[[Any, float], Any],
-        gate: Future | None,
+        future: Future | None,
         lost: Callable[[], None] | None,
         still: Callable[[], bool],
         again: Callable[[], Command] | None,
@@ -109,7 +109,7 @@ class _Scripted:
         self._calls, self._handle, self._still, self._again = calls, handle, still, again
         pack: Callable[[Any], bytes] = pack_command
         self.payload = pack(command)
-        self.gate, self.lost, self.sent_at = gate, lost, 0.0
+        self.future, self.lost, self.sent_at = future, lost, 0.0
 
     def handle(self, replies: list[Any]) -> Any:
         """Hand the reply on, or send the script's text to a server that has forgotten it, once."""
@@ -117,7 +117,7 @@ class _Scripted:
         forgotten = isinstance(reply, ReplyError) and reply_reason(reply) == "noscript"
         if forgotten and again is not None and wire is not None and self._still():
             lost, self.lost = self.lost, None
-            wire.submit(_Scripted(self._calls, again(), self._handle, self.gate, lost, self._still, None))
+            wire.submit(_Scripted(self._calls, again(), self._handle, self.future, lost, self._still, None))
             return ANSWERED_LATER
         return self._handle(reply, self.sent_at)
 
@@ -126,7 +126,7 @@ class _Scripted:
         lost, self.lost = self.lost, None
         if lost is not None:
             lost()
-        tell_unanswered(self.gate)
+        tell_unanswered(self.future)
 
 
 class CommandSender:
@@ -175,12 +175,12 @@ class CommandSender:
         """Whether calls could be sent, if there were not so many under way already."""
         return self.usable and self.wire is not None and not self.wire.session.has_room
 
-    def when_room(self, gate: Future) -> None:
+    def when_room(self, future: Future) -> None:
         """Open it when there is room for another call, or no connection any more."""
         if self.wire is not None and self.crowded:
-            self.wire.session.wanting.append(gate)
+            self.wire.session.wanting.append(future)
         else:
-            gate.set_result(None)
+            future.set_result(None)
 
     def _connected(self) -> bool:
         """Whether what nobody waits for may be sent: a right is given back also to a server that is slow to answer."""
@@ -196,7 +196,7 @@ class CommandSender:
         key: bytes,
         args: Sequence[bytes | int],
         handle: Callable[[Any, float], Any],
-        gate: Future | None,
+        future: Future | None,
         lost: Callable[[], None] | None = None,
         still: Callable[[], bool] = lambda: True,
     ) -> Future | None:
@@ -211,18 +211,18 @@ class CommandSender:
         def judge(reply: Any, sent_at: float) -> Any:
             return handle(_of_script(judged(script, reply)), sent_at)
 
-        self._submit(_Scripted(self, text.call(key, *args), judge, gate, lost, still, again))
-        return gate
+        self._submit(_Scripted(self, text.call(key, *args), judge, future, lost, still, again))
+        return future
 
     def _call(
         self,
         commands: tuple[Command, ...],
         handle: Callable[[list[Any]], Any],
-        gate: Future | None,
+        future: Future | None,
         lost: Callable[[], None] | None = None,
     ) -> Call:
         """Send commands; ``handle`` gets their replies."""
-        call = Call(commands, lambda replies: handle(judged_all(commands, replies)), gate, lost)
+        call = Call(commands, lambda replies: handle(judged_all(commands, replies)), future, lost)
         self._submit(call)
         return call
 

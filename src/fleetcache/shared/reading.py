@@ -25,7 +25,7 @@ class _Look(Struct, gc=False):
     """
 
     payload: bytes
-    gate: Future
+    future: Future
     shared: "SharedReading"
     key: str
     declared: Any
@@ -42,7 +42,7 @@ class _Look(Struct, gc=False):
 
     def give_up(self) -> None:
         """No answer came."""
-        tell_unanswered(self.gate)
+        tell_unanswered(self.future)
 
 
 class SharedReading(CommandSender):
@@ -58,17 +58,17 @@ class SharedReading(CommandSender):
         """``GET`` and ``PTTL`` in one write: a ``Lookup``. ``of_many``: one of a batch, which is one write."""
         if not self._open():
             return None
-        raw, gate = self._layout.entry(key), self._ports.future()
+        raw, future = self._layout.entry(key), self._ports.future()
         size = len(raw)
         asked = b"*2\r\n$3\r\nGET\r\n$%d\r\n%b\r\n*2\r\n$4\r\nPTTL\r\n$%d\r\n%b\r\n" % (size, raw, size, raw)
-        look = _Look(asked, gate, self, key, declared, token)
+        look = _Look(asked, future, self, key, declared, token)
         if raw in self.large.keys:
-            return self._unless_large(raw, gate, partial(self._submit, look))
+            return self._unless_large(raw, future, partial(self._submit, look))
         if self.wire is not None:
             self.wire.submit(look, at_once=not of_many)
-        return gate
+        return future
 
-    def _unless_large(self, raw: bytes, gate: Future, then: Callable[[], object]) -> Future:
+    def _unless_large(self, raw: bytes, future: Future, then: Callable[[], object]) -> Future:
         """Ask for the size of what was too large once: a ``Lookup``, or ``then`` asks what opens the gate."""
 
         def answered(replies: list[Any]) -> Any:
@@ -78,8 +78,8 @@ class SharedReading(CommandSender):
             then()
             return ANSWERED_LATER
 
-        self._call(self.large.asks(raw), answered, gate)
-        return gate
+        self._call(self.large.asks(raw), answered, future)
+        return future
 
     def _see_large(self, raw: bytes, beyond: Any, start: Any, pttl: Any) -> Lookup | None:
         """What the replies to ``large.asks`` say; ``None`` = it can be read by now."""
@@ -107,7 +107,7 @@ class SharedReading(CommandSender):
         blob, pttl = seen.blob
         return self._entries.see(key, blob, pttl, seen.sent_at, declared, token)
 
-    def capture(self, tags: Sequence[str], then: Callable[[], Any], gate: Future) -> Future | None:
+    def capture(self, tags: Sequence[str], then: Callable[[], Any], future: Future) -> Future | None:
         """Read or mint versions, all in one write; ``then`` runs with the last of them and opens the gate."""
         if not self._open():
             return None
@@ -122,8 +122,8 @@ class SharedReading(CommandSender):
         for tag in tags:
             version = self._entries.head(b"")
             args = (new_version(version, self.run), 0) if tag == ALL_TAG else (version, TAG_KEPT_MS)
-            self._run("mint", self._layout.tag(tag), args, partial(answered, tag), gate)
-        return gate
+            self._run("mint", self._layout.tag(tag), args, partial(answered, tag), future)
+        return future
 
     def minted(self, tag: str, reply: Any, sent_at: float) -> None:
         """A version was read or made."""

@@ -36,7 +36,7 @@ class Shared(SharedReading):
         """Take the lease: a ``Lookup``, ``GRANTED`` or what is there."""
         if not self._open():
             return None
-        raw, gate = self._layout.entry(key), self._ports.future()
+        raw, future = self._layout.entry(key), self._ports.future()
 
         def answered(reply: Any, sent_at: float) -> Lookup:
             self.rights.answered(raw, placeholder)
@@ -47,12 +47,12 @@ class Shared(SharedReading):
             self.works("store")
             self._expect_own(raw)
             self._counters.leases += 1
-            if gate.done():  # nobody waits for it any more
+            if future.done():  # nobody waits for it any more
                 self.release(key, placeholder)
             return Lookup(EntryState.GRANTED, head=placeholder)
 
         lost = partial(self.rights.lost, raw, placeholder, lease_ms / 1000)
-        return self._run("acquire", raw, (placeholder, lease_ms), answered, gate, lost)
+        return self._run("acquire", raw, (placeholder, lease_ms), answered, future, lost)
 
     def claim(
         self, key: str, mark: bytes, lease_ms: int, declared: Any, token: FillToken | None, *, look: bool = True
@@ -60,7 +60,7 @@ class Shared(SharedReading):
         """Take the right to replace an entry, with a new ``look`` at it: a ``ClaimReply``."""
         if not self._open():
             return None
-        raw, sibling, gate = self._layout.entry(key), self._layout.claim(key), self._ports.future()
+        raw, sibling, future = self._layout.entry(key), self._layout.claim(key), self._ports.future()
 
         def answered(replies: list[Any]) -> ClaimReply:
             set_, left, *entry = replies
@@ -70,7 +70,7 @@ class Shared(SharedReading):
             granted = set_ is not None
             if granted:
                 self._counters.claims += 1
-                if gate.done():
+                if future.done():
                     self.unclaim(key, mark)
             if not look:
                 seen = Lookup(EntryState.ABSENT)
@@ -84,17 +84,17 @@ class Shared(SharedReading):
         entry_of: tuple[Command, ...] = self.large.asks(raw) if large else (("GET", raw), ("PTTL", raw))
         commands: tuple[Command, ...] = (("SET", sibling, mark, "NX", "PX", lease_ms), ("PTTL", sibling), *entry_of)
         lost = partial(self.rights.lost, sibling, mark, lease_ms / 1000)
-        call = self._call(commands if look else commands[:2], answered, gate, lost)
-        return gate
+        call = self._call(commands if look else commands[:2], answered, future, lost)
+        return future
 
     def is_claimed(self, key: str) -> Future | None:
         """Whether somebody has the claim."""
         if not self._open():
             return None
         raw = self._layout.claim(key)
-        gate = self._ports.future()
-        self._call((("PTTL", raw),), lambda replies: isinstance(replies[0], int) and replies[0] > 0, gate)
-        return gate
+        future = self._ports.future()
+        self._call((("PTTL", raw),), lambda replies: isinstance(replies[0], int) and replies[0] > 0, future)
+        return future
 
     def swap(
         self, key: str, expected: bytes, blob: bytes, server_ttl_ms: int, stored: Callable[[float], None]
@@ -213,7 +213,7 @@ class Shared(SharedReading):
             self._coherence.confirm_removal(target, number)
             return alive
 
-        return self._call(commands, answered, self._ports.future(), self._owing(target, number)).gate
+        return self._call(commands, answered, self._ports.future(), self._owing(target, number)).future
 
     def _was_alive(self, start: Any, pttl: Any) -> bool:
         if not isinstance(start, bytes) or not isinstance(pttl, int) or len(start) < HEAD_SIZE:
@@ -248,19 +248,19 @@ class Shared(SharedReading):
             stored(sent_at)
             return Lookup(EntryState.GRANTED)
 
-        gate = self._ports.future()
+        future = self._ports.future()
 
         def send() -> None:
-            self._run("add", raw, (blob, server_ttl_ms), answered, gate, still=lambda: token.valid)
+            self._run("add", raw, (blob, server_ttl_ms), answered, future, still=lambda: token.valid)
 
-        return self._sent(raw, gate, send)
+        return self._sent(raw, future, send)
 
-    def _sent(self, raw: bytes, gate: Future, send: Callable[[], object]) -> Future:
+    def _sent(self, raw: bytes, future: Future, send: Callable[[], object]) -> Future:
         """Send what answers with the value in its way, if that can be read."""
         if raw in self.large.keys:
-            return self._unless_large(raw, gate, send)
+            return self._unless_large(raw, future, send)
         send()
-        return gate
+        return future
 
     def incr(self, key: str, blob: bytes, server_ttl_ms: int, replacing: bytes, token: FillToken) -> Future | None:
         """Add to a counter: the new ``int``, a ``Lookup`` of what is there instead, or a reason."""
@@ -276,15 +276,15 @@ class Shared(SharedReading):
             return int(reply[1])
 
         args = (blob, server_ttl_ms, self._entries.head(), replacing)
-        raw, gate = self._layout.entry(key), self._ports.future()
+        raw, future = self._layout.entry(key), self._ports.future()
 
         def send() -> None:
-            self._run("incr", raw, args, answered, gate, still=lambda: token.valid)
+            self._run("incr", raw, args, answered, future, still=lambda: token.valid)
 
         if replacing:  # by its head: it is not read
             send()
-            return gate
-        return self._sent(raw, gate, send)
+            return future
+        return self._sent(raw, future, send)
 
     def touch(self, key: str, head: bytes, server_ttl_ms: int) -> Future | None:
         """A new life for the entry with this head: ``True`` if it had it still."""
@@ -308,4 +308,4 @@ class Shared(SharedReading):
         """A real command, for the round trip that health reports."""
         if not self._open():
             return None
-        return self._call((("GET", self._layout.tag(ALL_TAG)),), lambda replies: replies[0], self._ports.future()).gate
+        return self._call((("GET", self._layout.tag(ALL_TAG)),), lambda replies: replies[0], self._ports.future()).future

@@ -52,9 +52,9 @@ class Reporter:
         engine = self._engine
         until = engine.clock() + engine.settings.operation_timeout
         if self._asking is not None:
-            gate = engine.ports.gate()
-            self._asking.append(gate)
-            await engine.ports.wait(gate, until)
+            future = engine.ports.future()
+            self._asking.append(future)
+            await engine.ports.wait(future, until)
             return
         if engine.wire is None or engine.clock() - self._probed < PROBE_EVERY:
             return
@@ -63,17 +63,17 @@ class Reporter:
             await self._measure(until)
         finally:
             self._asking = None
-            for gate in asking:
-                if not gate.done():
-                    gate.set_result(None)
+            for future in asking:
+                if not future.done():
+                    future.set_result(None)
 
     async def _measure(self, until: float) -> None:
         engine = self._engine
         self._probed = began = engine.clock()
-        gate = engine.shared.echo()
+        future = engine.shared.echo()
         self._latency = None
-        if gate is not None:
-            answer = await engine.ports.wait(gate, until)
+        if future is not None:
+            answer = await engine.ports.wait(future, until)
             if answer is None or isinstance(answer, bytes):
                 self._latency = round((engine.clock() - began) * 1000, 3)
 

@@ -184,7 +184,7 @@ class Connection(ABC):
     def _judge(self, before: float, oldest: float, now: float) -> None:
         verdict = self.link.check(oldest, now)
         for call in self.session.overdue(before):
-            if call.gate is not None and not call.gate.done():
+            if call.future is not None and not call.future.done():
                 self._hooks.on_timeout()
             call.give_up()
         if verdict is Verdict.ABORT:

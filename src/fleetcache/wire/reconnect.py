@@ -80,7 +80,7 @@ class Reconnector(Connection):
     # -- what a shell does -------------------------------------------------------------------------------------------
 
     @abstractmethod
-    def _gate(self) -> Future:
+    def _future(self) -> Future:
         """A new gate."""
 
     @abstractmethod
@@ -92,7 +92,7 @@ class Reconnector(Connection):
         """Serve the connection until ``_over`` says why it ended."""
 
     @abstractmethod
-    async def _reply(self, gate: Future) -> Any:
+    async def _reply(self, future: Future) -> Any:
         """Serve it until the gate is open or the connection over; what the gate was opened with, if it was."""
 
     @abstractmethod
@@ -148,19 +148,19 @@ class Reconnector(Connection):
             self._disarm()
             self._tell_tried()
 
-    def when_tried(self, gate: Future) -> None:
+    def when_tried(self, future: Future) -> None:
         """Open the gate when the first attempt to connect has ended either way."""
         if self.tried:
-            gate.set_result(None)
+            future.set_result(None)
         else:
-            self._curious.append(gate)
+            self._curious.append(future)
 
     def _tell_tried(self) -> None:
         self.tried = True
         curious, self._curious = self._curious, []
-        for gate in curious:
-            if not gate.done():
-                gate.set_result(None)
+        for future in curious:
+            if not future.done():
+                future.set_result(None)
 
     async def _live_once(self) -> str:
         """One connection from its first byte to its last; returns why it ended."""
@@ -257,9 +257,9 @@ class Reconnector(Connection):
             if (refusal := closings.refusal(commands[0])) is not None:
                 return [refusal] * len(commands)
             while True:
-                gate = self._gate()
-                self.submit(Call(commands, gate=gate) if handle is None else Call(commands, handle, gate))
-                replies: Any = await self._reply(gate)
+                future = self._future()
+                self.submit(Call(commands, future=future) if handle is None else Call(commands, handle, future))
+                replies: Any = await self._reply(future)
                 if not isinstance(replies, list):
                     said = self.last_error or "no answer"
                     if self._over == "reset":

@@ -82,7 +82,7 @@ class AnyCall(Protocol):
     @property
     def handle(self) -> Callable[[list[Any]], Any]: ...  # noqa: D102
     @property
-    def gate(self) -> Future | None: ...  # noqa: D102
+    def future(self) -> Future | None: ...  # noqa: D102
     @property
     def lost(self) -> Callable[[], None] | None: ...  # noqa: D102
     def give_up(self) -> None: ...  # noqa: D102
@@ -99,13 +99,13 @@ class Call:
             ``handle``, afterwards.
     """
 
-    __slots__ = ("count", "gate", "handle", "lost", "payload", "sent_at")
+    __slots__ = ("count", "future", "handle", "lost", "payload", "sent_at")
 
     def __init__(
         self,
         commands: Sequence[Command],
         handle: Callable[[list[Any]], Any] = _as_is,
-        gate: Future | None = None,
+        future: Future | None = None,
         lost: Callable[[], None] | None = None,
     ) -> None:
         pack: Callable[[Any], bytes] = hiredis.pack_command
@@ -114,7 +114,7 @@ class Call:
         )
         self.count = len(commands)
         self.handle = handle
-        self.gate = gate
+        self.future = future
         self.lost = lost
         self.sent_at = 0.0
 
@@ -123,7 +123,7 @@ class Call:
         if self.lost is not None:
             lost, self.lost = self.lost, None
             lost()
-        tell_unanswered(self.gate)
+        tell_unanswered(self.future)
 
 
 class _Errors:
@@ -252,9 +252,9 @@ class Session:
             except BaseException:
                 call.give_up()  # it is in the queue no more: nobody else would tell its caller
                 raise
-            gate = call.gate
-            if gate is not None and result is not ANSWERED_LATER and not gate.done():
-                gate.set_result(result)
+            future = call.future
+            if future is not None and result is not ANSWERED_LATER and not future.done():
+                future.set_result(result)
         self.has_room = self.weight < MAX_WEIGHT
         if self.wanting:
             self._let_in((MAX_WEIGHT - self.weight) // CALL_WEIGHT)
@@ -277,9 +277,9 @@ class Session:
         """Tell as many as there is room for; each looks again whether there is."""
         wanting = self.wanting
         while wanting and places > 0:
-            gate = wanting.popleft()
-            if not gate.done():
-                gate.set_result(None)
+            future = wanting.popleft()
+            if not future.done():
+                future.set_result(None)
                 places -= 1
 
     def _push(self, frame: list[Any]) -> None:

@@ -3,7 +3,7 @@
 from fleetcache.policy.loading import Loading
 from tests.rules.rule import Exchange, Row
 
-SWAP = "gate = parts.shared.swap(run.key, base, blob, options.server_ttl_ms, stored)"
+SWAP = "future = parts.shared.swap(run.key, base, blob, options.server_ttl_ms, stored)"
 GIVE_BACK = "        if mark is not None:\n            parts.shared.unclaim(run.key, mark)"
 KEPT_FROM_ANOTHER = "tests/unit/policy/test_claims.py::test_those_of_one_process_do_not_keep_it_from_another"
 
@@ -203,8 +203,8 @@ ROWS = [
             "        if granted:\n            await self._load(granted)\n",
             (
                 "        for key, left in waiting.items():\n"
-                "            gate = self._parts.coherence.watch(key, self._parts.ports.gate()).gate\n"
-                "            await self._loading.news(gate, left, self._give_up)\n"
+                "            future = self._parts.coherence.watch(key, self._parts.ports.future()).future\n"
+                "            await self._loading.news(future, left, self._give_up)\n"
                 "        if granted:\n            await self._load(granted)\n"
             ),
         ),

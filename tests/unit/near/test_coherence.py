@@ -135,11 +135,11 @@ def test_the_writer_of_a_value_may_keep_its_own_token_and_only_that() -> None:
 )
 def test_who_waits_is_woken_by_any_news_of_the_key(news: Callable[[World], Any]) -> None:
     world = World()
-    gate = Gate()
-    world.it.watch("k", gate)
+    future = Gate()
+    world.it.watch("k", future)
     assert world.it.waiters == 1
     news(world)
-    assert gate.opened
+    assert future.opened
     assert world.it.waiters == 0
 
 

@@ -32,19 +32,19 @@ class Task:
 
 
 def boarded(flight: Flight, people: int) -> list[Gate]:
-    gates = [Gate() for _ in range(people)]
-    for gate in gates:
-        flight.enter(gate)
-    return gates
+    futures = [Gate() for _ in range(people)]
+    for future in futures:
+        flight.enter(future)
+    return futures
 
 
 def test_everybody_on_board_is_told_the_outcome() -> None:
     flights = Flights()
     flight = flights.start("k", ("*",))
     assert flights.get("k") is flight
-    gates = boarded(flight, 3)
+    futures = boarded(flight, 3)
     flights.end(flight, DONE)
-    assert [gate.result for gate in gates] == [DONE] * 3
+    assert [future.result for future in futures] == [DONE] * 3
     assert flights.get("k") is None
     assert len(flights) == 0
 
@@ -94,23 +94,23 @@ def test_leaving_a_flight_that_is_over_cancels_nothing() -> None:
     flights = Flights()
     flight = flights.start("k", ())
     flight.task = task = Task()
-    (gate,) = boarded(flight, 1)
+    (future,) = boarded(flight, 1)
     flights.end(flight, DONE)
-    flight.leave(gate)
+    flight.leave(future)
     assert task.cancelled == 0
 
 
 def test_a_detached_flight_goes_on_for_those_in_it_and_nobody_joins() -> None:
     flights = Flights()
     flight = flights.start("k", ())
-    (gate,) = boarded(flight, 1)
+    (future,) = boarded(flight, 1)
     flights.detach_key("k")
     assert flight.detached
     assert flights.get("k") is None
     assert flights.active() == [flight]
     assert len(flights) == 1
     flights.end(flight, DONE)
-    assert gate.result is DONE
+    assert future.result is DONE
     assert len(flights) == 0
 
 

@@ -44,7 +44,7 @@ class Wire:
         self.session = Session(lambda frame: self.events.append(("push", list(frame))), frame_limit)
         self.session.on_own = lambda key: self.events.append(("own", key))
 
-    def call(self, name: str, *, commands: int = 1, at: float = 0.0, gate: Gate | None = None) -> Call:
+    def call(self, name: str, *, commands: int = 1, at: float = 0.0, future: Gate | None = None) -> Call:
         def lost() -> None:
             self.events.append(("lost", name))
 
@@ -52,7 +52,7 @@ class Wire:
             self.events.append((name, [str(r) if isinstance(r, ReplyError) else r for r in replies]))
             return replies
 
-        call = Call([("PING",)] * commands, handle, gate, lost)
+        call = Call([("PING",)] * commands, handle, future, lost)
         self.session.add(call, at)
         return call
 
@@ -76,12 +76,12 @@ def test_replies_belong_to_the_oldest_call() -> None:
 
 
 def test_a_call_of_many_commands_is_answered_with_the_last_reply() -> None:
-    wire, gate = Wire(), Gate()
-    wire.call("a", commands=3, gate=gate)
+    wire, future = Wire(), Gate()
+    wire.call("a", commands=3, future=future)
     assert wire.session.feed(b"+1\r\n+2\r\n") is None
-    assert not gate.done()
+    assert not future.done()
     assert wire.session.feed(b"+3\r\n") == 0.0
-    assert gate.results == [[b"1", b"2", b"3"]]
+    assert future.results == [[b"1", b"2", b"3"]]
 
 
 def test_pushes_come_where_the_server_sent_them_even_between_replies_of_one_call() -> None:
@@ -134,8 +134,8 @@ def test_any_chunking_gives_the_same_events(frames: list[bytes], cuts: list[int]
 
 def test_an_abandoned_call_keeps_its_slot_and_its_late_reply_is_still_handled() -> None:
     wire, early, later = Wire(), Gate(), Gate()
-    abandoned = wire.call("a", gate=early)
-    wire.call("b", gate=later)
+    abandoned = wire.call("a", future=early)
+    wire.call("b", future=later)
     abandoned.give_up()
     assert early.results == [NO_ANSWER]
     wire.session.feed(b"+for a\r\n+for b\r\n")
@@ -145,30 +145,30 @@ def test_an_abandoned_call_keeps_its_slot_and_its_late_reply_is_still_handled() 
 
 
 def test_giving_up_tells_it_once() -> None:
-    wire, gate = Wire(), Gate()
-    call = wire.call("a", gate=gate)
+    wire, future = Wire(), Gate()
+    call = wire.call("a", future=future)
     call.give_up()
     call.give_up()
     wire.session.end()
     assert wire.events == [("lost", "a")]
-    assert gate.results == [NO_ANSWER]
+    assert future.results == [NO_ANSWER]
 
 
 def test_error_replies_are_values() -> None:
-    wire, gate = Wire(), Gate()
-    wire.call("a", commands=2, gate=gate)
+    wire, future = Wire(), Gate()
+    wire.call("a", commands=2, future=future)
     wire.session.feed(b"-WRONGTYPE not that\r\n+OK\r\n")
-    ((error, ok),) = gate.results
+    ((error, ok),) = future.results
     assert isinstance(error, ReplyError)
     assert str(error) == "WRONGTYPE not that"
     assert ok == b"OK"
 
 
 def test_a_gate_may_be_opened_by_another_call() -> None:
-    wire, gate = Wire(), Gate()
-    wire.session.add(Call([("PING",)], lambda _replies: ANSWERED_LATER, gate), 0.0)
+    wire, future = Wire(), Gate()
+    wire.session.add(Call([("PING",)], lambda _replies: ANSWERED_LATER, future), 0.0)
     wire.session.feed(b"+OK\r\n")
-    assert not gate.done()
+    assert not future.done()
 
 
 def test_only_the_very_next_frame_is_taken_for_our_own_push() -> None:
@@ -274,12 +274,12 @@ def test_there_is_room_again_when_calls_are_answered() -> None:
 
 def test_at_the_end_every_call_ends_once_without_an_answer() -> None:
     wire = Wire()
-    gates = [Gate(), Gate()]
-    for gate in gates:
-        wire.call("a", gate=gate)
+    futures = [Gate(), Gate()]
+    for future in futures:
+        wire.call("a", future=future)
     wire.session.end()
     wire.session.end()
-    assert [gate.results for gate in gates] == [[NO_ANSWER], [NO_ANSWER]]
+    assert [future.results for future in futures] == [[NO_ANSWER], [NO_ANSWER]]
     assert wire.events == [("lost", "a")] * 2
     assert wire.session.oldest is None
     assert wire.session.weight == 0
@@ -287,11 +287,11 @@ def test_at_the_end_every_call_ends_once_without_an_answer() -> None:
 
 def test_replies_are_not_decoded() -> None:
     """A value that is no text must not raise in the parser."""
-    wire, gate = Wire(), Gate()
-    wire.call("a", gate=gate)
+    wire, future = Wire(), Gate()
+    wire.call("a", future=future)
     blob = bytes(range(256))
     wire.session.feed(hiredis.pack_command((blob,)).replace(b"*1\r\n", b""))
-    assert gate.results == [[blob]]
+    assert future.results == [[blob]]
 
 
 # -- what proves that the server we mean is there --------------------------------------------------------------------

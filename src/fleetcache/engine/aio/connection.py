@@ -177,13 +177,13 @@ class AioConnection(Reconnector):
         asynchronous = getattr(provider, "get_credentials_async", None)
         return tuple(await asynchronous() if asynchronous is not None else provider.get_credentials())
 
-    def _gate(self) -> Future:
+    def _future(self) -> Future:
         return self._loop.create_future()
 
-    async def _reply(self, gate: Future) -> Any:
-        future = cast("asyncio.Future[Any]", gate)
-        await asyncio.wait((future, self._ended), return_when=asyncio.FIRST_COMPLETED)
-        return future.result() if future.done() else None
+    async def _reply(self, future: Future) -> Any:
+        ours = cast("asyncio.Future[Any]", future)
+        await asyncio.wait((ours, self._ended), return_when=asyncio.FIRST_COMPLETED)
+        return ours.result() if ours.done() else None
 
     async def _until_over(self) -> None:
         await self._ended

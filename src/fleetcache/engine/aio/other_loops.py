@@ -119,6 +119,6 @@ async def sent_to(elsewhere: ElsewhereError, call: Callable[[], Coroutine[Any, A
     return over.result().result() if over.done() and not over.result().cancelled() else absent()
 
 
-def _open(gate: "asyncio.Future[T]", result: T) -> None:
-    if not gate.done():
-        gate.set_result(result)
+def _open(future: "asyncio.Future[T]", result: T) -> None:
+    if not future.done():
+        future.set_result(result)

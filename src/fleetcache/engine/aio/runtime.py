@@ -37,10 +37,10 @@ class AioRuntime:
         """The cache has entered it. To ask each time which it is costs a system call: the process may have forked."""
         self.future = loop.create_future
 
-    def wait(self, gate: Future, until: float | None) -> Awaitable[Any]:
-        """Wait for the gate. A timer opens it, no task is cancelled: an answer that is already there is never lost."""
-        future: asyncio.Future[Any] = gate  # type: ignore[assignment] # what ``gate`` made
-        return future if until is None or future.done() else self._wait_until(future, until)
+    def wait(self, future: Future, until: float | None) -> Awaitable[Any]:
+        """Wait for the future. A timer resolves it, no task is cancelled: an answer that is there is never lost."""
+        ours: asyncio.Future[Any] = future  # type: ignore[assignment] # made by ``future``
+        return ours if until is None or ours.done() else self._wait_until(ours, until)
 
     async def _wait_until(self, future: "asyncio.Future[Any]", until: float) -> Any:
         delay = max(0.0, until - self.clock())

@@ -73,7 +73,7 @@ class _Bound(AbstractAsyncContextManager["Deadline"]):
 class ThreadConnection(LeaderFollowerConnection):
     """One connection that is kept alive by a thread; arguments as for ``LeaderFollowerConnection``."""
 
-    _gate = ThreadFuture
+    _future = ThreadFuture
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -226,10 +226,10 @@ class ThreadConnection(LeaderFollowerConnection):
         while self._over is None:
             self._turn()
 
-    async def _reply(self, gate: Future) -> Any:
-        while not gate.done() and self._over is None:
+    async def _reply(self, future: Future) -> Any:
+        while not future.done() and self._over is None:
             self._turn()
-        return gate.result() if isinstance(gate, ThreadFuture) and gate.opened else None
+        return future.result() if isinstance(future, ThreadFuture) and future.opened else None
 
     async def _pause(self, seconds: float) -> None:
         until = self._clock() + seconds

@@ -124,7 +124,7 @@ class LeaderFollowerConnection(Reconnector):
 
     # -- waiting -----------------------------------------------------------------------------------------------------
 
-    def wait(self, gate: ThreadFuture, timeout: float) -> bool:
+    def wait(self, future: ThreadFuture, timeout: float) -> bool:
         """Let the others in until the gate is open or ``timeout`` seconds have passed; whether it is open.
 
         Of those who wait for replies one reads, for all: to be woken by the link thread would cost two switches
@@ -132,31 +132,31 @@ class LeaderFollowerConnection(Reconnector):
         """
         until = self._clock() + timeout
         left = timeout
-        while not gate.opened and left > 0:
+        while not future.opened and left > 0:
             try:
-                leads = self._is_readable and self._reading.take(gate)
+                leads = self._is_readable and self._reading.take(future)
                 if leads:
-                    self._lead(gate, until)
+                    self._lead(future, until)
             finally:
-                if self._reading.drop(gate):
+                if self._reading.drop(future):
                     self._led_at = self._clock()
                     if self.session.calls:
                         self._hand_on()
             if not leads:
                 try:
-                    self._followers[gate] = None
-                    gate.sleep(self._monitor, left)
+                    self._followers[future] = None
+                    future.sleep(self._monitor, left)
                 finally:
-                    self._followers.pop(gate, None)
+                    self._followers.pop(future, None)
             left = until - self._clock()
-        return gate.opened
+        return future.opened
 
     @property
     def _is_readable(self) -> bool:
         """Whether replies are to come that whoever waits may read."""
         return bool(self.session.calls) and self._over is None and self.link.serves
 
-    def _lead(self, gate: ThreadFuture, until: float) -> None:
+    def _lead(self, future: ThreadFuture, until: float) -> None:
         """Read, until the gate is open or nothing more is to come."""
         left = until - self._clock()
         while left > 0:
@@ -173,13 +173,13 @@ class LeaderFollowerConnection(Reconnector):
                 raise
             if size is not None and self._over is None:
                 self._take(size)
-            left = until - self._clock() if not gate.opened and self._is_readable else 0.0
+            left = until - self._clock() if not future.opened and self._is_readable else 0.0
 
     def _hand_on(self) -> None:
         """Replies are to come still: one of those who wait reads. If nobody does, the link thread looks soon."""
-        for gate in self._followers:
-            if not gate.opened:
-                gate.ring()
+        for future in self._followers:
+            if not future.opened:
+                future.ring()
                 return
 
     def _take(self, size: int | OSError) -> None:

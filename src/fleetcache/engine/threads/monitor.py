@@ -336,11 +336,11 @@ class Monitor:
         """Let the others in, while this thread runs what is not ours or blocks."""
         return _Left(self)
 
-    def wait(self, gate: ThreadFuture, timeout: float) -> bool:
+    def wait(self, future: ThreadFuture, timeout: float) -> bool:
         """Let the others in until the gate is open or ``timeout`` seconds have passed; whether it is open."""
-        if not gate.opened:
-            gate.sleep(self, timeout)
-        return gate.opened
+        if not future.opened:
+            future.sleep(self, timeout)
+        return future.opened
 
 
 class _Left:
@@ -371,10 +371,10 @@ class _Left:
         monitor._outside = error  # noqa: SLF001 - as above
 
 
-def answerless(gate: ThreadFuture) -> Any:
+def answerless(future: ThreadFuture) -> Any:
     """What a gate says whose time is over."""
-    tell_unanswered(gate)
-    return gate.result()
+    tell_unanswered(future)
+    return future.result()
 
 
 def _nothing() -> None:

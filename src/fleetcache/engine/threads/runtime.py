@@ -37,7 +37,7 @@ class Timer(Protocol):
         """Judge now what is overdue."""
         ...
 
-    def wait(self, gate: ThreadFuture, timeout: float) -> bool:
+    def wait(self, future: ThreadFuture, timeout: float) -> bool:
         """Let the others in until the gate is open or the time is over; whether it is open."""
         ...
 
@@ -75,28 +75,28 @@ class ThreadRuntime:
         """The task that runs a rule now, if it is one."""
         return asyncio.current_task() if self._monitor.suspends else None
 
-    async def wait(self, gate: Any, until: float | None) -> Any:
+    async def wait(self, future: Any, until: float | None) -> Any:
         """Block this thread until the gate is open; ``NO_ANSWER`` at ``until``."""
         if self._monitor.suspends:
-            return await self._wait_as_task(gate, until)
+            return await self._wait_as_task(future, until)
         left = self._patience if until is None else max(0.0, until - self.clock())
         waiting = self._monitor if self.timer is None else self.timer
-        if waiting.wait(gate, left):
-            return gate.result()
+        if waiting.wait(future, left):
+            return future.result()
         if self.timer is not None:
             self.timer.look_at_clock()  # the link thread may have been told of a later time
-        return answerless(gate)
+        return answerless(future)
 
-    async def _wait_as_task(self, gate: ThreadFuture, until: float | None) -> Any:
+    async def _wait_as_task(self, future: ThreadFuture, until: float | None) -> Any:
         """The same without blocking. Its own flight, which is in another task, a task waits for without a bound."""
-        while not gate.opened:
+        while not future.opened:
             left = self._patience if until is None else until - self.clock()
             if left <= 0:
                 break
-            await heard(gate, left)
-            if self.timer is not None and not gate.opened:
+            await heard(future, left)
+            if self.timer is not None and not future.opened:
                 self.timer.look_at_clock()  # as above; what is overdue has its answer then
-        return answerless(gate)
+        return answerless(future)
 
     async def run_loader(self, loader: Callable[..., Any], *args: Any) -> Any:
         """Run the loader here, while others go on."""

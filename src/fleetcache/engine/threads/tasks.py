@@ -32,10 +32,10 @@ async def follow(monitor: Monitor, coro: Coroutine[Any, Any, T]) -> T:
             move, given = coro.throw, error
 
 
-async def heard(gate: ThreadFuture, seconds: float) -> None:
+async def heard(future: ThreadFuture, seconds: float) -> None:
     """In a rule: let the others in until the gate is open, or for so long."""
     bell = _Bell()
-    gate.hang(bell)
+    future.hang(bell)
     await AwaitOutside(partial(bell.listen, seconds))
 
 

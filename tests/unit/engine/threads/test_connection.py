@@ -66,9 +66,9 @@ class Scene:
 
         def main() -> None:
             with self.monitor.held():
-                gate = ThreadFuture()
-                self.wire.submit(Call((("GET", key),), self.handled.extend, gate))
-                self.wire.wait(gate, patience)
+                future = ThreadFuture()
+                self.wire.submit(Call((("GET", key),), self.handled.extend, future))
+                self.wire.wait(future, patience)
 
         thread = threading.Thread(target=main, daemon=True)
         thread.start()
@@ -153,9 +153,9 @@ def test_who_has_waited_long_enough_judges_the_connection() -> None:
     ports.timer = scene.wire
 
     async def ask() -> Any:
-        gate = ThreadFuture()
-        scene.wire.submit(Call((("GET", "a"),), scene.handled.extend, gate))
-        return await ports.wait(gate, None)
+        future = ThreadFuture()
+        scene.wire.submit(Call((("GET", "a"),), scene.handled.extend, future))
+        return await ports.wait(future, None)
 
     try:
         assert scene.monitor.run(ask()) is NO_ANSWER
