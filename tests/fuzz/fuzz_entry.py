@@ -20,7 +20,7 @@ def look(blob: bytes) -> None:
         header = entry.parse_header(blob, cut=cut)
         if header is None:
             continue
-        assert header.head == blob[: entry.HEAD_SIZE]
+        assert header.stamp == blob[: entry.HEAD_SIZE]
         assert entry.has_head(blob)
         assert not entry.is_placeholder(blob)
         assert 0 <= header.stale <= 2**32 / 1000

@@ -77,7 +77,7 @@ def no_lease(url: str, **settings: Any) -> Cache:
     look = shared.look
 
     def acquire(_key: str, placeholder: bytes, *_: object) -> Any:
-        return _opened(Lookup(EntryState.GRANTED, head=placeholder))
+        return _opened(Lookup(EntryState.GRANTED, stamp=placeholder))
 
     def claim(key: str, _mark: bytes, _ms: int, declared: Any, token: Any) -> Any:
         return _then(look(key, declared, token), lambda seen: ClaimReply(seen, 0.0, granted=True))

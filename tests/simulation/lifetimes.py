@@ -60,8 +60,8 @@ class Lifetimes:
         stale_end = due / 1000 - GRACE
         fresh, stale = self._ends.get(value.number, (-NEVER, -NEVER))
         self._ends[value.number] = (max(fresh, stale_end - header.stale), max(stale, stale_end))
-        if self._heads.get(value.number) != header.head:
-            self._heads[value.number] = header.head
+        if self._heads.get(value.number) != header.stamp:
+            self._heads[value.number] = header.stamp
             self._changed[value.key] = self._model.clock()
             self._check_stored(value, header.stale, stale_end)
 

@@ -90,12 +90,12 @@ def capture_tags_after_the_load() -> list[Exchange]:
 
 def counter_versions() -> list[Exchange]:
     """A tag that is not there begins at version one again."""
-    head = Entries.head
+    stamp = Entries.stamp
 
     def counted(self: Entries, mark: bytes = b"V") -> bytes:
-        return head(self, mark) if mark else b"0" * 15 + b"1"
+        return stamp(self, mark) if mark else b"0" * 15 + b"1"
 
-    return [(Entries, "head", counted)]
+    return [(Entries, "stamp", counted)]
 
 
 def no_journal() -> list[Exchange]:

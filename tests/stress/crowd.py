@@ -34,7 +34,7 @@ def no_lease(cache: SyncCache) -> None:
 
     def acquire(_key: str, placeholder: bytes, *_: object) -> ThreadFuture:
         future = ThreadFuture()
-        future.set_result(Lookup(EntryState.GRANTED, head=placeholder))
+        future.set_result(Lookup(EntryState.GRANTED, stamp=placeholder))
         return future
 
     cast("Any", cache._engine.shared).acquire = acquire

@@ -61,8 +61,8 @@ def test_twin_versions_that_come_back_revive_what_was_invalidated(
     server: Server, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A counter that begins at 1 again, where each version was new."""
-    made = Entries.head
-    monkeypatch.setattr(Entries, "head", lambda self, mark=b"V": made(self, mark) if mark else (1).to_bytes(16, "big"))
+    made = Entries.stamp
+    monkeypatch.setattr(Entries, "stamp", lambda self, mark=b"V": made(self, mark) if mark else (1).to_bytes(16, "big"))
     assert _wrong_at_last(server, prefix) > 0
 
 

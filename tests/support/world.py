@@ -49,7 +49,7 @@ class World:
             unbacked=unbacked,
             tags=tags,
             cost=0.0,
-            head=b"V" * 17,
+            stamp=b"V" * 17,
             size=54,
         )
 

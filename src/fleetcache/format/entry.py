@@ -70,7 +70,7 @@ Tags = tuple[tuple[str, bytes], ...]
 class Header(msgspec.Struct, gc=False, frozen=True):
     """What stands before the payload; ``section`` is the tags' part, the same bytes for all entries of equal tags."""
 
-    head: bytes
+    stamp: bytes
     codec: int
     ttl: float
     stale: float
@@ -111,7 +111,7 @@ def parse_tags(section: bytes) -> Tags | None:
 
 
 def pack(
-    head: bytes, codec: int, lifetimes: tuple[float, float, float], section: bytes, count: int, *, signed: bool
+    stamp: bytes, codec: int, lifetimes: tuple[float, float, float], section: bytes, count: int, *, signed: bool
 ) -> bytes:
     """Everything before the signature and the payload.
 
@@ -125,7 +125,7 @@ def pack(
     """
     ttl, stale, cost = (min(round(seconds * 1000), 0xFFFFFFFF) for seconds in lifetimes)
     start = TAGS_START + len(section) + (SIGNATURE_SIZE if signed else 0)
-    return _FIXED.pack(head, FORMAT_WRITTEN, codec, SIGNED if signed else 0, count, ttl, stale, cost, start) + section
+    return _FIXED.pack(stamp, FORMAT_WRITTEN, codec, SIGNED if signed else 0, count, ttl, stale, cost, start) + section
 
 
 def parse_header(blob: bytes, *, cut: bool = False) -> Header | None:
@@ -138,14 +138,14 @@ def parse_header(blob: bytes, *, cut: bool = False) -> Header | None:
     size = len(blob)
     if size < TAGS_START or blob[0] != _ENTRY:
         return None
-    head, written, codec, flags, _count, ttl, stale, cost, start = _read_fixed(blob)
+    stamp, written, codec, flags, _count, ttl, stale, cost, start = _read_fixed(blob)
     if written not in FORMATS_READ or flags & ~SIGNED:
         return None
     tags_end = start - SIGNATURE_SIZE if flags else start
     if tags_end < TAGS_START or (tags_end if cut else start) > size:
         return None
     signature = blob[tags_end:start] if flags else None
-    return Header(head, codec, ttl / 1000, stale / 1000, cost / 1000, blob[TAGS_START:tags_end], signature, start)
+    return Header(stamp, codec, ttl / 1000, stale / 1000, cost / 1000, blob[TAGS_START:tags_end], signature, start)
 
 
 def signed_part(blob: bytes, header: Header) -> bytes:

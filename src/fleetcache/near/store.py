@@ -84,7 +84,7 @@ class NearEntry(msgspec.Struct, gc=False, eq=False):
     unbacked: bool
     tags: tuple[str, ...]
     cost: float
-    head: bytes
+    stamp: bytes
     size: int
     freq: int = 0
     main: bool = False

@@ -141,14 +141,14 @@ class BatchLoad:
         ms = round(run.lease * 1000)
         if seen.state in {EntryState.ABSENT, EntryState.FOREIGN}:
             if seen.state is EntryState.FOREIGN:
-                parts.shared.discard(run.key, seen.head)
-            placeholder = parts.entries.head(b"L")
+                parts.shared.discard(run.key, seen.stamp)
+            placeholder = parts.entries.stamp(b"L")
             future = parts.shared.acquire(run.key, placeholder, ms, run.declared, run.token)
             return Right(run, seen, base=placeholder), future
         if seen.is_ending:
             return Right(run, Lookup(EntryState.LOADING, remaining=seen.remaining)), None
         if seen.state in _REPLACEABLE:
-            mark = parts.entries.head(b"C")
+            mark = parts.entries.stamp(b"C")
             return Right(run, seen, mark=mark), parts.shared.claim(run.key, mark, ms, run.declared, run.token)
         return Right(run, seen), None
 
@@ -158,7 +158,7 @@ class BatchLoad:
         if isinstance(got, ClaimReply):
             seen = got.seen
             if got.granted and seen.state in _REPLACEABLE and not seen.is_ending:
-                return Right(run, seen, seen.head, asked.mark)
+                return Right(run, seen, seen.stamp, asked.mark)
             if got.granted:
                 self._give_back(asked)
             if seen.state in _SETTLED:

@@ -153,7 +153,7 @@ class Claims:
             await parts.ports.wait(parts.ports.future(), min(until, pause))
         while not turn.mark:
             watch = parts.coherence.watch(key, parts.ports.future())
-            mark = parts.entries.head(b"C")
+            mark = parts.entries.stamp(b"C")
             try:
                 claimed = await parts.ask(parts.shared.claim(key, mark, ms, Any, None, look=False), parts.budget())
                 if not isinstance(claimed, ClaimReply) or claimed.seen.state is EntryState.UNAVAILABLE:

@@ -131,8 +131,8 @@ class CounterRules:
             if seen.state is EntryState.UNAVAILABLE:
                 break
             if seen.state is EntryState.FOREIGN:
-                parts.shared.discard(key, seen.head)
-            replacing = seen.head
+                parts.shared.discard(key, seen.stamp)
+            replacing = seen.stamp
         raise _unknown(key)
 
     # -- together ----------------------------------------------------------------------------------------------------
@@ -232,9 +232,9 @@ class CounterRules:
             options, tags, cost = creator.options, creator.captured, 0.0
         _, blob = parts.entries.pack(key, answer, tags, options, cost)
         if seen.state in _THERE:
-            return told, partial(parts.shared.swap, key, seen.head, blob, options.server_ttl_ms, _nothing)
+            return told, partial(parts.shared.swap, key, seen.stamp, blob, options.server_ttl_ms, _nothing)
         if seen.state is EntryState.FOREIGN:
-            parts.shared.discard(key, seen.head)
+            parts.shared.discard(key, seen.stamp)
         return told, partial(parts.shared.add, key, blob, options.server_ttl_ms, Any, token, _nothing)
 
     async def _is_written(self, future: Future | None, budget: Budget) -> bool | None:

@@ -169,7 +169,7 @@ class Loading:
             case EntryState.LOADING:
                 return seen
             case EntryState.FOREIGN:
-                self._parts.shared.discard(run.key, seen.head)
+                self._parts.shared.discard(run.key, seen.stamp)
                 return await self._lease(run)
             case EntryState.ABSENT:
                 return await self._lease(run)
@@ -181,7 +181,7 @@ class Loading:
     async def _lease(self, run: Load) -> Outcome | Lookup:
         parts = self._parts
         self._renew_token(run)
-        placeholder = parts.entries.head(b"L")
+        placeholder = parts.entries.stamp(b"L")
         run.lease = parts.times.lease(run.group)
         future = parts.shared.acquire(run.key, placeholder, round(run.lease * 1000), run.declared, run.token)
         try:
@@ -198,7 +198,7 @@ class Loading:
         """Take the claim and load; ``only``: the head of the one entry that is to be replaced, if it is still there."""
         parts = self._parts
         self._renew_token(run)
-        mark = parts.entries.head(b"C")
+        mark = parts.entries.stamp(b"C")
         run.lease = parts.times.lease(run.group)
         future = parts.shared.claim(run.key, mark, round(run.lease * 1000), run.declared, run.token)
         try:
@@ -218,12 +218,12 @@ class Loading:
         replaceable = seen.state in {EntryState.EXPIRED, EntryState.INVALID, EntryState.STALE} or (
             anew and seen.state is EntryState.FRESH
         )
-        if not replaceable or seen.is_ending or (only is not None and seen.head != only):
+        if not replaceable or seen.is_ending or (only is not None and seen.stamp != only):
             parts.shared.unclaim(run.key, mark)
             return seen
-        return await self._load(run, seen.head, mark)
+        return await self._load(run, seen.stamp, mark)
 
-    async def refresh(self, run: Load, head: bytes) -> None:
+    async def refresh(self, run: Load, stamp: bytes) -> None:
         """In the background: replace the entry with this head, if the claim is to be had; else another does it."""
         parts = self._parts
         outcome = Outcome(Resolution.RETRY)
@@ -231,7 +231,7 @@ class Loading:
             if not parts.shared.usable:
                 outcome = await self._load(run, None, None)
             else:
-                step = await self._claim(run, anew=True, only=head)
+                step = await self._claim(run, anew=True, only=stamp)
                 if isinstance(step, Outcome):
                     outcome = step
         except LoaderEndedError as error:
@@ -290,14 +290,14 @@ class Loading:
         if base is None or answer.payload is None or options is None or captured is None:
             self.give_back(run, base, mark)
             return partial(self._unstored, run, answer, options, times)
-        head, blob = parts.entries.pack(run.key, answer, captured, options, times[1])
+        stamp, blob = parts.entries.pack(run.key, answer, captured, options, times[1])
         current: list[bool] = []
 
         def stored(sent_at: float) -> None:
             current.append(parts.coherence.captured(options.tags) == captured)
             if current[0]:
                 life = parts.near_life(options, sent_at)
-                held = parts.entries.hold(answer, options.tags, life, born=sent_at, cost=times[1], head=head)
+                held = parts.entries.hold(answer, options.tags, life, born=sent_at, cost=times[1], stamp=stamp)
                 parts.coherence.fill(run.token, held)
 
         future = parts.shared.swap(run.key, base, blob, options.server_ttl_ms, stored)

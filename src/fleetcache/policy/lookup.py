@@ -59,7 +59,7 @@ class Lookup(msgspec.Struct, gc=False):
     """
 
     state: EntryState
-    head: bytes = b""
+    stamp: bytes = b""
     answer: DecodedValue | None = None
     remaining: float = 0.0
     reason: str = ""

@@ -196,7 +196,7 @@ class EntriesPort(Protocol):
     def hold(  # noqa: D102
         self, answer: DecodedValue, tags: tuple[str, ...], life: tuple[float, float], *, born: float, **more: Any
     ) -> Any: ...
-    def head(self, mark: bytes = b"V") -> bytes: ...  # noqa: D102
+    def stamp(self, mark: bytes = b"V") -> bytes: ...  # noqa: D102
     def pack(  # noqa: D102
         self, key: str, answer: DecodedValue, tags: Tags, options: CallOptions, cost: float
     ) -> tuple[bytes, bytes]: ...
@@ -233,10 +233,10 @@ class SharedPort(Protocol):
     def swap(  # noqa: D102
         self, key: str, expected: bytes, blob: bytes, server_ttl_ms: int, stored: Callable[[float], None]
     ) -> Future | None: ...
-    def renew(self, key: str, head: bytes, ms: int, *, claim: bool = False) -> None: ...  # noqa: D102
+    def renew(self, key: str, stamp: bytes, ms: int, *, claim: bool = False) -> None: ...  # noqa: D102
     def release(self, key: str, placeholder: bytes) -> None: ...  # noqa: D102
     def unclaim(self, key: str, mark: bytes) -> None: ...  # noqa: D102
-    def discard(self, key: str, head: bytes) -> None: ...  # noqa: D102
+    def discard(self, key: str, stamp: bytes) -> None: ...  # noqa: D102
     def put(  # noqa: D102
         self, key: str, blob: bytes, server_ttl_ms: int, token: Any, hold: Callable[[float], Any], number: int
     ) -> Future | None: ...
@@ -245,4 +245,4 @@ class SharedPort(Protocol):
         self, key: str, blob: bytes, server_ttl_ms: int, declared: Any, token: Any, stored: Callable[[float], None]
     ) -> Future | None: ...
     def incr(self, key: str, blob: bytes, server_ttl_ms: int, replacing: bytes, token: Any) -> Future | None: ...  # noqa: D102
-    def touch(self, key: str, head: bytes, server_ttl_ms: int) -> Future | None: ...  # noqa: D102
+    def touch(self, key: str, stamp: bytes, server_ttl_ms: int) -> Future | None: ...  # noqa: D102

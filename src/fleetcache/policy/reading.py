@@ -188,11 +188,11 @@ class Policy:
         now = parts.ports.clock()
         if now >= held.fresh_until:
             parts.counters.stale_hits += 1
-            self._refresh_behind(asked, held.head)
+            self._refresh_behind(asked, held.stamp)
             return
         parts.counters.near_hits += 1
         if options.refreshes and should_refresh_early(held.fresh_until - now, held.cost, parts.ports.random):
-            self._refresh_behind(asked, held.head)
+            self._refresh_behind(asked, held.stamp)
 
     async def _lead(self, asked: LoadRequest, until: float | None) -> tuple[Resolution, Any]:
         """Be the first who asks: look at the server here, and let a flight do what a load takes."""
@@ -252,7 +252,7 @@ class Policy:
         left = seen.fresh_until - parts.ports.clock()
         early = asked.options.refreshes and should_refresh_early(left, seen.header.cost, parts.ports.random)
         if seen.state is EntryState.STALE or early:
-            self._refresh_behind(asked, seen.head)
+            self._refresh_behind(asked, seen.stamp)
         return Resolution.RETURN, seen.answer.value if seen.answer is not None else None
 
     async def join(self, flight: Flight, declared: Any, until: float | None, capped: float) -> tuple[Resolution, Any]:
@@ -362,7 +362,7 @@ class Policy:
         parts.check_open()
         return await self._alone(asked)
 
-    def _refresh_behind(self, asked: LoadRequest, head: bytes) -> None:
+    def _refresh_behind(self, asked: LoadRequest, stamp: bytes) -> None:
         """Start a background refresh, unless one runs, or the last one failed a moment ago."""
         parts = self.parts
         flights = parts.flights
@@ -381,7 +381,7 @@ class Policy:
                 self._pause(asked.key)
             self._landed(run, error)
 
-        if not parts.ports.spawn_background(flight, partial(self.loading.refresh, run, head), landed):
+        if not parts.ports.spawn_background(flight, partial(self.loading.refresh, run, stamp), landed):
             landed()
         else:
             parts.counters.refreshes += 1

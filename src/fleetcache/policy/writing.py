@@ -148,10 +148,10 @@ class Writing:
             parts.coherence.close_fill(
                 put.token
             )  # a tag of it was removed since: stored, it is outdated, and near must not fill
-        head, blob = parts.entries.pack(key, answer, captured, options, 0.0)
+        stamp, blob = parts.entries.pack(key, answer, captured, options, 0.0)
 
         def hold(sent_at: float) -> Any:
-            return parts.entries.hold(answer, options.tags, parts.near_life(options, sent_at), born=sent_at, head=head)
+            return parts.entries.hold(answer, options.tags, parts.near_life(options, sent_at), born=sent_at, stamp=stamp)
 
         put.future, put.size = (
             parts.shared.put(key, blob, options.server_ttl_ms, put.token, hold, number),
@@ -283,13 +283,13 @@ class Writing:
     ) -> bool | Again | None:
         """``AGAIN`` = what was there has changed meanwhile: once more."""
         parts = self._parts
-        head, blob = parts.entries.pack(key, answer, captured, options, 0.0)
+        stamp, blob = parts.entries.pack(key, answer, captured, options, 0.0)
         token = parts.coherence.open_fill(key, options.tags)
 
         def stored(sent_at: float) -> None:
             if parts.coherence.captured(options.tags) == captured:
                 held = parts.entries.hold(
-                    answer, options.tags, parts.near_life(options, sent_at), born=sent_at, head=head
+                    answer, options.tags, parts.near_life(options, sent_at), born=sent_at, stamp=stamp
                 )
                 parts.coherence.fill(token, held)
 
@@ -300,11 +300,11 @@ class Writing:
                 return True
             if seen.state in _REPLACEABLE:
                 swapped = await parts.ask(
-                    parts.shared.swap(key, seen.head, blob, options.server_ttl_ms, stored), budget
+                    parts.shared.swap(key, seen.stamp, blob, options.server_ttl_ms, stored), budget
                 )
                 return AGAIN if swapped is False else True if swapped is True else None
             if seen.state is EntryState.FOREIGN:
-                parts.shared.discard(key, seen.head)
+                parts.shared.discard(key, seen.stamp)
             if seen.state is EntryState.FRESH:
                 return False
             return AGAIN if seen.state in _GONE else None
@@ -323,7 +323,7 @@ class Writing:
         if seen.state is not EntryState.FRESH:
             return False
         server_ttl_ms = round((ttl + seen.header.stale + GRACE) * 1000)
-        done = await parts.ask(parts.shared.touch(key, seen.head, server_ttl_ms), budget) is True
+        done = await parts.ask(parts.shared.touch(key, seen.stamp, server_ttl_ms), budget) is True
         parts.coherence.forget_key(key)
         return done
 

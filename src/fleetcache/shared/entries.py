@@ -146,7 +146,7 @@ class Entries:
             size=max(len(payload), size),
             unbacked=more.get("unbacked", False),
             cost=more.get("cost", 0.0),
-            head=more.get("head", b""),
+            stamp=more.get("stamp", b""),
             span=self._span(round(life[0] - born, 3)),
         )
 
@@ -166,7 +166,7 @@ class Entries:
 
     # -- to the server -------------------------------------------------------------------------------------------
 
-    def head(self, mark: bytes = b"V") -> bytes:
+    def stamp(self, mark: bytes = b"V") -> bytes:
         """A new identity."""
         return mark + self._stamp()
 
@@ -174,14 +174,14 @@ class Entries:
         self, key: str, answer: DecodedValue, tags: Tags, options: CallOptions, cost: float
     ) -> tuple[bytes, bytes]:
         """The bytes of an entry, with their head."""
-        head = self.head()
+        stamp = self.stamp()
         payload = answer.payload or b""
         section = tag_section(tags)
         signed = self._signer is not None
-        before = pack(head, answer.codec, (options.ttl, options.stale, cost), section, len(tags), signed=signed)
+        before = pack(stamp, answer.codec, (options.ttl, options.stale, cost), section, len(tags), signed=signed)
         if self._signer is None:
-            return head, before + payload
-        return head, before + self._signer.sign(self._layout.entry(key), before + payload) + payload
+            return stamp, before + payload
+        return stamp, before + self._signer.sign(self._layout.entry(key), before + payload) + payload
 
     # -- from the server -----------------------------------------------------------------------------------------
 
@@ -193,32 +193,32 @@ class Entries:
         if header is None or type(pttl) is not int or pttl <= 0:
             return _NOTHING if blob is None else self._odd(blob, pttl)
         if len(blob) - header.payload_start > self.max_bytes:
-            return self._unusable(EntryState.INVALID, header.head, "size", pttl)
+            return self._unusable(EntryState.INVALID, header.stamp, "size", pttl)
         currency, names = self._coherence.judge(header.section)
         if currency is not _CURRENT:
             if currency is TagState.OUTDATED:
-                return self._unusable(EntryState.INVALID, header.head, "tags", pttl)
-            return Lookup(EntryState.TAGS_UNKNOWN, header.head, sent_at=sent_at, unknown=names, blob=(blob, pttl))
+                return self._unusable(EntryState.INVALID, header.stamp, "tags", pttl)
+            return Lookup(EntryState.TAGS_UNKNOWN, header.stamp, sent_at=sent_at, unknown=names, blob=(blob, pttl))
         fresh_left, stale_left = seconds_left(pttl, header.stale)
         if stale_left <= 0:
-            return Lookup(EntryState.EXPIRED, header.head, remaining=pttl / 1000)
+            return Lookup(EntryState.EXPIRED, header.stamp, remaining=pttl / 1000)
         if self._signer is not None and not self._is_signed(key, blob, header):
-            return self._unusable(EntryState.INVALID, header.head, "signature", pttl)
+            return self._unusable(EntryState.INVALID, header.stamp, "signature", pttl)
         payload = blob[header.payload_start :]
         try:
             value = self.codecs.decode(header.codec, payload, declared)
         except CodecError:
-            return self._unusable(EntryState.INVALID, header.head, "value", pttl)
+            return self._unusable(EntryState.INVALID, header.stamp, "value", pttl)
         answer = DecodedValue(value, payload, header.codec, declared)
         fresh_until = sent_at + fresh_left
         if token is not None and token.valid:
             most = self._coherence.life(sent_at)
             life = (min(fresh_until, most), min(sent_at + stale_left, most))
             born = fresh_until - header.ttl
-            held = self.hold(answer, names, life, born=born, cost=header.cost, head=header.head)
+            held = self.hold(answer, names, life, born=born, cost=header.cost, stamp=header.stamp)
             self._coherence.fill(token, held)
         look = _FRESH if fresh_left > 0 else _STALE
-        return Lookup(look, header.head, answer, 0.0, "", fresh_until, sent_at, header)
+        return Lookup(look, header.stamp, answer, 0.0, "", fresh_until, sent_at, header)
 
     def _is_signed(self, key: str, blob: bytes, header: Header) -> bool:
         """By one of our keys, over the key on the server and everything in the entry."""
@@ -238,15 +238,15 @@ class Entries:
         for reply in (blob, pttl):
             if isinstance(reply, ReplyError):
                 return Lookup(EntryState.UNAVAILABLE, reason=reply_reason(reply))
-        head = blob[:HEAD_SIZE] if isinstance(blob, bytes) else b""
-        if not head or not isinstance(pttl, int) or pttl == -1 or not has_head(blob):
-            return self._unusable(EntryState.FOREIGN, head, "foreign")
+        stamp = blob[:HEAD_SIZE] if isinstance(blob, bytes) else b""
+        if not stamp or not isinstance(pttl, int) or pttl == -1 or not has_head(blob):
+            return self._unusable(EntryState.FOREIGN, stamp, "foreign")
         if pttl <= 0:
             return _NOTHING  # it went between the two commands; what it was worth then cannot be told
         if is_placeholder(blob):
-            return Lookup(EntryState.LOADING, head, remaining=pttl / 1000)
-        return self._unusable(EntryState.INVALID, head, "format", pttl)
+            return Lookup(EntryState.LOADING, stamp, remaining=pttl / 1000)
+        return self._unusable(EntryState.INVALID, stamp, "format", pttl)
 
-    def _unusable(self, look: EntryState, head: bytes, why: str, pttl: int = 0) -> Lookup:
+    def _unusable(self, look: EntryState, stamp: bytes, why: str, pttl: int = 0) -> Lookup:
         self._counters.unusable[why] += 1
-        return Lookup(look, head=head, reason=why, remaining=pttl / 1000)
+        return Lookup(look, stamp=stamp, reason=why, remaining=pttl / 1000)

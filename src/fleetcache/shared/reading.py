@@ -120,7 +120,7 @@ class SharedReading(CommandSender):
             return then() if left == 0 else ANSWERED_LATER
 
         for tag in tags:
-            version = self._entries.head(b"")
+            version = self._entries.stamp(b"")
             args = (new_version(version, self.run), 0) if tag == ALL_TAG else (version, TAG_KEPT_MS)
             self._run("mint", self._layout.tag(tag), args, partial(answered, tag), future)
         return future

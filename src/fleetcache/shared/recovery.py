@@ -139,7 +139,7 @@ class Recovery:
         pending = rights.pending()
         for start in range(0, len(pending), CHUNK):
             chunk = pending[start : start + CHUNK]
-            replies = await ask(*(release.call(key, head, whole=True) for key, head in chunk), patient=False)
+            replies = await ask(*(release.call(key, stamp, whole=True) for key, stamp in chunk), patient=False)
             for right, reply in zip(chunk, replies, strict=True):
                 if not isinstance(judged("release", reply), ReplyError):
                     rights.returned(right, surely=greeting.is_alone)
@@ -189,8 +189,8 @@ class Recovery:
         self._replay_live()
         if self._coherence.turnover.is_due():
             self._shared.tell_turnover(self._coherence.turnover.heard)
-        for raw, head in self._shared.rights.take_due():
-            self._shared.give_back(raw, head)
+        for raw, stamp in self._shared.rights.take_due():
+            self._shared.give_back(raw, stamp)
         read = ("GET", self._layout.tag(ALL_TAG))
         call = Call((ASK_STANDING, read) if self._greeting.is_watched else (read,), lambda replies: answered(*replies))
 

@@ -49,7 +49,7 @@ class Shared(SharedReading):
             self._counters.leases += 1
             if future.done():  # nobody waits for it any more
                 self.release(key, placeholder)
-            return Lookup(EntryState.GRANTED, head=placeholder)
+            return Lookup(EntryState.GRANTED, stamp=placeholder)
 
         lost = partial(self.rights.lost, raw, placeholder, lease_ms / 1000)
         return self._run("acquire", raw, (placeholder, lease_ms), answered, future, lost)
@@ -120,11 +120,11 @@ class Shared(SharedReading):
 
         return self._run("swap", raw, (expected, blob, server_ttl_ms), answered, self._ports.future())
 
-    def renew(self, key: str, head: bytes, ms: int, *, claim: bool = False) -> None:
+    def renew(self, key: str, stamp: bytes, ms: int, *, claim: bool = False) -> None:
         """Let a placeholder, a claim or the entry under it live on. Nobody waits for it."""
         if self._open():
             raw = self._layout.claim(key) if claim else self._layout.entry(key)
-            self._run("renew", raw, (head, ms), lambda reply, _at: self._own_if_done(raw, reply), None)
+            self._run("renew", raw, (stamp, ms), lambda reply, _at: self._own_if_done(raw, reply), None)
 
     def release(self, key: str, placeholder: bytes) -> None:
         """Give a lease back without a value."""
@@ -134,17 +134,17 @@ class Shared(SharedReading):
         """Give a claim back."""
         self.give_back(self._layout.claim(key), mark)
 
-    def give_back(self, raw: bytes, head: bytes, *, own: bool = False) -> None:
+    def give_back(self, raw: bytes, stamp: bytes, *, own: bool = False) -> None:
         """Compare and delete, now or in the next handshake; ``own``: the key is tracked, and its push our own."""
-        lost = partial(self.rights.lost, raw, head, GOOD_FOR)
+        lost = partial(self.rights.lost, raw, stamp, GOOD_FOR)
 
         def answered(reply: Any, _sent_at: float) -> None:
-            self.rights.answered(raw, head)
+            self.rights.answered(raw, stamp)
             if own:
                 self._own_if_done(raw, reply)
 
         if self._connected():
-            self._run("release", raw, (head,), answered, None, lost)
+            self._run("release", raw, (stamp,), answered, None, lost)
         else:
             lost()
 
@@ -186,10 +186,10 @@ class Shared(SharedReading):
     def _owing(self, target: Target, number: int) -> Callable[[], None]:
         return lambda: self._coherence.defer(target, number)
 
-    def discard(self, key: str, head: bytes) -> None:
+    def discard(self, key: str, stamp: bytes) -> None:
         """Remove what is not ours, if it is there still, before the lease is asked for in the same write."""
         if self._open():
-            self._run("release", self._layout.entry(key), (head,), lambda _reply, _at: None, None)
+            self._run("release", self._layout.entry(key), (stamp,), lambda _reply, _at: None, None)
 
     def remove(self, target: Target, number: int) -> Future | None:
         """``DEL``: whether something alive was removed, or a reason. Never lost: what is not acknowledged is owed."""
@@ -275,7 +275,7 @@ class Shared(SharedReading):
             self.works("store")
             return int(reply[1])
 
-        args = (blob, server_ttl_ms, self._entries.head(), replacing)
+        args = (blob, server_ttl_ms, self._entries.stamp(), replacing)
         raw, future = self._layout.entry(key), self._ports.future()
 
         def send() -> None:
@@ -286,7 +286,7 @@ class Shared(SharedReading):
             return future
         return self._sent(raw, future, send)
 
-    def touch(self, key: str, head: bytes, server_ttl_ms: int) -> Future | None:
+    def touch(self, key: str, stamp: bytes, server_ttl_ms: int) -> Future | None:
         """A new life for the entry with this head: ``True`` if it had it still."""
         if not self._open():
             return None
@@ -297,7 +297,7 @@ class Shared(SharedReading):
                 return False
             return bool(reply == 1)
 
-        return self._run("touch", self._layout.entry(key), (head, server_ttl_ms), answered, self._ports.future())
+        return self._run("touch", self._layout.entry(key), (stamp, server_ttl_ms), answered, self._ports.future())
 
     def tell_turnover(self, heard: Callable[[Any], None]) -> None:
         """Ask whether the server evicts. Nobody waits for it."""

@@ -38,16 +38,16 @@ class Rights:
     def __len__(self) -> int:
         return len(self._lost) + len(self._due)
 
-    def lost(self, key: bytes, head: bytes, seconds: float) -> None:
+    def lost(self, key: bytes, stamp: bytes, seconds: float) -> None:
         """No answer came to the question for it, or to its return; ``seconds`` it is good for at most."""
-        self._lost[key, head] = seconds
+        self._lost[key, stamp] = seconds
         if len(self._lost) > self.MAX:
             del self._lost[next(iter(self._lost))]
 
-    def answered(self, key: bytes, head: bytes) -> None:
+    def answered(self, key: bytes, stamp: bytes) -> None:
         """The answer came after all: it is known where the right is."""
         if self._lost:
-            self._lost.pop((key, head), None)
+            self._lost.pop((key, stamp), None)
 
     def pending(self) -> list[Right]:
         """What the next handshake gives back."""

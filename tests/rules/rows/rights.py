@@ -126,7 +126,7 @@ ROWS = [
                 "parts.shared.swap(run.key, base, blob, options.server_ttl_ms, stored) if mark is None "
                 "else parts.shared.put("
                 "run.key, blob, options.server_ttl_ms, run.token, lambda at: parts.entries.hold(answer, options.tags, "
-                "parts.near_life(options, at), head=head), parts.coherence.journal.next())"
+                "parts.near_life(options, at), stamp=stamp), parts.coherence.journal.next())"
             ),
         ),
     ),

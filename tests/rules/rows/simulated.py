@@ -43,7 +43,7 @@ ROWS = [
         "counter_versions",
         "tag.random",
         "A tag that is not there begins at version one again.",
-        "shared.entries:Entries.head",
+        "shared.entries:Entries.stamp",
         wrong.counter_versions,
     ),
     Row(

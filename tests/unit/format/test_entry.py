@@ -49,7 +49,7 @@ def test_what_was_packed_is_parsed(
     blob = before + (SIGNATURE if signed else b"") + payload
     header = parse_header(blob)
     assert header is not None
-    assert (header.head, header.codec, header.section) == (HEAD, codec, section)
+    assert (header.stamp, header.codec, header.section) == (HEAD, codec, section)
     assert (header.stale, header.cost) == pytest.approx(lifetimes[1:], abs=0.0006)
     assert parse_tags(header.section) == tags
     assert header.signature == (SIGNATURE if signed else None)

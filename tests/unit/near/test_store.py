@@ -35,7 +35,7 @@ def held(
         unbacked=not backed,
         tags=tags,
         cost=0.0,
-        head=b"V" + bytes(16) if backed else b"",
+        stamp=b"V" + bytes(16) if backed else b"",
         size=size,
     )
 
@@ -221,7 +221,7 @@ def fill(near: Near, count: int, tags: Callable[[int], tuple[str, ...]]) -> None
                 unbacked=False,
                 tags=tags(number),
                 cost=0.5 + number,
-                head=b"V" + number.to_bytes(16, "big"),
+                stamp=b"V" + number.to_bytes(16, "big"),
                 size=sys.getsizeof(value),
             ),
         )
@@ -445,7 +445,7 @@ def is_whole(number: int, entry: NearEntry) -> bool:
     said, unique = entry.value
     twin = numbered(number, unique)
     return said == number and all(
-        getattr(entry, name) == getattr(twin, name) for name in ("size", "tags", "stale_until", "unbacked", "head")
+        getattr(entry, name) == getattr(twin, name) for name in ("size", "tags", "stale_until", "unbacked", "stamp")
     )
 
 
