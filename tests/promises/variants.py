@@ -89,7 +89,7 @@ def no_lease(url: str, **settings: Any) -> Cache:
 def everlasting_lease(url: str, **settings: Any) -> Cache:
     """A lease is taken for ten seconds, however long loads take."""
     cache = Cache(url, **settings)
-    replace(cache._engine.parts.times, lease=lambda _group: LoadTimes.FIRST)
+    replace(cache._engine.ctx.times, lease=lambda _group: LoadTimes.FIRST)
     return cache
 
 

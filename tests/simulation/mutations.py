@@ -82,7 +82,7 @@ def capture_tags_after_the_load() -> list[Exchange]:
     send = Loading.send
 
     def sent(self: Loading, run: Any, right: Any, value: Any, captured: Any, times: Any) -> Any:
-        now = self._parts.coherence.captured(run.options.tags)
+        now = self._ctx.coherence.captured(run.options.tags)
         return send(self, run, right, value, now or captured, times)
 
     return [(Loading, "send", sent)]

@@ -72,7 +72,7 @@ def test_twin_tags_captured_after_the_loader_hide_what_happened_meanwhile(
     send = Loading.send
 
     def capture_now(self: Loading, run: Any, right: Any, value: Any, captured: Any, times: Any) -> Any:
-        now = self._parts.coherence.captured(run.options.tags)
+        now = self._ctx.coherence.captured(run.options.tags)
         return send(self, run, right, value, now or captured, times)
 
     monkeypatch.setattr(Loading, "send", capture_now)

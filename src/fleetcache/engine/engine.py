@@ -172,7 +172,7 @@ class Engine:
         )
         self.link: Link | NoLink = NoLink()
         self.entries = entries
-        self.parts = PolicyContext(
+        self.ctx = PolicyContext(
             self.near,
             self.coherence,
             self.shared,
@@ -190,16 +190,16 @@ class Engine:
         )
         if settings.has_server:
             self._new_link()
-        self.policy = Policy(self.parts)
-        self.writing = Writing(self.parts)
-        self.counting = CounterRules(self.parts)
-        self.batches = Batches(self.parts, self.policy)
-        self.claims = Claims(self.parts, self.policy.loading.news)
+        self.policy = Policy(self.ctx)
+        self.writing = Writing(self.ctx)
+        self.counting = CounterRules(self.ctx)
+        self.batches = Batches(self.ctx, self.policy)
+        self.claims = Claims(self.ctx, self.policy.loading.news)
         self.instance = f"{socket.gethostname()[:40]}-{os.getpid()}-{self._token(3).hex()}"
 
     def _new_link(self) -> None:
         settings = self.settings
-        self.link = self.parts.trust = Link(
+        self.link = self.ctx.trust = Link(
             self.clock(),
             operation_timeout=settings.operation_timeout,
             max_staleness=settings.max_staleness,
@@ -438,7 +438,7 @@ class Engine:
         if self.closed:
             return
         self.check_here()
-        self.closed = self.parts.closed = True
+        self.closed = self.ctx.closed = True
         self.settled = False
         self.rebuilt()
         if not self._is_here():

@@ -50,7 +50,7 @@ class BatchLoad:
     ) -> None:
         self._batches = batches
         self._budget = budget
-        self._parts, self._policy, self._loading = batches.parts, batches.policy, batches.loading
+        self._ctx, self._policy, self._loading = batches.ctx, batches.policy, batches.loading
         self._keys, self._loader, self._options = keys, loader, options
         self._declared, self._group, self._give_up = declared, group, give_up
         self._values: dict[str, Any] = {}
@@ -58,36 +58,36 @@ class BatchLoad:
 
     async def play(self) -> tuple[dict[str, Any], list[str]]:
         """The values found or loaded, and the keys to ask for again."""
-        parts = self._parts
-        joined = {key: flight for key in self._keys if (flight := parts.flights.get(key)) is not None}
+        ctx = self._ctx
+        joined = {key: flight for key in self._keys if (flight := ctx.flights.get(key)) is not None}
         ahead = self._ahead(joined)
         runs = [self._start(key) for key in self._keys if key not in joined and key not in ahead]
-        watches = {run.key: parts.coherence.watch(run.key, parts.ports.future()) for run in runs}
-        waits = [waiting_for(run.flight, parts.ports.me) for run in runs]
+        watches = {run.key: ctx.coherence.watch(run.key, ctx.ports.future()) for run in runs}
+        waits = [waiting_for(run.flight, ctx.ports.me) for run in runs]
         try:
             waiting = await self._lead(runs)
             await self._rest(waiting, watches, joined)
             for key, flight in ahead.items():
-                await self._loading.outlast(flight, waiting_for(flight, parts.ports.me), self._give_up)
+                await self._loading.outlast(flight, waiting_for(flight, ctx.ports.me), self._give_up)
                 self._again.append(key)
         finally:
             for wait in waits:
                 if wait is not None:
                     wait.over()
             for run in runs:
-                parts.coherence.unwatch(watches[run.key])
-                parts.coherence.close_fill(run.token)
-                parts.flights.end(run.flight, Outcome(Resolution.RETRY))
+                ctx.coherence.unwatch(watches[run.key])
+                ctx.coherence.close_fill(run.token)
+                ctx.flights.end(run.flight, Outcome(Resolution.RETRY))
         return self._values, self._again
 
     def _ahead(self, joined: dict[str, Flight]) -> dict[str, Flight]:
         """Loads that may not be joined, and beside which the server would grant another one: see ``turnover``."""
-        flights, evicting = self._parts.flights, self._parts.coherence.turnover.evicting
+        flights, evicting = self._ctx.flights, self._ctx.coherence.turnover.evicting
         found = {key: flights.ahead(key) for key in self._keys if key not in joined} if evicting else {}
         return {key: flight for key, flight in found.items() if flight is not None}
 
     def _start(self, key: str) -> Load:
-        flight = self._parts.flights.start(key, self._options.tags)
+        flight = self._ctx.flights.start(key, self._options.tags)
         return self._batches.run(key, self._options, self._declared, flight, self._group)
 
     async def _lead(self, runs: list[Load]) -> dict[str, float]:
@@ -98,10 +98,10 @@ class BatchLoad:
             run, seen = right.run, right.seen
             if seen.state in {EntryState.FRESH, EntryState.STALE} and seen.answer is not None and right.base is None:
                 self._values[run.key] = seen.answer.value
-                self._parts.flights.end(run.flight, Outcome(Resolution.RETURN, answer=seen.answer))
+                self._ctx.flights.end(run.flight, Outcome(Resolution.RETURN, answer=seen.answer))
             elif seen.state is EntryState.LOADING:
                 waiting[run.key] = seen.remaining
-                self._parts.flights.end(run.flight, Outcome(Resolution.RETRY))
+                self._ctx.flights.end(run.flight, Outcome(Resolution.RETRY))
             else:
                 granted.append(right)
         if granted:
@@ -110,7 +110,7 @@ class BatchLoad:
 
     async def _rights(self, runs: list[Load]) -> list[Right]:
         """Leases for what is not there, claims for what may not be used."""
-        parts, budget = self._parts, self._budget
+        ctx, budget = self._ctx, self._budget
         looks: list[tuple[Load, Lookup]] = []
         await self._batches.look(runs, lambda run, seen: looks.append((run, seen)), budget)
         asked: dict[str, Right] = {}
@@ -119,14 +119,14 @@ class BatchLoad:
         def ask(look: tuple[Load, Lookup]) -> Sent:
             right, future = self._ask_right(*look)
             asked[right.run.key] = right
-            return partial(parts.ask, future, budget), SMALL
+            return partial(ctx.ask, future, budget), SMALL
 
         def take(look: tuple[Load, Lookup], got: Any) -> None:
             right = asked.pop(look[0].key)
             rights.append(self._right(right, got) if right.base or right.mark else right)
 
         try:
-            await stream(parts, looks, ask, take, budget)
+            await stream(ctx, looks, ask, take, budget)
         except BaseException:
             # Cancelled: what was granted by now, or will be, nobody else would give back.
             for right in (*rights, *asked.values()):
@@ -136,20 +136,20 @@ class BatchLoad:
 
     def _ask_right(self, run: Load, seen: Lookup) -> tuple[Right, Any]:
         """Send for the right that fits; the ``Right`` says what was asked, until the answer is in."""
-        parts = self._parts
-        run.lease = parts.times.lease(self._group)
+        ctx = self._ctx
+        run.lease = ctx.times.lease(self._group)
         ms = round(run.lease * 1000)
         if seen.state in {EntryState.ABSENT, EntryState.FOREIGN}:
             if seen.state is EntryState.FOREIGN:
-                parts.shared.discard(run.key, seen.stamp)
-            placeholder = parts.entries.stamp(b"L")
-            future = parts.shared.acquire(run.key, placeholder, ms, run.declared, run.token)
+                ctx.shared.discard(run.key, seen.stamp)
+            placeholder = ctx.entries.stamp(b"L")
+            future = ctx.shared.acquire(run.key, placeholder, ms, run.declared, run.token)
             return Right(run, seen, base=placeholder), future
         if seen.is_ending:
             return Right(run, Lookup(EntryState.LOADING, remaining=seen.remaining)), None
         if seen.state in _REPLACEABLE:
-            mark = parts.entries.stamp(b"C")
-            return Right(run, seen, mark=mark), parts.shared.claim(run.key, mark, ms, run.declared, run.token)
+            mark = ctx.entries.stamp(b"C")
+            return Right(run, seen, mark=mark), ctx.shared.claim(run.key, mark, ms, run.declared, run.token)
         return Right(run, seen), None
 
     def _right(self, asked: Right, got: Any) -> Right:
@@ -175,13 +175,13 @@ class BatchLoad:
 
     async def _load(self, granted: list[Right]) -> None:
         """One call of the loader for all; each key is fulfilled, or released when the mapping lacks it."""
-        parts = self._parts
+        ctx = self._ctx
         stops = [self._loading.keep_alive(run, base, mark) for run, _, base, mark in granted if base is not None]
         try:
-            captured = await parts.capture(self._options.tags, self._budget)
-            started = parts.ports.clock()
+            captured = await ctx.capture(self._options.tags, self._budget)
+            started = ctx.ports.clock()
             loaded = await self._loading.call(self._lead_run(granted))
-            cost = parts.ports.clock() - started
+            cost = ctx.ports.clock() - started
             unwrapped = {
                 right.run.key: self._loading.unwrap(right.run, loaded[right.run.key])
                 for right in granted
@@ -217,7 +217,7 @@ class BatchLoad:
             return error.original
         if isinstance(error, Exception):
             for right in granted:
-                self._parts.flights.end(right.run.flight, Outcome(Resolution.RAISE, error=error))
+                self._ctx.flights.end(right.run.flight, Outcome(Resolution.RAISE, error=error))
         return error
 
     def _lead_run(self, granted: list[Right]) -> Load:
@@ -235,7 +235,7 @@ class BatchLoad:
         captured: Any,
         times: tuple[float, float],
     ) -> None:
-        parts = self._parts
+        ctx = self._ctx
         sent = 0
 
         def store(right: Right) -> Sent:
@@ -253,10 +253,10 @@ class BatchLoad:
 
         def end(right: Right, outcome: Outcome | None) -> None:
             if outcome is not None:
-                parts.flights.end(right.run.flight, outcome)
+                ctx.flights.end(right.run.flight, outcome)
 
         try:
-            await stream(parts, granted, store, end, self._budget)
+            await stream(ctx, granted, store, end, self._budget)
         finally:
             for right in granted[sent:]:  # cancelled: nobody else would give it back
                 self._give_back(right)
@@ -270,8 +270,8 @@ class BatchLoad:
             else:
                 self._again.append(key)
         for key, remaining in waiting.items():
-            holder = self._parts.flights.holder(key)
-            wait = None if holder is None else waiting_for(holder, self._parts.ports.me)
+            holder = self._ctx.flights.holder(key)
+            wait = None if holder is None else waiting_for(holder, self._ctx.ports.me)
             try:
                 await self._loading.news(watches[key].future, remaining, self._give_up)
             finally:
@@ -286,7 +286,7 @@ class BatchLoad:
         try:
             loaded = await self._loading.direct(run)
         finally:
-            self._parts.coherence.close_fill(run.token)
+            self._ctx.coherence.close_fill(run.token)
         return {key: self._loading.unwrap(run, loaded[key])[0].value for key in keys if key in loaded}
 
 

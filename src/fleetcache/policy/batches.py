@@ -32,8 +32,8 @@ FIRST_SIZE = 4096
 class Batches:
     """get_many and get_or_set_many."""
 
-    def __init__(self, parts: PolicyContext, policy: Policy) -> None:
-        self.parts, self.policy = parts, policy
+    def __init__(self, ctx: PolicyContext, policy: Policy) -> None:
+        self.ctx, self.policy = ctx, policy
         self.loading: Loading = policy.loading
 
     # -- get_many ----------------------------------------------------------------------------------------------------
@@ -48,10 +48,10 @@ class Batches:
         near: bool = True,
     ) -> dict[str, Any]:
         """Fresh entries only; absent keys are left out. Without ``near``, it answers only where the server does not."""
-        parts = self.parts
-        parts.check_open()
+        ctx = self.ctx
+        ctx.check_open()
         wanted = dict.fromkeys(keys)
-        found = self._near(wanted, declared, options) if near or not parts.shared.usable else {}
+        found = self._near(wanted, declared, options) if near or not ctx.shared.usable else {}
         asked: dict[str, Load] = {}
 
         def runs() -> Iterator[Load]:
@@ -61,50 +61,50 @@ class Batches:
                     yield run
 
         def take(run: Load, seen: Lookup) -> None:
-            parts.coherence.close_fill(asked.pop(run.key).token)
+            ctx.coherence.close_fill(asked.pop(run.key).token)
             if seen.state is EntryState.FRESH and seen.answer is not None:
-                parts.counters.shared_hits += 1
+                ctx.counters.shared_hits += 1
                 found[run.key] = seen.answer.value
                 return
             if seen.state is EntryState.UNAVAILABLE and not near:
                 found.update(self._near([run.key], declared, options))
             if run.key not in found:
-                parts.counters.misses += 1
+                ctx.counters.misses += 1
 
         try:
-            await self.look(runs(), take, budget or parts.budget())
+            await self.look(runs(), take, budget or ctx.budget())
         finally:
             for run in asked.values():
-                parts.coherence.close_fill(run.token)
+                ctx.coherence.close_fill(run.token)
         return {key: found[key] for key in wanted if key in found}
 
     def _near(self, keys: Iterable[str], declared: Any, options: CallOptions) -> dict[str, Any]:
         """What near holds fresh of these."""
-        parts = self.parts
+        ctx = self.ctx
         found: dict[str, Any] = {}
         for key in keys:
-            held = parts.near_answer(key, declared, options)
-            if held is not None and parts.ports.clock() < held[1].fresh_until:
-                parts.counters.near_hits += 1
+            held = ctx.near_answer(key, declared, options)
+            if held is not None and ctx.ports.clock() < held[1].fresh_until:
+                ctx.counters.near_hits += 1
                 found[key] = held[0].value
         return found
 
     def run(self, key: str, options: CallOptions, declared: Any, flight: Flight | None = None, group: str = "") -> Load:
         """One key of a batch."""
-        parts = self.parts
-        token = parts.coherence.open_fill(key, options.tags)
-        return Load(key, _none, options, declared, group, flight or Flight(key, options.tags), parts.budget(), token)
+        ctx = self.ctx
+        token = ctx.coherence.open_fill(key, options.tags)
+        return Load(key, _none, options, declared, group, flight or Flight(key, options.tags), ctx.budget(), token)
 
     async def look(self, runs: Iterable[Load], take: Callable[[Load, Lookup], None], budget: Budget) -> None:
         """Read them all; then, once for all that carry them, the tags that are not known."""
-        parts = self.parts
+        ctx = self.ctx
         unknown: dict[tuple[str, ...], list[tuple[Load, Lookup]]] = {}
         size = FIRST_SIZE  # of an answer, as far as it has been seen
 
         def send(run: Load) -> Sent:
-            owed = not parts.shared.usable or parts.coherence.journal.owes_key(run.key)
-            future = None if owed else parts.shared.look(run.key, run.declared, run.token, of_many=True)
-            return partial(parts.ask, future, budget), size
+            owed = not ctx.shared.usable or ctx.coherence.journal.owes_key(run.key)
+            future = None if owed else ctx.shared.look(run.key, run.declared, run.token, of_many=True)
+            return partial(ctx.ask, future, budget), size
 
         def looked(run: Load, seen: Any) -> None:
             nonlocal size
@@ -117,20 +117,20 @@ class Batches:
                 size += ((0 if seen.answer is None else len(seen.answer.payload or b"")) + SMALL - size) // 8
                 take(run, seen)
 
-        await stream(parts, runs, send, looked, budget)
+        await stream(ctx, runs, send, looked, budget)
 
         def ask(tags: tuple[str, ...]) -> Sent:
             def judge() -> list[Lookup]:  # it may run after the caller has gone on, so nothing leaves ``unknown``
-                return [parts.shared.judge(run.key, seen, run.declared, run.token) for run, seen in unknown[tags]]
+                return [ctx.shared.judge(run.key, seen, run.declared, run.token) for run, seen in unknown[tags]]
 
-            future = parts.shared.capture(tags, judge, parts.ports.future())
-            return partial(parts.ask, future, budget), SMALL * len(tags)
+            future = ctx.shared.capture(tags, judge, ctx.ports.future())
+            return partial(ctx.ask, future, budget), SMALL * len(tags)
 
         def judged(tags: tuple[str, ...], answer: Any) -> None:
             for i, (run, _) in enumerate(unknown[tags]):
                 take(run, NO_LOOK if answer is NO_ANSWER else answer[i])
 
-        await stream(parts, list(unknown), ask, judged, budget)
+        await stream(ctx, list(unknown), ask, judged, budget)
 
     # -- get_or_set_many ---------------------------------------------------------------------------------------------
 
@@ -139,14 +139,14 @@ class Batches:
     ) -> dict[str, Any]:
         """Every key that the tiers or the loader know; the loader gets those that are missing, so many at a time."""
         wanted = list(dict.fromkeys(keys))
-        budget = self.parts.budget()
+        budget = self.ctx.budget()
         found = await self.get_many(wanted, declared, options, budget)
         missing = [key for key in wanted if key not in found]
-        give_up = self.parts.ports.clock() + self.parts.load_wait
+        give_up = self.ctx.ports.clock() + self.ctx.load_wait
         for first in range(0, len(missing), MAX_LOADED):
             some = missing[first : first + MAX_LOADED]
             found.update(await self._load_some(some, loader, options, declared, group, give_up, budget))
-            budget = self.parts.budget()
+            budget = self.ctx.budget()
         return {key: found[key] for key in wanted if key in found}
 
     async def _load_some(
@@ -162,16 +162,16 @@ class Batches:
         """In as many rounds as others take to load what they have the right to."""
         found: dict[str, Any] = {}
         while missing:
-            self.parts.check_open()
+            self.ctx.check_open()
             round_ = BatchLoad(self, missing, loader, options, declared, group, give_up, budget)
             values, missing = await round_.play()
             found.update(values)
-            if missing and self.parts.ports.clock() >= give_up:
-                self.parts.counters.wait_timeouts += len(missing)
+            if missing and self.ctx.ports.clock() >= give_up:
+                self.ctx.counters.wait_timeouts += len(missing)
                 found.update(await round_.alone(missing))
                 break
             if missing:
-                budget = self.parts.budget()  # others were waited for: what follows is asked anew
+                budget = self.ctx.budget()  # others were waited for: what follows is asked anew
                 more = await self.get_many(missing, declared, options, budget)
                 found.update(more)
                 missing = [key for key in missing if key not in more]

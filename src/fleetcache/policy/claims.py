@@ -80,8 +80,8 @@ class Claims:
         news: Waits for a push, or for somebody's claim to end; ``False`` when that has lasted long enough.
     """
 
-    def __init__(self, parts: PolicyContext, news: News) -> None:
-        self._parts, self._news = parts, news
+    def __init__(self, ctx: PolicyContext, news: News) -> None:
+        self._ctx, self._news = ctx, news
         self._turns: dict[str, _ClaimQueue] = {}
 
     # -- taking ------------------------------------------------------------------------------------------------------
@@ -95,9 +95,9 @@ class Claims:
             wait: How long to wait for it.
             ask: Whether the server is to know of it.
         """
-        parts = self._parts
-        parts.check_open()
-        until = parts.ports.clock() + wait
+        ctx = self._ctx
+        ctx.check_open()
+        until = ctx.ports.clock() + wait
         grant = Grant(key, ttl)
         if not await self._has_turn(grant, until):
             return None
@@ -111,7 +111,7 @@ class Claims:
 
     async def _has_turn(self, grant: Grant, until: float) -> bool:
         """Whether it is the one in this process, at ``until`` the latest."""
-        ports = self._parts.ports
+        ports = self._ctx.ports
         turn = self._turn(grant.key)
         if turn is None:
             if len(self._turns) % MANY == MANY - 1:
@@ -124,7 +124,7 @@ class Claims:
         waiter = _Waiter(grant, ports.future())
         turn.queue.append(waiter)
         try:
-            while turn.holder is not grant and (now := ports.clock()) < until and not self._parts.closed:
+            while turn.holder is not grant and (now := ports.clock()) < until and not self._ctx.closed:
                 waiter.future = ports.future()
                 await ports.wait(waiter.future, min(until, now + LOOK_EVERY))
                 self._turn(grant.key)
@@ -145,29 +145,29 @@ class Claims:
 
     async def _is_granted(self, turn: _ClaimQueue, grant: Grant, until: float) -> bool:
         """Whether the server grants it, at ``until`` the latest; it does, when it cannot be asked."""
-        parts, key = self._parts, grant.key
+        ctx, key = self._ctx, grant.key
         ms = round(grant.ttl * 1000)
         if turn.yields:
             turn.yields = False
-            pause = parts.ports.clock() + min(YIELD, grant.ttl * YIELD_PART)
-            await parts.ports.wait(parts.ports.future(), min(until, pause))
+            pause = ctx.ports.clock() + min(YIELD, grant.ttl * YIELD_PART)
+            await ctx.ports.wait(ctx.ports.future(), min(until, pause))
         while not turn.mark:
-            watch = parts.coherence.watch(key, parts.ports.future())
-            mark = parts.entries.stamp(b"C")
+            watch = ctx.coherence.watch(key, ctx.ports.future())
+            mark = ctx.entries.stamp(b"C")
             try:
-                claimed = await parts.ask(parts.shared.claim(key, mark, ms, Any, None, look=False), parts.budget())
+                claimed = await ctx.ask(ctx.shared.claim(key, mark, ms, Any, None, look=False), ctx.budget())
                 if not isinstance(claimed, ClaimReply) or claimed.seen.state is EntryState.UNAVAILABLE:
                     return True  # not to be asked: a grant that comes later is given back by whoever hears it
                 if claimed.granted:
-                    turn.mark, turn.since = mark, parts.ports.clock()
+                    turn.mark, turn.since = mark, ctx.ports.clock()
                     self._keep_alive(turn, key, ms)
                 elif not await self._news(watch.future, claimed.remaining, until):
                     return False
             except BaseException:
-                parts.shared.unclaim(key, mark)  # granted perhaps: nobody else would give it back
+                ctx.shared.unclaim(key, mark)  # granted perhaps: nobody else would give it back
                 raise
             finally:
-                parts.coherence.unwatch(watch)
+                ctx.coherence.unwatch(watch)
         return True
 
     def _keep_alive(self, turn: _ClaimQueue, key: str, ms: int) -> None:
@@ -177,10 +177,10 @@ class Claims:
             turn.alarm = None
             self._turn(key)
             if turn.mark:
-                self._parts.shared.renew(key, turn.mark, ms, claim=True)
-                turn.alarm = self._parts.ports.call_later(ms / 3000, ring)
+                self._ctx.shared.renew(key, turn.mark, ms, claim=True)
+                turn.alarm = self._ctx.ports.call_later(ms / 3000, ring)
 
-        turn.alarm = self._parts.ports.call_later(ms / 3000, ring)
+        turn.alarm = self._ctx.ports.call_later(ms / 3000, ring)
 
     # -- giving back -------------------------------------------------------------------------------------------------
 
@@ -194,7 +194,7 @@ class Claims:
     def _pass_on(self, turn: _ClaimQueue) -> None:
         """To the next one here, who has it without asking; but not for ever, others wait too."""
         following = turn.queue.popleft() if turn.queue else None
-        if following is None or self._parts.ports.clock() - turn.since >= turn.ttl:
+        if following is None or self._ctx.ports.clock() - turn.since >= turn.ttl:
             turn.yields = bool(turn.mark)
             self._unclaim(turn)
         if following is None:
@@ -209,7 +209,7 @@ class Claims:
             turn.alarm.cancel()
             turn.alarm = None
         if turn.mark:
-            self._parts.shared.unclaim(turn.key, turn.mark)
+            self._ctx.shared.unclaim(turn.key, turn.mark)
             turn.mark = b""
 
     def give_all_back(self) -> None:
@@ -234,8 +234,8 @@ class Claims:
 
     async def is_taken(self, key: str) -> bool:
         """Whether anybody has it, as far as can be heard."""
-        parts = self._parts
-        parts.check_open()
+        ctx = self._ctx
+        ctx.check_open()
         if self._turn(key) is not None:
             return True
-        return await parts.ask(parts.shared.is_claimed(key), parts.budget()) is True
+        return await ctx.ask(ctx.shared.is_claimed(key), ctx.budget()) is True

@@ -58,8 +58,8 @@ class Step:
 class CounterRules:
     """``incr``."""
 
-    def __init__(self, parts: PolicyContext) -> None:
-        self._parts = parts
+    def __init__(self, ctx: PolicyContext) -> None:
+        self._ctx = ctx
         self._waiting: dict[str, deque[Step]] = {}  # by counter, while one call of this process is at it
 
     async def incr(self, key: str, delta: int, options: CallOptions, *, create: bool = True) -> int | None:
@@ -72,66 +72,66 @@ class CounterRules:
             Unavailable: The server did not answer; there is no guess.
             CodecError: What is there is no integer, or the sum is beyond int64.
         """
-        parts = self._parts
-        parts.check_open()
+        ctx = self._ctx
+        ctx.check_open()
         if not MIN <= delta <= MAX:
             raise CodecError(f"incr of {key!r}: the step is beyond int64 (2^63 - 1)")
-        if parts.alone or parts.holds_alone(key, options):
+        if ctx.alone or ctx.holds_alone(key, options):
             return self._count_here(key, delta, options, create=create)
-        budget = parts.budget()
-        captured = await parts.capture(options.tags, budget)
-        if captured is None or parts.coherence.journal.owes_key(key):
+        budget = ctx.budget()
+        captured = await ctx.capture(options.tags, budget)
+        if captured is None or ctx.coherence.journal.owes_key(key):
             raise Unavailable(f"incr of {key!r}: the server cannot be heard, and a counter is not guessed")
-        if create and not parts.entries.signs:
+        if create and not ctx.entries.signs:
             total = await self._by_script(key, delta, options, captured, budget)
             if total is not None:
-                parts.coherence.forget_key(key)
+                ctx.coherence.forget_key(key)
                 return total
-        step = Step(delta, options, captured, parts.ports.future(), create=create)
+        step = Step(delta, options, captured, ctx.ports.future(), create=create)
         return await self._together(key, step, budget)
 
     # -- alone -------------------------------------------------------------------------------------------------------
 
     def _count_here(self, key: str, delta: int, options: CallOptions, *, create: bool) -> int | None:
         """In memory, without letting anybody in."""
-        parts = self._parts
-        held = parts.near.items.get(key)
-        now = parts.ports.clock()
+        ctx = self._ctx
+        held = ctx.near.items.get(key)
+        now = ctx.ports.clock()
         if held is None or now >= held.fresh_until:
             if not create:
                 return None
-            parts.coherence.begin_removal(("e", key))
-            parts.keep_here(key, parts.entries.encode(delta, int), options, now)
+            ctx.coherence.begin_removal(("e", key))
+            ctx.keep_here(key, ctx.entries.encode(delta, int), options, now)
             return delta
-        found = parts.entries.from_near(held, Any)
+        found = ctx.entries.from_near(held, Any)
         total = _sum(key, _integer(key, found), delta)
-        if not parts.alone:  # what the server may hold is not what was counted on
-            parts.coherence.defer(("e", key), parts.coherence.journal.next())
-        parts.near.put(key, parts.entries.prolonged(held, total, (held.fresh_until, held.stale_until)))
+        if not ctx.alone:  # what the server may hold is not what was counted on
+            ctx.coherence.defer(("e", key), ctx.coherence.journal.next())
+        ctx.near.put(key, ctx.entries.prolonged(held, total, (held.fresh_until, held.stale_until)))
         return total
 
     # -- by the script -----------------------------------------------------------------------------------------------
 
     async def _by_script(self, key: str, delta: int, options: CallOptions, captured: Any, budget: Budget) -> int | None:
         """The sum, or ``None`` when it is not the script's to make."""
-        parts = self._parts
-        _, blob = parts.entries.pack(key, parts.entries.encode(delta, int), captured, options, 0.0)
+        ctx = self._ctx
+        _, blob = ctx.entries.pack(key, ctx.entries.encode(delta, int), captured, options, 0.0)
         replacing = b""
         while budget.left > 0:
-            token = parts.coherence.open_fill(key)
+            token = ctx.coherence.open_fill(key)
             try:
-                found = await parts.ask(parts.shared.incr(key, blob, options.server_ttl_ms, replacing, token), budget)
+                found = await ctx.ask(ctx.shared.incr(key, blob, options.server_ttl_ms, replacing, token), budget)
                 if isinstance(found, int):
                     return found
-                seen = await parts.settled(key, found, token, budget)
+                seen = await ctx.settled(key, found, token, budget)
             finally:
-                parts.coherence.close_fill(token)
+                ctx.coherence.close_fill(token)
             if seen.state is EntryState.FRESH:
                 return None
             if seen.state is EntryState.UNAVAILABLE:
                 break
             if seen.state is EntryState.FOREIGN:
-                parts.shared.discard(key, seen.stamp)
+                ctx.shared.discard(key, seen.stamp)
             replacing = seen.stamp
         raise _unknown(key)
 
@@ -147,7 +147,7 @@ class CounterRules:
             queue.append(step)
         try:
             if not step.leads:
-                await self._parts.ask(step.future, budget)
+                await self._ctx.ask(step.future, budget)
             if step.leads:
                 await self._lead(key, step, budget)
         finally:
@@ -175,7 +175,7 @@ class CounterRules:
 
     async def _lead(self, key: str, first: Step, budget: Budget) -> None:
         """Read and swap until the sum of all is in, or this call's time is over."""
-        parts, ports, queue = self._parts, self._parts.ports, self._waiting[key]
+        ctx, ports, queue = self._ctx, self._ctx.ports, self._waiting[key]
         others: list[Step] = []
         pause = PAUSE_FIRST
         uncounted = True  # for certain, and another may still do it
@@ -183,21 +183,21 @@ class CounterRules:
             while budget.left > 0:
                 others = [step for step in (*others, *queue) if not step.future.done()]
                 queue.clear()
-                token = parts.coherence.open_fill(key, first.options.tags)
+                token = ctx.coherence.open_fill(key, first.options.tags)
                 try:
-                    found = await parts.ask(parts.shared.look(key, Any, token), budget)
-                    seen = await parts.settled(key, found, token, budget)
+                    found = await ctx.ask(ctx.shared.look(key, Any, token), budget)
+                    seen = await ctx.settled(key, found, token, budget)
                     uncounted = False
                     if seen.state is EntryState.UNAVAILABLE:
                         return
                     told, write = self._write(key, seen, [first, *others], token)
                     written = write is None or await self._is_written(write(), budget)
                 finally:
-                    parts.coherence.close_fill(token)
+                    ctx.coherence.close_fill(token)
                 if written:
                     for step, outcome in zip((first, *others), told, strict=True):
                         step.told = outcome
-                    parts.coherence.forget_key(key)
+                    ctx.coherence.forget_key(key)
                 if written is not False:
                     return
                 uncounted = True
@@ -215,7 +215,7 @@ class CounterRules:
         self, key: str, seen: Lookup, steps: list[Step], token: Any
     ) -> tuple[list[Told], Callable[[], Future | None] | None]:
         """What each is told if the write succeeds, and how to send it; ``None`` when nothing is to be written."""
-        parts = self._parts
+        ctx = self._ctx
         try:
             base = _integer(key, seen.answer) if seen.state is EntryState.FRESH else None
         except CodecError as error:
@@ -223,23 +223,23 @@ class CounterRules:
         told, total, creator = _sums(key, base, steps)
         if total is None or total == base:
             return told, None
-        answer = parts.entries.encode(total, int)
+        answer = ctx.entries.encode(total, int)
         if creator is None:
-            left = max(MINIMUM_TTL, seen.fresh_until - parts.ports.clock())
+            left = max(MINIMUM_TTL, seen.fresh_until - ctx.ports.clock())
             options = CallOptions(ttl=left, stale=seen.header.stale, tags=(), offline_ttl=0.0)
-            tags, cost = parts.entries.tags_of(seen), seen.header.cost
+            tags, cost = ctx.entries.tags_of(seen), seen.header.cost
         else:
             options, tags, cost = creator.options, creator.captured, 0.0
-        _, blob = parts.entries.pack(key, answer, tags, options, cost)
+        _, blob = ctx.entries.pack(key, answer, tags, options, cost)
         if seen.state in _THERE:
-            return told, partial(parts.shared.swap, key, seen.stamp, blob, options.server_ttl_ms, _nothing)
+            return told, partial(ctx.shared.swap, key, seen.stamp, blob, options.server_ttl_ms, _nothing)
         if seen.state is EntryState.FOREIGN:
-            parts.shared.discard(key, seen.stamp)
-        return told, partial(parts.shared.add, key, blob, options.server_ttl_ms, Any, token, _nothing)
+            ctx.shared.discard(key, seen.stamp)
+        return told, partial(ctx.shared.add, key, blob, options.server_ttl_ms, Any, token, _nothing)
 
     async def _is_written(self, future: Future | None, budget: Budget) -> bool | None:
         """``False``: somebody else wrote first. ``None``: nobody knows."""
-        result = await self._parts.ask(future, budget)
+        result = await self._ctx.ask(future, budget)
         if isinstance(result, bool):
             return result
         if isinstance(result, Lookup) and result.state is not EntryState.UNAVAILABLE:

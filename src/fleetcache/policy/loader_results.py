@@ -20,8 +20,8 @@ MAX_TOLD = 1000
 class Unwrapping:
     """Unwraps what loaders return, and tells of what cannot be stored."""
 
-    def __init__(self, parts: PolicyContext) -> None:
-        self._parts = parts
+    def __init__(self, ctx: PolicyContext) -> None:
+        self._ctx = ctx
         self._told: set[tuple[str, type | None]] = set()
 
     def unwrap(self, run: Load, result: Any) -> tuple[DecodedValue, CallOptions | None]:
@@ -34,26 +34,26 @@ class Unwrapping:
 
     def _encoded(self, value: Any, run: Load, *, to_store: bool = True) -> DecodedValue:
         """The value as others will get it, or, if it cannot be encoded, as it is for its one caller."""
-        parts, declared, group = self._parts, run.declared, run.group
+        ctx, declared, group = self._ctx, run.declared, run.group
         why = why_untyped(run.loader) if declared is Any and to_store else None
         if why is not None:
-            if parts.strict:
+            if ctx.strict:
                 raise ConfigError(f"{group}: {why}")
             if self._is_new(group, None):
-                parts.tell(logging.WARNING, "unresolved", "what %s loads is of no declared type: %s", group, why)
+                ctx.tell(logging.WARNING, "unresolved", "what %s loads is of no declared type: %s", group, why)
         try:
-            return parts.entries.encode(value, declared)
+            return ctx.entries.encode(value, declared)
         except CodecError as error:
             if not to_store:
                 return DecodedValue(value, None, 0, declared)
-            if parts.strict:
+            if ctx.strict:
                 raise
-            parts.counters.uncached += 1
-            by = parts.counters.uncached_by
+            ctx.counters.uncached += 1
+            by = ctx.counters.uncached_by
             by[group if group in by or len(by) < MAX_UNCACHED else "others"] += 1
             if self._is_new(group, type(value)):
                 said = error if why is None else f"{error}; {why}"
-                parts.tell(logging.ERROR, "uncached", "what %s loads is answered but not kept: %s", group, said)
+                ctx.tell(logging.ERROR, "uncached", "what %s loads is answered but not kept: %s", group, said)
             return DecodedValue(value, None, 0, declared)
 
     def _is_new(self, group: str, kind: type | None) -> bool:

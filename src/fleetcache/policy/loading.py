@@ -29,27 +29,27 @@ POLL = 0.05
 class Loading:
     """The load of one flight."""
 
-    def __init__(self, parts: PolicyContext) -> None:
-        self._parts = parts
-        self.unwrap = Unwrapping(parts).unwrap
+    def __init__(self, ctx: PolicyContext) -> None:
+        self._ctx = ctx
+        self.unwrap = Unwrapping(ctx).unwrap
         self._rights: list[tuple[Load, bytes, bytes | None]] = []
 
     # -- looking ---------------------------------------------------------------------------------------------------
 
     async def look(self, run: Load) -> Lookup:
         """What stands under the key, its tags asked for if that is what it takes."""
-        parts = self._parts
-        if not parts.shared.usable or parts.coherence.journal.owes_key(run.key):
+        ctx = self._ctx
+        if not ctx.shared.usable or ctx.coherence.journal.owes_key(run.key):
             return NO_LOOK
         self._renew_token(run)
-        seen = await parts.ask(parts.shared.look(run.key, run.declared, run.token), run.budget)
+        seen = await ctx.ask(ctx.shared.look(run.key, run.declared, run.token), run.budget)
         return await self.settled(run, seen)
 
     async def settled(self, run: Load, seen: Any) -> Lookup:
         """The same look, judged again once its tags are known."""
-        parts = self._parts
+        ctx = self._ctx
         if seen is not NO_ANSWER and seen.look is EntryState.TAGS_UNKNOWN:
-            seen = await parts.ask(parts.shared.settle(run.key, seen, run.declared, run.token), run.budget)
+            seen = await ctx.ask(ctx.shared.settle(run.key, seen, run.declared, run.token), run.budget)
         if seen is NO_ANSWER or seen.look is EntryState.TAGS_UNKNOWN:
             return NO_LOOK
         found: Lookup = seen
@@ -58,7 +58,7 @@ class Loading:
     def _renew_token(self, run: Load) -> None:
         """A void token fills nothing; a new one, before a new request, may."""
         if not run.token.valid:
-            run.token = self._parts.coherence.open_fill(run.key, run.options.tags)
+            run.token = self._ctx.coherence.open_fill(run.key, run.options.tags)
 
     # -- the way to a value ------------------------------------------------------------------------------------------
 
@@ -69,24 +69,24 @@ class Loading:
             run: What is loaded.
             anew: Whether an entry that is there, fresh even, is to be replaced (``refresh``).
         """
-        parts = self._parts
+        ctx = self._ctx
         try:
             outcome = await self._obtain(run, anew=anew)
         except LoaderEndedError as error:
             outcome = Outcome(Resolution.RAISE, Resolution.RETRY, error=error.original)
         except Exception as error:  # noqa: BLE001 - the loader's own exception, for every caller of this flight
             outcome = Outcome(Resolution.RAISE, error=error)
-        parts.flights.end(run.flight, outcome)
+        ctx.flights.end(run.flight, outcome)
 
     async def _obtain(self, run: Load, *, anew: bool) -> Outcome:
-        parts = self._parts
-        give_up = parts.ports.clock() + parts.load_wait
+        ctx = self._ctx
+        give_up = ctx.ports.clock() + ctx.load_wait
         watched = False
         while True:
-            if parts.coherence.turnover.evicting and not await self._outlasted(run, give_up):
+            if ctx.coherence.turnover.evicting and not await self._outlasted(run, give_up):
                 return await self._load(run, None, None)
             # The watch is set before anything is asked, so that no news is missed in between.
-            watch = parts.coherence.watch(run.key, parts.ports.future())
+            watch = ctx.coherence.watch(run.key, ctx.ports.future())
             try:
                 if run.seen is None or (run.seen.state is EntryState.LOADING and not watched):
                     run.seen = await self.look(run)
@@ -98,29 +98,29 @@ class Loading:
                 if step.state is EntryState.LOADING and not await self._right_back(
                     run, watch.future, step.remaining, give_up
                 ):
-                    parts.counters.wait_timeouts += 1
+                    ctx.counters.wait_timeouts += 1
                     return await self._load(run, None, None)
                 if step.state is EntryState.LOADING:
-                    run.budget = parts.budget()  # what was spent before the wait has nothing to do with what follows
+                    run.budget = ctx.budget()  # what was spent before the wait has nothing to do with what follows
             finally:
-                parts.coherence.unwatch(watch)
+                ctx.coherence.unwatch(watch)
 
     async def _outlasted(self, run: Load, give_up: float) -> bool:
         """Wait until no load of the key goes on here that may not be joined; ``False`` when that lasts too long.
 
         For the push that detached it may have been an eviction, of its lease: that would be granted once more.
         """
-        flights = self._parts.flights
+        flights = self._ctx.flights
         while (ahead := flights.ahead(run.key, run.flight)) is not None:
             run.seen = None  # what was seen before is no more than that
             if not await self.outlast(ahead, Wait(ahead, run.flight).begin(), give_up):
-                self._parts.counters.wait_timeouts += 1
+                self._ctx.counters.wait_timeouts += 1
                 return False
         return True
 
     async def outlast(self, flight: Flight, wait: Wait | None, give_up: float) -> bool:
         """Wait until a load is over that may not be joined, whatever it brings; ``False`` at ``give_up``."""
-        ports = self._parts.ports
+        ports = self._ctx.ports
         future = ports.future()
         flight.enter(future)
         try:
@@ -137,7 +137,7 @@ class Loading:
 
     async def _right_back(self, run: Load, future: Any, remaining: float, give_up: float) -> bool:
         """Wait for news of the right that another holds; it may be a load of ours, which must not wait for this one."""
-        holder = self._parts.flights.holder(run.key, run.flight)
+        holder = self._ctx.flights.holder(run.key, run.flight)
         wait = None if holder is None else Wait(holder, run.flight).begin()
         try:
             return await self.news(future, remaining, give_up)
@@ -147,16 +147,16 @@ class Loading:
 
     async def news(self, future: Any, remaining: float, give_up: float) -> bool:
         """Wait for a push or our own timer; ``False`` when the wait has lasted long enough."""
-        parts = self._parts
-        now = parts.ports.clock()
+        ctx = self._ctx
+        now = ctx.ports.clock()
         if now >= give_up:
             return False
-        parts.counters.waits += 1
+        ctx.counters.waits += 1
         least, more = JITTER
-        pause = max(0.0, remaining) + least + more * parts.ports.random()
-        if not parts.coherence.tracking:
-            pause = min(pause, POLL * (1 + parts.ports.random()))
-        await parts.ports.wait(future, min(now + pause, give_up))
+        pause = max(0.0, remaining) + least + more * ctx.ports.random()
+        if not ctx.coherence.tracking:
+            pause = min(pause, POLL * (1 + ctx.ports.random()))
+        await ctx.ports.wait(future, min(now + pause, give_up))
         return True
 
     async def _step(self, run: Load, seen: Lookup, *, anew: bool) -> Outcome | Lookup:
@@ -169,7 +169,7 @@ class Loading:
             case EntryState.LOADING:
                 return seen
             case EntryState.FOREIGN:
-                self._parts.shared.discard(run.key, seen.stamp)
+                self._ctx.shared.discard(run.key, seen.stamp)
                 return await self._lease(run)
             case EntryState.ABSENT:
                 return await self._lease(run)
@@ -179,16 +179,16 @@ class Loading:
                 return await self._claim(run, anew=anew)
 
     async def _lease(self, run: Load) -> Outcome | Lookup:
-        parts = self._parts
+        ctx = self._ctx
         self._renew_token(run)
-        placeholder = parts.entries.stamp(b"L")
-        run.lease = parts.times.lease(run.group)
-        future = parts.shared.acquire(run.key, placeholder, round(run.lease * 1000), run.declared, run.token)
+        placeholder = ctx.entries.stamp(b"L")
+        run.lease = ctx.times.lease(run.group)
+        future = ctx.shared.acquire(run.key, placeholder, round(run.lease * 1000), run.declared, run.token)
         try:
-            seen = await parts.ask(future, run.budget)
+            seen = await ctx.ask(future, run.budget)
         except BaseException:
             # Cancelled, perhaps with the grant already in hand: nobody else would give it back.
-            parts.shared.release(run.key, placeholder)
+            ctx.shared.release(run.key, placeholder)
             raise
         if seen is not NO_ANSWER and seen.look is EntryState.GRANTED:
             return await self._load(run, placeholder, None)
@@ -196,18 +196,18 @@ class Loading:
 
     async def _claim(self, run: Load, *, anew: bool, only: bytes | None = None) -> Outcome | Lookup:
         """Take the claim and load; ``only``: the head of the one entry that is to be replaced, if it is still there."""
-        parts = self._parts
+        ctx = self._ctx
         self._renew_token(run)
-        mark = parts.entries.stamp(b"C")
-        run.lease = parts.times.lease(run.group)
-        future = parts.shared.claim(run.key, mark, round(run.lease * 1000), run.declared, run.token)
+        mark = ctx.entries.stamp(b"C")
+        run.lease = ctx.times.lease(run.group)
+        future = ctx.shared.claim(run.key, mark, round(run.lease * 1000), run.declared, run.token)
         try:
-            claimed = await parts.ask(future, run.budget)
+            claimed = await ctx.ask(future, run.budget)
             if not isinstance(claimed, ClaimReply):
                 return NO_LOOK
             seen = await self.settled(run, claimed.seen)
         except BaseException:
-            parts.shared.unclaim(run.key, mark)  # as with a lease
+            ctx.shared.unclaim(run.key, mark)  # as with a lease
             raise
         if not claimed.granted:
             if seen.state in {EntryState.EXPIRED, EntryState.INVALID} or (
@@ -219,16 +219,16 @@ class Loading:
             anew and seen.state is EntryState.FRESH
         )
         if not replaceable or seen.is_ending or (only is not None and seen.stamp != only):
-            parts.shared.unclaim(run.key, mark)
+            ctx.shared.unclaim(run.key, mark)
             return seen
         return await self._load(run, seen.stamp, mark)
 
     async def refresh(self, run: Load, stamp: bytes) -> None:
         """In the background: replace the entry with this head, if the claim is to be had; else another does it."""
-        parts = self._parts
+        ctx = self._ctx
         outcome = Outcome(Resolution.RETRY)
         try:
-            if not parts.shared.usable:
+            if not ctx.shared.usable:
                 outcome = await self._load(run, None, None)
             else:
                 step = await self._claim(run, anew=True, only=stamp)
@@ -239,8 +239,8 @@ class Loading:
         except Exception as error:  # noqa: BLE001 - for those who joined; the stale value stays for all others
             outcome = Outcome(Resolution.RAISE, error=error)
             text = "a background refresh of %s failed (%s); the old value stays"
-            parts.tell(logging.WARNING, "refresh_failed", text, run.group, type(error).__name__)
-        parts.flights.end(run.flight, outcome)
+            ctx.tell(logging.WARNING, "refresh_failed", text, run.group, type(error).__name__)
+        ctx.flights.end(run.flight, outcome)
         if isinstance(outcome.error, KeyboardInterrupt | SystemExit):
             raise outcome.error  # nobody waits for this load, and the process is to end
 
@@ -251,15 +251,15 @@ class Loading:
 
         Without a base nothing is stored on the server.
         """
-        parts = self._parts
+        ctx = self._ctx
         if base is None:
             return await self._load_unbacked(run)
         renewal = self.keep_alive(run, base, mark)
         try:
-            captured = await parts.capture(run.options.tags, run.budget)
-            started = parts.ports.clock()
+            captured = await ctx.capture(run.options.tags, run.budget)
+            started = ctx.ports.clock()
             result = await self.call(run)
-            cost = parts.ports.clock() - started
+            cost = ctx.ports.clock() - started
             answer, options = self.unwrap(run, result)
         except BaseException:
             self.give_back(run, base, mark)
@@ -285,28 +285,28 @@ class Loading:
             captured: The tags with the versions they had before the loader ran.
             times: When the loader started, and how long it took.
         """
-        parts = self._parts
+        ctx = self._ctx
         (base, mark), (answer, options) = right, value
         if base is None or answer.payload is None or options is None or captured is None:
             self.give_back(run, base, mark)
             return partial(self._unstored, run, answer, options, times)
-        stamp, blob = parts.entries.pack(run.key, answer, captured, options, times[1])
+        stamp, blob = ctx.entries.pack(run.key, answer, captured, options, times[1])
         current: list[bool] = []
 
         def stored(sent_at: float) -> None:
-            current.append(parts.coherence.captured(options.tags) == captured)
+            current.append(ctx.coherence.captured(options.tags) == captured)
             if current[0]:
-                life = parts.near_life(options, sent_at)
-                held = parts.entries.hold(answer, options.tags, life, born=sent_at, cost=times[1], stamp=stamp)
-                parts.coherence.fill(run.token, held)
+                life = ctx.near_life(options, sent_at)
+                held = ctx.entries.hold(answer, options.tags, life, born=sent_at, cost=times[1], stamp=stamp)
+                ctx.coherence.fill(run.token, held)
 
-        future = parts.shared.swap(run.key, base, blob, options.server_ttl_ms, stored)
+        future = ctx.shared.swap(run.key, base, blob, options.server_ttl_ms, stored)
         if mark is not None:
-            parts.shared.unclaim(run.key, mark)  # in the same write: who waits for the claim is woken with the value
+            ctx.shared.unclaim(run.key, mark)  # in the same write: who waits for the claim is woken with the value
 
         async def outcome() -> Outcome:
             try:
-                result = await parts.ask(future, run.budget)
+                result = await ctx.ask(future, run.budget)
             except BaseException:
                 self.give_back(run, base, mark)  # of a swap that was refused as an error, and nothing else
                 raise
@@ -315,7 +315,7 @@ class Loading:
             if isinstance(result, bool):  # somebody removed or replaced it, or a tag of it, meanwhile
                 return Outcome(Resolution.RETURN, Resolution.RETRY, answer=answer)
             if mark is None:
-                parts.shared.release(run.key, base)
+                ctx.shared.release(run.key, base)
             return await self._unstored(run, answer, options, times)
 
         return outcome
@@ -325,18 +325,18 @@ class Loading:
     ) -> Outcome:
         """A value that the server does not have: who joined in time may have it unless something changed since."""
         if options is not None:
-            self._parts.keep_unbacked(run.token, answer, options, *times)
+            self._ctx.keep_unbacked(run.token, answer, options, *times)
         if answer.payload is None:
             return Outcome(Resolution.RETURN, Resolution.LOAD_ALONE, answer=answer)
         # A load that took long, or was held up with its process, is to nobody more than near may be.
-        until = times[0] + self._parts.unbacked_life(run.options)
+        until = times[0] + self._ctx.unbacked_life(run.options)
         return Outcome(Resolution.RETURN, Resolution.RETRY if run.flight.detached else None, answer=answer, until=until)
 
     async def _load_unbacked(self, run: Load) -> Outcome:
         """Load without the server: the value is for this process only, and not for long."""
-        parts = self._parts
+        ctx = self._ctx
         self._renew_token(run)
-        started = parts.ports.clock()
+        started = ctx.ports.clock()
         try:
             result = await self.call(run)
         except Exception as error:
@@ -344,7 +344,7 @@ class Loading:
             if answer is None:
                 raise
             return Outcome(Resolution.RETURN, answer=answer, stale=True)
-        cost = parts.ports.clock() - started
+        cost = ctx.ports.clock() - started
         return await self._unstored(run, *self.unwrap(run, result), (started, cost))
 
     async def bare(self, run: Load) -> Any:
@@ -361,44 +361,44 @@ class Loading:
 
     def last_resort(self, run: Load) -> DecodedValue | None:
         """Promise 3's one exception: offline, and the loader failed too; an entry within its own life still answers."""
-        parts = self._parts
-        held = parts.near.items.get(run.key)
-        if parts.alone or parts.shared.usable or held is None or run.options.offline_ttl <= 0:
+        ctx = self._ctx
+        held = ctx.near.items.get(run.key)
+        if ctx.alone or ctx.shared.usable or held is None or run.options.offline_ttl <= 0:
             return None
-        answer = parts.entries.from_near(held, run.declared) if parts.ports.clock() < held.stale_until else None
+        answer = ctx.entries.from_near(held, run.declared) if ctx.ports.clock() < held.stale_until else None
         if answer is not None:
-            parts.counters.offline_stale_hits += 1
+            ctx.counters.offline_stale_hits += 1
         return answer
 
     async def call(self, run: Load) -> Any:
         """Run the loader, counted and timed."""
-        parts = self._parts
-        parts.counters.loads += 1
-        started = parts.ports.clock()
-        outer = CURRENT.set((run.flight, parts.ports.me()))
+        ctx = self._ctx
+        ctx.counters.loads += 1
+        started = ctx.ports.clock()
+        outer = CURRENT.set((run.flight, ctx.ports.me()))
         try:
-            return await parts.ports.run_loader(run.loader, *run.args)
+            return await ctx.ports.run_loader(run.loader, *run.args)
         except BaseException:
-            parts.counters.load_failures += 1
+            ctx.counters.load_failures += 1
             raise
         finally:
             CURRENT.reset(outer)
-            took = parts.ports.clock() - started
-            parts.counters.load_seconds += took
-            parts.times.learn(run.group, took)
+            took = ctx.ports.clock() - started
+            ctx.counters.load_seconds += took
+            ctx.times.learn(run.group, took)
 
     # -- leases and claims -------------------------------------------------------------------------------------------
 
     def give_back(self, run: Load, base: bytes | None, mark: bytes | None) -> None:
         """Release the lease, or the claim."""
         if mark is not None:
-            self._parts.shared.unclaim(run.key, mark)
+            self._ctx.shared.unclaim(run.key, mark)
         elif base is not None:
-            self._parts.shared.release(run.key, base)
+            self._ctx.shared.release(run.key, base)
 
     def keep_alive(self, run: Load, base: bytes, mark: bytes | None) -> Callable[[], None]:
         """Renew the right every third of its length while the loader runs; returns how to stop that."""
-        parts, lease = self._parts, run.lease
+        ctx, lease = self._ctx, run.lease
         run.flight.loads = True
         ms = round(lease * 1000)
         alarms: list[Alarm] = []
@@ -407,15 +407,15 @@ class Loading:
         def keep_base() -> None:
             # The entry must not end before its refresh does, or others would see none and load beside it. It stays
             # spent: no life is added beyond the grace.
-            parts.shared.renew(run.key, base, min(ms, round(GRACE * 1000)))
+            ctx.shared.renew(run.key, base, min(ms, round(GRACE * 1000)))
 
         def ring() -> None:
             if mark is None:
-                parts.shared.renew(run.key, base, ms)
+                ctx.shared.renew(run.key, base, ms)
             else:
-                parts.shared.renew(run.key, mark, ms, claim=True)
+                ctx.shared.renew(run.key, mark, ms, claim=True)
                 keep_base()
-            alarms[:] = [parts.ports.call_later(lease / 3, ring)]
+            alarms[:] = [ctx.ports.call_later(lease / 3, ring)]
 
         def stop() -> None:
             alarms[0].cancel()
@@ -423,7 +423,7 @@ class Loading:
 
         if mark is not None:
             keep_base()
-        alarms.append(parts.ports.call_later(lease / 3, ring))
+        alarms.append(ctx.ports.call_later(lease / 3, ring))
         self._rights.append(right)
         return stop
 

@@ -52,60 +52,60 @@ class LoadRequest:
 class Policy:
     """Reading and loading."""
 
-    def __init__(self, parts: PolicyContext) -> None:
-        self.parts = parts
-        self.loading = Loading(parts)
+    def __init__(self, ctx: PolicyContext) -> None:
+        self.ctx = ctx
+        self.loading = Loading(ctx)
         self._paused: dict[str, float] = {}
-        self._keeps = parts.coherence.keeps
+        self._keeps = ctx.coherence.keeps
 
     # -- get -------------------------------------------------------------------------------------------------------
 
     async def get(self, key: str, declared: Any, options: CallOptions, *, allow_stale: bool) -> DecodedValue | None:
         """An entry that is there; never a load."""
-        parts = self.parts
-        if parts.closed:
-            parts.check_open()
-        if key in parts.near.items:
+        ctx = self.ctx
+        if ctx.closed:
+            ctx.check_open()
+        if key in ctx.near.items:
             found = self.near(key, declared, options, allow_stale=allow_stale)
             if found is not None:
                 return found
-        journal = parts.coherence.journal
-        if parts.shared.usable and not (journal.owed and journal.owes_key(key)):
-            token = parts.coherence.open_fill(key) if self._keeps else None
+        journal = ctx.coherence.journal
+        if ctx.shared.usable and not (journal.owed and journal.owes_key(key)):
+            token = ctx.coherence.open_fill(key) if self._keeps else None
             try:
-                future = parts.shared.look(key, declared, token)
-                seen = NO_LOOK if future is None else await parts.ports.wait(future, None)
+                future = ctx.shared.look(key, declared, token)
+                seen = NO_LOOK if future is None else await ctx.ports.wait(future, None)
                 if seen is NO_ANSWER:
                     seen = NO_LOOK
                 elif seen.state is _UNKNOWN_TAGS:
                     seen = await self._settled(key, seen, declared, options, token)
             finally:
                 if token is not None:
-                    parts.coherence.close_fill(token)
+                    ctx.coherence.close_fill(token)
             if seen.state is _FRESH:
-                parts.counters.shared_hits += 1
+                ctx.counters.shared_hits += 1
                 return seen.answer
             if allow_stale and seen.state is EntryState.STALE:
-                parts.counters.stale_hits += 1
+                ctx.counters.stale_hits += 1
                 return seen.answer
             if seen.state is EntryState.UNAVAILABLE:
                 found = self.near(key, declared, options, allow_stale=allow_stale)
                 if found is not None:
                     return found
-        parts.counters.misses += 1
+        ctx.counters.misses += 1
         return None
 
     async def lookup(self, key: str, declared: Any, options: CallOptions) -> Found[Any] | None:
         """An entry that is there, fresh or stale, with its times. It counts as neither a hit nor a miss."""
-        parts = self.parts
-        parts.check_open()
+        ctx = self.ctx
+        ctx.check_open()
         found = self.shown(key, declared, options)
-        if found is None and parts.shared.usable:
-            run = Load(key, _no_loader, options, declared, "", _NOWHERE, parts.budget(), parts.coherence.open_fill(key))
+        if found is None and ctx.shared.usable:
+            run = Load(key, _no_loader, options, declared, "", _NOWHERE, ctx.budget(), ctx.coherence.open_fill(key))
             try:
                 seen = await self.loading.look(run)
             finally:
-                parts.coherence.close_fill(run.token)
+                ctx.coherence.close_fill(run.token)
             if seen.state is EntryState.UNAVAILABLE:
                 return self.shown(key, declared, options)  # the fault may have told how far near is trusted now
             if seen.answer is not None:
@@ -114,40 +114,40 @@ class Policy:
 
     def shown(self, key: str, declared: Any, options: CallOptions) -> Found[Any] | None:
         """What near has of it."""
-        near = self.parts.near_answer(key, declared, options)
+        near = self.ctx.near_answer(key, declared, options)
         return None if near is None else self._found_with(near[0], near[1].fresh_until, near[1].span)
 
     def _found_with(self, answer: DecodedValue, fresh_until: float, span: float) -> Found[Any]:
-        left = fresh_until - self.parts.ports.clock()
+        left = fresh_until - self.ctx.ports.clock()
         return Found(answer.value, left, max(0.0, span - left), stale=left <= 0)
 
     async def _settled(self, key: str, seen: Lookup, declared: Any, options: CallOptions, token: Any) -> Lookup:
         """Judged again once its tags are known, within what the first look left of the operation timeout."""
-        parts = self.parts
-        budget = parts.budget()
-        budget.spend(parts.ports.clock() - seen.sent_at)
+        ctx = self.ctx
+        budget = ctx.budget()
+        budget.spend(ctx.ports.clock() - seen.sent_at)
         run = Load(key, _no_loader, options, declared, "", _NOWHERE, budget, token)
         return await self.loading.settled(run, seen)
 
     def near(self, key: str, declared: Any, options: CallOptions, *, allow_stale: bool) -> DecodedValue | None:
         """What near answers, fresh unless a stale value will do."""
-        found = self.parts.near_answer(key, declared, options)
+        found = self.ctx.near_answer(key, declared, options)
         if found is None:
             return None
         answer, held = found
-        if self.parts.ports.clock() < held.fresh_until:
-            self.parts.counters.near_hits += 1
+        if self.ctx.ports.clock() < held.fresh_until:
+            self.ctx.counters.near_hits += 1
         elif allow_stale:
-            self.parts.counters.stale_hits += 1
+            self.ctx.counters.stale_hits += 1
         else:
             return None
         return answer
 
     def _count_shared(self, seen: Lookup) -> None:
         if seen.state is EntryState.STALE:
-            self.parts.counters.stale_hits += 1
+            self.ctx.counters.stale_hits += 1
         else:
-            self.parts.counters.shared_hits += 1
+            self.ctx.counters.shared_hits += 1
 
     # -- get or load -------------------------------------------------------------------------------------------------
 
@@ -159,20 +159,20 @@ class Policy:
             LoadCycle: The loader waits for itself.
             Exception: Whatever the loader raised.
         """
-        parts = self.parts
-        now = parts.ports.clock()
+        ctx = self.ctx
+        now = ctx.ports.clock()
         until = None if asked.options.load_timeout is None else now + asked.options.load_timeout
-        capped = now + parts.load_wait
+        capped = now + ctx.load_wait
         while True:
-            parts.check_open()
-            found = parts.near_answer(asked.key, asked.declared, asked.options)
+            ctx.check_open()
+            found = ctx.near_answer(asked.key, asked.declared, asked.options)
             if found is not None:
                 answer, held = found
                 self.near_hit(asked, held)
                 return answer.value
-            flight = parts.flights.get(asked.key)
-            if flight is None and not parts.shared.usable:
-                flight = parts.flights.background(asked.key)  # nobody else can tell what there is
+            flight = ctx.flights.get(asked.key)
+            if flight is None and not ctx.shared.usable:
+                flight = ctx.flights.background(asked.key)  # nobody else can tell what there is
             if flight is None:
                 verb, answer_or_none = await self._lead(asked, until)
             else:
@@ -184,31 +184,31 @@ class Policy:
 
     def near_hit(self, asked: LoadRequest, held: Any) -> None:
         """Count a hit in near, and start the refresh that it may call for."""
-        parts, options = self.parts, asked.options
-        now = parts.ports.clock()
+        ctx, options = self.ctx, asked.options
+        now = ctx.ports.clock()
         if now >= held.fresh_until:
-            parts.counters.stale_hits += 1
+            ctx.counters.stale_hits += 1
             self._refresh_behind(asked, held.stamp)
             return
-        parts.counters.near_hits += 1
-        if options.refreshes and should_refresh_early(held.fresh_until - now, held.cost, parts.ports.random):
+        ctx.counters.near_hits += 1
+        if options.refreshes and should_refresh_early(held.fresh_until - now, held.cost, ctx.ports.random):
             self._refresh_behind(asked, held.stamp)
 
     async def _lead(self, asked: LoadRequest, until: float | None) -> tuple[Resolution, Any]:
         """Be the first who asks: look at the server here, and let a flight do what a load takes."""
-        parts = self.parts
-        flight = parts.flights.start(asked.key, asked.options.tags)
-        future = parts.ports.future()
+        ctx = self.ctx
+        flight = ctx.flights.start(asked.key, asked.options.tags)
+        future = ctx.ports.future()
         flight.enter(future)
         run = self._run(asked, flight)
-        wait = waiting_for(flight, parts.ports.me)
+        wait = waiting_for(flight, ctx.ports.me)
         try:
             run.seen = await self.loading.look(run)
             if run.seen.state in {EntryState.FRESH, EntryState.STALE}:
-                parts.coherence.close_fill(run.token)
+                ctx.coherence.close_fill(run.token)
                 return self._found(asked, flight, run.seen)
-            parts.counters.misses += 1
-            await parts.ports.spawn(flight, partial(self.loading.fetch, run), partial(self._landed, run))
+            ctx.counters.misses += 1
+            await ctx.ports.spawn(flight, partial(self.loading.fetch, run), partial(self._landed, run))
             return await self._outcome(flight, future, until, wait)
         except BaseException:
             if flight.task is None:
@@ -219,9 +219,9 @@ class Policy:
                 wait.over()
 
     def _run(self, asked: LoadRequest, flight: Flight) -> Load:
-        parts = self.parts
-        token = parts.coherence.open_fill(asked.key, asked.options.tags)
-        budget = parts.budget()
+        ctx = self.ctx
+        token = ctx.coherence.open_fill(asked.key, asked.options.tags)
+        budget = ctx.budget()
         return Load(
             asked.key,
             asked.loader,
@@ -239,32 +239,32 @@ class Policy:
 
         With a defect of ours, its starter gets that: who only asked again could do so for ever.
         """
-        self.parts.coherence.close_fill(run.token)
+        self.ctx.coherence.close_fill(run.token)
         outcome = (
             Outcome(Resolution.RETRY) if error is None else Outcome(Resolution.RAISE, Resolution.RETRY, error=error)
         )
-        self.parts.flights.end(run.flight, outcome)
+        self.ctx.flights.end(run.flight, outcome)
 
     def _found(self, asked: LoadRequest, flight: Flight, seen: Lookup) -> tuple[Resolution, Any]:
-        parts = self.parts
-        parts.flights.end(flight, Outcome(Resolution.RETURN, answer=seen.answer, stale=seen.state is EntryState.STALE))
+        ctx = self.ctx
+        ctx.flights.end(flight, Outcome(Resolution.RETURN, answer=seen.answer, stale=seen.state is EntryState.STALE))
         self._count_shared(seen)
-        left = seen.fresh_until - parts.ports.clock()
-        early = asked.options.refreshes and should_refresh_early(left, seen.header.cost, parts.ports.random)
+        left = seen.fresh_until - ctx.ports.clock()
+        early = asked.options.refreshes and should_refresh_early(left, seen.header.cost, ctx.ports.random)
         if seen.state is EntryState.STALE or early:
             self._refresh_behind(asked, seen.stamp)
         return Resolution.RETURN, seen.answer.value if seen.answer is not None else None
 
     async def join(self, flight: Flight, declared: Any, until: float | None, capped: float) -> tuple[Resolution, Any]:
         """Wait for a load that is under way in this process, until ``capped`` at most."""
-        parts = self.parts
-        wait = waiting_for(flight, parts.ports.me)
-        future = parts.ports.future()
+        ctx = self.ctx
+        wait = waiting_for(flight, ctx.ports.me)
+        future = ctx.ports.future()
         flight.enter(future)
-        parts.counters.joins += 1
+        ctx.counters.joins += 1
         try:
             verb, answer = await self._outcome(flight, future, until, wait, capped)
-            return verb, None if answer is None else parts.entries.copy(answer, declared)
+            return verb, None if answer is None else ctx.entries.copy(answer, declared)
         except CodecError:
             return Resolution.RETRY, None  # what flew is not of the type this caller declared
         finally:
@@ -275,13 +275,13 @@ class Policy:
         self, flight: Flight, future: Any, until: float | None, wait: Wait | None, capped: float | None = None
     ) -> tuple[Resolution, Any]:
         """How a flight ended for its starter (no ``capped``: its own load is waited for), or for one who joined."""
-        parts = self.parts
+        ctx = self.ctx
         own = capped is None
-        entered = 0.0 if own else parts.ports.clock()
+        entered = 0.0 if own else ctx.ports.clock()
         first = min((t for t in (until, capped) if t is not None), default=None)
         if wait is None:
             try:
-                outcome = await parts.ports.wait(future, first)
+                outcome = await ctx.ports.wait(future, first)
             except BaseException:
                 flight.leave(future)
                 raise
@@ -292,7 +292,7 @@ class Policy:
         if outcome is NO_ANSWER:
             if first == until:
                 raise LoadTimeout(f"the load of {flight.key!r} took longer than this caller's load_timeout")
-            parts.counters.wait_timeouts += 1
+            ctx.counters.wait_timeouts += 1
             return Resolution.LOAD_ALONE, None
         verb = outcome.own if own else outcome.others
         if verb is Resolution.RAISE:
@@ -305,7 +305,7 @@ class Policy:
 
     async def _hear(self, wait: Wait, future: Any, until: float | None) -> Any:
         """Inside a loader the same: now and then it looks whether this wait has become one of a cycle."""
-        ports, flight, pause = self.parts.ports, wait.flight, LOOK_AGAIN
+        ports, flight, pause = self.ctx.ports, wait.flight, LOOK_AGAIN
         outcome = NO_ANSWER
         try:
             while True:
@@ -325,50 +325,50 @@ class Policy:
 
     async def _alone(self, asked: LoadRequest) -> Any:
         """Load for this caller, outside any flight, and store nothing."""
-        parts = self.parts
+        ctx = self.ctx
         flight = Flight(asked.key, asked.options.tags)
         run = self._run(asked, flight)
         try:
             result = await self.loading.bare(run)
         finally:
-            parts.coherence.close_fill(run.token)
+            ctx.coherence.close_fill(run.token)
         return result
 
     # -- refresh -----------------------------------------------------------------------------------------------------
 
     async def refresh(self, asked: LoadRequest) -> Any:
         """Load now and replace what is there, by claim or lease, never past a removal."""
-        parts = self.parts
-        parts.check_open()
-        until = None if asked.options.load_timeout is None else parts.ports.clock() + asked.options.load_timeout
-        earlier = parts.flights.get(asked.key)
+        ctx = self.ctx
+        ctx.check_open()
+        until = None if asked.options.load_timeout is None else ctx.ports.clock() + asked.options.load_timeout
+        earlier = ctx.flights.get(asked.key)
         if earlier is not None:
-            wait = waiting_for(earlier, parts.ports.me)  # a loader that refreshes its own key would wait for itself
+            wait = waiting_for(earlier, ctx.ports.me)  # a loader that refreshes its own key would wait for itself
             if wait is not None:
                 wait.over()
-        flight = parts.flights.start(asked.key, asked.options.tags)
-        future = parts.ports.future()
+        flight = ctx.flights.start(asked.key, asked.options.tags)
+        future = ctx.ports.future()
         flight.enter(future)
         run = self._run(asked, flight)
-        wait = waiting_for(flight, parts.ports.me)
+        wait = waiting_for(flight, ctx.ports.me)
         try:
-            await parts.ports.spawn(flight, partial(self.loading.fetch, run, anew=True), partial(self._landed, run))
+            await ctx.ports.spawn(flight, partial(self.loading.fetch, run, anew=True), partial(self._landed, run))
             verb, value = await self._outcome(flight, future, until, wait)
         finally:
             if wait is not None:
                 wait.over()
         if verb is Resolution.RETURN:
             return value
-        parts.check_open()
+        ctx.check_open()
         return await self._alone(asked)
 
     def _refresh_behind(self, asked: LoadRequest, stamp: bytes) -> None:
         """Start a background refresh, unless one runs, or the last one failed a moment ago."""
-        parts = self.parts
-        flights = parts.flights
-        if not asked.options.refreshes or parts.closed or flights.get(asked.key) or flights.background(asked.key):
+        ctx = self.ctx
+        flights = ctx.flights
+        if not asked.options.refreshes or ctx.closed or flights.get(asked.key) or flights.background(asked.key):
             return
-        now = parts.ports.clock()
+        now = ctx.ports.clock()
         if self._paused and self._paused.get(asked.key, now) > now:
             return
         flight = flights.start(asked.key, asked.options.tags, behind=True)
@@ -381,15 +381,15 @@ class Policy:
                 self._pause(asked.key)
             self._landed(run, error)
 
-        if not parts.ports.spawn_background(flight, partial(self.loading.refresh, run, stamp), landed):
+        if not ctx.ports.spawn_background(flight, partial(self.loading.refresh, run, stamp), landed):
             landed()
         else:
-            parts.counters.refreshes += 1
+            ctx.counters.refreshes += 1
 
     def _pause(self, key: str) -> None:
         if len(self._paused) >= MAX_PAUSES:
             self._paused.clear()
-        self._paused[key] = self.parts.ports.clock() + PAUSE * (0.5 + self.parts.ports.random())
+        self._paused[key] = self.ctx.ports.clock() + PAUSE * (0.5 + self.ctx.ports.random())
 
 
 async def _no_loader() -> None:

@@ -31,7 +31,7 @@ Sent = tuple[Callable[[], Awaitable[Any]], int]
 
 
 async def stream(
-    parts: PolicyContext, items: Iterable[T], send: Callable[[T], Sent], take: Callable[[T, Any], None], budget: Budget
+    ctx: PolicyContext, items: Iterable[T], send: Callable[[T], Sent], take: Callable[[T, Any], None], budget: Budget
 ) -> None:
     """Send a call for each item and hand on what became of it, in order.
 
@@ -49,38 +49,38 @@ async def stream(
     async def hand_on() -> int:
         item, outcome, weight = under_way.popleft()
         take(item, await outcome())
-        if not fits and parts.shared.usable:
+        if not fits and ctx.shared.usable:
             budget.renew()
         return weight
 
     try:
         for item in items:
-            share = max(1, parts.batches)
+            share = max(1, ctx.batches)
             while under_way and (
-                len(under_way) * share >= MAX_CALLS or size * share >= MAX_BYTES or parts.shared.crowded
+                len(under_way) * share >= MAX_CALLS or size * share >= MAX_BYTES or ctx.shared.crowded
             ):
                 fits = False
                 size -= await hand_on()
-            if parts.shared.crowded:
-                await _room(parts, budget)
+            if ctx.shared.crowded:
+                await _room(ctx, budget)
             sent += 1
-            parts.batches += sent == 2  # noqa: PLR2004 - one call alone is no batch
+            ctx.batches += sent == 2  # noqa: PLR2004 - one call alone is no batch
             outcome, weight = send(item)
             under_way.append((item, outcome, weight))
             size += weight
         while under_way:
             await hand_on()
     finally:
-        parts.batches -= sent > 1
+        ctx.batches -= sent > 1
 
 
-async def _room(parts: PolicyContext, budget: Budget) -> None:
+async def _room(ctx: PolicyContext, budget: Budget) -> None:
     """Wait until the connection has room for another call."""
-    while parts.shared.crowded and budget.left > 0:
-        future = parts.ports.future()
-        parts.shared.when_room(future)
-        began = parts.ports.clock()
+    while ctx.shared.crowded and budget.left > 0:
+        future = ctx.ports.future()
+        ctx.shared.when_room(future)
+        began = ctx.ports.clock()
         try:
-            await parts.ports.wait(future, began + budget.left)
+            await ctx.ports.wait(future, began + budget.left)
         finally:
-            budget.spend(parts.ports.clock() - began)
+            budget.spend(ctx.ports.clock() - began)

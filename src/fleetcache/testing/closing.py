@@ -52,7 +52,7 @@ def _running() -> asyncio.AbstractEventLoop | None:
 
 
 def _mark(engine: Engine) -> None:
-    engine.closed = engine.parts.closed = engine.ports.closed = True
+    engine.closed = engine.ctx.closed = engine.ports.closed = True
     engine.settled = False
     engine.rebuilt()
 

@@ -94,7 +94,7 @@ ROWS = [
         "unbacked.bound",
         "What was loaded without the server lives from when its loader ended, not from when it began.",
         "policy.loading:Loading._load_unbacked",
-        ("started = parts.ports.clock()\n        try:", "started = parts.ports.clock() + 1.0\n        try:"),
+        ("started = ctx.ports.clock()\n        try:", "started = ctx.ports.clock() + 1.0\n        try:"),
     ),
     Row(
         "unbacked_as_long_online",
@@ -116,7 +116,7 @@ ROWS = [
         "resort.offline",
         "Offline, when the loader fails, an entry past its own life answers.",
         "policy.loading:Loading.last_resort",
-        (" if parts.ports.clock() < held.stale_until else None", ""),
+        (" if ctx.ports.clock() < held.stale_until else None", ""),
     ),
     Row(
         "no_last_resort",

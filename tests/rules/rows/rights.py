@@ -3,7 +3,7 @@
 from fleetcache.policy.loading import Loading
 from tests.rules.rule import Exchange, Row
 
-SWAP = "future = parts.shared.swap(run.key, base, blob, options.server_ttl_ms, stored)"
+SWAP = "future = ctx.shared.swap(run.key, base, blob, options.server_ttl_ms, stored)"
 GIVE_BACK = "        if mark is not None:\n            parts.shared.unclaim(run.key, mark)"
 KEPT_FROM_ANOTHER = "tests/unit/policy/test_claims.py::test_those_of_one_process_do_not_keep_it_from_another"
 
@@ -31,8 +31,8 @@ ROWS = [
         "A claim that was granted for an entry that ends at once is not given back.",
         "policy.loading:Loading._claim",
         (
-            "            parts.shared.unclaim(run.key, mark)\n            return seen\n",
-            "            seen.is_ending or parts.shared.unclaim(run.key, mark)\n            return seen\n",
+            "            ctx.shared.unclaim(run.key, mark)\n            return seen\n",
+            "            seen.is_ending or ctx.shared.unclaim(run.key, mark)\n            return seen\n",
         ),
         "plan claim_kept_for_an_ending_entry",
     ),
@@ -41,7 +41,7 @@ ROWS = [
         "right.renewed",
         "A refresh renews its claim, and not the entry under it, which ends meanwhile.",
         "policy.loading:Loading.keep_alive",
-        ("parts.shared.renew(run.key, base, min(ms, round(GRACE * 1000)))", "return"),
+        ("ctx.shared.renew(run.key, base, min(ms, round(GRACE * 1000)))", "return"),
         "plan base_not_renewed",
     ),
     Row(
@@ -88,7 +88,7 @@ ROWS = [
         "right.by_hand_passed",
         "As long as somebody in a process waits for a claim by hand no other process has it.",
         "policy.claims:Claims._pass_on",
-        ("if following is None or self._parts.ports.clock() - turn.since >= turn.ttl:", "if following is None:"),
+        ("if following is None or self._ctx.ports.clock() - turn.since >= turn.ttl:", "if following is None:"),
         KEPT_FROM_ANOTHER,
     ),
     Row(
@@ -121,12 +121,12 @@ ROWS = [
         "A refresh stores over whatever has replaced the entry that it set out to replace.",
         "policy.loading:Loading.send",
         (
-            "parts.shared.swap(run.key, base, blob, options.server_ttl_ms, stored)",
+            "ctx.shared.swap(run.key, base, blob, options.server_ttl_ms, stored)",
             (
-                "parts.shared.swap(run.key, base, blob, options.server_ttl_ms, stored) if mark is None "
-                "else parts.shared.put("
-                "run.key, blob, options.server_ttl_ms, run.token, lambda at: parts.entries.hold(answer, options.tags, "
-                "parts.near_life(options, at), stamp=stamp), parts.coherence.journal.next())"
+                "ctx.shared.swap(run.key, base, blob, options.server_ttl_ms, stored) if mark is None "
+                "else ctx.shared.put("
+                "run.key, blob, options.server_ttl_ms, run.token, lambda at: ctx.entries.hold(answer, options.tags, "
+                "ctx.near_life(options, at), stamp=stamp), ctx.coherence.journal.next())"
             ),
         ),
     ),
@@ -203,7 +203,7 @@ ROWS = [
             "        if granted:\n            await self._load(granted)\n",
             (
                 "        for key, left in waiting.items():\n"
-                "            future = self._parts.coherence.watch(key, self._parts.ports.future()).future\n"
+                "            future = self._ctx.coherence.watch(key, self._ctx.ports.future()).future\n"
                 "            await self._loading.news(future, left, self._give_up)\n"
                 "        if granted:\n            await self._load(granted)\n"
             ),

@@ -14,7 +14,7 @@ ROWS = (
         "journal.own",
         "A write is the newest only while its very key is owed: not after a clear, nor beyond the journal.",
         "policy.writing:Writing._end",
-        ("parts.coherence.wrote(key, put.number)", 'parts.coherence.journal.owed.get(("e", key)) == put.number'),
+        ("ctx.coherence.wrote(key, put.number)", 'ctx.coherence.journal.owed.get(("e", key)) == put.number'),
         f"{OWN}test_what_was_set_is_seen_beyond_the_journal",
     ),
     Row(
@@ -38,7 +38,7 @@ ROWS = (
         "add.away",
         "What the server holds stays beside what was added while it was away.",
         "policy.writing:Writing._add_here",
-        ("if not parts.alone:", "if parts.alone:"),
+        ("if not ctx.alone:", "if ctx.alone:"),
         f"{OWN}test_what_was_added_in_an_outage_is_nowhere_when_it_is_over",
     ),
     Row(
@@ -46,7 +46,7 @@ ROWS = (
         "policy.counters.1",
         "The script counts what only we can count: it makes counters that were not to be made.",
         "policy.counters:CounterRules.incr",
-        ("if create and not parts.entries.signs:", "if not parts.entries.signs:"),
+        ("if create and not parts.entries.signs:", "if not ctx.entries.signs:"),
         f"{COUNTERS}test_a_counter_that_is_not_there_may_be_left_so",
     ),
     Row(
@@ -110,7 +110,7 @@ ROWS = (
         "policy.streaming.4",
         "A connection that is full is taken for one that is gone.",
         "policy.streaming:_room",
-        ("while parts.shared.crowded and", "while not parts and"),
+        ("while ctx.shared.crowded and", "while not parts and"),
         f"{LARGE}test_too_many_writes_at_once_wait_for_room_instead_of_emptying_the_cache",
     ),
 )

@@ -62,7 +62,7 @@ class Inside:
 
     async def get(self, key: str, declared: Any, options: CallOptions, *, allow_stale: bool) -> DecodedValue | None:
         """What near has."""
-        self._engine.parts.check_open()
+        self._engine.ctx.check_open()
         found = self._engine.policy.near(key, declared, options, allow_stale=allow_stale)
         if found is None:
             self._engine.counters.misses += 1
@@ -82,12 +82,12 @@ class Inside:
 
     async def lookup(self, key: str, declared: Any, options: CallOptions) -> Found[Any] | None:
         """What near has."""
-        self._engine.parts.check_open()
+        self._engine.ctx.check_open()
         return self._engine.policy.shown(key, declared, options)
 
     async def look(self, key: str) -> tuple[Lookup, Budget]:  # noqa: ARG002 - as above
         """The server cannot be asked."""
-        return Lookup(EntryState.UNAVAILABLE, reason="a call from inside"), self._engine.parts.budget()
+        return Lookup(EntryState.UNAVAILABLE, reason="a call from inside"), self._engine.ctx.budget()
 
     # -- loading -----------------------------------------------------------------------------------------------------
 
@@ -98,7 +98,7 @@ class Inside:
 
     async def refresh(self, asked: LoadRequest) -> Any:
         """What the loader brings. Nothing is stored."""
-        self._engine.parts.check_open()
+        self._engine.ctx.check_open()
         return plain(self._load(asked.loader, *asked.args))
 
     async def get_or_set_many(
@@ -132,8 +132,8 @@ class Inside:
     async def set_many(self, values: Mapping[str, Any], options: CallOptions, declared: Any, *, strict: bool) -> None:
         """Noted, once all could be encoded."""
         engine = self._engine
-        engine.parts.check_open()
-        answers = {key: engine.parts.entries.encode(value, declared) for key, value in values.items()}
+        engine.ctx.check_open()
+        answers = {key: engine.ctx.entries.encode(value, declared) for key, value in values.items()}
         self._note(_Note(partial(engine.writing.send_set, answers, options), answers))
         _acknowledged(strict=strict)
 
@@ -149,13 +149,13 @@ class Inside:
         self._remove([("t", tag) for tag in names], (), names, strict=strict)
 
     def _remove(self, targets: list[Target], keys: Iterable[str], tags: Iterable[str], *, strict: bool) -> None:
-        self._engine.parts.check_open()
+        self._engine.ctx.check_open()
         self._note(_Note(partial(self._engine.writing.send_removals, targets), keys, tags))
         _acknowledged(strict=strict)
 
     async def add(self, *_args: Any, strict: bool) -> bool:
         """Whether there is an entry cannot be told."""
-        self._engine.parts.check_open()
+        self._engine.ctx.check_open()
         if strict:
             raise Unavailable(f"add: {_AMID}")
         return False
@@ -166,14 +166,14 @@ class Inside:
 
     async def incr(self, key: str, *_args: Any, **_options: Any) -> int | None:
         """A counter is not guessed."""
-        self._engine.parts.check_open()
+        self._engine.ctx.check_open()
         raise Unavailable(f"incr of {key!r}: {_AMID}")
 
     # -- claims ------------------------------------------------------------------------------------------------------
 
     async def take(self, *_args: Any, **_options: Any) -> Grant | None:
         """It cannot be asked for."""
-        self._engine.parts.check_open()
+        self._engine.ctx.check_open()
         return None
 
     async def is_taken(self, key: str) -> bool:
