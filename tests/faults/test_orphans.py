@@ -84,7 +84,7 @@ def test_the_same_on_threads(server: Server, proxy: Proxy, prefix: str, kind: st
         proxy.stall("down")
         engine = cache._engine
         assert isinstance(engine, SyncEngine)
-        with engine.monitor.held():
+        with engine.monitor.locked():
             ask_for(cache, kind)
         wait_until(lambda: exists(server, place(prefix, kind)))
         proxy.reset()

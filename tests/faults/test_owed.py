@@ -85,8 +85,8 @@ async def _owe_what_is_forbidden(server: Server, prefix: str) -> None:
             owed = [("e", key) for key in ("forbidden 1", "forbidden 2", "forbidden 3", "allowed")]
             for target in owed:
                 coherence.defer(target, coherence.journal.next())
-            await eventually(lambda: ("e", "allowed") not in coherence.journal.owed)
-            assert list(coherence.journal.owed) == owed[:3]
+            await eventually(lambda: ("e", "allowed") not in coherence.journal.pending)
+            assert list(coherence.journal.pending) == owed[:3]
 
 
 def test_a_store_that_a_removal_overtook_is_not_sent_again_behind_it(server: Server, prefix: str) -> None:

@@ -57,7 +57,7 @@ def test_a_waiter_has_its_own_timer(server: Server, prefix: str, never_expires: 
 def test_twin_a_waiter_that_relies_on_the_push_waits_in_vain(
     server: Server, prefix: str, never_expires: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own_timer = Loading.news
+    own_timer = Loading.wait_for_change
 
     async def only_pushes(self: Loading, future: Any, _remaining: float, give_up: float) -> bool:
         return await own_timer(self, future, 1000.0, give_up)

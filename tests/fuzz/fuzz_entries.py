@@ -125,4 +125,4 @@ def one_input(data: bytes) -> None:
     held = coherence.near.items.get("k")
     assert held is None or seen.answer is not None
     if held is not None:
-        judge.from_near(held, source.pick(TYPES))
+        judge.decode_near(held, source.pick(TYPES))

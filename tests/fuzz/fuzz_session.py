@@ -32,7 +32,7 @@ class Watched:
         self.session.on_own = lambda key: self.events.append(("own", key))
         for number, commands in enumerate(calls):
             self.session.add(Call([("PING",)] * commands, self._handler(number)), float(number))
-        self.session.expect_own = own
+        self.session.expect_self_invalidation = own
 
     def _pushed(self, frame: list[Any]) -> None:
         self.events.append(("push", plain(list(frame))))

@@ -173,7 +173,7 @@ def hands_out_its_own(url: str, **settings: Any) -> Cache:
     """Near keeps the object it was given, and everybody who joins a load gets the loader's."""
     cache = Cache(url, **settings)
     entries = cache._engine.entries
-    hold: Callable[..., NearEntry] = entries.hold
+    hold: Callable[..., NearEntry] = entries.near_entry
 
     def holding(answer: DecodedValue, *life: Any, **more: Any) -> NearEntry:
         held = hold(answer, *life, **more)

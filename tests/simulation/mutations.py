@@ -143,7 +143,7 @@ def lease_not_voided_by_set() -> list[Exchange]:
 
 def no_timer_for_waiters() -> list[Exchange]:
     """Who waits for a lease waits for the push alone."""
-    news = Loading.news
+    news = Loading.wait_for_change
 
     async def forever(self: Loading, future: Any, _remaining: float, give_up: float) -> bool:
         return await news(self, future, float("inf"), give_up)
@@ -236,9 +236,9 @@ def any_push_is_our_own() -> list[Exchange]:
     def push(self: Session, frame: list[Any]) -> None:
         keys = frame[1] if len(frame) > 1 else None
         mine = self.__dict__.setdefault("mine", set())
-        if self.expect_own is not None:
-            mine.add(self.expect_own)
-            self.expect_own = None
+        if self.expect_self_invalidation is not None:
+            mine.add(self.expect_self_invalidation)
+            self.expect_self_invalidation = None
         if keys is not None and keys[0] in mine:
             self.on_own(keys[0])
         else:

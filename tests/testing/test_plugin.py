@@ -243,7 +243,7 @@ def test_the_clock_moves_the_apps_caches(project: pytest.Pytester) -> None:
 
 def test_nothing_of_it_is_left(project: pytest.Pytester) -> None:
     outcomes(project, fresh=True, test_app="import app\n\ndef test_it(fresh_caches):\n    pass\n")
-    assert all(engine.stand_in is None for engine in [*_ENGINES, *FROM_ENV])
+    assert all(engine.override is None for engine in [*_ENGINES, *FROM_ENV])
     assert ON_FROM_ENV == []
 
 

@@ -26,7 +26,7 @@ def _followed(verb: Callable[..., Coroutine[Any, Any, Any]]) -> Callable[..., Co
 
     @wraps(verb)
     async def followed(self: "AioVerbs", *args: Any, **kwargs: Any) -> Any:
-        engine = cast("SyncEngine", self._home.acting)
+        engine = cast("SyncEngine", self._home.active)
         engine.check_process()
         return await follow(engine.monitor, verb(self, *args, **kwargs))
 
@@ -94,7 +94,7 @@ class AioView(AioVerbs):
 
     @_followed
     async def _probe(self) -> None:
-        await self._engine.enter()
+        await self._engine.ensure_ready()
         await self._engine.reporter.probe()
 
     def status_now(self) -> Health:

@@ -67,7 +67,7 @@ class Cache(AsyncVerbs):
         """
         cache = cls(settings=Settings.from_env(environ, **overrides))
         if environ is None:
-            cache._home.came_from_env()
+            cache._home.register_from_env()
         return cache
 
     @property
@@ -109,7 +109,7 @@ class Cache(AsyncVerbs):
         """Connect, or find out that it cannot be done now; not needed, the first use does it too."""
         if self._engine.closed and self._engine.reopen is not None:
             self._engine.reopen()
-        await self._engine.enter()
+        await self._engine.ensure_ready()
         await self._engine.first_attempt(self.settings.connect_timeout)
 
     async def close(self) -> None:
@@ -143,7 +143,7 @@ class Cache(AsyncVerbs):
 
     @on_its_loop()
     async def _probe(self) -> None:
-        await self._engine.enter()
+        await self._engine.ensure_ready()
         await self._engine.reporter.probe()
 
     def status_now(self) -> Health:

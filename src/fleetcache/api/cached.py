@@ -132,7 +132,7 @@ class KeyedFunction(Generic[P, T]):
         if self._near_hit:
             held = verbs._near_hit(key, refreshes=self._refreshes)  # noqa: SLF001 - as above
             if held is not None:
-                answer = verbs._engine.entries.from_near(held, self._declare())  # noqa: SLF001 - as above
+                answer = verbs._engine.entries.decode_near(held, self._declare())  # noqa: SLF001 - as above
                 if answer is not None:
                     return answer.value
         return self._asked(key, args, kwargs)

@@ -80,6 +80,6 @@ async def explain(engine: "Engine", there: Looking, key: str) -> Explanation:
         why=seen.reason,
         shared_fresh_for=round(seen.fresh_until - now, 3) if fresh else None,
         tags=tuple(tags),
-        owed=engine.coherence.journal.owes_key(key),
+        owed=engine.coherence.journal.has_pending_key(key),
         loading=engine.flights.get(key) is not None,
     )

@@ -57,7 +57,7 @@ class FastPath:
             pass
         else:
             held = self._near_hit(key)
-            answer = None if held is None else self._engine.entries.from_near(held, type)
+            answer = None if held is None else self._engine.entries.decode_near(held, type)
             return default if answer is None else answer.value
         self._key(key)
         return default

@@ -78,13 +78,13 @@ class ReadingVerbs(FastPath):
         self._tags = tags
         self._defaults = defaults
         self._key = self._prefixed if prefix else check_key
-        engine.on_rebuilt.add(self)
+        engine.faces.add(self)
         self.bind()
 
     def bind(self) -> None:
         """Fetch anew what the hot path keeps at hand."""
-        engine = self._engine = self._home.acting
-        engine.on_rebuilt.add(self)
+        engine = self._engine = self._home.active
+        engine.faces.add(self)
         # Nothing is at hand once the cache is closed, and while any context bypasses it: policy's way sorts that out.
         items: Mapping[str, Any] = engine.near.items
         if engine.closed or engine.bypasses:
@@ -186,7 +186,7 @@ class ReadingVerbs(FastPath):
         engine = self._engine
         if engine.bypasses and self._is_bypassed:
             return default
-        if engine.loop is not get_running_loop() or not engine.settled:
+        if engine.loop is not get_running_loop() or not engine.ready:
             return await _get_entering(self, full, key, default, type, allow_stale)
         answer = await engine.policy.get(full, type, self._defaults, allow_stale=allow_stale)
         return default if answer is None else answer.value
@@ -212,7 +212,7 @@ class ReadingVerbs(FastPath):
         names = {self._key(key): key for key in several(keys)}
         if self._is_bypassed or not names:
             return {}
-        rules = await self._engine.enter()
+        rules = await self._engine.ensure_ready()
         options = self._defaults if offline_ttl is None else self._options(offline_ttl=offline_ttl)
         found = await rules.batches.get_many(names, type, options, near=near)
         return {names[full]: value for full, value in found.items()}
@@ -260,7 +260,7 @@ class ReadingVerbs(FastPath):
         declared = declared_type(loader) if type is ... else type
         if offline_ttl is None:
             held = self._near_hit(key, refreshes=True)
-            answer = None if held is None else self._engine.entries.from_near(held, declared)
+            answer = None if held is None else self._engine.entries.decode_near(held, declared)
             if answer is not None:
                 found: T = answer.value
                 return found
@@ -273,7 +273,7 @@ class ReadingVerbs(FastPath):
         if self._is_bypassed:
             return plain(await load_apart(engine.rules.ports, asked.loader, *asked.args))
         try:
-            rules = await engine.enter()
+            rules = await engine.ensure_ready()
         except ElsewhereError:
             return plain(await load_apart(engine.rules.ports, asked.loader, *asked.args))
         return await rules.policy.get_or_set(asked)
@@ -307,7 +307,7 @@ class ReadingVerbs(FastPath):
         if self._is_bypassed:
             return plain(await load_apart(engine.rules.ports, asked.loader, *asked.args))
         try:
-            rules = await engine.enter()
+            rules = await engine.ensure_ready()
         except ElsewhereError as error:
             value = plain(await load_apart(engine.rules.ports, asked.loader, *asked.args))
             # What was there is older than what this caller has seen.
@@ -357,7 +357,7 @@ class ReadingVerbs(FastPath):
         apart = self._is_bypassed
         if not apart:
             try:
-                rules = await engine.enter()
+                rules = await engine.ensure_ready()
             except ElsewhereError:
                 apart = True
         if apart:
@@ -374,7 +374,7 @@ async def _get_entering(
 ) -> Any:
     """The rest of ``get`` where its loop is another or new: apart, for closures cost each hit a twelfth."""
     try:
-        rules = await verbs._engine.enter()  # noqa: SLF001 - a part of ``get``
+        rules = await verbs._engine.ensure_ready()  # noqa: SLF001 - a part of ``get``
     except ElsewhereError as error:
         return await sent_to(error, partial(verbs.get, key, default, declared, allow_stale), lambda: default)
     answer = await rules.policy.get(full, declared, verbs._defaults, allow_stale=allow_stale)  # noqa: SLF001 - as above
@@ -383,7 +383,7 @@ async def _get_entering(
 
 async def _forget(verbs: ReadingVerbs, full: str) -> int:
     """Remove what stands under a key with its prefix."""
-    rules = await verbs._engine.enter()  # noqa: SLF001 - a part of ``refresh``
+    rules = await verbs._engine.ensure_ready()  # noqa: SLF001 - a part of ``refresh``
     return await rules.writing.delete_many([full], strict=False)
 
 

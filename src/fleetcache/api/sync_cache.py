@@ -30,7 +30,7 @@ class InlineRunner:
 
     def run(self, coro: Coroutine[Any, Any, T]) -> T:
         """To its end: it waits only by blocking."""
-        engine = self._home if self._home.stand_in is None else cast("SyncEngine", self._home.stand_in)
+        engine = self._home if self._home.override is None else cast("SyncEngine", self._home.override)
         engine.check_process()
         return engine.monitor.run(coro)
 
@@ -101,7 +101,7 @@ class SyncCache(SyncVerbs):
         """
         cache = cls(settings=Settings.from_env(environ, **overrides))
         if environ is None:
-            cache._home.came_from_env()
+            cache._home.register_from_env()
         return cache
 
     def __repr__(self) -> str:
@@ -135,7 +135,7 @@ class SyncCache(SyncVerbs):
         self._run(self._open())
 
     async def _open(self) -> None:
-        rules = await self._engine.enter()
+        rules = await self._engine.ensure_ready()
         await rules.first_attempt(self.settings.connect_timeout)
 
     def close(self) -> None:
@@ -188,7 +188,7 @@ class SyncCache(SyncVerbs):
         return self._engine.reporter.report()
 
     async def _probe(self) -> None:
-        rules = await self._engine.enter()
+        rules = await self._engine.ensure_ready()
         await rules.reporter.probe()
 
     def status_now(self) -> Health:

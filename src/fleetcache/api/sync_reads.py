@@ -61,7 +61,7 @@ class SyncReadingVerbs(FastPath):
         verbs = self._verbs
         verbs.bind()  # perhaps before its own turn: its hot path is ours
         engine = self._engine = verbs._engine  # noqa: SLF001 - two faces of one thing
-        engine.on_rebuilt.add(self)
+        engine.faces.add(self)
         self._items, self._clock, self._ticks = verbs._items, verbs._clock, verbs._ticks  # noqa: SLF001 - as above
         self._link, self._counters, self._key = verbs._link, verbs._counters, verbs._key  # noqa: SLF001 - as above
 
@@ -114,7 +114,7 @@ class SyncReadingVerbs(FastPath):
         full = self._key(key)
         if engine.bypasses and verbs._is_bypassed:  # noqa: SLF001 - as above
             return None
-        rules = engine if engine.settled and not engine.nested else await engine.enter()
+        rules = engine if engine.ready and not engine.nested else await engine.ensure_ready()
         return await rules.policy.get(full, declared, verbs._defaults, allow_stale=allow_stale)  # noqa: SLF001 - as above
 
     def get_many(
@@ -179,7 +179,7 @@ class SyncReadingVerbs(FastPath):
             held = self._near_hit(key, refreshes=True)
             if held is not None:
                 declared = declared_type(loader) if type is ... else type
-                answer = self._engine.entries.from_near(held, declared)
+                answer = self._engine.entries.decode_near(held, declared)
                 if answer is not None:
                     return answer.value
         make = partial(

@@ -89,7 +89,7 @@ class AsyncVerbs(ReadingVerbs):
             raise TypeError(f"set_many takes a mapping of keys to values, not {kind_of(mapping)}")
         values = {self._key(key): value for key, value in mapping.items()}
         engine = self._engine
-        rules = await engine.enter()
+        rules = await engine.ensure_ready()
         if self._is_bypassed:  # nothing is stored, but what was there is no longer true
             await rules.writing.delete_many(values, strict=strict)
         else:
@@ -121,7 +121,7 @@ class AsyncVerbs(ReadingVerbs):
         if _others:
             misplaced(AsyncVerbs.add, _others)
         options, full = self._options(ttl, stale, tags, offline_ttl=offline_ttl), self._key(key)
-        rules = await self._engine.enter()
+        rules = await self._engine.ensure_ready()
         if self._is_bypassed:
             if strict:
                 raise Unavailable(f"add of {key!r}: the cache is bypassed in this context")
@@ -145,7 +145,7 @@ class AsyncVerbs(ReadingVerbs):
         if isinstance(delta, bool) or not isinstance(delta, int):
             raise TypeError(f"incr: delta must be an int, not {delta!r}")
         options, full = self._options(ttl), self._key(key)
-        rules = await self._engine.enter()
+        rules = await self._engine.ensure_ready()
         if self._is_bypassed:
             raise Unavailable(f"incr of {key!r}: the cache is bypassed in this context")
         total = await rules.counting.incr(full, delta, options, create=create)
@@ -157,7 +157,7 @@ class AsyncVerbs(ReadingVerbs):
     async def touch(self, key: str, ttl: Duration) -> bool:
         """Let a fresh entry live ``ttl`` from now; ``False`` when there is none. Every instance forgets its copy."""
         full, life = self._key(key), seconds(ttl, name="ttl", minimum=MINIMUM_TTL, maximum=MAX_TTL)
-        rules = await self._engine.enter()
+        rules = await self._engine.ensure_ready()
         return not self._is_bypassed and await rules.writing.touch(full, life, self._defaults)
 
     async def delete(self, key: str, *, strict: bool = False) -> bool:
@@ -176,7 +176,7 @@ class AsyncVerbs(ReadingVerbs):
     async def delete_many(self, keys: Iterable[str], *, strict: bool = False) -> int:
         """As ``delete`` for many keys, in as few writes as fit; how many live values are known to be removed."""
         names = [self._key(key) for key in several(keys)]
-        rules = await self._engine.enter()
+        rules = await self._engine.ensure_ready()
         return await rules.writing.delete_many(names, strict=strict)
 
     async def invalidate_tags(self, *tags: str, strict: bool = False) -> None:
@@ -189,7 +189,7 @@ class AsyncVerbs(ReadingVerbs):
 
     @on_its_loop()
     async def _invalidate(self, tags: Iterable[str], *, strict: bool) -> None:
-        rules = await self._engine.enter()
+        rules = await self._engine.ensure_ready()
         await rules.writing.invalidate(tags, strict=strict)
 
     # -- claims ------------------------------------------------------------------------------------------------------
@@ -231,7 +231,7 @@ class AsyncVerbs(ReadingVerbs):
             patience = self._engine.settings.load_wait if wait else 0.0
         else:
             patience = seconds(wait, name="wait", zero=True, maximum=MAX_TTL)
-        rules = await self._engine.enter()
+        rules = await self._engine.ensure_ready()
         grant = await rules.claims.take(full, life, patience, ask=not self._is_bypassed)
         return None if grant is None else Claim(self, grant)
 
@@ -239,7 +239,7 @@ class AsyncVerbs(ReadingVerbs):
     async def is_claimed(self, key: str) -> bool:
         """Whether anybody in the fleet has the claim of a key now; ``False`` too when that cannot be found out."""
         full = self._key(key)
-        rules = await self._engine.enter()
+        rules = await self._engine.ensure_ready()
         return await rules.claims.is_taken(full)
 
     @on_its_loop(bool)
@@ -341,12 +341,12 @@ class AsyncVerbs(ReadingVerbs):
         engine, mark = self._engine, object()
         token = BYPASSED.set(BYPASSED.get() | {mark})
         engine.bypasses.add(mark)
-        engine.rebuilt()
+        engine.rebind_faces()
         try:
             yield
         finally:
             engine.bypasses.remove(mark)
-            engine.rebuilt()
+            engine.rebind_faces()
             with suppress(ValueError):  # left in another context than entered, as some frameworks do: that one is over
                 BYPASSED.reset(token)
 
@@ -399,7 +399,7 @@ class AsyncVerbs(ReadingVerbs):
         options = self._defaults if offline_ttl is None else self._options(offline_ttl=offline_ttl)
         if self._is_bypassed:
             return None
-        rules = await self._engine.enter()
+        rules = await self._engine.ensure_ready()
         return await rules.policy.lookup(full, type, options)
 
     @on_its_loop()
@@ -408,7 +408,7 @@ class AsyncVerbs(ReadingVerbs):
         from .explain import explain  # noqa: PLC0415 - for people, not for every start
 
         full = self._key(key)
-        rules = await self._engine.enter()
+        rules = await self._engine.ensure_ready()
         return await explain(self._engine, rules.writing, full)
 
 

@@ -110,19 +110,19 @@ class Engine:
         self.settings = settings
         self.clock, self._random, self._token = clock, random, token
         self.driver = settings.resolved_driver
-        self.host = _host(settings)
-        self.address: Address | None = settings.address if self.host is None else self.host.address
+        self.embedded_host = _host(settings)
+        self.address: Address | None = settings.address if self.embedded_host is None else self.embedded_host.address
         self.counters = Counters()
         self.tell = Teller(self.driver)
         self.outages = Outages(clock, self.tell)
         self.ticks = CountingClock(clock)
-        self.on_rebuilt: WeakSet[Any] = WeakSet()
+        self.faces: WeakSet[Any] = WeakSet()
         self.names = Names()
         self.bypasses: set[object] = set()  # a mark for each ``bypass()`` that is not left yet
-        self.stand_in: Engine | None = None  # works in this one's place while a test overrides it
+        self.override: Engine | None = None  # works in this one's place while a test overrides it
         self.reopen: Callable[[], None] | None = None  # of a stand-in: puts a new one in its place
         self.closed = False
-        self.settled = False  # nothing is to be waited for before a call, while the loop is the same
+        self.ready = False  # nothing is to be waited for before a call, while the loop is the same
         self._entered = clock()
         self._told_elsewhere = False
         self._change = object()
@@ -130,7 +130,7 @@ class Engine:
         self.wire: Reconnector | None = None
         self._greeting: ServerInfo | None = None  # of the last connection on another loop
         self.loop: asyncio.AbstractEventLoop | None = None
-        self.away_since: float | None = None
+        self.offline_since: float | None = None
         self.last_error: str | None = None
         self._build()
         _ENGINES.add(self)
@@ -194,7 +194,7 @@ class Engine:
         self.writing = Writing(self.ctx)
         self.counting = CounterRules(self.ctx)
         self.batches = Batches(self.ctx, self.policy)
-        self.claims = Claims(self.ctx, self.policy.loading.news)
+        self.claims = Claims(self.ctx, self.policy.loading.wait_for_change)
         self.instance = f"{socket.gethostname()[:40]}-{os.getpid()}-{self._token(3).hex()}"
 
     def _new_link(self) -> None:
@@ -207,25 +207,25 @@ class Engine:
             on_state=self._on_state,
         )
 
-    def came_from_env(self) -> None:
+    def register_from_env(self) -> None:
         """The process's own environment described it."""
         FROM_ENV.add(self)
         for tell in ON_FROM_ENV:
             tell(self)
 
     @property
-    def acting(self) -> "Engine":
+    def active(self) -> "Engine":
         """The engine that the faces use: this one, but in a test that put another in its place."""
-        return self.stand_in or self
+        return self.override or self
 
-    def rebuilt(self) -> None:
+    def rebind_faces(self) -> None:
         """Tell the faces that what they keep for their hot path has changed."""
         self._change = change = object()
         while True:
             faces: list[Any] | None = None
             while faces is None:
                 with suppress(RuntimeError):  # another thread has made a namespace meanwhile
-                    faces = list(self.on_rebuilt)
+                    faces = list(self.faces)
             for face in faces:
                 face.bind()
             if self._change is change:
@@ -242,10 +242,10 @@ class Engine:
 
     async def _prepare(self) -> None:
         """Have the embedded server there."""
-        if self.host is not None:
-            await self.host.ready()
+        if self.embedded_host is not None:
+            await self.embedded_host.ready()
 
-    def _is_here(self) -> bool:
+    def _on_own_loop(self) -> bool:
         """Whether what lives of it lives where this is called."""
         return asyncio.get_running_loop() is self.loop
 
@@ -254,21 +254,21 @@ class Engine:
         """Who does what a verb asks."""
         return self
 
-    async def enter(self) -> "Engine | Inside":
+    async def ensure_ready(self) -> "Engine | Inside":
         """Be on this loop, connected as far as one operation timeout allows at the very first call; ``rules``."""
         if self.closed:
             raise Closed("this cache was closed: open a new one")
-        if not self._is_here():
-            self._move_here()
+        if not self._on_own_loop():
+            self._rebind_loop()
         if self.wire is not None and not self.wire.tried:
             await self.first_attempt(self._entered + self.settings.operation_timeout - self.clock())
-        self.settled = True
+        self.ready = True
         return self
 
     def check_here(self) -> None:
         """Raise ``ElsewhereError`` if it lives on another loop that runs; told once."""
         loop = self.loop
-        if loop is None or self._is_here() or not loop.is_running():
+        if loop is None or self._on_own_loop() or not loop.is_running():
             return
         if not self._told_elsewhere:
             self._told_elsewhere = True
@@ -283,11 +283,11 @@ class Engine:
             self.wire.when_tried(future)
             await self.ports.wait(future, self.clock() + timeout)
 
-    def _move_here(self) -> None:
+    def _rebind_loop(self) -> None:
         """The first loop, or another than before: what lived on the old one is abandoned."""
         old = self.loop
         self.check_here()
-        self.settled = False
+        self.ready = False
         self.loop = asyncio.get_running_loop()
         self._on_loop.live_on(self.loop)
         self._entered = self.clock()
@@ -295,7 +295,7 @@ class Engine:
             self.flights.detach_all()  # what flew on the old loop lands no more
             return
         if old is not None:
-            self._leave(keep_journal=True)
+            self._abandon(keep_journal=True)
         self._new_wire(AioConnection).start()
 
     def _new_wire(self, shell: Callable[..., W]) -> W:
@@ -305,7 +305,7 @@ class Engine:
         settings = self.settings
         wire = self.wire = self.shared.wire = shell(
             self.address,
-            settings.credential_provider if self.host is None else None,  # the embedded server asks for none
+            settings.credential_provider if self.embedded_host is None else None,  # the embedded server asks for none
             self.link,
             WireLimits(
                 settings.operation_timeout,
@@ -320,7 +320,7 @@ class Engine:
                 recover=self.recovery.recover,
                 on_defect=self.coherence.forget_all,
                 heartbeat=self._heartbeat,
-                prepare=None if self.host is None else self._prepare,
+                prepare=None if self.embedded_host is None else self._prepare,
                 on_failed=self.outages.look,
                 on_too_large=self.shared.large.met,
                 tell=self.tell,
@@ -333,7 +333,7 @@ class Engine:
         wire.greeting, self._greeting = self._greeting, None
         return wire
 
-    def _leave(self, *, keep_journal: bool) -> None:
+    def _abandon(self, *, keep_journal: bool) -> None:
         """Give up what belongs to another loop or process, without touching its sockets' streams."""
         if self.wire is not None:
             if keep_journal:
@@ -348,14 +348,14 @@ class Engine:
         if keep_journal:
             self.coherence.journal, self.coherence.recent = coherence.journal, coherence.recent
             self.coherence.last_all, self.shared.rights = coherence.last_all, rights
-        self.rebuilt()
+        self.rebind_faces()
 
     def after_fork(self) -> None:
         """In the child: start clean. The parent replays what the parent owes."""
         self.loop = None
-        self.away_since = None
+        self.offline_since = None
         self.outages.forget()
-        self._leave(keep_journal=False)
+        self._abandon(keep_journal=False)
 
     # -- what the wire tells -----------------------------------------------------------------------------------------
 
@@ -378,9 +378,9 @@ class Engine:
         if new is LinkState.ONLINE and old is not LinkState.RECOVERING:
             self.recovery.replay_now()
         if new is LinkState.ONLINE:
-            self.away_since = None
-        elif self.away_since is None:  # suspect, offline and every attempt to come back are one absence
-            self.away_since = self.clock()
+            self.offline_since = None
+        elif self.offline_since is None:  # suspect, offline and every attempt to come back are one absence
+            self.offline_since = self.clock()
         self._log(old, new)
 
     def _log(self, old: LinkState, new: LinkState) -> None:
@@ -439,24 +439,24 @@ class Engine:
             return
         self.check_here()
         self.closed = self.ctx.closed = True
-        self.settled = False
-        self.rebuilt()
-        if not self._is_here():
+        self.ready = False
+        self.rebind_faces()
+        if not self._on_own_loop():
             return  # never used here, or on a loop that is gone: nothing of it is alive
-        await self.farewell()
+        await self.drain()
         if self.wire is not None:
             await self.wire.close()
-        if self.host is not None:
-            self.host.leave()
+        if self.embedded_host is not None:
+            self.embedded_host.leave()
 
-    async def farewell(self) -> None:
+    async def drain(self) -> None:
         """Have nobody wait for what this process will not do any more."""
         await self.ports.close(self.settings.operation_timeout)
-        self.policy.loading.give_all_back()
+        self.policy.loading.release_all()
         self.claims.give_all_back()
         self.recovery.replay_now()
         if self.shared.usable:
-            future = self.shared.echo()  # replies come in order: when this is answered, all before it is
+            future = self.shared.ping()  # replies come in order: when this is answered, all before it is
             if future is not None:
                 await self.ports.wait(future, self.clock() + self.settings.operation_timeout)
         lost = len(self.coherence.journal)

@@ -201,7 +201,7 @@ class LoopPortal:
         except BaseException:
             coro.close()
             raise
-        errand = _PortalCall(self._home.acting, loop, self._pool, None, self._amid)
+        errand = _PortalCall(self._home.active, loop, self._pool, None, self._amid)
         try:
             return errand.do(coro)
         except _StuckError:
@@ -218,7 +218,7 @@ class LoopPortal:
         if get_ident() in self._amid or (CURRENT.get() is not None and not has_room()):
             return alone()
         loop = self._loop()
-        errand = _PortalCall(self._home.acting, loop, self._pool, loader, self._amid)
+        errand = _PortalCall(self._home.active, loop, self._pool, loader, self._amid)
         lent = functools.update_wrapper(functools.partial(errand.load), loader)
         try:
             return errand.do(make(lent))
@@ -235,8 +235,8 @@ class LoopPortal:
                 "cache.sync was called on a thread that runs an event loop, which would wait for itself: "
                 "await the cache's own verb there; cache.sync is for other threads"
             )
-        loop = self._home.acting.loop
-        if self._home.acting.closed:
+        loop = self._home.active.loop
+        if self._home.active.closed:
             raise Closed("this cache was closed: open a new one")
         if loop is None:
             raise RuntimeError(

@@ -116,7 +116,7 @@ def pack(
     """Everything before the signature and the payload.
 
     Args:
-        head: ``b"V"`` and a new stamp.
+        stamp: ``b"V"`` and a new stamp.
         codec: Id of the codec that wrote the payload.
         lifetimes: ttl, stale and cost in seconds.
         section: The tags' part, from ``tag_section``.

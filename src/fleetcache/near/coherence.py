@@ -255,7 +255,7 @@ class Coherence:
     def begin_removal(self, target: Target) -> int:
         """A removal is being sent, or would be if the server could be heard; returns its number."""
         self._forget_target(target, None)
-        return self.journal.removing(target)
+        return self.journal.begin_removal(target)
 
     def writing(self, key: str, tags: tuple[str, ...]) -> int:
         """The same for an overwrite, which this process is to see whatever becomes of it. End it with ``wrote``."""
@@ -273,7 +273,7 @@ class Coherence:
 
     def defer(self, target: Target, number: int) -> None:
         """It ended without an acknowledgement. What was read of it meanwhile goes, unless something newer is owed."""
-        if self.journal.owe(target, number):
+        if self.journal.defer(target, number):
             self._forget_target(target, None)
 
     def confirm_removal(self, target: Target, number: int, keep: FillToken | None = None) -> None:
@@ -296,7 +296,7 @@ class Coherence:
         self._fills += 1
         if self._fills % self.SWEEP_EVERY == 0:
             self.near.sweep(self._clock(), limit=2 * self.SWEEP_EVERY)
-        if not token.valid or (not held.unbacked and self.journal.owes_key(token.key)):
+        if not token.valid or (not held.unbacked and self.journal.has_pending_key(token.key)):
             return False
         return self.near.put(token.key, held)
 
@@ -306,7 +306,7 @@ class Coherence:
 
     def keep_version(self, tag: str, version: bytes, sent_at: float) -> None:
         """A version of a tag, from a read that registered us for its push."""
-        if self.journal.owes_tag(tag):
+        if self.journal.has_pending_tag(tag):
             return
         known = self.copies.version(tag, -float("inf"))
         if known is not None and known != version:
@@ -320,11 +320,11 @@ class Coherence:
     def judge(self, section: bytes) -> tuple[TagState, tuple[str, ...]]:
         """Whether an entry with these tags is current."""
         names = self.copies.current_sections.get(section)
-        if names is not None and not self.journal.owed:
+        if names is not None and not self.journal.pending:
             return _CURRENT, names
         currency, names = self.copies.judge(section, self._clock())
         self.near.make_room(self.copies.weight)
-        if self.journal.owed and any(self.journal.owes_tag(name) for name in names):
+        if self.journal.pending and any(self.journal.has_pending_tag(name) for name in names):
             return TagState.OUTDATED, ()
         return currency, names
 
@@ -338,7 +338,7 @@ class Coherence:
         found = []
         for tag in tags:
             version = self.copies.version(tag, now)
-            if version is None or self.journal.owes_tag(tag):
+            if version is None or self.journal.has_pending_tag(tag):
                 return None
             found.append((tag, version))
         return tuple(found)

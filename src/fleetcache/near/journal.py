@@ -31,17 +31,17 @@ class Journal:
         self._on_overflow, self._most = on_overflow, most
         self._number = 0
         self._writes: dict[str, tuple[int, tuple[str, ...]]] = {}  # under way: the newest of each key
-        self.owed: dict[Target, int] = {}  # read by every call: nearly always empty
+        self.pending: dict[Target, int] = {}  # read by every call: nearly always empty
 
     def __len__(self) -> int:
-        return len(self.owed)
+        return len(self.pending)
 
     def next(self) -> int:
         """The number of an intent that is being sent."""
         self._number += 1
         return self._number
 
-    def removing(self, target: Target) -> int:
+    def begin_removal(self, target: Target) -> int:
         """The number of a removal that is being sent: it overtakes what is being written there."""
         kind, name = target
         if kind == "e":
@@ -64,36 +64,36 @@ class Journal:
             del self._writes[key]
         return newest
 
-    def owe(self, target: Target, number: int) -> bool:
+    def defer(self, target: Target, number: int) -> bool:
         """The intent ended without success; whether it is the newest for its target."""
         if self.covers_all and target != ALL:
             # Removing the tag on every entry removes this one too, but only if that is done after this intent.
             target = ALL
-        self.owed[target] = max(number, self.owed.get(target, 0))
-        newest = self.owed[target] == number
-        if len(self.owed) > self._most:
-            self.owed = {ALL: self._number}
+        self.pending[target] = max(number, self.pending.get(target, 0))
+        newest = self.pending[target] == number
+        if len(self.pending) > self._most:
+            self.pending = {ALL: self._number}
             self._on_overflow()
         return newest
 
     def acknowledged(self, target: Target, number: int) -> None:
         """The server said yes to intent ``number``, early or late."""
-        if self.owed.get(target, number + 1) <= number:
-            del self.owed[target]
+        if self.pending.get(target, number + 1) <= number:
+            del self.pending[target]
 
     @property
     def covers_all(self) -> bool:
         """Whether everything is owed."""
-        return ALL in self.owed
+        return ALL in self.pending
 
-    def owes_key(self, key: str) -> bool:
+    def has_pending_key(self, key: str) -> bool:
         """Whether the entry may not be read."""
-        return bool(self.owed) and (("e", key) in self.owed or ALL in self.owed)
+        return bool(self.pending) and (("e", key) in self.pending or ALL in self.pending)
 
-    def owes_tag(self, tag: str) -> bool:
+    def has_pending_tag(self, tag: str) -> bool:
         """Whether the tag's version may not be believed."""
-        return bool(self.owed) and (("t", tag) in self.owed or ALL in self.owed)
+        return bool(self.pending) and (("t", tag) in self.pending or ALL in self.pending)
 
-    def pending(self) -> list[tuple[Target, int]]:
+    def in_order(self) -> list[tuple[Target, int]]:
         """What is to be removed again, oldest first, with the number that a success clears."""
-        return list(self.owed.items())
+        return list(self.pending.items())

@@ -56,7 +56,7 @@ class BatchLoad:
         self._values: dict[str, Any] = {}
         self._again: list[str] = []
 
-    async def play(self) -> tuple[dict[str, Any], list[str]]:
+    async def run(self) -> tuple[dict[str, Any], list[str]]:
         """The values found or loaded, and the keys to ask for again."""
         ctx = self._ctx
         joined = {key: flight for key in self._keys if (flight := ctx.flights.get(key)) is not None}
@@ -66,7 +66,7 @@ class BatchLoad:
         waits = [waiting_for(run.flight, ctx.ports.me) for run in runs]
         try:
             waiting = await self._lead(runs)
-            await self._rest(waiting, watches, joined)
+            await self._wait_for_others(waiting, watches, joined)
             for key, flight in ahead.items():
                 await self._loading.outlast(flight, waiting_for(flight, ctx.ports.me), self._give_up)
                 self._again.append(key)
@@ -167,16 +167,20 @@ class BatchLoad:
         if isinstance(got, Lookup):
             if got.state is EntryState.GRANTED:
                 return Right(run, got, base=asked.base)
-            return Right(run, got if got.state in _SETTLED or got.state is EntryState.LOADING else Lookup(EntryState.LOADING))
+            return Right(
+                run, got if got.state in _SETTLED or got.state is EntryState.LOADING else Lookup(EntryState.LOADING)
+            )
         return Right(run, Lookup(EntryState.UNAVAILABLE))
 
     def _give_back(self, right: Right) -> None:
-        self._loading.give_back(right.run, right.base, right.mark)
+        self._loading.release_right(right.run, right.base, right.mark)
 
     async def _load(self, granted: list[Right]) -> None:
         """One call of the loader for all; each key is fulfilled, or released when the mapping lacks it."""
         ctx = self._ctx
-        stops = [self._loading.keep_alive(run, base, mark) for run, _, base, mark in granted if base is not None]
+        stops = [
+            self._loading.renew_while_loading(run, base, mark) for run, _, base, mark in granted if base is not None
+        ]
         try:
             captured = await ctx.capture(self._options.tags, self._budget)
             started = ctx.ports.clock()
@@ -190,20 +194,20 @@ class BatchLoad:
         except BaseException as error:  # noqa: BLE001 - raised again, as what its caller is to see
             for right in granted:
                 self._give_back(right)
-            if is_failure(error) and self._old_answers(granted):
+            if is_failure(error) and self._stale_values(granted):
                 return
-            raise self._told(granted, error) from None
+            raise self._report_error(granted, error) from None
         finally:
             for stop in stops:
                 stop()
         await self._store(granted, unwrapped, captured, (started, cost))
 
-    def _old_answers(self, granted: list[Right]) -> bool:
+    def _stale_values(self, granted: list[Right]) -> bool:
         """The loader failed: whether there is an old value for every key, stale or, offline, within its own life."""
         answers = {
             right.run.key: right.seen.answer
             if right.seen.state is EntryState.STALE
-            else self._loading.last_resort(right.run)
+            else self._loading.stale_if_error(right.run)
             for right in granted
         }
         if not all(answers.values()):
@@ -211,7 +215,7 @@ class BatchLoad:
         self._values.update({key: answer.value for key, answer in answers.items() if answer is not None})
         return True
 
-    def _told(self, granted: list[Right], error: BaseException) -> BaseException:
+    def _report_error(self, granted: list[Right], error: BaseException) -> BaseException:
         """The loader's exception, told to those who joined unless it is one of this caller alone."""
         if isinstance(error, LoaderEndedError):
             return error.original
@@ -261,7 +265,9 @@ class BatchLoad:
             for right in granted[sent:]:  # cancelled: nobody else would give it back
                 self._give_back(right)
 
-    async def _rest(self, waiting: dict[str, float], watches: dict[str, Any], joined: dict[str, Flight]) -> None:
+    async def _wait_for_others(
+        self, waiting: dict[str, float], watches: dict[str, Any], joined: dict[str, Flight]
+    ) -> None:
         """Holding nothing now, wait until the others have news; then the next round asks for all."""
         for key, flight in joined.items():
             verb, value = await self._policy.join(flight, self._declared, None, self._give_up)
@@ -273,7 +279,7 @@ class BatchLoad:
             holder = self._ctx.flights.holder(key)
             wait = None if holder is None else waiting_for(holder, self._ctx.ports.me)
             try:
-                await self._loading.news(watches[key].future, remaining, self._give_up)
+                await self._loading.wait_for_change(watches[key].future, remaining, self._give_up)
             finally:
                 if wait is not None:
                     wait.over()
@@ -284,7 +290,7 @@ class BatchLoad:
         run = self._batches.run(keys[0], self._options, self._declared, None, self._group)
         run.loader, run.args = self._loader, (keys,)
         try:
-            loaded = await self._loading.direct(run)
+            loaded = await self._loading.call_directly(run)
         finally:
             self._ctx.coherence.close_fill(run.token)
         return {key: self._loading.unwrap(run, loaded[key])[0].value for key in keys if key in loaded}

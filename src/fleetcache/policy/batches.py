@@ -102,7 +102,7 @@ class Batches:
         size = FIRST_SIZE  # of an answer, as far as it has been seen
 
         def send(run: Load) -> Sent:
-            owed = not ctx.shared.usable or ctx.coherence.journal.owes_key(run.key)
+            owed = not ctx.shared.usable or ctx.coherence.journal.has_pending_key(run.key)
             future = None if owed else ctx.shared.look(run.key, run.declared, run.token, of_many=True)
             return partial(ctx.ask, future, budget), size
 
@@ -164,7 +164,7 @@ class Batches:
         while missing:
             self.ctx.check_open()
             round_ = BatchLoad(self, missing, loader, options, declared, group, give_up, budget)
-            values, missing = await round_.play()
+            values, missing = await round_.run()
             found.update(values)
             if missing and self.ctx.ports.clock() >= give_up:
                 self.ctx.counters.wait_timeouts += len(missing)

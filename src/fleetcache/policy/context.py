@@ -137,7 +137,7 @@ class PolicyContext(Struct):
                 return None  # it was loaded for a caller with another bound
         elif now >= self.trust.bound(options.offline_ttl):
             return None
-        answer = self.entries.from_near(held, declared)
+        answer = self.entries.decode_near(held, declared)
         return None if answer is None else (answer, held)
 
     def keep_unbacked(
@@ -148,7 +148,7 @@ class PolicyContext(Struct):
         if kept.ttl <= 0 or answer.payload is None:
             return False
         life = (started + kept.ttl, started + kept.ttl + kept.stale)
-        held = self.entries.hold(answer, options.tags, life, born=started + cost, unbacked=True, cost=cost)
+        held = self.entries.near_entry(answer, options.tags, life, born=started + cost, unbacked=True, cost=cost)
         return self.coherence.fill(token, held)
 
     def keep_here(self, key: str, answer: DecodedValue, options: CallOptions, now: float) -> bool:

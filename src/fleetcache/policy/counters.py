@@ -80,7 +80,7 @@ class CounterRules:
             return self._count_here(key, delta, options, create=create)
         budget = ctx.budget()
         captured = await ctx.capture(options.tags, budget)
-        if captured is None or ctx.coherence.journal.owes_key(key):
+        if captured is None or ctx.coherence.journal.has_pending_key(key):
             raise Unavailable(f"incr of {key!r}: the server cannot be heard, and a counter is not guessed")
         if create and not ctx.entries.signs:
             total = await self._by_script(key, delta, options, captured, budget)
@@ -103,11 +103,11 @@ class CounterRules:
             ctx.coherence.begin_removal(("e", key))
             ctx.keep_here(key, ctx.entries.encode(delta, int), options, now)
             return delta
-        found = ctx.entries.from_near(held, Any)
+        found = ctx.entries.decode_near(held, Any)
         total = _sum(key, _integer(key, found), delta)
         if not ctx.alone:  # what the server may hold is not what was counted on
             ctx.coherence.defer(("e", key), ctx.coherence.journal.next())
-        ctx.near.put(key, ctx.entries.prolonged(held, total, (held.fresh_until, held.stale_until)))
+        ctx.near.put(key, ctx.entries.extended(held, total, (held.fresh_until, held.stale_until)))
         return total
 
     # -- by the script -----------------------------------------------------------------------------------------------

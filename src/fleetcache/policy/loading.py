@@ -39,7 +39,7 @@ class Loading:
     async def look(self, run: Load) -> Lookup:
         """What stands under the key, its tags asked for if that is what it takes."""
         ctx = self._ctx
-        if not ctx.shared.usable or ctx.coherence.journal.owes_key(run.key):
+        if not ctx.shared.usable or ctx.coherence.journal.has_pending_key(run.key):
             return NO_LOOK
         self._renew_token(run)
         seen = await ctx.ask(ctx.shared.look(run.key, run.declared, run.token), run.budget)
@@ -122,7 +122,7 @@ class Loading:
         """Wait until a load is over that may not be joined, whatever it brings; ``False`` at ``give_up``."""
         ports = self._ctx.ports
         future = ports.future()
-        flight.enter(future)
+        flight.join(future)
         try:
             over = await ports.wait(future, give_up) is not NO_ANSWER
         except BaseException:
@@ -140,12 +140,12 @@ class Loading:
         holder = self._ctx.flights.holder(run.key, run.flight)
         wait = None if holder is None else Wait(holder, run.flight).begin()
         try:
-            return await self.news(future, remaining, give_up)
+            return await self.wait_for_change(future, remaining, give_up)
         finally:
             if wait is not None:
                 wait.over()
 
-    async def news(self, future: Any, remaining: float, give_up: float) -> bool:
+    async def wait_for_change(self, future: Any, remaining: float, give_up: float) -> bool:
         """Wait for a push or our own timer; ``False`` when the wait has lasted long enough."""
         ctx = self._ctx
         now = ctx.ports.clock()
@@ -254,7 +254,7 @@ class Loading:
         ctx = self._ctx
         if base is None:
             return await self._load_unbacked(run)
-        renewal = self.keep_alive(run, base, mark)
+        renewal = self.renew_while_loading(run, base, mark)
         try:
             captured = await ctx.capture(run.options.tags, run.budget)
             started = ctx.ports.clock()
@@ -262,7 +262,7 @@ class Loading:
             cost = ctx.ports.clock() - started
             answer, options = self.unwrap(run, result)
         except BaseException:
-            self.give_back(run, base, mark)
+            self.release_right(run, base, mark)
             raise
         finally:
             renewal()
@@ -288,7 +288,7 @@ class Loading:
         ctx = self._ctx
         (base, mark), (answer, options) = right, value
         if base is None or answer.payload is None or options is None or captured is None:
-            self.give_back(run, base, mark)
+            self.release_right(run, base, mark)
             return partial(self._unstored, run, answer, options, times)
         stamp, blob = ctx.entries.pack(run.key, answer, captured, options, times[1])
         current: list[bool] = []
@@ -297,7 +297,7 @@ class Loading:
             current.append(ctx.coherence.captured(options.tags) == captured)
             if current[0]:
                 life = ctx.near_life(options, sent_at)
-                held = ctx.entries.hold(answer, options.tags, life, born=sent_at, cost=times[1], stamp=stamp)
+                held = ctx.entries.near_entry(answer, options.tags, life, born=sent_at, cost=times[1], stamp=stamp)
                 ctx.coherence.fill(run.token, held)
 
         future = ctx.shared.swap(run.key, base, blob, options.server_ttl_ms, stored)
@@ -308,7 +308,7 @@ class Loading:
             try:
                 result = await ctx.ask(future, run.budget)
             except BaseException:
-                self.give_back(run, base, mark)  # of a swap that was refused as an error, and nothing else
+                self.release_right(run, base, mark)  # of a swap that was refused as an error, and nothing else
                 raise
             if result is True and current == [True] and not run.flight.detached:
                 return Outcome(Resolution.RETURN, answer=answer)
@@ -340,32 +340,32 @@ class Loading:
         try:
             result = await self.call(run)
         except Exception as error:
-            answer = self.last_resort(run) if is_failure(error) else None
+            answer = self.stale_if_error(run) if is_failure(error) else None
             if answer is None:
                 raise
             return Outcome(Resolution.RETURN, answer=answer, stale=True)
         cost = ctx.ports.clock() - started
         return await self._unstored(run, *self.unwrap(run, result), (started, cost))
 
-    async def bare(self, run: Load) -> Any:
+    async def load_unstored(self, run: Load) -> Any:
         """Load for one caller, outside any flight, and keep nothing."""
-        answer, _ = self.unwrap(run, await self.direct(run))
+        answer, _ = self.unwrap(run, await self.call_directly(run))
         return answer.value
 
-    async def direct(self, run: Load) -> Any:
+    async def call_directly(self, run: Load) -> Any:
         """Run the loader for its own caller alone."""
         try:
             return await self.call(run)
         except LoaderEndedError as error:
             raise error.original from None
 
-    def last_resort(self, run: Load) -> DecodedValue | None:
+    def stale_if_error(self, run: Load) -> DecodedValue | None:
         """Promise 3's one exception: offline, and the loader failed too; an entry within its own life still answers."""
         ctx = self._ctx
         held = ctx.near.items.get(run.key)
         if ctx.alone or ctx.shared.usable or held is None or run.options.offline_ttl <= 0:
             return None
-        answer = ctx.entries.from_near(held, run.declared) if ctx.ports.clock() < held.stale_until else None
+        answer = ctx.entries.decode_near(held, run.declared) if ctx.ports.clock() < held.stale_until else None
         if answer is not None:
             ctx.counters.offline_stale_hits += 1
         return answer
@@ -389,14 +389,14 @@ class Loading:
 
     # -- leases and claims -------------------------------------------------------------------------------------------
 
-    def give_back(self, run: Load, base: bytes | None, mark: bytes | None) -> None:
+    def release_right(self, run: Load, base: bytes | None, mark: bytes | None) -> None:
         """Release the lease, or the claim."""
         if mark is not None:
             self._ctx.shared.unclaim(run.key, mark)
         elif base is not None:
             self._ctx.shared.release(run.key, base)
 
-    def keep_alive(self, run: Load, base: bytes, mark: bytes | None) -> Callable[[], None]:
+    def renew_while_loading(self, run: Load, base: bytes, mark: bytes | None) -> Callable[[], None]:
         """Renew the right every third of its length while the loader runs; returns how to stop that."""
         ctx, lease = self._ctx, run.lease
         run.flight.loads = True
@@ -427,7 +427,7 @@ class Loading:
         self._rights.append(right)
         return stop
 
-    def give_all_back(self) -> None:
+    def release_all(self) -> None:
         """At the end: whoever still loads does it for himself, and the fleet need not wait for it."""
         for run, base, mark in self._rights:
-            self.give_back(run, base, mark)
+            self.release_right(run, base, mark)

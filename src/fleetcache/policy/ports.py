@@ -149,8 +149,8 @@ class JournalPort(Protocol):
     """What is owed to the server."""
 
     @property
-    def owed(self) -> Mapping[tuple[str, str], int]: ...
-    def owes_key(self, key: str) -> bool: ...
+    def pending(self) -> Mapping[tuple[str, str], int]: ...
+    def has_pending_key(self, key: str) -> bool: ...
     def next(self) -> int: ...
 
 
@@ -193,16 +193,16 @@ class EntriesPort(Protocol):
     def signs(self) -> bool: ...  # noqa: D102
     def encode(self, value: Any, declared: Any) -> DecodedValue: ...  # noqa: D102
     def copy(self, answer: DecodedValue, declared: Any) -> Any: ...  # noqa: D102
-    def hold(  # noqa: D102
+    def near_entry(  # noqa: D102
         self, answer: DecodedValue, tags: tuple[str, ...], life: tuple[float, float], *, born: float, **more: Any
     ) -> Any: ...
     def stamp(self, mark: bytes = b"V") -> bytes: ...  # noqa: D102
     def pack(  # noqa: D102
         self, key: str, answer: DecodedValue, tags: Tags, options: CallOptions, cost: float
     ) -> tuple[bytes, bytes]: ...
-    def prolonged(self, held: Any, value: Any, life: tuple[float, float]) -> Any: ...  # noqa: D102
+    def extended(self, held: Any, value: Any, life: tuple[float, float]) -> Any: ...  # noqa: D102
     def tags_of(self, seen: Lookup) -> Tags: ...  # noqa: D102
-    def from_near(self, held: Any, declared: Any) -> DecodedValue | None: ...  # noqa: D102
+    def decode_near(self, held: Any, declared: Any) -> DecodedValue | None: ...  # noqa: D102
 
 
 class TrustPort(Protocol):

@@ -70,7 +70,7 @@ class Policy:
             if found is not None:
                 return found
         journal = ctx.coherence.journal
-        if ctx.shared.usable and not (journal.owed and journal.owes_key(key)):
+        if ctx.shared.usable and not (journal.pending and journal.has_pending_key(key)):
             token = ctx.coherence.open_fill(key) if self._keeps else None
             try:
                 future = ctx.shared.look(key, declared, token)
@@ -199,7 +199,7 @@ class Policy:
         ctx = self.ctx
         flight = ctx.flights.start(asked.key, asked.options.tags)
         future = ctx.ports.future()
-        flight.enter(future)
+        flight.join(future)
         run = self._run(asked, flight)
         wait = waiting_for(flight, ctx.ports.me)
         try:
@@ -260,7 +260,7 @@ class Policy:
         ctx = self.ctx
         wait = waiting_for(flight, ctx.ports.me)
         future = ctx.ports.future()
-        flight.enter(future)
+        flight.join(future)
         ctx.counters.joins += 1
         try:
             verb, answer = await self._outcome(flight, future, until, wait, capped)
@@ -316,7 +316,7 @@ class Policy:
                     return outcome
                 wait.check()
                 earlier, future = future, ports.future()
-                flight.enter(future)
+                flight.join(future)
                 flight.leave(earlier)
                 pause = min(2 * pause, MAX_LOOK_AGAIN)
         finally:
@@ -329,7 +329,7 @@ class Policy:
         flight = Flight(asked.key, asked.options.tags)
         run = self._run(asked, flight)
         try:
-            result = await self.loading.bare(run)
+            result = await self.loading.load_unstored(run)
         finally:
             ctx.coherence.close_fill(run.token)
         return result
@@ -348,7 +348,7 @@ class Policy:
                 wait.over()
         flight = ctx.flights.start(asked.key, asked.options.tags)
         future = ctx.ports.future()
-        flight.enter(future)
+        flight.join(future)
         run = self._run(asked, flight)
         wait = waiting_for(flight, ctx.ports.me)
         try:

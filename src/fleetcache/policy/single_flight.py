@@ -57,7 +57,7 @@ class Outcome:
 class Flight:
     """One load. ``people`` counts those who still want it."""
 
-    __slots__ = ("detached", "futures", "key", "loads", "outcome", "waiters", "tags", "task", "waits")
+    __slots__ = ("detached", "futures", "key", "loads", "outcome", "tags", "task", "waiters", "waits")
 
     def __init__(self, key: str, tags: tuple[str, ...]) -> None:
         self.key = key
@@ -74,7 +74,7 @@ class Flight:
         state = "over" if self.outcome else "detached" if self.detached else "in the air"
         return f"<Flight {self.key!r} {state}, {self.waiters} on board>"
 
-    def enter(self, future: Future) -> None:
+    def join(self, future: Future) -> None:
         """Wait for the outcome at this gate."""
         self.waiters += 1
         if self.outcome is not None:

@@ -151,7 +151,9 @@ class Writing:
         stamp, blob = ctx.entries.pack(key, answer, captured, options, 0.0)
 
         def hold(sent_at: float) -> Any:
-            return ctx.entries.hold(answer, options.tags, ctx.near_life(options, sent_at), born=sent_at, stamp=stamp)
+            return ctx.entries.near_entry(
+                answer, options.tags, ctx.near_life(options, sent_at), born=sent_at, stamp=stamp
+            )
 
         put.future, put.size = (
             ctx.shared.put(key, blob, options.server_ttl_ms, put.token, hold, number),
@@ -255,7 +257,7 @@ class Writing:
         ctx = self._ctx
         budget = ctx.budget()
         captured = await ctx.capture(options.tags, budget)
-        if captured is None or ctx.coherence.journal.owes_key(key):
+        if captured is None or ctx.coherence.journal.has_pending_key(key):
             return None
         for _ in range(TRIES):
             done = await self._add_once(key, answer, options, captured, budget)
@@ -288,7 +290,7 @@ class Writing:
 
         def stored(sent_at: float) -> None:
             if ctx.coherence.captured(options.tags) == captured:
-                held = ctx.entries.hold(
+                held = ctx.entries.near_entry(
                     answer, options.tags, ctx.near_life(options, sent_at), born=sent_at, stamp=stamp
                 )
                 ctx.coherence.fill(token, held)
@@ -299,9 +301,7 @@ class Writing:
             if seen.state is EntryState.GRANTED:
                 return True
             if seen.state in _REPLACEABLE:
-                swapped = await ctx.ask(
-                    ctx.shared.swap(key, seen.stamp, blob, options.server_ttl_ms, stored), budget
-                )
+                swapped = await ctx.ask(ctx.shared.swap(key, seen.stamp, blob, options.server_ttl_ms, stored), budget)
                 return AGAIN if swapped is False else True if swapped is True else None
             if seen.state is EntryState.FOREIGN:
                 ctx.shared.discard(key, seen.stamp)
@@ -336,7 +336,7 @@ class Writing:
         life = ctx.unbacked_life(options)
         ttl = min(ttl, max(life, held.fresh_until - now))
         stale = min(held.stale_until - held.fresh_until, max(0.0, life - ttl))
-        return ctx.near.put(key, ctx.entries.prolonged(held, held.value, (now + ttl, now + ttl + stale)))
+        return ctx.near.put(key, ctx.entries.extended(held, held.value, (now + ttl, now + ttl + stale)))
 
     async def look(self, key: str) -> tuple[Lookup, Budget]:
         """What stands under a key, as plain data."""
@@ -344,7 +344,7 @@ class Writing:
         budget = ctx.budget()
         token = ctx.coherence.open_fill(key)
         try:
-            if ctx.coherence.journal.owes_key(key):
+            if ctx.coherence.journal.has_pending_key(key):
                 return Lookup(EntryState.UNAVAILABLE), budget
             seen = await ctx.ask(ctx.shared.look(key, Any, token), budget)
             return await ctx.settled(key, seen, token, budget), budget

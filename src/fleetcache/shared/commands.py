@@ -230,7 +230,7 @@ class CommandSender:
         if self._coherence.tracking and self.wire is not None:
             self.wire.expect_own(raw)
 
-    def fault(self, kind: str, error: ReplyError, *, fatal: bool = True) -> str:
+    def record_refusal(self, kind: str, error: ReplyError, *, fatal: bool = True) -> str:
         """An error reply: counted, shown in health until the same kind of operation succeeds again."""
         reason = reply_reason(error)
         self._counters.errors[reason] += 1
@@ -242,7 +242,7 @@ class CommandSender:
             self.wire.fail(reason, said)
         return reason
 
-    def works(self, kind: str) -> None:
+    def record_success(self, kind: str) -> None:
         """An operation of this kind succeeded: its refusal is over, and each that would have met this one, too."""
         if self.refusals:
             mended = TRANSIENT if kind == "read" else TRANSIENT | NO_WRITES

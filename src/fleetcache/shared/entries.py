@@ -105,7 +105,7 @@ class Entries:
             return answer.value
         return self.codecs.decode(answer.codec, answer.payload, declared)
 
-    def from_near(self, held: NearEntry, declared: Any) -> DecodedValue | None:
+    def decode_near(self, held: NearEntry, declared: Any) -> DecodedValue | None:
         """What near holds, as a value of the asked type; ``None`` if it is none of that type."""
         try:
             if held.encoded:
@@ -119,7 +119,7 @@ class Entries:
         except CodecError:
             return None
 
-    def hold(
+    def near_entry(
         self, answer: DecodedValue, tags: tuple[str, ...], life: tuple[float, float], *, born: float, **more: Any
     ) -> NearEntry:
         """What near keeps of a value.
@@ -156,7 +156,7 @@ class Entries:
             self._spans.clear()
         return self._spans.setdefault(seconds, seconds)
 
-    def prolonged(self, held: NearEntry, value: Any, life: tuple[float, float]) -> NearEntry:
+    def extended(self, held: NearEntry, value: Any, life: tuple[float, float]) -> NearEntry:
         """The same entry of near with another value of the same kind, or another life."""
         return structs.replace(held, value=value, fresh_until=life[0], stale_until=life[1], freq=0, main=False)
 
@@ -215,7 +215,7 @@ class Entries:
             most = self._coherence.life(sent_at)
             life = (min(fresh_until, most), min(sent_at + stale_left, most))
             born = fresh_until - header.ttl
-            held = self.hold(answer, names, life, born=born, cost=header.cost, stamp=header.stamp)
+            held = self.near_entry(answer, names, life, born=born, cost=header.cost, stamp=header.stamp)
             self._coherence.fill(token, held)
         look = _FRESH if fresh_left > 0 else _STALE
         return Lookup(look, header.stamp, answer, 0.0, "", fresh_until, sent_at, header)

@@ -85,7 +85,7 @@ class SharedReading(CommandSender):
         """What the replies to ``large.asks`` say; ``None`` = it can be read by now."""
         for reply in (beyond, start, pttl):
             if isinstance(reply, ReplyError):
-                return Lookup(EntryState.UNAVAILABLE, reason=self.fault("read", reply))
+                return Lookup(EntryState.UNAVAILABLE, reason=self.record_refusal("read", reply))
         return self._entries.too_large(start, pttl) if self.large.is_too_large(raw, beyond) else None
 
     def see(self, key: str, blob: Any, pttl: Any, sent_at: float, declared: Any, token: FillToken | None) -> Lookup:
@@ -93,9 +93,9 @@ class SharedReading(CommandSender):
         if type(blob) is not bytes or type(pttl) is not int:  # nothing there, or what must not be
             for reply in (judged("GET", blob), judged("PTTL", pttl)):
                 if isinstance(reply, ReplyError):
-                    return Lookup(EntryState.UNAVAILABLE, reason=self.fault("read", reply))
+                    return Lookup(EntryState.UNAVAILABLE, reason=self.record_refusal("read", reply))
         if self.refusals:
-            self.works("read")
+            self.record_success("read")
         return self._entries.see(key, blob, pttl, sent_at, declared, token)
 
     def settle(self, key: str, seen: Lookup, declared: Any, token: FillToken | None) -> Future | None:
@@ -128,7 +128,7 @@ class SharedReading(CommandSender):
     def minted(self, tag: str, reply: Any, sent_at: float) -> None:
         """A version was read or made."""
         if isinstance(reply, ReplyError):
-            self.fault("store", reply)
+            self.record_refusal("store", reply)
         else:
             self._coherence.keep_version(tag, reply[0], sent_at)
             if reply[1] == 1:

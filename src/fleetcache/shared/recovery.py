@@ -69,7 +69,7 @@ class Recovery:
         self._greeting = ServerInfo()
         self._histories: set[str | None] = set()  # that this link has shown
         self.replayed = 0  # in the last handshake
-        shared.on_mended = self._hurry
+        shared.on_mended = self._retry_soon
 
     async def recover(self, ask: Ask, greeting: ServerInfo) -> None:
         """The cache's step of the handshake."""
@@ -78,7 +78,7 @@ class Recovery:
         coherence.copies.clear()
         self._greeting, self._histories = greeting, {greeting.standing.replid}
         await ask(*(("SCRIPT", "LOAD", script.text) for script in SCRIPTS.values()))
-        await self._distrust(ask, greeting)
+        await self._clear_if_server_restarted(ask, greeting)
         await self._replay(ask)
         await self._give_back(ask, greeting)
         sent_at = self._clock()
@@ -94,7 +94,7 @@ class Recovery:
         self._shared.minted(ALL_TAG, judged("mint", replies[0]), sent_at)
         return replies
 
-    async def _distrust(self, ask: Ask, greeting: ServerInfo) -> None:
+    async def _clear_if_server_restarted(self, ask: Ask, greeting: ServerInfo) -> None:
         """A server that restarted or failed over may have forgotten removals it had acknowledged, tags with them.
 
         The version of the tag on every entry says under which run of the server it was made. One from another run is
@@ -114,9 +114,9 @@ class Recovery:
     async def _replay(self, ask: Ask) -> None:
         """What is owed, and what this server may not have heard of."""
         journal, recent = self._coherence.journal, self._coherence.recent
-        pending = journal.pending()
+        pending = journal.in_order()
         history = _history(self._greeting)
-        pending += [(target, journal.next()) for target in recent.missed_by(history) if target not in journal.owed]
+        pending += [(target, journal.next()) for target in recent.missed_by(history) if target not in journal.pending]
         self.replayed = 0
         for start in range(0, len(pending), CHUNK):
             chunk = pending[start : start + CHUNK]
@@ -124,7 +124,7 @@ class Recovery:
             for (target, number), answered in zip(chunk, replies, strict=True):
                 reply = judged("DEL", answered)
                 if isinstance(reply, ReplyError):
-                    self._shared.fault("remove", reply, fatal=False)  # it does not keep the link offline
+                    self._shared.record_refusal("remove", reply, fatal=False)  # it does not keep the link offline
                     self._coherence.defer(target, number)
                 else:
                     journal.acknowledged(target, number)
@@ -154,7 +154,7 @@ class Recovery:
         self._next_replay = 0.0
         self._replay_live()
 
-    def _hurry(self) -> None:
+    def _retry_soon(self) -> None:
         """The server takes again what it refused: what is owed waits no longer than at first, and no shorter.
 
         For it may take one thing and refuse another, over and over: that must not become a storm.
@@ -163,7 +163,7 @@ class Recovery:
         self._next_replay = min(self._next_replay, self._clock() + PAUSE_FIRST)
 
     def _replay_live(self) -> None:
-        pending = self._coherence.journal.pending()
+        pending = self._coherence.journal.in_order()
         now = self._clock()
         if not pending:  # repaid: what is owed next has not been refused yet
             self._pause, self._next_replay, self._pending = PAUSE_FIRST, 0.0, 0
@@ -199,9 +199,9 @@ class Recovery:
             if standing and not self._is_the_same(standing[0]):
                 return
             if isinstance(version, ReplyError):
-                self._shared.fault("read", version)
+                self._shared.record_refusal("read", version)
             else:
-                self._shared.works("read")
+                self._shared.record_success("read")
                 self._coherence.recent.heard(self._clock())
                 self._coherence.heard_all_tag(version, call.sent_at)
 

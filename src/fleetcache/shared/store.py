@@ -41,10 +41,10 @@ class Shared(SharedReading):
         def answered(reply: Any, sent_at: float) -> Lookup:
             self.rights.answered(raw, placeholder)
             if isinstance(reply, ReplyError):
-                return Lookup(EntryState.UNAVAILABLE, reason=self.fault("store", reply))
+                return Lookup(EntryState.UNAVAILABLE, reason=self.record_refusal("store", reply))
             if isinstance(reply, list):
                 return self.see(key, reply[0], reply[1], sent_at, declared, token)
-            self.works("store")
+            self.record_success("store")
             self._expect_own(raw)
             self._counters.leases += 1
             if future.done():  # nobody waits for it any more
@@ -66,7 +66,9 @@ class Shared(SharedReading):
             set_, left, *entry = replies
             self.rights.answered(sibling, mark)
             if isinstance(set_, ReplyError):
-                return ClaimReply(Lookup(EntryState.UNAVAILABLE, reason=self.fault("store", set_)), 0.0, granted=False)
+                return ClaimReply(
+                    Lookup(EntryState.UNAVAILABLE, reason=self.record_refusal("store", set_)), 0.0, granted=False
+                )
             granted = set_ is not None
             if granted:
                 self._counters.claims += 1
@@ -109,11 +111,11 @@ class Shared(SharedReading):
 
         def answered(reply: Any, sent_at: float) -> bool | str:
             if isinstance(reply, ReplyError):
-                return self.fault("store", reply)
+                return self.record_refusal("store", reply)
             if reply != 1:  # nothing was written: no proof that it could be
                 self._counters.refused_swaps += 1
                 return False
-            self.works("store")
+            self.record_success("store")
             self._expect_own(raw)
             stored(sent_at)
             return True
@@ -173,8 +175,8 @@ class Shared(SharedReading):
         def answered(reply: Any, sent_at: float) -> bool | str:
             if isinstance(reply, ReplyError):
                 self._coherence.defer(target, number)
-                return self.fault("store", reply)
-            self.works("store")
+                return self.record_refusal("store", reply)
+            self.record_success("store")
             self._expect_own(raw)
             self._coherence.confirm_removal(target, number, keep=token)
             self._coherence.fill(token, hold(sent_at))
@@ -207,8 +209,8 @@ class Shared(SharedReading):
             done = replies[-1]
             if isinstance(done, ReplyError):
                 self._coherence.defer(target, number)
-                return self.fault("remove", done)
-            self.works("remove")
+                return self.record_refusal("remove", done)
+            self.record_success("remove")
             alive = done == 1 and (kind == "t" or self._was_alive(replies[0], replies[1]))
             self._coherence.confirm_removal(target, number)
             return alive
@@ -240,10 +242,10 @@ class Shared(SharedReading):
 
         def answered(reply: Any, sent_at: float) -> Lookup:
             if isinstance(reply, ReplyError):
-                return Lookup(EntryState.UNAVAILABLE, reason=self.fault("store", reply))
+                return Lookup(EntryState.UNAVAILABLE, reason=self.record_refusal("store", reply))
             if isinstance(reply, list):
                 return self.see(key, reply[0], reply[1], sent_at, declared, token)
-            self.works("store")
+            self.record_success("store")
             self._expect_own(raw)
             stored(sent_at)
             return Lookup(EntryState.GRANTED)
@@ -269,10 +271,10 @@ class Shared(SharedReading):
 
         def answered(reply: Any, sent_at: float) -> int | Lookup | str:
             if isinstance(reply, ReplyError):
-                return self.fault("store", reply)
+                return self.record_refusal("store", reply)
             if reply[0] == 0:
                 return self.see(key, reply[1], reply[2], sent_at, Any, token)
-            self.works("store")
+            self.record_success("store")
             return int(reply[1])
 
         args = (blob, server_ttl_ms, self._entries.stamp(), replacing)
@@ -293,7 +295,7 @@ class Shared(SharedReading):
 
         def answered(reply: Any, _sent_at: float) -> bool:
             if isinstance(reply, ReplyError):
-                self.fault("store", reply)
+                self.record_refusal("store", reply)
                 return False
             return bool(reply == 1)
 
@@ -304,8 +306,10 @@ class Shared(SharedReading):
         if self._open():
             self._submit(Call((ASKED,), lambda replies: heard(replies[0])))
 
-    def echo(self) -> Future | None:
+    def ping(self) -> Future | None:
         """A real command, for the round trip that health reports."""
         if not self._open():
             return None
-        return self._call((("GET", self._layout.tag(ALL_TAG)),), lambda replies: replies[0], self._ports.future()).future
+        return self._call(
+            (("GET", self._layout.tag(ALL_TAG)),), lambda replies: replies[0], self._ports.future()
+        ).future

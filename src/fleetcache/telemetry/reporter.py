@@ -22,7 +22,7 @@ class Reported(Protocol):
     clock: Clock
     settings: Settings
     address: Address | None
-    host: Any
+    embedded_host: Any
     wire: Any
     shared: Any
     coherence: Any
@@ -30,7 +30,7 @@ class Reported(Protocol):
     counters: Any
     ports: Any
     link: Any
-    away_since: float | None
+    offline_since: float | None
     driver: Driver
     instance: str
     closed: bool
@@ -135,7 +135,7 @@ class Reporter:
         lacking = Status.UNHEALTHY if engine.settings.required else Status.DEGRADED
         if link.state is not LinkState.ONLINE:
             reason = link.reason or ("connecting" if link.state is not LinkState.SUSPECT else "timeout")
-            since = link.since if engine.away_since is None else engine.away_since
+            since = link.since if engine.offline_since is None else engine.offline_since
             return lacking, reason, since, "offline", None
         return self._judge_online(link)
 
@@ -160,7 +160,7 @@ class Reporter:
         turnover = engine.coherence.turnover
         if turnover.evicting:  # as a cache's server may, so nothing is wrong with it
             return Status.HEALTHY, "evicting", turnover.since, "evicting", None
-        return Status.HEALTHY, None, link.since, "none" if engine.host is None else "host", None
+        return Status.HEALTHY, None, link.since, "none" if engine.embedded_host is None else "host", None
 
 
 @cache

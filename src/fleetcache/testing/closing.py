@@ -53,8 +53,8 @@ def _running() -> asyncio.AbstractEventLoop | None:
 
 def _mark(engine: Engine) -> None:
     engine.closed = engine.ctx.closed = engine.ports.closed = True
-    engine.settled = False
-    engine.rebuilt()
+    engine.ready = False
+    engine.rebind_faces()
 
 
 def _close_there(engine: Engine, loop: asyncio.AbstractEventLoop) -> None:

@@ -46,7 +46,7 @@ class EngineOverride:
     def used(self) -> bool:
         """Whether anything may be in it."""
         engine = self.engine
-        return engine.loop is not None or engine.settled or engine.closed  # one on threads has no loop
+        return engine.loop is not None or engine.ready or engine.closed  # one on threads has no loop
 
     def renew(self) -> None:
         """Go on with a new engine, and end the old one."""
@@ -78,5 +78,5 @@ class EngineOverride:
 
 def _settle(home: Engine) -> None:
     stack = _stacks[home]
-    home.stand_in = stack[-1].engine if stack else None
-    home.rebuilt()
+    home.override = stack[-1].engine if stack else None
+    home.rebind_faces()

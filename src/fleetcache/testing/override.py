@@ -85,7 +85,7 @@ class Overriding(AbstractContextManager[C], AbstractAsyncContextManager[C]):
             raise RuntimeError("this override is in force already: call override() again for another")
         home = _home(self._cache)
         if self._other is not None:
-            engine = _home(self._other).acting
+            engine = _home(self._other).active
             self._stand_in = EngineOverride(home, lambda _home: engine, lent=True)
             return self._other
         self._stand_in = EngineOverride(home, partial(memory_engine, clock=self._clock or monotonic))

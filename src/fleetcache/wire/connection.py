@@ -107,7 +107,7 @@ class Connection(ABC):
 
     def expect_own(self, key: bytes) -> None:
         """The next frame is known to be our own push for ``key``."""
-        self.session.expect_own = key
+        self.session.expect_self_invalidation = key
 
     # -- frames ------------------------------------------------------------------------------------------------------
 

@@ -45,7 +45,7 @@ class FrameGuard:
         self._held = b""  # the beginning of a header
         self._inside = 0  # bytes of a value that are still to come
 
-    def harmless(self, data: bytes | memoryview) -> bool:
+    def is_safe(self, data: bytes | memoryview) -> bool:
         """Whether it can go to the parser whole: the quick look that most of what arrives passes."""
         return (
             self._begins
@@ -54,7 +54,7 @@ class FrameGuard:
             and _odd_line(data) is None
         )
 
-    def pieces(self, data: bytes | memoryview) -> Iterator[bytes | memoryview]:
+    def split(self, data: bytes | memoryview) -> Iterator[bytes | memoryview]:
         """The same bytes in order, but for the beginning of a header at their end, which waits for its rest.
 
         Raises:

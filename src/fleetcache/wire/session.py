@@ -165,7 +165,7 @@ class Session:
         self.has_room = True  # for another call; beyond it the server does not keep up, and a new call would only wait
         self.wanting: deque[Future] = deque()  # who waits for room
         self._replies: list[Any] = []  # to the oldest call, while there are more to come
-        self.expect_own: bytes | None = None
+        self.expect_self_invalidation: bytes | None = None
         self.on_own: Callable[[bytes], None] = lambda _key: None
 
     def add(self, call: AnyCall, now: float) -> None:
@@ -207,10 +207,10 @@ class Session:
         """
         if not data:
             return None
-        if self._headers.harmless(data):
+        if self._headers.is_safe(data):
             return self._take(data)
         answered = None
-        for piece in self._headers.pieces(data):
+        for piece in self._headers.split(data):
             newer = self._take(piece)
             answered = answered if newer is None else newer
         return answered
@@ -232,7 +232,7 @@ class Session:
             if frame.__class__ is push:
                 self._push(frame)
                 continue
-            self.expect_own = None
+            self.expect_self_invalidation = None
             if not calls:
                 raise _unasked(frame)
             replies.append(frame)
@@ -283,7 +283,7 @@ class Session:
                 places -= 1
 
     def _push(self, frame: list[Any]) -> None:
-        own, self.expect_own = self.expect_own, None
+        own, self.expect_self_invalidation = self.expect_self_invalidation, None
         if own is not None and len(frame) == 2 and frame[0] == b"invalidate" and frame[1] == [own]:  # noqa: PLR2004 - kind and keys
             self.on_own(own)
             return

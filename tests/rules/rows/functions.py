@@ -133,7 +133,7 @@ ROWS = (
         "batch_waits_for_its_own_lease",
         "flight.cycle",
         "So does one that asks for many.",
-        "policy.batch_load:BatchLoad._rest",
+        "policy.batch_load:BatchLoad._wait_for_others",
         ("None if holder is None else", "None if True else"),
         f"{CYCLES}test_a_loader_that_asks_for_its_key_after_a_removal_is_a_cycle",
     ),

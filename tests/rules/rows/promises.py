@@ -59,7 +59,7 @@ ROWS = [
         "near_hands_out_its_own",
         "promise.7",
         "Near keeps the object that a caller gave, and hands it to others.",
-        "shared.entries:Entries.hold",
+        "shared.entries:Entries.near_entry",
         ("if immutable(answer.value):", "if True:"),
         "tests/unit/api/test_verbs.py::test_nobody_changes_anybody_elses_value",
     ),
@@ -91,7 +91,7 @@ ROWS = [
         "refusals_begin_anew",
         "promise.6",
         "A refusal that goes on is said to have begun with its last occurrence.",
-        "shared.commands:CommandSender.fault",
+        "shared.commands:CommandSender.record_refusal",
         (
             "self.refusals.setdefault(kind, (reason, self._clock(), said))",
             "self.refusals[kind] = (reason, self._clock(), said)",

@@ -21,7 +21,7 @@ ROWS = (
         "own_write_outlives_its_tag",
         "journal.own",
         "A tag that is removed while a write of it is under way does not take it along.",
-        "near.journal:Journal.removing",
+        "near.journal:Journal.begin_removal",
         ("if name in tags", "if not tags"),
         f"{OWN}test_what_was_sent_and_not_answered_is_seen_though_everything_is_owed",
     ),
@@ -46,7 +46,7 @@ ROWS = (
         "policy.counters.1",
         "The script counts what only we can count: it makes counters that were not to be made.",
         "policy.counters:CounterRules.incr",
-        ("if create and not parts.entries.signs:", "if not ctx.entries.signs:"),
+        ("if create and not ctx.entries.signs:", "if not ctx.entries.signs:"),
         f"{COUNTERS}test_a_counter_that_is_not_there_may_be_left_so",
     ),
     Row(

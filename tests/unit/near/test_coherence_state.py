@@ -66,7 +66,7 @@ def test_an_owed_tag_is_neither_captured_nor_judged_current_nor_learnt() -> None
     world = World()
     section = tag_section((("*", V1), ("geo", V1)))
     assert world.it.judge(section)[0] is TagState.CURRENT
-    world.it.journal.owe(("t", "geo"), world.it.begin_removal(("t", "geo")))
+    world.it.journal.defer(("t", "geo"), world.it.begin_removal(("t", "geo")))
     world.it.keep_version("geo", V1, 0.0)
     assert world.it.captured(TAGS) is None
     assert world.it.judge(section) != (TagState.CURRENT, TAGS)
@@ -112,7 +112,7 @@ def test_a_removal_takes_a_number_whether_or_not_the_server_can_be_heard() -> No
     first, second = world.it.begin_removal(("e", "k")), world.it.begin_removal(("t", "geo"))
     assert second > first
     assert len(world.it.journal) == 0
-    world.it.journal.owe(("e", "k"), first)
+    world.it.journal.defer(("e", "k"), first)
     world.it.confirm_removal(("e", "k"), first)
     assert len(world.it.journal) == 0
 

@@ -34,7 +34,7 @@ class Task:
 def boarded(flight: Flight, people: int) -> list[Gate]:
     futures = [Gate() for _ in range(people)]
     for future in futures:
-        flight.enter(future)
+        flight.join(future)
     return futures
 
 

@@ -173,7 +173,7 @@ def test_a_gate_may_be_opened_by_another_call() -> None:
 
 def test_only_the_very_next_frame_is_taken_for_our_own_push() -> None:
     wire = Wire()
-    wire.session.expect_own = b"k"
+    wire.session.expect_self_invalidation = b"k"
     wire.session.feed(PUSH + PUSH)
     assert wire.events == [("own", b"k"), ("push", [b"invalidate", [b"k"]])]
 
@@ -182,7 +182,7 @@ def test_only_the_very_next_frame_is_taken_for_our_own_push() -> None:
 def test_any_other_frame_ends_the_expectation_of_our_own_push(between: bytes) -> None:
     wire = Wire()
     wire.call("a")
-    wire.session.expect_own = b"k"
+    wire.session.expect_self_invalidation = b"k"
     wire.session.feed(between + PUSH)
     assert wire.events[-1] == ("push", [b"invalidate", [b"k"]])
     assert ("own", b"k") not in wire.events
@@ -190,7 +190,7 @@ def test_any_other_frame_ends_the_expectation_of_our_own_push(between: bytes) ->
 
 def test_a_push_of_two_keys_is_never_our_own() -> None:
     wire = Wire()
-    wire.session.expect_own = b"k"
+    wire.session.expect_self_invalidation = b"k"
     wire.session.feed(b">2\r\n$10\r\ninvalidate\r\n*2\r\n$1\r\nk\r\n$1\r\nj\r\n")
     assert wire.events == [("push", [b"invalidate", [b"k", b"j"]])]
 

@@ -176,9 +176,9 @@ class ThreadConnection(LeaderFollowerConnection):
                 if self._over is None:
                     self._take(size)
             finally:
-                self._reading.drop(self)
+                self._reading.release(self)
             if self.session.calls:
-                self._hand_on()
+                self._promote_follower()
         if self._over is None and self._rest is not None:
             self._write_on()
         now = self._clock()
@@ -194,10 +194,10 @@ class ThreadConnection(LeaderFollowerConnection):
     def _sleep(self, seconds: float) -> int | OSError | None:
         """Without the monitor: wait, and read; how many bytes, an error, or ``None`` when there was nothing to read."""
         sock, poll = self._sock, self._poll
-        left_to_others = self._reading.taken or self._clock() - self._led_at < READ_BY_OTHERS
+        left_to_others = self._reading.taken or self._clock() - self._last_leader_read < READ_BY_OTHERS
         if left_to_others:
             seconds = min(seconds, READ_BY_OTHERS)
-        with self._monitor.left():  # what was queued goes out there
+        with self._monitor.released():  # what was queued goes out there
             if self._monitor.ends:
                 self._monitor.end(elsewhere=True)
             if sock is not None:
@@ -215,11 +215,11 @@ class ThreadConnection(LeaderFollowerConnection):
                     events = what
             if sock is None or not events & ~select.POLLOUT:
                 return None
-            if not self._reading.take(self):
+            if not self._reading.try_acquire(self):
                 return None  # somebody who waits for it does
             size = read(sock, self._buffer)
         if size is None:
-            self._reading.drop(self)
+            self._reading.release(self)
         return size
 
     async def _until_over(self) -> None:
@@ -239,13 +239,13 @@ class ThreadConnection(LeaderFollowerConnection):
     # -- the connection's life -----------------------------------------------------------------------------------------
 
     async def _connect(self) -> None:
-        with self._monitor.left():
+        with self._monitor.released():
             sock, tls = self._dial()
-            self._sending.insist(self)
+            self._sending.acquire(self)
             self._out.clear()
             self._rest = None
             self._sock, self._tls = sock, tls
-            self._sending.drop(self)
+            self._sending.release(self)
         self._poll = self._new_poll(sock)
 
     def _dial(self) -> tuple[socket.socket, Tls | None]:
@@ -273,7 +273,7 @@ class ThreadConnection(LeaderFollowerConnection):
         return sock, tls
 
     async def _provided(self, provider: CredentialProvider) -> tuple[str, ...]:
-        with self._monitor.left():
+        with self._monitor.released():
             return tuple(provider.get_credentials())
 
     def fail(self, reason: str, detail: str) -> None:
@@ -294,16 +294,16 @@ class ThreadConnection(LeaderFollowerConnection):
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 sock.shutdown(socket.SHUT_RD)  # not a word to the server; whoever waits for its replies wakes up
         # While another polls it or reads from it, its number must not become that of a new file.
-        with self._monitor.left():
-            self._reading.insist(self)
-            self._sending.insist(self)
+        with self._monitor.released():
+            self._reading.acquire(self)
+            self._sending.acquire(self)
         self._out.clear()
         self._sock = self._tls = self._rest = None
         self._poll = self._new_poll(None)
         if sock is not None:
             sock.close()
-        self._sending.drop(self)
-        self._reading.drop(self)
+        self._sending.release(self)
+        self._reading.release(self)
 
     async def close(self) -> None:
         """End the connection and the thread."""
@@ -311,7 +311,7 @@ class ThreadConnection(LeaderFollowerConnection):
         self._over = self._over or "closed"
         self._knock()
         if self._thread.is_alive() and current_thread() is not self._thread:
-            with self._monitor.left():
+            with self._monitor.released():
                 self._thread.join(FAREWELL)
 
     def _let_go(self) -> None:

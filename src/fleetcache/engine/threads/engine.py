@@ -46,7 +46,7 @@ class SyncEngine(Engine):
         self.pid = os.getpid()
         super()._build()
         self.near.noted = self.monitor.notes  # type: ignore[assignment] # all are ours
-        self.monitor.on_torn = self._torn
+        self.monitor.on_interrupted = self._torn
         self.tell.defer = self.monitor.say
 
     def _new_ports(self) -> "Runtime":
@@ -61,11 +61,11 @@ class SyncEngine(Engine):
         return self._threads
 
     async def _prepare(self) -> None:
-        if self.host is not None:
-            with self.monitor.left():
-                self.host.ready_here()
+        if self.embedded_host is not None:
+            with self.monitor.released():
+                self.embedded_host.ready_here()
 
-    def _is_here(self) -> bool:
+    def _on_own_loop(self) -> bool:
         return self.pid == os.getpid()
 
     def check_process(self) -> None:
@@ -78,11 +78,11 @@ class SyncEngine(Engine):
         """These parts; or, for a call that came in the middle of a rule of this thread, those that touch none."""
         return self._inside if self.monitor.is_within() else self
 
-    async def enter(self) -> "Engine | Inside":
+    async def ensure_ready(self) -> "Engine | Inside":
         """Be connected as far as one operation timeout allows at the very first call; ``rules``."""
         if self.nested and self.monitor.is_within():
             return self._inside
-        if self.settled:
+        if self.ready:
             return self
         if self.closed:
             raise Closed("this cache was closed: open a new one")
@@ -91,13 +91,13 @@ class SyncEngine(Engine):
             self._begin()
         if self.wire is not None and not self.wire.tried:
             await self.first_attempt(self._entered + self.settings.operation_timeout - self.clock())
-        self.settled = True
+        self.ready = True
         return self
 
     def _begin(self) -> None:
         wire = self._new_wire(partial(ThreadConnection, monitor=self.monitor))
         self._threads.timer = wire
-        self.monitor.on_left, self.monitor.on_noted = wire.flush, wire.noted
+        self.monitor.on_release, self.monitor.on_noted = wire.flush, wire.noted
         _IN_USE.add(self)
         wire.start()
 
@@ -111,7 +111,7 @@ class SyncEngine(Engine):
 
     def after_fork(self) -> None:
         """In the child: start clean."""
-        self.settled = False
+        self.ready = False
         _IN_USE.discard(self)
         super().after_fork()
 
@@ -125,4 +125,4 @@ def _at_exit() -> None:
     for engine in list(_IN_USE):
         engine.check_process()
         if engine.wire is not None and not engine.closed:
-            engine.monitor.run(engine.farewell())
+            engine.monitor.run(engine.drain())

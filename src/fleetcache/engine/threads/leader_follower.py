@@ -39,7 +39,7 @@ class LeaderFollowerConnection(Reconnector):
         self._reading = TryLock()  # as ``_sending``: whoever has it reads for all
         self._readers_poll = select.poll()
         self._followers: dict[ThreadFuture, None] = {}  # who waits for replies while another reads
-        self._led_at = -float("inf")
+        self._last_leader_read = -float("inf")
         self._buffer = memoryview(bytearray(READ_SIZE))
 
     @abstractmethod
@@ -72,11 +72,11 @@ class LeaderFollowerConnection(Reconnector):
         token, sent = object(), True
         while sent and self._out and self._rest is None:
             try:
-                sent = self._sending.take(token)
+                sent = self._sending.try_acquire(token)
                 if sent:
                     self._write()
             finally:
-                self._sending.drop(token)
+                self._sending.release(token)
 
     def _write(self) -> None:
         """Send all that is queued, in its order; whoever calls this has ``_sending``."""
@@ -113,14 +113,14 @@ class LeaderFollowerConnection(Reconnector):
         """In the link thread, when the socket takes more."""
         token = object()
         try:
-            self._sending.insist(token)
+            self._sending.acquire(token)
             sock, rest = self._sock, self._rest
             if sock is not None and rest is not None:
                 self._send(sock, rest)
         except OSError as error:
             self.fail("reset", repr(error))
         finally:
-            self._sending.drop(token)
+            self._sending.release(token)
 
     # -- waiting -----------------------------------------------------------------------------------------------------
 
@@ -134,18 +134,18 @@ class LeaderFollowerConnection(Reconnector):
         left = timeout
         while not future.opened and left > 0:
             try:
-                leads = self._is_readable and self._reading.take(future)
+                leads = self._is_readable and self._reading.try_acquire(future)
                 if leads:
-                    self._lead(future, until)
+                    self._read_as_leader(future, until)
             finally:
-                if self._reading.drop(future):
-                    self._led_at = self._clock()
+                if self._reading.release(future):
+                    self._last_leader_read = self._clock()
                     if self.session.calls:
-                        self._hand_on()
+                        self._promote_follower()
             if not leads:
                 try:
                     self._followers[future] = None
-                    future.sleep(self._monitor, left)
+                    future.wait(self._monitor, left)
                 finally:
                     self._followers.pop(future, None)
             left = until - self._clock()
@@ -156,14 +156,14 @@ class LeaderFollowerConnection(Reconnector):
         """Whether replies are to come that whoever waits may read."""
         return bool(self.session.calls) and self._over is None and self.link.serves
 
-    def _lead(self, future: ThreadFuture, until: float) -> None:
+    def _read_as_leader(self, future: ThreadFuture, until: float) -> None:
         """Read, until the gate is open or nothing more is to come."""
         left = until - self._clock()
         while left > 0:
             sock, began = self._sock, False
             size: int | OSError | None = None
             try:
-                with self._monitor.left():
+                with self._monitor.released():
                     if sock is not None and self._readers_poll.poll(left * 1000):
                         began = True
                         size = read(sock, self._buffer)
@@ -175,11 +175,11 @@ class LeaderFollowerConnection(Reconnector):
                 self._take(size)
             left = until - self._clock() if not future.opened and self._is_readable else 0.0
 
-    def _hand_on(self) -> None:
+    def _promote_follower(self) -> None:
         """Replies are to come still: one of those who wait reads. If nobody does, the link thread looks soon."""
         for future in self._followers:
             if not future.opened:
-                future.ring()
+                future.notify()
                 return
 
     def _take(self, size: int | OSError) -> None:
@@ -193,13 +193,13 @@ class LeaderFollowerConnection(Reconnector):
         else:
             token = object()
             try:
-                self._sending.insist(token)
+                self._sending.acquire(token)
                 said = self._tls.decrypt(self._buffer[:size])
             except (OSError, EOFError) as error:
                 self.fail("reset", lost(error))
                 return
             finally:
-                self._sending.drop(token)
+                self._sending.release(token)
             if self._tls.pending and self._rest is None:
                 self._out.append(b"")
             if said:

@@ -86,12 +86,12 @@ class ThreadFuture:
         opened: Whether it is open.
     """
 
-    __slots__ = ("_bell", "_result", "_rung", "opened")
+    __slots__ = ("_notified", "_result", "_waker", "opened")
 
     def __init__(self) -> None:
-        self.opened = self._rung = False
+        self.opened = self._notified = False
         self._result: Any = None
-        self._bell: Any = None
+        self._waker: Any = None
 
     def done(self) -> bool:
         """Whether it is open, as a future says it."""
@@ -100,33 +100,33 @@ class ThreadFuture:
     def set_result(self, result: Any, /) -> None:
         """Open it."""
         self._result, self.opened = result, True
-        if self._bell is not None:
-            self.ring()
+        if self._waker is not None:
+            self.notify()
 
     def result(self) -> Any:
         """What it was opened with."""
         return self._result
 
-    def hang(self, bell: Any) -> None:
+    def set_waker(self, bell: Any) -> None:
         """Have this bell released instead of the lock that a thread sleeps at."""
-        self._bell, self._rung = bell, False
+        self._waker, self._notified = bell, False
 
-    def ring(self) -> None:
+    def notify(self) -> None:
         """Wake who sleeps at it."""
-        if self._bell is not None and not self._rung:
-            self._rung = True
-            self._bell.release()
+        if self._waker is not None and not self._notified:
+            self._notified = True
+            self._waker.release()
 
-    def sleep(self, monitor: "Monitor", seconds: float) -> None:
+    def wait(self, monitor: "Monitor", seconds: float) -> None:
         """Let the others in until it rings, or for so long."""
-        if self._bell is None:
-            self._bell = Lock()
-            self._bell.acquire()
-        with monitor.left():
-            rang = self._bell.acquire(True, seconds)
-        if not rang and self._rung:  # it rang just now
-            self._bell.acquire()
-        self._rung = False
+        if self._waker is None:
+            self._waker = Lock()
+            self._waker.acquire()
+        with monitor.released():
+            rang = self._waker.acquire(True, seconds)
+        if not rang and self._notified:  # it rang just now
+            self._waker.acquire()
+        self._notified = False
 
 
 class Note(Protocol):
@@ -159,8 +159,8 @@ class Monitor:
         self._lock: Any = RLock()
         self.tell = tell
         self.suspends = False
-        self.on_left: Callable[[], None] = _nothing
-        self.on_torn: Callable[[], None] = _nothing
+        self.on_release: Callable[[], None] = _nothing
+        self.on_interrupted: Callable[[], None] = _nothing
         self.on_noted: Callable[[], None] = self._do_now
         self.amid: set[int] = set()
         self.notes: deque[Note] = deque()
@@ -197,7 +197,7 @@ class Monitor:
 
     def leave(self) -> None:
         """This thread has left the monitor: what the rules wrote goes out, and what was noted is done."""
-        self.on_left()
+        self.on_release()
         if self.notes or self.said:
             self._tidy()
 
@@ -205,7 +205,7 @@ class Monitor:
         while self.notes:
             with self._lock:
                 self._do_first()
-            self.on_left()
+            self.on_release()
         while self.said:
             try:
                 write = self.said.popleft()
@@ -296,7 +296,7 @@ class Monitor:
                     self._own()
                     # An exception that a signal threw into the middle of a rule may have left it half done.
                     if not isinstance(error, _NO_SIGNAL) and error is not self._outside and error is not given:
-                        self.on_torn()
+                        self.on_interrupted()
                     raise
                 finally:
                     if not self._lock._is_owned():  # noqa: SLF001 - as in ``_own``, which each shared hit would call
@@ -305,7 +305,7 @@ class Monitor:
                     self._outside = None
         finally:
             try:
-                self.on_left()  # ``leave`` without the call, as ``_Left`` has it too: each shared hit comes by twice
+                self.on_release()  # ``leave`` without the call, as ``_Left`` has it too: each shared hit comes by twice
                 if self.notes or self.said:
                     self._tidy()
             finally:
@@ -319,7 +319,7 @@ class Monitor:
             self._lock.acquire()
 
     @contextmanager
-    def held(self) -> Iterator[None]:
+    def locked(self) -> Iterator[None]:
         """Run a rule that waits for nothing."""
         me = get_ident()
         try:
@@ -332,14 +332,14 @@ class Monitor:
             finally:
                 self.amid.discard(me)
 
-    def left(self) -> "_Left":
+    def released(self) -> "_Left":
         """Let the others in, while this thread runs what is not ours or blocks."""
         return _Left(self)
 
     def wait(self, future: ThreadFuture, timeout: float) -> bool:
         """Let the others in until the gate is open or ``timeout`` seconds have passed; whether it is open."""
         if not future.opened:
-            future.sleep(self, timeout)
+            future.wait(self, timeout)
         return future.opened
 
 
@@ -356,7 +356,7 @@ class _Left:
         monitor = self._monitor
         try:
             self._depth = monitor._lock._release_save()  # noqa: SLF001 - as threading.Condition does
-            monitor.on_left()
+            monitor.on_release()
             if monitor.notes or monitor.said:
                 monitor._tidy()  # noqa: SLF001 - two halves of one concept
         except BaseException as error:

@@ -125,7 +125,7 @@ class ThreadRuntime:
             self._monitor.run(work())
 
         def over() -> None:
-            with self._monitor.held():
+            with self._monitor.locked():
                 landed()
 
         return self._pool.start(job, over)
@@ -142,7 +142,7 @@ class ThreadRuntime:
 
         def ended(task: "asyncio.Task[None]") -> None:
             error = None if task.cancelled() else task.exception()
-            with self._monitor.held():
+            with self._monitor.locked():
                 del self._tasks[task]
                 landed(error)
             tell_defect(self._tell, error)
@@ -158,7 +158,7 @@ class ThreadRuntime:
         self.closed = True
         for task in self._tasks.values():
             task.cancel()
-        with self._monitor.left():
+        with self._monitor.released():
             self._pool.close(patience)
 
 

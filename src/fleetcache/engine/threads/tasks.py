@@ -35,7 +35,7 @@ async def follow(monitor: Monitor, coro: Coroutine[Any, Any, T]) -> T:
 async def heard(future: ThreadFuture, seconds: float) -> None:
     """In a rule: let the others in until the gate is open, or for so long."""
     bell = _Bell()
-    future.hang(bell)
+    future.set_waker(bell)
     await AwaitOutside(partial(bell.listen, seconds))
 
 

@@ -33,18 +33,18 @@ class TryLock:
         """Whether somebody has it."""
         return bool(self._holder)
 
-    def take(self, token: object) -> bool:
+    def try_acquire(self, token: object) -> bool:
         """Have it, unless another has."""
         return self._holder.setdefault(None, token) is token
 
-    def drop(self, token: object) -> bool:
+    def release(self, token: object) -> bool:
         """Have it no more; whether one had."""
         if self._holder.get(None) is not token:
             return False
         del self._holder[None]
         return True
 
-    def insist(self, token: object) -> None:
+    def acquire(self, token: object) -> None:
         """Wait until it is one's own."""
-        while not self.take(token):
+        while not self.try_acquire(token):
             time.sleep(PAUSE)

@@ -55,7 +55,7 @@ class Scene:
             probe=b"probe",
             monitor=self.monitor,
         )
-        self.monitor.on_left = self.wire.flush
+        self.monitor.on_release = self.wire.flush
         self.wire._sock, self.wire._poll = self.ours, self.wire._new_poll(self.ours)
         self.link.opened(time.monotonic())
         self.link.ready(time.monotonic(), time.monotonic())
@@ -65,7 +65,7 @@ class Scene:
         """A thread sends a call and waits for its reply; when this returns it is sent."""
 
         def main() -> None:
-            with self.monitor.held():
+            with self.monitor.locked():
                 future = ThreadFuture()
                 self.wire.submit(Call((("GET", key),), self.handled.extend, future))
                 self.wire.wait(future, patience)
@@ -121,7 +121,7 @@ def test_one_thread_reads_for_all(scene: Scene) -> None:
 def test_what_is_read_of_a_connection_that_was_given_up_is_not_parsed(scene: Scene) -> None:
     reader = scene.ask("a", patience=1.0)
     wait_until(scene.is_read)
-    with scene.monitor.held():  # the reader sleeps in the system, without the monitor
+    with scene.monitor.locked():  # the reader sleeps in the system, without the monitor
         scene.wire.fail("timeout", "no answer")
     scene.peer.sendall(b"$1\r\nA\r\n")
     reader.join(LONG)
@@ -130,7 +130,7 @@ def test_what_is_read_of_a_connection_that_was_given_up_is_not_parsed(scene: Sce
 
 def test_nor_by_the_link_thread(scene: Scene) -> None:
     def main() -> None:
-        with scene.monitor.held():
+        with scene.monitor.locked():
             scene.wire.submit(Call((("GET", "a"),), scene.handled.extend))
             scene.wire._turn(time.monotonic() + LONG)
 
@@ -138,7 +138,7 @@ def test_nor_by_the_link_thread(scene: Scene) -> None:
     link.start()
     assert scene.peer.recv(1000)
     wait_until(lambda: scene.wire._sleeps_until > 0)
-    with scene.monitor.held():
+    with scene.monitor.locked():
         scene.wire._over = "timeout"
     scene.peer.sendall(b"$1\r\nA\r\n")
     link.join(LONG)
@@ -165,7 +165,7 @@ def test_who_has_waited_long_enough_judges_the_connection() -> None:
 
 
 def test_a_connection_that_is_given_up_is_reset(scene: Scene) -> None:
-    with scene.monitor.held():
+    with scene.monitor.locked():
         scene.wire._abort()
     with pytest.raises(ConnectionResetError):
         scene.peer.recv(1)
@@ -176,14 +176,14 @@ def test_an_alarm_wakes_the_link_thread_in_time(scene: Scene) -> None:
     rang = threading.Event()
 
     def main() -> None:
-        with scene.monitor.held():
+        with scene.monitor.locked():
             while not rang.is_set():
                 scene.wire._turn(time.monotonic() + LONG)
 
     link = threading.Thread(target=main, daemon=True)
     link.start()
     wait_until(lambda: scene.wire._sleeps_until > 0)
-    with scene.monitor.held():
+    with scene.monitor.locked():
         scene.wire.alarm(0.01, rang.set)
     assert rang.wait(LONG / 4)
     link.join(LONG)

@@ -20,7 +20,7 @@ from tests.support.waiting import wait_until
 @contextmanager
 def amid(cache: SyncCache) -> Iterator[None]:
     """What a signal handler or a finalizer finds that runs between two steps of a rule."""
-    with cast("SyncEngine", cache._engine).monitor.held():
+    with cast("SyncEngine", cache._engine).monitor.locked():
         yield
 
 
@@ -176,7 +176,7 @@ def test_a_thread_that_waits_for_another_removes_at_once(cache: SyncCache) -> No
     loading.start()
     assert begun.wait(10)
     monitor = cast("SyncEngine", cache._engine).monitor
-    sleeps = monitor.left
+    sleeps = monitor.released
 
     def left() -> object:
         if threading.current_thread() is joining and not removed.is_set():
@@ -186,7 +186,7 @@ def test_a_thread_that_waits_for_another_removes_at_once(cache: SyncCache) -> No
                 removed.set()
         return sleeps()
 
-    monitor.left = left  # type: ignore[method-assign, assignment]
+    monitor.released = left  # type: ignore[method-assign, assignment]
     joining.start()
     assert removed.wait(10)
     assert cache.get("a") is None
