@@ -14,10 +14,10 @@ from tests.support.waiting import eventually
 @pytest.mark.parametrize("options", [(), ("--rename-command", "HELLO", "")], ids=["RESP3", "RESP2"])
 def test_who_may_not_read_is_never_online(fresh_server: StartServer, prefix: str, options: tuple[str, ...]) -> None:
     config = ("--user", "guest", "on", ">pass", "~*", "&*", "-@all", "+hello", "+auth", "+ping")
-    run(_knock(fresh_server("tcp", *config, *options), prefix))
+    run(_wake(fresh_server("tcp", *config, *options), prefix))
 
 
-async def _knock(server: Server, prefix: str) -> None:
+async def _wake(server: Server, prefix: str) -> None:
     url = server.url.replace("redis://", "redis://guest:pass@")
     cache = Cache(url, prefix=prefix, operation_timeout="1s")
     link: Any = cache._engine.link

@@ -34,7 +34,7 @@ def exists(server: Server, key: bytes) -> bool:
 
 def ask_for(cache: Any, kind: str) -> None:
     """As policy does."""
-    shared, token = cache._engine.shared, cache._engine.coherence.take("k")
+    shared, token = cache._engine.shared, cache._engine.coherence.open_fill("k")
     if kind == "lease":
         shared.acquire("k", PLACEHOLDER, LEASE_MS, Any, token)
     else:

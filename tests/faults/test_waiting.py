@@ -62,7 +62,7 @@ def test_twin_a_waiter_that_relies_on_the_push_waits_in_vain(
     async def only_pushes(self: Loading, future: Any, _remaining: float, give_up: float) -> bool:
         return await own_timer(self, future, 1000.0, give_up)
 
-    monkeypatch.setattr(Loading, "news", only_pushes)
+    monkeypatch.setattr(Loading, "wait_for_change", only_pushes)
     took = run(_wait_for_the_dead(server, prefix, never_expires))
     assert took >= LOAD_WAIT * 0.99
 

@@ -60,7 +60,7 @@ def test_a_child_starts_clean_whatever_the_parents_threads_held(server: Server, 
 
 def _hold(cache: SyncCache, inside: threading.Event, out: threading.Event) -> None:
     engine = cache._engine
-    with engine.monitor.held():  # type: ignore[attr-defined] # an engine of threads
+    with engine.monitor.locked():  # type: ignore[attr-defined] # an engine of threads
         inside.set()
         out.wait(10)
 

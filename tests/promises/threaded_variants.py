@@ -13,7 +13,7 @@ __all__ = ["deaf", "forgets_what_it_owes", "inline", "not_one_at_a_time", "threa
 def deaf(url: str, **settings: Any) -> Cache:
     """Pushes are not listened to."""
     cache = threaded(url, **settings)
-    replace(cache._engine.coherence, on_push=nothing, heard_all_tag=nothing)
+    replace(cache._engine.coherence, on_invalidation=nothing, heard_all_tag=nothing)
     return cache
 
 
@@ -28,7 +28,7 @@ def trusts_for_ever(url: str, **settings: Any) -> Cache:
 def forgets_what_it_owes(url: str, **settings: Any) -> Cache:
     """A removal that nobody acknowledged was bad luck."""
     cache = threaded(url, **settings)
-    replace(cache._engine.coherence.journal, owe=nothing)
+    replace(cache._engine.coherence.journal, defer=nothing)
     return cache
 
 

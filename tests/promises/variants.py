@@ -123,7 +123,7 @@ def fills_late(url: str, **settings: Any) -> Cache:
 def deaf(url: str, **settings: Any) -> Cache:
     """Pushes are not listened to."""
     cache = Cache(url, **settings)
-    replace(cache._engine.coherence, on_push=nothing, heard_all_tag=nothing)
+    replace(cache._engine.coherence, on_invalidation=nothing, heard_all_tag=nothing)
     return cache
 
 
@@ -152,7 +152,7 @@ def trusts_for_ever(url: str, **settings: Any) -> Cache:
 def forgets_what_it_owes(url: str, **settings: Any) -> Cache:
     """A removal that nobody acknowledged was bad luck."""
     cache = Cache(url, **settings)
-    replace(cache._engine.coherence.journal, owe=nothing)
+    replace(cache._engine.coherence.journal, defer=nothing)
     replace(cache._engine.coherence.recent, done=nothing)
     return cache
 
@@ -184,5 +184,5 @@ def hands_out_its_own(url: str, **settings: Any) -> Cache:
         codec, payload, _ = entries.codecs.encode(value, declared)
         return DecodedValue(value, payload, codec or MSGPACK, declared)
 
-    replace(entries, hold=holding, copy=lambda answer, *_: answer.value, encode=encode)
+    replace(entries, near_entry=holding, copy=lambda answer, *_: answer.value, encode=encode)
     return cache

@@ -58,7 +58,7 @@ class Instance(Users):
         self._away_since: float | None = self.world.now
         self._held: dict[str, Any] = {}  # what near was seen to hold
         self.tasks: set[asyncio.Task[Any]] = set()
-        self.opening = self.start(self.engine.enter(), "enter")
+        self.opening = self.start(self.engine.ensure_ready(), "enter")
 
     def start(self, coro: Coroutine[Any, Any, Any], name: str) -> "asyncio.Task[Any]":
         """Run something on this process's loop."""
@@ -154,7 +154,7 @@ class Instance(Users):
         self.world.loops.append(self.loop)
         self.run.moved(self, old)
         self.run.holder_lost()  # nobody tells the server that the old loop's loads are over
-        self.opening = self.start(self.engine.enter(), "enter")
+        self.opening = self.start(self.engine.ensure_ready(), "enter")
 
     def kill(self, *, silent: bool) -> None:
         """The process dies; its kernel says goodbye, unless the machine died too."""

@@ -100,12 +100,12 @@ def counter_versions() -> list[Exchange]:
 
 def no_journal() -> list[Exchange]:
     """What the server did not acknowledge is forgotten."""
-    return [(Journal, "owe", _no)]
+    return [(Journal, "defer", _no)]
 
 
 def replay_after_reads() -> list[Exchange]:
     """The journal is replayed some time after the handshake, and what is owed is read meanwhile."""
-    return [(Recovery, "_replay", _not_now), (Journal, "owes_key", _no), (Journal, "owes_tag", _no)]
+    return [(Recovery, "_replay", _not_now), (Journal, "has_pending_key", _no), (Journal, "has_pending_tag", _no)]
 
 
 def horizon_from_receive_time() -> list[Exchange]:
@@ -148,7 +148,7 @@ def no_timer_for_waiters() -> list[Exchange]:
     async def forever(self: Loading, future: Any, _remaining: float, give_up: float) -> bool:
         return await news(self, future, float("inf"), give_up)
 
-    return [(Loading, "news", forever)]
+    return [(Loading, "wait_for_change", forever)]
 
 
 def near_kept_across_epochs() -> list[Exchange]:
@@ -203,12 +203,12 @@ def claim_ignored() -> list[Exchange]:
 
 def trust_the_restarted() -> list[Exchange]:
     """A server that came back with an older past is believed."""
-    return [(Recovery, "_distrust", _not_now)]
+    return [(Recovery, "_clear_if_server_restarted", _not_now)]
 
 
 def rights_not_given_back() -> list[Exchange]:
     """A load that fails or is cancelled keeps its lease."""
-    return [(Loading, "give_back", _nothing)]
+    return [(Loading, "release_right", _nothing)]
 
 
 def waiters_not_woken() -> list[Exchange]:
@@ -279,7 +279,7 @@ def clear_forgotten_with_a_snapshot() -> list[Exchange]:
         if known is not None:
             await ask(SCRIPTS["release"].call(self._layout.tag("*"), known, whole=True))
 
-    return [(Recovery, "_distrust", distrust)]
+    return [(Recovery, "_clear_if_server_restarted", distrust)]
 
 
 def timer_left_behind_by_sleep() -> list[Exchange]:
@@ -312,7 +312,7 @@ def token_outlives_its_call() -> list[Exchange]:
         done(self, token)
         token.valid = valid
 
-    return [(Coherence, "done", kept)]
+    return [(Coherence, "close_fill", kept)]
 
 
 def ending_entries_claimed() -> list[Exchange]:

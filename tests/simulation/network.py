@@ -304,7 +304,7 @@ class Network:
         connection = Connection(self, loop, protocol)
         self._shape(connection)
         done = loop.create_future()
-        connection.up.then(self._knock, connection, done)
+        connection.up.then(self._wake, connection, done)
         try:
             await done
         except BaseException:
@@ -313,7 +313,7 @@ class Network:
         protocol.connection_made(connection.transport)
         return connection.transport, protocol
 
-    def _knock(self, connection: Connection, done: "asyncio.Future[None]") -> None:
+    def _wake(self, connection: Connection, done: "asyncio.Future[None]") -> None:
         if not self.host.listening:
             connection.down.then(_fail, done, ConnectionRefusedError("nobody listens"))
             return

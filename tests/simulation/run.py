@@ -223,7 +223,10 @@ class Run:
         journal, wire = engine.coherence.journal, engine.wire
         if wire is None or not instance.says_online():
             return False
-        owed = any(journal.owes_key(name) if kind == "e" else journal.owes_tag(name) for kind, name in removal.targets)
+        owed = any(
+            journal.has_pending_key(name) if kind == "e" else journal.has_pending_tag(name)
+            for kind, name in removal.targets
+        )
         oldest = wire.session.oldest
         return not owed and (oldest is None or oldest > removal.returned_at)
 
@@ -278,9 +281,9 @@ class Run:
             if not one.says_online():
                 return f"{one.name} is {one.engine.link!r}"
             if len(one.engine.coherence.journal):
-                return f"{one.name} still owes {one.engine.coherence.journal.pending()}"
-            if one.engine.flights.in_the_air():
-                return f"{one.name} still has {one.engine.flights.in_the_air()}"
+                return f"{one.name} still owes {one.engine.coherence.journal.in_order()}"
+            if one.engine.flights.active():
+                return f"{one.name} still has {one.engine.flights.active()}"
         return ""
 
     @property
@@ -312,10 +315,10 @@ class Run:
         for one in self.living(""):
             coherence, engine = one.engine.coherence, one.engine
             left = {
-                "flights": engine.flights.in_the_air(),
+                "flights": engine.flights.active(),
                 "waiters": coherence.waiters,
                 "tokens": coherence._tokens,
-                "journal": coherence.journal.pending(),
+                "journal": coherence.journal.in_order(),
                 "tasks": list(engine._on_loop._tasks),
                 "rights": engine.policy.loading._rights,
                 "alarms": one.loop.alarms("ring"),

@@ -42,7 +42,7 @@ def no_lease(cache: SyncCache) -> None:
 
 def no_journal(cache: SyncCache) -> None:
     """A removal that nobody acknowledged was bad luck."""
-    cast("Any", cache._engine.coherence.journal).owe = lambda *_: False
+    cast("Any", cache._engine.coherence.journal).defer = lambda *_: False
 
 
 def joins_any_flight(_cache: SyncCache) -> None:

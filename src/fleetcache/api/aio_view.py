@@ -42,7 +42,7 @@ class AioVerbs(AsyncVerbs):
             """As of ``Cache``; what near holds as bytes is decoded without the monitor."""
             held = self._near_hit(key)
             if held is not None:
-                answer = self._engine.entries.from_near(held, type)
+                answer = self._engine.entries.decode_near(held, type)
                 if answer is not None:
                     return answer.value
                 self._counters.near_hits -= 1  # it is none of that type

@@ -280,7 +280,7 @@ class Engine:
         """Wait until the first attempt to connect ended either way, or ``timeout`` seconds."""
         if self.wire is not None and timeout > 0:
             future = self.ports.future()
-            self.wire.when_tried(future)
+            self.wire.on_first_attempt(future)
             await self.ports.wait(future, self.clock() + timeout)
 
     def _rebind_loop(self) -> None:
@@ -337,7 +337,7 @@ class Engine:
         """Give up what belongs to another loop or process, without touching its sockets' streams."""
         if self.wire is not None:
             if keep_journal:
-                self.wire.lose_calls()
+                self.wire.journal_unanswered()
                 self._greeting = self.wire.greeting  # the next connection ends this one on the server, too
             _INHERITED.extend(self.wire.abandon(reset=keep_journal))
         self.wire = self.shared.wire = None

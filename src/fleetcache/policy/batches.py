@@ -110,7 +110,7 @@ class Batches:
             nonlocal size
             if seen is NO_ANSWER:
                 take(run, NO_LOOK)
-            elif seen.look is EntryState.TAGS_UNKNOWN:
+            elif seen.state is EntryState.TAGS_UNKNOWN:
                 unknown.setdefault(seen.unknown, []).append((run, seen))
                 size += (len(seen.blob[0]) - size) // 8
             else:

@@ -48,9 +48,9 @@ class Loading:
     async def settled(self, run: Load, seen: Any) -> Lookup:
         """The same look, judged again once its tags are known."""
         ctx = self._ctx
-        if seen is not NO_ANSWER and seen.look is EntryState.TAGS_UNKNOWN:
+        if seen is not NO_ANSWER and seen.state is EntryState.TAGS_UNKNOWN:
             seen = await ctx.ask(ctx.shared.settle(run.key, seen, run.declared, run.token), run.budget)
-        if seen is NO_ANSWER or seen.look is EntryState.TAGS_UNKNOWN:
+        if seen is NO_ANSWER or seen.state is EntryState.TAGS_UNKNOWN:
             return NO_LOOK
         found: Lookup = seen
         return found
@@ -190,7 +190,7 @@ class Loading:
             # Cancelled, perhaps with the grant already in hand: nobody else would give it back.
             ctx.shared.release(run.key, placeholder)
             raise
-        if seen is not NO_ANSWER and seen.look is EntryState.GRANTED:
+        if seen is not NO_ANSWER and seen.state is EntryState.GRANTED:
             return await self._load(run, placeholder, None)
         return await self.settled(run, seen)
 

@@ -36,7 +36,7 @@ async def stream(
     """Send a call for each item and hand on what became of it, in order.
 
     Args:
-        parts: The parts.
+        ctx: What the rules share.
         items: Taken one by one, each just before its call is sent.
         send: Sends one.
         take: Gets each item with its outcome.

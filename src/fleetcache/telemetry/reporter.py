@@ -70,7 +70,7 @@ class Reporter:
     async def _measure(self, until: float) -> None:
         engine = self._engine
         self._probed = began = engine.clock()
-        future = engine.shared.echo()
+        future = engine.shared.ping()
         self._latency = None
         if future is not None:
             answer = await engine.ports.wait(future, until)

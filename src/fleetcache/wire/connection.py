@@ -217,7 +217,7 @@ class Connection(ABC):
             # Not sooner than 2 ms: many calls overdue one after the other are judged together.
             self._arm(max(min(candidates), now + 0.002))
 
-    def lose_calls(self) -> None:
+    def journal_unanswered(self) -> None:
         """Nobody who waits can be told any more, but what was not acknowledged is owed."""
         for call in (*self.session.calls, *self.session.queued):
             if call.lost is not None:

@@ -71,7 +71,7 @@ class Reconnector(Connection):
         self._provider, self._random, self._name = provider, random, name
         self.greeting: ServerInfo | None = None
         self.tried = False
-        self._curious: list[Future] = []
+        self._attempt_waiters: list[Future] = []
         self.closings = Closings(clock)
         self._shaking = False  # TLS's own handshake is under way
         self._began = -float("inf")  # when the connection at hand was ready
@@ -136,7 +136,7 @@ class Reconnector(Connection):
         """Connect, serve, connect again, for as long as the wire lives."""
         try:
             while self.link.state is not LinkState.CLOSED:
-                reason = await self._live_once()
+                reason = await self._connect_and_serve()
                 self._drop(reason)
                 self._hooks.on_failed()
                 self._tell_tried()
@@ -148,21 +148,21 @@ class Reconnector(Connection):
             self._disarm()
             self._tell_tried()
 
-    def when_tried(self, future: Future) -> None:
+    def on_first_attempt(self, future: Future) -> None:
         """Open the gate when the first attempt to connect has ended either way."""
         if self.tried:
             future.set_result(None)
         else:
-            self._curious.append(future)
+            self._attempt_waiters.append(future)
 
     def _tell_tried(self) -> None:
         self.tried = True
-        curious, self._curious = self._curious, []
+        curious, self._attempt_waiters = self._attempt_waiters, []
         for future in curious:
             if not future.done():
                 future.set_result(None)
 
-    async def _live_once(self) -> str:
+    async def _connect_and_serve(self) -> str:
         """One connection from its first byte to its last; returns why it ended."""
         self._over = self.detail = None
         self.session = self._new_session()

@@ -125,8 +125,8 @@ ROWS = [
             (
                 "ctx.shared.swap(run.key, base, blob, options.server_ttl_ms, stored) if mark is None "
                 "else ctx.shared.put("
-                "run.key, blob, options.server_ttl_ms, run.token, lambda at: ctx.entries.hold(answer, options.tags, "
-                "ctx.near_life(options, at), stamp=stamp), ctx.coherence.journal.next())"
+                "run.key, blob, options.server_ttl_ms, run.token, lambda at: ctx.entries.near_entry("
+                "answer, options.tags, ctx.near_life(options, at), stamp=stamp), ctx.coherence.journal.next())"
             ),
         ),
     ),
@@ -204,7 +204,7 @@ ROWS = [
             (
                 "        for key, left in waiting.items():\n"
                 "            future = self._ctx.coherence.watch(key, self._ctx.ports.future()).future\n"
-                "            await self._loading.news(future, left, self._give_up)\n"
+                "            await self._loading.wait_for_change(future, left, self._give_up)\n"
                 "        if granted:\n            await self._load(granted)\n"
             ),
         ),

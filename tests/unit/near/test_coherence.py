@@ -128,7 +128,7 @@ def test_the_writer_of_a_value_may_keep_its_own_token_and_only_that() -> None:
         lambda world: world.push(LAYOUT.claim("k")),
         lambda world: world.push(None),
         lambda world: world.it.on_own_push(LAYOUT.entry("k")),
-        lambda world: world.it.removing(("e", "k")),
+        lambda world: world.it.begin_removal(("e", "k")),
         lambda world: world.it.on_state(LinkState.SUSPECT, new_epoch=False),
         lambda world: world.it.on_state(LinkState.ONLINE, new_epoch=True),
     ],

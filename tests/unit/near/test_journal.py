@@ -104,7 +104,7 @@ def test_everything_is_cleared_only_by_a_success_of_everything() -> None:
     assert journal.covers_all
     journal.acknowledged(ALL, 1)
     assert not journal.covers_all
-    assert not journal.owes_key("k")
+    assert not journal.has_pending_key("k")
 
 
 def test_a_removal_sent_after_the_overflow_is_not_lost_with_it() -> None:

@@ -32,7 +32,7 @@ __all__ = ["ThreadConnection"]
 # for every reply. A push that comes in such a pause waits so long at most, little beside any max_staleness.
 READ_BY_OTHERS = 0.001
 # Seconds that close() waits for the link thread to end. It is a daemon: nothing waits for it longer.
-FAREWELL = 1.0
+CLOSE_TIMEOUT = 1.0
 
 
 class _Alarm:
@@ -80,16 +80,16 @@ class ThreadConnection(LeaderFollowerConnection):
         self._alarms: list[_Alarm] = []
         self._until = float("inf")
         self._sleeps_until = -float("inf")  # of the link thread; never, while it is awake
-        self._bell, self._knocker = socket.socketpair()
-        self._bell.setblocking(False)
-        self._knocker.setblocking(False)
-        self._bell_number = self._bell.fileno()
+        self._wake_reader, self._wake_writer = socket.socketpair()
+        self._wake_reader.setblocking(False)
+        self._wake_writer.setblocking(False)
+        self._wake_reader_number = self._wake_reader.fileno()
         self._poll = self._new_poll(None)
         self._thread = Thread(target=self._main, name="fleetcache-link", daemon=True)
 
     def noted(self) -> None:
         """Something is to be done by a thread that leaves the monitor: if no other does soon, the link thread."""
-        self._knock()
+        self._wake()
 
     # -- time --------------------------------------------------------------------------------------------------------
 
@@ -114,14 +114,14 @@ class ThreadConnection(LeaderFollowerConnection):
 
     def _be_up_by(self, when: float) -> None:
         if when < self._sleeps_until:
-            self._knock()
+            self._wake()
 
-    def _knock(self) -> None:
+    def _wake(self) -> None:
         """Wake the link thread, if it sleeps and nobody has done so yet."""
         if self._sleeps_until > -float("inf"):
             self._sleeps_until = -float("inf")
             with suppress(OSError):
-                self._knocker.send(b"!")
+                self._wake_writer.send(b"!")
 
     def bound(self, seconds: float) -> None:
         """Raise ``TimeoutError`` in whatever the link thread waits for that long from now."""
@@ -132,7 +132,7 @@ class ThreadConnection(LeaderFollowerConnection):
 
     def _new_poll(self, sock: socket.socket | None) -> "select.poll":
         poll = select.poll()
-        poll.register(self._bell, select.POLLIN)
+        poll.register(self._wake_reader, select.POLLIN)
         if sock is not None:
             poll.register(sock, select.POLLIN)
         self._polled = select.POLLIN
@@ -152,7 +152,7 @@ class ThreadConnection(LeaderFollowerConnection):
         except RuntimeError:  # the interpreter is ending, or the system has no more threads: then without a server
             self.link.lost("unreachable", self._clock())
             self._tell_tried()
-            self._let_go()
+            self._close_wake_pair()
 
     def _main(self) -> None:
         try:
@@ -161,7 +161,7 @@ class ThreadConnection(LeaderFollowerConnection):
             text = "the link thread ended by a defect of ours; this instance stays offline"
             self._hooks.tell(logging.ERROR, "defect", text, error=error)
         finally:
-            self._let_go()
+            self._close_wake_pair()
 
     def _turn(self, until: float = float("inf")) -> None:
         """Sleep until something happens or ``until``, and deal with what happened."""
@@ -208,9 +208,9 @@ class ThreadConnection(LeaderFollowerConnection):
             ready = poll.poll(None if seconds == float("inf") else seconds * 1000)
             events = 0
             for descriptor, what in ready:
-                if descriptor == self._bell_number:
+                if descriptor == self._wake_reader_number:
                     with suppress(OSError):
-                        self._bell.recv(64)
+                        self._wake_reader.recv(64)
                 else:
                     events = what
             if sock is None or not events & ~select.POLLOUT:
@@ -284,7 +284,7 @@ class ThreadConnection(LeaderFollowerConnection):
         self._tell_over()
 
     def _tell_over(self) -> None:
-        self._knock()
+        self._wake()
 
     def _abort(self) -> None:
         self._over = self._over or "dropped"
@@ -309,13 +309,13 @@ class ThreadConnection(LeaderFollowerConnection):
         """End the connection and the thread."""
         self.link.close(self._clock())
         self._over = self._over or "closed"
-        self._knock()
+        self._wake()
         if self._thread.is_alive() and current_thread() is not self._thread:
             with self._monitor.released():
-                self._thread.join(FAREWELL)
+                self._thread.join(CLOSE_TIMEOUT)
 
-    def _let_go(self) -> None:
-        for sock in (self._bell, self._knocker):
+    def _close_wake_pair(self) -> None:
+        for sock in (self._wake_reader, self._wake_writer):
             sock.close()
 
     def abandon(self, *, reset: bool) -> list[Any]:  # noqa: ARG002 - threads have no loop that could be gone
@@ -324,5 +324,5 @@ class ThreadConnection(LeaderFollowerConnection):
         if sock is not None:
             with suppress(OSError):
                 os.close(sock.detach())
-        self._let_go()
+        self._close_wake_pair()
         return []

@@ -43,7 +43,7 @@ class LeaderFollowerConnection(Reconnector):
         self._buffer = memoryview(bytearray(READ_SIZE))
 
     @abstractmethod
-    def _knock(self) -> None:
+    def _wake(self) -> None:
         """Wake the link thread, if it sleeps and nobody has done so yet."""
 
     # -- calls -------------------------------------------------------------------------------------------------------
@@ -105,7 +105,7 @@ class LeaderFollowerConnection(Reconnector):
         left = data[sent:]
         if left:
             self._rest = left
-            self._knock()
+            self._wake()
         else:
             self._rest = None
 

@@ -14,9 +14,9 @@ class TryLock:
     Example:
         >>> role, token = Role(), object()
         >>> try:
-        ...     print(role.take(token), role.take(object()))
+        ...     print(role.try_acquire(token), role.try_acquire(object()))
         ... finally:
-        ...     print(role.drop(token), role.drop(token))
+        ...     print(role.release(token), role.release(token))
         True False
         True False
         >>> role.taken
