@@ -4,7 +4,7 @@ from fleetcache.policy.loading import Loading
 from tests.rules.rule import Exchange, Row
 
 SWAP = "future = ctx.shared.swap(run.key, base, blob, options.server_ttl_ms, stored)"
-GIVE_BACK = "        if mark is not None:\n            parts.shared.unclaim(run.key, mark)"
+GIVE_BACK = "        if mark is not None:\n            ctx.shared.unclaim(run.key, mark)"
 KEPT_FROM_ANOTHER = "tests/unit/policy/test_claims.py::test_those_of_one_process_do_not_keep_it_from_another"
 
 
@@ -64,7 +64,7 @@ ROWS = [
         "right.returned",
         "close() leaves the leases of loads that still run.",
         "policy.loading:Loading.release_all",
-        ("self.give_back(run, base, mark)", "pass"),
+        ("self.release_right(run, base, mark)", "pass"),
         "tests/unit/policy/test_loading.py::test_close_gives_back_the_right_of_a_load_that_does_not_end",
     ),
     Row(
@@ -72,7 +72,7 @@ ROWS = [
         "right.length",
         "A lease is as long for a loader that takes long as for any.",
         "policy.context:LoadTimes.lease",
-        ("self.FIRST if usual is None else min(self.MOST, max(self.LEAST, 2 * usual))", "self.LEAST"),
+        ("self.FIRST if usual is None else min(self.MAX, max(self.MIN, 2 * usual))", "self.MIN"),
         "tests/unit/policy/test_loading.py::test_a_right_is_asked_for_twice_as_long_as_such_a_load_takes",
     ),
     Row(
@@ -112,7 +112,7 @@ ROWS = [
         "right.by_hand",
         "A claim by hand that was given back stays on the server.",
         "policy.claims:Claims._unclaim",
-        ("self._parts.shared.unclaim(turn.key, turn.mark)", "pass"),
+        ("self._ctx.shared.unclaim(turn.key, turn.mark)", "pass"),
         "tests/unit/policy/test_claims.py::test_in_the_fleet_too",
     ),
     Row(
@@ -167,7 +167,7 @@ ROWS = [
         "wait.load_timeout",
         "The load ends with the first caller whose load_timeout has run out.",
         "policy.single_flight:Flight.leave",
-        ("if self.people <= 0 and self.outcome", "if self.outcome"),
+        ("if self.waiters <= 0 and self.outcome", "if self.outcome"),
         "tests/unit/policy/test_loading.py::test_a_callers_patience_bounds_its_wait_and_not_the_load",
     ),
     Row(
@@ -231,7 +231,7 @@ ROWS = [
         "flight.last",
         "A caller that is cancelled ends the load for all who wait.",
         "policy.single_flight:Flight.leave",
-        ("self.people <= 0", "True"),
+        ("self.waiters <= 0", "True"),
         "tests/unit/policy/test_loading.py::test_a_cancelled_caller_leaves_the_load_to_the_others_and_the_last_one_ends_it",
     ),
     Row(
@@ -247,7 +247,7 @@ ROWS = [
         "refresh.once",
         "What another instance has refreshed meanwhile is loaded again.",
         "policy.loading:Loading._claim",
-        (" or (only is not None and seen.head != only)", ""),
+        (" or (only is not None and seen.stamp != only)", ""),
         "tests/loading/test_background.py::test_what_another_instance_has_refreshed_is_not_loaded_again",
     ),
     Row(

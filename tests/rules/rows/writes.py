@@ -23,7 +23,7 @@ ROWS = [
         "journal.full",
         "A journal that is full forgets what it was told first.",
         "near.journal:Journal.defer",
-        ("self.owed = {ALL: self._number}", "del self.owed[next(iter(self.owed))]"),
+        ("self.pending = {ALL: self._number}", "del self.pending[next(iter(self.pending))]"),
         "tests/unit/near/test_journal.py::test_too_much_becomes_everything",
     ),
     Row(
@@ -31,7 +31,7 @@ ROWS = [
         "journal.owed",
         "What is owed is read from the server meanwhile.",
         "near.journal:Journal.has_pending_key",
-        ('bool(self.owed) and (("e", key) in self.owed or ALL in self.owed)', "False"),
+        ('bool(self.pending) and (("e", key) in self.pending or ALL in self.pending)', "False"),
         "tests/unit/near/test_journal.py::test_a_key_and_a_tag_of_one_name_are_two",
     ),
     Row(
@@ -39,7 +39,7 @@ ROWS = [
         "journal.owed",
         "A removal is taken for done when an older one of the same key was.",
         "near.journal:Journal.acknowledged",
-        ("if self.owed.get(target, number + 1) <= number:", "if target in self.owed:"),
+        ("if self.pending.get(target, number + 1) <= number:", "if target in self.pending:"),
         "tests/unit/near/test_journal.py::test_a_late_success_of_an_older_intent_leaves_the_newer_one_owed",
     ),
     Row(
@@ -117,7 +117,7 @@ ROWS = [
         "promise.5",
         "What was counted on in an outage falls back to what the server had before.",
         "policy.counters:CounterRules._count_here",
-        ('parts.coherence.owe(("e", key), parts.coherence.journal.next())', "pass"),
+        ('ctx.coherence.defer(("e", key), ctx.coherence.journal.next())', "pass"),
         "tests/faults/test_own_writes.py::"
         "test_what_was_counted_on_in_an_outage_does_not_fall_back_to_what_the_server_had",
     ),

@@ -11,7 +11,7 @@ import pytest
 
 from fleetcache import MISSING, Cache, Unavailable
 from fleetcache.format.keys import Layout
-from fleetcache.policy.streaming import MOST_BYTES, MOST_CALLS
+from fleetcache.policy.streaming import MAX_BYTES, MAX_CALLS
 from tests.support.drivers import Driver
 from tests.support.proxy import Proxy
 from tests.support.run import run
