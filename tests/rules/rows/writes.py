@@ -93,7 +93,7 @@ ROWS = [
         "fork.child",
         "A forked child goes on with its parent's connection.",
         "engine.engine:Engine.after_fork",
-        ("        self._leave(keep_journal=False)\n", ""),
+        ("        self._abandon(keep_journal=False)\n", ""),
         "tests/faults/test_process.py::test_a_forked_child_starts_clean_and_the_parent_goes_on",
     ),
     Row(
