@@ -29,6 +29,7 @@ else:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from .api.sync_cache import SyncCache  # noqa: PLC0415 - as above
 
+        SyncCache.__module__ = __name__
         globals()[name] = SyncCache
         return SyncCache
 
@@ -54,3 +55,9 @@ __all__ = [
     "Unavailable",
     "register_type",
 ]
+
+# Tracebacks, pickles and the reference show the path that users import from, wherever the code lives.
+# MISSING is no class, and its class is not exported. SyncCache gets its path as soon as it is there.
+for _name in set(__all__) - {"MISSING", "SyncCache"}:
+    globals()[_name].__module__ = __name__
+del _name

@@ -1,8 +1,12 @@
 """Every example in a docstring of the package runs and prints what it says."""
 
+import ast
 import doctest
 import importlib
+import inspect
 import pkgutil
+from functools import cache
+from types import ModuleType
 
 import pytest
 
@@ -11,9 +15,24 @@ import fleetcache
 MODULES = ["fleetcache", *(module.name for module in pkgutil.walk_packages(fleetcache.__path__, "fleetcache."))]
 
 
+@cache
+def classes(module: ModuleType) -> frozenset[str]:
+    """Names of the classes that the module's file defines."""
+    tree = ast.parse(inspect.getsource(module))
+    return frozenset(node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef))
+
+
+class Finder(doctest.DocTestFinder):
+    """Runs the examples of a class among the names of its file: public classes say that they are of ``fleetcache``."""
+
+    def _from_module(self, module: ModuleType, found: object) -> bool:
+        if inspect.isclass(found):
+            return found.__name__ in classes(module)
+        return bool(super()._from_module(module, found))  # type: ignore[misc] # typeshed does not know it
+
+
 def examples(name: str) -> list[doctest.DocTest]:
-    module = importlib.import_module(name)
-    return [test for test in doctest.DocTestFinder().find(module) if test.examples]
+    return [test for test in Finder().find(importlib.import_module(name)) if test.examples]
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -26,3 +45,8 @@ def test_the_examples_run(name: str) -> None:
 
 def test_there_are_examples() -> None:
     assert sum(len(test.examples) for name in MODULES for test in examples(name)) > 10
+
+
+def test_examples_of_public_classes_are_found_once() -> None:
+    found = [test.name for name in MODULES for test in examples(name) if test.name.endswith((".Cache", ".Cache.sync"))]
+    assert found == ["fleetcache.api.cache.Cache", "fleetcache.api.cache.Cache.sync"]
