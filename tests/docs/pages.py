@@ -7,14 +7,17 @@ from pathlib import Path
 
 from markdown.extensions.toc import slugify  # type: ignore[import-untyped] # one function, in one place
 
-__all__ = ["DOCS", "FEATURES", "PAGES", "ROOT", "Block", "anchors", "blocks", "headings", "links", "prose"]
+__all__ = ["DOCS", "FEATURES", "PAGES", "REFERENCE", "ROOT", "Block", "anchors", "blocks", "headings", "links", "prose"]
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted(DOCS.rglob("*.md"))]
 # Pages about no feature that could fail: the door, the story, the words, the plan, the tables.
 _NOT_FEATURES = {"index", "why", "quickstart", "concepts", "settings", "design", "benchmarks", "operations"}
-FEATURES = [page for page in PAGES if page.is_relative_to(DOCS) and page.stem not in _NOT_FEATURES]
+REFERENCE = sorted((DOCS / "api").glob("*.md"))  # docstrings, which name the errors themselves
+FEATURES = [
+    page for page in PAGES if page.is_relative_to(DOCS) and page.stem not in _NOT_FEATURES and page not in REFERENCE
+]
 
 _FENCE = re.compile(r"^```(?P<info>[^\n`]*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"!?\[(?P<text>(?:[^\[\]]|\[[^\]]*\])*)\]\((?P<target>[^)\s]+)\)")

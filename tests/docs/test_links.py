@@ -76,7 +76,7 @@ def test_the_menu_is_a_few_groups_and_begins_with_the_quick_start() -> None:
     groups = [next(iter(group.values())) for group in menu]
     assert groups[0] == "index.md"
     assert groups[1][0] == {"Quick start": "quickstart.md"}
-    assert len(groups) <= 7
+    assert len(groups) <= 8
     assert all(len(pages) <= 9 for pages in groups[1:])
 
 
