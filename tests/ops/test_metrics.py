@@ -185,11 +185,11 @@ def test_labels_are_the_same_few_whatever_is_counted() -> None:
 
 def test_every_reason_and_defect_has_its_own_label() -> None:
     reasons = set(faults._BY_CODE.values())
-    reasons |= set(re.findall(r'return "(\w+)"', (SOURCES / "wire" / "faults.py").read_text()))
-    reasons |= set(re.findall(r'\.fail\("(\w+)"', (SOURCES / "wire" / "aio.py").read_text()))
+    reasons |= set(re.findall(r'return "(\w+)"', (SOURCES / "wire" / "reasons.py").read_text()))
+    reasons |= set(re.findall(r'\.fail\("(\w+)"', (SOURCES / "engine" / "aio" / "connection.py").read_text()))
     assert len(reasons) > 20
     assert reasons <= set(REASONS)
-    defects = set(re.findall(r'_unusable\([^\n]*"(\w+)"[,)]', (SOURCES / "entries.py").read_text()))
+    defects = set(re.findall(r'_unusable\([^\n]*"(\w+)"[,)]', (SOURCES / "shared" / "entries.py").read_text()))
     assert defects == set(UNUSABLE)
 
 

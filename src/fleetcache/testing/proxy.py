@@ -5,6 +5,7 @@ It runs in a thread of its own, so a test steers it with plain calls, done at on
 
 import asyncio
 import threading
+import weakref
 from collections.abc import Callable
 from typing import Literal, Self, TypeVar
 
@@ -53,6 +54,8 @@ class Proxy:
         self.port = 0
         self.connections = 0
         self._tasks: dict[asyncio.Task[None], list[asyncio.StreamWriter]] = {}
+        # All that may have a socket: one whose peer stopped reading is closed, and waits for that to be flushed.
+        self._transports: weakref.WeakSet[asyncio.WriteTransport] = weakref.WeakSet()
         self._listener: asyncio.Server | None = None
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="fleetcache-proxy", daemon=True)
@@ -232,6 +235,7 @@ class Proxy:
     def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         writers = [writer]
+        self._transports.add(writer.transport)
         task = self._loop.create_task(self._relay(reader, writers))
         self._tasks[task] = writers
         task.add_done_callback(self._tasks.pop)
@@ -243,6 +247,7 @@ class Proxy:
         except OSError:
             return reset(client)  # as near as a proxy comes to "connection refused"
         writers.append(server)
+        self._transports.add(server.transport)
         pipes = Pipe(self._up, reader, server), Pipe(self._down, server_reader, client)
         try:
             async with asyncio.TaskGroup() as group:
@@ -280,4 +285,6 @@ class Proxy:
         self._end_all(reset)
         if self._tasks:
             await asyncio.wait(self._tasks)
+        for transport in self._transports:
+            transport.abort()
         await asyncio.sleep(0)  # closed transports let go of their sockets in the next pass
