@@ -11,9 +11,7 @@ import pytest
 
 from fleetcache import Cache, LoadCycle
 from fleetcache.wire.evictions import Turnover
-from fleetcache.wire.session import ReplyError
 from tests.conftest import StartServer
-from tests.support.clock import ManualClock
 from tests.support.run import run
 from tests.support.servers import Server
 from tests.support.threaded import threaded
@@ -152,36 +150,3 @@ def test_a_loader_that_asks_for_its_own_key_is_told_so_still(fresh_server: Start
 
     server = fresh_server("tcp")
     run(main())
-
-
-def test_it_is_asked_in_the_handshake_then_once_a_minute_and_after_a_push() -> None:
-    clock = ManualClock()
-    turnover = Turnover(clock)
-    assert turnover.is_due()
-    turnover.heard(b"# Stats\r\nevicted_keys:5\r\n")
-    assert (turnover.is_due(), turnover.evicting) == (False, False)
-    turnover.suspect()
-    assert not turnover.evicting  # a push alone proves nothing
-    assert (turnover.is_due(), turnover.is_due()) == (True, False)
-    turnover.heard(b"evicted_keys:6")
-    assert turnover.evicting
-    clock.advance(61)
-    assert turnover.is_due()
-    turnover.heard(b"evicted_keys:6")
-    assert not turnover.evicting
-    turnover.suspect()
-    turnover.begin()  # another connection: its number says nothing about the one before
-    assert turnover.is_due()
-    turnover.heard(b"evicted_keys:9000")
-    assert not turnover.evicting
-
-
-@pytest.mark.parametrize("said", [ReplyError("NOPERM no"), b"", b"evicted_keys:many", None, 7, [1]])
-def test_who_does_not_tell_is_asked_once(said: object) -> None:
-    clock = ManualClock()
-    turnover = Turnover(clock)
-    turnover.heard(b"evicted_keys:5")
-    turnover.heard(said)
-    turnover.suspect()
-    clock.advance(100)
-    assert (turnover.is_due(), turnover.evicting) == (False, False)

@@ -61,7 +61,7 @@ ROWS = [
         "Near keeps the object that a caller gave, and hands it to others.",
         "shared.entries:Entries.near_entry",
         ("if immutable(answer.value):", "if True:"),
-        "tests/unit/api/test_verbs.py::test_nobody_changes_anybody_elses_value",
+        "tests/unit/api/test_reads.py::test_nobody_changes_anybody_elses_value",
     ),
     Row(
         "a_url_is_not_enough",

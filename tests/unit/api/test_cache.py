@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from fleetcache import MISSING, Cache, CodecError, NoStore, Unavailable
-from tests.support.drivers import Driver, On
+from tests.support.drivers import On
 from tests.support.run import run
 from tests.support.waiting import eventually
 
@@ -173,68 +173,5 @@ def test_null_finds_the_same_mistakes() -> None:
         async with Cache("null://") as cache:
             with pytest.raises(CodecError):
                 await cache.set("k", {1j: object()})
-
-    run(main())
-
-
-# -- explain and stats -----------------------------------------------------------------------------------------------
-
-
-def test_explain_says_what_both_tiers_hold(driver: Driver) -> None:
-    async def main() -> None:
-        async with driver.cache() as cache:
-            nothing = await cache.explain("k")
-            assert (nothing.near, nothing.owed, nothing.loading) == ("none", False, False)
-            await cache.namespace("n").set("k", 1, ttl="1m", tags=["t"])
-            seen = await cache.namespace("n").explain("k")
-            assert seen.key == "n:k"
-            assert seen.server_key == f"{driver.prefix}:e:n:k"
-            assert seen.near == ("fresh" if driver.has_near else "none")
-            assert "t" in seen.tags
-            if driver.server is not None:
-                assert (nothing.shared, seen.shared, seen.unbacked) == ("none", "fresh", False)
-                assert seen.shared_fresh_for is not None
-                assert 55 < seen.shared_fresh_for <= 60
-            assert seen.as_dict()["key"] == "n:k"
-
-    run(main())
-
-
-def test_explain_shows_a_load_under_way(on: On) -> None:
-    go = asyncio.Event()
-
-    async def slow() -> int:
-        await go.wait()
-        return 1
-
-    async def body(cache: Cache) -> None:
-        task = asyncio.create_task(cache.get_or_set("k", slow))
-        await eventually(lambda: cache.stats().loads)
-        assert (await cache.explain("k")).loading
-        go.set()
-        await task
-
-    on(body)
-
-
-def test_stats_count_what_happened(driver: Driver) -> None:
-    async def failing() -> int:
-        raise LookupError
-
-    async def main() -> None:
-        async with driver.cache() as cache:
-            await cache.get("absent")
-            await cache.get_or_set("k", load)
-            await cache.get("k", type=str)
-            await cache.get_or_set("k", load)
-            with pytest.raises(LookupError):
-                await cache.get_or_set("bad", failing)
-            await cache.delete("k")
-            stats = cache.stats()
-            assert (stats.misses, stats.loads, stats.load_failures, stats.removals) == (3, 2, 1, 1)
-            assert stats.near_hits + stats.shared_hits == 2
-            assert stats.near_hits == (2 if driver.has_near else 0)
-            assert stats.flights == stats.waiters == stats.journal == 0
-            assert stats.link == ("online" if driver.server is not None else "none")
 
     run(main())

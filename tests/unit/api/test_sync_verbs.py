@@ -8,6 +8,7 @@ from fleetcache.engine.threads import connection
 from tests.loading.test_broken_off import *  # noqa: F403 - as above
 from tests.support.drivers import Driver
 from tests.support.servers import Server, Transport
+from tests.unit.api.test_reads import *  # noqa: F403 - as above
 from tests.unit.api.test_reads_lookup import *  # noqa: F403 - as above
 from tests.unit.api.test_verbs import *  # noqa: F403 - as above
 from tests.unit.api.test_verbs_errors import *  # noqa: F403 - as above

@@ -1,0 +1,84 @@
+"""A connection of the thread shell to a socket of the test, without its link thread."""
+
+import socket
+import threading
+import time
+from typing import Any
+
+from fleetcache.config.url import Address
+from fleetcache.engine.threads.connection import ThreadConnection
+from fleetcache.engine.threads.monitor import Monitor, ThreadFuture
+from fleetcache.wire.connection import WireHooks, WireLimits
+from fleetcache.wire.link import Link
+from fleetcache.wire.session import Call
+
+__all__ = ["LONG", "Scene"]
+
+# Longer than anything here takes on a busy machine; what is broken waits for it.
+LONG = 20.0
+
+
+class Scene:
+    """A wire that is online on one end of a connection; the test has the other."""
+
+    def __init__(self, operation_timeout: float = LONG) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            self.ours = socket.create_connection(listener.getsockname())
+            self.peer, _ = listener.accept()
+        self.ours.setblocking(False)
+        self.peer.settimeout(LONG)
+        self.monitor = Monitor()
+        self.link = Link(
+            0.0, operation_timeout=operation_timeout, max_staleness=LONG, offline_ttl=LONG, on_state=lambda *_: None
+        )
+        self.wire = ThreadConnection(
+            Address(),
+            None,
+            self.link,
+            WireLimits(operation_timeout, LONG, LONG, 1_000_000),
+            WireHooks(
+                on_push=_nothing,
+                on_own_push=_nothing,
+                on_timeout=_nothing,
+                recover=_nothing,
+                on_defect=_nothing,
+                heartbeat=_nothing,
+            ),
+            clock=time.monotonic,
+            random=lambda: 0.5,
+            name="test",
+            probe=b"probe",
+            monitor=self.monitor,
+        )
+        self.monitor.on_release = self.wire.flush
+        self.wire._sock, self.wire._poll = self.ours, self.wire._new_poll(self.ours)
+        self.link.opened(time.monotonic())
+        self.link.ready(time.monotonic(), time.monotonic())
+        self.handled: list[Any] = []
+
+    def ask(self, key: str, patience: float = LONG) -> threading.Thread:
+        """A thread sends a call and waits for its reply; when this returns it is sent."""
+
+        def main() -> None:
+            with self.monitor.locked():
+                future = ThreadFuture()
+                self.wire.submit(Call((("GET", key),), self.handled.extend, future))
+                self.wire.wait(future, patience)
+
+        thread = threading.Thread(target=main, daemon=True)
+        thread.start()
+        assert self.peer.recv(1000) == b"*2\r\n$3\r\nGET\r\n$1\r\n%b\r\n" % key.encode()
+        return thread
+
+    def is_read(self) -> bool:
+        """Whether a thread reads, or is about to."""
+        return self.wire._reading.taken
+
+    def close(self) -> None:
+        """End both ends."""
+        self.peer.close()
+        self.wire.abandon(reset=False)
+
+
+def _nothing(*_args: Any) -> Any:
+    """What a cache would be told."""
