@@ -3,6 +3,7 @@
 from tests.rules.rule import Row
 
 _TESTS = "tests/faults/test_evicting.py"
+_ASKING = "tests/unit/wire/test_evictions.py"
 
 ROWS = [
     Row(
@@ -11,7 +12,7 @@ ROWS = [
         "A push for a key that is loaded is taken for an eviction.",
         "wire.evictions:Turnover.suspect",
         ("self._suspected = True", "self.evicting = True"),
-        f"{_TESTS}::test_it_is_asked_in_the_handshake_then_once_a_minute_and_after_a_push",
+        f"{_ASKING}::test_it_is_asked_in_the_handshake_then_once_a_minute_and_after_a_push",
     ),
     Row(
         "evictions_for_ever",
@@ -19,7 +20,7 @@ ROWS = [
         "Who has ever evicted is said to evict.",
         "wire.evictions:Turnover.heard",
         ("count > self._known", "count >= self._known"),
-        f"{_TESTS}::test_it_is_asked_in_the_handshake_then_once_a_minute_and_after_a_push",
+        f"{_ASKING}::test_it_is_asked_in_the_handshake_then_once_a_minute_and_after_a_push",
     ),
     Row(
         "evictions_asked_anyway",
@@ -27,7 +28,7 @@ ROWS = [
         "Who does not tell is asked over and over.",
         "wire.evictions:Turnover.heard",
         ("self._tells = self.evicting = False", "self.evicting = False"),
-        f"{_TESTS}::test_who_does_not_tell_is_asked_once",
+        f"{_ASKING}::test_who_does_not_tell_is_asked_once",
     ),
     Row(
         "loads_beside_itself",

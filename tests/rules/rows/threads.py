@@ -7,6 +7,7 @@ from fleetcache.engine.threads.runtime import ThreadRuntime, call_plain
 from tests.rules.rule import Exchange, Row
 
 SHELL = "tests/unit/engine/threads/test_connection.py::"
+LEADER = "tests/unit/engine/threads/test_leader_follower.py::"
 
 
 def loaders_inside_the_rules() -> list[Exchange]:
@@ -25,7 +26,7 @@ ROWS = [
         "A thread that has its reply leaves those of the others unread.",
         "engine.threads.leader_follower:LeaderFollowerConnection.wait",
         ("self._promote_follower()", "pass"),
-        SHELL + "test_who_has_its_reply_hands_the_reading_on",
+        LEADER + "test_who_has_its_reply_hands_the_reading_on",
     ),
     Row(
         "frames_of_a_given_up_connection_parsed",
@@ -60,7 +61,7 @@ ROWS = [
         "A thread that waits keeps the others out of the rules.",
         "engine.threads.monitor:ThreadFuture.wait",
         ("with monitor.released():", "if True:"),
-        SHELL + "test_one_thread_reads_for_all",
+        LEADER + "test_one_thread_reads_for_all",
     ),
     Row(
         "loaders_inside_the_rules",
@@ -100,6 +101,6 @@ ROWS = [
         "A thread that had no answer in time leaves the link online: the next one waits as long.",
         "engine.threads.runtime:ThreadRuntime.wait",
         ("self.timer.look_at_clock()", "pass"),
-        SHELL + "test_who_has_waited_long_enough_judges_the_connection",
+        LEADER + "test_who_has_waited_long_enough_judges_the_connection",
     ),
 ]
