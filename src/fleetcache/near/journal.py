@@ -1,12 +1,12 @@
-"""The journal: removals the server has not acknowledged, kept until it has.
+"""The journal: removals that the server has not acknowledged, kept until it does.
 
 Every ``delete``, ``set``, tag invalidation and ``clear`` takes a number when it is sent. If it ends without a success
-reply its target is *owed*: it will be removed again, in the next handshake before anything is read, or on the live
+reply, its target is *owed*: it is removed again, in the next handshake before anything is read, or on the live
 connection. Only a success reply to that intent or a newer one clears it. While a target is owed, nothing of it is read
 from the server, joined or filled.
 
-Where one owed target stands for many (the tag on every entry), the numbers of the many are gone. So which write is the
-newest of its key is not read from what is owed: each write that is under way is known by itself, until it has ended.
+Where one owed target stands for many (the tag on every entry), the numbers of the many are gone. So the owed targets
+cannot show which write of a key is the newest: each write under way is recorded separately until it has ended.
 """
 
 from collections.abc import Callable
@@ -20,11 +20,11 @@ class Journal:
     """Numbered intents, the newest per target, bounded.
 
     Args:
-        on_overflow: Told each time that more was owed than is kept, and so everything is.
-        most: Targets kept. Beyond it everything is owed (the tag on every entry): cold, but right.
+        on_overflow: Called each time more targets are owed than are kept, so that everything becomes owed.
+        most: Targets kept. Beyond it the tag on every entry is owed: a cold cache, but a correct one.
     """
 
-    # About a megabyte of keys: more removals than that in one outage make a cold start the cheaper way.
+    # About a megabyte of keys: after more removals than that in one outage, a cold start is cheaper.
     MAX = 10_000
 
     def __init__(self, on_overflow: Callable[[], None] = lambda: None, *, most: int = MAX) -> None:
@@ -37,12 +37,12 @@ class Journal:
         return len(self.pending)
 
     def next(self) -> int:
-        """The number of an intent that is being sent."""
+        """Return the number of an intent that is being sent."""
         self._number += 1
         return self._number
 
     def begin_removal(self, target: Target) -> int:
-        """The number of a removal that is being sent: it overtakes what is being written there."""
+        """Return the number of a removal that is being sent; it overtakes the writes under way to its target."""
         kind, name = target
         if kind == "e":
             self._writes.pop(name, None)
@@ -52,22 +52,22 @@ class Journal:
         return self.next()
 
     def writing(self, key: str, tags: tuple[str, ...]) -> int:
-        """The number of a write that is being sent; to be ended with ``wrote``."""
+        """Return the number of a write that is being sent; the caller ends it with ``wrote``."""
         number = self.next()
         self._writes[key] = (number, tags)
         return number
 
     def wrote(self, key: str, number: int) -> bool:
-        """The write has ended; whether neither its key nor a tag of it was removed or written here since."""
+        """End a write; return whether this process has neither written its key nor removed the key or a tag since."""
         newest = self._writes.get(key, (0, ()))[0] == number
         if newest:
             del self._writes[key]
         return newest
 
     def defer(self, target: Target, number: int) -> bool:
-        """The intent ended without success; whether it is the newest for its target."""
+        """Owe the target of an intent that ended without success; return whether the intent is its newest."""
         if self.covers_all and target != ALL:
-            # Removing the tag on every entry removes this one too, but only if that is done after this intent.
+            # Removing the tag on every entry removes this target too, but only if that is done after this intent.
             target = ALL
         self.pending[target] = max(number, self.pending.get(target, 0))
         newest = self.pending[target] == number
@@ -77,23 +77,23 @@ class Journal:
         return newest
 
     def acknowledged(self, target: Target, number: int) -> None:
-        """The server said yes to intent ``number``, early or late."""
+        """Clear the target: the server acknowledged intent ``number``, early or late."""
         if self.pending.get(target, number + 1) <= number:
             del self.pending[target]
 
     @property
     def covers_all(self) -> bool:
-        """Whether everything is owed."""
+        """Whether the removal of everything is owed."""
         return ALL in self.pending
 
     def has_pending_key(self, key: str) -> bool:
-        """Whether the entry may not be read."""
+        """Return whether the removal of this entry is owed, so that it may not be read."""
         return bool(self.pending) and (("e", key) in self.pending or ALL in self.pending)
 
     def has_pending_tag(self, tag: str) -> bool:
-        """Whether the tag's version may not be believed."""
+        """Return whether the removal of this tag is owed, so that its version may not be believed."""
         return bool(self.pending) and (("t", tag) in self.pending or ALL in self.pending)
 
     def in_order(self) -> list[tuple[Target, int]]:
-        """What is to be removed again, oldest first, with the number that a success clears."""
+        """Return the owed targets, oldest first, each with the number that a success reply clears."""
         return list(self.pending.items())

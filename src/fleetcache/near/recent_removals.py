@@ -1,7 +1,7 @@
-"""Removals that were acknowledged of late: a server that takes over may not have heard of them.
+"""Removals that a server acknowledged within the last minute: a server that takes over may lack them.
 
-A primary that was replaced acknowledges on for a while, and a replica that is promoted lacks what had not reached it.
-So each acknowledged removal is kept for a minute, and done again where the next link finds another history.
+A replaced primary goes on acknowledging for a while, and a promoted replica lacks every write not replicated to it.
+So each acknowledged removal is kept for a minute, and repeated when the next link finds a server with another history.
 """
 
 from msgspec import Struct
@@ -13,12 +13,12 @@ __all__ = ["History", "Recent"]
 
 
 class History(Struct, frozen=True):
-    """What names a primary and its data; ``None`` for what it does not say.
+    """The identity of a primary and of its data; ``None`` for a field that the server does not report.
 
     Attributes:
-        run_id: Of its process.
-        replid: Of its data.
-        was_replica: Whether it followed another primary before, in this run.
+        run_id: The id of the server's process.
+        replid: The replication id of its data.
+        was_replica: Whether the server followed another primary before, in this run.
     """
 
     run_id: str | None = None
@@ -26,39 +26,39 @@ class History(Struct, frozen=True):
     was_replica: bool = False
 
     def may_lack(self, before: "History | None") -> bool:
-        """Whether it may not have heard of what a server with the history ``before`` acknowledged.
+        """Return whether this server may lack removals that a server with the history ``before`` acknowledged.
 
-        A new name for the same data is no reason: a primary gets one when its first replica comes.
+        A new ``replid`` alone is no reason: a primary gets one when its first replica connects.
         """
         if self.run_id is None and self.replid is None:
-            return False  # of such a server everything is distrusted at each connection
+            return False  # the whole near cache is distrusted at each connection to such a server
         if before is None or self.run_id != before.run_id:
             return True
         return self.replid != before.replid and self.was_replica
 
 
 class Recent:
-    """The newest of each target.
+    """The newest acknowledged removal of each target.
 
     Args:
-        clock: Seconds.
+        clock: Returns the time in seconds.
     """
 
     # A minute covers servers that notice within 30 seconds that they are cut off from the others.
     KEPT = 60.0
-    # As many as the journal keeps. Beyond it everything is done again (the tag on every entry): cold, but right.
+    # As many as the journal keeps. Beyond it the tag on every entry is removed again: a cold cache, but a correct one.
     MAX = 10_000
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._done: dict[Target, float] = {}  # oldest first
-        self.history: History | None = None  # of the server that acknowledged them
+        self.history: History | None = None  # of the server that acknowledged these removals
 
     def __len__(self) -> int:
         return len(self._done)
 
     def done(self, target: Target) -> None:
-        """It was acknowledged."""
+        """Record that the server acknowledged the removal of the target."""
         now = self._clock()
         self._done.pop(target, None)
         self._done[target] = now
@@ -67,7 +67,7 @@ class Recent:
         self.heard(now)
 
     def heard(self, now: float) -> None:
-        """The server answered, so what it acknowledged longer ago has reached whoever may take over."""
+        """Drop removals older than a minute: the server answers, so they have reached any server that may take over."""
         old = now - self.KEPT
         while self._done:
             target = next(iter(self._done))
@@ -76,8 +76,9 @@ class Recent:
             del self._done[target]
 
     def missed_by(self, history: History) -> list[Target]:
-        """What a server with this history may not have heard of.
+        """Return the removals that a server with this history may lack.
 
-        Not by the time since: an outage may last longer than a minute, and what was acknowledged just before it counts.
+        The time since is not considered: an outage may last longer than a minute, and removals that were acknowledged
+        just before it count.
         """
         return list(self._done) if history.may_lack(self.history) else []

@@ -1,4 +1,4 @@
-"""Tracked copies of tag versions: by them an entry is known to be current without asking.
+"""Tracked copies of tag versions: they show that an entry is current without a request to the server.
 
 An entry carries the versions its tags had before its loader ran. It is current if each equals the copy held here. A
 missing copy means *unknown*, never *current*; versions are random and never come back, so equality proves that nothing
@@ -14,17 +14,17 @@ from ..format.entry import parse_tags
 
 __all__ = ["TagState", "TagVersions", "is_of_run", "new_version", "run_mark"]
 
-# Of the 16 bytes of a version so many name the run of the server it was made under, the others are random. 64 random
-# bits are never drawn twice, and two runs share 64 as seldom.
+# Of the 16 bytes of a version, this many name the server's run under which it was made; the rest are random. 64 random
+# bits are never drawn twice, and the marks of two runs are equal as seldom.
 RUN_BYTES = 8
 
-# What a copy takes over its tag's text, and what is remembered of a tags' part over its bytes and names: objects, their
-# places in the dict as that grows, rounded up as the allocator does. Measured by tracemalloc, and a little.
+# Bytes of a copy beyond its tag's text, and of a remembered tags' part beyond its bytes and names: objects, their slots
+# in the dict as that grows, rounded up as the allocator does. Measured by tracemalloc, plus a margin.
 COPY_BYTES, SECTION_BYTES, POINTER = 176, 112, 8
 
 
 class TagState(Enum):
-    """What the copies say of an entry's tags."""
+    """The state of an entry's tags, judged by the copies."""
 
     CURRENT = "current"
     OUTDATED = "outdated"
@@ -35,17 +35,17 @@ class TagVersions:
     """Versions by tag, each from a tracked read (or, without tracking, good for a short time only).
 
     Args:
-        most_bytes: What they may take, with what is remembered of tags' parts.
+        most_bytes: Most bytes that the copies and the remembered tags' parts may take.
     """
 
-    MAX = 50_000  # the server remembers for each that we hold it
+    MAX = 50_000  # the server's tracking table has an entry for each copy held here
 
     def __init__(self, most_bytes: int = 8_000_000) -> None:
         self._most_bytes = most_bytes
         self._copies: dict[str, tuple[bytes, float]] = {}
         self._copy_bytes = self._section_bytes = 0
-        # Entries of equal tags and versions share the bytes of their tags' part: one look-up instead of a parse.
-        # Kept only for copies that do not age.
+        # Tags' parts known to be current. Entries of equal tags and versions have equal bytes there, so one look-up
+        # replaces a parse. Kept only for copies that do not age.
         self.current_sections: dict[bytes, tuple[str, ...]] = {}
 
     def __len__(self) -> int:
@@ -53,11 +53,11 @@ class TagVersions:
 
     @property
     def weight(self) -> int:
-        """Bytes that they take, with what is remembered of tags' parts."""
+        """Bytes that the copies and the remembered tags' parts take."""
         return self._copy_bytes + self._section_bytes
 
     def keep(self, tag: str, version: bytes, until: float) -> list[str]:
-        """Take in a copy; returns the names of copies that had to go for it, whose entries must go with them."""
+        """Store a copy; return the tags whose copies were dropped for it: the caller drops their entries, too."""
         known = self._copies.get(tag)
         if known is None or known[0] != version:
             self._forget_sections()
@@ -66,7 +66,7 @@ class TagVersions:
         self._copies[tag] = (version, until)
         if len(self._copies) <= self.MAX and self._copy_bytes <= self._most_bytes:
             return []
-        # An eighth at once: each that goes takes what is remembered of tags' parts.
+        # An eighth at once, because each drop forgets all remembered tags' parts.
         too_many = len(self._copies) - self.MAX * 7 // 8
         too_much = self._copy_bytes - self._most_bytes * 7 // 8
         oldest = []
@@ -86,33 +86,36 @@ class TagVersions:
         self._section_bytes = 0
 
     def drop(self, tag: str) -> None:
-        """The version is no longer known."""
+        """Drop the copy of a tag's version: it is unknown from now on."""
         if self._copies.pop(tag, None) is not None:
             self._copy_bytes -= _copy_size(tag)
             self._forget_sections()
 
     def clear(self) -> None:
-        """No version is known."""
+        """Drop every copy: no version is known from now on."""
         self._copies.clear()
         self._copy_bytes = 0
         self._forget_sections()
 
     def version(self, tag: str, now: float) -> bytes | None:
-        """The current version as far as known."""
+        """Return the tag's current version; ``None`` if it is unknown."""
         copy = self._copies.get(tag)
         return copy[0] if copy is not None and now < copy[1] else None
 
     def missing(self, tags: Iterable[str], now: float) -> list[str]:
-        """The tags whose version is not known."""
+        """Return the tags whose version is unknown."""
         return [tag for tag in tags if self.version(tag, now) is None]
 
     def judge(self, section: bytes, now: float) -> tuple[TagState, tuple[str, ...]]:
-        """Whether an entry with these tags is current; the names, or for ``UNKNOWN`` those that must be asked for."""
+        """Return whether an entry with these tags is current, and its tags.
+
+        For ``UNKNOWN`` the tags are those whose versions must be read; for ``OUTDATED`` there are none.
+        """
         names = self.current_sections.get(section)
         if names is not None:
             return TagState.CURRENT, names
         tags = parse_tags(section)
-        if not tags:  # broken, or not even the tag that is on every entry
+        if not tags:  # broken, or without even the tag that every entry carries
             return TagState.OUTDATED, ()
         unknown = []
         endless = True
@@ -145,15 +148,15 @@ def _copy_size(tag: str) -> int:
 
 
 def run_mark(run_id: str | None) -> bytes:
-    """What names a run of the server in a version; nothing when it cannot be told."""
+    """Return the bytes that name a run of the server in a version; ``b""`` when the run id is unknown."""
     return b"" if run_id is None else hashlib.blake2b(run_id.encode(), digest_size=RUN_BYTES).digest()
 
 
 def new_version(random: bytes, run: bytes) -> bytes:
-    """A version of the tag on every entry, from 16 random bytes."""
+    """Return a new version of the tag on every entry, from 16 random bytes."""
     return random[: len(random) - len(run)] + run
 
 
 def is_of_run(version: bytes, run: bytes) -> bool:
-    """Whether the version was made under this run of the server."""
+    """Return whether the version was made under this run of the server."""
     return version.endswith(run)
