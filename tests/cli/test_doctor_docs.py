@@ -29,8 +29,8 @@ def _table(text: str) -> list[str]:
 
 
 def test_every_code_is_in_the_table_and_no_other() -> None:
-    assert [code.strip("`") for code, _ in rows("What it looks at")] == list(Code)
-    assert f"`{' '.join(Severity)}`" in section("What it looks at")
+    assert [code.strip("`") for code, _ in rows("Checks")] == list(Code)
+    assert f"`{' '.join(Severity)}`" in section("Checks")
 
 
 def test_every_field_of_the_json_is_in_the_table() -> None:
