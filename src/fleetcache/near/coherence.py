@@ -1,15 +1,17 @@
-"""Coherence: what keeps near copies true. The only place that knows both a push and the near store.
+"""Coherence: keeps the copies in the near cache (L1) true. The only module that knows both a push and the near store.
 
 Rules:
 
 1. Everything here happens synchronously, when frames are parsed, a call is sent or the link changes; never later.
-2. Near is filled only under a *token* for the key and its tags, taken before the first request was written. A push
-   for any of them, a null push, a local removal and every change of the link's state void it.
-3. A push for a key or a tag forgets it in near, wakes who waits, and detaches its flights: nobody joins them any
-   more. A local removal does the same, when it is sent and again when it is answered.
+2. The near cache is filled only under a *token* for the key and its tags, taken before the first request was written.
+   A push for any of them, a null push, a local removal and every change of the link's state void the token.
+3. A push for a key or a tag drops its entries from the near cache, wakes waiting callers, and detaches its flights:
+   no caller joins them any more. A local removal does the same, when it is sent and again when it is answered.
 4. Our storing scripts read the key before they write it, so the server pushes to us exactly once, as the next frame
-   after the reply. Only that frame is taken for our own: it wakes and does nothing else. Any other is foreign.
-5. Values that shared did not confirm are *unbacked*: they answer only while the link is not online, and go when it is.
+   after the reply. Only that frame counts as our own: it wakes waiting callers and does nothing else. Any other push
+   is foreign.
+5. Values that the shared cache did not confirm are *unbacked*: they answer only while the link is not online, and are
+   dropped when it is.
 """
 
 import logging
@@ -29,7 +31,7 @@ from .tag_versions import TagState, TagVersions
 
 __all__ = ["Coherence", "Detaching", "FillToken", "Watch"]
 
-# Looked up once: on the hit path a member of an enum costs as much as a dict look-up and more.
+# Looked up once: on the hit path, access to a member of an enum costs more than a dict look-up.
 _CURRENT = TagState.CURRENT
 
 
@@ -37,24 +39,24 @@ class Detaching(Protocol):
     """The flights, as far as coherence knows them."""
 
     def detach_key(self, key: str) -> None:
-        """Nobody may join the flight of this key any more."""
+        """Let no further caller join the flight of this key."""
         ...
 
     def is_loaded(self, key: str) -> bool:
-        """Whether a loader runs for it, under a right on the server."""
+        """Return whether a loader runs for the key under a lease or claim on the server."""
         ...
 
     def detach_tag(self, tag: str) -> None:
-        """Nobody may join a flight that captured this tag any more."""
+        """Let no further caller join a flight that captured this tag."""
         ...
 
     def detach_all(self) -> None:
-        """Nobody may join any flight that runs now."""
+        """Let no further caller join any flight that runs now."""
         ...
 
 
 class FillToken:
-    """The right to fill near with one key, until something voids it."""
+    """The right to fill the near cache with one key, until a push, a removal or a change of the link voids it."""
 
     __slots__ = ("key", "tags", "valid")
 
@@ -65,7 +67,7 @@ class FillToken:
 
 
 class Watch:
-    """One wait for news of a key."""
+    """A future that waits for the next news of a key."""
 
     __slots__ = ("future", "key")
 
@@ -75,14 +77,16 @@ class Watch:
 
 
 class Coherence:
-    """Near, tag copies, tokens, watches and the journal, held together."""
+    """The near cache, the copies of tag versions, tokens, watches and the journal, kept consistent."""
 
-    # Without tracking nothing tells us of a change: copies live this long, entry and tag each, or half of
-    # max_staleness if that is less.
+    # Without tracking the server reports no change. So a copy of an entry or of a tag version lives this many seconds,
+    # or half of max_staleness if that is less.
     UNTRACKED_LIFE = 1.0
-    # Near drops what is past its life by itself only when it is full: sweep twice as many as come in.
+    # The near cache drops expired entries by itself only when it is full. So each time this many entries were put in,
+    # twice as many are looked at.
     SWEEP_EVERY = 64
-    # Of near's bytes the versions of tags may take a quarter; and so many that a few hundred tags work with any near.
+    # Tag versions may take a quarter of the near cache's bytes, and at least enough for a few hundred tags, however
+    # small the near cache is.
     TAGS_SHARE, MIN_TAGS = 4, 64_000
 
     def __init__(
@@ -104,7 +108,7 @@ class Coherence:
         self.last_all: bytes | None = None  # the newest version of the tag on every entry, over all epochs
         self.untracked_life = self.UNTRACKED_LIFE
         self._layout, self._flights, self._counters, self._clock = layout, flights, counters, clock
-        # Whether near keeps anything: else no token is needed to read.
+        # Whether the near cache keeps anything. If not, a read needs no token.
         self.keeps = near.max_bytes > 0
         self._fills = 0
         self._tokens: dict[str, list[FillToken]] = {}
@@ -113,7 +117,7 @@ class Coherence:
     # -- tokens and watches ----------------------------------------------------------------------------------------
 
     def open_fill(self, key: str, tags: tuple[str, ...] = ()) -> FillToken:
-        """A token, before the first request is written. Give it back with ``done``."""
+        """Return a token. Take it before the first request is written, and give it back with ``close_fill``."""
         token = FillToken(key, tags)
         held = self._tokens.get(key)
         if held is None:
@@ -123,7 +127,7 @@ class Coherence:
         return token
 
     def close_fill(self, token: FillToken) -> None:
-        """The token is not needed any more: no push would void it now, so a late reply must not fill by it."""
+        """Give a token back. It is void then: no push would reach it any more, so a late reply must not fill by it."""
         token.valid = False
         held = self._tokens.get(token.key)
         if held is not None and token in held:
@@ -132,13 +136,13 @@ class Coherence:
                 del self._tokens[token.key]
 
     def watch(self, key: str, future: Future) -> Watch:
-        """Open ``future`` at the next news of the key. To be called before the read is written."""
+        """Resolve ``future`` at the next news of the key. Call this before the read is written."""
         watch = Watch(key, future)
         self._watches.setdefault(key, []).append(watch)
         return watch
 
     def unwatch(self, watch: Watch) -> None:
-        """The news is no longer wanted."""
+        """Stop watching."""
         held = self._watches.get(watch.key)
         if held is not None and watch in held:
             held.remove(watch)
@@ -147,8 +151,8 @@ class Coherence:
 
     @property
     def waiters(self) -> int:
-        """How many wait for news."""
-        return sum(map(len, list(self._watches.values())))  # copied in one step: any thread may ask
+        """The number of open watches."""
+        return sum(map(len, list(self._watches.values())))  # copied in one step: any thread may read this
 
     def _wake(self, key: str) -> None:
         for watch in self._watches.pop(key, ()):
@@ -168,7 +172,7 @@ class Coherence:
     # -- forgetting ------------------------------------------------------------------------------------------------
 
     def forget_key(self, key: str, keep: FillToken | None = None) -> None:
-        """A key changed. ``keep`` is the one token of the very change, whose own fill is still right."""
+        """Drop a key that changed. ``keep`` is the token of the write that changed it: its own fill is still right."""
         valid = keep is not None and keep.valid
         self.near.forget(key)
         self._void_key(key)
@@ -178,7 +182,7 @@ class Coherence:
         self._wake(key)
 
     def forget_tag(self, tag: str) -> None:
-        """A tag changed: its copy goes, and with the copy its entries."""
+        """Drop the copy of a tag that changed, and with it every entry that carries the tag."""
         self.copies.drop(tag)
         self.near.make_room(self.copies.weight)
         self.near.forget_tag(tag)
@@ -186,7 +190,7 @@ class Coherence:
         self._flights.detach_tag(tag)
 
     def forget_all(self) -> None:
-        """Nothing held can be vouched for."""
+        """Drop every entry and every tag version: none can be trusted any more."""
         self.near.clear()
         self.copies.clear()
         self.near.make_room(0)
@@ -204,10 +208,10 @@ class Coherence:
         for key in list(self._watches):
             self._wake(key)
 
-    # -- what the wire tells ---------------------------------------------------------------------------------------
+    # -- events of the wire ----------------------------------------------------------------------------------------
 
     def on_invalidation(self, frame: list[Any]) -> None:
-        """A push, in frame order. Unknown kinds are the server's own affair."""
+        """Take in a push, in frame order. Pushes of unknown kinds are ignored."""
         if len(frame) < 2 or frame[0] != b"invalidate":  # noqa: PLR2004 - kind and keys
             return
         keys = frame[1]
@@ -234,14 +238,14 @@ class Coherence:
             self._wake(name)
 
     def on_own_push(self, raw: bytes) -> None:
-        """The one push that our own script caused: nothing changed that we do not know of, but others here may wait."""
+        """Take in the one push that our own script caused: only wake the callers here that wait for the key."""
         self._counters.own_pushes += 1
         named = self._layout.parse(raw)
         if named is not None and named[0] == "e":
             self._wake(named[1])
 
     def on_state(self, new: LinkState, *, new_epoch: bool) -> None:
-        """The link changed."""
+        """Take in a change of the link's state."""
         self._void_all()
         if new is LinkState.ONLINE:
             self.near.forget_unbacked()
@@ -253,17 +257,20 @@ class Coherence:
     # -- removals --------------------------------------------------------------------------------------------------
 
     def begin_removal(self, target: Target) -> int:
-        """A removal is being sent, or would be if the server could be heard; returns its number."""
+        """Begin a removal that is being sent, or would be if the server could be heard; return its number."""
         self._forget_target(target, None)
         return self.journal.begin_removal(target)
 
     def writing(self, key: str, tags: tuple[str, ...]) -> int:
-        """The same for an overwrite, which this process is to see whatever becomes of it. End it with ``wrote``."""
+        """Begin an overwrite, which this process sees even if the server never gets it; return its number.
+
+        The caller ends it with ``wrote``.
+        """
         self.forget_key(key)
         return self.journal.writing(key, tags)
 
     def wrote(self, key: str, number: int) -> bool:
-        """The write has ended; whether nothing overtook it here: a newer write, a removal of its key or a tag."""
+        """End a write; return whether no newer write here and no removal of its key or a tag has overtaken it."""
         return self.journal.wrote(key, number)
 
     def _overflowed(self) -> None:
@@ -272,12 +279,15 @@ class Coherence:
         self._tell(logging.WARNING, "journal_overflow", text, Journal.MAX)
 
     def defer(self, target: Target, number: int) -> None:
-        """It ended without an acknowledgement. What was read of it meanwhile goes, unless something newer is owed."""
+        """Owe a removal that ended without an acknowledgement.
+
+        Entries that were read meanwhile are dropped, unless a newer removal of the target is owed.
+        """
         if self.journal.defer(target, number):
             self._forget_target(target, None)
 
     def confirm_removal(self, target: Target, number: int, keep: FillToken | None = None) -> None:
-        """The server acknowledged it."""
+        """Clear a removal that the server acknowledged, and drop entries that were read meanwhile."""
         self.journal.acknowledged(target, number)
         self.recent.done(target)
         self._forget_target(target, keep)
@@ -292,7 +302,7 @@ class Coherence:
     # -- filling ---------------------------------------------------------------------------------------------------
 
     def fill(self, token: FillToken, held: NearEntry) -> bool:
-        """Put a value into near, if nothing happened to its key or tags since the token was taken."""
+        """Put an entry into the near cache if nothing voided the token; return whether it is held now."""
         self._fills += 1
         if self._fills % self.SWEEP_EVERY == 0:
             self.near.sweep(self._clock(), limit=2 * self.SWEEP_EVERY)
@@ -301,11 +311,11 @@ class Coherence:
         return self.near.put(token.key, held)
 
     def life(self, sent_at: float) -> float:
-        """Until when a copy from a read sent at ``sent_at`` may be kept, whatever the server's own times say."""
+        """Return until when a copy from a read sent at ``sent_at`` may be kept, regardless of the entry's ttl."""
         return float("inf") if self.tracking else sent_at + self.untracked_life
 
     def keep_version(self, tag: str, version: bytes, sent_at: float) -> None:
-        """A version of a tag, from a read that registered us for its push."""
+        """Keep the version of a tag, from a read that registered this client for the tag's push."""
         if self.journal.has_pending_tag(tag):
             return
         known = self.copies.version(tag, -float("inf"))
@@ -318,7 +328,10 @@ class Coherence:
         self.near.make_room(self.copies.weight)
 
     def judge(self, section: bytes) -> tuple[TagState, tuple[str, ...]]:
-        """Whether an entry with these tags is current."""
+        """Return whether an entry with these tags is current, and its tags, as ``TagVersions.judge`` does.
+
+        An entry with a tag whose removal is owed is outdated.
+        """
         names = self.copies.current_sections.get(section)
         if names is not None and not self.journal.pending:
             return _CURRENT, names
@@ -329,11 +342,11 @@ class Coherence:
         return currency, names
 
     def missing(self, tags: tuple[str, ...]) -> list[str]:
-        """The tags whose version must be asked for."""
+        """Return the tags whose version must be read from the server."""
         return self.copies.missing(tags, self._clock())
 
     def captured(self, tags: tuple[str, ...]) -> tuple[tuple[str, bytes], ...] | None:
-        """The versions of the tags as known now; ``None`` when one is not."""
+        """Return the known versions of the tags; ``None`` if one is unknown or its removal is owed."""
         now = self._clock()
         found = []
         for tag in tags:
@@ -344,7 +357,7 @@ class Coherence:
         return tuple(found)
 
     def heard_all_tag(self, version: Any, sent_at: float) -> None:
-        """The heartbeat read the tag that is on every entry."""
+        """Take in the version of the tag on every entry, as the heartbeat read it."""
         if not isinstance(version, bytes):
             if version is None:
                 self.forget_tag(ALL_TAG)

@@ -1,15 +1,15 @@
-"""Which entry leaves near when it is full: S3-FIFO, a queue that a scan of one-time keys cannot empty.
+"""Eviction from a full near cache: S3-FIFO, a queue that a scan of one-time keys cannot empty.
 
-A new key enters a small queue; only one that is asked for again and again before its turn comes moves to the main
-queue, so keys of a moment push out nothing but each other. The rules:
+A new key enters a small queue. It moves to the main queue only if it is asked for again and again before its turn
+comes, so keys of a moment push out nothing but each other. The rules:
 
-1. A key has at most one place, in ``small`` or in ``main``. A reader marks a hit (``freq``) and never moves anything.
+1. A key has at most one place, in ``small`` or in ``main``. A reader marks a hit (``freq``) and never moves an entry.
 2. The small queue gives way while it is over its share of the bound that is exceeded, else the main queue does.
-3. At its turn an entry with enough marks is spared: from small it moves to the end of main, its marks taken off; in
-   main it goes to the end again for one mark. Any other is evicted.
-4. A key evicted from small is remembered by its hash for a while: asked for again, it enters main at once.
-5. A forgotten key leaves its place vacant. Loaded again before the place's turn comes, it takes it up, marked: a hot
-   key that is invalidated does not start anew.
+3. At its turn an entry with enough marks is spared: from small it moves to the end of main and loses its marks; in
+   main it goes to the end again for one mark. An entry with fewer marks is evicted.
+4. A key evicted from small is remembered by its hash for a while: if it is asked for again, it enters main at once.
+5. A forgotten key leaves its place vacant. If it is loaded again before the place's turn comes, it takes the place
+   again, marked: a hot key that is invalidated does not start anew.
 """
 
 from array import array
@@ -22,27 +22,28 @@ __all__ = ["GHOST_SHARE", "MAX_FREQ", "PATIENCE", "PROMOTE", "SMALL_SHARE", "Mar
 # Share of the bound that new keys may hold. 5 and 10 % lose on small caches (docs/near.md has the table).
 SMALL_SHARE = 0.20
 
-# Marks that earn a place in main. One would do as well on the traces, but a server that asks for each key twice in a
-# row (once per layer of a request) would then carry every key of a scan into main.
+# Marks that earn a place in main. One mark does as well on the traces, but an application that asks for each key twice
+# in a row (once per layer of a request) would then carry every key of a scan into main.
 PROMOTE = 2
 
 # Readers mark up to this: ``if held.freq < 3: held.freq += 1``. With a single bit every trace loses.
 MAX_FREQ = 3
 
-# Keys evicted from small that are remembered, as a share of the entries held. Half of it loses, twice wins nothing.
+# Keys evicted from small that are remembered, as a share of the entries held. Half this share loses, twice
+# this share wins nothing.
 GHOST_SHARE = 1.0
 
-# Entries that one eviction spares at most. A store full of marked entries would otherwise be walked through in one go,
-# in somebody's request; with this a put stays under some tens of microseconds.
+# Entries that one eviction spares at most. Otherwise a request could walk through a whole store of marked entries in
+# one go; with this bound a put stays under some tens of microseconds.
 PATIENCE = 64
 
-# Vacant places beyond a quarter of the entries are swept out together: a constant cost per forgotten key. The constant
-# spares small stores the work.
+# Vacant places beyond a quarter of the entries are swept out together, which makes the cost per forgotten key constant.
+# This minimum spares small stores the work.
 _MIN_VACANT = 64
 
 
 class Marked(Protocol):
-    """What the queue needs an entry to have."""
+    """The attributes that the queue needs on an entry."""
 
     freq: int
     main: bool
@@ -52,11 +53,11 @@ E = TypeVar("E", bound=Marked)
 
 
 class S3Fifo(Generic[E]):
-    """A dict whose entries leave in the order of S3-FIFO. No lock: the caller holds one, readers need none.
+    """A dict whose entries leave in the order of S3-FIFO. It has no lock: writers hold the caller's, readers need none.
 
     Args:
-        weigh: what an entry weighs, in the unit of ``max_weight``; the same for an entry as long as it is held.
-        max_items: bound of the number of entries, to know the small queue's share. The caller evicts.
+        weigh: returns the weight of an entry in the unit of ``max_weight``; constant as long as the entry is held.
+        max_items: bound of the number of entries, which sets the small queue's share. The caller evicts.
         max_weight: bound of the sum of weights, likewise.
         small_share: share of a bound that the small queue may hold.
         ghost_share: room for keys remembered after eviction, as a share of the entries held.
@@ -103,7 +104,7 @@ class S3Fifo(Generic[E]):
         return old
 
     def remove(self, key: str) -> E | None:
-        """Let an entry go before its turn; its place stays vacant until its turn comes."""
+        """Remove an entry before its turn and return it; its place stays vacant until its turn comes."""
         entry = self.items.pop(key, None)
         if entry is not None:
             self._account(key, entry, -1)
@@ -113,10 +114,10 @@ class S3Fifo(Generic[E]):
         return entry
 
     def evict(self, *, by_weight: bool) -> tuple[str, E]:
-        """Let go the entry whose turn it is. There must be one.
+        """Evict the entry whose turn it is, and return it with its key. The queue must not be empty.
 
         Args:
-            by_weight: the bound of weights is exceeded, not that of items.
+            by_weight: whether the bound of weights is exceeded, not that of items.
         """
         spared = 0
         while True:
@@ -149,7 +150,7 @@ class S3Fifo(Generic[E]):
         return found
 
     def clear(self) -> None:
-        """Let everything go, the memory of evicted keys too."""
+        """Remove every entry, and the memory of evicted keys too."""
         self.items.clear()
         self._small.clear()
         self._main.clear()
@@ -160,7 +161,7 @@ class S3Fifo(Generic[E]):
     def _queue_to_cut(self, *, by_weight: bool) -> deque[str]:
         if self._small_count == len(self.items):
             return self._small
-        # The last of small stays: it may be the entry that came just now, and heavier than all of small's share.
+        # The last entry of small stays: it may be the one just put in, and heavier than all of small's share.
         over = self._small_weight > self._small_max_weight if by_weight else self._small_count > self._small_items
         return self._small if over and self._small_count > 1 else self._main
 
@@ -187,14 +188,14 @@ class S3Fifo(Generic[E]):
 
 
 class _Ghosts:
-    """Fingerprints of evicted keys, four bytes each: a slot per hash, where a newer key overwrites an older."""
+    """Fingerprints of evicted keys, four bytes each: a slot per hash, where a newer key overwrites an older one."""
 
     def __init__(self, share: float) -> None:
         self._share = share
         self._prints = array("I", [0])
 
     def add(self, key: str, held: int) -> None:
-        """Remember a key. With many more entries held than before, the memory starts anew in the size that fits."""
+        """Remember a key. If the entries held call for over twice the slots, the memory starts anew in that size."""
         slots = round(held * self._share)
         if slots > 2 * len(self._prints):
             self._prints = array("I", bytes(slots * self._prints.itemsize))
@@ -202,7 +203,7 @@ class _Ghosts:
         self._prints[slot] = fingerprint
 
     def take(self, key: str) -> bool:
-        """Whether the key was evicted lately; the memory of it is gone after the question."""
+        """Return whether the key was evicted lately, and forget it."""
         slot, fingerprint = self._find(key)
         known = self._prints[slot] == fingerprint
         if known:

@@ -1,22 +1,22 @@
-"""Near: the entries this process holds in its own memory, bounded by items and by bytes.
+"""The near cache (L1): the entries this process holds in its own memory, bounded by items and by bytes.
 
-It knows no wire and no clock: whether an entry may answer now (fresh, within the horizon, online) is for the caller to
-judge. The rules:
+The store knows no wire and no clock: the caller judges whether an entry may answer now (fresh, within the horizon,
+online). The rules:
 
-1. Writers take turns: all run on one event loop, or under the monitor of threads. Readers take none, and may read in
-   the middle of a writer's turn: one look-up, the caller's comparisons, one mark::
+1. Writers take turns: all run on one event loop, or under the monitor of threads. Readers take no turn, and may read
+   in the middle of a writer's turn: one look-up, the caller's comparisons, one mark::
 
        held = near.items.get(key)
        if held is not None and now < held.fresh_until and ...:
            if held.freq < 3:
                held.freq += 1  # the mark: ``near.touch(held)`` without the call; one lost in a race does no harm
 
-2. ``items`` is one dict for near's whole life: ``near.items.get`` may be kept. An entry is complete when it is put in
-   and only its marks change afterwards, so a reader has all of it or none. One that is struck is past its times.
+2. ``items`` is one dict for the store's whole life: ``near.items.get`` may be kept. An entry is complete when it is
+   put in and only its marks change afterwards, so a reader sees all of it or none. A struck entry is past its times.
 3. ``bytes`` never exceeds ``max_bytes`` and ``len`` never ``max_items`` when a call returns. An entry is charged with
-   its own size and with what near spends on it (``ENTRY_BYTES``, its key, its tags by their length). What is kept
-   beside it for its entries, ``beside``, counts as well.
-4. What was refused is not held, and neither is what it was to replace.
+   its own size and with the store's cost of it (``ENTRY_BYTES``, its key, its tags by their length). The bytes kept
+   beside the store for its entries, ``beside``, count as well.
+4. A refused entry is not held, and neither is the entry that it would have replaced.
 5. The tag ``*`` means "everything": entries carry it, but it is not indexed, for the index would be a second copy of
    ``items``. Forgetting it looks at every entry.
 """
@@ -31,49 +31,52 @@ from .s3fifo import MAX_FREQ, S3Fifo
 
 __all__ = ["ENCODED", "ENTRY_BYTES", "EVERYTHING", "MEMBER_BYTES", "TAG_BYTES", "Near", "NearEntry"]
 
-# Stands for the declared type of a payload: nobody ever asks for it, so one comparison tells what may be handed out.
+# Stands for the declared type of a payload. No caller declares it, so one comparison of types shows whether a value may
+# be handed out as it is.
 ENCODED: Final = object()
 
 # The tag that every backed entry carries.
 EVERYTHING = "*"
 
-# What an entry costs beside its value, key and tags: the record, its two times, cost and head, its part of the dict,
-# its place in a queue. About 300 by tracemalloc, and the allocator rounds each of these objects up to a multiple of 16.
+# Bytes of an entry beside its value, key and tags: the record, its two times, cost and stamp, its part of the dict, its
+# place in a queue. About 300 by tracemalloc, and the allocator rounds each of these objects up to a multiple of 16.
 ENTRY_BYTES = 352
 
-# What a tag other than ``*`` costs once, over its text: its set and its line in the index.
+# Bytes of a tag other than ``*``, charged once, beyond its text: its set and its line in the index.
 TAG_BYTES = 272
 
-# And for each entry that carries it, over its text: its part of the entry's tuple, the key's slot in the tag's set.
+# Bytes of such a tag for each entry that carries it, beyond its text: its part of the entry's tuple, and the key's slot
+# in the tag's set.
 MEMBER_BYTES = 112
 
-# One value must not empty the store: larger ones than this part of the bytes are not kept.
+# One value must not empty the store: a value larger than this part of ``max_bytes`` (an eighth) is not kept.
 _MAX_SHARE = 8
 
-# Shared by all entries with no other tag, which are most: a tuple of their own would cost 64 bytes each.
+# Shared by all entries with no other tag, which are most: a separate tuple would cost 64 bytes for each.
 _ONLY_EVERYTHING = (EVERYTHING,)
 
 
 class NearEntry(msgspec.Struct, gc=False, eq=False):
-    """One entry in near. Belongs to one key; everything but the marks stays as it was put in.
+    """One entry in the near cache. It belongs to one key; everything but the marks stays as it was put in.
 
     ``gc=False``: no header for the collector and nothing to traverse, so that a full collection does not take longer
-    the more near holds. Allowed because values are immutable or bytes, and nothing here refers back to near.
+    the more entries there are. Allowed because values are immutable or bytes, and nothing here refers back to near.
 
     Args:
-        value: the object itself, or a payload's bytes: those are decoded per hit.
+        value: the object itself, or a payload's bytes, which are decoded at each hit.
         codec: id of the payload's codec; meaningful when ``encoded``.
         declared: the type ``value`` was decoded as; ``ENCODED`` for a payload.
         fresh_until: clock seconds until which the entry is fresh.
-        stale_until: clock seconds until which it may be served stale; past it, it is of no use.
-        unbacked: not confirmed by shared, so the horizon says nothing about it.
+        stale_until: clock seconds until which the entry may be served stale; after that it is never served.
+        unbacked: whether the shared cache has not confirmed the entry, so that the horizon does not apply to it.
         tags: tags the entry carries, ``*`` among them.
         cost: seconds its load took, 0.0 if unknown; for early refresh.
-        head: the 17 bytes that are its identity on the server, ``b""`` when unbacked.
+        stamp: the version stamp, 17 bytes that identify the entry on the server; ``b""`` when unbacked.
         size: bytes of ``value``: length of the payload, ``sys.getsizeof`` of an object.
         freq: marks of readers, 0 to 3, used up by eviction.
-        main: eviction's own: the entry's place is in the main queue.
-        span: seconds that it was to be fresh in near, from when it was stored: what is over of them is its age.
+        main: kept by eviction: whether the entry's place is in the main queue.
+        span: seconds of freshness the entry had in the near cache when it was stored; less the seconds that are left,
+            they are its age.
     """
 
     value: Any
@@ -91,7 +94,7 @@ class NearEntry(msgspec.Struct, gc=False, eq=False):
     span: float = 0.0
 
     def __repr__(self) -> str:
-        """Say what it is without the value: that may be a secret."""
+        """Describe the entry without its value, which may be a secret."""
         what = "encoded" if self.encoded else "object"
         return f"<Held {what} size={self.size} tags={self.tags} fresh_until={self.fresh_until:.3f} freq={self.freq}>"
 
@@ -102,7 +105,7 @@ class NearEntry(msgspec.Struct, gc=False, eq=False):
 
 
 class Removal(Protocol):
-    """What is to be removed: the entries under these keys, and those that carry one of these tags."""
+    """A removal of the entries under these keys and of the entries that carry one of these tags."""
 
     @property
     def keys(self) -> frozenset[str]: ...
@@ -114,9 +117,9 @@ class Near:
     """The bounded in-process store.
 
     Args:
-        max_items: most entries it holds; 0 or less: none.
-        max_bytes: most bytes it is charged; 0 or less: it holds nothing. An entry whose ``size`` is over an eighth of
-            it is not held.
+        max_items: most entries the store holds; 0 or less: none.
+        max_bytes: most bytes the store is charged; 0 or less: it holds nothing. An entry whose ``size`` is over an
+            eighth of ``max_bytes`` is not held.
 
     Example:
         >>> near = Near(10_000, 32_000_000)
@@ -137,7 +140,7 @@ class Near:
         self._index: dict[str, set[str]] = {}
         self._index_bytes = 0
         self.beside = 0  # bytes of the tags' versions, which entries are judged by
-        self.noted: Collection[Removal] = ()  # removals that are not done yet: what they name is not put in
+        self.noted: Collection[Removal] = ()  # removals not done yet: entries that they name are not put in
 
     def __len__(self) -> int:
         return len(self.items)
@@ -149,11 +152,11 @@ class Near:
 
     @property
     def bytes(self) -> int:
-        """Bytes charged: values, keys, what near itself spends on them, and what is kept beside it for them."""
+        """Bytes charged: values, keys, the store's cost of each entry, and the tag versions kept beside the store."""
         return self._queue.weight + self._index_bytes + self.beside
 
     def make_room(self, beside: int) -> None:
-        """So many bytes are kept beside it now: evict what is too much then."""
+        """Set the bytes that are kept beside the store, and evict entries until the bounds hold again."""
         self.beside = beside
         self._evict()
 
@@ -163,14 +166,14 @@ class Near:
             held.freq += 1
 
     def put(self, key: str, held: NearEntry) -> bool:
-        """Hold an entry, replacing an older one, and evict what is then too much.
+        """Hold an entry, replacing an older one, and evict entries until the bounds hold again.
 
         Args:
             key: the entry's key.
             held: the entry; its ``tags`` may be exchanged for an equal tuple.
 
         Returns:
-            Whether it is held now. False when it alone is over the bounds; an older one is gone then, too.
+            Whether the entry is held now. False when it alone is over the bounds; an older entry is gone then, too.
         """
         if held.tags == _ONLY_EVERYTHING:
             held.tags = _ONLY_EVERYTHING
@@ -185,36 +188,39 @@ class Near:
         return self.items.get(key) is held
 
     def forget(self, key: str) -> bool:
-        """Drop an entry; whether there was one."""
+        """Drop an entry; return whether there was one."""
         return self._drop(key)
 
     def forget_tag(self, tag: str) -> int:
-        """Drop every entry that carries the tag (``*``: all that carry it, which is all backed ones); how many."""
+        """Drop every entry that carries the tag (all backed entries carry ``*``); return how many."""
         if tag == EVERYTHING:
             keys = [key for key, held in self.items.items() if EVERYTHING in held.tags]
-            # Nearly always all of them: then one by one would take ten times as long.
+            # Nearly always every entry carries it. To drop them one by one would then take ten times as long.
             return self._clear() if len(keys) == len(self.items) else self._drop_all(keys)
         return self._drop_all(list(self._index.get(tag, ())))
 
     def forget_unbacked(self) -> int:
-        """Drop every entry that shared did not confirm; how many. Looks at all: for changes of the link's state."""
+        """Drop every entry that the shared cache did not confirm; return how many.
+
+        This looks at every entry, so it is meant for changes of the link's state.
+        """
         return self._drop_all([key for key, held in self.items.items() if held.unbacked])
 
     def clear(self) -> int:
-        """Drop everything, whatever its tags; how many entries."""
+        """Drop every entry, whatever its tags; return how many."""
         return self._clear()
 
     def sweep(self, now: float, limit: int = 64) -> int:
-        """Drop entries that are past their ``stale_until``; how many. Repeated calls come round to all entries.
+        """Drop entries that are past their ``stale_until``; return how many. Repeated calls come round to all entries.
 
         Args:
             now: seconds of the clock that the entries' times are of.
-            limit: entries to look at. The default takes 0.1 ms when all are dropped: it fits between two requests.
+            limit: entries to look at. The default takes 0.1 ms when all are dropped, which fits between two requests.
         """
         return self._drop_all([key for key, held in self._queue.some(limit) if held.stale_until <= now])
 
     def strike(self, removal: "Removal") -> None:
-        """Have what is to be removed answer no more, in the middle of a writer's turn even."""
+        """Expire the entries that the removal names, even in the middle of a writer's turn: none answers any more."""
         struck = [self.items.get(key) for key in removal.keys]
         if removal.tags:
             struck += [held for held in self._all() if not removal.tags.isdisjoint(held.tags)]
@@ -226,7 +232,7 @@ class Near:
         while True:
             try:
                 return list(self.items.values())
-            except RuntimeError:  # another thread has put something in meanwhile
+            except RuntimeError:  # another thread has put an entry in meanwhile
                 continue
 
     def _is_noted(self, key: str, held: NearEntry) -> bool:
