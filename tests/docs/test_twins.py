@@ -20,13 +20,15 @@ BOTH = [
     "batches",
     "counters",
     "values",
+    "cannot",
+    "workers",
     "keys",
     "namespaces",
     "testing",
     "health",
 ]
 # Here the two are apps of two frameworks, or two ways to test.
-OF_THEIR_OWN = {"quickstart", "testing"}
+OF_THEIR_OWN = {"quickstart", "testing", "workers"}
 
 ASYNC = """```python
 from fleetcache import Cache, CodecError
