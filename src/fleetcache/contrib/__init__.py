@@ -1,1 +1,1 @@
-"""Adapters for frameworks, one module each. They see what every user sees: public names."""
+"""Adapters for frameworks, one module each. Like an application, an adapter imports public names only."""

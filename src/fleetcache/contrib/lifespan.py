@@ -1,4 +1,4 @@
-"""Which cache an app uses: opened and closed with the app, found again by endpoints.
+"""The cache of an app: opened and closed with the app, found by its endpoints.
 
 Made for FastAPI and Starlette, and for any other app that has a lifespan and a ``state``.
 """
@@ -13,10 +13,10 @@ from fleetcache import Cache, ConfigError
 
 __all__ = ["cache_of", "get_cache", "lifespan", "lifespan_state"]
 
-S = TypeVar("S")  # what an app's own lifespan yields: the state of requests, or nothing
+S = TypeVar("S")  # the value that an app's own lifespan yields: the state of requests, or None
 
 _STATE = "fleetcache"
-# Of the apps that run in this process now, each with the state that its own lifespan made; the newest last.
+# Caches of the apps that run in this process now, each with the state that the app's own lifespan made; newest last.
 _open: list[tuple[Cache, dict[str, Any]]] = []
 
 
@@ -27,13 +27,13 @@ def lifespan(
     cache: Cache, own: Callable[[Any], AbstractAsyncContextManager[S]]
 ) -> Callable[[Any], AbstractAsyncContextManager[S]]: ...
 def lifespan(cache: Cache, own: Callable[[Any], AbstractAsyncContextManager[Any]] | None = None) -> Any:
-    """Open the cache when the app starts, before anything else of it, and close it when the app has ended.
+    """Open the cache when the app starts, before the app's own lifespan, and close the cache when the app has ended.
 
-    Closing gives back what this process holds on the server, so that nobody waits for a process that is gone.
+    Closing releases the leases and claims of this process on the server, so that no other process waits for it.
 
     Args:
         cache: The app's cache, which ``get_cache`` and ``cached_response()`` find from then on.
-        own: The app's own lifespan, which runs within it; what it yields stays the state of requests.
+        own: The app's own lifespan, which runs while the cache is open; its yielded value stays the state of requests.
 
     Example:
         >>> from fastapi import FastAPI
@@ -60,9 +60,9 @@ def _end(begun: tuple[Cache, dict[str, Any]]) -> None:
 
 
 async def get_cache(connection: HTTPConnection) -> Cache:
-    """The app's cache, as a dependency: ``Annotated[Cache, Depends(get_cache)]``.
+    """Return the app's cache, as a dependency: ``Annotated[Cache, Depends(get_cache)]``.
 
-    A ``def`` endpoint, which runs in a thread, uses it by ``cache.sync``.
+    A ``def`` endpoint, which runs in a thread, uses the cache by ``cache.sync``.
 
     Raises:
         ConfigError: No ``lifespan`` of a cache has begun.
@@ -71,10 +71,12 @@ async def get_cache(connection: HTTPConnection) -> Cache:
 
 
 def cache_of(scope: Mapping[str, Any] | None = None) -> Cache:
-    """The cache of the app that serves a request; without one, or in an app mounted in another, of the last app begun.
+    """Return the cache of the app that serves a request.
+
+    Without a request, or in an app mounted in another app, this is the cache of the app that started last.
 
     Raises:
-        ConfigError: There is none.
+        ConfigError: No app has a cache.
     """
     app = None if scope is None else scope.get("app")
     found = getattr(getattr(app, "state", None), _STATE, None) or (_open[-1][0] if _open else None)
@@ -87,7 +89,7 @@ def cache_of(scope: Mapping[str, Any] | None = None) -> Cache:
 
 
 def lifespan_state(scope: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What the lifespan of a request's app has put into the state of all requests, as far as it is known."""
+    """Return the state that the lifespan of a request's app gave to all requests; empty if unknown."""
     try:
         cache = cache_of(scope)
     except ConfigError:

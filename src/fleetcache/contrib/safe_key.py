@@ -1,18 +1,18 @@
-"""Keys that frameworks make of what strangers send: any text becomes one that the cache takes."""
+"""Keys that frameworks make of untrusted requests: any text becomes a key that the cache accepts."""
 
 from hashlib import blake2b
 
 __all__ = ["MAX_KEY_LENGTH", "any_key"]
 
 MAX_KEY_LENGTH = 1000
-"""Characters; far above what people choose. Longer ones are kept by their digest, as good and lighter to carry."""
+"""Characters; far longer than keys that people choose. A longer key is replaced by its shorter digest, as unique."""
 
-# Begins what is a digest. A key that begins so itself becomes one too, so that no key can be made to meet another's.
+# Prefix of a digest. A key that has this prefix itself is digested too, so that no request can forge another's key.
 _MARK = "digest:"
 
 
 def any_key(key: str, longest: int = MAX_KEY_LENGTH) -> str:
-    """The key itself, or its digest if it is empty, too long, or no text that has bytes.
+    """Return the key itself, or its digest if the key is empty, too long, or cannot be encoded as UTF-8.
 
     Example:
         >>> any_key("GET/users?page=2"), len(any_key("x" * 70_000))

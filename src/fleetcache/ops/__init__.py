@@ -1,4 +1,4 @@
-"""What an operator asks of a running app, over HTTP: is it alive, ready, healthy, and what does its cache do.
+"""Liveness, readiness, health and cache metrics of a running app, over HTTP.
 
 Needs the extra ``ops``. Nothing else in the package imports Starlette or prometheus-client.
 """

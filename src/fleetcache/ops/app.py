@@ -2,11 +2,11 @@
 
 Rules:
 
-1. *Live* is about the process: it looks at nothing, so it answers while the event loop turns.
-2. *Ready* is about new requests: not before the first attempt to connect has ended, not while shutting down, and not
-   when unhealthy.
+1. *Live* is about the process: the route checks nothing, so it answers as long as the event loop runs.
+2. *Ready* is about new requests: the app is not ready before the first attempt to connect has ended, while shutting
+   down, or when unhealthy.
 3. *Health* is the report, with the HTTP status of its ``Status``.
-4. Nothing is stored by anybody on the way, whatever the status.
+4. Every answer forbids caches on the way to store it (``Cache-Control: no-store``), whatever its status.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ from .watched import Watched, health_of
 
 __all__ = ["OpsApp"]
 
-# Plain and old: every scraper reads it, and no Accept header of a stranger has to be understood.
+# The oldest text format: every scraper reads it, and the route need not parse the Accept header of a stranger.
 _EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -42,12 +42,13 @@ class OpsApp:
 
     Args:
         cache: The cache to watch.
-        checks: The user's own, by name: async functions or ``Check``. They are part of health and ready, never of live.
+        checks: The user's own checks, by name: async functions or ``Check``. They are part of health and ready, never
+            of live.
         detail: ``brief`` shows status, driver, active, reason, since and each check's status: fit for strangers.
-            ``full`` shows everything that is known, for a port that only operators reach. Never a secret.
+            ``full`` shows all fields of the report, for a port that only operators reach. Neither shows a secret.
 
     Raises:
-        ConfigError: An unknown ``detail``, or a check that is none.
+        ConfigError: An unknown ``detail``, or a value of ``checks`` that is no check.
 
     Example:
         >>> from fleetcache import Cache
@@ -78,9 +79,9 @@ class OpsApp:
         self._app = Starlette(routes=routes, lifespan=self._lifespan)
 
     def shutting_down(self) -> None:
-        """Say no to ready from now on: to be called when the process is told to end, before it stops listening.
+        """Answer "not ready" from now on. Call this when the process is told to end, before it stops listening.
 
-        Run alone, the end of the ASGI lifespan does it as well; mounted apps are not told of that.
+        An ``OpsApp`` run alone does this at the end of its ASGI lifespan as well. Mounted apps get no lifespan events.
         """
         self._closing = True
 
@@ -100,7 +101,7 @@ class OpsApp:
         return _answer({"status": "alive"})
 
     async def _ready(self, _request: Request) -> Response:
-        # While shutting down what the checks look at may be closed already: nothing is asked any more.
+        # While the app shuts down, the resources that the checks use may be closed already, so no check runs.
         body = joined(self._cache.status_now(), {}, full=self._full) if self._ending else await self._report()
         because = self._not_ready(body["status"])
         return _answer({"ready": because is None, "because": because} | body, 200 if because is None else 503)
@@ -113,7 +114,7 @@ class OpsApp:
         return Response(generate_latest(self._registry), headers={"Content-Type": _EXPOSITION})
 
     async def _report(self) -> dict[str, Any]:
-        # Side by side, so that a probe waits for the slower of the two and not for their sum.
+        # Concurrent, so that a probe waits for the slower of the two and not for their sum.
         health, results = await asyncio.gather(health_of(self._cache), self._checks.results())
         return joined(health, results, full=self._full)
 
@@ -130,12 +131,12 @@ class OpsApp:
 
 
 def _answer(body: dict[str, Any], status: int = 200) -> Response:
-    # ASCII: whatever a system or a check says, half a surrogate too, can be written.
+    # ASCII escapes, so that any text of the system or of a check can be written, even half a surrogate pair.
     return Response(json.dumps(body), status_code=status, media_type="application/json")
 
 
 def _unstored(send: Send, *, head: bool) -> Send:
-    """Forbid every cache on the way to keep the answer, and leave out the body that HEAD does not have."""
+    """Forbid every cache on the way to store the answer, and drop the body of an answer to HEAD."""
 
     async def sent(message: Message) -> None:
         if message["type"] == "http.response.start":

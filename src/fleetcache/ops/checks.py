@@ -1,11 +1,12 @@
-"""A user's own checks: run side by side, each within its own time, and shared by all probes that ask at once.
+"""A user's own checks: run concurrently, each with its own timeout, and shared by all concurrent probes.
 
 Rules:
 
-1. A run of all checks begins at most once a second; probes in between get what the last one found.
-2. A probe that goes away does not end the run for the others.
-3. A check that is too slow has failed and is cancelled. If it does not stop, it is not called again until it has.
-4. Of an exception only the name of its type is shown: messages hold addresses and passwords.
+1. A run of all checks begins at most once a second; probes in between get the results of the last run.
+2. A probe that goes away does not end the run for the other probes.
+3. A check that exceeds its timeout has failed and is cancelled. If the check does not stop, it is not called again
+   until it has.
+4. Of an exception only the name of its type is shown, because messages hold addresses and passwords.
 """
 
 import asyncio
@@ -21,27 +22,28 @@ from ..errors import ConfigError
 __all__ = ["EVERY", "Check", "CheckFunction", "Checks", "Result"]
 
 CheckFunction = Callable[[], Awaitable[bool | str | None]]
-"""Called without arguments. Good: None, True, or text to be shown. Bad: False, or any exception."""
+"""Called without arguments. Passed: None, True, or text to be shown. Failed: False, or any exception."""
 
 EVERY = 1.0
-"""Seconds between two runs: as often as the cache asks its own server, however many load balancers probe."""
+"""Seconds between two runs, for any number of probes. The cache probes its own server as often."""
 
 _RETURNS = "accepted: None, True or text when all is well, else False or an exception"
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """Something of the user's own that the report should speak of.
+    """A check of the user's own, as part of the report.
 
     Args:
-        fn: An async function without arguments: returns None, True or text when all is well, returns False or raises
-            when not.
-        timeout: Longest it may take, as a duration. A second, so that the report is there before most probes give up.
-        critical: Whether the app is unhealthy without it; otherwise it is degraded. True: what is not needed is seldom
-            checked.
+        fn: An async function without arguments that returns None, True or text when the check has passed, and returns
+            False or raises when it has failed.
+        timeout: Longest time the function may take, as a duration. The default is a second, so that the report is
+            ready before most probes give up.
+        critical: True makes the app unhealthy when the check fails, False degraded. The default is True, because
+            users seldom check a dependency that the app does not need.
 
     Raises:
-        ConfigError: Something that cannot be called, a bad duration, or a ``critical`` that is no boolean.
+        ConfigError: ``fn`` cannot be called, ``timeout`` is no duration, or ``critical`` is no boolean.
 
     Example:
         >>> async def mail_server() -> None: ...
@@ -66,7 +68,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """How one check went; ``took`` is in seconds, ``error`` the name of an exception's type or ``timeout``."""
+    """Outcome of one check; ``took`` is in seconds, ``error`` the name of an exception's type or ``timeout``."""
 
     ok: bool
     critical: bool
@@ -75,7 +77,7 @@ class Result:
     error: str | None = None
 
     def as_dict(self, *, full: bool) -> dict[str, Any]:
-        """For JSON: the status alone, or everything."""
+        """Return the result for JSON: the status alone, or all fields."""
         status = {"status": "ok" if self.ok else "failed"}
         if not full:
             return status
@@ -92,11 +94,11 @@ class Checks:
     """All checks of one app.
 
     Args:
-        checks: By name: a ``Check``, or a function that becomes one with the defaults.
-        clock: Tells when a second is over.
+        checks: By name: a ``Check``, or a function that becomes a ``Check`` with the defaults.
+        clock: Seconds, to tell when the next run may begin.
 
     Raises:
-        ConfigError: Not a mapping, a name that is no text, or a value that is no check.
+        ConfigError: ``checks`` is no mapping, a name is no text, or a value is no check.
     """
 
     def __init__(self, checks: Mapping[str, Check | CheckFunction] | None, clock: Clock = monotonic) -> None:
@@ -109,7 +111,7 @@ class Checks:
         self._run: asyncio.Task[dict[str, Result]] | None = None
 
     async def results(self) -> dict[str, Result]:
-        """What the checks found, at most a second ago or now."""
+        """Return the result of each check, from now or at most a second ago."""
         if not self._runners:
             return {}
         run = self._run
@@ -124,7 +126,7 @@ class Checks:
 
 
 class _Runner:
-    """Calls one check and remembers the call that would not end."""
+    """Calls one check, and remembers a call that did not stop when cancelled."""
 
     def __init__(self, check: Check, clock: Clock) -> None:
         self._check = check
@@ -137,7 +139,7 @@ class _Runner:
             return Result(ok=False, critical=check.critical, error="timeout")  # rule 3
         call = self._call = asyncio.get_running_loop().create_task(self._ask(began), name="fleetcache-check")
         try:
-            # Not ``asyncio.timeout``: that would wait for a check that does not listen to being cancelled.
+            # Not ``asyncio.timeout``, which would wait for a check that ignores its cancellation.
             await asyncio.wait((call,), timeout=check.limit)
             if call.done():
                 return Result(False, check.critical, error="CancelledError") if call.cancelled() else call.result()
@@ -154,7 +156,7 @@ class _Runner:
                 detail, error = f"returned {type(said).__name__}; {_RETURNS}", "TypeError"
             else:
                 ok, detail = said is not False, said if isinstance(said, str) else None
-        except Exception as caught:  # noqa: BLE001 - whatever a check raises is its answer
+        except Exception as caught:  # noqa: BLE001 - any exception of a check is its result
             error = type(caught).__name__
         return Result(ok, self._check.critical, self._clock() - began, detail, error)
 

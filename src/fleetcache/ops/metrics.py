@@ -1,7 +1,7 @@
 """The cache's counters and gauges for Prometheus: one table, read anew at every scrape, without awaiting anything.
 
-Labels take their values from the fixed sets below and from nowhere else, so that no key, tag or address becomes one and
-the number of series never grows. Each of them is there from the start, at 0: a rate sees the first error too.
+Labels take their values only from the fixed sets below. No key, tag or address becomes a label, so the number of series
+never grows. Each series exists from the start, at 0, so that a rate counts the first error too.
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,9 +17,9 @@ from .watched import Watched
 __all__ = ["LINK_STATES", "OTHER", "REASONS", "UNUSABLE", "collector"]
 
 OTHER = "other"
-"""The value of a label for what is in none of the sets: newer than this table."""
+"""The label for a value in none of the sets, such as a reason newer than this table."""
 
-# What a server's refusal or a lost connection is called, see ``wire.faults``.
+# Reason codes of server refusals and lost connections, see ``wire.faults``.
 REASONS = (
     *(
         "auth",
@@ -48,9 +48,9 @@ REASONS = (
     ),
     *("unreachable", "wrongtype", *sorted(EMBEDDED)),
 )
-# What is wrong with an entry that was found on the server, see ``entries``.
+# Defects of entries found on the server, see ``entries``.
 UNUSABLE = ("foreign", "format", "signature", "size", "tags", "value")
-# ``none`` where there is no server by choice.
+# ``none`` where the settings name no server.
 LINK_STATES = (*(state.value for state in LinkState), "none")
 
 # Field of Stats: name without _total, help.
@@ -93,13 +93,13 @@ _GAUGES = {
 
 
 def collector(cache: Watched) -> Collector:
-    """The metrics of a cache, for a registry that you already have.
+    """Return a collector of the cache's metrics, for a registry that you already have.
 
-    A scrape never waits and never speaks with the server. All processes of an app have their own numbers.
+    A scrape never waits and never sends a command to the server. Each process of an app has its own numbers.
 
     Args:
-        cache: The cache. Its namespaces are in its numbers; a second cache needs a registry of its own, because metrics
-            of the same name would collide.
+        cache: The cache. Its numbers include its namespaces. A second cache needs a registry of its own, because
+            metrics of the same name would collide.
 
     Returns:
         A collector of prometheus-client.
@@ -120,7 +120,7 @@ class _CacheCollector(Collector):
         self._cache = cache
 
     def collect(self) -> Iterable[Metric]:
-        """All families, from one look at the cache."""
+        """Yield all metric families, from one snapshot of the cache."""
         stats, health = self._cache.stats(), self._cache.status_now()
         for field, (name, text) in _COUNTERS.items():
             yield CounterMetricFamily(f"fleetcache_{name}", text, value=getattr(stats, field))
@@ -161,6 +161,6 @@ def _labelled(
 
 
 def _bounded(counts: Mapping[str, int], known: tuple[str, ...]) -> dict[str, int]:
-    """Every known label, and the sum of all others under one."""
+    """Return the count of each known label, and the sum of unknown labels under ``other``."""
     values = {label: counts.get(label, 0) for label in known}
     return values | {OTHER: sum(count for label, count in counts.items() if label not in values)}

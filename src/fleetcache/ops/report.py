@@ -1,4 +1,4 @@
-"""One report of the cache's health and the user's checks, in the detail that whoever asks may see."""
+"""One report of the cache's health and the user's checks, brief or full."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -13,10 +13,10 @@ Detail = Literal["brief", "full"]
 
 
 def check_detail(detail: object) -> bool:
-    """Whether to show everything.
+    """Return True for the full report.
 
     Raises:
-        ConfigError: Neither ``brief`` nor ``full``.
+        ConfigError: ``detail`` is neither ``brief`` nor ``full``.
     """
     if detail not in ("brief", "full"):
         raise refusal("detail", detail, "is unknown", "brief, full")
@@ -24,7 +24,7 @@ def check_detail(detail: object) -> bool:
 
 
 def overall(health: Health, results: Mapping[str, Result]) -> Status:
-    """The worst of the cache and the checks."""
+    """Return the worst status of the cache and the checks."""
     failed = [result for result in results.values() if not result.ok]
     if health.status is Status.UNHEALTHY or any(result.critical for result in failed):
         return Status.UNHEALTHY
@@ -32,7 +32,7 @@ def overall(health: Health, results: Mapping[str, Result]) -> Status:
 
 
 def joined(health: Health, results: Mapping[str, Result], *, full: bool) -> dict[str, Any]:
-    """The report for JSON. ``status`` is of everything; ``reason``, ``since`` and the rest speak of the cache."""
+    """Return the report for JSON: ``status`` covers cache and checks; ``reason``, ``since`` and the rest the cache."""
     body = health.as_dict() if full else health.brief()
     body["status"] = overall(health, results)
     if results:

@@ -1,4 +1,4 @@
-"""What these routes need to know of a cache. ``Cache`` and ``SyncCache`` are such; a test may bring its own."""
+"""The parts of a cache that the routes use. ``Cache`` and ``SyncCache`` have them; a test may bring its own object."""
 
 import asyncio
 import inspect
@@ -12,32 +12,35 @@ __all__ = ["Watched", "health_of"]
 
 
 class Watched(Protocol):
-    """A cache that can be asked how it does."""
+    """A cache with a health report and counters."""
 
     @property
     def tried(self) -> bool:
-        """Whether the first attempt to connect has ended, either way; true where there is no server to connect to."""
+        """True once the first attempt to connect has succeeded or failed, and where no server is configured."""
         ...
 
     @property
     def closed(self) -> bool:
-        """Whether ``close()`` was called."""
+        """True after ``close()``."""
         ...
 
     def health(self) -> Health | Awaitable[Health]:
-        """The report, with the round trip of a real command that is at most a second old."""
+        """Return the report, with the round trip of a real command that is at most a second old."""
         ...
 
     def status_now(self) -> Health:
-        """The report from what is known, without a word to the server."""
+        """Return the report from known state, without a command to the server."""
         ...
 
     def stats(self) -> Stats:
-        """Counters and gauges."""
+        """Return the counters and gauges."""
         ...
 
 
 async def health_of(cache: Watched) -> Health:
-    """The report of either kind of cache: one for threads is asked in a thread, for its answer may take a moment."""
+    """Return the report of either kind of cache.
+
+    A cache for threads is asked in a thread, because its answer may take a moment.
+    """
     asked = cache.health() if inspect.iscoroutinefunction(cache.health) else await asyncio.to_thread(cache.health)
     return await asked if inspect.isawaitable(asked) else asked

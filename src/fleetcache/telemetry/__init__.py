@@ -1,4 +1,4 @@
-"""What happened and how it is: counters, the log, the health report.
+"""Telemetry: counters, the log lines about outages, the health report.
 
 Imported by everything above `wire`.
 """

@@ -1,7 +1,7 @@
-"""Health: which driver was asked for, which is in use, why, since when, and what is at stake.
+"""Health: the driver asked for, the driver in use, why they differ, since when, and the consequences.
 
-Answered from the link's state. The one thing measured is the round trip of a real command, at most once a second
-however many probes ask. Nothing here ever holds a secret.
+The report comes from the link's state. Only the round trip of a real command is measured, at most once a second for
+any number of probes. The report never holds a secret.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from msgspec.structs import asdict
 __all__ = ["SCHEMA", "Health", "Status", "at_stake"]
 
 SCHEMA = 1
-"""Raised when a field of ``Health`` changes its meaning or goes; new fields do not raise it."""
+"""Version of the report: raised when a field of ``Health`` changes its meaning or is removed, not for new fields."""
 
 _AT_STAKE = {
     "none": "nothing: one cache for all instances",
@@ -35,7 +35,7 @@ _AT_STAKE = {
 
 
 class Status(StrEnum):
-    """How well the cache does."""
+    """State of the cache in one word."""
 
     HEALTHY = "healthy"
     DEGRADED = "degraded"
@@ -43,7 +43,9 @@ class Status(StrEnum):
 
     @property
     def http_status(self) -> int:
-        """What a probe is answered: 503 for unhealthy alone, for an app that works with less must not be restarted.
+        """Return the HTTP status for a probe: 503 for unhealthy only.
+
+        An orchestrator must not restart an app that still works in the degraded state.
 
         Example:
             >>> Status.DEGRADED.http_status, Status.UNHEALTHY.http_status
@@ -53,7 +55,7 @@ class Status(StrEnum):
 
 
 def at_stake(what: str) -> str:
-    """One sentence for an operator."""
+    """Return one sentence for an operator: the consequences of a state."""
     return _AT_STAKE[what]
 
 
@@ -61,22 +63,24 @@ class Health(Struct, frozen=True, kw_only=True):
     """A report, ready for JSON.
 
     Attributes:
-        status: ``healthy``, ``degraded`` (works, with less) or ``unhealthy`` (``CACHE_REQUIRED``, no server; closed).
+        status: ``healthy``, ``degraded`` (the cache works, with less) or ``unhealthy`` (no server although
+            ``CACHE_REQUIRED`` is set, or the cache is closed).
         driver: The driver asked for, ``auto`` resolved: ``redis``, ``memory``, ``embedded`` or ``null``.
-        active: The one in use now: ``memory`` while falling back.
+        active: The driver in use now: ``memory`` while falling back.
         shared: Whether all instances share one store now; with ``embedded``, all on this host.
-        reason: Why it is not as asked: a stable code, ``None`` when it is.
+        reason: Why the cache differs from the settings, as a stable code; ``None`` when it does not.
         since: When the present state began, ISO 8601, UTC.
-        at_stake: What that means, in a sentence.
-        server: Its address without secrets.
+        at_stake: The consequences of the state, in a sentence.
+        server: The server's address without secrets.
         engine: ``redis`` or ``valkey``; ``version`` is the server's.
-        link: The link's state; ``epoch`` numbers its lives.
+        link: State of the connection to the server; ``epoch`` counts its successful handshakes.
         latency_ms: Round trip of a real command, at most a second old when asked; ``None`` when there was no answer.
         coherence: ``tracking`` (changes are pushed), ``ttl`` (not), ``none`` (no server in use).
         horizon_age: Seconds since the newest answered command was sent.
-        journal: Removals still owed to the server.
-        near_items, near_bytes, near_max_bytes: How full near is.
-        uncached: Functions whose results could not be stored, with how many that were; loaded at every call.
+        journal: Removals not yet delivered to the server.
+        near_items, near_bytes, near_max_bytes: Entries and bytes in the near cache, and its limit.
+        uncached: Functions whose results could not be stored, each with the number of such results. Such a function
+            is loaded at every call.
         last_error: The last fault in the server's or the system's own words.
         instance: This process's name on the server.
         fleetcache: This package's version.
@@ -117,14 +121,14 @@ class Health(Struct, frozen=True, kw_only=True):
     schema: int = SCHEMA
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything, for JSON."""
+        """Return all fields, for JSON."""
         return asdict(self)
 
     def brief(self) -> dict[str, Any]:
-        """What may be shown to anybody: status, driver, active, reason, since."""
+        """Return the fields fit for strangers: status, driver, active, reason, since."""
         return {name: getattr(self, name) for name in ("status", "driver", "active", "reason", "since")}
 
 
 def wall_time(ago: float, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> str:
-    """The wall clock ``ago`` seconds ago, for people."""
+    """Return the wall-clock time ``ago`` seconds ago, as text for people."""
     return datetime.fromtimestamp(now().timestamp() - ago, UTC).isoformat(timespec="milliseconds")

@@ -1,10 +1,10 @@
-"""What the log says of the way to the server: one line when it goes, one when it is back.
+"""Log lines about outages: one line when the connection to the server is lost, one when it is back.
 
 Rules:
 
-1. Both lines are warnings: who was told of an outage is told of its end, whatever level is shown.
-2. An outage has two lines, or none: one pair a minute at most. What had none is counted, and the count is told when
-   the minute is over; an outage that lasts is told then, too.
+1. Both lines are warnings, so every log level that shows an outage also shows its end.
+2. An outage gets two lines or none, with at most one pair of lines a minute. Outages without lines are counted, and
+   the count is logged when the minute is over. An outage that still lasts then is logged, too.
 """
 
 import logging
@@ -15,12 +15,12 @@ from ..log import Teller
 
 __all__ = ["Outages"]
 
-# Seconds between the beginnings of two pairs of lines. A link that flaps is one trouble, not a hundred.
+# Seconds between the first lines of two pairs. A link that flaps is one fault, not a hundred.
 QUIET = 60.0
 
 
 class Outages:
-    """The absences of one link.
+    """The outages of one link.
 
     Args:
         clock: Seconds.
@@ -29,18 +29,18 @@ class Outages:
 
     def __init__(self, clock: Clock, tell: Teller) -> None:
         self._clock, self._tell = clock, tell
-        self._since: float | None = None  # of the one under way
-        self._told = False  # of which the log has the beginning
-        self._told_at = -float("inf")  # when it last had one
-        self._untold = 0  # over since then, and not in the log
+        self._since: float | None = None  # start of the current outage
+        self._told = False  # whether the log has the start of the current outage
+        self._told_at = -float("inf")  # when the log last got a line that an outage or an unstable link began
+        self._untold = 0  # outages that ended since then without a line in the log
         self._reason, self._what = "", ""
 
     def began(self, reason: str, what: str) -> bool:
-        """The link is offline; whether that is news.
+        """Note that the link is offline; return True unless an outage is already under way.
 
         Args:
             reason: A code of the health report.
-            what: The server, and what it did, in words.
+            what: The server and its fault, in words.
         """
         if self._since is not None:
             return False
@@ -49,7 +49,7 @@ class Outages:
         return True
 
     def ended(self, replayed: Callable[[], int]) -> None:
-        """The link is online; ``replayed`` removals were delivered in its handshake."""
+        """Note that the link is online; ``replayed`` counts the removals delivered in its handshake."""
         if self._since is None:
             return
         away, self._since = self._clock() - self._since, None
@@ -60,11 +60,11 @@ class Outages:
             self._untold += 1
 
     def forget(self) -> None:
-        """The loop or the process is another: what was under way is none of its business."""
+        """Drop the current outage, and the count of unlogged ones, after a fork or a change of event loop."""
         self._since, self._untold = None, 0
 
     def look(self) -> None:
-        """Tell what has become due; to be asked at every heartbeat and every failed attempt."""
+        """Log the lines that are due; called at every heartbeat and every failed connection attempt."""
         now = self._clock()
         quiet = now - self._told_at
         if quiet < QUIET or (self._since is None and not self._untold) or (self._since is not None and self._told):

@@ -1,4 +1,4 @@
-"""The health report, made from the parts of an engine: the one place that says what a state means for an operator."""
+"""The health report, made from the parts of an engine. Only this module maps a state to its meaning for an operator."""
 
 from functools import cache
 from typing import Any, Protocol
@@ -12,12 +12,12 @@ from .health import Health, Status, at_stake, wall_time
 
 __all__ = ["Reporter"]
 
-# Health probes: at most one live command in so many seconds.
+# Seconds between two live commands for health probes.
 PROBE_EVERY = 1.0
 
 
 class Reported(Protocol):
-    """What a report is made of: the parts of an engine, of which this room knows no types but its own and the link."""
+    """The parts of an engine that a report reads. This room knows the types of its own classes and of the link only."""
 
     clock: Clock
     settings: Settings
@@ -37,18 +37,18 @@ class Reported(Protocol):
 
 
 class Reporter:
-    """Reports on one engine, and measures its round trip."""
+    """Reports on one engine, and measures the round trip to its server."""
 
     def __init__(self, engine: Reported) -> None:
         self._engine = engine
         self._started = engine.clock()
         self._latency: float | None = None
         self._probed = -float("inf")
-        self._asking: list[Future] | None = None  # who waits for the measurement under way
+        self._asking: list[Future] | None = None  # futures of the probes that wait for the current measurement
         self._told_since = (0.0, "")
 
     async def probe(self) -> None:
-        """Measure a round trip, at most once a second; all who ask at once share one."""
+        """Measure a round trip, at most once a second; concurrent probes share one measurement."""
         engine = self._engine
         until = engine.clock() + engine.settings.operation_timeout
         if self._asking is not None:
@@ -78,11 +78,11 @@ class Reporter:
                 self._latency = round((engine.clock() - began) * 1000, 3)
 
     def forget(self) -> None:
-        """The loop or the process is another: who measured there says nothing here."""
+        """Drop the measured latency after a fork or a change of event loop."""
         self._asking, self._latency, self._probed = None, None, -float("inf")
 
     def report(self) -> Health:
-        """The report from what is known, without a word to the server."""
+        """Return the report from known state, without a command to the server."""
         engine = self._engine
         now = engine.clock()
         status, reason, since, stake, said = self._judge()
@@ -118,13 +118,16 @@ class Reporter:
         )
 
     def _wall_since(self, since: float, now: float) -> str:
-        """One text for one moment: it takes a look at two clocks, and no report may seem to change by that."""
+        """Return the wall-clock text of ``since``, computed once per state.
+
+        Two clocks are read for it, and their drift must not make an unchanged report look changed.
+        """
         if self._told_since[0] != since:
             self._told_since = (since, wall_time(now - since))
         return self._told_since[1]
 
     def _judge(self) -> tuple[Status, str | None, float, str, str | None]:
-        """Status, reason, since (on our clock), what is at stake, and the server's words where they belong to it."""
+        """Return status, reason, since (on the engine's clock), consequences, and the server's words if they apply."""
         engine = self._engine
         link = engine.link
         if engine.closed:
@@ -140,7 +143,7 @@ class Reporter:
         return self._judge_online(link)
 
     def _judge_online(self, link: Link) -> tuple[Status, str | None, float, str, str | None]:
-        """The same of a server that can be heard."""
+        """Return the same for a server that answers."""
         engine = self._engine
         for kind in ("read", "store", "remove"):
             refusal = engine.shared.refusals.get(kind)
@@ -158,16 +161,16 @@ class Reporter:
                 None if greeting is None else greeting.no_tracking_because,
             )
         turnover = engine.coherence.turnover
-        if turnover.evicting:  # as a cache's server may, so nothing is wrong with it
+        if turnover.evicting:  # a cache's server may evict, so the state is healthy
             return Status.HEALTHY, "evicting", turnover.since, "evicting", None
         return Status.HEALTHY, None, link.since, "none" if engine.embedded_host is None else "host", None
 
 
 @cache
 def _own_version() -> str:
-    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - 20 ms that no start needs
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - the import takes 20 ms, which no start needs
 
     try:
         return version("fleetcache")
-    except PackageNotFoundError:  # copied into an app without its metadata: no reason to have no report
+    except PackageNotFoundError:  # the package was copied into an app without its metadata: still report
         return "unknown"

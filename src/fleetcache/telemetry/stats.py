@@ -1,4 +1,4 @@
-"""What happened so far, as plain counters: cheap to raise on the hot path, read by health, metrics and tests."""
+"""Counters of events: cheap to increment on the hot path, read by health, metrics and tests."""
 
 from collections import Counter
 from typing import Any
@@ -9,12 +9,12 @@ __all__ = ["Counters", "Stats"]
 
 
 class Counters(Struct):
-    """Raised by the parts while they work; one per cache, shared with its namespaces."""
+    """Incremented by the cache's parts as they work; one object per cache, shared with its namespaces."""
 
-    near_hits: int = 0  # beside those that ``clock.CountingClock`` counts
+    near_hits: int = 0  # ``clock.CountingClock`` counts further near hits
     shared_hits: int = 0
     stale_hits: int = 0
-    offline_stale_hits: int = 0  # promise 3's exception, by name: past its bound, because the loader failed offline
+    offline_stale_hits: int = 0  # promise 3's exception: past its bound, because the loader failed offline
     misses: int = 0
     loads: int = 0
     load_failures: int = 0
@@ -26,23 +26,23 @@ class Counters(Struct):
     claims: int = 0
     refused_swaps: int = 0
     refreshes: int = 0
-    uncached: int = 0  # answered but not kept: not encodable, too large
+    uncached: int = 0  # values answered but not kept: not encodable, too large
     uncached_by: Counter[str] = field(default_factory=Counter)  # the same by function
-    unusable: Counter[str] = field(default_factory=Counter)  # entries found on the server, by what was wrong
+    unusable: Counter[str] = field(default_factory=Counter)  # entries found on the server, by defect
     pushes: int = 0
     own_pushes: int = 0
     null_pushes: int = 0
     timeouts: int = 0
-    overload: int = 0  # calls not sent because too much was unanswered already
+    overload: int = 0  # operations not sent, because too many were unanswered already
     errors: Counter[str] = field(default_factory=Counter)  # by reason code
     reconnects: int = 0
     replayed: int = 0
-    journal_overflows: int = 0  # more removals were owed than are kept one by one, and so everything was
+    journal_overflows: int = 0  # too many removals to keep one by one, so everything counted as removed
     sets: int = 0
     removals: int = 0
 
     def snapshot(self, **gauges: Any) -> "Stats":
-        """A frozen copy, with the gauges and counts that other parts know."""
+        """Return a frozen copy, with the gauges and counts that other parts of the cache know."""
         values: dict[str, Any] = {name: getattr(self, name) for name in self.__struct_fields__}
         values["unusable"], values["errors"] = dict(self.unusable), dict(self.errors)
         values["uncached_by"] = dict(self.uncached_by)
