@@ -1,7 +1,7 @@
-"""The pytest plugin of fleetcache: ``fleetcache.testing`` as fixtures. docs/testing.md tells how to use it.
+"""The pytest plugin of fleetcache: ``fleetcache.testing`` as fixtures. docs/testing.md shows how to use it.
 
-pytest imports this file wherever fleetcache is installed, also where no test uses it. So it stands beside the package
-and imports nothing of it before a fixture is used: that would cost every start of pytest some 50 ms.
+pytest imports this file wherever fleetcache is installed, also where no test uses it. So the file stands beside the
+package and imports nothing of it before a fixture is used: an import would cost every start of pytest some 50 ms.
 """
 
 import itertools
@@ -19,34 +19,34 @@ if TYPE_CHECKING:
 FRESH = "fleetcache_fresh"
 REAL = "fleetcache_real"
 
-# The caches that were there when all tests had been imported.
+# The caches that existed when all tests had been imported.
 _made_before = pytest.StashKey["WeakSet[Engine]"]()
 _numbers = itertools.count(1)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """The one option."""
+    """Add the one option, ``fleetcache_fresh``."""
     parser.addini(FRESH, "begin every test with empty caches in memory (fleetcache)", type="bool", default=False)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """The one marker; and where every test is to begin fresh, what sees to that."""
+    """Add the one marker. With ``fleetcache_fresh``, also register the plugin that empties the caches for each test."""
     config.addinivalue_line("markers", f"{REAL}: let the app's caches be as the environment says in this test")
     if config.getini(FRESH):
-        from fleetcache.testing.fresh_caches import Autouse  # noqa: PLC0415 - only who asks for it pays for it
+        from fleetcache.testing.fresh_caches import Autouse  # noqa: PLC0415 - only suites with the option pay for it
 
         config.pluginmanager.register(Autouse(), "fleetcache-autouse")
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Take note of the caches that were made by importing the tests, and with them the app."""
+    """Remember the caches that the import of the tests has made, and with them those of the app."""
     session.config.stash[_made_before] = WeakSet(_engines())
 
 
 def _engines() -> "Iterable[Engine]":
     if "fleetcache.engine.engine" not in sys.modules:
         return ()
-    from fleetcache.engine.engine import _ENGINES  # noqa: PLC0415 - it is there, so this costs nothing
+    from fleetcache.engine.engine import _ENGINES  # noqa: PLC0415 - already imported, so this costs nothing
 
     return _ENGINES
 
@@ -57,8 +57,8 @@ def _made_before_tests(request: pytest.FixtureRequest) -> "WeakSet[Engine]":
 
 @pytest.fixture
 def fresh_caches(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Let every cache of the app be an empty one in memory, for this test. All tests: ``fleetcache_fresh = true``."""
-    from fleetcache.testing.layers import in_memory  # noqa: PLC0415 - only who uses it pays for it
+    """Make every cache of the app an empty one in memory for this test. All tests: ``fleetcache_fresh = true``."""
+    from fleetcache.testing.layers import in_memory  # noqa: PLC0415 - only tests that use the fixture pay for it
 
     with in_memory(_made_before_tests(request)):
         yield
@@ -66,7 +66,7 @@ def fresh_caches(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture
 def cache_clock(request: pytest.FixtureRequest) -> "Iterator[ManualClock]":
-    """A clock to move, by which every cache of the app goes in this test, all of them fresh ones in memory."""
+    """Return a clock to move. In this test every cache of the app is an empty one in memory and follows that clock."""
     from fleetcache.testing import ManualClock  # noqa: PLC0415 - as above
     from fleetcache.testing.layers import in_memory  # noqa: PLC0415 - as above
 
@@ -89,12 +89,12 @@ def _fleetcache_server() -> "Iterator[Server]":
 
 @pytest.fixture
 def cache_server(request: pytest.FixtureRequest, _fleetcache_server: "Server") -> "Iterator[Proxy]":
-    """A real server, empty, and every cache of the app on it in this test: by a ``Proxy`` that makes it fail."""
+    """Put every cache of the app on a real, empty server for this test; return the ``Proxy`` that makes it fail."""
     from fleetcache.testing import Proxy  # noqa: PLC0415 - as above
     from fleetcache.testing.layers import on_server  # noqa: PLC0415 - as above
 
     server = _fleetcache_server
-    if not server.alive:  # what the test before left of it
+    if not server.alive:  # the test before may have ended it
         server.restart()
     server.thaw()
     server.flush()

@@ -19,12 +19,12 @@ from .policy.results import MISSING, Found, Keep, NoStore
 from .telemetry.health import Health, Status
 from .telemetry.stats import Stats
 
-if TYPE_CHECKING:  # or every name would be there for type checkers
+if TYPE_CHECKING:  # with ``__getattr__`` in sight, type checkers would accept every name
     from .api.sync_cache import SyncCache
 else:
 
     def __getattr__(name: str) -> Any:
-        """``SyncCache`` comes when it is asked for: its threads are a fifth of the import, and no use to tasks."""
+        """Import ``SyncCache`` at its first use: its threads take a fifth of the import time, and tasks need none."""
         if name != "SyncCache":
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from .api.sync_cache import SyncCache  # noqa: PLC0415 - as above
@@ -57,7 +57,7 @@ __all__ = [
 ]
 
 # Tracebacks, pickles and the reference show the path that users import from, wherever the code lives.
-# MISSING is no class, and its class is not exported. SyncCache gets its path as soon as it is there.
+# MISSING is no class, and its class is not exported. SyncCache gets its path when it is imported.
 for _name in set(__all__) - {"MISSING", "SyncCache"}:
     globals()[_name].__module__ = __name__
 del _name

@@ -1,8 +1,8 @@
-"""Time, as an argument. Everything that needs it is handed a ``Clock``; tests hand in their own.
+"""Time, as an argument. Each part that needs the time is given a ``Clock``; tests pass a clock of their own.
 
-Seconds since some fixed point, never going back. ``CLOCK_BOOTTIME`` goes on while the host sleeps, so that a laptop or
-a paused virtual machine that wakes up does not trust copies that are hours old; macOS has no such clock for us and its
-monotonic one is used.
+A clock returns seconds since some fixed point and never goes back. ``CLOCK_BOOTTIME`` goes on while the host sleeps, so
+a laptop or a paused virtual machine that wakes up does not trust copies that are hours old. Python offers no such clock
+on macOS, where the monotonic clock is used.
 """
 
 import os
@@ -17,17 +17,17 @@ __all__ = ["Clock", "CountingClock", "monotonic", "system_random"]
 Clock = Callable[[], float]
 
 
-# A partial of the C function, not a function around it: every call of ours reads it.
+# A partial of the C function is faster than a Python function around it, and every call of a cache reads the clock.
 monotonic: Clock = (
     partial(time.clock_gettime, time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic
 )
 
 
 class CountingClock:
-    """The same clock, read by ``next(ticks.read)``, and how often it was read so.
+    """A clock that is read by ``next(ticks.read)``, and the number of these readings.
 
-    For the one line that every near hit runs: what the clock is called with is made once, and counting costs nothing,
-    because ``repeat`` counts anyway. Together that is a fifth of a hit.
+    For the one line that every near hit runs: the arguments of the clock are made once, and counting costs nothing,
+    because ``repeat`` counts anyway. Together that saves a fifth of a hit.
 
     Example:
         >>> ticks = Ticks(lambda: 7.0)
@@ -42,10 +42,10 @@ class CountingClock:
 
     @property
     def count(self) -> int:
-        """Readings so far."""
+        """The number of readings so far."""
         return sys.maxsize - self._left.__length_hint__()
 
 
 def system_random() -> float:
-    """In [0, 1): for jitter, which is asked for seldom. The ``random`` module would cost every start 2 ms."""
+    """Return a number in [0, 1) for rarely needed jitter. Importing ``random`` would cost every start 2 ms."""
     return int.from_bytes(os.urandom(6), "big") / 2**48

@@ -1,4 +1,4 @@
-"""What one caller waits on, whatever runs it: an event loop or threads."""
+"""The future that one caller waits on, in a task of an event loop or in a thread."""
 
 from enum import Enum
 from typing import Any, Final, Protocol
@@ -7,7 +7,7 @@ __all__ = ["NO_ANSWER", "Future", "NoAnswer", "tell_unanswered"]
 
 
 class NoAnswer(Enum):
-    """The one value a call ends with when no reply came in time, or the connection was lost."""
+    """The result of a call whose reply did not come in time, or whose connection was lost."""
 
     NO_ANSWER = "no answer"
 
@@ -16,18 +16,18 @@ NO_ANSWER: Final = NoAnswer.NO_ANSWER
 
 
 class Future(Protocol):
-    """Something one caller waits on, opened once. ``asyncio.Future`` is one."""
+    """A result that one caller waits for and that is set once. ``asyncio.Future`` satisfies this protocol."""
 
     def done(self) -> bool:
-        """Whether it is open."""
+        """Return True if the future has its result or was cancelled."""
         ...
 
     def set_result(self, result: Any, /) -> None:
-        """Open it."""
+        """Set the result and wake the caller."""
         ...
 
 
 def tell_unanswered(future: Future | None) -> None:
-    """Open it with the word that no answer came, if somebody still waits."""
+    """Set ``NO_ANSWER`` as the result of a future that is not done."""
     if future is not None and not future.done():
         future.set_result(NO_ANSWER)

@@ -1,7 +1,8 @@
-"""What the library writes to the log ``fleetcache``: one place makes the records, so that all have the same fields.
+"""Log records of the logger ``fleetcache``: one place makes all of them, so that all have the same fields.
 
 Each record carries ``event`` (a stable code for alerts), ``reason`` (a code of the health report), ``driver`` and
-``seconds`` beside its text, ``None`` where an event has no such thing. The text does not repeat the logger's name.
+``seconds`` beside its text; a field that does not apply to the event is ``None``. The text does not repeat the logger's
+name.
 """
 
 import logging
@@ -15,13 +16,13 @@ log = logging.getLogger("fleetcache")
 
 
 class Teller:
-    """Writes records.
+    """Writes log records.
 
     Args:
-        driver: Of the cache that speaks.
+        driver: Driver of the cache that writes them.
 
     Attributes:
-        defer: Takes what writes a record, to have it written soon; ``False``: it is to be written now.
+        defer: Takes a function that writes a record, and has it called soon; ``False``: the caller must call it now.
 
     Example:
         >>> tell = Teller("redis")
@@ -44,16 +45,16 @@ class Teller:
         seconds: float | None = None,
         error: BaseException | None = None,
     ) -> None:
-        """Write one.
+        """Write a record.
 
         Args:
             level: As for ``logging``.
-            event: What happened, as a code that stays.
-            text: What happened, in words.
-            *args: What stands in the text.
-            reason: Why, as a code of the health report.
-            seconds: How long it took or lasted.
-            error: A defect of ours, whose trace the record shows.
+            event: The event, as a stable code.
+            text: The event, in words, with placeholders.
+            *args: Values of the placeholders in the text.
+            reason: The event's cause, as a code of the health report.
+            seconds: How long the event took or lasted.
+            error: An exception, such as a defect of this library; the record shows its traceback.
         """
         more: dict[str, Any] = {"event": event, "reason": reason, "driver": self.driver, "seconds": seconds}
         write = partial(log.log, level, text, *args, exc_info=error, extra=more, stacklevel=2)
@@ -66,4 +67,4 @@ def _at_once(_write: Callable[[], None]) -> bool:
 
 
 TELL = Teller()
-"""For what belongs to no cache, or to none yet."""
+"""Writes the records of events that belong to no cache, or to no cache yet."""

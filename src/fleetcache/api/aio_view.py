@@ -1,7 +1,7 @@
-"""``SyncCache.aio``: tasks work on a cache of threads, through the same near store, flights and link.
+"""``SyncCache.aio``: tasks work on a cache of threads, through the same near cache, flights and link.
 
-A hit in near is answered in the task. Everything else is the verb of ``Cache``, run under the monitor from one wait to
-the next: the task's event loop is never blocked, and any number of loops may be used, one after the other or at once.
+A near hit is answered in the task. Everything else is the verb of ``Cache``, run under the monitor from one wait to the
+next. The task's event loop is never blocked, and any number of loops may be used, one after the other or at once.
 """
 
 import inspect
@@ -22,7 +22,7 @@ __all__ = ["AioView"]
 
 
 def _followed(verb: Callable[..., Coroutine[Any, Any, Any]]) -> Callable[..., Coroutine[Any, Any, Any]]:
-    """The verb, run under the monitor."""
+    """Return the verb, wrapped to run under the monitor."""
 
     @wraps(verb)
     async def followed(self: "AioVerbs", *args: Any, **kwargs: Any) -> Any:
@@ -36,16 +36,16 @@ def _followed(verb: Callable[..., Coroutine[Any, Any, Any]]) -> Callable[..., Co
 class AioVerbs(AsyncVerbs):
     """The async verbs over the engine of a ``SyncCache``."""
 
-    if not TYPE_CHECKING:  # its types are those of ``Cache.get``
+    if not TYPE_CHECKING:  # type checkers see the types of ``Cache.get``
 
         async def get(self, key: Any, default: Any = None, *, type: Any = Any, allow_stale: bool = False) -> Any:  # noqa: A002 - the field's word
-            """As of ``Cache``; what near holds as bytes is decoded without the monitor."""
+            """As ``Cache.get``; an entry that the near cache holds as bytes is decoded without the monitor."""
             held = self._near_hit(key)
             if held is not None:
                 answer = self._engine.entries.decode_near(held, type)
                 if answer is not None:
                     return answer.value
-                self._counters.near_hits -= 1  # it is none of that type
+                self._counters.near_hits -= 1  # the entry is of another type
             return await self._ask(key, default, type=type, allow_stale=allow_stale)
 
         _ask = _followed(AsyncVerbs.get)
@@ -54,7 +54,7 @@ class AioVerbs(AsyncVerbs):
         return AioNamespace(self._home, prefix, tags, defaults)
 
 
-# These end in another verb, which is followed; ``get`` is above.
+# These verbs only call another verb, which runs under the monitor. ``get`` is defined above.
 _END_IN_ANOTHER = {"get", "get_or_set", "refresh", "set", "delete", "invalidate_tags", "clear"}
 for _name, _verb in inspect.getmembers(AsyncVerbs, inspect.iscoroutinefunction):
     if _name not in _END_IN_ANOTHER:
@@ -69,7 +69,7 @@ class AioView(AioVerbs):
     """The verbs of a ``SyncCache`` for tasks of the same process; see ``SyncCache.aio``."""
 
     def __init__(self, cache: "SyncCache") -> None:
-        verbs = cache._verbs  # noqa: SLF001 - two faces of one thing
+        verbs = cache._verbs  # noqa: SLF001 - two faces of one cache
         super().__init__(cache._home, "", verbs._tags, verbs._defaults)  # noqa: SLF001 - as above
         self._cache = cache
 
@@ -83,11 +83,11 @@ class AioView(AioVerbs):
 
     @property
     def tried(self) -> bool:
-        """Whether the first attempt to connect has ended, either way."""
+        """Whether the first attempt to connect has ended, in success or failure."""
         return self._cache.tried
 
     async def health(self) -> Health:
-        """How the cache does; see ``Health``."""
+        """Return the state of the cache; see ``Health``."""
         if not self.closed:
             await self._probe()
         return self.status_now()
@@ -98,5 +98,5 @@ class AioView(AioVerbs):
         await self._engine.reporter.probe()
 
     def status_now(self) -> Health:
-        """The same from what is known, without waiting for anything."""
+        """Return the state of the cache as last known, without waiting for anything."""
         return self._cache.status_now()

@@ -1,4 +1,4 @@
-"""``Cache``: the async face. Reads the settings, owns the engine, opens and closes it."""
+"""``Cache``: the async face of an engine. It reads the settings, owns the engine, opens and closes it."""
 
 from collections.abc import Mapping
 from types import TracebackType
@@ -19,15 +19,17 @@ __all__ = ["Cache", "chosen", "defaults", "described"]
 
 
 class Cache(AsyncVerbs):
-    """One coherent cache for every instance: near copies here, Redis or Valkey behind, memory when that is away.
+    """One coherent cache for every instance of a service: a near cache (L1) here, Redis or Valkey (L2) behind.
+
+    While the server is away, the cache works in memory.
 
     Args:
         url: ``redis://``, ``rediss://``, ``unix://``, ``memory://``, ``embedded://`` or ``null://``.
-        settings: Instead of a URL, everything.
-        **overrides: Fields of ``Settings`` to go with the URL, such as ``prefix="shop"``.
+        settings: All settings, instead of a URL.
+        **overrides: Fields of ``Settings`` beside the URL, such as ``prefix="shop"``.
 
     Raises:
-        ConfigError: A setting is wrong; names it, its value and the choices.
+        ConfigError: A setting is wrong; the message names it, its value and the choices.
 
     Example:
         >>> import asyncio
@@ -49,21 +51,21 @@ class Cache(AsyncVerbs):
 
     @classmethod
     def _over(cls, engine: Engine) -> Self:
-        """The face of an engine that is there; for ``fleetcache.testing``, which gives it a clock of its own."""
+        """Return a cache over an existing engine: ``fleetcache.testing`` makes one with a clock of its own."""
         cache = cls.__new__(cls)
-        cache._face(engine)  # noqa: SLF001 - its own kind
+        cache._face(engine)  # noqa: SLF001 - an object of this class
         return cache
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, **overrides: Any) -> Self:
-        """As the environment says: ``CACHE_DRIVER``, ``REDIS_URL`` and the other ``CACHE_*`` variables.
+        """Return a cache configured by the environment: ``CACHE_DRIVER``, ``REDIS_URL`` and other ``CACHE_*`` variables.
 
         Args:
-            environ: The variables; by default those of the process.
+            environ: The variables; by default the environment of the process.
             **overrides: Fields of ``Settings`` that win over the environment.
 
         Raises:
-            ConfigError: A variable is wrong; names it, its value and the choices.
+            ConfigError: A variable is wrong; the message names it, its value and the choices.
         """
         cache = cls(settings=Settings.from_env(environ, **overrides))
         if environ is None:
@@ -72,7 +74,7 @@ class Cache(AsyncVerbs):
 
     @property
     def settings(self) -> Settings:
-        """How it is set up; in a test that overrides it, how the one in its place is."""
+        """The settings of this cache; in a test that overrides it, the settings of the cache in its place."""
         return self._engine.settings
 
     def __repr__(self) -> str:
@@ -80,13 +82,13 @@ class Cache(AsyncVerbs):
 
     @property
     def sync(self) -> "SyncView":
-        """The same cache for threads beside its event loop: same near, flights and link, verbs without ``await``.
+        """The same cache for threads beside its event loop: same near cache, flights and link, verbs without ``await``.
 
-        For an async app with ``def`` endpoints in a thread pool. A load that a task started is joined by threads and
-        the other way round; a thread's loader runs in that thread. The cache must be open.
+        For an async app with ``def`` endpoints in a thread pool. Threads join a load that a task started, and tasks
+        join a load that a thread started. A thread's loader runs in that thread. The cache must be open.
 
         Raises:
-            RuntimeError: By its verbs: called on a thread that runs an event loop, or before the cache was opened.
+            RuntimeError: A verb was called on a thread that runs an event loop, or before the cache was opened.
 
         Example:
             >>> import asyncio
@@ -99,21 +101,21 @@ class Cache(AsyncVerbs):
             42
             42
         """
-        from .sync_view import SyncView  # noqa: PLC0415 - only for who has threads as well
+        from .sync_view import SyncView  # noqa: PLC0415 - only apps with threads need it
 
         if self._view is None:
             self._view = SyncView(self)
         return self._view
 
     async def open(self) -> None:
-        """Connect, or find out that it cannot be done now; not needed, the first use does it too."""
+        """Connect, or find out that the server cannot be reached now. Optional: the first use connects, too."""
         if self._engine.closed and self._engine.reopen is not None:
             self._engine.reopen()
         await self._engine.ensure_ready()
         await self._engine.first_attempt(self.settings.connect_timeout)
 
     async def close(self) -> None:
-        """Stop refreshes, give back leases, deliver owed removals within one operation timeout, disconnect."""
+        """Stop refreshes, release leases, send unacknowledged removals within one operation timeout, and disconnect."""
         await self._engine.close()
 
     async def __aenter__(self) -> Self:
@@ -132,11 +134,11 @@ class Cache(AsyncVerbs):
 
     @property
     def tried(self) -> bool:
-        """Whether the first attempt to connect has ended, either way."""
+        """Whether the first attempt to connect has ended, in success or failure."""
         return self._engine.tried
 
     async def health(self) -> Health:
-        """How the cache does; see ``Health``. At most one live command a second, however many ask."""
+        """Return the state of the cache; see ``Health``. At most one live command a second for all callers."""
         if not self.closed:
             await self._probe()
         return self._engine.reporter.report()
@@ -147,15 +149,15 @@ class Cache(AsyncVerbs):
         await self._engine.reporter.probe()
 
     def status_now(self) -> Health:
-        """The same from what is known, without awaiting anything."""
+        """Return the state of the cache as last known, without awaiting anything."""
         return self._engine.reporter.report()
 
 
 def chosen(name: str, url: str | None, settings: Settings | None, overrides: dict[str, Any]) -> Settings:
-    """The settings that a cache is to have.
+    """Return the settings of a new cache.
 
     Raises:
-        ConfigError: Not one of URL and settings, or overrides beside settings.
+        ConfigError: The caller gave neither a URL nor settings, both of them, or overrides beside settings.
     """
     if (url is None) == (settings is None):
         raise ConfigError(f"{name} takes a URL or settings=Settings(...), one of them; or use {name}.from_env()")
@@ -167,11 +169,11 @@ def chosen(name: str, url: str | None, settings: Settings | None, overrides: dic
 
 
 def defaults(settings: Settings) -> CallOptions:
-    """The options of a call that names none."""
+    """Return the options of a call that names none."""
     return CallOptions(ttl=settings.ttl, stale=settings.stale, tags=ALL, offline_ttl=settings.offline_ttl)
 
 
 def described(engine: Engine) -> str:
-    """What a cache is, on one line and without secrets."""
+    """Return the driver, address and state of a cache in one line, without secrets."""
     where = f" {engine.address.safe}" if engine.address is not None else ""
     return f"{engine.driver}{where} {engine.stats().link}"

@@ -1,4 +1,4 @@
-"""``SyncCache``: the face for threads. The same settings, parts and rules as ``Cache``, and no event loop."""
+"""``SyncCache``: the face of an engine for threads. It has the settings, parts and rules of ``Cache``, and no loop."""
 
 from collections.abc import Callable, Coroutine, Mapping
 from types import TracebackType
@@ -29,7 +29,7 @@ class InlineRunner:
         self._home = engine
 
     def run(self, coro: Coroutine[Any, Any, T]) -> T:
-        """To its end: it waits only by blocking."""
+        """Run a coroutine to its end and return its result. Its waits block this thread."""
         engine = self._home if self._home.override is None else cast("SyncEngine", self._home.override)
         engine.check_process()
         return engine.monitor.run(coro)
@@ -40,25 +40,25 @@ class InlineRunner:
         make: Callable[[Any], Coroutine[Any, Any, T]],
         alone: Callable[[], T],
     ) -> T:
-        """The ports of threads take a ``def`` as it is."""
+        """Run a verb with its loader. The ports of threads take a ``def`` as it is."""
         if CURRENT.get() is not None and not has_room():
             return alone()
         return self.run(make(loader))
 
 
 class SyncCache(SyncVerbs):
-    """One coherent cache for every instance, for threads: the verbs of ``Cache`` without ``await``.
+    """One coherent cache for every instance of a service, for threads: the verbs of ``Cache`` without ``await``.
 
-    Any number of threads may use it. Hits in near take no lock; everything else goes over one connection, which a
-    daemon thread of its own keeps alive from the first use on. After a fork the child starts clean.
+    Any number of threads may use it. Near hits take no lock. Everything else goes over one connection, which a daemon
+    thread of the cache keeps alive from the first use on. After a fork the child starts clean.
 
     Args:
         url: ``redis://``, ``rediss://``, ``unix://``, ``memory://`` or ``null://``.
-        settings: Instead of a URL, everything.
-        **overrides: Fields of ``Settings`` to go with the URL, such as ``prefix="shop"``.
+        settings: All settings, instead of a URL.
+        **overrides: Fields of ``Settings`` beside the URL, such as ``prefix="shop"``.
 
     Raises:
-        ConfigError: A setting is wrong; names it, its value and the choices.
+        ConfigError: A setting is wrong; the message names it, its value and the choices.
 
     Example:
         >>> from fleetcache import SyncCache
@@ -78,26 +78,26 @@ class SyncCache(SyncVerbs):
 
     @classmethod
     def _over(cls, engine: SyncEngine) -> Self:
-        """The face of an engine that is there; for ``fleetcache.testing``, which gives it a clock of its own."""
+        """Return a cache over an existing engine: ``fleetcache.testing`` makes one with a clock of its own."""
         cache = cls.__new__(cls)
-        cache._face(engine)  # noqa: SLF001 - its own kind
+        cache._face(engine)  # noqa: SLF001 - an object of this class
         return cache
 
     @property
     def settings(self) -> Settings:
-        """How it is set up."""
+        """The settings of this cache; in a test that overrides it, the settings of the cache in its place."""
         return self._engine.settings
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, **overrides: Any) -> Self:
-        """As the environment says: ``CACHE_DRIVER``, ``REDIS_URL`` and the other ``CACHE_*`` variables.
+        """Return a cache configured by the environment: ``CACHE_DRIVER``, ``REDIS_URL`` and other ``CACHE_*`` variables.
 
         Args:
-            environ: The variables; by default those of the process.
+            environ: The variables; by default the environment of the process.
             **overrides: Fields of ``Settings`` that win over the environment.
 
         Raises:
-            ConfigError: A variable is wrong; names it, its value and the choices.
+            ConfigError: A variable is wrong; the message names it, its value and the choices.
         """
         cache = cls(settings=Settings.from_env(environ, **overrides))
         if environ is None:
@@ -109,10 +109,10 @@ class SyncCache(SyncVerbs):
 
     @property
     def aio(self) -> "AioView":
-        """The same cache for tasks of this process: the verbs of ``Cache``, over the same near store, flights and link.
+        """The same cache for tasks of this process: the verbs of ``Cache``, over the same near cache, flights and link.
 
         For an app of threads with some async views. A task is suspended where a thread would be blocked, so its event
-        loop goes on; it may be any loop, and another each time. Loaders are ``async def`` and run in a task of it.
+        loop goes on. Each call may come from another loop. Loaders are ``async def`` and run in a task of that loop.
 
         Example:
             >>> import asyncio
@@ -122,14 +122,14 @@ class SyncCache(SyncVerbs):
             >>> asyncio.run(cache.aio.get("answer"))
             42
         """
-        from .aio_view import AioView  # noqa: PLC0415 - only for who has tasks as well
+        from .aio_view import AioView  # noqa: PLC0415 - only apps with tasks need it
 
         if self._view is None:
             self._view = AioView(self)
         return self._view
 
     def open(self) -> None:
-        """Connect, or find out that it cannot be done now; not needed, the first use does it too."""
+        """Connect, or find out that the server cannot be reached now. Optional: the first use connects, too."""
         if self._engine.closed and self._engine.reopen is not None:
             self._engine.reopen()
         self._run(self._open())
@@ -139,7 +139,7 @@ class SyncCache(SyncVerbs):
         await rules.first_attempt(self.settings.connect_timeout)
 
     def close(self) -> None:
-        """Stop refreshes, give back leases, deliver owed removals within one operation timeout, disconnect."""
+        """Stop refreshes, release leases, send unacknowledged removals within one operation timeout, and disconnect."""
         self._run(self._close())
 
     async def _close(self) -> None:
@@ -155,10 +155,11 @@ class SyncCache(SyncVerbs):
         self.close()
 
     def around_refresh(self, around: Around) -> None:
-        """Run every background refresh within what ``around()`` returns, a context manager.
+        """Run every background refresh within the context manager that ``around()`` returns.
 
-        For what a request has and a thread of ours has not: ``app.app_context`` of Flask; of Django, one that calls
-        ``close_old_connections()`` before and after. Refreshes run only where ``stale`` or ``early`` was asked for.
+        A request has a context that the cache's own threads lack. Flask's is ``app.app_context``; for Django, pass a
+        context manager that calls ``close_old_connections()`` before and after. Refreshes run only for calls with
+        ``stale`` or ``early``.
 
         Example:
             >>> from contextlib import contextmanager
@@ -178,11 +179,11 @@ class SyncCache(SyncVerbs):
 
     @property
     def tried(self) -> bool:
-        """Whether the first attempt to connect has ended, either way."""
+        """Whether the first attempt to connect has ended, in success or failure."""
         return self._engine.tried
 
     def health(self) -> Health:
-        """How the cache does; see ``Health``. At most one live command a second, however many ask."""
+        """Return the state of the cache; see ``Health``. At most one live command a second for all callers."""
         if not self.closed:
             self._run(self._probe())
         return self._engine.reporter.report()
@@ -192,5 +193,5 @@ class SyncCache(SyncVerbs):
         await rules.reporter.probe()
 
     def status_now(self) -> Health:
-        """The same from what is known, without waiting for anything."""
+        """Return the state of the cache as last known, without waiting for anything."""
         return self._engine.reporter.report()

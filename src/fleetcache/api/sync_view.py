@@ -1,4 +1,4 @@
-"""``Cache.sync``: the verbs for threads of the process whose event loop has the cache. See ``engine.portal``."""
+"""``Cache.sync``: the verbs for threads of a process whose event loop runs the cache. See ``engine.portal``."""
 
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ class SyncView(SyncVerbs):
     """The verbs of an open ``Cache`` for threads of the same process; see ``Cache.sync``."""
 
     def __init__(self, cache: "Cache") -> None:
-        self._bridge = LoopPortal(cache._home)  # noqa: SLF001 - two faces of one thing
+        self._bridge = LoopPortal(cache._home)  # noqa: SLF001 - two faces of one cache
         self._cache = cache
         super().__init__(cache, self._bridge)
 
@@ -35,13 +35,13 @@ class SyncView(SyncVerbs):
 
     @property
     def tried(self) -> bool:
-        """Whether the first attempt to connect has ended, either way."""
+        """Whether the first attempt to connect has ended, in success or failure."""
         return self._cache.tried
 
     def health(self) -> Health:
-        """How the cache does; see ``Health``."""
+        """Return the state of the cache; see ``Health``."""
         return self._cache.status_now() if self.closed else self._run(self._cache.health())
 
     def status_now(self) -> Health:
-        """The same from what is known, without waiting for anything."""
+        """Return the state of the cache as last known, without waiting for anything."""
         return self._cache.status_now()
