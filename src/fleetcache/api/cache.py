@@ -58,7 +58,7 @@ class Cache(AsyncVerbs):
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, **overrides: Any) -> Self:
-        """Return a cache configured by the environment: ``CACHE_DRIVER``, ``REDIS_URL`` and other ``CACHE_*`` variables.
+        """Return a cache as the environment says: ``CACHE_DRIVER``, ``REDIS_URL`` and the other ``CACHE_*`` variables.
 
         Args:
             environ: The variables; by default the environment of the process.

@@ -1,6 +1,6 @@
-"""The async verbs that read and load; ``verbs`` adds the others.
+"""The async verbs that read and load; ``verbs`` adds those that write.
 
-A hit in near is answered here, synchronously: one look-up, two comparisons and a mark. Everything else goes to policy.
+A near hit is answered here, synchronously: one look-up, two comparisons and a mark. Everything else goes to ``policy``.
 """
 
 from asyncio import get_running_loop
@@ -29,13 +29,13 @@ P = ParamSpec("P")
 T = TypeVar("T")
 D = TypeVar("D")
 
-# The marks of the ``bypass()`` blocks around this context. A task keeps those it was started with, so one counts only
-# while its cache knows it too: until the block is left.
+# The marks of the ``bypass()`` blocks around this context. A task keeps the marks it was started with. So a mark counts
+# only while its cache knows the mark, too, which is until the block is left.
 BYPASSED: ContextVar[frozenset[object]] = ContextVar("fleetcache_bypassed", default=frozenset())
 
 
 class _Prefixed(dict[str, Any]):
-    """Near's items as a namespace sees them. Empty itself: what is asked for is missing, and looked up there."""
+    """The near cache's items under a prefix. This dict stays empty, so each key is missing and looked up in near."""
 
     def __init__(self, items: Mapping[str, Any], prefix: str) -> None:
         super().__init__()
@@ -82,10 +82,10 @@ class ReadingVerbs(FastPath):
         self.bind()
 
     def bind(self) -> None:
-        """Fetch anew what the hot path keeps at hand."""
+        """Copy the engine's parts that the hot path reads into attributes of this object."""
         engine = self._engine = self._home.active
         engine.faces.add(self)
-        # Nothing is at hand once the cache is closed, and while any context bypasses it: policy's way sorts that out.
+        # Without items, every call takes the way of ``policy``, which handles a closed cache and a bypass.
         items: Mapping[str, Any] = engine.near.items
         if engine.closed or engine.bypasses:
             items = {}
@@ -144,17 +144,18 @@ class ReadingVerbs(FastPath):
         self,
         key: str,
         default: Any = None,
-        # By keyword, as the overloads say. An asterisk costs a hit an eighth: CPython's quick calls know none.
+        # By keyword, as the overloads say. An asterisk would cost a hit an eighth: CPython's quick calls support none.
         type: Any = Any,  # noqa: A002 - the field's word
         allow_stale: bool = False,  # noqa: FBT002 - as above
     ) -> Any:
-        """The value under a key, if it is there and fresh.
+        """Return the value of a key if the key has a fresh entry.
 
         Args:
             key: 1 byte to 8 KiB.
-            default: Answered when there is none. ``None`` is a value like any other: pass ``MISSING`` to tell.
+            default: The result if there is no fresh entry. ``None`` can be stored, too: pass ``MISSING`` to tell them
+                apart.
             type: The type the value is decoded as; without it, plain data.
-            allow_stale: Whether an entry past its ttl, within its stale time, will do.
+            allow_stale: Whether the call also returns an entry past its ttl, within its stale time.
 
         Raises:
             KeyRuleError: The key breaks the rules.
@@ -170,17 +171,17 @@ class ReadingVerbs(FastPath):
             >>> asyncio.run(main())
             42 ?
         """
-        # As in ``peek``: this line is what the cache is for, and a call costs a third of it.
+        # As in ``peek``: the hot path of the cache stands here in full, because a call costs a third of a hit.
         try:
             held = self._items[key]
             if held.declared is type:
-                now = next(self._ticks)  # counted there: a hit, unless taken back
+                now = next(self._ticks)  # the clock counts a hit; a miss takes it back below
                 if held.fresh_until > now and (self._link.horizon > now or held.unbacked):
                     if held.freq < 3:  # noqa: PLR2004 - near's mark
                         held.freq += 1
                     return held.value
                 self._counters.near_hits -= 1
-        except (KeyError, TypeError):  # not there; or no str: policy's way names the rule
+        except (KeyError, TypeError):  # no such entry; or no str, and the check of the key names the rule
             pass
         full = self._key(key)
         engine = self._engine
@@ -200,14 +201,14 @@ class ReadingVerbs(FastPath):
         near: bool = True,
         offline_ttl: Duration | None = None,
     ) -> dict[str, Any]:
-        """The fresh entries among ``keys``, in as few round trips as fit; absent keys are left out.
+        """Return the fresh entries among ``keys``, in as few round trips as fit; absent keys are left out.
 
         Args:
-            keys: Any number.
+            keys: Any number of keys.
             type: The type that each value is decoded as.
-            near: Whether this process's memory may answer while the server can be asked. ``False`` costs the round trip
-                and sees every acknowledged write: for what is changed by what was read, such as a session.
-            offline_ttl: Bound of near answers while the server cannot be heard; 0 = none.
+            near: Whether the near cache may answer while the server can be asked. ``False`` costs the round trip and
+                sees every acknowledged write: for read-modify-write, such as a session.
+            offline_ttl: How long the near cache may answer while the server cannot be heard; 0 = not at all.
         """
         names = {self._key(key): key for key in several(keys)}
         if self._is_bypassed or not names:
@@ -237,23 +238,25 @@ class ReadingVerbs(FastPath):
         load_timeout: Duration | None = None,
         offline_ttl: Duration | None = None,
     ) -> T:
-        """The value under a key; if there is none, what ``loader`` returns, loaded once in the whole fleet.
+        """Return the value of a key; on a miss, load it once in the whole fleet (single flight) and store it.
 
         Args:
             key: 1 byte to 8 KiB.
             loader: ``async def`` without arguments. May return ``NoStore(value)`` or ``Keep(value, ttl=...)``.
             ttl: How long the value is fresh; seconds, ``timedelta`` or text such as ``"5m"``.
-            stale: How long after that it is still answered while one instance refreshes it in the background.
-            tags: Names that ``invalidate_tags`` may remove it by.
-            type: The type it is decoded as; by default the loader's return annotation.
-            early: Whether hits close to the end may start the refresh already, although ``stale`` is 0.
+            stale: How long after ``ttl`` the value is still returned while one instance refreshes it in the background
+                (stale-while-revalidate).
+            tags: Names by which ``invalidate_tags`` removes the entry.
+            type: The type the value is decoded as; by default the loader's return annotation.
+            early: Whether hits close to the end may start the refresh already, although ``stale`` is 0 (early
+                expiration).
             load_timeout: Bounds this caller's wait, not the load.
-            offline_ttl: Bound of near answers while the server cannot be heard; 0 = none.
+            offline_ttl: How long the near cache may answer while the server cannot be heard; 0 = not at all.
 
         Raises:
             LoadTimeout: ``load_timeout`` ran out.
             LoadCycle: The loader waits for its own key.
-            Exception: Whatever the loader raised; nothing is stored then.
+            Exception: The loader's own exception; nothing is stored then.
         """
         if _others:
             misplaced(ReadingVerbs.get_or_set, _others)
@@ -294,7 +297,7 @@ class ReadingVerbs(FastPath):
         type: Any = ...,  # noqa: A002 - the field's word
         load_timeout: Duration | None = None,
     ) -> T:
-        """Load now and replace what is there; a removal meanwhile still wins. Arguments as for ``get_or_set``."""
+        """Load now and replace the entry; a removal during the load still wins. Arguments as for ``get_or_set``."""
         if _others:
             misplaced(ReadingVerbs.refresh, _others)
         options = self._options(ttl, stale, tags, load_timeout=load_timeout)
@@ -310,7 +313,7 @@ class ReadingVerbs(FastPath):
             rules = await engine.ensure_ready()
         except ElsewhereError as error:
             value = plain(await load_apart(engine.rules.ports, asked.loader, *asked.args))
-            # What was there is older than what this caller has seen.
+            # The entry on the cache's own loop is older than the value that this caller has seen.
             await sent_to(error, partial(_forget, self, asked.key), int)
             return value
         return await rules.policy.refresh(asked)
@@ -327,7 +330,7 @@ class ReadingVerbs(FastPath):
         type: Any = Any,  # noqa: A002 - the field's word
         offline_ttl: Duration | None = None,
     ) -> dict[str, T]:
-        """As ``get_or_set`` for many keys: ``loader(missing_keys)`` returns a mapping, called with 1,000 keys at most.
+        """Return many values as ``get_or_set`` does; ``loader(missing_keys)`` gets up to 1,000 keys, returns a mapping.
 
         Keys that the mapping lacks are left out of the result, and nothing is stored for them. ``type`` is the type of
         one value.
@@ -351,7 +354,7 @@ class ReadingVerbs(FastPath):
         @wraps(loader)
         def load(missing: list[str]) -> Any:
             loaded: Any = loader([names[full] for full in missing])
-            # A plain result is one face's right and the other's error: its ports tell.
+            # A plain result is right for ``SyncCache`` and an error for ``Cache``; the ports decide.
             return awaited(loaded, missing) if isinstance(loaded, Awaitable) else by_full_names(loaded, missing)
 
         apart = self._is_bypassed
@@ -372,7 +375,7 @@ class ReadingVerbs(FastPath):
 async def _get_entering(
     verbs: ReadingVerbs, full: str, key: str, default: Any, declared: Any, allow_stale: bool
 ) -> Any:
-    """The rest of ``get`` where its loop is another or new: apart, for closures cost each hit a twelfth."""
+    """The rest of ``get`` on another or a new loop. Apart, because closures in ``get`` cost each hit a twelfth."""
     try:
         rules = await verbs._engine.ensure_ready()  # noqa: SLF001 - a part of ``get``
     except ElsewhereError as error:
@@ -382,13 +385,13 @@ async def _get_entering(
 
 
 async def _forget(verbs: ReadingVerbs, full: str) -> int:
-    """Remove what stands under a key with its prefix."""
+    """Remove the entry of a key that already has its prefix."""
     rules = await verbs._engine.ensure_ready()  # noqa: SLF001 - a part of ``refresh``
     return await rules.writing.delete_many([full], strict=False)
 
 
 def several(keys: Any) -> Iterable[str]:
-    """Keys, and not one key taken for its letters."""
+    """Return ``keys`` if they are several keys; refuse one key, which would be read letter by letter."""
     if isinstance(keys, str | bytes):
         raise TypeError(f"keys must be several keys, not the one {kind_of(keys)} {keys[:60]!r}: write [key]")
     if not isinstance(keys, Iterable):
@@ -397,22 +400,22 @@ def several(keys: Any) -> Iterable[str]:
 
 
 def _group(loader: Any) -> str:
-    """Loads of one function take alike long: leases learn by it.
+    """Return the name under which loads of a function are timed: they take similar time, and leases learn from it.
 
     Raises:
-        TypeError: It is no function.
+        TypeError: The loader is no function.
     """
     if not callable(loader):
         hint = "pass the function itself, without calling it" if isinstance(loader, Awaitable) else "write an async def"
         if isinstance(loader, Coroutine):
-            loader.close()  # or Python would complain as well that nobody awaited it
+            loader.close()  # or Python would also warn that the coroutine was never awaited
         raise TypeError(f"the loader must be a function, not a {kind_of(loader)}: {hint}")
     named = loader if getattr(loader, "__qualname__", None) else type(loader)
     return f"{named.__module__}.{named.__qualname__}"
 
 
 def kind_of(value: object) -> str:
-    """For messages."""
+    """Return the name of a value's type, for messages."""
     return type(value).__name__
 
 

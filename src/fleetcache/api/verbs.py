@@ -1,4 +1,4 @@
-"""The async verbs: what ``Cache`` and its namespaces share. Reading and loading are in ``reading_verbs``."""
+"""The async verbs that ``Cache`` and its namespaces share. Reading and loading are in ``reads``."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -25,8 +25,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 CLAIM_TTL = "10s"
-"""Long enough for a process that is held up for a moment, short enough to wait for one that died: as a first lease."""
-MIN_CLAIM_TTL = 0.1  # it is renewed every third, which a busy machine must be able to do in time
+"""Long enough for a process that stalls a moment, short enough to wait for after a crash. A first lease is as long."""
+MIN_CLAIM_TTL = 0.1  # a claim is renewed after each third of its ttl, and a busy machine must be in time
 
 
 class AsyncVerbs(ReadingVerbs):
@@ -47,14 +47,14 @@ class AsyncVerbs(ReadingVerbs):
         strict: bool = False,
         offline_ttl: Duration | None = None,
     ) -> None:
-        """Store a value, whatever is there. Change your source first.
+        """Store a value; it replaces any entry of the key. Change your source first.
 
-        Not acknowledged by the server, it is kept here for ``offline_ttl`` and removed there when the server is back;
-        ``strict`` raises.
+        If the server does not acknowledge the write, this process keeps the value for ``offline_ttl``, and the key is
+        removed on the server when the server is back. With ``strict`` the call raises.
 
         Raises:
-            CodecError: It would not come back as it is; nothing was sent.
-            Unavailable: ``strict`` and not acknowledged.
+            CodecError: The value would not come back as it is; nothing was sent.
+            Unavailable: ``strict`` is set and the server did not acknowledge the write.
         """
         if _others:
             misplaced(AsyncVerbs.set, _others)
@@ -81,7 +81,7 @@ class AsyncVerbs(ReadingVerbs):
         strict: bool = False,
         offline_ttl: Duration | None = None,
     ) -> None:
-        """As ``set`` for many keys, in as few writes as fit. If one value cannot be encoded, nothing is sent."""
+        """Store many values, as ``set``, in as few writes as fit. If one value cannot be encoded, nothing is sent."""
         if _others:
             misplaced(AsyncVerbs.set_many, _others)
         options = self._options(ttl, stale, tags, offline_ttl=offline_ttl)
@@ -90,7 +90,7 @@ class AsyncVerbs(ReadingVerbs):
         values = {self._key(key): value for key, value in mapping.items()}
         engine = self._engine
         rules = await engine.ensure_ready()
-        if self._is_bypassed:  # nothing is stored, but what was there is no longer true
+        if self._is_bypassed:  # the value is not stored, and the old entries are outdated
             await rules.writing.delete_many(values, strict=strict)
         else:
             await rules.writing.set_many(values, options, type, strict=strict)
@@ -109,14 +109,15 @@ class AsyncVerbs(ReadingVerbs):
         strict: bool = False,
         offline_ttl: Duration | None = None,
     ) -> bool:
-        """Store if there is no fresh entry; ``False`` if there is, or if nobody knows. Not a lock.
+        """Store a value if the key has no fresh entry; return ``False`` if it has, or if that is unknown. Not a lock.
 
-        While the server is known to be away, the first of this process stores it in memory, for ``offline_ttl``; when
-        the server is back, that is removed. While the server is only late, or did not answer, it is ``False``.
+        While the server is known to be away, the first ``add`` of this process stores the value in memory, for
+        ``offline_ttl``; when the server is back, that value is removed. While the server is only late, or did not
+        answer, the result is ``False``.
 
         Raises:
-            CodecError: It would not come back as it is; nothing was sent.
-            Unavailable: ``strict`` and the server did not decide it.
+            CodecError: The value would not come back as it is; nothing was sent.
+            Unavailable: ``strict`` is set and the server did not decide whether the value is stored.
         """
         if _others:
             misplaced(AsyncVerbs.add, _others)
@@ -133,12 +134,14 @@ class AsyncVerbs(ReadingVerbs):
     async def incr(
         self, key: str, delta: int = 1, *_others: Never, ttl: Duration | None = None, create: bool = True
     ) -> int:
-        """Add to a counter and return the sum; a new one begins at 0 and lives ``ttl``; later calls do not change that.
+        """Add ``delta`` to a counter and return the sum.
+
+        A new counter begins at 0 and lives for ``ttl``. Later calls do not change its end.
 
         Raises:
-            KeyError: There is none, and ``create`` is false.
-            Unavailable: The server did not acknowledge: no guess is made.
-            CodecError: What is there is no integer, or the sum is beyond int64 (2^63 - 1).
+            KeyError: There is no such counter, and ``create`` is false.
+            Unavailable: The server did not acknowledge. The cache makes no guess.
+            CodecError: The entry is no integer, or the sum is beyond int64 (2^63 - 1).
         """
         if _others:
             misplaced(AsyncVerbs.incr, _others)
@@ -155,26 +158,26 @@ class AsyncVerbs(ReadingVerbs):
 
     @on_its_loop(bool)
     async def touch(self, key: str, ttl: Duration) -> bool:
-        """Let a fresh entry live ``ttl`` from now; ``False`` when there is none. Every instance forgets its copy."""
+        """Let a fresh entry live ``ttl`` from now; return ``False`` if there is none. Every instance drops its copy."""
         full, life = self._key(key), seconds(ttl, name="ttl", minimum=MINIMUM_TTL, maximum=MAX_TTL)
         rules = await self._engine.ensure_ready()
         return not self._is_bypassed and await rules.writing.touch(full, life, self._defaults)
 
     async def delete(self, key: str, *, strict: bool = False) -> bool:
-        """Remove an entry everywhere. Change your source first.
+        """Remove an entry from every instance and the server. Change your source first.
 
         Returns:
-            Whether a live value is known to be removed. ``False`` too when the server did not acknowledge; then the
-            removal is kept and repeated, and until it is done this instance treats the key as absent.
+            Whether a live value is known to be removed. ``False``, too, when the server did not acknowledge. The cache
+            then keeps and repeats the removal; until it is done, this instance treats the key as absent.
 
         Raises:
-            Unavailable: ``strict`` and not acknowledged.
+            Unavailable: ``strict`` is set and the server did not acknowledge the removal.
         """
         return await self.delete_many((key,), strict=strict) == 1
 
     @on_its_loop(int)
     async def delete_many(self, keys: Iterable[str], *, strict: bool = False) -> int:
-        """As ``delete`` for many keys, in as few writes as fit; how many live values are known to be removed."""
+        """Remove many keys in as few writes as fit; return the number of live values that are known to be removed."""
         names = [self._key(key) for key in several(keys)]
         rules = await self._engine.ensure_ready()
         return await rules.writing.delete_many(names, strict=strict)
@@ -184,7 +187,7 @@ class AsyncVerbs(ReadingVerbs):
         await self._invalidate([check_tag(tag) for tag in tags], strict=strict)
 
     async def clear(self, *, strict: bool = False) -> None:
-        """Remove everything of this cache, or of this namespace. Other keys of the server are not touched."""
+        """Remove all entries of this cache, or of this namespace. Other keys on the server are not touched."""
         await self._invalidate(self._tags[-1:], strict=strict)
 
     @on_its_loop()
@@ -199,18 +202,18 @@ class AsyncVerbs(ReadingVerbs):
     async def claim(
         self, key: str, *_others: Never, ttl: Duration = CLAIM_TTL, wait: "bool | Duration" = True
     ) -> "Claim | None":
-        """Take the right to replace what a key holds, of which there is one in the fleet.
+        """Claim the right to replace the entry of a key. One caller in the fleet has it at a time.
 
-        For a caller that cannot hand its loader to ``get_or_set``. The claim is renewed until you release or drop
-        it. While the server cannot be heard it is a lock of this process alone.
+        This is an advisory lock for a caller that cannot hand its loader to ``get_or_set``. The claim is renewed until
+        you release or drop it. While the server cannot be heard, it is a lock of this process alone.
 
         Args:
-            key: As of an entry; the entry itself, if there is one, stays and answers.
-            ttl: How long others wait for this process, should it die.
+            key: The key of the entry. An entry that exists stays, and reads return it.
+            ttl: How long other callers wait for this process if it dies.
             wait: How long to wait: ``True`` as for a load (``CACHE_LOAD_WAIT``), ``False`` not at all, or a time.
 
         Returns:
-            What is to be released, also by ``async with``; ``None`` when somebody else had it all that time.
+            A claim to release, also by ``async with``; ``None`` when another caller had it all that time.
 
         Example:
             >>> import asyncio
@@ -237,7 +240,7 @@ class AsyncVerbs(ReadingVerbs):
 
     @on_its_loop(bool)
     async def is_claimed(self, key: str) -> bool:
-        """Whether anybody in the fleet has the claim of a key now; ``False`` too when that cannot be found out."""
+        """Return whether a caller in the fleet has the claim of a key now; ``False``, too, if that is unknown."""
         full = self._key(key)
         rules = await self._engine.ensure_ready()
         return await rules.claims.is_taken(full)
@@ -271,21 +274,21 @@ class AsyncVerbs(ReadingVerbs):
         offline_ttl: Duration | None = None,
         clearable: bool = False,
     ) -> Any:
-        """Cache what an ``async def`` returns, by its arguments. Bare, or with the options of ``get_or_set``.
+        """Cache the results of an ``async def`` by its arguments. Use it bare, or with the options of ``get_or_set``.
 
         Args:
             fn: The function, when used without parentheses.
             key: A template such as ``"geo:{ip}"``, a function of the call's arguments, or ``None``: the function's name
                 and all arguments.
             type: The type results are decoded as; by default the return annotation.
-            ttl: As for ``get_or_set``; so are the others.
-            stale: How long after that it is still answered while it is loaded anew.
-            tags: Names that ``invalidate_tags`` may remove it by.
-            early: Whether hits close to the end may start the refresh already.
+            ttl: As for ``get_or_set``, like the options below.
+            stale: How long after ``ttl`` a result is still returned while it is loaded anew (stale-while-revalidate).
+            tags: Names by which ``invalidate_tags`` removes results.
+            early: Whether hits close to the end may start the refresh already (early expiration).
             load_timeout: Bounds each caller's wait.
-            offline_ttl: Bound of near answers while the server cannot be heard.
-            clearable: Whether ``invalidate_all()`` removes the results of all calls at once. Not by default: it takes a
-                tag on every result, of which each instance keeps a copy that the server tracks.
+            offline_ttl: How long the near cache may answer while the server cannot be heard.
+            clearable: Whether ``invalidate_all()`` removes the results of all calls at once. Off by default: it takes a
+                tag on every result, and each instance keeps a copy of the tag, which the server tracks.
 
         Example:
             >>> from fleetcache import Cache
@@ -313,12 +316,12 @@ class AsyncVerbs(ReadingVerbs):
     def namespace(
         self, name: str, *_others: Never, ttl: Duration | None = None, stale: Duration | None = None
     ) -> "Namespace":
-        """A view with its own prefix, defaults and ``clear()``: same near and link.
+        """Return a view with its own prefix, defaults and ``clear()``, on the same near cache and link.
 
         Args:
-            name: Becomes ``name:`` before every key. Namespaces nest: ``a:b`` is ``b`` in ``a``, and goes with its
-                ``clear()``.
-            ttl: Default ttl of entries set through it.
+            name: Becomes ``name:`` before every key. Namespaces nest: ``a:b`` is ``b`` in ``a``, and ``clear()`` of
+                ``a`` clears it, too.
+            ttl: Default ttl of entries set through the namespace.
             stale: Default stale time.
         """
         if _others:
@@ -334,9 +337,10 @@ class AsyncVerbs(ReadingVerbs):
 
     @contextmanager
     def bypass(self) -> Iterator[None]:
-        """In this context nothing is read from the cache and nothing stored; removals still go out.
+        """Read nothing from the cache and store nothing in this context; removals are still sent.
 
-        So for the whole cache, namespaces included, and for tasks that are started meanwhile, until the block is left.
+        The bypass holds for the whole cache, namespaces included, and for tasks started in the block, until the block
+        is left.
         """
         engine, mark = self._engine, object()
         token = BYPASSED.set(BYPASSED.get() | {mark})
@@ -347,7 +351,7 @@ class AsyncVerbs(ReadingVerbs):
         finally:
             engine.bypasses.remove(mark)
             engine.rebind_faces()
-            with suppress(ValueError):  # left in another context than entered, as some frameworks do: that one is over
+            with suppress(ValueError):  # some frameworks leave the block in another context; the first one is over
                 BYPASSED.reset(token)
 
     def stats(self) -> Stats:
@@ -370,15 +374,15 @@ class AsyncVerbs(ReadingVerbs):
         type: Any = Any,  # noqa: A002 - as get
         offline_ttl: Duration | None = None,
     ) -> Found[Any] | None:
-        """The entry under a key with its times, fresh or stale; ``None`` if there is none.
+        """Return the entry of a key with its times, fresh or stale; ``None`` if there is none.
 
-        For a caller that must say how old a value is, or how long it is still good. A lookup counts as neither a
-        hit nor a miss.
+        For a caller that must tell the age of a value, or how long the value is still good. A lookup counts as neither
+        a hit nor a miss.
 
         Args:
             key: 1 byte to 8 KiB.
             type: The type the value is decoded as; without it, plain data.
-            offline_ttl: Bound of near answers while the server cannot be heard; 0 = none.
+            offline_ttl: How long the near cache may answer while the server cannot be heard; 0 = not at all.
 
         Raises:
             KeyRuleError: The key breaks the rules.
@@ -404,7 +408,7 @@ class AsyncVerbs(ReadingVerbs):
 
     @on_its_loop()
     async def explain(self, key: str) -> "Explanation":
-        """What both tiers hold of one key, for people."""
+        """Return the state of one key in the near cache and on the server, in words for people."""
         from .explain import explain  # noqa: PLC0415 - for people, not for every start
 
         full = self._key(key)
@@ -413,9 +417,9 @@ class AsyncVerbs(ReadingVerbs):
 
 
 class Claim:
-    """The right to replace what a key holds; see ``Cache.claim``. Released at the end of ``async with``.
+    """The right to replace the entry of a key; see ``Cache.claim``. The end of ``async with`` releases it.
 
-    Keep it as long as it is to hold: one that nobody holds any more is given back with its next renewal.
+    Keep a reference for as long as you need the claim: without one, the cache releases it at its next renewal.
     """
 
     def __init__(self, verbs: AsyncVerbs, grant: Grant) -> None:
@@ -425,7 +429,7 @@ class Claim:
         return f"<{type(self).__name__} {self._grant.key!r}>"
 
     async def release(self) -> bool:
-        """Give it back, in whatever task; ``False`` if that was done before, or it is another process's."""
+        """Release the claim, from any task; return ``False`` if it was released before, or another process has it."""
         return await self._verbs._give_back(self._grant)  # noqa: SLF001 - two halves of one concept
 
     async def __aenter__(self) -> Self:
