@@ -1,6 +1,6 @@
-"""One connection while it stands, whatever the shell: how much it takes, when it beats, what is overdue.
+"""One open connection, for every shell: its limits, its heartbeat, its overdue calls.
 
-A shell moves bytes and waits, by asyncio or with a thread; it decides nothing. ``keeper`` adds the life between two
+A shell moves bytes and waits, by asyncio or with a thread; it decides nothing. ``reconnect`` adds the time between two
 connections.
 """
 
@@ -20,12 +20,13 @@ from .session import AnyCall, Call, Command, ProtocolError, RefusedError, Sessio
 
 __all__ = ["Connection", "WireHooks", "WireLimits"]
 
-# Own stall: how often in a row bytes that wait in the socket may postpone a judgement, and by how much.
+# If this process stalled, replies may already wait in the socket: check again up to 100 times, 1 ms apart, before
+# declaring a timeout.
 POSTPONE, MAX_POSTPONE = 0.001, 100
 
 
 class WireLimits(Struct, frozen=True):
-    """Durations in seconds, the frame's in bytes."""
+    """Durations in seconds, and the frame limit in bytes."""
 
     operation_timeout: float
     connect_timeout: float
@@ -38,7 +39,7 @@ def _nothing() -> None:
 
 
 class WireHooks(Struct, frozen=True):
-    """What the wire tells the cache, all synchronously and in frame order but ``recover``."""
+    """Calls from the wire to the cache, all synchronous and in frame order, except for ``recover``."""
 
     on_push: Callable[[list[Any]], None]
     on_own_push: Callable[[bytes], None]
@@ -56,11 +57,11 @@ class Connection(ABC):
     """One connection.
 
     Args:
-        link: Its states.
-        limits: Bounds.
-        hooks: Whom it tells.
+        link: The states of the connection.
+        limits: Durations and the frame limit.
+        hooks: The cache's side.
         clock: Seconds.
-        probe: A key of our own for the self-test of tracking, whose push is nobody else's business.
+        probe: A key that only the self-test of tracking uses; its push does not reach ``hooks``.
     """
 
     def __init__(self, link: Link, limits: WireLimits, hooks: WireHooks, clock: Clock, probe: bytes) -> None:
@@ -69,50 +70,50 @@ class Connection(ABC):
         self.session = self._new_session()
         self._wake_at = float("inf")
         self._postponed = 0
-        self._over: str | None = None  # why the connection at hand is no more
+        self._over: str | None = None  # why the current connection is over
         self._probe_pushed = False
         self._last_heartbeat = -float("inf")
         self._secrets: tuple[str, ...] = ()
         self.last_error: str | None = None
-        self.detail: str | None = None  # the same for the log, where it is shorter
+        self.detail: str | None = None  # the same, shorter, for the log
 
-    # -- what a shell does -------------------------------------------------------------------------------------------
+    # -- for the shell -----------------------------------------------------------------------------------------------
 
     @abstractmethod
     def submit(self, call: AnyCall, *, at_once: bool = False) -> None:
-        """Queue a call; what one turn queues is written together, unless ``at_once``."""
+        """Queue a call. The calls of one turn are written together, unless ``at_once``."""
 
     @abstractmethod
     def _arm(self, when: float) -> None:
-        """Call ``_tick`` then, and not at the time it was told before."""
+        """Call ``_tick`` at this time, instead of at the time that was set before."""
 
     @abstractmethod
     def _has_bytes(self) -> bool:
-        """Whether something waits in the socket."""
+        """Return True if bytes wait in the socket."""
 
     @abstractmethod
     def _abort(self) -> None:
-        """Close with a reset: else the kernel goes on sending, and an old SET lands seconds after it was replaced."""
+        """Close with a reset: otherwise the kernel goes on sending, and a SET lands seconds after its replacement."""
 
     @abstractmethod
     def _tell_over(self) -> None:
-        """Whoever serves the connection must look at ``_over``."""
+        """Have the task or thread that serves the connection look at ``_over``."""
 
     # -- calls -------------------------------------------------------------------------------------------------------
 
     @property
     def connected(self) -> bool:
-        """Whether a connection stands on which calls may be sent, heard of late or not."""
+        """Return True if a connection is past its handshake, whether or not the server has answered of late."""
         return self.link.serves
 
     def expect_own(self, key: bytes) -> None:
-        """The next frame is known to be our own push for ``key``."""
+        """Expect this connection's own push for ``key`` as the next frame."""
         self.session.expect_self_invalidation = key
 
     # -- frames ------------------------------------------------------------------------------------------------------
 
     def received(self, data: memoryview) -> None:
-        """Parse and act, synchronously and in order."""
+        """Parse the bytes and handle their frames, synchronously and in order."""
         try:
             answered = self.session.feed(data)
         except RefusedError as error:
@@ -126,13 +127,13 @@ class Connection(ABC):
             self.fail("protocol", str(error))
             return
         except Exception as error:  # noqa: BLE001 - it is in the log
-            # A defect of ours: what near holds can no longer be vouched for.
+            # A defect of the cache: the near cache may miss an invalidation, and can no longer be trusted.
             text = "a frame could not be handled; the connection is given up"
             self._hooks.tell(logging.ERROR, "defect", text, error=error)
             self._hooks.on_defect()
             self.fail("error", repr(error))
             return
-        if answered is not None and self._over is None:  # one that was given up meanwhile proves nothing
+        if answered is not None and self._over is None:  # a connection that was given up meanwhile proves nothing
             self._postponed = 0
             self.link.replied(answered, self.session.oldest, self._clock())
 
@@ -151,7 +152,7 @@ class Connection(ABC):
         self._abort()
 
     def without_secrets(self, said: str) -> str:
-        """A server or a proxy that does not know a command may repeat its arguments, the password among them."""
+        """Mask the password in a text: a server or proxy may repeat the arguments of a command it does not know."""
         for secret in self._secrets[-1:]:
             said = said.replace(secret, "***") if secret else said
         return said
@@ -171,7 +172,7 @@ class Connection(ABC):
         oldest = session.oldest
         # The handshake has a deadline of its own, longer than one operation's.
         if oldest is not None and oldest <= before and link.state is not LinkState.RECOVERING:
-            # Bytes that are there count as alive: our own stall must not look like a dead server.
+            # Waiting bytes are a sign of life: a stall of this process must not look like a dead server.
             if self._postponed < MAX_POSTPONE and self._has_bytes():
                 self._postponed += 1
                 self._arm(now + POSTPONE)
@@ -191,7 +192,10 @@ class Connection(ABC):
             self.fail("timeout", f"no answer for {now - oldest:.1f} s")
 
     def _beat(self, now: float) -> None:
-        """At least every third of ``max_staleness``, also under load; one at a time while nothing is answered."""
+        """Send a heartbeat at least every third of ``max_staleness``, also under load.
+
+        While no call is answered, only one heartbeat is under way.
+        """
         due = self._last_heartbeat + self._limits.max_staleness / 3
         if now >= due - 0.001 and self._may_beat:
             self._last_heartbeat = now
@@ -199,7 +203,10 @@ class Connection(ABC):
 
     @property
     def _may_beat(self) -> bool:
-        """Also when all was answered and nothing proved that it is the server we mean: else nobody would ask again."""
+        """Return True also if all calls were answered and no reply proved that this is the intended server.
+
+        Without a heartbeat no further call would ask that server again.
+        """
         return self.link.usable or (self.link.serves and not self.session.calls)
 
     def _arm_next(self, now: float) -> None:
@@ -218,7 +225,10 @@ class Connection(ABC):
             self._arm(max(min(candidates), now + 0.002))
 
     def journal_unanswered(self) -> None:
-        """Nobody who waits can be told any more, but what was not acknowledged is owed."""
+        """Run ``lost`` of each unanswered call, so that an unacknowledged removal stays pending.
+
+        The callers are not told: their event loop or process is gone.
+        """
         for call in (*self.session.calls, *self.session.queued):
             if call.lost is not None:
                 call.lost()

@@ -1,9 +1,10 @@
 """Whether the server evicts: then it may drop a lease while its holder loads, and one lease does not keep others away.
 
-1. ``evicted_keys`` of ``INFO stats`` tells, never a push: that names a key and no cause.
-2. It is asked in the handshake, once a minute, and with the next heartbeat after a push for a key that is loaded here.
-   The server evicts while the number has risen from one answer to the next.
-3. A server that does not say it, or may not be asked, is not asked again on this connection; it does not evict then.
+1. ``evicted_keys`` of ``INFO stats`` tells, never a push: a push names a key and no cause.
+2. The cache asks in the handshake, once a minute, and with the next heartbeat after a push for a key that is loaded
+   here. The server evicts while the number has risen from one answer to the next.
+3. A server that does not tell the number, or may not be asked, is not asked again on this connection, and is taken for
+   a server that does not evict.
 """
 
 from typing import Any
@@ -15,16 +16,16 @@ __all__ = ["ASKED", "Turnover"]
 
 ASKED = ("INFO", "stats")
 
-# Seconds between two questions: what happens once a minute or more often is worth knowing.
+# Seconds between two questions: evictions that happen once a minute or more often are worth knowing.
 EVERY = 60.0
 
 
 class Turnover:
-    """What is known of it.
+    """The server's evictions, as far as they are known.
 
     Attributes:
         evicting: Whether the server evicts.
-        since: When that was found out, on our clock.
+        since: When the evictions were found out, on the clock of this process.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -33,18 +34,22 @@ class Turnover:
         self.begin()
 
     def begin(self, *, tells: bool = True) -> None:
-        """A new connection, perhaps to another server with another count. ``tells``: whether it may be asked."""
+        """Start anew on a new connection, perhaps to another server with another count.
+
+        Args:
+            tells: Whether the server may be asked.
+        """
         self.evicting = False
         self._known: int | None = None
         self._asked_at = -float("inf")
         self._tells, self._suspected = tells, False
 
     def suspect(self) -> None:
-        """A push came for a key that is loaded here."""
+        """Have the next heartbeat ask, after a push for a key that is loaded here."""
         self._suspected = True
 
     def is_due(self) -> bool:
-        """Whether it is to be asked now; who asks does it."""
+        """Return True if the server is to be asked now; the caller must then ask."""
         now = self._clock()
         if not self._tells or not (self._suspected or now - self._asked_at >= EVERY):
             return False
@@ -52,7 +57,7 @@ class Turnover:
         return True
 
     def heard(self, reply: Any) -> None:
-        """The answer."""
+        """Take in the reply to ``INFO stats``."""
         count = None if isinstance(reply, ReplyError) else _evicted(reply)
         if count is None:
             self._tells = self.evicting = False

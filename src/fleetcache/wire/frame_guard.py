@@ -1,4 +1,4 @@
-"""Headers that no answer to us has: found before the parser sees them, because it believes what they say.
+"""Find headers that no reply to this cache has, before the parser sees them: the parser believes every header.
 
 hiredis makes room for all elements of an aggregate when it reads how many there will be (``*2147483647`` is 17 GB and
 seconds without an event loop), and hands out an attribute, which belongs to the frame behind it, as a frame of its own.
@@ -10,15 +10,15 @@ from typing import Any, Final
 
 __all__ = ["FrameGuard", "ProtocolError"]
 
-# No answer to a command of ours has a hundred elements. Nested as deep as the parser goes, this many take 80 MB.
+# No reply to a command of this cache has a hundred elements. Nested as deep as the parser goes, this many take 80 MB.
 MAX_ELEMENTS: Final = 9_999
 _TOO_MANY = rb"[*%~>][0-9]{5}"
 _ODD = rb"(?:" + _TOO_MANY + rb"|\|)"
-# Two searches: one that begins with a plain character is twenty times as fast as one that begins with a choice.
+# Two patterns: a search for a plain first character is twenty times as fast as a search for a choice of characters.
 _odd_line = re.compile(rb"\n" + _ODD).search
 _odd_lines = re.compile(rb"\n" + _ODD).finditer
 _odd_start = re.compile(_ODD).match
-# A header that is not all there. The parser refuses numbers of more digits.
+# An incomplete header. The parser refuses numbers of more digits.
 _cut_header = re.compile(rb"[*%~>|][0-9]{0,20}\r?\Z").search
 _MAX_CUT: Final = 22
 _value = re.compile(rb"\$([0-9]{1,18})\r\n").match
@@ -27,26 +27,26 @@ _LINE_END: Final = 0x0A
 
 
 class ProtocolError(Exception):
-    """The peer does not speak RESP, answers what nobody asked, or sends a frame beyond all bounds."""
+    """The peer does not speak RESP, sends a reply without a call, or sends a frame beyond all bounds."""
 
 
 class FrameGuard:
-    """Looks through what arrived; ``pieces`` gives it back cut so that the parser itself tells header from content.
+    """Checks arriving bytes; ``split`` cuts them so that the parser itself tells a header from content.
 
     Args:
-        reader: The parser, a ``hiredis.Reader``. Before each next piece it must have given all frames it has.
+        reader: The parser, a ``hiredis.Reader``. Before each next piece, all its complete frames must have been read.
     """
 
     __slots__ = ("_begins", "_held", "_inside", "_reader")
 
     def __init__(self, reader: Any) -> None:
         self._reader = reader
-        self._begins = True  # whether what comes next begins a line, and nothing of the below is waited for
+        self._begins = True  # whether the next byte begins a line, outside of the two below
         self._held = b""  # the beginning of a header
         self._inside = 0  # bytes of a value that are still to come
 
     def is_safe(self, data: bytes | memoryview) -> bool:
-        """Whether it can go to the parser whole: the quick look that most of what arrives passes."""
+        """Return True if the bytes can go to the parser whole: a quick check that most bytes pass."""
         return (
             self._begins
             and data[-1] == _LINE_END
@@ -55,10 +55,10 @@ class FrameGuard:
         )
 
     def split(self, data: bytes | memoryview) -> Iterator[bytes | memoryview]:
-        """The same bytes in order, but for the beginning of a header at their end, which waits for its rest.
+        """Yield the same bytes in order, except for an incomplete header at their end, which waits for its rest.
 
         Raises:
-            ProtocolError: The next would be such a header.
+            ProtocolError: The next bytes are a header that no reply has.
         """
         begins = self._begins or bool(self._held)
         last = data[-1]
@@ -70,14 +70,14 @@ class FrameGuard:
             begins = True
         if data:
             self._inside = max(self._value_end(data) - len(data), 0) if begins else 0
-            if self._inside:  # all of it: large values are not searched
+            if self._inside:  # the bytes are all content: large values are not searched
                 yield data
             else:
                 yield from self._searched(data, begins=begins)
         self._begins = last == _LINE_END and not self._inside
 
     def _value_end(self, data: bytes | memoryview) -> int:
-        """Where the value ends that begins these bytes, if one does."""
+        """Return where the value ends that begins with these bytes; 0 if no value begins here."""
         found = _value(data)
         return 0 if found is None or self._reader.has_data() else found.end() + int(found[1]) + 2
 
@@ -91,7 +91,7 @@ class FrameGuard:
             if at > begun:
                 yield data[begun:at]
                 begun = at
-            # With nothing left over the parser stands between two items. Else this is inside a value, and may be.
+            # With no bytes left over, the parser stands between two items. Else the match is content of a value.
             if not self._reader.has_data():
                 raise ProtocolError(_what(data[at]))
         if end > begun:
@@ -106,7 +106,7 @@ def _suspects(data: bytes | memoryview, *, begins: bool) -> Iterator[int]:
 
 
 def _cut_at(data: bytes | memoryview, *, begins: bool) -> int:
-    """Where the header begins that is not all there; the end if there is none."""
+    """Return where the incomplete header begins; the end of the bytes if there is none."""
     found = _cut_header(data[-_MAX_CUT:])
     at = len(data) - (len(found[0]) if found is not None else 0)
     return at if (data[at - 1] == _LINE_END if at else begins) else len(data)

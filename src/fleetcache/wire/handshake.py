@@ -1,7 +1,7 @@
 """The handshake: ordinary calls on a new session, until the link may be called online.
 
-Written once for every shell: it awaits nothing but ``ask``. What the cache itself needs in between (scripts, what must
-be replayed, the first tag) is the ``recover`` step it is handed; the wire knows no cache.
+Written once for every shell: it awaits only ``ask`` and ``recover``. ``recover`` is the cache's own step in between
+(scripts, the replay of pending removals, the first tag); the wire knows no cache.
 """
 
 from collections.abc import Awaitable, Callable
@@ -24,7 +24,7 @@ Ask = Callable[..., Awaitable[list[Any]]]
 
 
 _A_REPLICA = "the server is a replica: point the URL at the primary"
-# Refused HELLO for another reason than what it asks for: RESP2 would be refused as well.
+# Refusals of HELLO that do not concern RESP3: the server would refuse RESP2 as well.
 _NO_WORD_ON_RESP3 = TRANSIENT | {"auth", "maxclients"}
 
 
@@ -37,15 +37,15 @@ class HandshakeError(Exception):
 
 
 class ServerInfo(Struct):
-    """What the server said of itself."""
+    """The server's own words on its version, its history and its features, from the handshake."""
 
     engine: str = "redis"
     version: str = ""
     client_id: int | None = None
     run_id: str | None = None
     standing: Standing = Standing()
-    is_watched: bool = False  # whether it says of itself what a heartbeat is to look at
-    is_alone: bool = True  # whether nothing of our last connection can reach it any more
+    is_watched: bool = False  # whether the server tells its role or history, so that heartbeats can check it
+    is_alone: bool = True  # whether no bytes of the previous connection can reach the server any more
     resp3: bool = True
     tracking: bool = False
     no_tracking_because: str | None = None
@@ -67,14 +67,14 @@ async def handshake(
 
     Args:
         ask: Sends commands on the new session and returns their replies.
-        address: Where we are; only the database number is read.
+        address: The address of the server; only the database number is read.
         credentials: ``()``, ``(password,)`` or ``(user, password)``.
         name: Shown by ``CLIENT LIST`` on the server.
-        probe: A key of our own for the self-test of tracking.
-        probe_pushed: Whether a push for the probe was parsed by now.
-        previous: The greeting of our last connection, to end it should the server still keep it.
+        probe: A key that only the self-test of tracking uses.
+        probe_pushed: Tells whether a push for the probe was parsed by now.
+        previous: The greeting of the previous connection, to end it should the server still keep it.
         recover: The cache's own step, between tracking and the self-test.
-        careful: Whether to ask something before ``HELLO``: then a connection that is closed at it says something.
+        careful: Whether to send another command before ``HELLO``, so that a close at ``HELLO`` is evidence against it.
 
     Raises:
         HandshakeError: The server cannot be used, with the reason.
@@ -92,7 +92,7 @@ async def handshake(
     await recover(ask, greeting)
     if greeting.tracking:
         await _self_test(ask, greeting, probe, probe_pushed)
-    else:  # who may not read would be online until the first heartbeat, at every attempt
+    else:  # without this read, a user without the right to read would be online until the first heartbeat, every time
         _must_be_allowed((await ask(("GET", probe), patient=False))[0])
     return greeting
 
@@ -104,7 +104,7 @@ async def _hello(
     if careful:
         if credentials:
             _must((await ask(("AUTH", *credentials)))[0], "AUTH")
-        await ask(("GET", probe), patient=False)  # every proxy knows it; what it says does not matter
+        await ask(("GET", probe), patient=False)  # every proxy knows GET; the reply does not matter
     elif credentials:
         auth = ("AUTH", *(credentials if len(credentials) > 1 else ("default", *credentials)))
     (hello,) = await ask(("HELLO", 3, *auth, "SETNAME", name))
@@ -115,7 +115,7 @@ async def _hello(
         return await _hello(ask, credentials, name, probe, careful=True)
     if reason in _NO_WORD_ON_RESP3 or text.startswith("DENIED"):
         raise HandshakeError(reason, text)
-    # In whatever words, and proxies have many: it does not know HELLO, or not this protocol.
+    # The server knows no HELLO, or no RESP3. The words differ, above all among proxies.
     if credentials and not careful:
         _must((await ask(("AUTH", *credentials)))[0], "AUTH")
     return ServerInfo(resp3=False, no_tracking_because=f"the server refused RESP3: {text}")
@@ -136,7 +136,7 @@ def _greeting(hello: Any) -> ServerInfo:
 
 
 async def _identify(ask: Ask, greeting: ServerInfo) -> None:
-    """Its run and its history tell a restart or failover; INFO may be forbidden, then nothing is known."""
+    """Read the server's run and history, which tell a restart or failover; both stay unknown if INFO is forbidden."""
     server, replication = await ask(("INFO", "server"), ASK_STANDING)
     standing = Standing.of(replication)
     if standing.is_replica:
@@ -151,15 +151,15 @@ async def _identify(ask: Ask, greeting: ServerInfo) -> None:
 
 
 async def _end_previous(ask: Ask, greeting: ServerInfo, previous: ServerInfo | None) -> None:
-    """What our last connection still holds in the server's receive buffer must not run after the replay.
+    """Kill the previous connection: its commands in the server's receive buffer must not run after the replay.
 
-    Only on the same run of the server: after a restart the number may be somebody else's.
+    Only on the same run of the server: after a restart the client id may belong to another client.
     """
     if previous is None:
         return
     known = previous.run_id is not None and greeting.run_id is not None
     if known and previous.run_id != greeting.run_id:
-        return  # what it held went with that run
+        return  # the receive buffer went with that run
     greeting.is_alone = False
     if known and previous.client_id is not None and previous.client_id != greeting.client_id:
         (killed,) = await ask(("CLIENT", "KILL", "ID", previous.client_id))
@@ -167,12 +167,12 @@ async def _end_previous(ask: Ask, greeting: ServerInfo, previous: ServerInfo | N
 
 
 async def _self_test(ask: Ask, greeting: ServerInfo, probe: bytes, probe_pushed: Callable[[], bool]) -> None:
-    """Read a key of our own, write it, expect the push: version strings and OKs are not believed."""
+    """Read and write the probe, and expect its push: version strings and OKs are no proof of tracking."""
     early = False
 
     def in_order(replies: list[Any]) -> list[Any]:
         nonlocal early
-        early = probe_pushed()  # a push before its reply: near could be filled with what it has already forgotten
+        early = probe_pushed()  # with a push before its reply, an outdated value could enter the near cache
         return replies
 
     commands = (("GET", probe), ("SET", probe, "1", "PX", 10_000))
@@ -180,7 +180,7 @@ async def _self_test(ask: Ask, greeting: ServerInfo, probe: bytes, probe_pushed:
     await ask(("DEL", probe), patient=False)
     _must_be_allowed(read)
     if isinstance(written, ReplyError) or isinstance(read, ReplyError):
-        return  # full or not saving: nothing can be said against tracking
+        return  # the server is full or cannot save: that is no evidence against tracking
     if early or not probe_pushed():
         greeting.tracking = False
         told = "an invalidation before its reply" if early else "no invalidation"

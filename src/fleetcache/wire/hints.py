@@ -1,4 +1,4 @@
-"""What to look at when a connection fails and the system does not say it: certificates, and the wrong kind of port."""
+"""Hints for connections that fail for a reason the system does not name: certificates, the wrong kind of port."""
 
 import ssl
 from typing import Final
@@ -16,21 +16,21 @@ _OTHER_NAME: Final = (
 )
 _OURS: Final = "the server asks for a certificate of ours: ssl_certfile=FILE in the URL, and ssl_keyfile=FILE"
 
-# OpenSSL's numbers of what is wrong with a certificate.
+# OpenSSL's error numbers for certificates.
 _NO_AUTHORITY: Final = frozenset({2, 18, 19, 20, 21})
 _NO_NAME: Final = frozenset({62, 63, 64})
 
-# What OpenSSL takes a server for that speaks no TLS, by version; and how a server asks for our certificate.
+# OpenSSL's words for a server without TLS, by version; and the alerts of a server that asks for a client certificate.
 _NO_TLS: Final = ("WRONG_VERSION_NUMBER", "UNKNOWN_PROTOCOL", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "EOF_OCCURRED")
 _WANTS_OURS: Final = ("CERTIFICATE_REQUIRED", "HANDSHAKE_FAILURE", "BAD_CERTIFICATE", "ALERT_UNKNOWN_CA")
 
 
 def tls_hint(error: BaseException, *, shaking: bool = False) -> str:
-    """What may be done about it, or nothing.
+    """Return a hint at the remedy for a TLS failure, or an empty string.
 
     Args:
         error: Why the connection failed.
-        shaking: Whether it failed in the middle of TLS's own handshake, with a server that never spoke TLS to us.
+        shaking: Whether it failed in the middle of TLS's own handshake, with a server that never spoke TLS before.
 
     Example:
         >>> tls_hint(TimeoutError(), shaking=True)
@@ -48,7 +48,7 @@ def tls_hint(error: BaseException, *, shaking: bool = False) -> str:
 
 
 def hinted(said: str, hint: str) -> str:
-    """What was said, and what may be done about it.
+    """Join an error text and its hint.
 
     Example:
         >>> hinted("no answer", "")
@@ -58,15 +58,15 @@ def hinted(said: str, hint: str) -> str:
 
 
 def lost(error: BaseException) -> str:
-    """Why a connection that stood is gone."""
+    """Describe why an established connection was lost."""
     return hinted(repr(error), tls_hint(error))
 
 
 def idle_hint(times: int, idle: float, beat: float) -> str:
-    """What to think of connections that end while nothing is asked.
+    """Return the hint for connections that end while no command is under way.
 
     Args:
-        times: How many in a row.
+        times: How many connections in a row.
         idle: Seconds without a command before the last of them ended.
         beat: Seconds between two heartbeats.
     """

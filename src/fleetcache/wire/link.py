@@ -1,16 +1,16 @@
-"""The link: whether the server can be heard, as states with time as an argument and no I/O.
+"""The link: whether the server answers, as a state machine with time as an argument and without I/O.
 
 Rules:
 
-1. ``online`` is the only state in which calls are sent. Everything else is answered from near or by the loader.
+1. ``online`` is the only state in which calls are sent. In every other state the near cache or the loader answers.
 2. *Head of line*: replies come in order, so when the oldest unanswered call is older than the operation timeout, every
    later one would wait behind it: ``suspect``. The next reply that leaves a young queue brings it back.
-3. *Silence*: nothing answered that was sent within ``max_staleness``: ``offline``; the connection is kept, any reply
-   brings it back in the same epoch. Three times that: the connection is aborted.
-4. Every step to ``online`` is told to the listener, with whether a new epoch began: what near held from another
-   connection, and what no server confirmed, must go then.
-5. The *horizon* is until when near may be trusted: ``max_staleness`` after the newest answered command was sent, while
-   the server is heard; ``offline_ttl`` after it once the link is offline.
+3. *Silence*: no command sent within ``max_staleness`` was answered: ``offline``; the connection is kept, any reply
+   brings it back in the same epoch. After three times ``max_staleness`` the connection is aborted.
+4. Every step to ``online`` is told to the listener, with whether a new epoch began: near entries from another
+   connection, and near entries that no server confirmed, must go then.
+5. The *horizon* is the time until which the near cache may be trusted: ``max_staleness`` after the newest answered
+   command was sent, while the server answers; ``offline_ttl`` after it once the link is offline.
 6. The backoff begins anew only after a connection that held for a while.
 """
 
@@ -23,7 +23,7 @@ __all__ = ["IllegalMoveError", "Link", "LinkState", "Verdict"]
 
 
 class LinkState(StrEnum):
-    """Where the link stands."""
+    """The states of the link."""
 
     CONNECTING = "connecting"  # from the start until the first attempt ends
     RECOVERING = "recovering"  # connected, the handshake runs
@@ -48,11 +48,11 @@ _HEARD = frozenset({_S.ONLINE, _S.SUSPECT})
 
 
 class IllegalMoveError(AssertionError):
-    """A move the table does not have: a defect of ours, never of the server."""
+    """The link was moved between two states that the table does not connect: a defect here, never of the server."""
 
 
 class Verdict(StrEnum):
-    """What the shell must do after a look at the clock."""
+    """The decision of ``check``: keep the connection, or abort it."""
 
     KEEP = "keep"
     ABORT = "abort"
@@ -64,16 +64,17 @@ class Link:
     Args:
         now: The time at construction.
         operation_timeout: Seconds one operation may take.
-        max_staleness: Seconds near may be behind (promise 3).
-        offline_ttl: Seconds near answers are good for once the server cannot be heard.
-        on_state: Told after each change: ``(old, new, new_epoch)``.
+        max_staleness: Seconds that the near cache may be behind (promise 3).
+        offline_ttl: Seconds that the near cache may answer once the server is silent.
+        on_state: Called after each change: ``(old, new, new_epoch)``.
     """
 
     # The first retry comes soon, for a server that restarts; the cap keeps "online within 2 s of its return".
     BACKOFF_FIRST, MAX_BACKOFF = 0.05, 1.0
-    # A wrong password does not mend itself: knock seldom, so that no log fills and no account is locked.
+    # A wrong password does not mend itself: try seldom, so that no log fills and no account is locked.
     BACKOFF_DOOMED = 10.0
-    # A connection that ends sooner than that was none: else a server that drops each would be asked ten times a second.
+    # Seconds after which a connection resets the backoff. If a shorter one did, a server that drops every connection
+    # would be asked ten times a second.
     HELD = 10.0
 
     def __init__(
@@ -105,17 +106,17 @@ class Link:
 
     @property
     def usable(self) -> bool:
-        """Whether calls may be sent."""
+        """Return True if calls may be sent."""
         return self.state is LinkState.ONLINE
 
     @property
     def away(self) -> bool:
-        """Whether the server is known to be away: not only late, and not only unknown yet."""
+        """Return True if the server is known to be away: neither just late, nor not tried yet."""
         return self.tried and self.state in (LinkState.OFFLINE, LinkState.RECOVERING)
 
     @property
     def serves(self) -> bool:
-        """Whether a connection stands on which calls may be sent, heard of late or not."""
+        """Return True if a connection is past its handshake, whether or not the server has answered of late."""
         return self.connected and self.state is not LinkState.RECOVERING
 
     def _move(self, to: LinkState, now: float, *, reason: str | None, new_epoch: bool = False) -> None:
@@ -130,16 +131,16 @@ class Link:
         self.horizon = self.confirmed + (self._max_staleness if self.state in _HEARD else self._offline_ttl)
 
     def bound(self, offline_ttl: float) -> float:
-        """Until when near may be trusted by a call with this ``offline_ttl``."""
+        """Return the time until which a call with this ``offline_ttl`` may trust the near cache."""
         return self.horizon if self.state in _HEARD else self.confirmed + offline_ttl
 
     def opened(self, now: float) -> None:
-        """A connection stands; the handshake may begin."""
+        """Record that a connection is open; the handshake may begin."""
         self.connected = True
         self._move(LinkState.RECOVERING, now, reason=self.reason)
 
     def ready(self, sent_at: float, now: float) -> None:
-        """The handshake is done; its last command was sent at ``sent_at``."""
+        """Record that the handshake is done; its last command was sent at ``sent_at``."""
         self.epoch += 1
         self._ready_at = now
         self.tried = True
@@ -147,7 +148,7 @@ class Link:
         self._move(LinkState.ONLINE, now, reason=None, new_epoch=True)
 
     def replied(self, sent_at: float, oldest: float | None, now: float) -> None:
-        """A command sent at ``sent_at`` was answered; ``oldest`` is the oldest still unanswered."""
+        """Record the reply to a command sent at ``sent_at``; the oldest unanswered one was sent at ``oldest``."""
         if self.state is LinkState.RECOVERING:
             return
         if sent_at > self.confirmed:
@@ -158,18 +159,18 @@ class Link:
             self._move(LinkState.ONLINE, now, reason=None)
 
     def check(self, oldest: float | None, now: float) -> Verdict:
-        """Judge the silence. To be asked when a deadline is due, after the socket was found to have nothing for us."""
+        """Judge the silence. Call it when a deadline is due, after a check that no bytes wait in the socket."""
         if not self.connected or self.state in (LinkState.RECOVERING, LinkState.CLOSED) or oldest is None:
             return Verdict.KEEP
         if self.state is LinkState.ONLINE and now - oldest >= self._operation_timeout:
             self._move(LinkState.SUSPECT, now, reason="timeout")
         if self.state is LinkState.SUSPECT and now - self.confirmed >= self._max_staleness:
             self._move(LinkState.OFFLINE, now, reason="timeout")
-        # From the oldest question, not from the last answer: a process that slept asked nothing meanwhile.
+        # Counted from the oldest unanswered call, not from the last reply: a process that slept sent no call meanwhile.
         return Verdict.ABORT if now - oldest >= 3 * self._max_staleness else Verdict.KEEP
 
     def lost(self, reason: str, now: float) -> None:
-        """The connection, the attempt to connect or the handshake failed."""
+        """Record that the connection, the attempt to connect or the handshake failed."""
         held = self.serves and now - self._ready_at >= self.HELD
         if held or reason == "interrupted":  # by a signal here: no fault of the server
             self.attempts = 0
@@ -183,13 +184,16 @@ class Link:
             self._move(LinkState.OFFLINE, now, reason=reason)
 
     def close(self, now: float) -> None:
-        """No more."""
+        """Close the link for good."""
         self.connected = False
         if self.state is not LinkState.CLOSED:
             self._move(LinkState.CLOSED, now, reason="closed")
 
     def backoff(self, random: Callable[[], float]) -> float:
-        """Seconds until the next attempt: exponential, with full jitter so that a fleet does not come back in step."""
+        """Return the seconds until the next attempt.
+
+        The backoff is exponential, with full jitter so that a fleet does not come back in step.
+        """
         self.attempts += 1
         if self.reason in NEEDS_OPERATOR:
             return self.BACKOFF_DOOMED * (0.5 + random() / 2)
@@ -197,7 +201,7 @@ class Link:
         return most * random()
 
     def next_check(self, oldest: float | None) -> float | None:
-        """When ``check`` should be asked next at the latest; ``None`` while nothing is unanswered."""
+        """Return the latest time for the next ``check``; ``None`` while no call is unanswered."""
         if not self.connected or oldest is None:
             return None
         if self.state is LinkState.ONLINE:

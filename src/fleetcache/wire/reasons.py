@@ -1,4 +1,4 @@
-"""Reason codes: the one table that maps what a server or a connect attempt says to a word of ours.
+"""Reason codes: the one table that maps the errors of a server or of a connect attempt to stable words.
 
 The codes are stable: health reports, metrics and alerts carry them.
 """
@@ -42,10 +42,10 @@ _BY_CODE: Final = {
     "NOSCRIPT": "noscript",
     "NOPROTO": "noproto",
     "NOREPLICAS": "noreplicas",
-    "PROTOCOL": "protocol",  # our own word for a reply of another shape
+    "PROTOCOL": "protocol",  # made by the cache, for a reply of another shape
 }
 
-# What has no code of its own, and is worded anew by each version.
+# Errors that have no code of their own, and that each version words anew.
 _BY_WORDS: Final = {
     "maxclients": ("max number of clients",),
     # The last two: a password for a server that has none.
@@ -58,22 +58,22 @@ TRANSIENT: Final = frozenset({"loading", "busy", "masterdown", "clusterdown"})
 """The server is there and will be well by itself: wait on the same connection."""
 
 PROVES_NOTHING: Final = frozenset({"readonly", "masterdown", "clusterdown", "cluster_mode"})
-"""Whoever says so answers, and is not the server we mean, or not now: no word on what near holds."""
+"""A server with such an error answers, and is not the intended server, or not now: it does not confirm near entries."""
 
 NO_WRITES: Final = frozenset({"misconf", "noreplicas", "readonly"})
-"""The server refuses stores and removals alike: when it takes one again, it takes the other."""
+"""The server refuses stores and removals alike: when it accepts a store again, it accepts a removal."""
 
 EMBEDDED: Final = frozenset({"embedded_binary", "embedded_folder", "embedded_unsafe", "embedded_start"})
-"""There is no embedded server, see ``embedded.faults``."""
+"""There is no embedded server, see ``embedded.errors``."""
 
 NEEDS_OPERATOR: Final = frozenset({"auth", "noperm", "cluster_mode", "tls"}) | EMBEDDED
-"""Only a person can mend it: reconnect slowly."""
+"""Only an operator can mend the cause: reconnect slowly."""
 
 
-# What may stand in the way of scripts: a renamed command, a proxy, a plan of a hoster.
+# Error texts of a server without scripts: because of a renamed command, a proxy, or a hoster's plan.
 _NOT_AVAILABLE: Final = ("unknown command", "unsupported command", "not allowed", "not supported", "disabled")
 
-# Servers repeat the arguments of what they do not know: keys, the beginning of values, a password.
+# Servers repeat the arguments of an unknown command: keys, the beginning of values, a password.
 _ARGUMENTS: Final = re.compile(r",? with args beginning with:.*", re.DOTALL)
 
 
@@ -82,13 +82,13 @@ class ScriptError(hiredis.ReplyError):
 
 
 def spoken(error: Exception) -> str:
-    """What an error reply says, as it may be shown: without the arguments of the command that was refused."""
+    """Return the text of an error reply as it may be shown: without the arguments of the refused command."""
     words = _ARGUMENTS.sub("", str(error))
     return f"EVALSHA: {words}" if isinstance(error, ScriptError) else words
 
 
 def reply_reason(error: Exception) -> str:
-    """The reason code of an error reply."""
+    """Return the reason code of an error reply."""
     text = str(error)
     code = text.split(" ", 1)[0]
     if code in _BY_CODE:
@@ -97,7 +97,7 @@ def reply_reason(error: Exception) -> str:
     for reason, words in _BY_WORDS.items():
         if any(word in lowered for word in words):
             return reason
-    for word, reason in _BY_CODE.items():  # Redis before 7.0 wraps what a script's command answered, dash and all
+    for word, reason in _BY_CODE.items():  # Redis before 7.0 wraps the error of a script's command, dash and all
         if f" {word} " in text or f" -{word} " in text:
             return reason
     if isinstance(error, ScriptError) and any(words in lowered for words in _NOT_AVAILABLE):
@@ -106,7 +106,7 @@ def reply_reason(error: Exception) -> str:
 
 
 def connect_reason(error: BaseException) -> str:
-    """The reason code of a failed attempt to connect."""
+    """Return the reason code of a failed attempt to connect."""
     if isinstance(error, ssl.SSLError):
         return "tls"
     if isinstance(error, TimeoutError):
@@ -122,10 +122,10 @@ def connect_reason(error: BaseException) -> str:
 
 
 def connect_words(error: BaseException) -> str:
-    """What a failed attempt to connect is called by the system: ``Connection refused``."""
+    """Return the system's words for a failed attempt to connect: ``Connection refused``."""
     if isinstance(error, TimeoutError) and error.errno is None:
         return str(error) or "no answer in time"
-    # Errors of TLS and of a name's lookup are OSErrors, too, with numbers of their own: they are not builtins.
+    # Errors of TLS and of name lookup are OSErrors, too, with numbers of their own; their types are not builtins.
     if isinstance(error, OSError) and error.errno is not None and type(error).__module__ == "builtins":
         return os.strerror(error.errno)
     return getattr(error, "strerror", None) or str(error) or type(error).__name__

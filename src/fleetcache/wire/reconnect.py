@@ -1,4 +1,4 @@
-"""Keeps a connection alive, whatever the shell: connects, shakes hands, serves, and begins anew when it is lost.
+"""Keep a connection alive, for every shell: connect, shake hands, serve, and reconnect with backoff when it is lost.
 
 Written once, as ``async def`` that awaits only the shell's own methods: ``aio`` suspends there, ``threads`` blocks.
 """
@@ -23,18 +23,19 @@ from .session import Call, Command, ReplyError
 
 __all__ = ["Deadline", "Reconnector"]
 
-# So many connections in a row, closed so many seconds after the last answer, are no accident; a server that ends or is
-# restarted closes one. One that held for many heartbeats was not closed for want of them.
+# ``IDLE_TIMES`` connections in a row, each closed at least ``MIN_IDLE`` seconds after the last answer, are no accident:
+# a server that ends or is restarted closes one. A connection that held longer than ``HELD_LONG`` seconds, for many
+# heartbeats, was not closed for being idle.
 IDLE_TIMES, MIN_IDLE, HELD_LONG = 3, 0.05, 60.0
 
 Handle = Callable[[list[Any]], list[Any]]
 
 
 class Deadline(Protocol):
-    """A bound that may be moved."""
+    """A deadline that may be moved."""
 
     def extend(self, seconds: float) -> None:
-        """So long from now."""
+        """Move the deadline to ``seconds`` from now."""
         ...
 
 
@@ -42,14 +43,14 @@ class Reconnector(Connection):
     """One connection that is kept alive.
 
     Args:
-        address: Of the server.
-        provider: Gives user and password anew for each connection; ``None`` = those of the address.
-        link: Its states.
-        limits: Bounds.
-        hooks: Whom it tells.
+        address: The address of the server.
+        provider: Gives user and password anew for each connection; ``None``: those of the address.
+        link: The states of the connection.
+        limits: Durations and the frame limit.
+        hooks: The cache's side.
         clock: Seconds.
-        random: In [0, 1).
-        name: Shown on the server.
+        random: Returns a number in [0, 1).
+        name: The client name that ``CLIENT LIST`` shows on the server.
         probe: As for ``Connection``.
     """
 
@@ -74,14 +75,14 @@ class Reconnector(Connection):
         self._attempt_waiters: list[Future] = []
         self.closings = Closings(clock)
         self._shaking = False  # TLS's own handshake is under way
-        self._began = -float("inf")  # when the connection at hand was ready
-        self._idled = 0  # connections in a row that the other end closed while nothing was asked
+        self._began = -float("inf")  # when the current connection was ready
+        self._idled = 0  # connections in a row that the other end closed while no call was under way
 
-    # -- what a shell does -------------------------------------------------------------------------------------------
+    # -- for the shell -----------------------------------------------------------------------------------------------
 
     @abstractmethod
     def _future(self) -> Future:
-        """A new gate."""
+        """Return a new future."""
 
     @abstractmethod
     async def _connect(self) -> None:
@@ -93,23 +94,23 @@ class Reconnector(Connection):
 
     @abstractmethod
     async def _reply(self, future: Future) -> Any:
-        """Serve it until the gate is open or the connection over; what the gate was opened with, if it was."""
+        """Serve the connection until it is over or the future has a result; return that result, or ``None``."""
 
     @abstractmethod
     async def _pause(self, seconds: float) -> None:
-        """Do nothing for so long."""
+        """Wait for ``seconds``."""
 
     @abstractmethod
     def _within(self, seconds: float) -> AbstractAsyncContextManager[Deadline]:
-        """Raise ``TimeoutError`` in what waits longer inside."""
+        """Raise ``TimeoutError`` in a wait inside this context that lasts longer."""
 
     @abstractmethod
     async def _provided(self, provider: CredentialProvider) -> tuple[str, ...]:
-        """Ask for user and password."""
+        """Ask the provider for user and password."""
 
     @abstractmethod
     def _disarm(self) -> None:
-        """No timer."""
+        """Cancel the timer."""
 
     @abstractmethod
     def start(self) -> None:
@@ -117,17 +118,18 @@ class Reconnector(Connection):
 
     @abstractmethod
     async def close(self) -> None:
-        """End it all."""
+        """End the connection for good."""
 
     @abstractmethod
     def abandon(self, *, reset: bool) -> list[Any]:
-        """In a forked child, or on a loop that is gone: let the connection go.
+        """Let the connection go, in a forked child or on a loop that is gone.
 
         Args:
-            reset: Whether it is ours alone, and what it has not sent must never be; else not a word to the server.
+            reset: Whether this process alone has the connection: a reset keeps its unsent bytes from ever being sent.
+                Without it the server hears nothing.
 
         Returns:
-            What must be kept alive, since its end would speak.
+            Objects to keep alive, because their finalizers would write to the connection.
         """
 
     # -- the connection's life ---------------------------------------------------------------------------------------
@@ -142,14 +144,14 @@ class Reconnector(Connection):
                 self._tell_tried()
                 await self._pause(self.link.backoff(self._random))
         finally:
-            # Also when the loop ends without a close(): nothing may be left open, and nobody waiting.
+            # Also when the loop ends without a close(): no socket may stay open, and no caller may wait on.
             self._abort()
             self.session.end()
             self._disarm()
             self._tell_tried()
 
     def on_first_attempt(self, future: Future) -> None:
-        """Open the gate when the first attempt to connect has ended either way."""
+        """Resolve the future when the first attempt to connect has succeeded or failed."""
         if self.tried:
             future.set_result(None)
         else:
@@ -163,7 +165,7 @@ class Reconnector(Connection):
                 future.set_result(None)
 
     async def _connect_and_serve(self) -> str:
-        """One connection from its first byte to its last; returns why it ended."""
+        """Run one connection from its first byte to its last; return why it ended."""
         self._over = self.detail = None
         self.session = self._new_session()
         self._probe_pushed = self._shaking = False
@@ -194,13 +196,13 @@ class Reconnector(Connection):
         except ConfigError as error:  # a certificate file that cannot be read
             self.last_error = str(error)
             return "tls"
-        except (OSError, UnicodeError) as error:  # UnicodeError: a host name that is none
+        except (OSError, UnicodeError) as error:  # UnicodeError: an impossible host name
             hint = tls_hint(error, shaking=self._shaking and self.greeting is None)
             words = connect_words(error)
             self.last_error = hinted(f"{type(error).__name__}: {str(error) or words}", hint)
             self.detail = hinted(words, hint)
             return self._why() or connect_reason(error)
-        except Exception as error:  # noqa: BLE001 - a defect of ours; it is in the log
+        except Exception as error:  # noqa: BLE001 - a defect of the cache; it is in the log
             text = "the handshake failed by a defect of ours; it is tried again"
             self._hooks.tell(logging.ERROR, "defect", text, error=error)
             self.last_error = type(error).__name__
@@ -219,7 +221,7 @@ class Reconnector(Connection):
         return self._why() or "error"
 
     def _look_for_idling(self) -> None:
-        """Say so when the other end closes one connection after the other on which nothing was asked for a moment."""
+        """Add a hint to ``last_error`` when the other end closes one idle connection after the other."""
         now, beat = self._clock(), self._limits.max_staleness / 3
         idle = now - self.link.confirmed
         # A busy connection, or one that held for a while, is not closed for being idle.
@@ -231,7 +233,7 @@ class Reconnector(Connection):
             self.last_error = hinted(self.last_error or "", idle_hint(self._idled, idle, beat))
 
     def _why(self) -> str | None:
-        """Why the connection is over, if it is by now."""
+        """Return why the connection is over; ``None`` while it is not."""
         return self._over
 
     def _check_over(self) -> None:
@@ -247,8 +249,8 @@ class Reconnector(Connection):
             return (self.address.username, password) if self.address.username else (password,)
         try:
             return await self._provided(provider)
-        except Exception as error:  # noqa: BLE001 - the text of whatever a user's provider raises may hold a secret
-            # Its text may hold what it was about to give.
+        except Exception as error:  # noqa: BLE001 - the text of a user's exception may hold a secret
+            # The provider may have put the password into the text.
             raise HandshakeError("auth", f"the credential provider raised {type(error).__name__}") from None
 
     def _asking(self, deadline: Deadline) -> Ask:
@@ -271,7 +273,7 @@ class Reconnector(Connection):
                 reason = next((reply_reason(r) for r in replies if isinstance(r, ReplyError)), "")
                 if not (patient and reason in TRANSIENT):
                     return replies
-                # The server is there and says "not yet": wait on this connection, as long as it keeps saying so.
+                # The server is there and says "not yet": wait on this connection, as long as it repeats that.
                 self.link.reason = reason
                 self._tell_tried()
                 await self._pause(Link.BACKOFF_FIRST)

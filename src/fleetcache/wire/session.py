@@ -4,12 +4,14 @@ Rules:
 
 1. Replies belong to the oldest unanswered call. A slot is never taken out: a caller that gave up leaves its slot to be
    consumed by its reply.
-2. A call's ``handle`` runs while frames are parsed, before any later frame is looked at. Everything that fills, empties
+2. A call's ``handle`` runs while frames are parsed, before any later frame is looked at. Every step that fills, empties
    or wakes happens there; the caller's own code runs later.
-3. Error replies are values (``hiredis.ReplyError``). Only broken protocol raises, ``ProtocolError``, and ends it all.
-4. ``expect_own`` names a key of which the very next frame is known to be our own push; see ``coherence``.
+3. Error replies are values (``hiredis.ReplyError``). Only a broken protocol raises, ``ProtocolError``, and ends the
+   connection.
+4. ``expect_own`` names a key whose own push, the echo of this connection's write, is the very next frame; see
+   ``coherence``.
 5. An error that says "not me" (``MOVED``, ``READONLY``, ``CLUSTERDOWN`` and their like) is an answer to its caller, and
-   no sign of life of the server we mean: ``feed`` does not count it.
+   no sign of life of the intended server: ``feed`` does not count it.
 """
 
 from collections import deque
@@ -40,18 +42,18 @@ ReplyError = hiredis.ReplyError
 
 
 ANSWERED_LATER: Final = object()
-"""What a ``handle`` returns when another call will open the gate."""
+"""Returned by a ``handle`` when another call will resolve the future."""
 
-# What may be unanswered at once: bytes, and for each call as much as makes it some 20,000 small ones.
+# The limit of unanswered calls, in bytes. Each call weighs as much more as limits them to some 20,000 small calls.
 MAX_WEIGHT: Final = 64 * 1024 * 1024
 CALL_WEIGHT: Final = MAX_WEIGHT // 20_000
 
-# What the parser says when the next frame is not all there. Its own word for it is ``False``, which is also a reply.
+# Returned by the parser when the next frame is incomplete. The parser's default is ``False``, which is also a reply.
 _MORE: Final = object()
 
 
 class TooLargeError(ProtocolError):
-    """A reply beyond all bounds; ``command`` is the one it answers."""
+    """A reply is larger than the frame limit; ``command`` is the command that it answers."""
 
     def __init__(self, limit: int, command: Command | None) -> None:
         super().__init__(f"a frame of more than {limit} bytes")
@@ -59,7 +61,7 @@ class TooLargeError(ProtocolError):
 
 
 class RefusedError(ProtocolError):
-    """An error that nobody asked for: servers greet so whom they do not let in, and close."""
+    """An error reply came without a call: a server that does not admit a client sends one, and closes."""
 
 
 def _unasked(frame: Any) -> ProtocolError:
@@ -71,7 +73,7 @@ def _as_is(replies: list[Any]) -> Any:
 
 
 class AnyCall(Protocol):
-    """What a session needs of a call; ``Call`` says what each is."""
+    """The attributes of a call that a session uses; ``Call`` describes each."""
 
     sent_at: float
 
@@ -89,12 +91,12 @@ class AnyCall(Protocol):
 
 
 class Call:
-    """One write of one or more commands, and what happens with their replies.
+    """One write of one or more commands, and the handling of their replies.
 
     Args:
         commands: One or more commands; their replies are handed over together.
-        handle: Runs in frame order with the list of replies; what it returns opens the gate.
-        gate: What the caller waits on; ``None`` for calls nobody waits for.
+        handle: Runs in frame order with the list of replies; its return value resolves the future.
+        future: Waited on by the caller; ``None`` for a call without a waiter.
         lost: Runs once if the call ends without a reply (timed out or connection gone). A late reply still runs
             ``handle``, afterwards.
     """
@@ -119,7 +121,7 @@ class Call:
         self.sent_at = 0.0
 
     def give_up(self) -> None:
-        """The caller is told that no answer came. The slot stays."""
+        """Tell the caller that no answer came. The slot stays."""
         if self.lost is not None:
             lost, self.lost = self.lost, None
             lost()
@@ -127,9 +129,9 @@ class Call:
 
 
 class _Errors:
-    """Makes error replies, and keeps whether one of them proves nothing.
+    """Makes error replies, and remembers whether the server sent one that proves nothing.
 
-    Apart from the session: the parser holds it, and must not hold what holds the parser.
+    Separate from the session: the parser refers to this object, and a reference to the session would close a cycle.
     """
 
     __slots__ = ("denied",)
@@ -149,7 +151,7 @@ class Session:
 
     Args:
         on_push: Called in frame order with each push: ``(kind, payload)``.
-        frame_limit: Bytes one unfinished frame may take before the peer is taken for broken or hostile.
+        frame_limit: Bytes that one unfinished frame may take before the peer is taken for broken or hostile.
     """
 
     def __init__(self, on_push: Callable[[list[Any]], None], frame_limit: int) -> None:
@@ -160,23 +162,23 @@ class Session:
         self._frame_limit = frame_limit
         self._unfinished = 0
         self.calls: deque[AnyCall] = deque()  # sent, and not answered yet
-        self.queued: list[AnyCall] = []  # to be sent with what else this turn asks
+        self.queued: list[AnyCall] = []  # to be sent with the other calls of this turn
         self.weight = 0  # of both
-        self.has_room = True  # for another call; beyond it the server does not keep up, and a new call would only wait
-        self.wanting: deque[Future] = deque()  # who waits for room
+        self.has_room = True  # for another call; without room the server is behind, and a new call would only wait
+        self.wanting: deque[Future] = deque()  # futures of callers that wait for room
         self._replies: list[Any] = []  # to the oldest call, while there are more to come
         self.expect_self_invalidation: bytes | None = None
         self.on_own: Callable[[bytes], None] = lambda _key: None
 
     def add(self, call: AnyCall, now: float) -> None:
-        """Take in a call whose bytes are being written now."""
+        """Add a call whose bytes are being written now."""
         call.sent_at = now
         self.calls.append(call)
         self.weight += len(call.payload) + CALL_WEIGHT
         self.has_room = self.weight < MAX_WEIGHT
 
     def queue(self, call: AnyCall) -> int:
-        """Take in a call that waits for the next write; how many do now."""
+        """Add a call that waits for the next write; return how many calls wait now."""
         queued = self.queued
         queued.append(call)
         self.weight += len(call.payload) + CALL_WEIGHT
@@ -184,7 +186,7 @@ class Session:
         return len(queued)
 
     def send_queued(self, now: float) -> bytes:
-        """The bytes of what was queued, which are being written now."""
+        """Return the bytes of the queued calls, which the caller writes now."""
         queued, self.queued = self.queued, []
         for call in queued:
             call.sent_at = now
@@ -193,14 +195,14 @@ class Session:
 
     @property
     def oldest(self) -> float | None:
-        """When the oldest unanswered call was sent."""
+        """Return when the oldest unanswered call was sent."""
         return self.calls[0].sent_at if self.calls else None
 
     def feed(self, data: bytes | memoryview) -> float | None:
-        """Take in what arrived.
+        """Parse the bytes that arrived, and handle their frames.
 
         Returns:
-            When the newest call had been sent that is now answered, by the server we mean; ``None`` if none is.
+            When the newest call was sent that these bytes answer, by the intended server; ``None`` if there is none.
 
         Raises:
             ProtocolError: The connection must be aborted.
@@ -250,7 +252,7 @@ class Session:
             try:
                 result = call.handle(answers)
             except BaseException:
-                call.give_up()  # it is in the queue no more: nobody else would tell its caller
+                call.give_up()  # it has left the queue, so ``end`` would not tell its caller
                 raise
             future = call.future
             if future is not None and result is not ANSWERED_LATER and not future.done():
@@ -264,7 +266,7 @@ class Session:
         return answered
 
     def _asked(self) -> Command | None:
-        """The command that is being answered."""
+        """Return the command that the unfinished frame answers."""
         if not self.calls:
             return None
         reader = hiredis.Reader()
@@ -274,7 +276,7 @@ class Session:
         return tuple(reader.gets())
 
     def _let_in(self, places: int) -> None:
-        """Tell as many as there is room for; each looks again whether there is."""
+        """Wake as many waiting callers as there is room for; each checks again for room."""
         wanting = self.wanting
         while wanting and places > 0:
             future = wanting.popleft()
@@ -290,7 +292,7 @@ class Session:
         self._on_push(frame)
 
     def overdue(self, before: float) -> list[AnyCall]:
-        """The calls sent at ``before`` or earlier: all at the front."""
+        """Return the calls sent at ``before`` or earlier: all at the front of the queue."""
         found = []
         for call in self.calls:
             if call.sent_at > before:
@@ -299,7 +301,7 @@ class Session:
         return found
 
     def end(self) -> None:
-        """The connection is gone: every call ends without an answer, once."""
+        """End every call without an answer, once, because the connection is gone."""
         calls, self.calls, self.queued = [*self.calls, *self.queued], deque(), []
         self.weight = 0
         for call in calls:

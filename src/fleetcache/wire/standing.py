@@ -1,8 +1,8 @@
-"""Whether a server is still the one we mean: a primary, with the history that its data had.
+"""Whether the server is still the intended server: a primary, with the same history of its data.
 
-A server that answers is not for that the right one: a primary that was demoted in place goes on answering, with old
-data and without an error. ``run_id`` does not tell, since a server may be demoted and promoted again. ``master_replid``
-does: it is new after each restart and each promotion.
+An answer is no proof of that: a primary that was demoted in place goes on answering, with old data and without an
+error. ``run_id`` does not tell, since a server may be demoted and promoted again. ``master_replid`` does: it is new
+after each restart and each promotion.
 """
 
 from typing import Any
@@ -17,13 +17,13 @@ ASK_STANDING: Command = ("INFO", "replication")
 
 
 class Standing(Struct, frozen=True):
-    """What ``INFO replication`` says. A field that is not there is not known, and proves nothing.
+    """The fields of ``INFO replication``. A missing field is unknown, and proves nothing.
 
     Attributes:
-        role: ``master``, or another for a replica.
-        replid: Names the history of its data.
-        former: The history it followed as a replica, before it was promoted; a server that never was one has none, nor
-            one whose history has a new name because its first replica came.
+        role: ``master``; another word for a replica.
+        replid: Names the history of the server's data.
+        former: The history that the server followed as a replica, before its promotion. It is ``None`` for a server
+            that never was a replica, and for a server whose history has a new name because its first replica came.
     """
 
     role: str | None = None
@@ -32,23 +32,23 @@ class Standing(Struct, frozen=True):
 
     @classmethod
     def of(cls, reply: Any) -> "Standing":
-        """Read the reply, whatever it is."""
+        """Read a reply of any shape; an unusable reply gives a standing that is not known."""
         said = info_fields(reply)
         former = said.get("master_replid2", "").strip("0")
         return cls(said.get("role") or None, said.get("master_replid") or None, former or None)
 
     @property
     def is_known(self) -> bool:
-        """Whether it says anything."""
+        """Return True if the role or the history is known."""
         return self.role is not None or self.replid is not None
 
     @property
     def is_replica(self) -> bool:
-        """Whether it says that the server is no primary."""
+        """Return True if the server says that it is no primary."""
         return self.role is not None and self.role not in {"master", "primary"}
 
 
 def info_fields(reply: Any) -> dict[str, str]:
-    """The fields of a section of ``INFO``; none, if it is none."""
+    """Return the fields of a section of ``INFO``; an empty dict for any other reply."""
     text = reply.decode(errors="replace") if isinstance(reply, bytes) else reply if isinstance(reply, str) else ""
     return dict(line.split(":", 1) for line in text.splitlines() if ":" in line)

@@ -1,12 +1,13 @@
 """The monitor: threads take turns in the rules, as tasks do on an event loop.
 
 Policy, coherence, flights, journal and the link are written for a world where nothing happens between two ``await``s.
-One lock makes that true for threads: who runs a rule holds it, and lets the others in only where a port blocks.
+One lock makes that true for threads: the thread that runs a rule holds it, and releases it only where a port blocks.
 
 1. A thread may be interrupted between any two steps of a rule, by a signal handler or a finalizer that uses the cache.
-   Such a call comes *from inside*. It runs no rule and changes nothing, for what the rules work on is half done.
-2. What it would have changed is noted, and done by the first thread that leaves the monitor. A note waits for nothing.
-3. Who holds the monitor, or what others need, waits for no other thread: neither for a lock nor for one to start.
+   Such a call comes *from inside*. It runs no rule and changes nothing, because the state of the rules is half changed.
+2. A call from inside notes its changes, and the first thread that leaves the monitor does them. A note never waits.
+3. A thread that holds the monitor, or a role that other threads need, waits for no other thread: neither for a lock
+   nor for a thread to start.
 """
 
 import logging
@@ -25,7 +26,7 @@ __all__ = ["AwaitOutside", "Monitor", "Note", "ThreadFuture", "begin", "finish"]
 
 T = TypeVar("T")
 
-# What no signal throws into a rule; cancellations are those of tasks and their loaders.
+# Exceptions that no signal handler throws into a rule. Cancellations come from tasks and their loaders.
 _NO_SIGNAL = (Exception, CancelledError, GeneratorExit)
 
 
@@ -33,7 +34,7 @@ def finish(coro: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine that waits only by blocking: the whole event loop of a thread.
 
     Raises:
-        RuntimeError: It suspended, so somebody handed it a port of another world.
+        RuntimeError: The coroutine suspended, so it was given a port of an event loop.
     """
     try:
         coro.send(None)
@@ -49,9 +50,9 @@ def _suspended(coro: Coroutine[Any, Any, Any]) -> RuntimeError:
 
 
 class AwaitOutside:
-    """What a rule awaits that is to be begun without the monitor, by whoever runs the rule: a task, or a thread.
+    """Awaited by a rule to have a call begun without the monitor, by the task or thread that runs the rule.
 
-    A loader is called there, so that the frames of the rules are not below it: loaders that load may nest deeply.
+    Loaders are called this way, so that the frames of the rules are not below them: loaders that load may nest deeply.
     """
 
     __slots__ = ("begin",)
@@ -64,7 +65,9 @@ class AwaitOutside:
 
 
 def begin(thread: Thread) -> None:
-    """Start a thread without waiting until it runs: a finalizer there may want before what its starter holds.
+    """Start a thread without waiting until it runs.
+
+    A finalizer may run in the new thread first, and need a lock that the starting thread holds.
 
     Raises:
         RuntimeError: The interpreter is ending, or the system has no more threads.
@@ -80,10 +83,12 @@ def _begin(thread: Thread) -> None:
 
 
 class ThreadFuture:
-    """What one thread waits on, opened once. Touched only by who holds the monitor, but for the bell.
+    """A future that one thread waits on, and that is resolved once.
+
+    Except for its waker, only the thread that holds the monitor touches it.
 
     Attributes:
-        opened: Whether it is open.
+        opened: Whether the future has a result.
     """
 
     __slots__ = ("_notified", "_result", "_waker", "opened")
@@ -94,65 +99,65 @@ class ThreadFuture:
         self._waker: Any = None
 
     def done(self) -> bool:
-        """Whether it is open, as a future says it."""
+        """Return True if the future has a result: ``opened``, by the name that futures use."""
         return self.opened
 
     def set_result(self, result: Any, /) -> None:
-        """Open it."""
+        """Resolve the future and wake its waiter."""
         self._result, self.opened = result, True
         if self._waker is not None:
             self.notify()
 
     def result(self) -> Any:
-        """What it was opened with."""
+        """Return the result; ``None`` before there is one."""
         return self._result
 
     def set_waker(self, bell: Any) -> None:
-        """Have this bell released instead of the lock that a thread sleeps at."""
+        """Release this waker, instead of the lock that a thread sleeps at, on ``notify``."""
         self._waker, self._notified = bell, False
 
     def notify(self) -> None:
-        """Wake who sleeps at it."""
+        """Wake the waiter, at most once for each wait."""
         if self._waker is not None and not self._notified:
             self._notified = True
             self._waker.release()
 
     def wait(self, monitor: "Monitor", seconds: float) -> None:
-        """Let the others in until it rings, or for so long."""
+        """Release the monitor and sleep until ``notify``, or for ``seconds``."""
         if self._waker is None:
             self._waker = Lock()
             self._waker.acquire()
         with monitor.released():
             rang = self._waker.acquire(True, seconds)
-        if not rang and self._notified:  # it rang just now
+        if not rang and self._notified:  # the notification came just after the timeout
             self._waker.acquire()
         self._notified = False
 
 
 class Note(Protocol):
-    """What a call from inside would have done. It stays in the monitor's list until it is done."""
+    """A change that a call from inside has put off. The note stays in the monitor's list until the change is done."""
 
     def do(self) -> None:
-        """Do it, under the monitor and without waiting; twice does no harm."""
+        """Make the change, under the monitor and without waiting. A second call does no harm."""
         ...
 
 
 class Monitor:
-    """The lock, and the way in and out of it.
+    """The lock of the rules, and the ways to acquire and to release it.
 
-    It is never held while a thread blocks or calls the system, nor while a loader runs, so nobody waits for it longer
-    than others compute.
+    No thread holds it while it blocks, calls the system or runs a loader, so a thread waits for it only as long as
+    other threads compute.
 
     Attributes:
-        suspends: Whether the rule that runs now is a task's, which suspends where a thread's blocks.
-        on_left: Called whenever it was left: what the rules wrote goes out.
-        on_torn: Called when a rule was broken off in the middle.
-        on_noted: Called when something was noted.
-        amid: Threads in a turn, those too that let the others in while they wait.
+        suspends: Whether the running rule belongs to a task. It then suspends where the rule of a thread blocks.
+        on_release: Called whenever a thread has released the monitor. It sends the calls that the rules queued.
+        on_interrupted: Called when a rule was broken off in the middle.
+        on_noted: Called when a note was added.
+        amid: Threads in a turn, including those that released the monitor to wait.
         within: Threads in a call from inside.
-        said: Records of the log that are not written yet.
-        notes: What calls from inside would have done, in their order.
-        ends: What a thread that is out of all rules does once. It may wait.
+        said: Log records that are not written yet.
+        notes: The changes that calls from inside have put off, in their order.
+        ends: Jobs for a thread that is out of all rules, each done once. A job may wait.
     """
 
     def __init__(self, tell: Teller = TELL) -> None:
@@ -172,11 +177,11 @@ class Monitor:
     # -- calls from inside -------------------------------------------------------------------------------------------
 
     def is_within(self) -> bool:
-        """Whether what runs now in this thread is a call from inside."""
+        """Return True if this thread is in a call from inside."""
         return bool(self.within) and get_ident() in self.within
 
     def _run_within(self, coro: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine that asks whether it ``is_within``, and then changes nothing and waits for nothing."""
+        """Run a coroutine that checks ``is_within``, and therefore changes nothing and waits for nothing."""
         me, outermost = get_ident(), not self.is_within()
         try:
             self.within.add(me)
@@ -186,17 +191,17 @@ class Monitor:
                 self.within.discard(me)
 
     def note(self, note: Note) -> None:
-        """Have it done as soon as a thread leaves the monitor."""
+        """Add a note, to be done as soon as a thread leaves the monitor."""
         self.notes.append(note)
         self.on_noted()
 
     def _do_now(self) -> None:
-        """Where no thread of ours can be told: this one does it, should it have let the others in."""
+        """Do the notes in this thread, if it has released the monitor: without a server there is no link thread."""
         if not self._lock._is_owned():  # noqa: SLF001 - as threading.Condition asks
             self.leave()
 
     def leave(self) -> None:
-        """This thread has left the monitor: what the rules wrote goes out, and what was noted is done."""
+        """Send the calls that the rules queued and do the notes, in a thread that has left the monitor."""
         self.on_release()
         if self.notes or self.said:
             self._tidy()
@@ -220,20 +225,24 @@ class Monitor:
             return
         try:
             note.do()
-        except Exception as error:  # noqa: BLE001 - a defect of ours, of which the caller knows nothing
+        except Exception as error:  # noqa: BLE001 - a defect of the cache, unknown to the caller
             text = "a call from a signal handler or a finalizer failed by a defect of ours"
             self.tell(logging.ERROR, "defect", text, error=error)
         self.notes.popleft()
 
     def say(self, write: Callable[[], None]) -> bool:
-        """Have this record written when the monitor is left: handlers of logs have locks. Not taken from outside."""
+        """Have this record written when the monitor is left, because log handlers have locks.
+
+        Returns:
+            ``False`` in a thread that does not hold the monitor, and the record is not taken.
+        """
         if not self._lock._is_owned():  # noqa: SLF001 - as threading.Condition asks
             return False
         self.said.append(write)
         return True
 
     def end(self, *, elsewhere: bool) -> None:
-        """Do what may wait, this thread being out of all rules; ``elsewhere``: in a thread of its own."""
+        """Do the jobs that may wait, in a thread that is out of all rules; ``elsewhere``: each in a new thread."""
         while self.ends:
             try:
                 job = self.ends.popleft()
@@ -247,16 +256,16 @@ class Monitor:
     # -- turns -------------------------------------------------------------------------------------------------------
 
     def run(self, coro: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine of the rules, and what it wrote goes out; what it asks for outside is done between its turns.
+        """Run a coroutine of the rules and send the calls that it queued. Its outside calls run between its turns.
 
         Raises:
-            RuntimeError: It suspended for something else.
+            RuntimeError: The coroutine suspended for anything but an ``AwaitOutside``.
         """
         me = get_ident()
         if me in self.amid:
             return self._run_within(coro)
         if self.within:
-            self.within.discard(me)  # an interrupt came before that was done
+            self.within.discard(me)  # an interrupt kept ``_run_within`` from doing so
         rule: Any = coro
         move, given = rule.send, None
         while True:
@@ -269,17 +278,20 @@ class Monitor:
                     raise _suspended(coro)  # noqa: TRY301 - ends as every error of the rules does
                 move, given = rule.send, asked.begin()
             except BaseException as error:
-                # While it is suspended, whatever is raised here comes from outside, a signal's exception too.
+                # While the rule is suspended, an exception here comes from outside: from the loader, or from a signal.
                 if not rule.cr_suspended:
                     raise
                 move, given = rule.throw, error
 
     def step(self, move: Callable[[Any], Any], given: Any) -> tuple[Any, bool]:
-        """Run a coroutine of the rules until it suspends: what it asks for; or its result, and that it is over.
+        """Run a coroutine of the rules until it suspends or ends.
 
         Args:
-            move: Its ``send`` or ``throw``.
-            given: What comes from where it was suspended.
+            move: The coroutine's ``send`` or ``throw``.
+            given: The answer to its last ``AwaitOutside``, or the exception that this call raised.
+
+        Returns:
+            The next ``AwaitOutside`` and ``False``, or the coroutine's result and ``True``.
         """
         return self._turn(get_ident(), move, given, suspends=True)
 
@@ -314,13 +326,13 @@ class Monitor:
                 self.end(elsewhere=suspends)
 
     def _own(self) -> None:
-        """Be in again, though a signal came when this thread was about to come back."""
+        """Acquire the monitor again, if a signal kept this thread from doing so on its way back."""
         if not self._lock._is_owned():  # noqa: SLF001 - as threading.Condition asks
             self._lock.acquire()
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Run a rule that waits for nothing."""
+        """Hold the monitor for a rule that waits for nothing."""
         me = get_ident()
         try:
             self.amid.add(me)
@@ -333,18 +345,22 @@ class Monitor:
                 self.amid.discard(me)
 
     def released(self) -> "_Left":
-        """Let the others in, while this thread runs what is not ours or blocks."""
+        """Release the monitor, while this thread blocks or runs foreign code."""
         return _Left(self)
 
     def wait(self, future: ThreadFuture, timeout: float) -> bool:
-        """Let the others in until the gate is open or ``timeout`` seconds have passed; whether it is open."""
+        """Release the monitor until the future has a result or ``timeout`` seconds have passed.
+
+        Returns:
+            Whether the future has a result.
+        """
         if not future.opened:
             future.wait(self, timeout)
         return future.opened
 
 
 class _Left:
-    """The time between leaving the monitor and coming back."""
+    """The time between releasing the monitor and acquiring it again."""
 
     __slots__ = ("_depth", "_monitor")
 
@@ -372,7 +388,7 @@ class _Left:
 
 
 def answerless(future: ThreadFuture) -> Any:
-    """What a gate says whose time is over."""
+    """Return the result of a future whose time is over: ``NO_ANSWER``, unless the result has just come."""
     tell_unanswered(future)
     return future.result()
 

@@ -1,12 +1,12 @@
 """Calls from inside: a signal handler or a finalizer uses the cache while its thread is in the middle of a rule.
 
-Nothing of what the rules work on may be touched then, and nothing waited for: see ``wire.monitor``. So
+Such a call may neither touch the state of the rules nor wait: see ``engine.threads.monitor``. So
 
-1. near answers, and what was removed from inside answers no more;
+1. the near cache answers, except for entries that a call from inside removed;
 2. a removal, a ``set`` and a claim's release are noted, and done when the rule is left; with ``strict`` that is no
    acknowledgement: ``Unavailable``;
-3. what only the server knows is absent: ``get_or_set`` calls its loader and stores nothing, ``add`` and ``touch`` say
-   ``False``, a claim is not to be had, ``incr`` raises ``Unavailable``;
+3. anything that only the server knows is absent: ``get_or_set`` calls its loader and stores nothing, ``add`` and
+   ``touch`` return ``False``, no claim is granted, ``incr`` raises ``Unavailable``;
 4. ``close()`` is done when the outermost call of the thread is over.
 """
 
@@ -34,7 +34,7 @@ _AMID = "called by a signal handler or a finalizer in the middle of another call
 
 
 class _Note:
-    """Something to be done, and what of near it makes untrue until then."""
+    """A change to be made, and the keys and tags whose near entries are untrue until then."""
 
     __slots__ = ("_do", "keys", "tags")
 
@@ -42,13 +42,13 @@ class _Note:
         self._do, self.keys, self.tags = do, frozenset(keys), frozenset(tags)
 
     def do(self) -> None:
-        """Do it; what it puts into near itself is true."""
+        """Make the change. The entries that it puts into the near cache itself are true."""
         self.keys = self.tags = frozenset()
         self._do()
 
 
 class Inside:
-    """The verbs of an engine on threads, for calls from inside. It stands where its rules do."""
+    """The verbs of an engine on threads, for calls from inside. It takes the place of the engine's rules."""
 
     def __init__(self, engine: "SyncEngine") -> None:
         self._engine = engine
@@ -61,7 +61,7 @@ class Inside:
     # -- reading -----------------------------------------------------------------------------------------------------
 
     async def get(self, key: str, declared: Any, options: CallOptions, *, allow_stale: bool) -> DecodedValue | None:
-        """What near has."""
+        """Return the entry of the near cache."""
         self._engine.ctx.check_open()
         found = self._engine.policy.near(key, declared, options, allow_stale=allow_stale)
         if found is None:
@@ -76,35 +76,35 @@ class Inside:
         *,
         near: bool = True,  # noqa: ARG002 - the server cannot be asked
     ) -> dict[str, Any]:
-        """What near has."""
+        """Return the values of the near cache."""
         found = {key: await self.get(key, declared, options, allow_stale=False) for key in keys}
         return {key: answer.value for key, answer in found.items() if answer is not None}
 
     async def lookup(self, key: str, declared: Any, options: CallOptions) -> Found[Any] | None:
-        """What near has."""
+        """Return the entry of the near cache, with its age."""
         self._engine.ctx.check_open()
         return self._engine.policy.shown(key, declared, options)
 
     async def look(self, key: str) -> tuple[Lookup, Budget]:  # noqa: ARG002 - as above
-        """The server cannot be asked."""
+        """Return "unavailable": the server cannot be asked."""
         return Lookup(EntryState.UNAVAILABLE, reason="a call from inside"), self._engine.ctx.budget()
 
     # -- loading -----------------------------------------------------------------------------------------------------
 
     async def get_or_set(self, asked: LoadRequest) -> Any:
-        """What near has, fresh or stale, or else what the loader brings."""
+        """Return the value of the near cache, fresh or stale, or else the result of the loader."""
         found = await self.get(asked.key, asked.declared, asked.options, allow_stale=True)
         return await self.refresh(asked) if found is None else found.value
 
     async def refresh(self, asked: LoadRequest) -> Any:
-        """What the loader brings. Nothing is stored."""
+        """Return the result of the loader, and store nothing."""
         self._engine.ctx.check_open()
         return plain(self._load(asked.loader, *asked.args))
 
     async def get_or_set_many(
         self, keys: Iterable[str], loader: Callable[..., Any], options: CallOptions, declared: Any, _group: str
     ) -> dict[str, Any]:
-        """What near has, and what the loader brings."""
+        """Return the values of the near cache, and the results of the loader for the other keys."""
         wanted = list(keys)
         found = await self.get_many(wanted, declared, options)
         missing = [key for key in wanted if key not in found]
@@ -120,17 +120,17 @@ class Inside:
             raise
 
     async def run_loader(self, loader: Callable[..., Any], *args: Any) -> Any:
-        """What it brings, for a caller that bypasses the cache."""
+        """Return the result of the loader, for a caller that bypasses the cache."""
         return call_plain(loader, *args)
 
     # -- writing -----------------------------------------------------------------------------------------------------
 
     async def set(self, key: str, value: Any, options: CallOptions, declared: Any, *, strict: bool) -> None:
-        """Noted."""
+        """Note the ``set``."""
         await self.set_many({key: value}, options, declared, strict=strict)
 
     async def set_many(self, values: Mapping[str, Any], options: CallOptions, declared: Any, *, strict: bool) -> None:
-        """Noted, once all could be encoded."""
+        """Note the ``set`` once all values could be encoded."""
         engine = self._engine
         engine.ctx.check_open()
         answers = {key: engine.ctx.entries.encode(value, declared) for key, value in values.items()}
@@ -138,13 +138,13 @@ class Inside:
         _acknowledged(strict=strict)
 
     async def delete_many(self, keys: Iterable[str], *, strict: bool) -> int:
-        """Noted; none is known to be removed."""
+        """Note the removals; return 0, because no entry is known to be removed."""
         names = list(dict.fromkeys(keys))
         self._remove([("e", key) for key in names], names, (), strict=strict)
         return 0
 
     async def invalidate(self, tags: Iterable[str], *, strict: bool) -> None:
-        """Noted."""
+        """Note the invalidation."""
         names = list(dict.fromkeys(tags))
         self._remove([("t", tag) for tag in names], (), names, strict=strict)
 
@@ -154,34 +154,34 @@ class Inside:
         _acknowledged(strict=strict)
 
     async def add(self, *_args: Any, strict: bool) -> bool:
-        """Whether there is an entry cannot be told."""
+        """Return False: only the server knows whether there is an entry."""
         self._engine.ctx.check_open()
         if strict:
             raise Unavailable(f"add: {_AMID}")
         return False
 
     async def touch(self, *_args: Any) -> bool:
-        """As ``add``."""
+        """Return False, as ``add`` does."""
         return await self.add(strict=False)
 
     async def incr(self, key: str, *_args: Any, **_options: Any) -> int | None:
-        """A counter is not guessed."""
+        """Raise ``Unavailable``: only the server knows the counter."""
         self._engine.ctx.check_open()
         raise Unavailable(f"incr of {key!r}: {_AMID}")
 
     # -- claims ------------------------------------------------------------------------------------------------------
 
     async def take(self, *_args: Any, **_options: Any) -> Grant | None:
-        """It cannot be asked for."""
+        """Return ``None``: the server cannot be asked for a claim."""
         self._engine.ctx.check_open()
         return None
 
     async def is_taken(self, key: str) -> bool:
-        """Whether this process has it."""
+        """Return True if this process has the claim."""
         return self._engine.claims.has(key)
 
     def give(self, grant: Grant) -> bool:
-        """Noted."""
+        """Note the release of a claim; return whether this process has the claim."""
         if not self._engine.claims.holds(grant):
             return False
         self._note(_Note(partial(self._engine.claims.give, grant)))
@@ -190,13 +190,13 @@ class Inside:
     # -- the cache itself --------------------------------------------------------------------------------------------
 
     async def first_attempt(self, _timeout: float) -> None:
-        """The call amid which we are has made it, or will."""
+        """Do nothing: the interrupted call has made the first attempt to connect, or will make it."""
 
     async def probe(self) -> None:
-        """Nothing can be measured."""
+        """Do nothing: no latency can be measured."""
 
     async def close(self) -> None:
-        """When the outermost call is over."""
+        """Close the engine when the outermost call is over."""
         engine = self._engine
         engine.monitor.ends.append(lambda: engine.monitor.run(engine.close()))
 
