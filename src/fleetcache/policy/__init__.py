@@ -1,4 +1,4 @@
 """The caching rules, written once, as coroutines that await only their ports; they know no tier and no event loop.
 
-Imported by `shared` (its words), `engine` and `api`.
+Imported by `shared` (the types of its answers), `engine` and `api`.
 """

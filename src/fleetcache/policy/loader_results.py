@@ -1,4 +1,4 @@
-"""A loader's result to an answer: what it says of its own life, and what to do with one that cannot be stored."""
+"""Turns a loader's result into an answer: the lifetime that it sets itself, and values that cannot be stored."""
 
 import logging
 from typing import Any
@@ -12,20 +12,21 @@ from .return_types import why_untyped
 
 __all__ = ["Unwrapping"]
 
-# Functions that are named, and told of, each. Names come from code, so that only names made at run time get there.
+# Functions counted by name, and functions and types reported in the log. Names come from code, so only names made at
+# run time reach these bounds.
 MAX_UNCACHED = 100
 MAX_TOLD = 1000
 
 
 class Unwrapping:
-    """Unwraps what loaders return, and tells of what cannot be stored."""
+    """Unwraps the results of loaders, and reports values that cannot be stored."""
 
     def __init__(self, ctx: PolicyContext) -> None:
         self._ctx = ctx
         self._told: set[tuple[str, type | None]] = set()
 
     def unwrap(self, run: Load, result: Any) -> tuple[DecodedValue, CallOptions | None]:
-        """The loader's result as an answer, and how to keep it; ``None`` = not at all."""
+        """Return the loader's result as an answer, and the options to keep it with; ``None``: keep nothing."""
         if isinstance(result, NoStore):
             return self._encoded(result.value, run, to_store=False), None
         if isinstance(result, Keep):
@@ -33,7 +34,7 @@ class Unwrapping:
         return self._encoded(result, run), run.options
 
     def _encoded(self, value: Any, run: Load, *, to_store: bool = True) -> DecodedValue:
-        """The value as others will get it, or, if it cannot be encoded, as it is for its one caller."""
+        """Return the encoded value; a value that cannot be encoded is returned as it is, for its own caller only."""
         ctx, declared, group = self._ctx, run.declared, run.group
         why = why_untyped(run.loader) if declared is Any and to_store else None
         if why is not None:
@@ -57,7 +58,7 @@ class Unwrapping:
             return DecodedValue(value, None, 0, declared)
 
     def _is_new(self, group: str, kind: type | None) -> bool:
-        """Whether this has not been told yet."""
+        """Return whether this has not been reported yet, and record it; ``False`` once ``MAX_TOLD`` are recorded."""
         new = (group, kind) not in self._told and len(self._told) < MAX_TOLD
         if new:
             self._told.add((group, kind))

@@ -1,4 +1,4 @@
-"""What a look at an entry showed, and the value of one: the words in which shared answers policy."""
+"""The result of a read of an entry, and its decoded value: the types in which the shared cache answers policy."""
 
 from enum import Enum
 from typing import Any
@@ -11,30 +11,30 @@ __all__ = ["ClaimReply", "DecodedValue", "EntryState", "Lookup"]
 
 
 ENDING = 0.25
-"""Seconds the first renewal of an entry that is being replaced may take: as long as an operation usually may."""
+"""Seconds that the first renewal of an entry under replacement may take: the usual operation timeout."""
 
 
 class EntryState(Enum):
-    """What stands under a key."""
+    """The state of the entry under a key, as a read of the server shows it."""
 
     FRESH = "fresh"
     STALE = "stale"
     EXPIRED = "spent"  # past ttl + stale, still there
     INVALID = "unusable"  # another version, broken, badly signed, over size, a tag no longer current
-    FOREIGN = "foreign"  # not ours at all: nothing a script could compare
-    LOADING = "held"  # a placeholder: somebody loads
+    FOREIGN = "foreign"  # not written by fleetcache: a script has nothing to compare
+    LOADING = "held"  # a placeholder: a process holds the lease and loads
     ABSENT = "none"
-    TAGS_UNKNOWN = "unknown tags"  # usable if its tags are current, which must be asked
+    TAGS_UNKNOWN = "unknown tags"  # usable if its tags are current, which must be read from the server
     GRANTED = "granted"  # the lease is ours
     UNAVAILABLE = "fault"  # no answer, or an error reply
 
 
 class DecodedValue(msgspec.Struct, gc=False):
-    """A value on its way to callers, of whom each gets what nobody else can change (promise 7).
+    """A value on its way to callers; each caller gets an object that no other caller can change (promise 7).
 
-    ``gc=False``, as for ``Lookup``: one is made for each hit, and nothing in it ever refers back to it.
+    ``gc=False``, as for ``Lookup``: each hit creates one, and nothing in it ever refers back to it.
 
-    ``payload`` is ``None`` for a value that could not be encoded: then only its loader's caller may have it.
+    ``payload`` is ``None`` for a value that could not be encoded: then only its loader's own caller may have it.
     """
 
     value: Any
@@ -44,18 +44,18 @@ class DecodedValue(msgspec.Struct, gc=False):
 
 
 class Lookup(msgspec.Struct, gc=False):
-    """One look.
+    """The result of one read of an entry.
 
     Attributes:
-        look: What stands there.
-        head: Its identity, where a script can compare one.
-        answer: Its value, if it can be used.
-        remaining: Seconds a placeholder still has, or an entry that may not be used any more.
-        reason: What is wrong with it.
-        fresh_until: Of an entry that can be used: until when it is fresh on our clock.
-        sent_at: When the look was sent.
-        header: Of an entry that can be used.
-        unknown, blob: For ``UNKNOWN_TAGS``: the tags to ask for, and what is to be judged once more.
+        state: The state of the entry.
+        stamp: The version stamp that identifies the entry, where a script can compare one.
+        answer: The value, if it can be used.
+        remaining: Seconds until a placeholder, or an entry that may not be used any more, is gone.
+        reason: Why the entry cannot be used.
+        fresh_until: Until when a usable entry is fresh, on our clock.
+        sent_at: When the read was sent.
+        header: The header of a usable entry.
+        unknown, blob: For ``TAGS_UNKNOWN``: the tags to read, and the bytes to judge again once they are known.
     """
 
     state: EntryState
@@ -71,7 +71,7 @@ class Lookup(msgspec.Struct, gc=False):
 
     @property
     def is_ending(self) -> bool:
-        """Whether the entry may be gone before its claim is of use: others would then take the lease beside it."""
+        """Whether the entry may be gone before its first renewal: another process would then take the lease as well."""
         return self.state in {EntryState.EXPIRED, EntryState.INVALID} and self.remaining < ENDING
 
     def __repr__(self) -> str:
@@ -79,7 +79,7 @@ class Lookup(msgspec.Struct, gc=False):
 
 
 class ClaimReply(msgspec.Struct):
-    """The answer to a claim: whether it is ours, and a new look at the entry taken with it."""
+    """The answer to a claim: whether it was granted, and the result of a new read of the entry, done with it."""
 
     seen: Lookup
     remaining: float

@@ -1,6 +1,6 @@
-"""The options of one call, resolved once and frozen: how long a value is fresh, how long stale, what else was asked.
+"""The options of one call, resolved once and frozen: how long a value is fresh, how long stale, and the others.
 
-Everything about an entry's lifetimes is answered here, so that no other module adds or compares durations of its own.
+All arithmetic of an entry's lifetimes is here, so that no other module adds or compares durations of its own.
 """
 
 import math
@@ -14,37 +14,37 @@ from ..format.entry import GRACE
 __all__ = ["EARLY_RANGE", "MINIMUM_TTL", "CallOptions", "Remaining", "seconds_left", "should_refresh_early"]
 
 EARLY_RANGE = 20
-"""Farther from its end than so many times its cost an entry starts no early refresh: the chance is under 1 in 10^8."""
+"""An entry farther from its end than 20 times its cost starts no early refresh: the chance is under 1 in 10^8."""
 
 MINIMUM_TTL = 0.001
-"""The server counts in milliseconds; a shorter life would round to none."""
+"""Seconds. The server counts in milliseconds, so a shorter life would round to none."""
 
 
 def seconds_left(pttl_ms: int, stale: float) -> tuple[float, float]:
-    """The seconds of ``Remaining``, without an object: this is the hit path."""
+    """Return the seconds of ``Remaining`` without creating an object, because this is the hit path."""
     until_spent = pttl_ms / 1000 - GRACE
     return until_spent - stale, until_spent
 
 
 class Remaining(Struct, gc=False, frozen=True):
-    """What is left of an entry, in seconds from the moment the read of it was sent."""
+    """The remaining lifetimes of an entry, in seconds from the moment at which its read was sent."""
 
     fresh: float
     stale: float
 
     @property
     def is_fresh(self) -> bool:
-        """It may be answered without a second thought."""
+        """Whether the entry is within its ttl."""
         return self.fresh > 0
 
     @property
     def is_stale(self) -> bool:
-        """Past its ttl, within its stale time."""
+        """Whether the entry is past its ttl and within its stale time."""
         return self.fresh <= 0 < self.stale
 
     @classmethod
     def of(cls, pttl_ms: int, stale: float) -> "Remaining":
-        """From the server's remaining milliseconds and the entry's own stale time: no clocks are compared."""
+        """Compute them from the server's remaining milliseconds and the entry's stale time: no clocks are compared."""
         return cls(*seconds_left(pttl_ms, stale))
 
 
@@ -53,10 +53,10 @@ class CallOptions(Struct, frozen=True):
 
     Attributes:
         ttl: How long the value is fresh.
-        stale: How long after that it may be answered while somebody refreshes it.
-        tags: Everything that may invalidate it, the internal tags first.
-        early: Whether a hit close to the end may start a refresh although ``stale`` is 0.
-        offline_ttl: Bound of near answers while the server cannot be heard.
+        stale: How long after that the stale value may be answered while a load refreshes it (stale-while-revalidate).
+        tags: All tags that may invalidate the value, the internal tags first.
+        early: Whether a hit close to the end may start a refresh although ``stale`` is 0 (XFetch).
+        offline_ttl: Bound of the near cache's answers while the server cannot be heard.
         load_timeout: How long this caller waits for a load; ``None`` = as long as it takes.
     """
 
@@ -69,7 +69,7 @@ class CallOptions(Struct, frozen=True):
 
     @property
     def server_ttl_ms(self) -> int:
-        """How long the server keeps the entry."""
+        """Milliseconds for which the server keeps the entry."""
         return max(1, round((self.ttl + self.stale + GRACE) * 1000))
 
     @property
@@ -78,11 +78,11 @@ class CallOptions(Struct, frozen=True):
         return self.early or self.stale > 0
 
     def kept(self, ttl: float | None, stale: float | None) -> "CallOptions":
-        """As decided by the loader's result (``Keep``)."""
+        """Return the options with the times that the loader's result sets (``Keep``)."""
         return replace(self, ttl=self.ttl if ttl is None else ttl, stale=self.stale if stale is None else stale)
 
     def bounded(self, longest: float) -> "CallOptions":
-        """The same with near life cut to ``longest``: what nobody can invalidate must not live long."""
+        """Return the options cut to ``longest`` seconds: an entry that cannot be invalidated must not live long."""
         if longest >= self.ttl + self.stale:
             return self
         ttl = max(0.0, min(self.ttl, longest))
@@ -90,9 +90,9 @@ class CallOptions(Struct, frozen=True):
 
 
 def should_refresh_early(fresh_left: float, cost: float, random: Callable[[], float]) -> bool:
-    """Whether a hit this close to the end should start a refresh already.
+    """Return whether a hit this close to the end should start a refresh already.
 
-    Probabilistic early expiration (Vattani, Chierichetti, Lowenstein, "Optimal Probabilistic Cache Stampede
-    Prevention", VLDB 2015) with beta 1: the costlier the load, the earlier somebody starts.
+    This is XFetch, probabilistic early expiration (Vattani, Chierichetti, Lowenstein, "Optimal Probabilistic Cache
+    Stampede Prevention", VLDB 2015) with beta 1: the costlier the load, the earlier a hit starts the refresh.
     """
     return cost > 0 and fresh_left < EARLY_RANGE * cost and fresh_left <= -cost * math.log(1.0 - random())

@@ -1,4 +1,4 @@
-"""What a loader may return instead of a plain value, and the sign for "nothing there".
+"""Results that a loader may return instead of a plain value, and ``MISSING``, which stands for an absent entry.
 
 ``NoStore`` and ``Keep`` let the result decide how long it lives. Both are covariant, so ``User | NoStore[User]`` is
 read as a loader of ``User``. ``MISSING`` tells an absent entry from a stored ``None``.
@@ -30,10 +30,10 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class NoStore(Struct, Generic[T_co], frozen=True):
-    """Answer the callers who wait for this load, but keep nothing.
+    """Answer the callers that wait for this load, but keep nothing.
 
     Args:
-        value: what the callers get.
+        value: the value that the callers get.
 
     Example:
         >>> async def locate(ip: str) -> str | NoStore[str]:
@@ -43,7 +43,7 @@ class NoStore(Struct, Generic[T_co], frozen=True):
 
     value: T_co
 
-    if TYPE_CHECKING:  # pyright makes nothing of the type of a generic Struct's field
+    if TYPE_CHECKING:  # pyright cannot infer the type of a generic Struct's field
 
         def __init__(self, value: T_co) -> None: ...
 
@@ -56,9 +56,9 @@ class Keep(_Kept[T_co], Generic[T_co], frozen=True, kw_only=True):
     """Keep the value for a time that the result decides.
 
     Args:
-        value: what the callers get and what is stored.
-        ttl: how long it is fresh: seconds, ``timedelta`` or text such as ``"10m"``. ``None``: as the call says.
-        stale: how long after ``ttl`` it may still answer while it is loaded anew. ``None``: as the call says.
+        value: the value that the callers get and that is stored.
+        ttl: how long the value is fresh: seconds, ``timedelta`` or text such as ``"10m"``. ``None``: as in the call.
+        stale: how long after ``ttl`` the value may still answer while it is loaded anew. ``None``: as in the call.
 
     Example:
         >>> async def token() -> Keep[str]:
@@ -81,14 +81,14 @@ class Keep(_Kept[T_co], Generic[T_co], frozen=True, kw_only=True):
 
 
 class Found(Struct, Generic[T_co], frozen=True):
-    """An entry with its times, as ``lookup`` shows it. All are durations: no clocks of two hosts are compared.
+    """An entry with its times, as ``lookup`` returns it. All times are durations: no clocks of two hosts are compared.
 
     Args:
-        value: what is stored.
-        fresh_for: seconds until its ttl is over; negative = since when it has been. On a server without client
-            tracking at most what this process may keep a copy for.
-        age: seconds since it was stored, by its ttl and what the server has left of it. After ``touch`` it is what
-            that makes it, 0 at least.
+        value: the stored value.
+        fresh_for: seconds until its ttl is over; negative: seconds since it was over. On a server without client
+            tracking at most as long as this process may keep a copy.
+        age: seconds since the value was stored: its ttl less the time that the server has left of it. After ``touch``,
+            which changes that time, the same difference, 0 at least.
         stale: whether its ttl is over, and its stale time is not.
     """
 
@@ -103,22 +103,25 @@ class Found(Struct, Generic[T_co], frozen=True):
 
 
 def plain(result: Any) -> Any:
-    """The value, where nothing is kept anyway."""
+    """Return the value of a loader's result, for callers that keep nothing anyway."""
     return result.value if isinstance(result, Keep | NoStore) else result
 
 
 Loader = Callable[P, Awaitable[T | NoStore[T] | Keep[T]]]
-"""An ``async def`` that gives a ``T``, and may say how to keep it."""
+"""An ``async def`` that returns a ``T``, or a ``T`` in ``NoStore`` or ``Keep``."""
 
 Wrapping = Callable[P, Awaitable[NoStore[T] | Keep[T]]]
-"""One that always says it. A case of its own: a type checker would take its ``Keep[T]`` for the ``T`` of a loader."""
+"""An ``async def`` that always returns ``NoStore`` or ``Keep``.
+
+A separate type, because a type checker would take its ``Keep[T]`` for the ``T`` of a ``Loader``.
+"""
 
 
 SyncLoader = Callable[P, T | NoStore[T] | Keep[T]]
-"""A ``def`` that gives a ``T``, and may say how to keep it."""
+"""A ``def`` that returns a ``T``, or a ``T`` in ``NoStore`` or ``Keep``."""
 
 SyncWrapping = Callable[P, NoStore[T] | Keep[T]]
-"""One that always says it."""
+"""A ``def`` that always returns ``NoStore`` or ``Keep``."""
 
 
 class Missing(Enum):
@@ -131,4 +134,4 @@ class Missing(Enum):
 
 
 MISSING: Final = Missing.MISSING
-"""Not there. Pass it as ``default`` to tell an absent entry from a stored ``None``."""
+"""Stands for an absent entry. Pass it as ``default`` to tell an absent entry from a stored ``None``."""

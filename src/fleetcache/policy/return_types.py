@@ -1,7 +1,8 @@
-"""The type that a loader says it returns: what its values are decoded as when the call names no type.
+"""The declared return type of a loader: its values are decoded as this type when the call names no type.
 
-Resolved at first use, since annotations may name what is defined further down; remembered for as long as the
-loader's code lives. What cannot be resolved counts as not annotated, and why is remembered, too.
+An annotation is resolved at first use, since it may name a class that is defined further down. The type is remembered
+for as long as the loader's code lives. An annotation that cannot be resolved counts as absent, and the reason is
+remembered, too.
 """
 
 import functools
@@ -17,17 +18,17 @@ from .results import Keep, NoStore
 __all__ = ["annotated_type", "declared_type", "why_untyped"]
 
 _NOT_ANNOTATED: Final = object()
-# Decorators on one loader: far more than anybody writes, so that a wrapper of itself does not hang us.
+# Decorators on one loader. The bound is far above any real code; it ends the search in a wrapper of itself.
 _MAX_LAYERS: Final = 100
 # code's id -> (code, its annotation, the type, why it has none).
-# By code, because a loader is often a new function object at each call;
-# the annotation is compared, because a `def` inside a function may be annotated with that function's arguments. The
-# weak reference's callback takes the row away before the id can be used again.
+# Keyed by code, because a loader is often a new function object at each call.
+# The annotation is compared, because a `def` inside a function may be annotated with that function's arguments. The
+# weak reference's callback removes the row before the id can be used again.
 _resolved: dict[int, tuple[weakref.ref[types.CodeType], object, Any, str | None]] = {}
 
 
 def declared_type(loader: Callable[..., Any]) -> Any:
-    """The declared type of what ``loader`` gives, or ``Any``.
+    """Return the declared type of the values of ``loader``, or ``Any``.
 
     ``Awaitable[T]``, ``Coroutine[..., T]``, ``NoStore[T]`` and ``Keep[T]`` stand for ``T``, also in unions.
 
@@ -58,7 +59,7 @@ def declared_type(loader: Callable[..., Any]) -> Any:
 
 
 def why_untyped(loader: Callable[..., Any]) -> str | None:
-    """What is wrong with a return annotation that ``declared_type`` could not resolve; ``None``: nothing is.
+    """Return why ``declared_type`` could not resolve the loader's return annotation; ``None`` if it could.
 
     Example:
         >>> async def load() -> "Usr": ...
@@ -70,7 +71,7 @@ def why_untyped(loader: Callable[..., Any]) -> str | None:
 
 
 def annotated_type(function: Any) -> Any:
-    """The return annotation as it stands, as far as it can be resolved now; else ``Any``."""
+    """Return the return annotation unchanged if it can be resolved now; else ``Any``."""
     annotation = getattr(function, "__annotations__", {}).get("return", Any)
     try:
         return _evaluated(function, annotation)
@@ -79,7 +80,7 @@ def annotated_type(function: Any) -> Any:
 
 
 def _function_of(loader: Any) -> Any:
-    """The function behind wrappers, partials, methods and callable objects; ``None``: there is none."""
+    """Return the function behind wrappers, partials, methods and callable objects; ``None`` if there is none."""
     for _ in range(_MAX_LAYERS):
         if (wrapped := getattr(loader, "__wrapped__", None)) is not None:
             loader = wrapped
@@ -92,7 +93,7 @@ def _function_of(loader: Any) -> Any:
         elif inspect.isroutine(loader) or isinstance(loader, type):
             return None
         else:
-            loader = getattr(type(loader), "__call__", None)  # noqa: B004 - the function is wanted, not whether it is there
+            loader = getattr(type(loader), "__call__", None)  # noqa: B004 - the function is wanted, not its existence
     return None
 
 
@@ -107,7 +108,7 @@ def _resolve(function: Any, annotation: object) -> tuple[Any, str | None]:
 
 
 def _evaluated(function: Any, annotation: object) -> Any:
-    # A function of its own for the one annotation: others that cannot be resolved do not matter.
+    # A helper function carries this one annotation, so that other annotations that cannot be resolved do not matter.
     def holder() -> None: ...
 
     holder.__annotations__ = {"return": annotation}
@@ -120,7 +121,7 @@ def _stripped(declared: Any) -> Any:
     origin, arguments = typing.get_origin(declared), typing.get_args(declared)
     if origin is typing.Union or origin is types.UnionType:
         members = [_stripped(member) for member in arguments]
-        # Union[Any, int] is not Any to typing; to us it says as little.
+        # typing does not reduce Union[Any, int] to Any, although a decoder learns as little from it.
         return Any if Any in members else typing.Union[tuple(members)]  # noqa: UP007 - members known at run time only
     kind = origin or declared
     if kind is NoStore or kind is Keep or (isinstance(kind, type) and issubclass(kind, Awaitable)):

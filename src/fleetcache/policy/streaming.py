@@ -1,13 +1,14 @@
-"""Many calls of one caller: as many at once as fit, and further ones as replies come.
+"""Batches: many calls of one caller, as many at once as fit, and further calls as replies come.
 
 Rules:
 
 1. A batch has at most ``MAX_CALLS`` calls and ``MAX_BYTES`` under way, and all batches of a process together have no
-   more: each takes its share. So whoever asks for one key beside them waits behind so much at most.
+   more: each takes its share. So a caller that asks for one key beside them waits behind that much at most.
 2. A batch that fits costs one operation timeout in all, as one call does.
-3. Where it does not fit, the next call is sent when the oldest is answered, and the timeout counts from the last reply.
-4. Where the connection has no room for another call, a batch or a write waits for room, one operation timeout at most.
-   That too much is under way here is no sign that the server is away.
+3. If a batch does not fit, its next call is sent when the oldest is answered, and the timeout counts from the last
+   reply.
+4. If the connection has no room for another call, a batch or a write waits for room, one operation timeout at most.
+   A full connection is no sign that the server is away.
 """
 
 from collections import deque
@@ -20,27 +21,27 @@ __all__ = ["MAX_BYTES", "MAX_CALLS", "SMALL", "Sent", "stream"]
 
 T = TypeVar("T")
 
-# So many keep a server at work over any network of a data center. Their answers come in one turn of an event loop,
-# in which nobody else gets on: a thousand took more than an operation timeout on a busy machine.
+# This many calls keep a server busy over any network of a data center. Their answers come in one turn of an event loop,
+# in which no other task runs: a thousand took more than an operation timeout on a busy machine.
 MAX_CALLS = 256
 MAX_BYTES = 1024 * 1024
 SMALL = 200  # about the bytes of a call that carries no value
 
 Sent = tuple[Callable[[], Awaitable[Any]], int]
-"""How to wait for the outcome of what was sent, and about how many bytes it is, with its answer."""
+"""A function that waits for the outcome of a sent call, and about how many bytes the call and its answer take."""
 
 
 async def stream(
     ctx: PolicyContext, items: Iterable[T], send: Callable[[T], Sent], take: Callable[[T, Any], None], budget: Budget
 ) -> None:
-    """Send a call for each item and hand on what became of it, in order.
+    """Send a call for each item and hand on its outcome, in order.
 
     Args:
-        ctx: What the rules share.
-        items: Taken one by one, each just before its call is sent.
-        send: Sends one.
+        ctx: The context of the rules.
+        items: The items, taken one by one, each just before its call is sent.
+        send: Sends the call for an item.
         take: Gets each item with its outcome.
-        budget: What the caller may still wait; whole again after each reply to a batch that did not fit.
+        budget: The time that the caller may still wait; whole again after each reply to a batch that did not fit.
     """
     under_way: deque[tuple[T, Callable[[], Awaitable[Any]], int]] = deque()
     size = sent = 0
@@ -64,7 +65,7 @@ async def stream(
             if ctx.shared.crowded:
                 await _room(ctx, budget)
             sent += 1
-            ctx.batches += sent == 2  # noqa: PLR2004 - one call alone is no batch
+            ctx.batches += sent == 2  # noqa: PLR2004 - a single call is no batch
             outcome, weight = send(item)
             under_way.append((item, outcome, weight))
             size += weight

@@ -1,6 +1,6 @@
-"""Which task waits for which: asked of asyncio, which tells it by who is called when a task ends.
+"""Which task waits for which task, read from the callbacks that asyncio runs when a task ends.
 
-A task that was started and is not waited for is told from one that is, however the waiting is written: ``await``,
+A task that another task waits for is told from one that was only started, however the wait is written: ``await``,
 ``gather``, ``wait``, ``wait_for``, ``shield``, ``as_completed``, a task group of asyncio or anyio.
 """
 
@@ -13,13 +13,13 @@ __all__ = ["is_awaited"]
 
 
 def is_awaited(task: Any, by: Any) -> bool:
-    """Whether ``by`` cannot go on before ``task`` ends, directly or through others.
+    """Return whether the task ``by`` cannot go on before ``task`` ends, directly or through other tasks.
 
-    A wait that asyncio cannot see, such as for an event that the task sets, is none.
+    A wait that asyncio cannot see, such as for an event that the task sets, does not count.
 
     Args:
-        task: A task.
-        by: Another of the same loop.
+        task: The task that would be waited for.
+        by: Another task of the same event loop.
     """
     todo, seen = [task], set[int]()
     while todo:
@@ -33,7 +33,7 @@ def is_awaited(task: Any, by: Any) -> bool:
 
 
 def _told(future: Any) -> Iterator[Any]:
-    """The futures and tasks that hear of the end of one."""
+    """Yield the futures and tasks that are notified when a future ends."""
     for entry in getattr(future, "_callbacks", None) or ():
         callback = entry[0]
         owner = getattr(callback, "__self__", None)  # of a task's own wake-up, the task; of a group's method, the group
@@ -44,13 +44,14 @@ def _told(future: Any) -> Iterator[Any]:
         for cell in getattr(callback, "__closure__", None) or ():
             try:
                 yield from _futures_of(cell.cell_contents)
-            except ValueError:  # not filled yet
+            except ValueError:  # an empty cell
                 continue
 
 
 def _futures_of(held: Any) -> Iterator[Any]:
-    """The object if it is a future, who waits at a queue, or the futures that an object has as attributes."""
-    # Never what a collection holds: the set that keeps background tasks alive is told of the end of each.
+    """Yield the object if it is a future, else the futures among its attributes; for a queue, its waiting getters."""
+    # The items of a collection are not searched: a set that keeps background tasks alive is notified when each task
+    # ends, but waits for none.
     if asyncio.isfuture(held):
         yield held
     elif isinstance(held, asyncio.Queue):
