@@ -1,4 +1,4 @@
-"""The shared tier (L2): what a cache says to Redis or Valkey, and what the replies mean.
+"""The shared cache (L2): the commands a cache sends to Redis or Valkey, and the meaning of their replies.
 
 Imported by `engine` and everything above it.
 """

@@ -1,4 +1,7 @@
-"""How calls are sent: scripts with their fallback, own pushes, faults remembered. ``shared`` adds the verbs."""
+"""Sends calls: scripts with their fallback to ``EVAL``, own invalidation pushes, remembered refusals.
+
+``Shared`` adds the verbs.
+"""
 
 import hashlib
 import os
@@ -32,50 +35,50 @@ from .stray_rights import Rights
 __all__ = ["SCRIPTS", "TAG_KEPT_MS", "CommandSender", "Script", "Wire", "mint_command"]
 
 TAG_KEPT_MS = 60 * 86_400_000
-"""Tags outlive every entry (30 days at most) twice over; the script renews them below half."""
+"""60 days in ms: twice the longest life of an entry (30 days). The script renews a tag's life when half has passed."""
 
 
 class Wire(Protocol):
-    """What shared needs of the connection."""
+    """The part of the connection that the shared tier uses."""
 
     session: Session
 
     @property
     def connected(self) -> bool:
-        """Whether a connection stands on which calls may be sent, heard of late or not."""
+        """True if a connection is established on which calls may be sent, even while the server is slow to answer."""
         ...
 
     def submit(self, call: AnyCall, *, at_once: bool = False) -> None:
-        """Send it, with what else this turn sends, or ``at_once``."""
+        """Send a call in one write with the other calls of this turn of the loop, or ``at_once``."""
         ...
 
     def expect_own(self, key: bytes) -> None:
-        """The next frame is known to be our own push."""
+        """Expect an invalidation push for this key, caused by the client's own write, as the next frame."""
         ...
 
     def fail(self, reason: str, detail: str) -> None:
-        """Give the connection up."""
+        """Close the connection, for this reason."""
         ...
 
     def without_secrets(self, said: str) -> str:
-        """What the server said, as it may be shown."""
+        """Return the server's words with secrets removed, fit to be shown."""
         ...
 
 
 class Script(Struct, frozen=True):
-    """A script of the wire format. It touches one key."""
+    """A script of the wire format. Each script touches one key."""
 
     name: str
     text: str
     sha: str
 
     def call(self, key: bytes, *args: bytes | int, whole: bool = False) -> Command:
-        """The command; ``whole`` sends the text, once, to a server that has forgotten it."""
+        """Return the command; ``whole`` sends the text, once, to a server that has forgotten the script."""
         return ("EVAL" if whole else "EVALSHA", self.text if whole else self.sha, 1, key, *args)
 
 
 def _load(name: str) -> Script:
-    # By the module's own loader, which is there; importlib.resources and pkgutil would cost an import more.
+    # Read by the module's own loader, which is always set; importlib.resources and pkgutil would cost another import.
     loader: Any = globals()["__loader__"]
     text = loader.get_data(os.path.join(os.path.dirname(__file__), "lua", f"{name}.lua")).decode()  # noqa: PTH118, PTH120 - as above
     return Script(name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
@@ -85,12 +88,12 @@ SCRIPTS = {name: _load(name) for name in ("acquire", "swap", "put", "release", "
 
 
 def mint_command(layout: Layout, tag: str, version: bytes, *, whole: bool = False) -> Command:
-    """Read the version of a tag, or give it this one."""
+    """Return the command that reads the version of a tag, or sets this version if the tag has none."""
     return SCRIPTS["mint"].call(layout.tag(tag), version, 0 if tag == ALL_TAG else TAG_KEPT_MS, whole=whole)
 
 
 class _Scripted:
-    """A call of one script. It is in no cycle of references: what it carries goes with it, not at a full collection."""
+    """A call of one script. It is in no reference cycle, so its payload is freed at once, not at a full collection."""
 
     __slots__ = ("_again", "_calls", "_handle", "_still", "future", "lost", "payload", "sent_at")
 
@@ -112,7 +115,7 @@ class _Scripted:
         self.future, self.lost, self.sent_at = future, lost, 0.0
 
     def handle(self, replies: list[Any]) -> Any:
-        """Hand the reply on, or send the script's text to a server that has forgotten it, once."""
+        """Hand the reply on. If the server has forgotten the script, send the script's text instead, once."""
         reply, again, wire = replies[0], self._again, self._calls.wire
         forgotten = isinstance(reply, ReplyError) and reply_reason(reply) == "noscript"
         if forgotten and again is not None and wire is not None and self._still():
@@ -122,7 +125,7 @@ class _Scripted:
         return self._handle(reply, self.sent_at)
 
     def give_up(self) -> None:
-        """As any call's."""
+        """Run ``lost`` once and tell the future that no answer came, as every call does."""
         lost, self.lost = self.lost, None
         if lost is not None:
             lost()
@@ -130,15 +133,15 @@ class _Scripted:
 
 
 class CommandSender:
-    """Sending, while a wire is attached and the link is online.
+    """Sends calls while a wire is attached and the link is online.
 
     Args:
         layout: Keys on the server.
-        entries: Bytes to values.
-        coherence: Told of everything that was sent and answered.
-        counters: Errors by reason.
+        entries: Decodes bytes to values.
+        coherence: Told of every call sent and every answer.
+        counters: Counts errors by reason.
         clock: Seconds.
-        ports: Make new gates.
+        ports: Makes new futures.
     """
 
     def __init__(
@@ -158,7 +161,7 @@ class CommandSender:
         self.large = LargeKeys()
         # By kind of operation: the reason, since when, and the server's words.
         self.refusals: dict[str, tuple[str, float, str]] = {}
-        self.on_mended: Callable[[], None] = lambda: None  # told when a refusal is over
+        self.on_mended: Callable[[], None] = lambda: None  # called when a refusal is over
 
     # -- sending -------------------------------------------------------------------------------------------------
 
@@ -172,18 +175,18 @@ class CommandSender:
 
     @property
     def crowded(self) -> bool:
-        """Whether calls could be sent, if there were not so many under way already."""
+        """True if only the number of calls already under way keeps another call from being sent."""
         return self.usable and self.wire is not None and not self.wire.session.has_room
 
     def when_room(self, future: Future) -> None:
-        """Open it when there is room for another call, or no connection any more."""
+        """Resolve the future when another call has room, or when the connection is gone."""
         if self.wire is not None and self.crowded:
             self.wire.session.wanting.append(future)
         else:
             future.set_result(None)
 
     def _connected(self) -> bool:
-        """Whether what nobody waits for may be sent: a right is given back also to a server that is slow to answer."""
+        """Return True if a call that no caller awaits may be sent: a slow server, too, gets its rights back."""
         return self.wire is not None and self.wire.connected and self.wire.session.has_room
 
     def _submit(self, call: AnyCall) -> None:
@@ -200,10 +203,10 @@ class CommandSender:
         lost: Callable[[], None] | None = None,
         still: Callable[[], bool] = lambda: True,
     ) -> Future | None:
-        """Send a script; ``handle`` gets its reply and when it was sent.
+        """Send a script; ``handle`` gets its reply and the time the call was sent.
 
-        ``still``: whether it may be sent a second time, as a whole, should the server have forgotten the script: a
-        store that a removal has overtaken meanwhile must not land behind it.
+        If the server has forgotten the script, ``still`` decides whether the call may be sent a second time, with the
+        script's text. A store that a removal has overtaken meanwhile must not land behind that removal.
         """
         text = SCRIPTS[script]
         again = partial(text.call, key, *args, whole=True)
@@ -231,19 +234,19 @@ class CommandSender:
             self.wire.expect_own(raw)
 
     def record_refusal(self, kind: str, error: ReplyError, *, fatal: bool = True) -> str:
-        """An error reply: counted, shown in health until the same kind of operation succeeds again."""
+        """Count an error reply, and show it in health until the same kind of operation succeeds again."""
         reason = reply_reason(error)
         self._counters.errors[reason] += 1
         said = spoken(error) if self.wire is None else self.wire.without_secrets(spoken(error))
         self.refusals.setdefault(kind, (reason, self._clock(), said))
-        # A wrong node, or a user who may not even read: only a new connection can find out when that has ended.
+        # A wrong node, or a user without the right to read: only a new connection can find out when that has ended.
         wrong_node = reason in {"readonly", "auth", "cluster_mode"} or (kind == "read" and reason == "noperm")
         if wrong_node and fatal and self.wire is not None:
             self.wire.fail(reason, said)
         return reason
 
     def record_success(self, kind: str) -> None:
-        """An operation of this kind succeeded: its refusal is over, and each that would have met this one, too."""
+        """Record a success: end this kind's refusal, and each refusal whose cause would have refused this one, too."""
         if self.refusals:
             mended = TRANSIENT if kind == "read" else TRANSIENT | NO_WRITES
             over = [each for each, (reason, *_) in self.refusals.items() if each == kind or reason in mended]
@@ -254,5 +257,5 @@ class CommandSender:
 
 
 def _of_script(reply: Any) -> Any:
-    """The reply to a script: an error of it says which command was refused."""
+    """Return the reply to a script, an error as ``ScriptError``, whose text names the refused command."""
     return ScriptError(str(reply)) if isinstance(reply, ReplyError) else reply

@@ -1,6 +1,6 @@
-"""Bytes on the server to values and back, and the one place that judges whether an entry may be used.
+"""Converts bytes on the server to values and back, and judges whether an entry may be used. No other module judges.
 
-Nothing read here is trusted: whatever the bytes are, the outcome is a ``Lookup``, never an exception.
+No bytes read here are trusted: any bytes give a ``Lookup``, never an exception.
 """
 
 import sys
@@ -37,11 +37,11 @@ from ..wire.session import ReplyError
 
 __all__ = ["Entries"]
 
-# Looked up once: on the hit path a member of an enum costs as much as a dict look-up and more.
+# Bound to names once: on the hit path, access to an enum member costs more than a dict look-up.
 _CURRENT, _FRESH, _STALE = TagState.CURRENT, EntryState.FRESH, EntryState.STALE
 _NOTHING = Lookup(EntryState.ABSENT)
 
-# Of loaders that say their own ttl there is no end.
+# Loaders that choose their own ttl can produce any number of distinct spans.
 _MAX_SPANS = 1000
 
 
@@ -51,9 +51,9 @@ class Entries:
     Args:
         codecs: Values to bytes.
         signer: Signs every entry; ``None`` = unsigned.
-        coherence: Whose tag copies say what is current, and through which near is filled.
-        layout: Key layout; the key on the server is part of what is signed.
-        counters: Counts what was unusable and why.
+        coherence: Its copies of tag versions decide whether an entry is current; the near cache is filled through it.
+        layout: Key layout; signatures cover the key on the server.
+        counters: Counts unusable entries by reason.
         max_bytes: Larger entries are not used.
         stamp: 16 new random bytes.
     """
@@ -75,16 +75,16 @@ class Entries:
 
     @property
     def signs(self) -> bool:
-        """Whether entries are signed, so that no script may write one."""
+        """True if entries are signed. A script cannot sign, so no script may write an entry then."""
         return self._signer is not None
 
     # -- values --------------------------------------------------------------------------------------------------
 
     def encode(self, value: Any, declared: Any) -> DecodedValue:
-        """A value as every caller will get it.
+        """Encode a value, and return it with its bytes as every caller will get it.
 
         Raises:
-            CodecError: It would not come back as it is, or is larger than ``CACHE_MAX_VALUE_BYTES``.
+            CodecError: The value would change in a round trip, or is larger than ``CACHE_MAX_VALUE_BYTES``.
         """
         codec, payload, decoded = self.codecs.encode(value, declared)
         if len(payload) > self.max_bytes:
@@ -95,10 +95,10 @@ class Entries:
         return DecodedValue(decoded, payload, codec, declared)
 
     def copy(self, answer: DecodedValue, declared: Any) -> Any:
-        """The value for one more caller, of the type that one declared: its own copy, unless nobody can change it.
+        """Return the value for one more caller, as the type this caller declared: a copy, or the same immutable object.
 
         Raises:
-            CodecError: It is not of that type.
+            CodecError: The value is not of that type.
         """
         same = declared is answer.declared or declared == answer.declared
         if answer.payload is None or (same and immutable(answer.value)):
@@ -106,13 +106,13 @@ class Entries:
         return self.codecs.decode(answer.codec, answer.payload, declared)
 
     def decode_near(self, held: NearEntry, declared: Any) -> DecodedValue | None:
-        """What near holds, as a value of the asked type; ``None`` if it is none of that type."""
+        """Return the value of a near entry as the declared type, or ``None`` if the value is not of that type."""
         try:
             if held.encoded:
                 value = self.codecs.decode(held.codec, held.value, declared)
                 return DecodedValue(value, held.value, held.codec, declared)
             if held.declared is declared or held.declared == declared:
-                # Nobody can change it: no bytes are needed for copies.
+                # The value is immutable: callers share it, so no bytes are needed for copies.
                 return DecodedValue(held.value, b"", held.codec, declared)
             codec, payload, _ = self.codecs.encode(held.value, held.declared)
             return DecodedValue(self.codecs.decode(codec, payload, declared), payload, codec, declared)
@@ -122,14 +122,15 @@ class Entries:
     def near_entry(
         self, answer: DecodedValue, tags: tuple[str, ...], life: tuple[float, float], *, born: float, **more: Any
     ) -> NearEntry:
-        """What near keeps of a value.
+        """Return the near entry for a value.
 
         Args:
             answer: The value.
-            tags: All that it carries.
-            life: Until when it is fresh and until when stale, on our clock.
-            born: When it was stored, on our clock.
-            **more: Other fields of what near keeps.
+            tags: All tags of the entry.
+            life: The time until which the entry is fresh and the time until which it may be served stale, on the
+                process's clock.
+            born: When the entry was stored, on the process's clock.
+            **more: Further fields of the near entry: ``unbacked``, ``cost``, ``stamp``.
         """
         payload = answer.payload or b""
         if immutable(answer.value):
@@ -151,29 +152,29 @@ class Entries:
         )
 
     def _span(self, seconds: float) -> float:
-        """One object for all entries that live as long: it costs each of them nothing."""
+        """Return one float object shared by all entries with this lifetime, so that an entry needs none of its own."""
         if len(self._spans) >= _MAX_SPANS:
             self._spans.clear()
         return self._spans.setdefault(seconds, seconds)
 
     def extended(self, held: NearEntry, value: Any, life: tuple[float, float]) -> NearEntry:
-        """The same entry of near with another value of the same kind, or another life."""
+        """Return the near entry with another value of the same kind, or another lifetime."""
         return structs.replace(held, value=value, fresh_until=life[0], stale_until=life[1], freq=0, main=False)
 
     def tags_of(self, seen: Lookup) -> Tags:
-        """The tags of an entry that was usable."""
+        """Return the tags of an entry that was usable."""
         return parse_tags(seen.header.section) or ()
 
     # -- to the server -------------------------------------------------------------------------------------------
 
     def stamp(self, mark: bytes = b"V") -> bytes:
-        """A new identity."""
+        """Return a new version stamp: the mark and new random bytes."""
         return mark + self._stamp()
 
     def pack(
         self, key: str, answer: DecodedValue, tags: Tags, options: CallOptions, cost: float
     ) -> tuple[bytes, bytes]:
-        """The bytes of an entry, with their head."""
+        """Return the head of a new entry, and the bytes of the entry."""
         stamp = self.stamp()
         payload = answer.payload or b""
         section = tag_section(tags)
@@ -185,10 +186,10 @@ class Entries:
 
     # -- from the server -----------------------------------------------------------------------------------------
 
-    def see(  # noqa: PLR0911 - one exit for each thing that may be found
+    def see(  # noqa: PLR0911 - one exit for each possible finding
         self, key: str, blob: Any, pttl: Any, sent_at: float, declared: Any, token: FillToken | None
     ) -> Lookup:
-        """Judge what stands under a key and fill near with it if it can be used."""
+        """Judge the bytes under a key, and fill the near cache with the entry if it is usable."""
         header = parse_header(blob) if type(blob) is bytes else None
         if header is None or type(pttl) is not int or pttl <= 0:
             return _NOTHING if blob is None else self._odd(blob, pttl)
@@ -221,20 +222,20 @@ class Entries:
         return Lookup(look, header.stamp, answer, 0.0, "", fresh_until, sent_at, header)
 
     def _is_signed(self, key: str, blob: bytes, header: Header) -> bool:
-        """By one of our keys, over the key on the server and everything in the entry."""
+        """Return True if one of the configured keys signed the key on the server and everything in the entry."""
         signer, signature = self._signer, header.signature
         if signer is None or signature is None:
             return False
         return signer.verify(self._layout.entry(key), signed_part(blob, header), signature)
 
     def too_large(self, start: bytes, pttl: int) -> Lookup:
-        """What is larger than any reply may be, by its first bytes."""
+        """Judge a value larger than the largest reply, by its first bytes."""
         if pttl > 0 and has_head(start):
             return self._unusable(EntryState.INVALID, start, "size", pttl)
         return self._unusable(EntryState.FOREIGN, start, "foreign")
 
     def _odd(self, blob: Any, pttl: Any) -> Lookup:
-        """Everything that is no entry of a format we read."""
+        """Judge a reply that is no entry of a known format."""
         for reply in (blob, pttl):
             if isinstance(reply, ReplyError):
                 return Lookup(EntryState.UNAVAILABLE, reason=reply_reason(reply))
@@ -242,7 +243,7 @@ class Entries:
         if not stamp or not isinstance(pttl, int) or pttl == -1 or not has_head(blob):
             return self._unusable(EntryState.FOREIGN, stamp, "foreign")
         if pttl <= 0:
-            return _NOTHING  # it went between the two commands; what it was worth then cannot be told
+            return _NOTHING  # the entry went between GET and PTTL, so its remaining life is unknown
         if is_placeholder(blob):
             return Lookup(EntryState.LOADING, stamp, remaining=pttl / 1000)
         return self._unusable(EntryState.INVALID, stamp, "format", pttl)

@@ -1,10 +1,10 @@
-"""Keys whose value is larger than any reply may be: another instance has a larger limit, or it is not ours at all.
+"""Keys whose value is larger than the largest reply: another instance has a larger limit, or the value is foreign.
 
 Rules:
 
-1. The first look at such a key costs the connection, for what comes could be endless. Then the key is known.
-2. A key that is known is asked first whether it goes on beyond that. While it does, the value is unusable: counted,
-   replaced by the next load, and never read.
+1. The first look at such a key costs the connection, for the reply could be endless. From then on the key is known.
+2. Before a known key is read, the server is asked whether its value still exceeds the limit. While the value does, it
+   is unusable: counted, replaced by the next load, and never read.
 """
 
 from ..format.entry import HEAD_SIZE
@@ -13,18 +13,18 @@ from ..wire.session import Command
 __all__ = ["LargeKeys"]
 
 _READ = {b"GET": 1, b"GETRANGE": 1, b"EVALSHA": 3, b"EVAL": 3}
-"""Commands that may answer with a value, and which argument is its key."""
+"""Commands that may answer with a value, and the position of the key among their arguments."""
 
 
 class LargeKeys:
-    """The keys, as they are on the server.
+    """The known large keys, by their names on the server.
 
     Attributes:
         frame: Bytes of the largest reply.
-        keys: What is known; read at every look, nearly always empty.
+        keys: The known large keys; read at every look, nearly always empty.
     """
 
-    # Few keys are ever so large; one that is forgotten costs another connection.
+    # Few keys are ever so large; a forgotten key costs another connection.
     MAX = 1_000
 
     def __init__(self) -> None:
@@ -32,7 +32,7 @@ class LargeKeys:
         self.keys: dict[bytes, None] = {}
 
     def met(self, command: Command | None) -> None:
-        """The reply to this command was too large."""
+        """Remember the key of a command whose reply was too large."""
         place = _READ.get(command[0]) if command and isinstance(command[0], bytes) else None
         if command and place is not None and place < len(command):
             key = command[place]
@@ -42,11 +42,14 @@ class LargeKeys:
                     del self.keys[next(iter(self.keys))]
 
     def asks(self, key: bytes) -> tuple[Command, ...]:
-        """Whether it goes on beyond the limit, its head and its life. By commands that every user of ours may run."""
+        """Return commands that read the byte beyond the limit, the head and the life.
+
+        The cache's user may run them under the narrowest documented ACL.
+        """
         return (("GETRANGE", key, self.frame, self.frame), ("GETRANGE", key, 0, HEAD_SIZE - 1), ("PTTL", key))
 
     def is_too_large(self, key: bytes, beyond: bytes) -> bool:
-        """Whether it still is; one that is not any more is forgotten."""
+        """Return True if the value is still too large; otherwise forget the key."""
         if beyond:
             return True
         self.keys.pop(key, None)

@@ -1,4 +1,4 @@
-"""Reading from the server: looks at entries, versions of tags. ``shared`` adds the rights to load, and the writes."""
+"""Reads entries and versions of tags from the server. ``Shared`` adds the rights to load, and the writes."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -19,9 +19,9 @@ __all__ = ["SharedReading"]
 
 
 class _Look(Struct, gc=False):
-    """``GET`` and ``PTTL`` of one entry, a ``Call``: the hit path, so packed by one format and without a closure.
+    """``GET`` and ``PTTL`` of one entry, a ``Call``: on the hit path, so packed by one format and without a closure.
 
-    ``gc=False``: one is made for each hit, and what it holds does not know it.
+    ``gc=False``: each hit makes a ``_Look``, and no object it refers to refers back to it.
     """
 
     payload: bytes
@@ -36,17 +36,17 @@ class _Look(Struct, gc=False):
     lost: ClassVar = None
 
     def handle(self, replies: list[Any]) -> Lookup:
-        """Judge, in frame order."""
+        """Judge the entry, in frame order."""
         blob, pttl = replies
         return self.shared.see(self.key, blob, pttl, self.sent_at, self.declared, self.token)
 
     def give_up(self) -> None:
-        """No answer came."""
+        """Tell the future that no answer came."""
         tell_unanswered(self.future)
 
 
 class SharedReading(CommandSender):
-    """What reads; arguments as for ``CommandSender``.
+    """The reading verbs; arguments as for ``CommandSender``.
 
     Attributes:
         run: Names the server's run in versions of the tag on every entry.
@@ -55,7 +55,10 @@ class SharedReading(CommandSender):
     run = b""
 
     def look(self, key: str, declared: Any, token: FillToken | None, *, of_many: bool = False) -> Future | None:
-        """``GET`` and ``PTTL`` in one write: a ``Lookup``. ``of_many``: one of a batch, which is one write."""
+        """Send ``GET`` and ``PTTL`` in one write; the future gets a ``Lookup``.
+
+        With ``of_many`` the look is part of a batch, and the whole batch is one write.
+        """
         if not self._open():
             return None
         raw, future = self._layout.entry(key), self._ports.future()
@@ -69,7 +72,10 @@ class SharedReading(CommandSender):
         return future
 
     def _unless_large(self, raw: bytes, future: Future, then: Callable[[], object]) -> Future:
-        """Ask for the size of what was too large once: a ``Lookup``, or ``then`` asks what opens the gate."""
+        """Ask for the size of a value that was too large once.
+
+        The future gets a ``Lookup`` if the value still is; otherwise ``then`` sends the call that resolves the future.
+        """
 
         def answered(replies: list[Any]) -> Any:
             seen = self._see_large(raw, *replies)
@@ -82,15 +88,15 @@ class SharedReading(CommandSender):
         return future
 
     def _see_large(self, raw: bytes, beyond: Any, start: Any, pttl: Any) -> Lookup | None:
-        """What the replies to ``large.asks`` say; ``None`` = it can be read by now."""
+        """Judge the replies to ``large.asks``; ``None`` means that the value is small enough to read by now."""
         for reply in (beyond, start, pttl):
             if isinstance(reply, ReplyError):
                 return Lookup(EntryState.UNAVAILABLE, reason=self.record_refusal("read", reply))
         return self._entries.too_large(start, pttl) if self.large.is_too_large(raw, beyond) else None
 
     def see(self, key: str, blob: Any, pttl: Any, sent_at: float, declared: Any, token: FillToken | None) -> Lookup:
-        """What the replies to ``GET`` and ``PTTL`` say."""
-        if type(blob) is not bytes or type(pttl) is not int:  # nothing there, or what must not be
+        """Judge the replies to ``GET`` and ``PTTL``."""
+        if type(blob) is not bytes or type(pttl) is not int:  # no value, or a reply of another shape
             for reply in (judged("GET", blob), judged("PTTL", pttl)):
                 if isinstance(reply, ReplyError):
                     return Lookup(EntryState.UNAVAILABLE, reason=self.record_refusal("read", reply))
@@ -99,16 +105,16 @@ class SharedReading(CommandSender):
         return self._entries.see(key, blob, pttl, sent_at, declared, token)
 
     def settle(self, key: str, seen: Lookup, declared: Any, token: FillToken | None) -> Future | None:
-        """Ask for the tags an entry's currency hangs on, and judge the same bytes again."""
+        """Read the tag versions that decide whether an entry is current, then judge the same bytes again."""
         return self.capture(seen.unknown, lambda: self.judge(key, seen, declared, token), self._ports.future())
 
     def judge(self, key: str, seen: Lookup, declared: Any, token: FillToken | None) -> Lookup:
-        """The same bytes once more: their tags are known now."""
+        """Judge the same bytes once more, now that the versions of their tags are known."""
         blob, pttl = seen.blob
         return self._entries.see(key, blob, pttl, seen.sent_at, declared, token)
 
     def capture(self, tags: Sequence[str], then: Callable[[], Any], future: Future) -> Future | None:
-        """Read or mint versions, all in one write; ``then`` runs with the last of them and opens the gate."""
+        """Read or mint versions, all in one write; ``then`` runs after the last reply and resolves the future."""
         if not self._open():
             return None
         left = len(tags)
@@ -126,7 +132,7 @@ class SharedReading(CommandSender):
         return future
 
     def minted(self, tag: str, reply: Any, sent_at: float) -> None:
-        """A version was read or made."""
+        """Keep a tag version that was read or made, or record the refusal."""
         if isinstance(reply, ReplyError):
             self.record_refusal("store", reply)
         else:

@@ -1,14 +1,16 @@
-"""What the cache does inside a handshake, and on the live connection for what it still owes.
+"""The cache's step of a handshake, and the replay of owed removals on the live connection.
 
-In this order, before anything is read: scripts; if the server is not the one we knew, what it may have forgotten; what
-it may not have heard of; the journal; rights that nobody knows of; the tag that is on every entry.
+The step runs before anything is read, in this order: load the scripts; if the server is not the known one, distrust
+entries whose removal it may have forgotten; repeat the removals that it may have missed; replay the journal; give back
+rights to load that are in doubt; read the version of the tag on every entry.
 
 Rules of the heartbeat, while the link is online:
 
-1. It asks who the server is and reads a key, in one write. A server that is a replica now is given up, whatever else it
-   answers.
-2. A primary with another history than the link's is another server: all of near goes, and recent removals are repeated.
-   What a server does not say is not known, and confirms. One that refuses ``INFO`` is not asked again.
+1. The heartbeat asks for the server's identity and reads a key, in one write. A server that has become a replica is
+   given up, whatever else it answers.
+2. A primary with another history than the link's is another server: the whole near cache is cleared, and recent
+   removals are repeated. A server that does not name its history counts as the same. A server that refuses ``INFO`` is
+   not asked again.
 """
 
 import logging
@@ -33,14 +35,15 @@ from .store import Shared
 
 __all__ = ["Recovery"]
 
-# One write of the handshake; more would hold everything else up.
+# Commands in one write of the handshake; more would delay everything else.
 CHUNK = 500
-# On the live connection: the first repetition comes with the next heartbeat, then ever more seldom.
+# Backoff of the replay on the live connection, in seconds: the first repetition comes with the next heartbeat, the
+# pause then doubles.
 PAUSE_FIRST, MAX_PAUSE = 0.5, 10.0
 
 
 class Recovery:
-    """Replay, distrust and the heartbeat.
+    """Replays owed removals, distrusts a restarted server, and makes the heartbeat's call.
 
     Args:
         trust_restart: ``CACHE_TRUST_RESTART``: keep entries although the server restarted or failed over.
@@ -67,12 +70,12 @@ class Recovery:
         self._pause = PAUSE_FIRST
         self._pending = self._turn = 0
         self._greeting = ServerInfo()
-        self._histories: set[str | None] = set()  # that this link has shown
-        self.replayed = 0  # in the last handshake
+        self._histories: set[str | None] = set()  # the histories that this link has shown
+        self.replayed = 0  # removals in the last handshake
         shared.on_mended = self._retry_soon
 
     async def recover(self, ask: Ask, greeting: ServerInfo) -> None:
-        """The cache's step of the handshake."""
+        """Run the cache's step of the handshake."""
         coherence = self._coherence
         coherence.tracking = greeting.tracking
         coherence.copies.clear()
@@ -84,9 +87,9 @@ class Recovery:
         sent_at = self._clock()
         mint = mint_command(self._layout, ALL_TAG, new_version(self._version(), self._shared.run), whole=True)
         turnover = coherence.turnover
-        turnover.begin(tells=greeting.run_id is not None)  # else it says nothing of itself, or may not be asked
+        turnover.begin(tells=greeting.run_id is not None)  # else INFO lacks a run id or is refused
         more = (ASKED,) if turnover.is_due() else ()
-        # In frame order: a push that follows the reply must find the copy it is to drop.
+        # Handled in frame order: an invalidation push that follows the reply must find the copy it is to drop.
         for said in (await ask(mint, *more, handle=lambda replies: self._minted(replies, sent_at)))[1:]:
             turnover.heard(said)
 
@@ -95,11 +98,11 @@ class Recovery:
         return replies
 
     async def _clear_if_server_restarted(self, ask: Ask, greeting: ServerInfo) -> None:
-        """A server that restarted or failed over may have forgotten removals it had acknowledged, tags with them.
+        """Distrust all entries if the server restarted or failed over: it may have forgotten acknowledged removals.
 
-        The version of the tag on every entry says under which run of the server it was made. One from another run is
-        removed: compared, so that the fleet goes cold once and not once per instance. A run that cannot be told counts
-        as another, whichever version is there, for who has seen one before.
+        The version of the tag on every entry names the run of the server that it was made under. A version from another
+        run is removed by compare-and-delete, so that the fleet goes cold once and not once per instance. If the run is
+        unknown, an instance that has seen a version before treats any version as one from another run.
         """
         run = self._shared.run = run_mark(greeting.run_id)
         if self._trust_restart or (not run and self._coherence.last_all is None):
@@ -112,7 +115,7 @@ class Recovery:
             self._coherence.defer(ALL, self._coherence.journal.next())
 
     async def _replay(self, ask: Ask) -> None:
-        """What is owed, and what this server may not have heard of."""
+        """Replay owed removals, and recent removals that this server may have missed."""
         journal, recent = self._coherence.journal, self._coherence.recent
         pending = journal.in_order()
         history = _history(self._greeting)
@@ -124,7 +127,7 @@ class Recovery:
             for (target, number), answered in zip(chunk, replies, strict=True):
                 reply = judged("DEL", answered)
                 if isinstance(reply, ReplyError):
-                    self._shared.record_refusal("remove", reply, fatal=False)  # it does not keep the link offline
+                    self._shared.record_refusal("remove", reply, fatal=False)  # the link goes online all the same
                     self._coherence.defer(target, number)
                 else:
                     journal.acknowledged(target, number)
@@ -134,7 +137,7 @@ class Recovery:
         self._counters.replayed += self.replayed
 
     async def _give_back(self, ask: Ask, greeting: ServerInfo) -> None:
-        """Rights of which the last connection left open whether we have them."""
+        """Give back rights to load that the last connection left in doubt."""
         rights, release = self._shared.rights, SCRIPTS["release"]
         pending = rights.pending()
         for start in range(0, len(pending), CHUNK):
@@ -149,15 +152,16 @@ class Recovery:
         return ("DEL", self._layout.entry(name) if kind == "e" else self._layout.tag(name))
 
     def replay_now(self) -> None:
-        """On the live connection, when it leaves suspect."""
+        """Replay on the live connection, as soon as it is no longer suspect."""
         self._pause = PAUSE_FIRST
         self._next_replay = 0.0
         self._replay_live()
 
     def _retry_soon(self) -> None:
-        """The server takes again what it refused: what is owed waits no longer than at first, and no shorter.
+        """Reset the backoff of the replay after a refusal has ended: the next replay is at most the first pause away.
 
-        For it may take one thing and refuse another, over and over: that must not become a storm.
+        The replay does not start at once: a server that accepts one kind of command and refuses another, over and over,
+        must not cause a storm of retries.
         """
         self._pause = PAUSE_FIRST
         self._next_replay = min(self._next_replay, self._clock() + PAUSE_FIRST)
@@ -165,12 +169,13 @@ class Recovery:
     def _replay_live(self) -> None:
         pending = self._coherence.journal.in_order()
         now = self._clock()
-        if not pending:  # repaid: what is owed next has not been refused yet
+        if not pending:  # all replayed: the next owed removal has not been refused yet
             self._pause, self._next_replay, self._pending = PAUSE_FIRST, 0.0, 0
             return
         if now < self._next_replay:
             return
-        # While it goes down, go on at once; what is refused again and again must not keep the rest from its turn.
+        # While the journal shrinks, go on at once. The start rotates: removals that the server keeps refusing must not
+        # starve the rest.
         shrinks = len(pending) < self._pending
         self._pause = PAUSE_FIRST if shrinks else min(MAX_PAUSE, self._pause * 2)
         self._next_replay = now if shrinks else now + self._pause
@@ -182,9 +187,9 @@ class Recovery:
             self._shared.remove(target, number)
 
     def heartbeat(self) -> Call:
-        """Who the server is, and the version of the tag on every entry, in one write.
+        """Return the call that asks for the server's identity and the version of the tag on every entry, in one write.
 
-        That proves promise 3, and keeps the tag from looking idle to the server.
+        The call proves promise 3, and keeps the tag from looking idle to the server.
         """
         self._replay_live()
         if self._coherence.turnover.is_due():
@@ -208,7 +213,7 @@ class Recovery:
         return call
 
     def _is_the_same(self, reply: Any) -> bool:
-        """Whether the server may be believed; what a new history takes is done."""
+        """Return True if the server's answers may be believed, after handling a change of its history."""
         greeting, wire = self._greeting, self._shared.wire
         if isinstance(reply, ReplyError):
             greeting.is_watched = reply_reason(reply) in TRANSIENT
@@ -222,9 +227,12 @@ class Recovery:
         return True
 
     def _change_history(self, standing: Standing) -> None:
-        """It was demoted and is the primary again, or has its first replica: from outside they look alike."""
+        """Handle a new history of the primary.
+
+        It was demoted and promoted again, or got its first replica: a client cannot tell the two apart.
+        """
         greeting, coherence = self._greeting, self._coherence
-        if standing.replid in self._histories:  # none comes back: it is not one server that answers here
+        if standing.replid in self._histories:  # no history returns: several servers answer here
             greeting.is_watched = False
             text = "INFO tells of several servers in turn: whether a primary was replaced cannot be seen from here"
             self._tell(logging.WARNING, "several_servers", text)

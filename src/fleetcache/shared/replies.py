@@ -1,10 +1,10 @@
-"""The shapes of replies: the one place that says how a command or a script of ours may be answered.
+"""The shapes of replies: this module alone defines which replies a command or a script of the cache may get.
 
 Rules:
 
-1. A reply of another shape is an error of the server, as an error reply is: counted, shown in health, and nothing that
-   was asked for has happened as far as we know.
-2. It costs nobody the connection: the next reply may be well.
+1. A reply of another shape is an error of the server, as an error reply is: counted, shown in health, and the command
+   or script counts as not executed.
+2. A reply of another shape does not close the connection: the next reply may be well-formed.
 """
 
 from collections.abc import Callable, Sequence
@@ -28,7 +28,7 @@ def _is_done(reply: Any) -> bool:
 
 
 def _is_there(reply: Any) -> bool:
-    """What a script found in the way, with its life."""
+    """Return True for the value that kept a script from writing, with its remaining life."""
     return type(reply) is list and len(reply) == 2 and type(reply[0]) is bytes and type(reply[1]) is int  # noqa: PLR2004 - value, life
 
 
@@ -60,7 +60,7 @@ _SHAPES: Final[dict[str, Callable[[Any], bool]]] = {
 
 
 def judged(what: str, reply: Any) -> Any:
-    """The reply to a command or a script, or an error if it has no shape of such a reply.
+    """Return the reply to a command or a script, or an error if the reply has none of the allowed shapes.
 
     Example:
         >>> judged("PTTL", 12), judged("PTTL", b"12")
@@ -73,5 +73,5 @@ def judged(what: str, reply: Any) -> Any:
 
 
 def judged_all(commands: Sequence[Command], replies: list[Any]) -> list[Any]:
-    """The same for each of several commands, by their names."""
+    """Judge the reply to each of several commands, by the command's name."""
     return [judged(str(command[0]), reply) for command, reply in zip(commands, replies, strict=True)]

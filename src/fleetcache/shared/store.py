@@ -1,7 +1,7 @@
-"""The verbs on the server, as calls: what is sent, and what its replies mean, in frame order.
+"""The verbs on the server, as calls: each sends its commands and handles their replies, in frame order.
 
-Each returns the gate that its outcome opens, or ``None`` when nothing may be sent now. Policy waits on gates; whatever
-fills, empties or wakes has happened by then.
+Each verb returns the future that its outcome resolves, or ``None`` when nothing may be sent now. Policy waits on these
+futures; when one is resolved, the near cache has been filled or emptied and waiting callers have been woken.
 """
 
 from collections.abc import Callable
@@ -23,17 +23,17 @@ from .stray_rights import GOOD_FOR
 
 __all__ = ["Shared"]
 
-# Enough of an entry for its header and a few tags: whether what a delete removed was alive.
+# Last byte read of an entry to be deleted: its header and a few tags tell whether the entry was alive.
 MAX_HEADER = 511
 
 
 class Shared(SharedReading):
-    """The server as policy sees it."""
+    """The verbs of the server that the policy uses."""
 
     # -- leases and claims ---------------------------------------------------------------------------------------
 
     def acquire(self, key: str, placeholder: bytes, lease_ms: int, declared: Any, token: FillToken) -> Future | None:
-        """Take the lease: a ``Lookup``, ``GRANTED`` or what is there."""
+        """Take the lease; the future gets a ``Lookup``: ``GRANTED``, or the value under the key."""
         if not self._open():
             return None
         raw, future = self._layout.entry(key), self._ports.future()
@@ -47,7 +47,7 @@ class Shared(SharedReading):
             self.record_success("store")
             self._expect_own(raw)
             self._counters.leases += 1
-            if future.done():  # nobody waits for it any more
+            if future.done():  # no caller waits for the lease any more
                 self.release(key, placeholder)
             return Lookup(EntryState.GRANTED, stamp=placeholder)
 
@@ -57,7 +57,7 @@ class Shared(SharedReading):
     def claim(
         self, key: str, mark: bytes, lease_ms: int, declared: Any, token: FillToken | None, *, look: bool = True
     ) -> Future | None:
-        """Take the right to replace an entry, with a new ``look`` at it: a ``ClaimReply``."""
+        """Take the right to replace an entry, and ``look`` at the entry again; the future gets a ``ClaimReply``."""
         if not self._open():
             return None
         raw, sibling, future = self._layout.entry(key), self._layout.claim(key), self._ports.future()
@@ -77,7 +77,7 @@ class Shared(SharedReading):
             if not look:
                 seen = Lookup(EntryState.ABSENT)
             elif large:
-                seen = self._see_large(raw, *entry) or Lookup(EntryState.ABSENT)  # small by now: it is looked at anew
+                seen = self._see_large(raw, *entry) or Lookup(EntryState.ABSENT)  # small by now: look again
             else:
                 seen = self.see(key, entry[0], entry[1], call.sent_at, declared, token)
             return ClaimReply(seen, max(left, 0) / 1000 if isinstance(left, int) else 0.0, granted=granted)
@@ -90,7 +90,7 @@ class Shared(SharedReading):
         return future
 
     def is_claimed(self, key: str) -> Future | None:
-        """Whether somebody has the claim."""
+        """Ask whether any process holds the claim; the future gets True or False."""
         if not self._open():
             return None
         raw = self._layout.claim(key)
@@ -101,9 +101,10 @@ class Shared(SharedReading):
     def swap(
         self, key: str, expected: bytes, blob: bytes, server_ttl_ms: int, stored: Callable[[float], None]
     ) -> Future | None:
-        """Replace what carries the expected head: ``True`` stored, ``False`` refused, a reason for an error.
+        """Replace the value that carries the expected head, by compare-and-set.
 
-        ``stored`` runs in frame order with the time the call was sent: the moment to fill near.
+        The future gets ``True`` (stored), ``False`` (refused) or the reason of an error. ``stored`` runs in frame order
+        with the time the call was sent, and fills the near cache.
         """
         if not self._open():
             return None
@@ -112,7 +113,7 @@ class Shared(SharedReading):
         def answered(reply: Any, sent_at: float) -> bool | str:
             if isinstance(reply, ReplyError):
                 return self.record_refusal("store", reply)
-            if reply != 1:  # nothing was written: no proof that it could be
+            if reply != 1:  # nothing was written, so this does not prove that the server accepts writes
                 self._counters.refused_swaps += 1
                 return False
             self.record_success("store")
@@ -123,13 +124,13 @@ class Shared(SharedReading):
         return self._run("swap", raw, (expected, blob, server_ttl_ms), answered, self._ports.future())
 
     def renew(self, key: str, stamp: bytes, ms: int, *, claim: bool = False) -> None:
-        """Let a placeholder, a claim or the entry under it live on. Nobody waits for it."""
+        """Extend the life of a placeholder, or of a claim or the entry under it. No caller waits for the reply."""
         if self._open():
             raw = self._layout.claim(key) if claim else self._layout.entry(key)
             self._run("renew", raw, (stamp, ms), lambda reply, _at: self._own_if_done(raw, reply), None)
 
     def release(self, key: str, placeholder: bytes) -> None:
-        """Give a lease back without a value."""
+        """Give a lease back without storing a value."""
         self.give_back(self._layout.entry(key), placeholder, own=True)
 
     def unclaim(self, key: str, mark: bytes) -> None:
@@ -137,7 +138,10 @@ class Shared(SharedReading):
         self.give_back(self._layout.claim(key), mark)
 
     def give_back(self, raw: bytes, stamp: bytes, *, own: bool = False) -> None:
-        """Compare and delete, now or in the next handshake; ``own``: the key is tracked, and its push our own."""
+        """Compare and delete, now or in the next handshake.
+
+        With ``own`` the key is tracked, and this client caused its invalidation push.
+        """
         lost = partial(self.rights.lost, raw, stamp, GOOD_FOR)
 
         def answered(reply: Any, _sent_at: float) -> None:
@@ -165,7 +169,10 @@ class Shared(SharedReading):
         hold: Callable[[float], NearEntry],
         number: int,
     ) -> Future | None:
-        """Store unconditionally: ``True``, or a reason. What was not acknowledged is owed as a removal."""
+        """Store unconditionally; the future gets ``True``, or a reason.
+
+        If the server does not acknowledge the store, the cache owes the removal of the key.
+        """
         target: Target = ("e", key)
         if not self._open():
             self._coherence.defer(target, number)
@@ -189,12 +196,15 @@ class Shared(SharedReading):
         return lambda: self._coherence.defer(target, number)
 
     def discard(self, key: str, stamp: bytes) -> None:
-        """Remove what is not ours, if it is there still, before the lease is asked for in the same write."""
+        """Remove a foreign value if it is still there. The request for the lease follows in the same write."""
         if self._open():
             self._run("release", self._layout.entry(key), (stamp,), lambda _reply, _at: None, None)
 
     def remove(self, target: Target, number: int) -> Future | None:
-        """``DEL``: whether something alive was removed, or a reason. Never lost: what is not acknowledged is owed."""
+        """Send ``DEL``; the future gets whether a live entry or tag was removed, or a reason.
+
+        No removal is lost: the cache owes each one that the server has not acknowledged.
+        """
         if not self._open():
             self._coherence.defer(target, number)
             return None
@@ -235,7 +245,7 @@ class Shared(SharedReading):
         token: FillToken,
         stored: Callable[[float], None],
     ) -> Future | None:
-        """Store if absent: a ``Lookup``, ``GRANTED`` when stored, else what is there."""
+        """Store if absent; the future gets a ``Lookup``: ``GRANTED`` when stored, else the value under the key."""
         if not self._open():
             return None
         raw = self._layout.entry(key)
@@ -258,14 +268,17 @@ class Shared(SharedReading):
         return self._sent(raw, future, send)
 
     def _sent(self, raw: bytes, future: Future, send: Callable[[], object]) -> Future:
-        """Send what answers with the value in its way, if that can be read."""
+        """Send a call that answers with the value in its way, unless that value is too large to read."""
         if raw in self.large.keys:
             return self._unless_large(raw, future, send)
         send()
         return future
 
     def incr(self, key: str, blob: bytes, server_ttl_ms: int, replacing: bytes, token: FillToken) -> Future | None:
-        """Add to a counter: the new ``int``, a ``Lookup`` of what is there instead, or a reason."""
+        """Add to a counter.
+
+        The future gets the new ``int``, a reason, or a ``Lookup`` of the value that the script did not add to.
+        """
         if not self._open():
             return None
 
@@ -283,13 +296,13 @@ class Shared(SharedReading):
         def send() -> None:
             self._run("incr", raw, args, answered, future, still=lambda: token.valid)
 
-        if replacing:  # by its head: it is not read
+        if replacing:  # the script compares the head only and does not answer with the value
             send()
             return future
         return self._sent(raw, future, send)
 
     def touch(self, key: str, stamp: bytes, server_ttl_ms: int) -> Future | None:
-        """A new life for the entry with this head: ``True`` if it had it still."""
+        """Give the entry with this head a new life; the future gets ``True`` if the entry still had this head."""
         if not self._open():
             return None
 
@@ -302,12 +315,12 @@ class Shared(SharedReading):
         return self._run("touch", self._layout.entry(key), (stamp, server_ttl_ms), answered, self._ports.future())
 
     def tell_turnover(self, heard: Callable[[Any], None]) -> None:
-        """Ask whether the server evicts. Nobody waits for it."""
+        """Ask whether the server evicts. No caller waits for the reply."""
         if self._open():
             self._submit(Call((ASKED,), lambda replies: heard(replies[0])))
 
     def ping(self) -> Future | None:
-        """A real command, for the round trip that health reports."""
+        """Send a real command, to measure the round trip that health reports."""
         if not self._open():
             return None
         return self._call(

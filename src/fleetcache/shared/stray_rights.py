@@ -1,60 +1,64 @@
-"""Rights to load that this process may hold on the server without knowing: asked for or given back, and not answered.
+"""Rights to load that are in doubt: the process asked for one or gave one back, and got no answer.
 
-A connection that is cut leaves them there, and the whole fleet would wait for a load that nobody runs.
+A cut connection can leave such a right on the server, and the whole fleet would wait for a load that no process runs.
 
 Rules:
 
-1. Such a right is given back in the next handshake, by compare-and-delete: whatever stands there by now is left alone.
-2. What the last connection had sent may still be on its way, unless the server has ended that connection. Else the
-   right is given back once more, after the time it is good for.
+1. A right in doubt is given back in the next handshake, by compare-and-delete: another value under its key is left
+   alone.
+2. Unless the server has ended the last connection, a command sent on it may still arrive. In that case the right is
+   given back once more, after its lease time.
 """
 
 from ..clock import Clock
 
 __all__ = ["GOOD_FOR", "Rights"]
 
-# Seconds a lease is asked for at most.
+# The longest lease, in seconds.
 GOOD_FOR = 10.0
 
 Right = tuple[bytes, bytes]
-"""The key on the server, and the head of what stands there: a placeholder, or the mark of a claim."""
+"""The key on the server, and the head of its value: a placeholder, or the mark of a claim."""
 
 
 class Rights:
-    """What is not known to be given back.
+    """The rights in doubt.
 
     Args:
         clock: Seconds.
     """
 
-    # As many as removals. Those beyond it end by themselves, with their time.
+    # As many as removals. Rights beyond the bound are dropped here and expire on the server.
     MAX = 10_000
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._lost: dict[Right, float] = {}  # with the seconds each is good for
-        self._due: dict[Right, float] = {}  # to be given back again, and when
+        self._lost: dict[Right, float] = {}  # rights with their lease time in seconds
+        self._due: dict[Right, float] = {}  # rights to give back once more, and when
 
     def __len__(self) -> int:
         return len(self._lost) + len(self._due)
 
     def lost(self, key: bytes, stamp: bytes, seconds: float) -> None:
-        """No answer came to the question for it, or to its return; ``seconds`` it is good for at most."""
+        """Record a right whose request or return got no answer; the server keeps it for at most ``seconds``."""
         self._lost[key, stamp] = seconds
         if len(self._lost) > self.MAX:
             del self._lost[next(iter(self._lost))]
 
     def answered(self, key: bytes, stamp: bytes) -> None:
-        """The answer came after all: it is known where the right is."""
+        """Forget a right whose answer came after all: it is no longer in doubt."""
         if self._lost:
             self._lost.pop((key, stamp), None)
 
     def pending(self) -> list[Right]:
-        """What the next handshake gives back."""
+        """Return the rights that the next handshake gives back."""
         return list(self._lost)
 
     def returned(self, right: Right, *, surely: bool) -> None:
-        """It was given back; ``surely``: nothing more of the connection that asked for it reaches the server."""
+        """Record that a right was given back.
+
+        With ``surely`` no further command of the connection that asked for the right can reach the server.
+        """
         seconds = self._lost.pop(right, 0.0)
         if not surely:
             self._due[right] = self._clock() + seconds
@@ -62,7 +66,7 @@ class Rights:
                 del self._due[next(iter(self._due))]
 
     def take_due(self) -> list[Right]:
-        """What is to be given back once more by now."""
+        """Remove and return the rights that are now due to be given back once more."""
         if not self._due:
             return []
         now = self._clock()

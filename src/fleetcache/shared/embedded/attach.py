@@ -1,9 +1,10 @@
-"""A seat: the right to find the server there. Whoever has one keeps it alive, and who comes first starts it.
+"""A seat: a process's right to use the server. Each seat keeps the server alive, and the first process starts it.
 
-1. A seat is a shared lock on the folder. Only with one in hand anybody looks for the server, or starts it: whoever
-   ends it locks the folder alone first, so it cannot be on its way out.
-2. The file ``lock`` in the folder is locked by whoever starts, supervises or is the server, and handed on from one to
-   the next. So who gets it knows that there is no server, whatever files are there, and may start one.
+1. A seat is a shared lock on the folder. A process looks for the server, or starts it, only while it holds a seat. The
+   supervisor locks the folder exclusively before it ends the server, so a seat's server is never about to end.
+2. The process that starts the server, the supervisor and the server itself hold the lock on the file ``lock`` in the
+   folder, handed on from one to the next. A process that gets this lock may start a server, for none runs, even if the
+   folder holds a server's files.
 """
 
 import os
@@ -20,14 +21,14 @@ from .locks import FileLock
 __all__ = ["TIMEOUT", "join"]
 
 TIMEOUT = 5.0
-"""Seconds to find or start the server. It takes a twentieth of one, but the machine may be busy starting us all."""
+"""Seconds to find or start the server. A start takes 0.05 s, but longer when the machine starts many processes."""
 
-# Seconds between two looks at a lock or a socket: a start takes several of them.
+# Seconds between two looks at a lock or a socket: a start takes several such pauses.
 PAUSE = 0.01
 
 
 class _Wait:
-    """The time that is left, and whether anybody still wants the result."""
+    """The time left to take a seat, and whether the caller still wants one."""
 
     def __init__(self, timeout: float, given_up: threading.Event | None) -> None:
         self._timeout, self._deadline = timeout, time.monotonic() + timeout
@@ -45,19 +46,19 @@ class _Wait:
 def join(
     folder: Folder, max_bytes: int, *, timeout: float = TIMEOUT, given_up: threading.Event | None = None
 ) -> FileLock:
-    """Take a seat, and start the server if none is there. Blocks: not for an event loop.
+    """Take a seat, and start the server if none runs. Blocks: not for an event loop.
 
     Args:
-        folder: Where the server lives.
-        max_bytes: Bound of its memory, should it be started.
-        timeout: Seconds for all of it.
-        given_up: Set by whoever no longer wants the seat.
+        folder: The server's folder.
+        max_bytes: Bound of the server's memory, if this call starts it.
+        timeout: Seconds for the whole call.
+        given_up: Set when the caller no longer wants the seat.
 
     Returns:
-        The seat; the server at ``folder.socket`` stays until this is closed.
+        The seat; the server at ``folder.socket`` stays until the seat is closed.
 
     Raises:
-        EmbeddedError: There is no server, and why.
+        EmbeddedError: There is no server; gives the reason.
     """
     wait = _Wait(timeout, given_up)
     try:
@@ -100,13 +101,13 @@ def _find_or_start(folder: Folder, seat: FileLock, max_bytes: int, wait: _Wait) 
 
 
 def _listens(path: Path) -> bool:
-    """Whether a server has the socket open. A frozen one has."""
+    """Return True if a server has the socket open, even a frozen server."""
     with socket.socket(socket.AF_UNIX) as sock:
         sock.setblocking(False)
         try:
             sock.connect(str(path))
         except BlockingIOError:
-            return True  # its queue is full
+            return True  # the server's queue of connections is full
         except (FileNotFoundError, ConnectionRefusedError):
             return False
     return True

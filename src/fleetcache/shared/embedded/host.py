@@ -1,4 +1,4 @@
-"""The embedded server as one cache sees it: where it is, and a seat that keeps it there. The start is off the loop."""
+"""One cache's view of the embedded server: its address, and the seat that keeps it alive. It starts off the loop."""
 
 import asyncio
 import threading
@@ -14,14 +14,14 @@ __all__ = ["Host"]
 
 
 class Host:
-    """Where one cache finds its embedded server.
+    """The embedded server of one cache.
 
     Args:
         base: ``CACHE_EMBEDDED_DIR``.
         max_bytes: ``CACHE_EMBEDDED_MAX_BYTES``.
 
     Attributes:
-        address: The server's, whether it is there or not.
+        address: The server's address, whether a server runs or not.
     """
 
     def __init__(self, base: str | None, max_bytes: int) -> None:
@@ -31,14 +31,14 @@ class Host:
         self.address = Address(kind="unix", path=str(self._folder.socket))
 
     async def ready(self) -> None:
-        """Have the server there, for a connection that is to be made. A seat from before is given up for a new one.
+        """Find or start the server for a connection about to be made. A new seat replaces a seat from before.
 
         Raises:
-            HandshakeError: There is none, and why.
+            HandshakeError: There is no server; gives the reason.
         """
         given_up = threading.Event()
         try:
-            async with asyncio.timeout(TIMEOUT + 1):  # a second for a thread to be free
+            async with asyncio.timeout(TIMEOUT + 1):  # one more second for a thread to become free
                 seat = await asyncio.to_thread(join, self._folder, self._max_bytes, given_up=given_up)
         except EmbeddedError as error:
             raise HandshakeError(error.reason, str(error)) from None
@@ -53,7 +53,7 @@ class Host:
         """Do as ``ready`` in a thread that may block.
 
         Raises:
-            HandshakeError: There is none, and why.
+            HandshakeError: There is no server; gives the reason.
         """
         try:
             seat = join(self._folder, self._max_bytes, given_up=threading.Event())
@@ -63,7 +63,7 @@ class Host:
         self._seat = seat
 
     def leave(self) -> None:
-        """Give the seat up."""
+        """Give up the seat."""
         seat, self._seat = self._seat, None
         if seat is not None:
             seat.close()

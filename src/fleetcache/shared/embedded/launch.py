@@ -15,12 +15,12 @@ from .locks import FileLock
 __all__ = ["LINGER", "launch"]
 
 LINGER = 5.0
-"""Seconds the server outlives the last process: who reloads or restarts its only worker finds its cache again."""
+"""Seconds the server outlives the last process: an app that reloads or restarts its only worker keeps its cache."""
 
-# Bytes of the server's log that may be worth showing.
+# Bytes at the end of the server's log to show in an error.
 TAIL = 500
-# Where programs and their libraries are; nothing else of the environment, which may hold passwords, goes to a process
-# that outlives us.
+# The variables that locate programs and their libraries. The rest of the environment may hold passwords, so it is not
+# passed to a process that outlives this one.
 HANDED_ON = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH")
 
 
@@ -28,23 +28,24 @@ def launch(folder: Folder, opened: int, lock: FileLock, max_bytes: int, *, timeo
     """Start a server for ``folder``, without waiting until it listens.
 
     Args:
-        folder: Where.
-        opened: Its descriptor.
-        lock: Of the file ``lock`` in it, held alone: goes over to the supervisor and the server without a gap.
-        max_bytes: The server's bound of memory.
+        folder: The server's folder.
+        opened: The folder's descriptor.
+        lock: The exclusive lock on the file ``lock`` in the folder, passed to the supervisor and the server without a
+            gap.
+        max_bytes: The bound of the server's memory.
         timeout: Seconds for the supervisor to come up.
 
     Raises:
-        EmbeddedError: There is no server or no Python to start, or it could not be started.
+        EmbeddedError: No server or no Python to start was found, or the start failed.
         OSError: The folder cannot be written.
     """
     command = [interpreter(), "-I", "-S", supervisor.__file__, str(folder.path)]
     server = server_command(find_server(), max_bytes)
     log = os.open("log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=opened)
-    # Opened anew: a lock goes with the opening, and the supervisor must not have ours.
+    # Opened anew: a lock belongs to one opening of the folder, and the supervisor must not share this process's seat.
     own = FileLock(os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=opened))
     try:
-        subprocess.run(  # noqa: S603 - our own script and a server of find_server
+        subprocess.run(  # noqa: S603 - the package's own script and a server of find_server
             [*command, str(own.descriptor), str(lock.descriptor), str(LINGER), *server],
             pass_fds=(own.descriptor, lock.descriptor),
             stdin=subprocess.DEVNULL,
@@ -52,7 +53,7 @@ def launch(folder: Folder, opened: int, lock: FileLock, max_bytes: int, *, timeo
             stderr=log,
             env={name: os.environ[name] for name in HANDED_ON if name in os.environ},
             cwd="/",
-            start_new_session=True,  # Ctrl-C in our terminal is not for it
+            start_new_session=True,  # Ctrl-C in the app's terminal must not reach it
             check=True,
             timeout=timeout,
         )
@@ -66,25 +67,28 @@ def launch(folder: Folder, opened: int, lock: FileLock, max_bytes: int, *, timeo
 
 
 def server_command(binary: Path, max_bytes: int) -> list[str]:
-    """The server's command line. It runs in its folder: paths are relative, so that none is too long or has a blank."""
+    """Return the server's command line.
+
+    The server runs in its folder, so paths are relative: no path is too long or contains a blank.
+    """
     options = {
         "port": "0",  # no TCP
         "unixsocket": "s",
         "unixsocketperm": "700",
-        "save": "",  # nothing on disk: it is a cache
+        "save": "",  # nothing on disk: the server is a cache
         "appendonly": "no",
         "maxmemory": str(max_bytes),
-        "maxmemory-policy": "allkeys-lru",  # full is then no error, but the oldest going
+        "maxmemory-policy": "allkeys-lru",  # when full, evict the least recently used entries instead of failing
         "databases": "1",
         "daemonize": "no",
         "logfile": "",
-        "loglevel": "warning",  # the log is for a start that fails; it does not grow
+        "loglevel": "warning",  # the log explains a failed start; it does not grow
     }
     return [str(binary), *(word for name, value in options.items() for word in (f"--{name}", value))]
 
 
 def interpreter(executable: str | None = sys.executable, *, frozen: bool = hasattr(sys, "frozen")) -> str:
-    """A Python to run the supervisor, any. In uWSGI and in frozen applications ``sys.executable`` is none."""
+    """Return any Python to run the supervisor. In uWSGI and frozen applications ``sys.executable`` is no Python."""
     if executable and not frozen and Path(executable).name.lower().startswith(("python", "pypy")):
         return executable
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
@@ -96,7 +100,7 @@ def interpreter(executable: str | None = sys.executable, *, frozen: bool = hasat
 
 
 def last_words(opened: int) -> str:
-    """The end of the server's log, in one line."""
+    """Return the end of the server's log, in one line."""
     try:
         descriptor = os.open("log", os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=opened)
     except OSError:

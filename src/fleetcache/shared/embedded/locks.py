@@ -1,7 +1,7 @@
-"""File locks that end with their process, whatever ends it, and that a forked child has not got.
+"""File locks that end with their process, however it ends, and that a forked child does not keep.
 
-The kernel holds a lock as long as anybody has its descriptor open, a forked child too: so a child closes what it
-inherited, and takes locks of its own when it needs them.
+The kernel holds a lock as long as any process has its descriptor open, a forked child too. So a child closes the
+inherited descriptors, and takes locks of its own when it needs them.
 """
 
 import fcntl
@@ -16,10 +16,12 @@ _OPEN: "WeakSet[FileLock]" = WeakSet()
 
 
 class FileLock:
-    """An open file or folder, locked or not. Closing it, losing it and the end of the process all give it up.
+    """An open file or folder, locked or not.
+
+    ``close``, garbage collection and the end of the process all give up the lock.
 
     Args:
-        descriptor: What to lock; it is closed with this.
+        descriptor: The descriptor of the file or folder; closed together with this object.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -27,11 +29,11 @@ class FileLock:
         _OPEN.add(self)
 
     def try_shared(self) -> bool:
-        """Hold it beside others, if nobody holds it alone."""
+        """Take a shared lock, unless another descriptor holds an exclusive lock. Return True if taken."""
         return self._try(fcntl.LOCK_SH)
 
     def try_alone(self) -> bool:
-        """Hold it alone, if nobody holds it."""
+        """Take an exclusive lock, unless another descriptor holds any lock. Return True if taken."""
         return self._try(fcntl.LOCK_EX)
 
     def _try(self, kind: int) -> bool:
@@ -42,7 +44,10 @@ class FileLock:
         return True
 
     def close(self) -> None:
-        """Give it up. Never by unlocking: that would take it from everybody who was handed the descriptor too."""
+        """Give up the lock by closing the descriptor.
+
+        An explicit unlock would also take the lock from every process that was handed the descriptor.
+        """
         descriptor, self.descriptor = self.descriptor, -1
         if descriptor >= 0:
             with suppress(OSError):
