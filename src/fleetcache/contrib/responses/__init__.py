@@ -1,4 +1,4 @@
-"""Responses of endpoints, answered again: what HTTP says of it, what decides an answer, how one is made and kept.
+"""Cached responses of endpoints: the rules of HTTP, the keys, and how a response is made and stored.
 
-Users meet it as ``fleetcache.contrib.fastapi.cached_response``.
+The public name is ``fleetcache.contrib.fastapi.cached_response``.
 """

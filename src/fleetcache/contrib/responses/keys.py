@@ -1,17 +1,18 @@
-"""Which requests may be answered from the cache, and what decides the answer: the key.
+"""Keys of responses: which requests the cache may answer, and which parts of a request are in the key.
 
 1. By default a request with ``Authorization``, an API key that the endpoint's security schemes read, a ``Cookie`` or a
-   session is answered by the endpoint alone (RFC 9111 §3.5 lets a shared cache do no more, for the first). Where
-   cookies are named, these are in the key, and others are nothing.
+   session is answered by the endpoint alone (for ``Authorization``, RFC 9111 §3.5 lets a shared cache do no more).
+   Where the option ``cookies`` names cookies, these are in the key, and all other cookies are ignored.
 2. The endpoint's own path, query and body parameters are in the key as the framework has parsed them: two spellings of
-   a value are one, and ``invalidate()`` finds it again.
-3. What its dependencies declare, and all headers and cookies that are declared anywhere, are in the key as they were
-   sent. The order of query parameters is not.
-4. What nobody declares is in the key only where somebody may see it: an endpoint, or a dependency of it, that takes the
-   ``Request`` itself. Then the whole URL decides, host and query included, and the header fields that ``vary=`` names.
-5. A response that something else was read for is its caller's alone, unless ``ignore=`` says that it is nothing: the
-   request is recorded, see ``recording``. Who takes the request before the recorder is there may have read everything.
-6. What is secret is in the key as part of a digest.
+   a value give one key, and ``invalidate()`` finds the response again.
+3. Parameters that dependencies declare, and all declared headers and cookies, are in the key as they were sent. The
+   order of query parameters is not.
+4. Undeclared parts of a request are in the key only where an endpoint, or a dependency of it, takes the ``Request``
+   itself. Then the key holds the whole URL, host and query included, and the header fields that ``vary=`` names.
+5. If a response was made with a part of the request that its key does not hold, only its own caller gets the response,
+   unless ``ignore=`` names that part. The request is recorded for this, see ``recording``. A dependency that takes the
+   request before the recorder is in place counts as having read everything.
+6. Secrets are in the key only as part of a digest.
 """
 
 import hashlib
@@ -28,7 +29,7 @@ from .views import ALL_COOKIES, ALL_HEADERS, ALL_STATE
 
 __all__ = ["ResponseKeys"]
 
-# Longer ones are cut and end in a digest, so that keys stay readable and fit into a tag.
+# A longer key is cut and ends in a digest, so that keys stay readable and fit into a tag.
 _MAX_LENGTH = 200
 _DIGEST_BYTES = 16
 
@@ -37,16 +38,16 @@ class ResponseKeys:
     """The keys of one endpoint's responses.
 
     Args:
-        family: What all of them begin with.
-        located: Whether the name alone may stand for several functions, so that the path is needed as well.
-        reads: What the endpoint reads of a request.
-        options: What matters beside that.
+        family: The prefix of all keys.
+        located: Whether several functions may have the same name, so that the key needs the path as well.
+        reads: The parts of a request that the endpoint reads.
+        options: The options of ``cached_response``.
 
     Attributes:
-        varies: What decides the answer beside the endpoint's own parameters, in words; ``None``: nothing does.
-        vary: The request fields that decide which answer is given, for ``Vary`` (RFC 9110 §12.5.5).
-        known: The same in lower case: what a response may vary by and still be stored.
-        tag: That of all responses, where they are clearable.
+        varies: Why the key holds more than the endpoint's own parameters, in words; ``None`` if it does not.
+        vary: The request fields that select the response, for ``Vary`` (RFC 9110 §12.5.5).
+        known: The same in lower case: a response may vary by these fields and still be stored.
+        tag: The tag of all responses, where they are clearable.
     """
 
     def __init__(self, family: str, *, located: bool, reads: Reads, options: Options) -> None:
@@ -72,7 +73,7 @@ class ResponseKeys:
         self.known = self._vary()
         self.vary = [name.title() for name in self.known]
         keys = [(where, name.lower() if where == "header" else name) for where, name in reads.api_keys]
-        # What the options speak of: how they have it, not whether it may be read.
+        # The options decide how these fields are in the key, so reading them is never undeclared.
         self._readable = {*self._names, "authorization", *(name for where, name in keys if where == "header")}
         if reads.everything:
             self._readable.add("host")  # the URL decides
@@ -90,7 +91,7 @@ class ResponseKeys:
     # -- may it be answered ------------------------------------------------------------------------------------------
 
     def bypass(self, request: Request) -> str | None:
-        """Why a request is the endpoint's alone, as parameters of ``Cache-Status``; ``None``: it is not."""
+        """Return why a request must bypass the cache, as parameters of ``Cache-Status``; ``None`` if it need not."""
         options = self._options
         if request.method not in options.methods and (request.method != "HEAD" or "GET" not in options.methods):
             return "fwd=method"
@@ -103,7 +104,7 @@ class ResponseKeys:
         return None
 
     def personal(self, request: Request) -> bool:
-        """Whether the request says who asks, so that the answer is for no shared cache after us."""
+        """Return True if the request identifies its client, so that no shared cache downstream may store the answer."""
         if self._credentials(request):
             return True
         if self._named is None:
@@ -111,7 +112,7 @@ class ResponseKeys:
         return not request.cookies.keys().isdisjoint(self._cookies)
 
     def _credentials(self, request: Request) -> list[tuple[str, str]]:
-        """Each with where it stands: the same text in another place is somebody else's."""
+        """Return each credential with its place: the same text in another place is another credential."""
         found = [("authorization", value) for value in request.headers.getlist("authorization")]
         if self._reads.api_keys:
             places: dict[str, Mapping[str, str]] = {
@@ -126,7 +127,7 @@ class ResponseKeys:
     # -- was it made of more than the key ------------------------------------------------------------------------------
 
     def undeclared(self, names: Iterable[str], request: Request) -> list[str]:
-        """Those among what was read (see ``Recorder``) that are neither in the key nor to be ignored."""
+        """Return the names of the parts that were read (see ``Recorder``) and are neither in the key nor ignored."""
         found = {name for name in {*names, *self._reads.whole} if not self._is_declared(name, request)}
         for whole, part in ((ALL_HEADERS, "header "), (ALL_COOKIES, "cookie "), (ALL_STATE, f"{ALL_STATE}.")):
             if whole in found:
@@ -150,22 +151,22 @@ class ResponseKeys:
     # -- the key -----------------------------------------------------------------------------------------------------
 
     def call_of(self, request: Request, kwargs: Mapping[str, Any]) -> str:
-        """The part of the key that the endpoint's own parameters decide; also the tag of all that share it.
+        """Return the part of the key made of the endpoint's own parameters; also the tag of all keys that share it.
 
-        They are joined by those of the path, where the endpoint may look at them in the request.
+        The path parameters are added where the endpoint takes the request and may read them there.
 
         Raises:
-            ValueError: One of them cannot be written.
+            ValueError: A parameter cannot be written as text.
         """
         own = {name: kwargs[name] for name in self._reads.own if name in kwargs}
         return self._call({**request.path_params, **own} if self._reads.everything else own)
 
     def call_by_hand(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
-        """The same from parameters that a user names.
+        """Return the same part of the key, from parameters that a caller of ``key`` or ``invalidate`` names.
 
         Raises:
-            TypeError: They are not the endpoint's.
-            ValueError: One of them cannot be written.
+            TypeError: The parameters are not the endpoint's.
+            ValueError: A parameter cannot be written as text.
         """
         own, names = self._reads.own, list(self._reads.own)
         if len(args) > len(names):
@@ -187,10 +188,10 @@ class ResponseKeys:
         return f"{self.tag[: _MAX_LENGTH // 2]}({_digest(whole.encode())})"
 
     async def key(self, request: Request, kwargs: Mapping[str, Any]) -> str:
-        """The whole key.
+        """Return the whole key.
 
         Raises:
-            ValueError: It cannot be written.
+            ValueError: A parameter cannot be written as text.
         """
         call = self.call_of(request, kwargs)
         if not self.varies:
@@ -199,7 +200,7 @@ class ResponseKeys:
         items = [
             item for item in request.query_params.multi_items() if self._whole_query or item[0] in self._parameters
         ]
-        parts: list[Any] = [sorted(items, key=lambda item: item[0])]  # those of one name stay in their order
+        parts: list[Any] = [sorted(items, key=lambda item: item[0])]  # parameters of one name stay in their order
         path = sorted(request.path_params.items())
         parts.append([(name, str(value)) for name, value in path if name in reads.parameters])
         parts.append([(name, headers.getlist(name)) for name in self._names])
@@ -218,15 +219,15 @@ class ResponseKeys:
         return f"{call}#{_digest(msgspec.json.encode(parts))}"
 
     def takes_body(self, request: Request) -> bool:
-        """Whether the body of the request is part of the key."""
+        """Return True if the body of the request is part of the key."""
         return request.method not in {"GET", "HEAD"} or self._reads.body
 
 
-_NO_TEXT: Any = object.__str__  # the method of types that have none of their own
+_NO_TEXT: Any = object.__str__  # the method of types that define none of their own
 
 
 def _text(value: Any) -> str:
-    """One argument, the same in every process."""
+    """Return one argument as text, the same in every process."""
     try:
         return msgspec.json.encode(value, enc_hook=_plain, order="deterministic").decode()
     except (UnicodeEncodeError, TypeError, RecursionError, msgspec.MsgspecError) as error:
@@ -234,7 +235,7 @@ def _text(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """What msgspec does not know: models of pydantic by their method; URLs, addresses, paths by their text."""
+    """Convert a type that msgspec does not know: pydantic models by their method; URLs, addresses, paths by ``str``."""
     dump = getattr(value, "model_dump", None)
     if dump is not None:
         return dump(mode="json")

@@ -1,7 +1,7 @@
-"""One request to an endpoint whose parameters are solved, and the load that it may cause.
+"""One request to an endpoint whose parameters are solved, and the load that the request may cause.
 
-A load makes a response and says how it is kept. Run in the background, it makes the request anew: what the one that
-started it was given, such as a database session, may be closed by then.
+A load makes a response and decides how it is stored. A load in the background runs the request anew, because resources
+of the request that started it, such as a database session, may be closed by then.
 """
 
 from collections.abc import Callable, Coroutine
@@ -23,17 +23,17 @@ __all__ = ["Call", "Function", "Load"]
 _SERVER_ERROR = 500
 
 Kept = Callable[["Call", Response, bool], Keep[StoredResponse] | None]
-"""How a response of a call is kept, told whether the function made it itself; ``None``: it is its own caller's."""
+"""Given a call, its response and whether the function itself made the response: how to store it; ``None``: do not."""
 
 
 class Function(Protocol):
-    """An endpoint, as a call needs it."""
+    """The interface of an endpoint that a call uses."""
 
     renderer: Renderer
     max_bytes: int
 
     def run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Coroutine[Any, Any, Any]:
-        """Call it as the framework would."""
+        """Call the endpoint's function as the framework would."""
         ...
 
 
@@ -43,10 +43,10 @@ class Call:
     Args:
         function: The endpoint.
         given: The request.
-        keys: Of responses on its route.
-        unseen: What may have been read of the request before it was recorded.
-        args: What Starlette called it with: the request, perhaps behind ``self``.
-        kwargs: What FastAPI called it with.
+        keys: Keys of the responses on the request's route.
+        unseen: Parts of the request that may have been read before it was recorded.
+        args: Starlette's arguments: the request, perhaps after ``self``.
+        kwargs: FastAPI's arguments.
         shared: FastAPI's response of this request, on which the endpoint and its dependencies put headers.
     """
 
@@ -64,31 +64,31 @@ class Call:
         self._args, self.kwargs = args, kwargs
         self.shared = shared
         self.given = [] if shared is None else list(shared.raw_headers)
-        """What dependencies have put there: this request's own."""
+        """Headers that dependencies have set, for this request only."""
         self.body = b""
 
     @property
     def request(self) -> Request:
-        """The request, for those who are not to be recorded."""
+        """The request for fleetcache's own reads, which are not recorded."""
         recorder = recorder_of(self._given)
         return self._given if recorder is None else recorder.plain
 
     @property
     def undeclared(self) -> list[str]:
-        """What was read of the request until now that its key does not hold."""
+        """Parts of the request that were read until now and are not in its key."""
         recorder = recorder_of(self._given)
         read = self._unseen if recorder is None else recorder.names | self._unseen
         return self.keys.undeclared(read, self.request)
 
     async def run(self) -> Any:
-        """What the function returns. It is recorded what it reads."""
+        """Run the function and return its result. The function's reads of the request are recorded."""
         recorded(self._given)
         return await self._function.run(self._args, self.kwargs)
 
     async def render(self) -> tuple[Response, bool]:
-        """The response, without what dependencies add; and whether the function made it itself.
+        """Return the response without headers of dependencies, and whether the function itself made it.
 
-        To such a response FastAPI adds no headers of dependencies.
+        FastAPI adds no headers of dependencies to a response that the function made.
         """
         value = await self.run()
         if isinstance(value, Response) or self.shared is None:
@@ -98,7 +98,7 @@ class Call:
         return response, False
 
     async def again(self) -> tuple[Response, bool, list[str]]:
-        """The same when the request is over; and what was read for it that its key does not hold."""
+        """Return the same once the request is over, and the parts of the request that were read but not in its key."""
         if self.shared is not None:
             response, replayed = await replay(self.request, self.body, self._function.max_bytes)
             if not replayed.direct:
@@ -112,7 +112,7 @@ class Call:
 
     @property
     def rendering(self) -> str:
-        """Which way of making responses this route has."""
+        """Identifies how this route makes responses of values."""
         return "" if self.shared is None else self._function.renderer.rendering(self.request)
 
 
@@ -121,22 +121,22 @@ class Load:
 
     Args:
         call: The request.
-        kept: How its response is kept.
-        forget: Removes what was kept.
-        family: What all loads of the endpoint have in common: they take alike long, and leases learn by it.
+        kept: Decides how the response is stored.
+        forget: Removes the stored response.
+        family: A name common to all loads of the endpoint. They take a similar time, from which leases are sized.
     """
 
     def __init__(self, call: Call, kept: Kept, forget: Callable[[], Coroutine[Any, Any, Any]], family: str) -> None:
         self._call, self._kept, self._forget = call, kept, forget
         self.__qualname__ = family
-        self.over = False  # its caller has gone: what follows is a refresh in the background
+        self.over = False  # the caller has its answer: a later call is a refresh in the background
         self.response: Response | None = None
         self.direct = False
         self.error: Exception | None = None
         self.undeclared: list[str] = []
 
     async def __call__(self) -> Keep[StoredResponse] | NoStore[StoredResponse]:
-        """Make the response, and say how it is kept."""
+        """Make the response, and return how it is stored."""
         if self.over:
             return await self._behind()
         try:
@@ -145,8 +145,8 @@ class Load:
             self.undeclared = self._call.undeclared
             answers = isinstance(error, HTTPException) and error.status_code < _SERVER_ERROR
             if not answers and not self.undeclared:
-                raise  # a failure, for all who wait
-            self.error = error  # an answer like any other that is not kept: its caller's alone
+                raise  # a failure, raised to all joined and waiting callers
+            self.error = error  # an answer that is not stored: raised to its own caller only
             return NoStore(UNSTORED)
         self.undeclared = self._call.undeclared
         if self.undeclared:
@@ -159,9 +159,9 @@ class Load:
         except HTTPException as error:
             response, direct, undeclared = Response(status_code=error.status_code), True, list[str]()
         if response.status_code >= _SERVER_ERROR:
-            raise HTTPException(response.status_code)  # whether raised or returned: the old response stays
+            raise HTTPException(response.status_code)  # raised or returned, a 5xx leaves the old response in place
         kept = None if undeclared else self._kept(self._call, response, direct)
-        if kept is None:  # what is now may not be kept, so what was must go
+        if kept is None:  # the new response may not be stored, so the outdated one is removed
             await self._forget()
         return kept or NoStore(UNSTORED)
 

@@ -1,6 +1,6 @@
-"""What a user may say of cached responses, checked once, at the decorator.
+"""Options of cached responses, checked once, at the decorator.
 
-Every option that lets more be cached than HTTP lets a shared cache do by itself is one of its own, and off.
+Each option that caches more than HTTP allows a shared cache by itself is separate, and off by default.
 """
 
 from collections.abc import Callable, Collection, Iterable
@@ -20,12 +20,12 @@ Strip = Literal["bypass", "strip"]
 
 _COOKIES = (*get_args(Identity), 'or names of cookies such as ("session",)')
 
-# RFC 9110 §15: these answer part of a request, or a condition that was the one client's own.
+# RFC 9110 §15: these statuses answer a part of a resource, or a condition that one client sent.
 _NEVER_KEPT = frozenset({206, 304})
 
 
 class Loading(TypedDict, total=False):
-    """What goes on to ``get_or_set`` as it is."""
+    """Options passed to ``get_or_set`` unchanged."""
 
     ttl: Duration | None
     stale: Duration | None
@@ -34,7 +34,7 @@ class Loading(TypedDict, total=False):
 
 
 class Options(Struct, frozen=True):
-    """All that ``cached_response`` was told, but for its cache."""
+    """All options of ``cached_response`` except its cache."""
 
     loading: Loading
     ttl: float | None
@@ -55,7 +55,7 @@ class Options(Struct, frozen=True):
     clock: Callable[[], float]
 
     def cache_control(self, *, personal: bool) -> str:
-        """What clients and proxies are told where the endpoint says nothing."""
+        """Return ``Cache-Control`` for clients and proxies, where the endpoint sets none."""
         said = "no-cache" if self.max_age is None else f"max-age={int(self.max_age)}"
         return f"private, {said}" if personal else said
 
@@ -81,10 +81,10 @@ def checked(
     client_reload: bool,
     clock: Callable[[], float],
 ) -> Options:
-    """The options, each as it is used.
+    """Return the checked options, each in the form in which it is used.
 
     Raises:
-        ConfigError: One is wrong; names it, its value and the choices.
+        ConfigError: An option is wrong; the text names it, its value and the choices.
     """
     _seconds("offline_ttl", offline_ttl)
     _chosen("authorization", authorization, get_args(Identity))
@@ -122,7 +122,7 @@ def checked(
 
 
 def _seconds(name: str, value: Duration | None, like: str | None = None) -> float | None:
-    """The duration as the core reads it, with the bounds of the setting that it is like."""
+    """Return the duration in seconds, within the bounds of the setting named ``like``."""
     if value is None:
         return None
     field = like or name

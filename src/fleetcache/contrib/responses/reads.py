@@ -1,6 +1,6 @@
-"""What an endpoint reads of a request, by its signature and those of its dependencies, as FastAPI understands them.
+"""The parts of a request that an endpoint reads, by its signature and those of its dependencies.
 
-FastAPI is asked, not imitated, and only where an endpoint is one of its own: plain Starlette needs no FastAPI.
+FastAPI itself parses the signatures, and only those of FastAPI endpoints: plain Starlette needs no FastAPI.
 """
 
 import inspect
@@ -20,7 +20,7 @@ from .views import ALL_COOKIES, ALL_HEADERS
 __all__ = ["REQUIRED", "Earlier", "Injected", "Reads", "earlier_of", "reads_of"]
 
 REQUIRED: Any = object()
-"""In place of a default."""
+"""Stands for the default of a required parameter."""
 
 Overrides = Mapping[Any, Callable[..., Any]]
 
@@ -29,14 +29,14 @@ _SELVES = frozenset({"self", "cls"})
 
 
 class Reads(Struct, frozen=True):
-    """What may decide an endpoint's answer.
+    """Parts of a request that may decide an endpoint's answer.
 
     Attributes:
-        own: Its own parameters of path, query and body, with their defaults, in their order.
-        everything: It, or a dependency of it, takes the request itself.
+        own: The endpoint's own parameters of path, query and body, with their defaults, in their order.
+        everything: The endpoint, or a dependency of it, takes the request itself.
         parameters: Names in path or query that dependencies read.
-        whole_query: A dependency reads query parameters that only its model knows.
-        headers: Names of header fields, lower case, read by it or by dependencies.
+        whole_query: A dependency reads query parameters by a model, whose names only the model knows.
+        headers: Names of header fields, lower case, read by the endpoint or by dependencies.
         cookies: Names of cookies, likewise.
         whole: ``headers`` or ``cookies``, where a declared model takes all of them, whatever their names.
         body: A dependency reads the body.
@@ -55,11 +55,13 @@ class Reads(Struct, frozen=True):
 
 
 def reads_of(function: Callable[..., Any], overrides: Overrides) -> Reads:
-    """What a function reads, be it an endpoint of FastAPI or, by its one parameter, one of Starlette.
+    """Return the parts of a request that an endpoint reads.
+
+    A function with the request as its only parameter is an endpoint of Starlette, any other is one of FastAPI.
 
     Args:
         function: The endpoint.
-        overrides: What the app solves in place of dependencies.
+        overrides: The app's ``dependency_overrides``.
     """
     if _is_plain(function):
         return Reads({}, everything=True)
@@ -74,11 +76,11 @@ def reads_of(function: Callable[..., Any], overrides: Overrides) -> Reads:
 
 
 class Earlier(Struct, frozen=True):
-    """What dependencies of router and app read, which are solved before anything of the endpoint's own.
+    """Reads of the dependencies of router and app, which FastAPI solves before those of the endpoint.
 
     Attributes:
-        unseen: Those that take the request, as ``depends.NAME``: what they read of it was not recorded.
-        api_keys: As of ``Reads``.
+        unseen: Dependencies that take the request, as ``depends.NAME``: their reads of it were not recorded.
+        api_keys: As in ``Reads``.
     """
 
     unseen: frozenset[str] = frozenset()
@@ -86,7 +88,7 @@ class Earlier(Struct, frozen=True):
 
 
 def earlier_of(route: Any, overrides: Overrides) -> Earlier:
-    """What is solved on a route before the recorder is there."""
+    """Return the reads of the dependencies that FastAPI solves on a route before the recorder."""
     dependant = getattr(route, "dependant", None)
     if dependant is None:
         return Earlier()
@@ -146,7 +148,7 @@ def _described(top: Any, overrides: Overrides) -> Reads:
 
 
 def _solved(dependencies: list[Any], overrides: Overrides) -> list[Any]:
-    """The dependencies, or what is solved in their place."""
+    """Return the dependencies, with the app's overrides in place of those that it overrides."""
     if not overrides:
         return dependencies
     from fastapi.dependencies.utils import get_dependant  # noqa: PLC0415 - there is a dependant of it, so it is there
@@ -158,16 +160,16 @@ def _solved(dependencies: list[Any], overrides: Overrides) -> list[Any]:
 
 
 def _below(dependencies: list[Any], overrides: Overrides) -> Iterator[Any]:
-    """All dependencies whose declarations say what they read."""
+    """Yield all dependencies whose declarations name the parts of the request that they read."""
     for each in _solved(dependencies, overrides):
         if any(each.call is known for known in _KNOWN) or type(each.call).__module__.startswith("fastapi.security."):
-            continue  # they take the request, and what they read of it is known
+            continue  # they take the request, and their reads of it are known
         yield each
         yield from _below(each.dependencies, overrides)
 
 
 def _schemes(dependencies: list[Any], overrides: Overrides) -> Iterator[Any]:
-    """All security schemes, also those of a user's own class, which may read more than their keys."""
+    """Yield all security schemes, also those of a user's own class, which may read more than their keys."""
     from fastapi.security.base import SecurityBase  # noqa: PLC0415 - there is a dependant of it, so it is there
 
     for each in _solved(dependencies, overrides):
@@ -177,7 +179,7 @@ def _schemes(dependencies: list[Any], overrides: Overrides) -> Iterator[Any]:
 
 
 def _api_key(scheme: Any) -> tuple[str, str] | None:
-    """Where the scheme says that it finds its key; ``None``: in ``Authorization``. One of a user's own may differ."""
+    """Return the place and name of a scheme's key; ``None`` means ``Authorization``. A user's own scheme may differ."""
     where = getattr(scheme.model, "in_", None)
     return None if where is None else (getattr(where, "value", where), scheme.model.name)
 
@@ -187,13 +189,13 @@ def _default(field: Any) -> Any:
 
 
 def _models(field: Any) -> list[Any]:
-    """The pydantic models that stand for several parameters, if it is one."""
+    """Return the pydantic models of a parameter that stands for several; empty for a plain parameter."""
     annotation = field.field_info.annotation
     return [each for each in (annotation, *get_args(annotation)) if hasattr(each, "model_fields")]
 
 
 def _names(field: Any) -> set[str]:
-    """All names that a parameter, or the fields of its models, may be found under; rather too many than one too few."""
+    """Return all names that a parameter, or the fields of its models, may have: rather too many than one too few."""
     models = _models(field)
     if not models:
         return _aliases(field.alias, field.field_info)
@@ -210,13 +212,13 @@ def _aliases(alias: str, info: Any) -> set[str]:
 
 
 def _headers(field: Any) -> set[str]:
-    """The fields of a model are written with hyphens, unless they are told not to be."""
+    """Return the header names of a parameter; a model's fields have hyphens by default, so both spellings are added."""
     names = _names(field)
     return names | {name.replace("_", "-") for name in names} if _models(field) else names
 
 
 def _is_open(field: Any) -> bool:
-    """Whether its model takes whatever there is."""
+    """Return True if the parameter's model accepts names that it does not declare."""
     return any(model.model_config.get("extra") == "allow" for model in _models(field))
 
 
@@ -226,12 +228,12 @@ def _is(annotation: Any, kind: type) -> bool:
 
 
 class Injected:
-    """The request, FastAPI's response and the recorder, as parameters of an endpoint that may have none of its own.
+    """The request, FastAPI's response and the recorder, added as parameters to an endpoint that lacks them.
 
     Attributes:
-        signature: As FastAPI is to see it: annotations resolved, where they can be; with what was missing.
+        signature: The signature for FastAPI: annotations resolved where possible, missing parameters added.
         request: The name of the parameter for the request.
-        response: The name of that for the response.
+        response: The name of the parameter for the response.
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
@@ -259,7 +261,7 @@ class Injected:
         return hidden
 
     def _recorder(self) -> inspect.Parameter:
-        """The first dependency: FastAPI solves them in the order of the parameters."""
+        """Return the parameter of the first dependency; FastAPI solves dependencies in the order of the parameters."""
         from fastapi import Depends  # noqa: PLC0415 - only FastAPI's endpoints have dependencies
 
         self._hidden.append("fleetcache_recorder")
@@ -267,12 +269,12 @@ class Injected:
         return inspect.Parameter("fleetcache_recorder", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=kind)
 
     def plain(self, kwargs: dict[str, Any]) -> dict[str, Any]:
-        """What the function itself takes."""
+        """Return the arguments without the added parameters, for the function itself."""
         return {name: value for name, value in kwargs.items() if name not in self._hidden}
 
 
 def _may_depend(parameter: inspect.Parameter) -> bool:
-    """Whether a parameter is a dependency, or may be one: its annotation is text, or a name for another."""
+    """Return True if a parameter is or may be a dependency: text and type aliases as annotations hide which."""
     annotation = parameter.annotation
     if isinstance(annotation, str) or hasattr(annotation, "__value__") or parameter.name in _SELVES:
         return True
@@ -283,7 +285,7 @@ def _may_depend(parameter: inspect.Parameter) -> bool:
 
 
 def _first(parameters: list[inspect.Parameter]) -> int:
-    """Where the first parameter of a function stands, behind an object that class-based views put there."""
+    """Return the index of a function's first parameter after ``self`` or ``cls``, which class-based views pass."""
     return 1 if parameters[0].name in _SELVES else 0
 
 
@@ -291,6 +293,6 @@ def _resolved(annotation: Any, names: dict[str, Any]) -> Any:
     if not isinstance(annotation, str):
         return annotation
     try:
-        return eval(annotation, names)  # noqa: S307 - what inspect does with eval_str, one by one: some name what is for type checkers only
+        return eval(annotation, names)  # noqa: S307 - as inspect's eval_str, but one by one: some annotations name imports for type checkers only
     except (NameError, SyntaxError, TypeError, AttributeError):
         return annotation

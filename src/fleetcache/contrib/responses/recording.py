@@ -1,13 +1,13 @@
-"""What is read of a request, name by name, so that a response is shared only with who would have got the same.
+"""Records which parts of a request are read, by name, so that only requests with an equal answer share a response.
 
-1. The framework hands one and the same request to all dependencies and to the endpoint. That object gets a class that
-   notes what it is asked for; everything it answers stays as it was. One of a class that answers in its own way counts
-   as read all over.
-2. Header fields, cookies, the client's address, the body, and what middleware put into the scope or into
-   ``request.state`` are noted by name: see ``views``.
-3. Not noted: what the key holds (method, URL, path, query), app and router, what the framework itself reads for
-   declared parameters, a session (see ``keys``), state that the app's lifespan put there, and state that dependencies
-   or the endpoint put there: what they made it of was noted.
+1. The framework passes the same request object to all dependencies and to the endpoint. That object gets a class that
+   records each read and returns unchanged values. A request whose own class overrides one of these reads counts as
+   read in full.
+2. Header fields, cookies, the client's address, the body, and entries that middleware put into the scope or into
+   ``request.state`` are recorded by name: see ``views``.
+3. These reads are not recorded: parts that the key holds (method, URL, path, query), app and router, the framework's
+   own reads for declared parameters, a session (see ``keys``), state that the app's lifespan put there, and state that
+   dependencies or the endpoint put there, because the reads that they made it of were recorded.
 """
 
 import sys
@@ -24,9 +24,9 @@ __all__ = ["BODY", "Recorder", "record", "recorded", "recorder_of"]
 
 BODY = "body"
 
-# They read for declared parameters, and for a form, on the framework's own account.
+# Modules of the framework that read a request for declared parameters and for a form.
 _FRAMEWORK = frozenset({"fastapi.dependencies.utils", "starlette.requests"})
-# What is recorded of a request; who answers one of these in his own way cannot be.
+# The recorded attributes of a request. A class that overrides one of them cannot be recorded.
 _ANSWERS = ("headers", "cookies", "state", "url", "base_url", "receive", "stream", "body", "__getitem__")
 _ATTRIBUTE = "fleetcache_recorder"
 
@@ -34,15 +34,15 @@ _classes: dict[type[Request], type[Request]] = {}
 
 
 class Recorder:
-    """What was read of one request.
+    """The recorded reads of one request.
 
     Attributes:
-        plain: The same request, for those who are not to be recorded.
+        plain: The same request, for reads that are not recorded.
     """
 
     def __init__(self, request: Request) -> None:
         scope: MutableMapping[str, Any] = request.scope
-        scope.setdefault("state", {})  # before there are two views of it
+        scope.setdefault("state", {})  # before two views of the scope exist
         self.plain = _Plain(request)
         self._names: set[str] = set()
         self._opened: list[Cookies] = []
@@ -50,15 +50,15 @@ class Recorder:
 
     @property
     def names(self) -> set[str]:
-        """Of all that was read, such as ``header x-tenant``, ``state.db``, ``client``."""
+        """Names of all parts that were read, such as ``header x-tenant``, ``state.db``, ``client``."""
         return self._names | ({ALL_COOKIES} if any(not cookies.asked for cookies in self._opened) else set())
 
     def note(self, name: str) -> None:
-        """It was read, or asked for in vain."""
+        """Record that a part was read, or looked for and not found."""
         self._names.add(name)
 
     def note_state(self, name: str) -> None:
-        """So was something in ``request.state``."""
+        """Record that an entry of ``request.state`` was read, unless the lifespan or a recorded reader put it there."""
         if name in self._own:
             return
         here, of_lifespan = self.plain.scope["state"], lifespan_state(self.plain.scope)
@@ -66,27 +66,27 @@ class Recorder:
             self.note(f"state.{name}")
 
     def headers(self) -> Headers:
-        """A view of the header fields."""
+        """Return a view of the header fields."""
         return RequestHeaders(self.note, self.plain.headers)
 
     def cookies(self) -> Cookies:
-        """A view of the cookies."""
+        """Return a view of the cookies."""
         self._opened.append(Cookies(self.note, self.plain.cookies))
         return self._opened[-1]
 
     def state(self) -> NamedState:
-        """A view of the state."""
+        """Return a view of the state."""
         return NamedState(self.note, self.note_state, self._own, self.plain.scope["state"])
 
 
 def recorder_of(request: Request) -> Recorder | None:
-    """That of a request, if it is recorded."""
+    """Return the recorder of a request; ``None`` if the request is not recorded."""
     found: Recorder | None = getattr(request, _ATTRIBUTE, None)
     return found
 
 
 def recorded(request: Request) -> Recorder:
-    """Record what is read of the request from now on, if it is not yet."""
+    """Record all reads of the request from now on, and return its recorder. A second call returns the same recorder."""
     recorder = recorder_of(request)
     if recorder is not None:
         return recorder
@@ -104,20 +104,20 @@ def recorded(request: Request) -> Recorder:
 
 
 async def record(request: Request) -> None:
-    """The first dependency of an endpoint: those after it are recorded."""
+    """Start recording; the first dependency of an endpoint, so that the reads of later dependencies are recorded."""
     recorded(request)
 
 
 def _asks_for_itself() -> bool:
-    """Whether it is the framework that reads the property which calls this."""
+    """Return True if the framework itself reads the property that calls this function."""
     return sys._getframe(2).f_globals.get("__name__") in _FRAMEWORK  # noqa: SLF001 - the documented way to a caller
 
 
 class _Plain(Request):
-    """The same request for those who are not recorded; the body, which can be read once, is the other's."""
+    """The same request for unrecorded reads. The body can be read once, so it comes from the recorded request."""
 
     def __init__(self, request: Request) -> None:
-        vars(self).update(vars(request))  # with what was parsed already
+        vars(self).update(vars(request))  # includes the parts that are parsed already
         self._request = request
 
     async def body(self) -> bytes:
@@ -125,7 +125,7 @@ class _Plain(Request):
 
 
 class _Recorded(Request):
-    """What a request becomes."""
+    """Mixed into the class of a recorded request."""
 
     fleetcache_recorder: Recorder
 

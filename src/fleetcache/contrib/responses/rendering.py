@@ -1,9 +1,9 @@
-"""From what an endpoint returns to the bytes of a response, made by the framework itself.
+"""Turns an endpoint's return value into the bytes of a response, by the framework itself.
 
-1. What FastAPI would make of a value, FastAPI makes: a route of our own, with the settings of the endpoint's route, is
-   handed the value.
-2. A refresh in the background is a request of its own: the route runs again, with dependencies of its own, because
-   those of the request that started it may be closed by then.
+1. FastAPI itself makes the response of a value: a private route, with the settings of the endpoint's route, returns
+   the value.
+2. A refresh in the background is a separate request: the route runs again with its own dependencies, because those of
+   the request that started the refresh may be closed by then.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from starlette.types import ASGIApp
 __all__ = ["REPLAYED", "Renderer", "Replayed", "over", "received", "replay", "route_of"]
 
 REPLAYED = "fleetcache.replayed"
-"""In the scope of a request that is a refresh: a ``Replayed``."""
+"""Scope key of a request that is a refresh; its value is a ``Replayed``."""
 
 _MADE = "fleetcache.made"
 _SETTINGS = (
@@ -36,12 +36,12 @@ _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
 class Replayed:
-    """What the endpoint says of itself in a refresh.
+    """Facts about a refresh, set by the endpoint.
 
     Attributes:
         given: Headers that dependencies have put on the response.
         direct: Whether the function has made the response itself.
-        undeclared: What was read of the request that its key does not hold.
+        undeclared: Parts of the request that were read and are not in its key.
     """
 
     def __init__(self) -> None:
@@ -51,18 +51,18 @@ class Replayed:
 
 
 def route_of(scope: MutableMapping[str, Any]) -> Any:
-    """The route, or what stands for it in a router that was included with settings of its own."""
+    """Return the request's route, or FastAPI's context for it if its router was included with settings of its own."""
     route = scope.get("route")
     context = scope.get("fastapi", {}).get("effective_route_context")
     return context if context is not None and context.original_route is route else route
 
 
 class Renderer:
-    """Makes responses of the values of one function, on each route that it serves.
+    """Makes responses of the values of one function, on each route of the function.
 
     Args:
-        name: The function's, for FastAPI's errors.
-        in_thread: Whether FastAPI would do it in a thread, as for a ``def``.
+        name: The function's name, for FastAPI's errors.
+        in_thread: Whether FastAPI would make the response in a thread, as for a ``def``.
     """
 
     def __init__(self, name: str, *, in_thread: bool) -> None:
@@ -70,17 +70,17 @@ class Renderer:
         self._routes: dict[int, tuple[Any, str, Callable[[Request], Coroutine[Any, Any, Response]]]] = {}
 
     def rendering(self, request: Request) -> str:
-        """What tells one route's way of making responses from another's, the same in every process."""
+        """Return text that identifies how a route makes responses, the same in every process."""
         return self._route(request)[1]
 
     async def render(self, request: Request, value: Any, status: int | None) -> Response:
-        """The response that FastAPI makes of ``value``; ``status`` as the endpoint has set it on its ``Response``."""
+        """Return FastAPI's response for ``value``; ``status`` is the one that the endpoint set on its ``Response``."""
         _, _, handle = self._route(request)
         return await handle(Request({**request.scope, _MADE: (value, status)}, request.receive))
 
     def _route(self, request: Request) -> tuple[Any, str, Callable[[Request], Coroutine[Any, Any, Response]]]:
         route = route_of(request.scope)
-        if id(route) not in self._routes:  # kept with it, so that nothing else gets its id
+        if id(route) not in self._routes:  # the route is kept, so that no other object gets its id
             settings = {name: getattr(route, name) for name in _SETTINGS}
             self._routes[id(route)] = (route, _written(settings), self._handler(settings))
         return self._routes[id(route)]
@@ -104,17 +104,17 @@ class Renderer:
 
 
 def _written(settings: dict[str, Any]) -> str:
-    plain = {name: getattr(value, "value", value) for name, value in settings.items()}  # of FastAPI's own defaults
+    plain = {name: getattr(value, "value", value) for name, value in settings.items()}  # FastAPI wraps its own defaults
     return _ADDRESS.sub("", repr({name: value for name, value in plain.items() if value not in (None, False)}))
 
 
 def over(scope: MutableMapping[str, Any]) -> dict[str, Any]:
-    """The scope of a request that is over, for one like it that changes nothing of the other's."""
+    """Return a copy of the scope of a finished request, for a new request that must not change the original."""
     return {**scope, "state": dict(scope.get("state", {}))}
 
 
 def received(body: bytes) -> Callable[[], Coroutine[Any, Any, dict[str, Any]]]:
-    """The body of a request, whose client does not go away."""
+    """Return an ASGI ``receive`` for a request with this body, whose client never disconnects."""
     given = False
 
     async def receive() -> dict[str, Any]:
@@ -128,15 +128,15 @@ def received(body: bytes) -> Callable[[], Coroutine[Any, Any, dict[str, Any]]]:
 
 
 async def replay(request: Request, body: bytes, most: int) -> tuple[Response, Replayed]:
-    """Run the request's route once more, as a request of its own.
+    """Run the request's route once more, as a separate request.
 
     Args:
-        request: The one that was.
-        body: Its body.
-        most: Bytes of its answer that are of interest: of a larger one not all is kept, but more than that.
+        request: The finished request.
+        body: The request's body.
+        most: Largest body of interest, in bytes. A larger body is cut, but stays larger than ``most``.
 
     Returns:
-        The response, and what the endpoint said of it.
+        The response, and the facts that the endpoint set about it.
     """
     replayed = Replayed()
     response, parts = Response(), list[bytes]()
@@ -155,9 +155,9 @@ async def replay(request: Request, body: bytes, most: int) -> tuple[Response, Re
 
 
 def _closing(app: ASGIApp) -> ASGIApp:
-    """What closes the files of a request: the app's own middleware, without the app."""
+    """Wrap the route in the app's own middleware that closes the files of a request."""
     try:
         from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware  # noqa: PLC0415 - as above
-    except ModuleNotFoundError:  # an older FastAPI, whose routes do that themselves
+    except ModuleNotFoundError:  # the routes of an older FastAPI close the files themselves
         return app
     return AsyncExitStackMiddleware(app)

@@ -1,17 +1,17 @@
-"""What HTTP says of a response: may it be kept, for how long, and what is sent when it is answered again.
+"""The rules of HTTP for cached responses: which may be stored, for how long, and with which headers they are sent.
 
-Nothing here knows a framework's routes or the cache; ``serving`` puts the rules to use. By RFC 9110 (semantics),
+This module uses neither a framework's routes nor the cache; ``serving`` applies the rules. By RFC 9110 (semantics),
 RFC 9111 (caching) and RFC 9211 (``Cache-Status``):
 
-1. Kept is what may be given to everybody who asks the same: an expected status, no cookie, and no ``no-store``,
-   ``private`` or ``no-cache`` of the endpoint's own (9111 §3, §5.2.2). ``Vary`` may name only what the key holds
-   (9111 §4.1).
+1. A response is stored only if every client with the same request may get it: an expected status, no cookie, and no
+   ``no-store``, ``private`` or ``no-cache`` of the endpoint's own (9111 §3, §5.2.2). ``Vary`` may name only fields
+   that the key holds (9111 §4.1).
 2. The endpoint's own ``s-maxage``, ``max-age`` or ``Expires``, in this order, shorten the life (9111 §4.2.1);
    ``must-revalidate`` and ``proxy-revalidate`` forbid stale answers (9111 §4.2.4).
-3. Fields of one connection are not kept (9111 §3.1, 9110 §7.6.1).
-4. A 304 carries the fields that tell a client how to go on with its copy, and no others of the response (9110 §15.4.5).
-5. Only GET and HEAD ask by ``If-None-Match`` whether a copy is still good; of other methods it says something else
-   (9110 §13.1.2), and a cache leaves it to the endpoint.
+3. Fields of one connection are not stored (9111 §3.1, 9110 §7.6.1).
+4. A 304 carries the fields by which a client updates its copy, and no other fields of the response (9110 §15.4.5).
+5. Only GET and HEAD ask by ``If-None-Match`` whether a copy is still good. With other methods the field has another
+   meaning (9110 §13.1.2), and a cache leaves it to the endpoint.
 """
 
 import hashlib
@@ -43,16 +43,16 @@ __all__ = [
 
 RawHeaders = Iterable[tuple[bytes, bytes]]
 
-# Of what is stored. A release that changes ``StoredResponse`` takes the next number: it then finds what others stored
-# unusable, and loads.
+# Version of stored responses. A release that changes ``StoredResponse`` takes the next number: responses that other
+# releases stored are then unusable for it, and it loads.
 SCHEMA: Final = 2
 _CONNECTION = {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
-# Written anew for each answer.
+# Set anew for each answer.
 _OURS = {"age", "cache-status"}
 _STATUS = (b"cache-status", b"fleetcache")
 _IN_304 = frozenset({b"cache-control", b"content-location", b"date", b"etag", b"expires", b"vary"})
 _DIRECTIVE = re.compile(r'([^\s,="]+)(?:\s*=\s*("(?:[^"\\]|\\.)*"|[^\s,]+))?')
-# Of a number of seconds: more is for ever, and a text of millions of digits is not worth reading.
+# Digits read of a number of seconds: more digits mean forever, and a text of millions of digits is never parsed.
 _DIGITS = 12
 _ENTITY_TAG = re.compile(r'(?:W/)?("[^"]*")')
 
@@ -61,14 +61,14 @@ class StoredResponse(Struct, frozen=True):
     """A response as it is stored.
 
     Attributes:
-        schema: Which release can read it.
-        status: HTTP status; 0 in ``UNSTORED`` alone.
-        headers: As the endpoint gave them, with an ``ETag``.
-        body: All of it.
-        age: Seconds that it was old when it was stored, as whoever gave it to the endpoint said (RFC 9111 §4.2.3). How
-            long ago that was the cache knows: times of two hosts are never compared.
+        schema: ``SCHEMA`` of the releases that can read the entry.
+        status: HTTP status; 0 in ``UNSTORED`` only.
+        headers: The endpoint's headers, with an ``ETag``.
+        body: The whole body.
+        age: Age of the response in seconds when it was stored, by the ``Age`` field that the endpoint passed on
+            (RFC 9111 §4.2.3). The cache counts the time since then, so clocks of two hosts are never compared.
         direct: Whether the endpoint itself returned a ``Response``, to which FastAPI adds no headers of dependencies.
-        rendering: What a framework made of the endpoint's value, so that another route does not answer with it.
+        rendering: How the framework made the response of a value, so that a route with other settings does not use it.
     """
 
     schema: Literal[2]
@@ -81,11 +81,11 @@ class StoredResponse(Struct, frozen=True):
 
 
 UNSTORED = StoredResponse(SCHEMA, 0, (), b"", 0, direct=False, rendering="")
-"""What those get who waited for a response that turned out to be its own caller's alone."""
+"""The result of joined and waiting callers whose load made a response that may not be stored."""
 
 
 def directives(values: Iterable[str]) -> dict[str, str]:
-    """The directives of ``Cache-Control`` fields, in lower case; the first of each name counts (RFC 9111 §4.2.1).
+    """Return the directives of ``Cache-Control`` fields, in lower case; the first of a name counts (RFC 9111 §4.2.1).
 
     Example:
         >>> directives(['Max-Age="10", no-cache'])
@@ -100,14 +100,14 @@ def directives(values: Iterable[str]) -> dict[str, str]:
 def refusal(
     headers: Headers, *, status: int, size: int, statuses: Collection[int], max_bytes: int, known: Collection[str]
 ) -> str | None:
-    """Why a response may not be kept, in one word; ``None``: it may.
+    """Return why a response may not be stored, in one word; ``None`` if it may.
 
     Args:
-        headers: Of the response.
-        status: Of the response.
+        headers: Headers of the response.
+        status: Status of the response.
         size: Bytes of its body.
-        statuses: Those that may be kept.
-        max_bytes: The largest body that may.
+        statuses: Statuses that may be stored.
+        max_bytes: The largest body that may be stored.
         known: Request fields, in lower case, whose values are in the key.
     """
     if status not in statuses:
@@ -120,7 +120,7 @@ def refusal(
 
 
 def for_one(headers: Headers) -> str | None:
-    """The word that makes these headers fit for one client only; ``None``: they are for everybody."""
+    """Return the word by which these headers are for one client only; ``None`` if they are for every client."""
     if "set-cookie" in headers:
         return "set-cookie"
     said = directives(headers.getlist("cache-control"))
@@ -128,20 +128,20 @@ def for_one(headers: Headers) -> str | None:
 
 
 def varies_by(headers: Headers) -> set[str]:
-    """The request fields, in lower case, that a response says it varies by; ``*`` among them."""
+    """Return the request fields, in lower case, that the ``Vary`` of a response names; ``*`` may be among them."""
     return {name.strip().lower() for value in headers.getlist("vary") for name in value.split(",")} - {""}
 
 
 def is_cookie(header: tuple[bytes, bytes]) -> bool:
-    """Whether a header sets a cookie."""
+    """Return True if a header sets a cookie."""
     return header[0].lower() == b"set-cookie"
 
 
 def lifetime(headers: Headers, now: float) -> float | None:
-    """For how many seconds from now the response itself says that it is fresh; ``None``: it does not say.
+    """Return the seconds from now for which the response's own headers call it fresh; ``None`` if none does.
 
     Args:
-        headers: Of the response.
+        headers: Headers of the response.
         now: Seconds of the wall clock, for an ``Expires`` without a ``Date`` (RFC 9111 §4.2.1).
     """
     said, age = directives(headers.getlist("cache-control")), age_of(headers)
@@ -150,13 +150,13 @@ def lifetime(headers: Headers, now: float) -> float | None:
             return max(0.0, (_digits(said[word]) or 0) - age)
     if "expires" in headers:
         begins, ends = _time(headers.get("date", "")), _time(headers["expires"])
-        # One that is no time, such as "0", means: already.
+        # An ``Expires`` that is no time, such as "0", means already expired.
         return 0.0 if ends is None else max(0.0, ends - (now if begins is None else begins) - age)
     return None
 
 
 def age_of(headers: Headers) -> int:
-    """Seconds that a response is old already, as it says itself: the endpoint may hand on what others have made."""
+    """Return the ``Age`` of a response in seconds: the endpoint may pass on a response of another server."""
     return _digits(headers.get("age", "")) or 0
 
 
@@ -172,12 +172,12 @@ def _time(text: str) -> float | None:
 
 
 def may_be_stale(headers: Headers) -> bool:
-    """Whether it may be answered past its life."""
+    """Return True if the response may be answered past its life."""
     return not {"must-revalidate", "proxy-revalidate"} & directives(headers.getlist("cache-control")).keys()
 
 
 def stored_response(response: Response, *, direct: bool, rendering: str) -> StoredResponse:
-    """The response as it is kept, its cookies left out."""
+    """Return the response in the form in which it is stored, without cookies."""
     raw = [(name.lower(), value) for name, value in response.raw_headers if not is_cookie((name, value))]
     headers, body = Headers(raw=raw), bytes(response.body)
     named = {name.strip().lower() for value in headers.getlist("connection") for name in value.split(",")}
@@ -189,22 +189,22 @@ def stored_response(response: Response, *, direct: bool, rendering: str) -> Stor
 
 
 def _etag(content_type: str, body: bytes) -> bytes:
-    # Weak: a middleware around us may still compress what has this tag (RFC 9110 §8.8.1).
+    # Weak, because an outer middleware may still compress a response with this tag (RFC 9110 §8.8.1).
     digest = hashlib.blake2b(content_type.encode() + b"\0" + body, digest_size=16).hexdigest()
     return f'W/"{digest}"'.encode()
 
 
 def _has(tag: str, if_none_match: list[str]) -> bool:
-    """Whether a client's copy is this one, by weak comparison (RFC 9110 §8.8.3.2, §13.1.2)."""
+    """Return True if a client's copy has this tag, by weak comparison (RFC 9110 §8.8.3.2, §13.1.2)."""
     wanted = ",".join(if_none_match).strip()
     opaque = _ENTITY_TAG.fullmatch(tag)
     return wanted == "*" or (opaque is not None and opaque[1] in _ENTITY_TAG.findall(wanted))
 
 
 def noted(headers: RawHeaders, note: str) -> list[tuple[bytes, bytes]]:
-    """Headers with ``Cache-Status`` (RFC 9211): what other caches have said, and last what ours did.
+    """Return the headers with ``Cache-Status`` (RFC 9211): first the fields of other caches, then that of fleetcache.
 
-    Said anew, not added to: an endpoint may return one and the same response each time.
+    An earlier field of fleetcache is replaced, because an endpoint may return the same response object each time.
     """
     others = [each for each in headers if each[0].lower() != _STATUS[0] or not each[1].startswith(_STATUS[1])]
     return [*others, (_STATUS[0], b"%b; %b" % (_STATUS[1], note.encode()))]
@@ -221,17 +221,17 @@ def answer(
     note: str,
     extra: Sequence[tuple[bytes, bytes]] = (),
 ) -> Response:
-    """The response to send: whole, without its body for HEAD, or a 304 for a client that has it.
+    """Return the response to send: whole, without its body for HEAD, or a 304 for a client with a valid copy.
 
     Args:
-        stored: What is answered.
+        stored: The stored response.
         request: The request's headers.
         method: The request's method.
-        age: Seconds since it was made; ``None`` where it was made for this request (RFC 9111 §5.1).
-        cache_control: For clients and proxies, where the endpoint says nothing itself.
-        vary: Request fields that decide what is answered.
-        note: What the cache did, as parameters of ``Cache-Status``.
-        extra: Headers of this request's own.
+        age: Seconds since the response was made; ``None`` where it was made for this request (RFC 9111 §5.1).
+        cache_control: ``Cache-Control`` for clients and proxies, where the endpoint sets none.
+        vary: Request fields that select the response.
+        note: The cache's part in the answer, as parameters of ``Cache-Status``.
+        extra: Headers for this request only.
     """
     own = Headers(raw=list(stored.headers))
     asks = method in {"GET", "HEAD"} and stored.status == 200  # noqa: PLR2004 - OK

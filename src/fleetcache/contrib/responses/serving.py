@@ -1,13 +1,17 @@
-"""One endpoint whose responses are cached: what happens to a request, from its headers to its answer.
+"""One endpoint whose responses are cached: the way of a request, from its headers to its answer.
 
-1. The framework has solved its dependencies before it gets here: who may not ask is refused on a hit, too. What they
-   put on the response is this request's own, and neither stored nor left out.
-2. What is read of the request is recorded, and where the key does not hold it the response is its own caller's alone.
-3. One load in the fleet for each key, by ``get_or_set``. A response that may not be kept is its own caller's alone:
-   those who waited for it run the endpoint themselves, and for a while nobody waits for the like.
-4. Failures are never stored. An exception, and a 5xx that is raised, reaches all who waited; one below is an answer.
-5. Of what a request says in ``Cache-Control``, which a cache may follow or not (RFC 9111 §5.2.1), ``no-store`` is
-   followed: what is stored may answer it, what it causes is not stored. ``no-cache`` and ``max-age=0`` only when told.
+1. The framework solves the request's dependencies before the cache answers, so an unauthorized client is refused on a
+   hit, too. Headers that dependencies put on the response are for this request only: they are sent, but not stored.
+2. Reads of the request are recorded. If the key lacks a part that was read, only the request's own caller gets the
+   response.
+3. Each key has one load in the fleet, by ``get_or_set`` (single flight). A response that may not be stored goes to
+   its own caller only: callers that waited for it run the endpoint themselves, and for a while no caller waits for a
+   response of that key.
+4. Failures are never stored. An exception, and a 5xx that is raised, reaches all waiting callers. A raised status
+   below 500 is an answer.
+5. A cache need not follow the ``Cache-Control`` of a request (RFC 9111 §5.2.1). ``no-store`` is followed: a stored
+   response may answer the request, but its own response is not stored. ``no-cache`` and ``max-age=0`` are followed
+   only with ``client_reload``.
 """
 
 import inspect
@@ -49,21 +53,22 @@ from .rules import (
 
 __all__ = ["Endpoint"]
 
-# How long a key whose response could not be kept goes past the cache: short, for it may be otherwise a moment later.
+# Seconds for which requests bypass the cache after a response of their key could not be stored: short, because the
+# next response may be storable again.
 _PAUSE = 5.0
 _MAX_PAUSES = 10_000
-# So many names of what was read are told: enough to go on, and no page of text in a header.
+# Most names of undeclared parts in ``Cache-Status``: enough to act on, and no page of text in a header.
 _MAX_NAMES = 5
-# The server counts in milliseconds, and we round to one: so far an age may be off.
+# Largest error of an age, in seconds: the server counts in milliseconds, and fleetcache rounds to one.
 _BLUR = 0.002
-# What was answered was answered: in an outage its age is asked for past every bound. No entry lives longer.
+# The longest life of an entry. The value is answered already, so in an outage no bound applies to reading its age.
 _ANY_BOUND = "30d"
 
 
 class _OnRoute(NamedTuple):
-    """What is known of an endpoint on one route, for as long as the app overrides the same dependencies."""
+    """The keys of an endpoint on one route, valid as long as the app's ``dependency_overrides`` stay the same."""
 
-    route: Any  # kept, so that nothing else gets its id
+    route: Any  # kept, so that no other object gets its id
     overrides: dict[Any, Any]
     keys: ResponseKeys
     unseen: frozenset[str]
@@ -73,13 +78,13 @@ class Endpoint:
     """A function, its cache and its options.
 
     Args:
-        cache: Where responses are; ``None``: in the cache of the app.
+        cache: The cache of the responses; ``None``: the cache of the app.
         function: The endpoint.
-        options: All that was said.
-        name: What keys begin with; ``None``: the function's module and qualified name.
+        options: The options of ``cached_response``.
+        name: The prefix of keys; ``None``: the function's module and qualified name.
 
     Raises:
-        ConfigError: It is no function, or one that yields.
+        ConfigError: ``function`` is no function, or a generator.
     """
 
     def __init__(self, cache: Any, function: Callable[..., Any], options: Options, name: str | None) -> None:
@@ -94,21 +99,21 @@ class Endpoint:
         self.injected = Injected(function)
         self.renderer = Renderer(function.__name__, in_thread=self._in_thread)
         self.family = f"response:{name or f'{function.__module__}.{function.__qualname__}'}"
-        # <locals>, <lambda>, methods of objects: several functions may have this name.
+        # Several functions may have the same name: <locals>, <lambda>, methods of objects.
         self._located = name is None and ("<" in function.__qualname__ or inspect.ismethod(function))
         self._routes: dict[int, _OnRoute] = {}
-        # Keys whose responses cannot be kept: until when, monotonic, they go past the cache, and what is told of it.
+        # By key whose response could not be stored: until when (monotonic) requests bypass the cache, and the note.
         self._past: dict[str, tuple[float, str]] = {}
 
     @property
     def keys(self) -> ResponseKeys:
-        """The keys of its responses, wherever it is."""
+        """The keys of the endpoint's responses, without regard to a route."""
         return self._on(None)[0]
 
     def _on(self, route: Any) -> tuple[ResponseKeys, frozenset[str]]:
-        """The keys on one route, and who may have read the request there before it is recorded.
+        """Return the keys on one route, and the dependencies there that may read a request before it is recorded.
 
-        Made at first use, since annotations may name what is defined further down.
+        Both are made at first use, because annotations may name types that are defined further down.
         """
         overrides = getattr(getattr(route, "dependency_overrides_provider", None), "dependency_overrides", None) or {}
         known = self._routes.get(id(route))
@@ -120,7 +125,7 @@ class Endpoint:
         return known.keys, known.unseen
 
     def cache(self, request: Request | None = None) -> Any:
-        """The cache; see ``cache_of``."""
+        """Return the endpoint's cache, by default that of the app; see ``cache_of``."""
         if self._cache is not None:
             return self._cache
         return cache_of(None if request is None else request.scope)
@@ -135,7 +140,7 @@ class Endpoint:
     # -- a request ---------------------------------------------------------------------------------------------------
 
     async def serve(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """What the framework gets: a response, or what the function returns."""
+        """Return the result for the framework: a response, or the function's own return value."""
         request = kwargs.get(self.injected.request) or next((arg for arg in args if isinstance(arg, Request)), None)
         if not isinstance(request, Request):  # called by hand
             return await self.run(args, kwargs)
@@ -156,7 +161,7 @@ class Endpoint:
         if note is None:
             try:
                 key = await call.keys.key(call.request, kwargs)
-            except (ValueError, RuntimeError):  # it cannot be written, or the body was read as a form
+            except (ValueError, RuntimeError):  # a parameter cannot be written as text, or the body was read as a form
                 note = "fwd=bypass; detail=key"
             else:
                 return await self._cached(call, key)
@@ -171,11 +176,11 @@ class Endpoint:
         value = await call.run()
         response = value if isinstance(value, Response) else call.shared
         if response is not None:
-            response.raw_headers[:] = noted(response.raw_headers, note)  # in place: FastAPI's may be looked at already
+            response.raw_headers[:] = noted(response.raw_headers, note)  # in place: FastAPI may hold the list already
         return value
 
     def _for_all(self, call: Call) -> bool:
-        """Whether what dependencies put on a response leaves it fit for all who have the same key."""
+        """Return True if the headers of dependencies leave the response fit for every request with the same key."""
         given = Headers(raw=call.given)
         return for_one(given) is None and not varies_by(given).difference(call.keys.known)
 
@@ -195,7 +200,7 @@ class Endpoint:
         waiting = _Waiting()
         load, stored = await self._obtained(call, key, anew=anew)
         if stored.status != UNSTORED.status and stored.rendering != call.rendering:
-            # Of another route, or of another release, that makes other bytes of the same values.
+            # Stored by another route, or by another release, that makes other bytes of the same values.
             load, stored = await self._obtained(call, key, anew=True)
         note = "fwd=request" if anew else "fwd=miss"
         if load.error is not None or (stored.status == UNSTORED.status and load.response is not None):
@@ -211,7 +216,7 @@ class Endpoint:
         return await self._again(call, key, stored, waiting.ended())
 
     async def _looked_up(self, call: Call, key: str) -> Any:
-        """For a request that must not, or cannot, cause what is stored."""
+        """Answer a request whose own response is not stored: with ``no-store``, or of HEAD."""
         cache, stale = self.cache(call.request), self._options.stale > 0
         stored = await cache.get(key, UNSTORED, type=StoredResponse, allow_stale=stale)
         if stored.status == UNSTORED.status or stored.rendering != call.rendering:
@@ -233,27 +238,27 @@ class Endpoint:
             load.over = True
 
     def _loaded(self, call: Call, load: Load, stored: StoredResponse, note: str) -> Any:
-        """The response that this request has made."""
+        """Return the response that this request's own load has made."""
         made: Any = load.response
         if stored.status == UNSTORED.status:
             if not load.direct:
                 made.raw_headers += call.given
             made.raw_headers[:] = noted(made.raw_headers, note)
             return made
-        cookies = [header for header in made.raw_headers if is_cookie(header)]  # stripped from what is stored
+        cookies = [header for header in made.raw_headers if is_cookie(header)]  # sent, but not stored
         response = self._answer(call, stored, stored.age or None, f"{note}; stored", cookies)
         response.background = made.background
         return response
 
     async def _again(self, call: Call, key: str, stored: StoredResponse, waited: float) -> Any:
-        """One that another request has made: how long ago follows from what is left of its entry's life.
+        """Return a response that another request has made; its age follows from the remaining life of its entry.
 
-        ``waited``: seconds for which this request may have waited for it.
+        ``waited``: seconds for which this request may have waited for the response.
         """
         found: Found[StoredResponse] | None = await self.cache(call.request).lookup(
             key, type=StoredResponse, offline_ttl=_ANY_BOUND
         )
-        if found is None or found.value.rendering != call.rendering:  # it was not kept, or is gone already
+        if found is None or found.value.rendering != call.rendering:  # the response was not stored, or is gone already
             return self._answer(call, stored, stored.age or None, "fwd=miss; collapsed")
         stored = found.value
         if found.age + _BLUR < waited:
@@ -281,7 +286,7 @@ class Endpoint:
             extra=[*([] if stored.direct else call.given), *(cookies or [])],
         )
 
-    # -- what is kept ------------------------------------------------------------------------------------------------
+    # -- storing -----------------------------------------------------------------------------------------------------
 
     def _kept(self, call: Call, response: Any, direct: bool) -> Keep[StoredResponse] | None:
         options = self._options
@@ -337,14 +342,14 @@ class Endpoint:
 
 
 def _of_more(names: list[str]) -> str:
-    """For ``Cache-Status``: the response was made of more than its key holds."""
+    """Return the note for ``Cache-Status`` on a response made with parts of the request that its key does not hold."""
     told = ", ".join(names[:_MAX_NAMES]).encode("ascii", "replace").decode()
     escaped = "".join(f"\\{letter}" if letter in '"\\' else letter for letter in told if letter.isprintable())
     return f'fwd=miss; detail="{escaped}"'
 
 
 class _Waiting:
-    """How long a request waits: not at all, if it is answered before the event loop has turned, as from near."""
+    """The time that a request waits: 0 if answered before the event loop's next pass, as from the near cache."""
 
     def __init__(self) -> None:
         self._began, self._turned = monotonic(), False
@@ -354,6 +359,6 @@ class _Waiting:
         self._turned = True
 
     def ended(self) -> float:
-        """Seconds."""
+        """Stop the measurement and return the seconds waited."""
         self._turn.cancel()
         return monotonic() - self._began if self._turned else 0.0

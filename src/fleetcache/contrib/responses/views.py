@@ -1,8 +1,9 @@
-"""A request's header fields, cookies, state and scope, as they are, with each look noted by its name.
+"""Unchanged views of a request's header fields, cookies, state and scope that record each read by name.
 
-1. By name is the one; to go over all, to copy or to compare them is to read them all.
-2. What is not there was read as well: its absence decides.
-3. What the framework's classes may learn in a later release counts as reading all: it goes by what they keep inside.
+1. A read by name records that name. Iterating over a view, copying or comparing it records a read of all names.
+2. A read of an absent name is recorded as well, because its absence may decide the answer.
+3. Methods that the framework's classes get in a later release count as reading all, because they use the internal
+   storage of these classes.
 """
 
 from collections.abc import Callable, Mapping, MutableMapping
@@ -16,7 +17,7 @@ ALL_HEADERS, ALL_COOKIES, ALL_STATE, ALL_SCOPE = "headers", "cookies", "state", 
 
 Note = Callable[[str], None]
 
-# Keys of an ASGI scope that say nothing of who asks, or that the key of a response holds anyway.
+# Keys of an ASGI scope that do not depend on the client, or that the key of a response holds anyway.
 _OPEN = {"type", "asgi", "method", "scheme", "server", "path", "raw_path", "query_string", "root_path", "app_root_path"}
 _OPEN |= {"app", "router", "route", "endpoint", "path_params", "session"}
 _OPEN_PREFIXES = ("fastapi", "starlette", "fleetcache")
@@ -24,13 +25,13 @@ _KEYS = {"headers": ALL_HEADERS, "state": ALL_STATE, "client": "client", "user":
 
 
 class RequestHeaders(Headers):
-    """What ``request.headers`` is."""
+    """``request.headers`` of a recorded request."""
 
     def __init__(self, note: Note, plain: Headers) -> None:
         self.__told, self.__plain = note, plain
 
     @property
-    def _list(self) -> list[tuple[bytes, bytes]]:  # type: ignore[override] # theirs is an attribute
+    def _list(self) -> list[tuple[bytes, bytes]]:  # type: ignore[override] # an attribute in the base class
         self.__told(ALL_HEADERS)
         return list(self.__plain.raw)
 
@@ -46,32 +47,32 @@ class RequestHeaders(Headers):
         return key in self.__plain
 
     def getlist(self, key: str) -> list[str]:
-        """All fields of one name."""
+        """Return all fields of one name."""
         self.__note(key)
         return self.__plain.getlist(key)
 
 
 class NamedState(State):
-    """What ``request.state`` is.
+    """``request.state`` of a recorded request.
 
     Args:
-        note: Told ``state`` for all of it.
-        note_one: Told the name of the one that is read.
-        own: Those that were put there by who is recorded.
-        state: That of the request.
+        note: Called with ``state`` when all of the state is read.
+        note_one: Called with the name of a single entry that is read.
+        own: Names of the entries that recorded code (dependencies, the endpoint) put there.
+        state: The state of the request.
     """
 
     def __init__(self, note: Note, note_one: Note, own: set[str], state: dict[str, Any]) -> None:
         self.__dict__.update(_told=note, _told_one=note_one, _own=own, _plain=state)
 
     @property
-    def _state(self) -> dict[str, Any]:  # type: ignore[override] # theirs is an attribute
+    def _state(self) -> dict[str, Any]:  # type: ignore[override] # an attribute in the base class
         self.__dict__["_told"](ALL_STATE)
         plain: dict[str, Any] = self.__dict__["_plain"]
         return plain
 
     def __getattr__(self, key: str) -> Any:
-        if key.startswith("__"):  # what Python asks for
+        if key.startswith("__"):  # Python's own lookups
             raise AttributeError(key)
         try:
             return self[key]
@@ -98,10 +99,11 @@ class NamedState(State):
 
 
 class Cookies(dict[str, str]):
-    """What ``request.cookies`` is.
+    """``request.cookies`` of a recorded request.
 
     Attributes:
-        asked: Whether any method of it was called. What is written in C, such as pydantic, reads a ``dict`` past them.
+        asked: Whether any method was called. Extensions in compiled code, such as pydantic, read a ``dict`` without
+            calling its methods.
     """
 
     def __init__(self, note: Note, plain: Mapping[str, str]) -> None:
@@ -109,7 +111,7 @@ class Cookies(dict[str, str]):
         self._told, self.asked = note, False
 
     def noted(self, name: object = None) -> None:
-        """One was read; without a name all were."""
+        """Record a read of one name; without a name, of all names."""
         self.asked = True
         self._told(f"cookie {name}" if isinstance(name, str) else ALL_COOKIES)
 
@@ -122,25 +124,25 @@ class Cookies(dict[str, str]):
         return super().__contains__(key)
 
     def get(self, key: str, default: Any = None) -> Any:
-        """See ``dict``."""
+        """As of ``dict``; the read is recorded."""
         self.noted(key)
         return super().get(key, default)
 
     def pop(self, key: str, *default: Any) -> Any:
-        """See ``dict``."""
+        """As of ``dict``; the read is recorded."""
         self.noted(key)
         return super().pop(key, *default)
 
 
 class Scope(dict[str, Any]):
-    """What ``request.scope`` is. What is written goes into the framework's own as well."""
+    """``request.scope`` of a recorded request. Writes go into the framework's own scope as well."""
 
     def __init__(self, note: Note, plain: MutableMapping[str, Any]) -> None:
         super().__init__(plain)
         self._told, self._plain = note, plain
 
     def noted(self, name: object = None) -> None:
-        """One was read; without a name all were."""
+        """Record a read of one name; without a name, of all names."""
         if not isinstance(name, str):
             self._told(ALL_SCOPE)
         elif name not in _OPEN and not name.startswith(_OPEN_PREFIXES):
@@ -163,28 +165,28 @@ class Scope(dict[str, Any]):
         del self._plain[key]
 
     def get(self, key: str, default: Any = None) -> Any:
-        """See ``dict``."""
+        """As of ``dict``; the read is recorded."""
         self.noted(key)
         return self._plain.get(key, default)
 
     def pop(self, key: str, *default: Any) -> Any:
-        """See ``dict``."""
+        """As of ``dict``; the read is recorded."""
         self.noted(key)
         super().pop(key, None)
         return self._plain.pop(key, *default)
 
     def setdefault(self, key: str, default: Any = None) -> Any:
-        """See ``dict``."""
+        """As of ``dict``; the read is recorded."""
         if key not in self:
             self[key] = default
         return self[key]
 
     def update(self, *others: Any, **named: Any) -> None:
-        """See ``dict``."""
+        """As of ``dict``; the framework's own scope is updated as well."""
         for key, value in dict(*others, **named).items():
             self[key] = value
 
-    def __ior__(self, other: Any) -> Self:  # type: ignore[override, misc] # the signatures of theirs are many
+    def __ior__(self, other: Any) -> Self:  # type: ignore[override, misc] # ``dict`` has several signatures
         self.update(other)
         return self
 
@@ -194,7 +196,7 @@ _WHOLE_BY_NAME = ("keys", "values", "items", "copy", "popitem")
 
 
 def _noting(*names: str) -> dict[str, Any]:
-    """Methods of ``dict`` that say first that all is read."""
+    """Return methods of ``dict`` that first record a read of all names."""
 
     def noting(name: str) -> Any:
         plain = getattr(dict, name)
@@ -211,4 +213,4 @@ def _noting(*names: str) -> dict[str, Any]:
 for _name, _method in _noting(*_WHOLE, *_WHOLE_BY_NAME).items():
     setattr(Cookies, _name, _method)
     setattr(Scope, _name, _method)
-Cookies.__len__ = _noting("__len__")["__len__"]  # type: ignore[method-assign] # of a scope it says nothing: ``if request``
+Cookies.__len__ = _noting("__len__")["__len__"]  # type: ignore[method-assign] # not of a scope: ``if request`` reads it
