@@ -30,7 +30,7 @@ class CountingClock:
     because ``repeat`` counts anyway. Together that saves a fifth of a hit.
 
     Example:
-        >>> ticks = Ticks(lambda: 7.0)
+        >>> ticks = CountingClock(lambda: 7.0)
         >>> next(ticks.read), next(ticks.read), ticks.count
         (7.0, 7.0, 2)
     """

@@ -20,7 +20,7 @@ from tests.support.waiting import eventually
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 # What differs from one outage to the next: when, where, on which machine, how fast.
-VOLATILE = {"since", "instance", "server", "version", "last_error", "horizon_age", "engine", "fleetcache"}
+VOLATILE = {"since", "instance", "server", "version", "last_error", "last_reply_age", "engine", "fleetcache"}
 
 
 def client(app: Any) -> httpx.AsyncClient:

@@ -155,7 +155,7 @@ async def _near_after_own_stores(server: Server, prefix: str) -> dict[str, Any]:
     """What near has of four keys that this instance stored itself, after all frames about them have come."""
 
     async def load() -> str:
-        await eventually(lambda: cache.stats().own_pushes + cache.stats().pushes >= 1)
+        await eventually(lambda: cache.stats().self_invalidations + cache.stats().invalidations >= 1)
         return "loaded"
 
     async with Cache(server.url, prefix=prefix, operation_timeout="2s") as cache:
@@ -183,7 +183,7 @@ async def _near_after_a_renewed_load(server: Server, prefix: str) -> Any:
     async with Cache(server.url, prefix=prefix, operation_timeout="2s") as cache:
 
         async def load() -> str:
-            await eventually(lambda: cache.stats().own_pushes >= 3)  # the grant's and two of renewals
+            await eventually(lambda: cache.stats().self_invalidations >= 3)  # the grant's and two of renewals
             return "loaded"
 
         await cache.get_or_set("slow", load)

@@ -115,7 +115,7 @@ def test_what_a_cache_did_is_counted(server: Server, prefix: str) -> None:
             assert before["fleetcache_up"] == 1
             assert before["fleetcache_degraded"] == 0
             assert scraped(other)['fleetcache_hits_total{tier="shared"}'] == 1
-            foreign = 'fleetcache_pushes_total{kind="foreign"}'
+            foreign = 'fleetcache_invalidations_total{kind="foreign"}'
             await other.delete("key")
             await eventually(lambda: scraped(one)[foreign] > before[foreign])
             assert scraped(one)["fleetcache_near_items"] == 0

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from fleetcache import Cache
-from fleetcache.telemetry.health import Health, Status, at_stake
+from fleetcache.telemetry.health import Health, Status, impact
 from tests.conftest import StartServer
 from tests.promises.faults import FAULTS, as_user
 from tests.promises.variants import Variant, ours, replace
@@ -55,8 +55,8 @@ def wrong_in(report: Health, expected: dict[str, Any], stake: str, begun: dateti
     """What a report says that is not so."""
     said = report.as_dict()
     wrong = [f"{name} is {said[name]!r}, not {value!r}" for name, value in expected.items() if said[name] != value]
-    if said["at_stake"] != at_stake(stake):
-        wrong.append(f"at stake: {said['at_stake']}")
+    if said["impact"] != impact(stake):
+        wrong.append(f"at stake: {said['impact']}")
     if (
         not begun.timestamp() - 0.01
         <= datetime.fromisoformat(said["since"]).timestamp()

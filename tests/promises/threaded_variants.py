@@ -21,7 +21,9 @@ def trusts_for_ever(url: str, **settings: Any) -> Cache:
     """Near answers for as long as the entry lives, whether the server can be heard or not."""
     cache = threaded(url, **settings)
     link = cache._engine.link
-    replace(link, bound=lambda _offline_ttl: float("inf"), _settle_horizon=lambda: replace(link, horizon=float("inf")))
+    replace(
+        link, bound=lambda _offline_ttl: float("inf"), _settle_trust=lambda: replace(link, trusted_until=float("inf"))
+    )
     return cache
 
 

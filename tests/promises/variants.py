@@ -145,7 +145,9 @@ def trusts_for_ever(url: str, **settings: Any) -> Cache:
     cache = Cache(url, **settings)
     link = cache._engine.link
     assert isinstance(link, Link)
-    replace(link, bound=lambda _offline_ttl: float("inf"), _settle_horizon=lambda: replace(link, horizon=float("inf")))
+    replace(
+        link, bound=lambda _offline_ttl: float("inf"), _settle_trust=lambda: replace(link, trusted_until=float("inf"))
+    )
     return cache
 
 

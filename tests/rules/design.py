@@ -60,8 +60,8 @@ DESIGN = {
     "refresh.pause": "After a failed background refresh the old value stays, and the next try comes after a pause.",
     "refresh.early": "A hit close to the end of an entry starts its refresh, if its caller allows that.",
     "batch.rights": "A batch waits for others only when it holds nothing.",
-    "unbacked.bound": "What shared did not confirm lives offline_ttl from the start of its loader, and max_staleness "
-    "while online.",
+    "unconfirmed.bound": "What shared did not confirm lives offline_ttl from the start of its loader, and "
+    "max_staleness while online.",
     "resort.offline": "Offline, when the loader fails too, an entry within its own life still answers.",
     "journal.owed": "What the server did not acknowledge is owed: neither read, joined nor filled until it is done.",
     "journal.own": "Offline a process sees what it wrote, whatever else is owed, until it removes or replaces it.",

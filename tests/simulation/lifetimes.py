@@ -122,7 +122,7 @@ class Lifetimes:
     def judge_held(self, value: Value, held: Any, by: Any, heard: float | None) -> None:
         """Whether near may keep it for so long. ``heard``: without tracking, when the server last got a question."""
         ends = (held.fresh_until, held.stale_until)
-        if held.unbacked:
+        if held.unconfirmed:
             slack = self._held_up(value, by, self._model.clock())
             bound = min(value.bound, self._model.max_staleness) if by.says_online() else value.bound
             most = tuple(self._unbacked_end(value, bound, stale=stale) + slack for stale in (False, True))

@@ -291,7 +291,7 @@ class Users(Judging):
         touching = self.run.touches.begin(key, op.ttl)
         touched = await view.touch(name, op.ttl)
         held = self.engine.near.items.get(key)
-        here = held is not None and held.unbacked
+        here = held is not None and held.unconfirmed
         self.run.touches.end(touching, touched=touched and not here and self.not_calm_at < touching.began)
         if touched and here:
             self.model.values[held.value].touched = (self.world.now, op.ttl)

@@ -39,14 +39,14 @@ class World:
         self.it.keep_version("*", V1, 0.0)
         self.it.keep_version("geo", V1, 0.0)
 
-    def held(self, *, unbacked: bool = False, tags: tuple[str, ...] = TAGS) -> NearEntry:
+    def held(self, *, unconfirmed: bool = False, tags: tuple[str, ...] = TAGS) -> NearEntry:
         return NearEntry(
             "value",
             codec=0,
             declared=str,
             fresh_until=self.clock() + 60,
             stale_until=self.clock() + 60,
-            unbacked=unbacked,
+            unconfirmed=unconfirmed,
             tags=tags,
             cost=0.0,
             stamp=b"V" * 17,

@@ -37,12 +37,12 @@ class Explanation(Struct, frozen=True):
     near: str
     near_fresh_for: float | None
     trusted_for: float | None
-    unbacked: bool
+    unconfirmed: bool
     shared: str
     why: str
     shared_fresh_for: float | None
     tags: tuple[str, ...]
-    owed: bool
+    pending_removal: bool
     loading: bool
 
     def as_dict(self) -> dict[str, Any]:
@@ -68,18 +68,18 @@ async def explain(engine: "Engine", there: Looking, key: str) -> Explanation:
     seen, _ = await there.look(key)
     fresh = seen.answer is not None
     tags = [name for name, _ in engine.entries.tags_of(seen)] or (held.tags if held is not None else ())
-    horizon = engine.link.horizon
+    trusted_until = engine.link.trusted_until
     return Explanation(
         key=key,
         server_key=engine.layout.entry(key).decode(),
         near=near,
         near_fresh_for=None if held is None else round(held.fresh_until - now, 3),
-        trusted_for=None if abs(horizon) == float("inf") else round(horizon - now, 3),
-        unbacked=held is not None and held.unbacked,
+        trusted_for=None if abs(trusted_until) == float("inf") else round(trusted_until - now, 3),
+        unconfirmed=held is not None and held.unconfirmed,
         shared=seen.state.value,
         why=seen.reason,
         shared_fresh_for=round(seen.fresh_until - now, 3) if fresh else None,
         tags=tuple(tags),
-        owed=engine.coherence.journal.has_pending_key(key),
+        pending_removal=engine.coherence.journal.has_pending_key(key),
         loading=engine.flights.get(key) is not None,
     )

@@ -47,7 +47,7 @@ class FastPath:
             held = self._items[key]
             if held.declared is type:
                 now = next(self._ticks)  # counted there: a hit, unless taken back
-                if held.fresh_until > now and (self._link.horizon > now or held.unbacked):
+                if held.fresh_until > now and (self._link.trusted_until > now or held.unconfirmed):
                     if held.freq < 3:  # noqa: PLR2004 - near's mark
                         held.freq += 1
                     return held.value
@@ -73,7 +73,7 @@ class FastPath:
             return None
         now = self._clock()
         left = held.fresh_until - now
-        if left <= 0 or (now >= self._link.horizon and not held.unbacked):
+        if left <= 0 or (now >= self._link.trusted_until and not held.unconfirmed):
             return None
         if refreshes and left < EARLY_RANGE * held.cost:
             return None

@@ -176,7 +176,7 @@ class ReadingVerbs(FastPath):
             held = self._items[key]
             if held.declared is type:
                 now = next(self._ticks)  # the clock counts a hit; a miss takes it back below
-                if held.fresh_until > now and (self._link.horizon > now or held.unbacked):
+                if held.fresh_until > now and (self._link.trusted_until > now or held.unconfirmed):
                     if held.freq < 3:  # noqa: PLR2004 - near's mark
                         held.freq += 1
                     return held.value

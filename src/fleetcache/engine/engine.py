@@ -74,7 +74,7 @@ class NoLink:
         # On the instance, as Link has them: each near hit reads one, and a class's attributes take longer.
         self.state = LinkState.CLOSED
         self.away = False
-        self.horizon = self.confirmed = float("inf")
+        self.trusted_until = self.confirmed = float("inf")
         self.since = 0.0
         self.epoch = 0
         self.reason: str | None = None

@@ -216,7 +216,7 @@ class Coherence:
             return
         keys = frame[1]
         if keys is None:
-            self._counters.null_pushes += 1
+            self._counters.flush_invalidations += 1
             self.forget_all()
             return
         if not isinstance(keys, list):
@@ -224,7 +224,7 @@ class Coherence:
         for raw in keys:
             named = self._layout.parse(raw) if isinstance(raw, bytes) else None
             if named is not None:
-                self._counters.pushes += 1
+                self._counters.invalidations += 1
                 self._pushed(*named)
 
     def _pushed(self, kind: str, name: str) -> None:
@@ -239,7 +239,7 @@ class Coherence:
 
     def on_own_push(self, raw: bytes) -> None:
         """Take in the one push that our own script caused: only wake the callers here that wait for the key."""
-        self._counters.own_pushes += 1
+        self._counters.self_invalidations += 1
         named = self._layout.parse(raw)
         if named is not None and named[0] == "e":
             self._wake(named[1])
@@ -306,7 +306,7 @@ class Coherence:
         self._fills += 1
         if self._fills % self.SWEEP_EVERY == 0:
             self.near.sweep(self._clock(), limit=2 * self.SWEEP_EVERY)
-        if not token.valid or (not held.unbacked and self.journal.has_pending_key(token.key)):
+        if not token.valid or (not held.unconfirmed and self.journal.has_pending_key(token.key)):
             return False
         return self.near.put(token.key, held)
 

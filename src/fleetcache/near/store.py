@@ -84,7 +84,7 @@ class NearEntry(msgspec.Struct, gc=False, eq=False):
     declared: Any
     fresh_until: float
     stale_until: float
-    unbacked: bool
+    unconfirmed: bool
     tags: tuple[str, ...]
     cost: float
     stamp: bytes
@@ -123,7 +123,7 @@ class Near:
 
     Example:
         >>> near = Near(10_000, 32_000_000)
-        >>> held = Held("Bern", codec=0, declared=str, fresh_until=60.0, stale_until=60.0,
+        >>> held = NearEntry("Bern", codec=0, declared=str, fresh_until=60.0, stale_until=60.0,
         ...             unbacked=False, tags=("*",), cost=0.0, head=b"V" + bytes(16), size=53)
         >>> near.put("capital:ch", held)
         True
@@ -204,7 +204,7 @@ class Near:
 
         This looks at every entry, so it is meant for changes of the link's state.
         """
-        return self._drop_all([key for key, held in self.items.items() if held.unbacked])
+        return self._drop_all([key for key, held in self.items.items() if held.unconfirmed])
 
     def clear(self) -> int:
         """Drop every entry, whatever its tags; return how many."""

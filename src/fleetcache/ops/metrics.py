@@ -131,8 +131,10 @@ class _CacheCollector(Collector):
             {"near": stats.near_hits, "shared": stats.shared_hits, "stale": stats.stale_hits},
         )
         yield _labelled(
-            CounterMetricFamily("fleetcache_pushes", "Keys the server told us to forget, by cause", labels=["kind"]),
-            {"own": stats.own_pushes, "null": stats.null_pushes, "foreign": stats.pushes},
+            CounterMetricFamily(
+                "fleetcache_invalidations", "Keys the server told us to forget, by cause", labels=["kind"]
+            ),
+            {"own": stats.self_invalidations, "null": stats.flush_invalidations, "foreign": stats.invalidations},
         )
         yield _labelled(
             CounterMetricFamily("fleetcache_unusable", "Entries found on the server, by defect", labels=["kind"]),

@@ -132,7 +132,7 @@ class PolicyContext(Struct):
         now = self.ports.clock()
         if held is None or now >= held.stale_until:
             return None
-        if held.unbacked:
+        if held.unconfirmed:
             if options.offline_ttl <= 0 and not self.alone:
                 return None  # it was loaded for a caller with another bound
         elif now >= self.trust.bound(options.offline_ttl):
@@ -148,7 +148,7 @@ class PolicyContext(Struct):
         if kept.ttl <= 0 or answer.payload is None:
             return False
         life = (started + kept.ttl, started + kept.ttl + kept.stale)
-        held = self.entries.near_entry(answer, options.tags, life, born=started + cost, unbacked=True, cost=cost)
+        held = self.entries.near_entry(answer, options.tags, life, born=started + cost, unconfirmed=True, cost=cost)
         return self.coherence.fill(token, held)
 
     def keep_here(self, key: str, answer: DecodedValue, options: CallOptions, now: float) -> bool:
@@ -161,7 +161,7 @@ class PolicyContext(Struct):
     def holds_alone(self, key: str, options: CallOptions) -> bool:
         """Whether this process alone holds it, fresh, while the server is away: it may count there, and prolong it."""
         held = self.near.items.get(key)
-        if held is None or not held.unbacked or options.offline_ttl <= 0:
+        if held is None or not held.unconfirmed or options.offline_ttl <= 0:
             return False
         return self.trust.away and bool(self.ports.clock() < held.fresh_until)
 

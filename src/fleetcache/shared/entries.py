@@ -145,7 +145,7 @@ class Entries:
             stale_until=life[1],
             tags=tags,
             size=max(len(payload), size),
-            unbacked=more.get("unbacked", False),
+            unconfirmed=more.get("unconfirmed", False),
             cost=more.get("cost", 0.0),
             stamp=more.get("stamp", b""),
             span=self._span(round(life[0] - born, 3)),

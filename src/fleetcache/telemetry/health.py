@@ -12,7 +12,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import asdict
 
-__all__ = ["SCHEMA", "Health", "Status", "at_stake"]
+__all__ = ["SCHEMA", "Health", "Status", "impact"]
 
 SCHEMA = 1
 """Version of the report: raised when a field of ``Health`` changes its meaning or is removed, not for new fields."""
@@ -54,7 +54,7 @@ class Status(StrEnum):
         return 503 if self is Status.UNHEALTHY else 200
 
 
-def at_stake(what: str) -> str:
+def impact(what: str) -> str:
     """Return one sentence for an operator: the consequences of a state."""
     return _AT_STAKE[what]
 
@@ -70,13 +70,13 @@ class Health(Struct, frozen=True, kw_only=True):
         shared: Whether all instances share one store now; with ``embedded``, all on this host.
         reason: Why the cache differs from the settings, as a stable code; ``None`` when it does not.
         since: When the present state began, ISO 8601, UTC.
-        at_stake: The consequences of the state, in a sentence.
+        impact: The consequences of the state, in a sentence.
         server: The server's address without secrets.
         engine: ``redis`` or ``valkey``; ``version`` is the server's.
         link: State of the connection to the server; ``epoch`` counts its successful handshakes.
         latency_ms: Round trip of a real command, at most a second old when asked; ``None`` when there was no answer.
         coherence: ``tracking`` (changes are pushed), ``ttl`` (not), ``none`` (no server in use).
-        horizon_age: Seconds since the newest answered command was sent.
+        last_reply_age: Seconds since the newest answered command was sent.
         journal: Removals not yet delivered to the server.
         near_items, near_bytes, near_max_bytes: Entries and bytes in the near cache, and its limit.
         uncached: Functions whose results could not be stored, each with the number of such results. Such a function
@@ -89,7 +89,7 @@ class Health(Struct, frozen=True, kw_only=True):
     Example:
         >>> report = Health(
         ...     status=Status.HEALTHY, driver="memory", active="memory", shared=False, reason="no_redis_url",
-        ...     since="2026-01-01T00:00:00+00:00", at_stake=at_stake("memory"), instance="host-1", fleetcache="1.0",
+        ...     since="2026-01-01T00:00:00+00:00", impact=impact("memory"), instance="host-1", fleetcache="1.0",
         ... )
         >>> report.as_dict()["active"]
         'memory'
@@ -101,7 +101,7 @@ class Health(Struct, frozen=True, kw_only=True):
     shared: bool
     reason: str | None
     since: str
-    at_stake: str
+    impact: str
     instance: str
     fleetcache: str
     server: str | None = None
@@ -111,7 +111,7 @@ class Health(Struct, frozen=True, kw_only=True):
     epoch: int = 0
     latency_ms: float | None = None
     coherence: str = "none"
-    horizon_age: float | None = None
+    last_reply_age: float | None = None
     journal: int = 0
     near_items: int = 0
     near_bytes: int = 0

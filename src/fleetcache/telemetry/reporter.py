@@ -8,7 +8,7 @@ from ..config.settings import Driver, Settings
 from ..config.url import Address
 from ..futures import Future
 from ..wire.link import Link, LinkState
-from .health import Health, Status, at_stake, wall_time
+from .health import Health, Status, impact, wall_time
 
 __all__ = ["Reporter"]
 
@@ -98,7 +98,7 @@ class Reporter:
             shared=online,
             reason=reason,
             since=self._wall_since(since, now),
-            at_stake=at_stake(stake),
+            impact=impact(stake),
             instance=engine.instance,
             fleetcache=_own_version(),
             server=address.safe if address is not None else None,
@@ -108,7 +108,7 @@ class Reporter:
             epoch=link.epoch,
             latency_ms=self._latency if online else None,
             coherence=("tracking" if engine.coherence.tracking else "ttl") if online else "none",
-            horizon_age=round(now - link.confirmed, 3) if heard else None,
+            last_reply_age=round(now - link.confirmed, 3) if heard else None,
             journal=len(engine.coherence.journal),
             near_items=len(engine.near),
             near_bytes=engine.near.bytes,

@@ -29,9 +29,9 @@ class Counters(Struct):
     uncached: int = 0  # values answered but not kept: not encodable, too large
     uncached_by: Counter[str] = field(default_factory=Counter)  # the same by function
     unusable: Counter[str] = field(default_factory=Counter)  # entries found on the server, by defect
-    pushes: int = 0
-    own_pushes: int = 0
-    null_pushes: int = 0
+    invalidations: int = 0
+    self_invalidations: int = 0
+    flush_invalidations: int = 0
     timeouts: int = 0
     overload: int = 0  # operations not sent, because too many were unanswered already
     errors: Counter[str] = field(default_factory=Counter)  # by reason code
@@ -70,9 +70,9 @@ class Stats(Struct, frozen=True, kw_only=True):
     uncached: int
     uncached_by: dict[str, int]
     unusable: dict[str, int]
-    pushes: int
-    own_pushes: int
-    null_pushes: int
+    invalidations: int
+    self_invalidations: int
+    flush_invalidations: int
     timeouts: int
     overload: int
     errors: dict[str, int]

@@ -99,7 +99,7 @@ class Link:
         self.tried = False
         self.connected = False
         self.confirmed = -float("inf")
-        self.horizon = -float("inf")
+        self.trusted_until = -float("inf")
 
     def __repr__(self) -> str:
         return f"<Link {self.state} epoch={self.epoch} reason={self.reason}>"
@@ -124,15 +124,15 @@ class Link:
         if to not in _MOVES[old]:
             raise IllegalMoveError(f"the link cannot go from {old} to {to}")
         self.state, self.since, self.reason = to, now, reason
-        self._settle_horizon()
+        self._settle_trust()
         self._on_state(old, to, new_epoch)
 
-    def _settle_horizon(self) -> None:
-        self.horizon = self.confirmed + (self._max_staleness if self.state in _HEARD else self._offline_ttl)
+    def _settle_trust(self) -> None:
+        self.trusted_until = self.confirmed + (self._max_staleness if self.state in _HEARD else self._offline_ttl)
 
     def bound(self, offline_ttl: float) -> float:
         """Return the time until which a call with this ``offline_ttl`` may trust the near cache."""
-        return self.horizon if self.state in _HEARD else self.confirmed + offline_ttl
+        return self.trusted_until if self.state in _HEARD else self.confirmed + offline_ttl
 
     def opened(self, now: float) -> None:
         """Record that a connection is open; the handshake may begin."""
@@ -153,7 +153,7 @@ class Link:
             return
         if sent_at > self.confirmed:
             self.confirmed = sent_at
-            self._settle_horizon()
+            self._settle_trust()
         young = oldest is None or now - oldest <= self._operation_timeout
         if self.state in (LinkState.SUSPECT, LinkState.OFFLINE) and self.connected and young:
             self._move(LinkState.ONLINE, now, reason=None)

@@ -40,7 +40,7 @@ ROWS = [
     ),
     Row(
         "touch_offline_beyond_its_bound",
-        "unbacked.bound",
+        "unconfirmed.bound",
         "An entry that is touched offline answers stale for longer than offline_ttl.",
         "policy.writing:Writing._touch_here",
         ("min(held.stale_until - held.fresh_until, max(0.0, life - ttl))", "held.stale_until - held.fresh_until"),
@@ -64,7 +64,7 @@ ROWS = [
         "life.offline",
         "What near answers offline is bounded by the cache's own offline_ttl, whatever the call asked for.",
         "wire.link:Link.bound",
-        ("self.confirmed + offline_ttl", "self.horizon"),
+        ("self.confirmed + offline_ttl", "self.trusted_until"),
         "tests/unit/policy/test_reading_faults.py::test_out_of_reach_near_answers_and_one_load_serves_the_process",
     ),
     Row(
@@ -91,14 +91,14 @@ ROWS = [
     ),
     Row(
         "unbacked_from_its_end",
-        "unbacked.bound",
+        "unconfirmed.bound",
         "What was loaded without the server lives from when its loader ended, not from when it began.",
         "policy.loading:Loading._load_unbacked",
         ("started = ctx.ports.clock()\n        try:", "started = ctx.ports.clock() + 1.0\n        try:"),
     ),
     Row(
         "unbacked_as_long_online",
-        "unbacked.bound",
+        "unconfirmed.bound",
         "What shared refused lives in near for offline_ttl although the server is heard.",
         "policy.context:PolicyContext.unbacked_life",
         ("self.max_staleness if self.shared.usable else options.offline_ttl", "options.offline_ttl"),

@@ -104,7 +104,7 @@ ROWS = [
         "no_offline_bound",
         "wire.link.5",
         "Offline near answers until the bound of an online one.",
-        "wire.link:Link._settle_horizon",
+        "wire.link:Link._settle_trust",
         ("(self._max_staleness if self.state in _HEARD else self._offline_ttl)", "self._max_staleness"),
         LINK + "test_suspect_does_not_prolong_the_trust_and_offline_has_a_bound_of_its_own",
     ),

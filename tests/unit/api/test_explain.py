@@ -12,7 +12,7 @@ def test_explain_says_what_both_tiers_hold(driver: Driver) -> None:
     async def main() -> None:
         async with driver.cache() as cache:
             nothing = await cache.explain("k")
-            assert (nothing.near, nothing.owed, nothing.loading) == ("none", False, False)
+            assert (nothing.near, nothing.pending_removal, nothing.loading) == ("none", False, False)
             await cache.namespace("n").set("k", 1, ttl="1m", tags=["t"])
             seen = await cache.namespace("n").explain("k")
             assert seen.key == "n:k"
@@ -20,7 +20,7 @@ def test_explain_says_what_both_tiers_hold(driver: Driver) -> None:
             assert seen.near == ("fresh" if driver.has_near else "none")
             assert "t" in seen.tags
             if driver.server is not None:
-                assert (nothing.shared, seen.shared, seen.unbacked) == ("none", "fresh", False)
+                assert (nothing.shared, seen.shared, seen.unconfirmed) == ("none", "fresh", False)
                 assert seen.shared_fresh_for is not None
                 assert 55 < seen.shared_fresh_for <= 60
             assert seen.as_dict()["key"] == "n:k"

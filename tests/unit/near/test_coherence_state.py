@@ -21,7 +21,7 @@ from tests.support.world import LAYOUT, TAGS, V1, World
 def test_coming_online_in_the_same_epoch_drops_what_nobody_confirmed_and_keeps_the_rest() -> None:
     world = World()
     world.fill("backed")
-    world.fill("unbacked", unbacked=True)
+    world.fill("unconfirmed", unconfirmed=True)
     flight = world.flights.start("f", TAGS)
     world.it.on_state(LinkState.ONLINE, new_epoch=False)
     assert list(world.near.items) == ["backed"]
@@ -39,9 +39,9 @@ def test_a_new_epoch_empties_near() -> None:
 def test_near_goes_on_answering_while_the_server_is_away(state: LinkState) -> None:
     world = World()
     world.fill()
-    world.fill("unbacked", unbacked=True)
+    world.fill("unconfirmed", unconfirmed=True)
     world.it.on_state(state, new_epoch=False)
-    assert set(world.near.items) == {"k", "unbacked"}
+    assert set(world.near.items) == {"k", "unconfirmed"}
 
 
 # -- tags ------------------------------------------------------------------------------------------------------------
@@ -104,7 +104,7 @@ def test_pushes_are_counted() -> None:
     world.push(None)
     world.it.on_own_push(LAYOUT.entry("k"))
     counted = world.counters
-    assert (counted.pushes, counted.null_pushes, counted.own_pushes) == (2, 1, 1)
+    assert (counted.invalidations, counted.flush_invalidations, counted.self_invalidations) == (2, 1, 1)
 
 
 def test_a_removal_takes_a_number_whether_or_not_the_server_can_be_heard() -> None:

@@ -32,7 +32,7 @@ def held(
         declared=str,
         fresh_until=stale_until,
         stale_until=stale_until,
-        unbacked=not backed,
+        unconfirmed=not backed,
         tags=tags,
         cost=0.0,
         stamp=b"V" + bytes(16) if backed else b"",
@@ -134,7 +134,7 @@ def test_a_tag_without_entries_leaves_the_index() -> None:
 def test_star_is_everything_that_carries_it_and_costs_no_index() -> None:
     near = Near(10, 10**6)
     near.put("backed", held())
-    near.put("unbacked", held(tags=("*", "t"), backed=False))
+    near.put("unconfirmed", held(tags=("*", "t"), backed=False))
     near.put("without", held(tags=("t",)))
     assert "*" not in near._index
     assert near.forget_tag("*") == 2
@@ -218,7 +218,7 @@ def fill(near: Near, count: int, tags: Callable[[int], tuple[str, ...]]) -> None
                 declared=str,
                 fresh_until=1.5 + number,
                 stale_until=2.5 + number,
-                unbacked=False,
+                unconfirmed=False,
                 tags=tags(number),
                 cost=0.5 + number,
                 stamp=b"V" + number.to_bytes(16, "big"),
@@ -348,7 +348,7 @@ class NearAgainstDict(RuleBasedStateMachine):
 
     @rule()
     def forget_unbacked(self) -> None:
-        assert self.forget_in_model(lambda _key, entry: entry.unbacked) == self.near.forget_unbacked()
+        assert self.forget_in_model(lambda _key, entry: entry.unconfirmed) == self.near.forget_unbacked()
 
     @rule(now=st.floats(0, 9), limit=st.integers(0, 100))
     def sweep(self, now: float, limit: int) -> None:
@@ -445,7 +445,7 @@ def is_whole(number: int, entry: NearEntry) -> bool:
     said, unique = entry.value
     twin = numbered(number, unique)
     return said == number and all(
-        getattr(entry, name) == getattr(twin, name) for name in ("size", "tags", "stale_until", "unbacked", "stamp")
+        getattr(entry, name) == getattr(twin, name) for name in ("size", "tags", "stale_until", "unconfirmed", "stamp")
     )
 
 

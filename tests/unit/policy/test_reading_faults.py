@@ -38,7 +38,7 @@ def test_where_storing_is_refused_one_load_serves_the_process(
         scene.origin.go.set()
         assert await asyncio.gather(*callers) == ["loaded 1"] * 10
         assert await scene.ask() == "loaded 1"  # unbacked, for a moment
-        assert (await scene.cache.explain("k")).unbacked
+        assert (await scene.cache.explain("k")).unconfirmed
         assert scene.origin.calls == 1
         assert scene.cache.stats().errors[reason]
         assert not await scene.cache.get_many(["other"])  # reads go on

@@ -17,7 +17,7 @@ def report() -> Health:
         shared=False,
         reason="refused",
         since="2026-01-01T00:00:00+00:00",
-        at_stake="much",
+        impact="much",
         instance="host-1",
         fleetcache="1.0",
         server="redis://cache:6379",

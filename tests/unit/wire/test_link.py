@@ -158,7 +158,7 @@ def test_replies_of_the_handshake_do_not_make_it_online() -> None:
     told.link.opened(told.clock())
     told.link.replied(told.clock(), None, told.clock())
     assert told.link.state is S.RECOVERING
-    assert told.link.horizon < told.clock()
+    assert told.link.trusted_until < told.clock()
 
 
 def test_the_next_connection_is_the_next_epoch() -> None:
@@ -192,15 +192,15 @@ def test_since_is_when_the_state_began() -> None:
 
 def test_near_is_trusted_until_max_staleness_after_the_newest_answered_command_was_sent() -> None:
     told = Told()
-    assert told.link.horizon < told.clock()
+    assert told.link.trusted_until < told.clock()
     told.online()
     start = told.clock()
-    assert told.link.horizon == start + STALENESS
+    assert told.link.trusted_until == start + STALENESS
     told.clock.advance(1)
     told.link.replied(start + 0.5, None, told.clock())
-    assert told.link.horizon == start + 0.5 + STALENESS
+    assert told.link.trusted_until == start + 0.5 + STALENESS
     told.link.replied(start + 0.1, None, told.clock())  # an older one says nothing new
-    assert told.link.horizon == start + 0.5 + STALENESS
+    assert told.link.trusted_until == start + 0.5 + STALENESS
 
 
 def test_suspect_does_not_prolong_the_trust_and_offline_has_a_bound_of_its_own() -> None:
@@ -208,10 +208,10 @@ def test_suspect_does_not_prolong_the_trust_and_offline_has_a_bound_of_its_own()
     start = told.clock()
     told.clock.advance(OPERATION)
     told.link.check(start, told.clock())
-    assert told.link.horizon == start + STALENESS
+    assert told.link.trusted_until == start + STALENESS
     assert told.link.bound(5.0) == start + STALENESS
     told.link.lost("reset", told.clock())
-    assert told.link.horizon == start + OFFLINE_TTL
+    assert told.link.trusted_until == start + OFFLINE_TTL
     assert told.link.bound(5.0) == start + 5.0
     assert told.link.bound(0.0) == start
 

@@ -125,7 +125,7 @@ def _server(health: Health, address: Address) -> Finding:
     if reason in _SILENT and address.kind in _OTHER_END:
         action += f"; {_OTHER_END[address.kind]}"
     said = f" ({health.last_error})" if health.last_error else ""
-    message = f"{health.server}: {what}{said}: {health.at_stake}"
+    message = f"{health.server}: {what}{said}: {health.impact}"
     # Without tracking a cache is degraded too, and there is a finding of its own for that.
     severity = Severity.NOTE if reason in ("no_tracking", "resp2") else Severity.PROBLEM
     return Finding(Code.SERVER, severity, message, action, reason=reason)

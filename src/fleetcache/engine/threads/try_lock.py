@@ -12,7 +12,7 @@ class TryLock:
     """Taken with a token of one's own, inside the ``try`` whose ``finally`` drops it: each a step of the interpreter.
 
     Example:
-        >>> role, token = Role(), object()
+        >>> role, token = TryLock(), object()
         >>> try:
         ...     print(role.try_acquire(token), role.try_acquire(object()))
         ... finally:
