@@ -124,7 +124,7 @@ class Near:
     Example:
         >>> near = Near(10_000, 32_000_000)
         >>> held = NearEntry("Bern", codec=0, declared=str, fresh_until=60.0, stale_until=60.0,
-        ...             unbacked=False, tags=("*",), cost=0.0, head=b"V" + bytes(16), size=53)
+        ...             unconfirmed=False, tags=("*",), cost=0.0, stamp=b"V" + bytes(16), size=53)
         >>> near.put("capital:ch", held)
         True
         >>> near.items["capital:ch"].value
