@@ -1,6 +1,6 @@
-"""The engine: puts the parts of one cache together, keeps them on the running event loop, and says how they do.
+"""The engine: builds the parts of one cache, keeps them on the running event loop, and reports their state.
 
-The face (``cache``) sees the parts through it; so do namespaces, which share them.
+The face (``cache``) sees the parts through the engine; so do namespaces, which share the parts.
 """
 
 import asyncio
@@ -56,22 +56,22 @@ __all__ = ["Engine"]
 
 W = TypeVar("W", bound=Reconnector)
 
-# One unfinished frame may take so many times the largest value: room for what a release with another limit stored.
+# The frame limit is so many times ``max_value_bytes``: room for a value that a release with a larger limit stored.
 FRAME_TIMES = 16
 
 _ENGINES: "WeakSet[Engine]" = WeakSet()
-# Those that the process's own environment described, and who is told of new ones: tests put others in their place.
+# Engines configured by the process's own environment, and callbacks for new ones: tests override these engines.
 FROM_ENV: "WeakSet[Engine]" = WeakSet()
 ON_FROM_ENV: "list[Callable[[Engine], None]]" = []
-# What a forked child inherited of its parent's connections: closing them would speak on the parent's socket.
+# Objects of abandoned connections, kept alive: if a forked child closed them, it would write to its parent's socket.
 _INHERITED: list[Any] = []
 
 
 class NoLink:
-    """The link of a cache that has no server by choice: nothing bounds near but the entries' own lives."""
+    """The link of a cache without a server, by choice: near entries are bounded by their own lifetimes alone."""
 
     def __init__(self) -> None:
-        # On the instance, as Link has them: each near hit reads one, and a class's attributes take longer.
+        # Attributes of the instance, as in Link: each near hit reads one, and attributes of a class take longer.
         self.state = LinkState.CLOSED
         self.away = False
         self.trusted_until = self.confirmed = float("inf")
@@ -80,7 +80,7 @@ class NoLink:
         self.reason: str | None = None
 
     def bound(self, offline_ttl: float) -> float:  # noqa: ARG002 - as Link
-        """For ever."""
+        """Return infinity: no server bounds the trust in the near cache."""
         return float("inf")
 
 
@@ -88,13 +88,13 @@ class Engine:
     """All parts of one cache.
 
     Attributes:
-        nested: Threads in a call that came in the middle of a rule of theirs; nearly always none.
+        nested: Threads in a call that interrupted a rule of the same thread; nearly always none.
 
     Args:
-        settings: What was configured.
+        settings: The configuration.
         clock: Seconds.
-        random: In [0, 1).
-        token: ``n`` new random bytes.
+        random: Returns a number in [0, 1).
+        token: Returns ``n`` new random bytes.
     """
 
     nested: Collection[int] = ()
@@ -119,16 +119,16 @@ class Engine:
         self.faces: WeakSet[Any] = WeakSet()
         self.names = Names()
         self.bypasses: set[object] = set()  # a mark for each ``bypass()`` that is not left yet
-        self.override: Engine | None = None  # works in this one's place while a test overrides it
-        self.reopen: Callable[[], None] | None = None  # of a stand-in: puts a new one in its place
+        self.override: Engine | None = None  # the engine that takes this one's place while a test overrides it
+        self.reopen: Callable[[], None] | None = None  # of an override: puts a new engine in its place
         self.closed = False
-        self.ready = False  # nothing is to be waited for before a call, while the loop is the same
+        self.ready = False  # whether a call can begin without waiting, as long as the loop is the same
         self._entered = clock()
         self._told_elsewhere = False
         self._change = object()
         self.reporter = Reporter(self)
         self.wire: Reconnector | None = None
-        self._greeting: ServerInfo | None = None  # of the last connection on another loop
+        self._greeting: ServerInfo | None = None  # the greeting of the last connection on another loop
         self.loop: asyncio.AbstractEventLoop | None = None
         self.offline_since: float | None = None
         self.last_error: str | None = None
@@ -141,7 +141,7 @@ class Engine:
             self.tell(logging.WARNING, "default_prefix", text, settings.prefix)
 
     def _build(self) -> None:
-        """New parts, with nothing in them."""
+        """Build new, empty parts."""
         settings = self.settings
         self.layout = Layout(settings.prefix)
         self.near = Near(settings.near_max_items, 0 if self.driver == "null" else settings.near_max_bytes)
@@ -208,18 +208,18 @@ class Engine:
         )
 
     def register_from_env(self) -> None:
-        """The process's own environment described it."""
+        """Register this engine as configured by the process's own environment."""
         FROM_ENV.add(self)
         for tell in ON_FROM_ENV:
             tell(self)
 
     @property
     def active(self) -> "Engine":
-        """The engine that the faces use: this one, but in a test that put another in its place."""
+        """Return the engine that the faces use: this engine, or its override in a test."""
         return self.override or self
 
     def rebind_faces(self) -> None:
-        """Tell the faces that what they keep for their hot path has changed."""
+        """Have the faces renew the references that they keep for their hot path."""
         self._change = change = object()
         while True:
             faces: list[Any] | None = None
@@ -230,9 +230,9 @@ class Engine:
                 face.bind()
             if self._change is change:
                 return
-            change = self._change  # another thread came in between: what this one saw must not be the last word
+            change = self._change  # another thread changed it in between: bind the faces again, to the newest state
 
-    # -- the loop: ``sync_engine`` has threads here ------------------------------------------------------------------
+    # -- the loop: ``threads.engine`` has threads here ---------------------------------------------------------------
 
     def _new_ports(self) -> Runtime:
         ports = self._on_loop = AioRuntime(self.clock, self._random, self.tell)
@@ -241,21 +241,24 @@ class Engine:
         return ports
 
     async def _prepare(self) -> None:
-        """Have the embedded server there."""
+        """Start the embedded server, or attach to it."""
         if self.embedded_host is not None:
             await self.embedded_host.ready()
 
     def _on_own_loop(self) -> bool:
-        """Whether what lives of it lives where this is called."""
+        """Return True if the connection belongs to the running event loop."""
         return asyncio.get_running_loop() is self.loop
 
     @property
     def rules(self) -> "Engine | Inside":
-        """Who does what a verb asks."""
+        """Return the object that carries out the verbs: this engine."""
         return self
 
     async def ensure_ready(self) -> "Engine | Inside":
-        """Be on this loop, connected as far as one operation timeout allows at the very first call; ``rules``."""
+        """Move the engine to the running loop, and return ``rules``.
+
+        The very first call waits for the connection, for one operation timeout at most.
+        """
         if self.closed:
             raise Closed("this cache was closed: open a new one")
         if not self._on_own_loop():
@@ -266,7 +269,7 @@ class Engine:
         return self
 
     def check_here(self) -> None:
-        """Raise ``ElsewhereError`` if it lives on another loop that runs; told once."""
+        """Raise ``ElsewhereError`` if the engine belongs to another loop that runs; log that once."""
         loop = self.loop
         if loop is None or self._on_own_loop() or not loop.is_running():
             return
@@ -277,14 +280,14 @@ class Engine:
         raise ElsewhereError(self, loop)
 
     async def first_attempt(self, timeout: float) -> None:  # noqa: ASYNC109 - a bound, not a cancellation
-        """Wait until the first attempt to connect ended either way, or ``timeout`` seconds."""
+        """Wait until the first attempt to connect has succeeded or failed, ``timeout`` seconds at most."""
         if self.wire is not None and timeout > 0:
             future = self.ports.future()
             self.wire.on_first_attempt(future)
             await self.ports.wait(future, self.clock() + timeout)
 
     def _rebind_loop(self) -> None:
-        """The first loop, or another than before: what lived on the old one is abandoned."""
+        """Move to the running loop, the first or a new one, and abandon the connection and flights of the old loop."""
         old = self.loop
         self.check_here()
         self.ready = False
@@ -292,20 +295,20 @@ class Engine:
         self._on_loop.live_on(self.loop)
         self._entered = self.clock()
         if not self.settings.has_server:
-            self.flights.detach_all()  # what flew on the old loop lands no more
+            self.flights.detach_all()  # no flight of the old loop ends any more
             return
         if old is not None:
             self._abandon(keep_journal=True)
         self._new_wire(AioConnection).start()
 
     def _new_wire(self, shell: Callable[..., W]) -> W:
-        """A connection of this kind, between the parts that are there now."""
+        """Make a connection of this kind for the current parts."""
         if self.address is None or not isinstance(self.link, Link):  # the settings do not allow it
             raise AssertionError(f"driver {self.driver} without an address")
         settings = self.settings
         wire = self.wire = self.shared.wire = shell(
             self.address,
-            settings.credential_provider if self.embedded_host is None else None,  # the embedded server asks for none
+            settings.credential_provider if self.embedded_host is None else None,  # the embedded server needs none
             self.link,
             WireLimits(
                 settings.operation_timeout,
@@ -334,14 +337,14 @@ class Engine:
         return wire
 
     def _abandon(self, *, keep_journal: bool) -> None:
-        """Give up what belongs to another loop or process, without touching its sockets' streams."""
+        """Give up the connection and the parts of another loop or process, without touching its sockets' streams."""
         if self.wire is not None:
             if keep_journal:
                 self.wire.journal_unanswered()
                 self._greeting = self.wire.greeting  # the next connection ends this one on the server, too
             _INHERITED.extend(self.wire.abandon(reset=keep_journal))
         self.wire = self.shared.wire = None
-        self.shared.usable = False  # whoever still holds the old parts must not speak on the old connection
+        self.shared.usable = False  # a caller that still holds the old parts must not use the old connection
         self.reporter.forget()
         coherence, rights = self.coherence, self.shared.rights
         self._build()
@@ -351,13 +354,13 @@ class Engine:
         self.rebind_faces()
 
     def after_fork(self) -> None:
-        """In the child: start clean. The parent replays what the parent owes."""
+        """Start clean in a forked child. The parent replays its own pending removals."""
         self.loop = None
         self.offline_since = None
         self.outages.forget()
         self._abandon(keep_journal=False)
 
-    # -- what the wire tells -----------------------------------------------------------------------------------------
+    # -- calls from the wire -----------------------------------------------------------------------------------------
 
     def _on_timeout(self) -> None:
         self.counters.timeouts += 1
@@ -379,20 +382,20 @@ class Engine:
             self.recovery.replay_now()
         if new is LinkState.ONLINE:
             self.offline_since = None
-        elif self.offline_since is None:  # suspect, offline and every attempt to come back are one absence
+        elif self.offline_since is None:  # suspect, offline and every attempt to reconnect are one absence
             self.offline_since = self.clock()
         self._log(old, new)
 
     def _log(self, old: LinkState, new: LinkState) -> None:
-        """When it goes, and when it is back."""
+        """Log that the server is away, and that it is back."""
         reason = self.link.reason or "error"
         if new is LinkState.ONLINE:
             self.outages.ended(lambda: self.recovery.replayed)
-        elif new is LinkState.OFFLINE and reason != "interrupted":  # our own doing, for a signal: it is back at once
+        elif new is LinkState.OFFLINE and reason != "interrupted":  # done here, because of a signal: it is back at once
             self.counters.errors[reason] += self.outages.began(reason, self._what_happened(old))
 
     def _what_happened(self, old: LinkState) -> str:
-        """Why the link is offline that was ``old`` until now, in words."""
+        """Return in words why the link, in state ``old`` until now, is offline."""
         wire, connected = self.wire, getattr(self.link, "connected", False)
         if self.link.reason in EMBEDDED:
             return f"there is no embedded server: {wire.last_error if wire is not None else None}"
@@ -408,15 +411,15 @@ class Engine:
         self.outages.look()
         return self.recovery.heartbeat()
 
-    # -- how it does -------------------------------------------------------------------------------------------------
+    # -- state and counters ------------------------------------------------------------------------------------------
 
     @property
     def tried(self) -> bool:
-        """Whether the first attempt to connect has ended either way."""
+        """Return True once the first attempt to connect has succeeded or failed."""
         return isinstance(self.link, NoLink) or self.link.tried or self.link.reason is not None
 
     def stats(self) -> Stats:
-        """Counters and gauges."""
+        """Return counters and gauges."""
         return self.counters.snapshot(
             near_hits=self.counters.near_hits + self.ticks.count,
             near_items=len(self.near),
@@ -434,7 +437,7 @@ class Engine:
 
     @on_its_loop()
     async def close(self) -> None:
-        """Stop refreshes, give back leases and claims, try once to deliver what is owed, and end the connection."""
+        """Stop refreshes, release leases and claims, try once to deliver pending removals, and end the connection."""
         if self.closed:
             return
         self.check_here()
@@ -442,7 +445,7 @@ class Engine:
         self.ready = False
         self.rebind_faces()
         if not self._on_own_loop():
-            return  # never used here, or on a loop that is gone: nothing of it is alive
+            return  # never used, or used on a loop that is gone: no task and no connection is alive
         await self.drain()
         if self.wire is not None:
             await self.wire.close()
@@ -450,13 +453,16 @@ class Engine:
             self.embedded_host.leave()
 
     async def drain(self) -> None:
-        """Have nobody wait for what this process will not do any more."""
+        """Release leases and claims and flush the journal before closing.
+
+        Other instances then do not wait for loads that this process will not finish.
+        """
         await self.ports.close(self.settings.operation_timeout)
         self.policy.loading.release_all()
         self.claims.give_all_back()
         self.recovery.replay_now()
         if self.shared.usable:
-            future = self.shared.ping()  # replies come in order: when this is answered, all before it is
+            future = self.shared.ping()  # replies come in order: an answer to the ping means that the rest is answered
             if future is not None:
                 await self.ports.wait(future, self.clock() + self.settings.operation_timeout)
         lost = len(self.coherence.journal)
@@ -466,10 +472,10 @@ class Engine:
 
 
 def _host(settings: Settings) -> "Host | None":
-    """For the driver that has its own server."""
+    """Return the host of the embedded server; ``None`` for every other driver."""
     if settings.resolved_driver != "embedded":
         return None
-    from ..shared.embedded.host import Host  # noqa: PLC0415 - only who asks for a server pays for how it is started
+    from ..shared.embedded.host import Host  # noqa: PLC0415 - only a process with this driver pays for the import
 
     return Host(settings.embedded_dir, settings.embedded_max_bytes)
 

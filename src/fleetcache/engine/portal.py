@@ -1,7 +1,7 @@
 """``Cache.sync``: threads work on the cache of an event loop, through the same near store, flights and link.
 
-Every rule runs on the loop; only near hits and loaders run in the thread. A thread sends its call there and waits, and
-the loop sends back what only the thread can do: its loader, in its own context.
+Every rule runs on the loop; only near hits and loaders run in the thread. A thread sends its call to the loop and
+waits, and the loop sends back the call of the thread's loader, which runs in the thread's own context.
 """
 
 import asyncio
@@ -27,29 +27,29 @@ __all__ = ["LoopPortal"]
 
 T = TypeVar("T")
 
-# Seconds between two looks whether the loop, from which nothing comes, is still there.
+# Seconds between two checks that a silent loop still runs.
 LOOK_EVERY = 0.5
 
 
 class _PortalCall:
-    """One call of one thread, on the loop. No lock is between the two: either may be interrupted anywhere."""
+    """One call of a thread on the loop. The two share no lock, because either may be interrupted anywhere."""
 
     def __init__(
         self, engine: "Engine", loop: AbstractEventLoop, pool: RefreshPool, loader: Any, amid: set[int]
     ) -> None:
         self._engine, self._loop, self._pool, self._loader, self._amid = engine, loop, pool, loader, amid
         self._news: SimpleQueue[tuple[asyncio.Future[Any], Any, tuple[Any, ...]] | None] = SimpleQueue()
-        self._gone = False  # the thread waits no more, and has no answer
+        self._gone = False  # whether the thread stopped waiting without an answer
         self._begun = False
         self._task: asyncio.Task[Any] | None = None
         self._context = copy_context()
-        if (inside := CURRENT.get()) is not None:  # of a loader: what a thread waits for nobody can tell
+        if (inside := CURRENT.get()) is not None:  # in a loader: the loop cannot see which flight a thread waits for
             self._context.run(CURRENT.set, (inside[0], None))
 
     # -- in the thread -----------------------------------------------------------------------------------------------
 
     def do(self, coro: Coroutine[Any, Any, T]) -> T:
-        """Have it run on the loop, and run the loader for it."""
+        """Run the coroutine on the loop, and its loader in this thread."""
         me, outermost = get_ident(), get_ident() not in self._amid
         try:
             self._amid.add(me)
@@ -73,7 +73,7 @@ class _PortalCall:
             raise _ended() from None
 
     def _next(self) -> Any:
-        """What the loop asks for; ``None`` when it has the answer."""
+        """Return the loop's next request to load; ``None`` when the loop has the answer."""
         settings = self._engine.settings
         now = self._engine.clock
         patience = settings.load_wait if self._loader is None else settings.operation_timeout
@@ -111,9 +111,9 @@ class _PortalCall:
             raise _ended() from None
 
     def _leave(self) -> None:
-        """Whoever waits for this thread's loader must know that it will not run."""
-        self._gone = True  # what the loop asks from here on it takes back itself
-        with suppress(RuntimeError):  # the loop has ended, and whoever waited there
+        """Tell the callers that wait for this thread's loader that it will not run."""
+        self._gone = True  # from here on the loop takes back its own requests
+        with suppress(RuntimeError):  # the loop has ended, and with it the callers that waited there
             self._loop.call_soon_threadsafe(self._take_back)
             self._loop.call_soon_threadsafe(self._cancel)
 
@@ -130,7 +130,7 @@ class _PortalCall:
 
     def _begin(self, coro: Coroutine[Any, Any, Any]) -> None:
         if self._gone and self._loader is not None:
-            coro.close()  # it went its own way
+            coro.close()  # the thread has left, and its loader with it
             return
         self._begun = True
         self._task = self._loop.create_task(coro, name="fleetcache-errand", context=self._context)
@@ -138,16 +138,16 @@ class _PortalCall:
 
     def _done(self, task: "asyncio.Task[Any]") -> None:
         if not task.cancelled():
-            task.exception()  # looked at: a thread that has gone does not
+            task.exception()  # retrieved here, because a thread that has left does not
         self._news.put(None)
 
     def _cancel(self) -> None:
-        # A write goes on: what was to be removed must be.
+        # A write goes on: a removal must be carried out.
         if self._task is not None and self._loader is not None:
             self._task.cancel()
 
     async def load(self, *args: Any) -> Any:
-        """The loader as the loop sees it."""
+        """Run the thread's loader, for the loop."""
         future: asyncio.Future[Any] = self._loop.create_future()
         current = CURRENT.get()
         inside = None if current is None else (current[0], None)
@@ -161,7 +161,7 @@ class _PortalCall:
         return await future
 
     def _take_back(self) -> None:
-        """The thread has gone: it will do nothing of what it was asked."""
+        """End the requests that the thread has not taken: it has left, and will not run its loader."""
         with suppress(Empty):
             while True:
                 asked = self._news.get_nowait()
@@ -169,7 +169,7 @@ class _PortalCall:
                     _settle(asked[0], None, _interrupted())
 
     def _in_pool(self, future: "asyncio.Future[Any]", inside: Any, args: tuple[Any, ...]) -> bool:
-        """The thread has its answer already, a stale one: the refresh runs where no request does."""
+        """Run the loader in the refresh pool, because the thread has gone on with a stale value."""
 
         def job() -> None:
             self._load(future, inside, args)
@@ -182,7 +182,7 @@ class _PortalCall:
 
 
 class _StuckError(Exception):
-    """The loop did not take the call."""
+    """The loop did not take the call in time."""
 
 
 class LoopPortal:
@@ -195,7 +195,7 @@ class LoopPortal:
         self._amid: set[int] = set()  # threads that wait for the loop
 
     def run(self, coro: Coroutine[Any, Any, T]) -> T:
-        """To its end, on the loop, while this thread waits."""
+        """Run a coroutine to its end on the loop, while this thread waits."""
         try:
             loop = self._loop()
         except BaseException:
@@ -213,8 +213,14 @@ class LoopPortal:
     def run_loading(
         self, loader: Callable[..., Any], make: Callable[[Any], Coroutine[Any, Any, T]], alone: Callable[[], T]
     ) -> T:
-        """The same, with a loader that the loop may call and this thread runs."""
-        # Amid another call, in a signal handler or a finalizer, it could wait for what this thread itself is to load.
+        """Run a coroutine on the loop, with a loader that the loop may call and this thread runs.
+
+        Args:
+            loader: The loader.
+            make: Makes the coroutine from the loader as the loop sees it.
+            alone: Called instead, if the loop is busy or this thread must not wait for it.
+        """
+        # Amid another call, in a signal handler or a finalizer, this thread could wait for a load of its own.
         if get_ident() in self._amid or (CURRENT.get() is not None and not has_room()):
             return alone()
         loop = self._loop()
@@ -222,7 +228,7 @@ class LoopPortal:
         lent = functools.update_wrapper(functools.partial(errand.load), loader)
         try:
             return errand.do(make(lent))
-        except _StuckError:  # the loop is busy with something else: then this caller alone, and nothing is kept
+        except _StuckError:  # the loop is busy: this caller loads alone, and the result is not stored
             return alone()
 
     def _loop(self) -> AbstractEventLoop:
@@ -252,14 +258,14 @@ def _settle(future: "asyncio.Future[Any]", result: Any, error: Exception | None)
         return
     if error is None:
         future.set_result(result)
-    elif isinstance(error, StopIteration):  # which no future takes, nor any coroutine
+    elif isinstance(error, StopIteration):  # neither a future nor a coroutine takes a StopIteration
         future.set_exception(RuntimeError("the loader raised StopIteration"))
     else:
         future.set_exception(error)
 
 
 def _interrupted() -> LoaderEndedError:
-    """For those who wait: nobody's answer, so one of them takes over."""
+    """Return the error that makes one of the waiting callers take over the load."""
     return LoaderEndedError(asyncio.CancelledError())
 
 

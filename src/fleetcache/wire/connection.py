@@ -227,7 +227,7 @@ class Connection(ABC):
     def journal_unanswered(self) -> None:
         """Run ``lost`` of each unanswered call, so that an unacknowledged removal stays pending.
 
-        The callers are not told: their event loop or process is gone.
+        The callers are not told: their event loop is gone.
         """
         for call in (*self.session.calls, *self.session.queued):
             if call.lost is not None:

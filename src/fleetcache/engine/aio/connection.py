@@ -1,7 +1,7 @@
 """The asyncio shell of the wire: sockets, timers and the task that reconnects. It decides nothing.
 
-``session`` knows the protocol, ``link`` the states, ``handshake`` the first words, ``keeper`` when to do what; this
-file moves bytes between them and the event loop, and batches what one turn of the loop wrote.
+``session`` knows the protocol, ``link`` the states, ``handshake`` the first commands, ``reconnect`` the order of the
+steps. This file moves bytes between them and the event loop, and batches the calls of one turn of the loop.
 """
 
 import asyncio
@@ -23,18 +23,19 @@ from .loop_end import without_farewell
 
 __all__ = ["AioConnection"]
 
-# Bytes read at once. As much as asyncio's own reads; several replies to a turn's calls come in one.
+# Bytes read at once. As much as asyncio's own reads; one read brings several replies to a turn's calls.
 READ_SIZE = 256 * 1024
-# So many calls of one turn are written before it is over: the server works on them while the rest is asked. Measured
-# with 50 tasks: a third more hits, alike from 12 to 32. Not while the server has MUCH: each write is a system call.
+# So many calls of one turn are written before the turn is over: the server works on them while the turn makes the rest.
+# Measured with 50 tasks: a third more hits, alike from 12 to 32. Not while MUCH calls are unanswered, because each
+# write is a system call.
 PIECE = 16
 MUCH = 2 * PIECE
 
 
 class _Connection(asyncio.BufferedProtocol):
-    """One transport's protocol. What an earlier transport still has to say is nobody's business any more.
+    """One transport's protocol. Events of an earlier transport are ignored.
 
-    Buffered: the loop reads into one buffer, where it would else make and cut 256 KiB for every reply.
+    Buffered: the loop reads into one buffer. Otherwise it would allocate and cut 256 KiB for every reply.
     """
 
     def __init__(self, wire: "AioConnection") -> None:
@@ -42,16 +43,16 @@ class _Connection(asyncio.BufferedProtocol):
         self._buffer = memoryview(bytearray(READ_SIZE))
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's signature
-        """Where the loop reads to."""
+        """Return the buffer that the loop reads into."""
         return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Hand on what arrived, if this is still the connection."""
+        """Pass on the bytes that arrived, if this is still the current connection."""
         if self._wire.connection is self:
             self._wire.received(self._buffer[:nbytes])
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell, if this is still the connection."""
+        """Report the loss, if this is still the current connection."""
         if self._wire.connection is self:
             self._wire.fail("reset", lost(exc) if exc else "the server closed the connection")
 
@@ -63,7 +64,7 @@ class _Timeout:
         self._timeout = timeout
 
     def extend(self, seconds: float) -> None:
-        """So long from now."""
+        """Move the timeout to ``seconds`` from now."""
         self._timeout.reschedule(asyncio.get_running_loop().time() + seconds)
 
 
@@ -83,13 +84,16 @@ class AioConnection(Reconnector):
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
-        """The loop this wire lives on."""
+        """Return the event loop of this connection."""
         return self._loop
 
     def submit(self, call: AnyCall, *, at_once: bool = False) -> None:
-        """Queue a call; what one turn of the loop queues is written together, or the first of it in pieces.
+        """Queue a call. The calls of one turn of the loop are written together, or the first of them in pieces.
 
-        ``at_once``: it is no part of a batch; while little is under way, it need not wait for the end of the turn.
+        Args:
+            call: The call.
+            at_once: The call is no part of a batch. While few calls are under way, it need not wait for the end of the
+                turn.
         """
         session = self.session
         waiting = session.queue(call)
@@ -104,7 +108,7 @@ class AioConnection(Reconnector):
     def _flush(self) -> None:
         session = self.session
         if not session.queued:
-            return  # the connection they were queued for is gone
+            return  # the connection of the queued calls is gone
         now = self._clock()
         data = session.send_queued(now)
         if self._transport is not None:
@@ -118,7 +122,7 @@ class AioConnection(Reconnector):
     def _arm(self, when: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        # In the loop's own time: it stands still while the host sleeps, and with it the timer.
+        # In the loop's own time: the loop's clock stands still while the host sleeps, and with it the timer.
         self._wake_at = self._loop.time() + max(0.0, when - self._clock())
         self._timer = self._loop.call_at(self._wake_at, self._tick)
 
@@ -160,7 +164,8 @@ class AioConnection(Reconnector):
         if address.path is not None:
             transport, _ = await self._loop.create_unix_connection(lambda: connection, address.path)
         else:
-            # In a thread: to read the system's certificates takes tens of milliseconds. Each time: they are rotated.
+            # In a thread, because reading the system's certificates takes tens of milliseconds. For each connection,
+            # because certificates are rotated.
             context = await asyncio.to_thread(address.ssl_context) if address.kind == "tls" else None
             sock = await dial(address.host, address.port)
             self._shaking = context is not None
@@ -201,7 +206,7 @@ class AioConnection(Reconnector):
         if raw is not None:
             with suppress(OSError):
                 _linger_not(raw)
-        with suppress(RuntimeError):  # the loop was closed over it
+        with suppress(RuntimeError):  # the loop was closed in the meantime
             transport.abort()
 
     async def close(self) -> None:
@@ -211,14 +216,20 @@ class AioConnection(Reconnector):
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._task
-        # One turn, so that the transport's own farewell runs while the loop still does.
+        # One turn, so that the transport's own cleanup runs while the loop still does.
         await asyncio.sleep(0)
 
     def abandon(self, *, reset: bool) -> list[Any]:
-        """In a forked child, or when the loop is gone: give back the descriptor.
+        """Close the descriptor, in a forked child or when the loop is gone.
 
-        Nothing of the old loop may be touched (its selector is shared with the parent), so the transport is never
-        closed, only kept alive; what must be kept is returned.
+        The old loop must not be touched (its selector is shared with the parent), so the transport is never closed,
+        only kept alive.
+
+        Args:
+            reset: Whether to end the connection with a reset.
+
+        Returns:
+            The objects to keep alive: the transport and its task.
         """
         transport, self._transport = self._transport, None
         self.connection = None
@@ -231,10 +242,10 @@ class AioConnection(Reconnector):
                 os.close(raw.fileno())
         if transport is None:
             return []
-        transport.set_protocol(asyncio.Protocol())  # nothing of the cache is kept alive with it
+        transport.set_protocol(asyncio.Protocol())  # so that the transport does not keep the cache alive
         return [transport] if self._task is None or self._task.done() else [transport, self._task]
 
 
 def _linger_not(raw: Any) -> None:
-    """Have its end be a reset: else the kernel goes on sending, and an old SET lands seconds after it was replaced."""
+    """Make the socket's end a reset: otherwise the kernel goes on sending, and a SET lands after its replacement."""
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -1,4 +1,4 @@
-"""Opens a TCP connection to the address of a name that answers first: half of them may lead nowhere.
+"""Open a TCP connection to that address of a name that answers first: half of the addresses may lead nowhere.
 
 ``asyncio`` has the same race, but loses sockets when it is cancelled in the middle of it, as by ``close()``.
 """
@@ -9,19 +9,19 @@ from typing import Any
 
 __all__ = ["dial"]
 
-# Seconds each address has before the next is tried beside it (RFC 8305); one that fails lets the next begin at once.
+# Seconds until the next address is tried beside the last one (RFC 8305). If an address fails, the next begins at once.
 HEAD_START = 0.25
 
 
 async def dial(host: str, port: int) -> socket.socket:
-    """A connected socket.
+    """Return a connected socket.
 
     Args:
         host: A name or an address.
         port: The port.
 
     Raises:
-        OSError: The name has no address, or none of them answers: what the first of them said.
+        OSError: The name has no address; or no address answers, with the error of the first address.
     """
     loop = asyncio.get_running_loop()
     infos = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -54,7 +54,7 @@ async def _attempt(family: int, kind: int, protocol: int, _name: str, address: A
 
 
 async def _first(tries: "list[asyncio.Task[socket.socket]]", within: float | None) -> socket.socket | None:
-    """The first that is connected; ``None`` if one failed meanwhile or time is up."""
+    """Return the first connected socket; ``None`` if an attempt failed meanwhile or the time is up."""
     running = [task for task in tries if not task.done()]
     if running:
         await asyncio.wait(running, timeout=within, return_when=asyncio.FIRST_COMPLETED)
@@ -62,7 +62,10 @@ async def _first(tries: "list[asyncio.Task[socket.socket]]", within: float | Non
 
 
 def _give_up(tries: "list[asyncio.Task[socket.socket]]", winner: socket.socket | None) -> None:
-    """No suspension here, so that nothing can come in between: what is still under way closes its own socket."""
+    """Close the losing sockets; an attempt that is still under way closes its own when it is cancelled.
+
+    There is no suspension here, so no cancellation can come in between.
+    """
     for task in tries:
         if not task.cancel() and task.exception() is None and task.result() is not winner:
             task.result().close()

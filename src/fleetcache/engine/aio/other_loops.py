@@ -1,11 +1,11 @@
-"""Calls from a second event loop beside the one that a cache lives on: they are sent there, and answers come back.
+"""Calls from a second event loop: they are sent to the cache's own loop, and their answers come back.
 
 Rules:
 
-1. Nothing of a cache but its near store is touched from another loop than its own.
-2. Whoever calls from another loop waits no longer than an operation takes for the cache's loop to begin. Then the
-   answer is as without a server, and what was to be removed is removed when that loop turns again.
-3. A loader runs on the loop of its caller, whose things it uses, and what it brings is not stored.
+1. Only the near store of a cache is touched from another loop than the cache's own.
+2. A caller on another loop waits up to one operation timeout for the cache's loop to begin the call. After that the
+   answer is as without a server, and a removal is carried out when the cache's loop turns again.
+3. A loader runs on the loop of its caller, whose objects it uses, and its result is not stored.
 """
 
 import asyncio
@@ -30,12 +30,12 @@ WAY_OUT = (
     "or have all of them use one SyncCache(...).aio"
 )
 
-# Seconds between two looks whether the loop, from which nothing comes, is still there.
+# Seconds between two checks that a silent loop still runs.
 LOOK_EVERY = 0.5
 
 
 class ElsewhereError(Closed):
-    """The cache lives on another event loop, which runs."""
+    """The cache belongs to another event loop, which runs."""
 
     def __init__(self, engine: "Engine", loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(WAY_OUT)
@@ -43,11 +43,11 @@ class ElsewhereError(Closed):
 
 
 def _nothing() -> None:
-    """What most verbs answer without a server."""
+    """Return ``None``, the answer of most verbs without a server."""
 
 
 def not_known() -> NoReturn:
-    """For verbs that make no guess.
+    """Refuse to answer, for a verb that makes no guess.
 
     Raises:
         Unavailable: Always.
@@ -58,10 +58,11 @@ def not_known() -> NoReturn:
 def on_its_loop(
     absent: Callable[[], Any] = _nothing,
 ) -> Callable[[Callable[P, Coroutine[Any, Any, T]]], Callable[P, Coroutine[Any, Any, T]]]:
-    """A verb without a loader, which is called on whatever event loop.
+    """Make a verb without a loader callable on any event loop.
 
     Args:
-        absent: Gives what it answers when the cache's own loop does not; ``strict`` raises then.
+        absent: Returns the verb's answer when the cache's own loop does not turn. With ``strict`` the verb raises
+            ``Unavailable`` then.
     """
 
     def decorate(verb: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
@@ -82,7 +83,7 @@ def on_its_loop(
 
 
 async def sent_to(elsewhere: ElsewhereError, call: Callable[[], Coroutine[Any, Any, T]], absent: Callable[[], T]) -> T:
-    """What a call answers on the cache's own loop, or ``absent()`` if that does not turn."""
+    """Run a call on the cache's own loop and return its answer, or ``absent()`` if that loop does not turn."""
     engine, loop, here = elsewhere.engine, elsewhere.loop, asyncio.get_running_loop()
     over: asyncio.Future[asyncio.Task[T]] = here.create_future()
     begun = taken_back = False
@@ -103,17 +104,17 @@ async def sent_to(elsewhere: ElsewhereError, call: Callable[[], Coroutine[Any, A
             begin()
             return
         if not task.cancelled():
-            task.exception()  # looked at: nobody may wait for it any more
+            task.exception()  # retrieved here, because its caller may not wait for it any more
         with suppress(RuntimeError):  # the caller's loop has ended
             here.call_soon_threadsafe(_open, over, task)
 
     until = engine.clock() + engine.settings.operation_timeout
-    with suppress(RuntimeError):  # it was closed this moment
+    with suppress(RuntimeError):  # the cache's loop was closed this moment
         loop.call_soon_threadsafe(begin)
     while not over.done() and loop.is_running() and (begun or engine.clock() < until):
         patience = LOOK_EVERY if begun else min(LOOK_EVERY, engine.settings.operation_timeout)
-        await asyncio.wait((over,), timeout=patience)  # cancelled here, it goes on there: a removal must
-    if not begun and not loop.is_running():  # it has ended: the cache moves here
+        await asyncio.wait((over,), timeout=patience)  # if cancelled here, the call goes on there: a removal must
+    if not begun and not loop.is_running():  # the cache's loop has ended: the cache moves to this loop
         taken_back = True
         return await call()
     return over.result().result() if over.done() and not over.result().cancelled() else absent()

@@ -1,4 +1,4 @@
-"""The world of the asyncio face: gates are futures, flights are tasks, alarms are timers of the loop."""
+"""The runtime of the asyncio face: waits are the loop's futures, flights are tasks, alarms are timers of the loop."""
 
 import asyncio
 import inspect
@@ -19,8 +19,8 @@ class AioRuntime:
     """Waiting and running on the event loop of the caller.
 
     Args:
-        clock: Seconds; the loop's own clock only measures distances.
-        random: In [0, 1).
+        clock: Seconds; the loop's own clock only measures durations.
+        random: Returns a number in [0, 1).
         tell: Writes to the log.
     """
 
@@ -28,17 +28,23 @@ class AioRuntime:
         self.clock = clock
         self.random = random
         self._tell = tell
-        self._tasks: dict[asyncio.Task[None], None] = {}  # in order: the same run ends in the same way
+        self._tasks: dict[asyncio.Task[None], None] = {}  # in order, so that the same run ends in the same way
         self.closed = False
         self.future: Callable[[], Future] = asyncio.Future
         self.me: Callable[[], Any] = asyncio.current_task
 
     def live_on(self, loop: asyncio.AbstractEventLoop) -> None:
-        """The cache has entered it. To ask each time which it is costs a system call: the process may have forked."""
+        """Make futures on this loop, which the cache has moved to.
+
+        Asking for the running loop each time costs a system call, because the process may have forked.
+        """
         self.future = loop.create_future
 
     def wait(self, future: Future, until: float | None) -> Awaitable[Any]:
-        """Wait for the future. A timer resolves it, no task is cancelled: an answer that is there is never lost."""
+        """Wait for the future, until a time at most.
+
+        A timer resolves the future and no task is cancelled, so an answer that has come is never lost.
+        """
         ours: asyncio.Future[Any] = future  # type: ignore[assignment] # made by ``future``
         return ours if until is None or ours.done() else self._wait_until(ours, until)
 
@@ -55,11 +61,11 @@ class AioRuntime:
         return await call_awaited(loader, *args)
 
     async def spawn(self, flight: FlightPort, work: Work, landed: Landed) -> None:
-        """In a task of the flight, under a copy of this caller's context."""
+        """Run the work in a task of the flight, under a copy of this caller's context."""
         flight.task = self._spawn(work, landed)
 
     def spawn_background(self, flight: FlightPort, work: Work, landed: Landed) -> bool:
-        """In a task that nobody waits for."""
+        """Run the work in a background task; return False after ``close``."""
         if self.closed:
             return False
         flight.task = self._spawn(work, landed)
@@ -81,11 +87,11 @@ class AioRuntime:
         return task
 
     def call_later(self, delay: float, ring: Callable[[], None]) -> Alarm:
-        """A timer."""
+        """Call ``ring`` after ``delay`` seconds; return the timer."""
         return asyncio.get_running_loop().call_later(delay, ring)
 
     async def close(self, patience: float) -> None:
-        """Cancel what runs and wait, ``patience`` seconds at most, until it has given back what it held."""
+        """Cancel the running loads and wait, ``patience`` seconds at most, until they have released their leases."""
         self.closed = True
         tasks = [task for task in self._tasks if task is not asyncio.current_task()]
         for task in tasks:
@@ -95,11 +101,12 @@ class AioRuntime:
 
 
 async def call_awaited(loader: Callable[..., Any], *args: Any) -> Any:
-    """The loader's result.
+    """Call an async loader and return its result.
 
     Raises:
-        TypeError: It is a plain value.
-        LoaderEndedError: It was cancelled, and this task was not; or it ended by no ``Exception``.
+        TypeError: The loader returned a plain value instead of an awaitable.
+        LoaderEndedError: The loader was cancelled, and this task was not; or it ended by an error that is no
+            ``Exception``.
     """
     try:
         result = loader(*args)
@@ -119,13 +126,13 @@ async def call_awaited(loader: Callable[..., Any], *args: Any) -> Any:
         if task is None or task.cancelling() > 0:
             raise
         raise LoaderEndedError(error) from None
-    except (Exception, GeneratorExit):  # the latter: nobody goes on with this coroutine
+    except (Exception, GeneratorExit):  # GeneratorExit: this coroutine was abandoned
         raise
     except BaseException as error:  # noqa: BLE001 - handed on
         raise LoaderEndedError(error) from None
 
 
 def tell_defect(tell: Teller, error: BaseException | None) -> None:
-    """Log an error that the work of a flight ended with: what loaders raise, it hands to their callers."""
+    """Log an error that ended the work of a flight. It is a defect: errors of loaders go to their callers."""
     if isinstance(error, Exception):
         tell(logging.ERROR, "defect", "a load ended with a defect of ours", error=error)
