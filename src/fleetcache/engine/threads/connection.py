@@ -1,7 +1,8 @@
 """The thread shell of the wire: one non-blocking socket, one link thread. It decides nothing.
 
-``callers`` writes and reads for those who wait; the link thread sends what the socket does not take at once, reads when
-nobody waits, rings alarms, connects and closes. Everything runs under the monitor, but for the moments that block.
+``leader_follower`` lets waiting callers write and read for themselves. The link thread sends the bytes that the socket
+does not take at once, reads when no caller waits, rings alarms, connects and closes. All code here runs under the
+monitor, except for the system calls that block.
 """
 
 import heapq
@@ -28,15 +29,15 @@ from .uwsgi import advice
 
 __all__ = ["ThreadConnection"]
 
-# Seconds after a caller has read for itself that the link thread leaves the socket to callers: it is spared a wake-up
-# for every reply. A push that comes in such a pause waits so long at most, little beside any max_staleness.
+# Seconds after a caller has read for itself that the link thread leaves the socket to callers: this spares the link
+# thread a wake-up for every reply. A push in such a pause waits so long at most, little beside any max_staleness.
 READ_BY_OTHERS = 0.001
-# Seconds that close() waits for the link thread to end. It is a daemon: nothing waits for it longer.
+# Seconds that close() waits for the link thread to end. The thread is a daemon: the interpreter does not wait for it.
 CLOSE_TIMEOUT = 1.0
 
 
 class _Alarm:
-    """Something that the link thread does at its time."""
+    """A timer of the link thread."""
 
     __slots__ = ("ring", "when")
 
@@ -48,18 +49,18 @@ class _Alarm:
         return self.when < other.when
 
     def cancel(self) -> None:
-        """Do not."""
+        """Cancel the timer."""
         self.ring = None
 
 
 class _Bound(AbstractAsyncContextManager["Deadline"]):
-    """A bound on what the link thread waits for."""
+    """A deadline for the waits of the link thread."""
 
     def __init__(self, wire: "ThreadConnection", seconds: float) -> None:
         self._wire, self._seconds = wire, seconds
 
     def extend(self, seconds: float) -> None:
-        """So long from now."""
+        """Move the deadline to ``seconds`` from now."""
         self._wire.bound(seconds)
 
     async def __aenter__(self) -> Self:
@@ -79,7 +80,7 @@ class ThreadConnection(LeaderFollowerConnection):
         super().__init__(*args, **kwargs)
         self._alarms: list[_Alarm] = []
         self._until = float("inf")
-        self._sleeps_until = -float("inf")  # of the link thread; never, while it is awake
+        self._sleeps_until = -float("inf")  # when the link thread wakes up; minus infinity while it is awake
         self._wake_reader, self._wake_writer = socket.socketpair()
         self._wake_reader.setblocking(False)
         self._wake_writer.setblocking(False)
@@ -88,7 +89,7 @@ class ThreadConnection(LeaderFollowerConnection):
         self._thread = Thread(target=self._main, name="fleetcache-link", daemon=True)
 
     def noted(self) -> None:
-        """Something is to be done by a thread that leaves the monitor: if no other does soon, the link thread."""
+        """Wake the link thread, so that it does a new note if no other thread leaves the monitor before."""
         self._wake()
 
     # -- time --------------------------------------------------------------------------------------------------------
@@ -101,7 +102,7 @@ class ThreadConnection(LeaderFollowerConnection):
         return alarm
 
     def look_at_clock(self) -> None:
-        """Judge now what is overdue, in whatever thread."""
+        """Judge the overdue calls now, in any thread."""
         if self.link.connected:
             self._tick()
 
@@ -117,14 +118,14 @@ class ThreadConnection(LeaderFollowerConnection):
             self._wake()
 
     def _wake(self) -> None:
-        """Wake the link thread, if it sleeps and nobody has done so yet."""
+        """Wake the link thread, if it sleeps and no other thread has woken it yet."""
         if self._sleeps_until > -float("inf"):
             self._sleeps_until = -float("inf")
             with suppress(OSError):
                 self._wake_writer.send(b"!")
 
     def bound(self, seconds: float) -> None:
-        """Raise ``TimeoutError`` in whatever the link thread waits for that long from now."""
+        """Raise ``TimeoutError`` in a wait of the link thread that lasts longer than ``seconds`` from now."""
         self._until = self._clock() + seconds
 
     def _within(self, seconds: float) -> AbstractAsyncContextManager[Deadline]:
@@ -149,7 +150,7 @@ class ThreadConnection(LeaderFollowerConnection):
             self._hooks.tell(logging.WARNING, "uwsgi", words)
         try:
             begin(self._thread)
-        except RuntimeError:  # the interpreter is ending, or the system has no more threads: then without a server
+        except RuntimeError:  # the interpreter is ending, or the system has no more threads: go on without a server
             self.link.lost("unreachable", self._clock())
             self._tell_tried()
             self._close_wake_pair()
@@ -157,16 +158,16 @@ class ThreadConnection(LeaderFollowerConnection):
     def _main(self) -> None:
         try:
             self._monitor.run(self._run())
-        except Exception as error:  # noqa: BLE001 - a defect of ours; it is in the log
+        except Exception as error:  # noqa: BLE001 - a defect of the cache; it is in the log
             text = "the link thread ended by a defect of ours; this instance stays offline"
             self._hooks.tell(logging.ERROR, "defect", text, error=error)
         finally:
             self._close_wake_pair()
 
     def _turn(self, until: float = float("inf")) -> None:
-        """Sleep until something happens or ``until``, and deal with what happened."""
+        """Sleep until bytes arrive, a timer is due, another thread wakes this one, or ``until``; handle the event."""
         wake = min(until, self._until, self._wake_at, self._alarms[0].when if self._alarms else float("inf"))
-        self._sleeps_until = wake  # from here on a knock is heard
+        self._sleeps_until = wake  # from here on ``_wake`` has an effect
         if self._over is not None and self._sock is not None:
             return
         size = self._sleep(max(0.0, wake - self._clock()))
@@ -192,12 +193,16 @@ class ThreadConnection(LeaderFollowerConnection):
             raise TimeoutError("no answer")
 
     def _sleep(self, seconds: float) -> int | OSError | None:
-        """Without the monitor: wait, and read; how many bytes, an error, or ``None`` when there was nothing to read."""
+        """Wait and read, without the monitor.
+
+        Returns:
+            The number of bytes, an error, or ``None`` when there were no bytes to read.
+        """
         sock, poll = self._sock, self._poll
         left_to_others = self._reading.taken or self._clock() - self._last_leader_read < READ_BY_OTHERS
         if left_to_others:
             seconds = min(seconds, READ_BY_OTHERS)
-        with self._monitor.released():  # what was queued goes out there
+        with self._monitor.released():  # this sends the queued calls
             if self._monitor.ends:
                 self._monitor.end(elsewhere=True)
             if sock is not None:
@@ -216,7 +221,7 @@ class ThreadConnection(LeaderFollowerConnection):
             if sock is None or not events & ~select.POLLOUT:
                 return None
             if not self._reading.try_acquire(self):
-                return None  # somebody who waits for it does
+                return None  # a waiting caller reads
             size = read(sock, self._buffer)
         if size is None:
             self._reading.release(self)
@@ -277,7 +282,10 @@ class ThreadConnection(LeaderFollowerConnection):
             return tuple(provider.get_credentials())
 
     def fail(self, reason: str, detail: str) -> None:
-        """Have the link thread give the connection up: another could give its number to a new file while it polls."""
+        """Have the link thread give the connection up.
+
+        If another thread closed the socket while the link thread polls, its descriptor could become that of a new file.
+        """
         if self._over is None:
             self.last_error = self.without_secrets(detail)
             self._over = reason
@@ -292,8 +300,8 @@ class ThreadConnection(LeaderFollowerConnection):
         if sock is not None:
             with suppress(OSError):
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                sock.shutdown(socket.SHUT_RD)  # not a word to the server; whoever waits for its replies wakes up
-        # While another polls it or reads from it, its number must not become that of a new file.
+                sock.shutdown(socket.SHUT_RD)  # sends nothing to the server; wakes a caller that waits for a reply
+        # While another thread polls the socket or reads from it, its descriptor must not become that of a new file.
         with self._monitor.released():
             self._reading.acquire(self)
             self._sending.acquire(self)
@@ -319,7 +327,7 @@ class ThreadConnection(LeaderFollowerConnection):
             sock.close()
 
     def abandon(self, *, reset: bool) -> list[Any]:  # noqa: ARG002 - threads have no loop that could be gone
-        """In a forked child: close our copies of the descriptors, without a lock and without a word."""
+        """Close this process's copies of the descriptors in a forked child, without a lock and without sending."""
         sock, self._sock = self._sock, None
         if sock is not None:
             with suppress(OSError):

@@ -1,4 +1,4 @@
-"""The race of ``dialing``, for a thread: connects to whichever address of a name answers first."""
+"""The race of ``aio.dialing``, for a thread: connect to that address of a name that answers first."""
 
 import os
 import select
@@ -12,16 +12,16 @@ __all__ = ["dial_blocking"]
 
 
 def dial_blocking(host: str, port: int, until: float, clock: Callable[[], float]) -> socket.socket:
-    """A connected socket, non-blocking.
+    """Return a connected, non-blocking socket.
 
     Args:
         host: A name or an address.
         port: The port.
-        until: When to give up.
+        until: The time to give up at.
         clock: Seconds.
 
     Raises:
-        OSError: The name has no address, or none of them answers: what the first of them said.
+        OSError: The name has no address; or no address answers, with the first error of them.
     """
     waiting = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     tries: dict[int, socket.socket] = {}

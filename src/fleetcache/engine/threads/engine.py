@@ -1,6 +1,6 @@
 """The engine on threads: the same parts, entered under a monitor, with a link thread where tasks would be.
 
-It also ends them: at a close, in a forked child, and when the interpreter goes.
+It also ends these parts: at a close, in a forked child, and when the interpreter ends.
 """
 
 import atexit
@@ -31,7 +31,7 @@ class SyncEngine(Engine):
     """All parts of one cache for threads; arguments as for ``Engine``.
 
     Args:
-        around: What refreshes run within, if that is somebody else's list.
+        around: Context managers that refreshes run within, as a list that this engine shares with another.
     """
 
     def __init__(self, settings: Settings, *, around: list[Around] | None = None, **more: Any) -> None:
@@ -40,12 +40,12 @@ class SyncEngine(Engine):
         super().__init__(settings, **more)
 
     def _build(self) -> None:
-        # First, and in a forked child anew: another thread may have held the lock, and it is not here to give it back.
+        # First, and anew in a forked child: the lock's holder may be a thread of the parent, which does not exist here.
         self.monitor = Monitor(self.tell)
         self.nested = self.monitor.within
         self.pid = os.getpid()
         super()._build()
-        self.near.noted = self.monitor.notes  # type: ignore[assignment] # all are ours
+        self.near.noted = self.monitor.notes  # type: ignore[assignment] # all of them come from ``Inside``
         self.monitor.on_interrupted = self._torn
         self.tell.defer = self.monitor.say
 
@@ -69,17 +69,20 @@ class SyncEngine(Engine):
         return self.pid == os.getpid()
 
     def check_process(self) -> None:
-        """In a child of a fork that Python was not told of: start clean."""
+        """Start clean in the child of a fork that Python was not told of."""
         if self.pid != os.getpid():
             self.after_fork()
 
     @property
     def rules(self) -> "Engine | Inside":
-        """These parts; or, for a call that came in the middle of a rule of this thread, those that touch none."""
+        """Return this engine; for a call in the middle of a rule of this thread, ``Inside``, which touches no part."""
         return self._inside if self.monitor.is_within() else self
 
     async def ensure_ready(self) -> "Engine | Inside":
-        """Be connected as far as one operation timeout allows at the very first call; ``rules``."""
+        """Start the connection at the first call, and return ``rules``.
+
+        The very first call waits for the connection, for one operation timeout at most.
+        """
         if self.nested and self.monitor.is_within():
             return self._inside
         if self.ready:
@@ -102,7 +105,10 @@ class SyncEngine(Engine):
         wire.start()
 
     def _torn(self) -> None:
-        """A signal broke off a rule in the middle: what may be half done is not believed, and nobody waits for it."""
+        """Clear the near cache, end all flights and drop the connection, after a signal broke off a rule in the middle.
+
+        Each of them may be half changed, and a waiting caller loads again.
+        """
         self.coherence.forget_all()
         for flight in self.flights.active():
             self.flights.end(flight, Outcome(Resolution.RETRY))
@@ -110,7 +116,7 @@ class SyncEngine(Engine):
             self.wire.fail("interrupted", "a call was interrupted in the middle of a rule")
 
     def after_fork(self) -> None:
-        """In the child: start clean."""
+        """Start clean in a forked child."""
         self.ready = False
         _IN_USE.discard(self)
         super().after_fork()
@@ -118,9 +124,10 @@ class SyncEngine(Engine):
 
 @atexit.register
 def _at_exit() -> None:
-    """Give leases back and deliver what is owed, within one operation timeout each.
+    """Release leases and deliver pending removals, within one operation timeout each.
 
-    Not a close(): daemon threads go on until the interpreter ends them, and none of them should see an error of ours.
+    This is no ``close()``: daemon threads go on until the interpreter ends them, and none of them should see ``Closed``
+    or another error of the cache.
     """
     for engine in list(_IN_USE):
         engine.check_process()

@@ -1,6 +1,6 @@
-"""What threads do for themselves on the one connection: each writes its calls, and of those who wait one reads for all.
+"""Leader and followers on the one connection: each thread writes its calls, and one waiting thread reads for all.
 
-Everything here runs under the monitor, but for the system calls: those let other threads run.
+All code here runs under the monitor, except for the system calls: those let other threads run.
 """
 
 import select
@@ -22,10 +22,10 @@ READ_SIZE = 256 * 1024
 
 
 class LeaderFollowerConnection(Reconnector):
-    """One connection, as its callers use it; further arguments as for ``Reconnector``.
+    """The side of a connection that its callers use; further arguments as for ``Reconnector``.
 
     Args:
-        monitor: Held by whoever calls anything here.
+        monitor: Held by the calling thread, except where a method says otherwise.
     """
 
     def __init__(self, *args: Any, monitor: Monitor, **kwargs: Any) -> None:
@@ -34,22 +34,22 @@ class LeaderFollowerConnection(Reconnector):
         self._sock: socket.socket | None = None
         self._tls: Tls | None = None
         self._out: deque[bytes] = deque()
-        self._sending = TryLock()  # never waited for but by the link thread: whoever has it sends for all
-        self._rest: memoryview | None = None  # what the socket did not take; only the link thread sends meanwhile
-        self._reading = TryLock()  # as ``_sending``: whoever has it reads for all
+        self._sending = TryLock()  # its holder sends for all threads; only the link thread ever waits for it
+        self._rest: memoryview | None = None  # bytes that the socket did not take; only the link thread sends meanwhile
+        self._reading = TryLock()  # as ``_sending``: its holder reads for all threads
         self._readers_poll = select.poll()
-        self._followers: dict[ThreadFuture, None] = {}  # who waits for replies while another reads
+        self._followers: dict[ThreadFuture, None] = {}  # futures of callers that wait while another thread reads
         self._last_leader_read = -float("inf")
         self._buffer = memoryview(bytearray(READ_SIZE))
 
     @abstractmethod
     def _wake(self) -> None:
-        """Wake the link thread, if it sleeps and nobody has done so yet."""
+        """Wake the link thread, if it sleeps and no other thread has woken it yet."""
 
     # -- calls -------------------------------------------------------------------------------------------------------
 
     def submit(self, call: AnyCall, *, at_once: bool = False) -> None:  # noqa: ARG002 - it is written when the monitor is left, which is as soon
-        """Queue a call; what a thread queues before it lets others in is written together."""
+        """Queue a call. The calls that a thread queues before it releases the monitor are written together."""
         now = self._clock()
         try:
             self._out.append(call.payload)
@@ -62,10 +62,10 @@ class LeaderFollowerConnection(Reconnector):
             self._arm(due)
 
     def flush(self) -> None:
-        """Write what was queued, as far as the socket takes it at once; called without the monitor.
+        """Write the queued calls, as far as the socket takes them at once; called without the monitor.
 
-        A system call lets other threads run: if they found the monitor taken, each call would cost two more switches
-        between threads. So one of them sends, and what the others queue meanwhile goes with its next write.
+        A system call lets other threads run. If they found the monitor taken, each call would cost two more switches
+        between threads. So one thread sends, and the calls that other threads queue meanwhile go with its next write.
         """
         if not self._out or self._rest is not None:
             return
@@ -79,7 +79,7 @@ class LeaderFollowerConnection(Reconnector):
                 self._sending.release(token)
 
     def _write(self) -> None:
-        """Send all that is queued, in its order; whoever calls this has ``_sending``."""
+        """Send all queued calls, in their order; the caller holds ``_sending``."""
         sock, out, parts = self._sock, self._out, []
         while out:
             parts.append(out.popleft())
@@ -93,7 +93,7 @@ class LeaderFollowerConnection(Reconnector):
         except OSError as error:
             self.fail("reset", repr(error))
         except BaseException:
-            # Nobody knows how much of it is on its way: what follows would be read as the rest of it.
+            # It is unknown how many bytes of the call were sent: the server would read the next call as its rest.
             self.fail("interrupted", "a call was interrupted while it was written")
             raise
 
@@ -110,7 +110,7 @@ class LeaderFollowerConnection(Reconnector):
             self._rest = None
 
     def _write_on(self) -> None:
-        """In the link thread, when the socket takes more."""
+        """Send the rest, in the link thread, when the socket takes more."""
         token = object()
         try:
             self._sending.acquire(token)
@@ -125,10 +125,13 @@ class LeaderFollowerConnection(Reconnector):
     # -- waiting -----------------------------------------------------------------------------------------------------
 
     def wait(self, future: ThreadFuture, timeout: float) -> bool:
-        """Let the others in until the gate is open or ``timeout`` seconds have passed; whether it is open.
+        """Release the monitor until the future has a result or ``timeout`` seconds have passed.
 
-        Of those who wait for replies one reads, for all: to be woken by the link thread would cost two switches
-        between threads. When it has what it waited for, the next one does.
+        One of the waiting threads, the leader, reads the replies for all: a wake-up by the link thread would cost two
+        switches between threads. When the leader has its own reply, a follower takes its place.
+
+        Returns:
+            Whether the future has a result.
         """
         until = self._clock() + timeout
         left = timeout
@@ -153,11 +156,11 @@ class LeaderFollowerConnection(Reconnector):
 
     @property
     def _is_readable(self) -> bool:
-        """Whether replies are to come that whoever waits may read."""
+        """Return True if replies are to come that a waiting thread may read."""
         return bool(self.session.calls) and self._over is None and self.link.serves
 
     def _read_as_leader(self, future: ThreadFuture, until: float) -> None:
-        """Read, until the gate is open or nothing more is to come."""
+        """Read until the future has a result or no more replies are to come."""
         left = until - self._clock()
         while left > 0:
             sock, began = self._sock, False
@@ -168,7 +171,7 @@ class LeaderFollowerConnection(Reconnector):
                         began = True
                         size = read(sock, self._buffer)
             except BaseException:
-                if began:  # what was read is lost
+                if began:  # the bytes that were read are lost
                     self.fail("interrupted", "a call was interrupted while it read")
                 raise
             if size is not None and self._over is None:
@@ -176,14 +179,14 @@ class LeaderFollowerConnection(Reconnector):
             left = until - self._clock() if not future.opened and self._is_readable else 0.0
 
     def _promote_follower(self) -> None:
-        """Replies are to come still: one of those who wait reads. If nobody does, the link thread looks soon."""
+        """Wake a follower to read the replies still to come. If no thread waits, the link thread reads soon."""
         for future in self._followers:
             if not future.opened:
                 future.notify()
                 return
 
     def _take(self, size: int | OSError) -> None:
-        """Hand on what was read."""
+        """Pass on the bytes that were read, or the error."""
         if isinstance(size, OSError):
             self.fail("reset", repr(size))
         elif size == 0:
@@ -214,7 +217,7 @@ class LeaderFollowerConnection(Reconnector):
 
 
 def read(sock: socket.socket, buffer: memoryview) -> int | OSError | None:
-    """How many bytes there were, an error, or ``None`` when there was nothing."""
+    """Read once; return the number of bytes, an error, or ``None`` when there were no bytes to read."""
     try:
         return sock.recv_into(buffer)
     except (BlockingIOError, InterruptedError):

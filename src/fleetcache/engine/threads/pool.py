@@ -20,20 +20,22 @@ from .monitor import begin
 __all__ = ["Around", "RefreshPool"]
 
 Around = Callable[[], AbstractContextManager[Any]]
-"""Makes what a refresh runs within: Django's connections closed before and after, Flask's app context."""
+"""Makes the context that a refresh runs within: Django's connections closed before and after, Flask's app context."""
 
-# Refreshes load from the same source as requests do; more at once would take it from them.
+# Refreshes load from the same source as requests do; more threads would take the source from the requests.
 MAX_THREADS = 4
-# Seconds a thread waits for the next refresh. Threads are cheap to start, so none is kept for long.
+# Seconds that a thread waits for the next refresh. Threads are cheap to start, so none is kept for long.
 IDLE = 10.0
 
 
 class RefreshPool:
-    """Daemon threads, started when needed. It has no lock: a finalizer may use the cache while a thread is in here.
+    """Daemon threads, started when needed.
+
+    The pool has no lock, because a finalizer may use the cache while its thread is in a method of the pool.
 
     Args:
-        around: Context managers to run each refresh within; the list may grow later.
-        most: How many refreshes run at once.
+        around: Make the context managers to run each refresh within; the list may grow later.
+        most: The number of refreshes that run at once.
         tell: Writes to the log.
     """
 
@@ -48,14 +50,14 @@ class RefreshPool:
         self._idle: deque[_Worker] = deque()
 
     def start(self, job: Callable[[], None], over: Callable[[], None]) -> bool:
-        """Run a job under a copy of this thread's context, and ``over`` after it whatever happens.
+        """Run a job in the pool under a copy of this thread's context, and ``over`` after it in any case.
 
         Returns:
-            ``False`` when there is no room; then neither is called.
+            ``False`` when there is no room, or the pool is closed. Then neither is called.
         """
         context = copy_context()
         if self._pid != os.getpid():
-            self._reset()  # a forked child: the threads are the parent's
+            self._reset()  # in a forked child, because the threads exist only in the parent
         if self._closed:
             return False
 
@@ -69,7 +71,7 @@ class RefreshPool:
         return True
 
     def _hire(self, work: Callable[[], None]) -> bool:
-        """Have a new thread do it, if there is room for one."""
+        """Start a new thread for the work, if there is room for one; return whether there is."""
         worker = _Worker()
         place = next((n for n in range(self._most) if self._places.setdefault(n, worker) is worker), None)
         if place is None:
@@ -89,7 +91,7 @@ class RefreshPool:
                 for around in list(self._around):
                     stack.enter_context(around())
                 job()
-        except BaseException as error:  # noqa: BLE001 - of what a user's hook does; it is in the log
+        except BaseException as error:  # noqa: BLE001 - a user's hook may raise anything; it is in the log
             text = "a background refresh could not run; the old value stays"
             self._tell(logging.ERROR, "refresh_failed", text, error=error)
         finally:
@@ -99,7 +101,7 @@ class RefreshPool:
         try:
             while (work := self._next(worker)) is not None:
                 work()
-                del work  # and with it what it refers to, before the next one comes
+                del work  # so that the objects it refers to are free while the thread waits for the next job
                 self._idle.append(worker)
         finally:
             del self._places[place]
@@ -117,7 +119,7 @@ class RefreshPool:
         return None
 
     def close(self, patience: float) -> None:
-        """Take no more, and wait for those that run."""
+        """Take no more jobs, and wait ``patience`` seconds at most for the running ones."""
         until = monotonic() + patience
         self._closed = True
         workers = list(self._places.values())
@@ -129,7 +131,7 @@ class RefreshPool:
 
 
 class _Worker:
-    """One thread, and what it is to do next."""
+    """One thread and its queue of jobs."""
 
     __slots__ = ("jobs", "thread")
 

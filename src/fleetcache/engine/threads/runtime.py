@@ -1,7 +1,7 @@
-"""The world of the sync face: gates block the calling thread, loads run in it, refreshes run in a small pool.
+"""The runtime of the sync face: waits block the calling thread, loads run in it, refreshes run in a small pool.
 
-For a thread nothing here suspends, so a coroutine of policy ends in a single step. For a task (``SyncCache.aio``) what
-would block suspends it, and loads run in tasks of its loop.
+For a thread nothing here suspends, so a coroutine of policy ends in a single step. A task (``SyncCache.aio``) suspends
+where a thread would block, and its loads run in tasks of its loop.
 """
 
 import asyncio
@@ -21,35 +21,35 @@ from .tasks import ThreadSafeTask, follow, heard
 
 __all__ = ["ThreadRuntime", "call_alone", "call_plain", "has_room"]
 
-# Frames that the rules take at most, from a verb to the bytes of a value: without so much room no rule may begin, or
-# a RecursionError would break it off in the middle.
+# The most frames that the rules take, from a verb to the bytes of a value. With less room on the stack no rule may
+# begin, because a RecursionError would break it off in the middle.
 ROOM = 80
 
 
 class Timer(Protocol):
-    """Who rings alarms, and judges what is overdue: the link thread's wire."""
+    """Rings alarms and judges overdue calls: the connection of the link thread."""
 
     def alarm(self, delay: float, ring: Callable[[], None]) -> Alarm:
         """Call ``ring`` after ``delay`` seconds."""
         ...
 
     def look_at_clock(self) -> None:
-        """Judge now what is overdue."""
+        """Judge the overdue calls now."""
         ...
 
     def wait(self, future: ThreadFuture, timeout: float) -> bool:
-        """Let the others in until the gate is open or the time is over; whether it is open."""
+        """Release the monitor until the future has a result or the time is over; return whether it has one."""
         ...
 
 
 class ThreadRuntime:
-    """Waiting and running on threads. Its gates are threads' gates.
+    """Waiting and running on threads, with the futures of threads.
 
     Args:
         clock: Seconds.
-        random: In [0, 1).
-        monitor: Held by whoever calls anything here.
-        pool: Where refreshes run.
+        random: Returns a number in [0, 1).
+        monitor: Held by the calling thread, for every method.
+        pool: Runs the refreshes.
         patience: Seconds a wait without a bound of its own takes at most: one operation timeout.
         tell: Writes to the log.
     """
@@ -69,14 +69,14 @@ class ThreadRuntime:
         self._monitor, self._pool, self._patience = monitor, pool, patience
         self.timer: Timer | None = None
         self.closed = False
-        self._tasks: dict[asyncio.Task[None], ThreadSafeTask] = {}  # a loop itself keeps only weak references
+        self._tasks: dict[asyncio.Task[None], ThreadSafeTask] = {}  # strong references: a loop keeps only weak ones
 
     def me(self) -> Any:
-        """The task that runs a rule now, if it is one."""
+        """Return the task that runs a rule now; ``None`` if a thread runs it."""
         return asyncio.current_task() if self._monitor.suspends else None
 
     async def wait(self, future: Any, until: float | None) -> Any:
-        """Block this thread until the gate is open; ``NO_ANSWER`` at ``until``."""
+        """Block this thread until the future has a result, and return it; at ``until`` return ``NO_ANSWER``."""
         if self._monitor.suspends:
             return await self._wait_as_task(future, until)
         left = self._patience if until is None else max(0.0, until - self.clock())
@@ -88,23 +88,26 @@ class ThreadRuntime:
         return answerless(future)
 
     async def _wait_as_task(self, future: ThreadFuture, until: float | None) -> Any:
-        """The same without blocking. Its own flight, which is in another task, a task waits for without a bound."""
+        """Wait as ``wait`` does, without blocking the thread.
+
+        For its own flight, which runs in another task, a task waits without a bound.
+        """
         while not future.opened:
             left = self._patience if until is None else until - self.clock()
             if left <= 0:
                 break
             await heard(future, left)
             if self.timer is not None and not future.opened:
-                self.timer.look_at_clock()  # as above; what is overdue has its answer then
+                self.timer.look_at_clock()  # as above; this resolves the futures of overdue calls
         return answerless(future)
 
     async def run_loader(self, loader: Callable[..., Any], *args: Any) -> Any:
-        """Run the loader here, while others go on."""
+        """Run the loader in this thread or task, without the monitor."""
         call = call_awaited if self._monitor.suspends else call_plain
         return await AwaitOutside(partial(call, loader, *args))
 
     async def spawn(self, flight: FlightPort, work: Work, landed: Landed) -> None:
-        """Here and now, in this thread, which alone can end it; or in a task of the flight."""
+        """Run the work at once in this thread, which alone can end it; for a task, in a task of the flight."""
         if self._monitor.suspends:
             self._spawn(flight, work, landed)
             return
@@ -114,7 +117,11 @@ class ThreadRuntime:
             landed()
 
     def spawn_background(self, flight: FlightPort, work: Work, landed: Landed) -> bool:
-        """In the pool, if it has room; or in a task."""
+        """Run the work in the pool, if there is room; for a task, in a task of its loop.
+
+        Returns:
+            ``False`` when there is no room, or after ``close``.
+        """
         if self.closed:
             return False
         if self._monitor.suspends:
@@ -131,7 +138,7 @@ class ThreadRuntime:
         return self._pool.start(job, over)
 
     def _spawn(self, flight: FlightPort, work: Work, landed: Landed) -> None:
-        """In a task of this loop, under a copy of this caller's context."""
+        """Run the work in a task of this loop, under a copy of this caller's context."""
 
         async def fly() -> None:
             await follow(self._monitor, work())
@@ -150,11 +157,14 @@ class ThreadRuntime:
         task.add_done_callback(ended)
 
     def call_later(self, delay: float, ring: Callable[[], None]) -> Alarm:
-        """By the link thread. Without a server there is nothing to be reminded of."""
+        """Have the link thread call ``ring`` after ``delay`` seconds. Without a server no alarm is needed."""
         return _NEVER if self.timer is None else self.timer.alarm(delay, ring)
 
     async def close(self, patience: float) -> None:
-        """No more refreshes; those that run may end within ``patience`` seconds, what they hold is given back after."""
+        """Start no more refreshes, cancel the tasks, and give running refreshes ``patience`` seconds to end.
+
+        The leases of refreshes that run longer are released afterwards, by ``Engine.drain``.
+        """
         self.closed = True
         for task in self._tasks.values():
             task.cancel()
@@ -163,18 +173,19 @@ class ThreadRuntime:
 
 
 def call_plain(loader: Callable[..., Any], *args: Any) -> Any:
-    """The loader's result.
+    """Call a loader and return its result.
 
     Raises:
-        TypeError: It is an awaitable, which no thread can wait for.
+        TypeError: The result is an awaitable, which no thread can wait for.
+        LoaderEndedError: A future that the loader waited for was cancelled.
     """
     try:
         result = loader(*args)
-    except CancelledError as error:  # a future that it waited for was cancelled: that is no answer for others
+    except CancelledError as error:  # a future that the loader waited for was cancelled: no answer for other callers
         raise LoaderEndedError(error) from None
     if inspect.isawaitable(result):
         if inspect.iscoroutine(result):
-            result.close()  # or Python would complain as well that nobody awaited it
+            result.close()  # otherwise Python would warn as well that the coroutine was never awaited
         name = getattr(loader, "__qualname__", repr(loader))
         raise TypeError(
             f"the loader {name} returned a {type(result).__name__}, which a thread cannot await: use a `def`"
@@ -183,7 +194,7 @@ def call_plain(loader: Callable[..., Any], *args: Any) -> Any:
 
 
 def call_alone(loader: Callable[..., Any], *args: Any) -> Any:
-    """The same for a caller with whom nobody waits."""
+    """Call a loader for a single caller, with whom no other caller waits: a cancellation is raised as it is."""
     try:
         return call_plain(loader, *args)
     except LoaderEndedError as error:
@@ -191,7 +202,7 @@ def call_alone(loader: Callable[..., Any], *args: Any) -> Any:
 
 
 def has_room(frames: int = ROOM) -> bool:
-    """Whether the stack of this thread has room for so many frames more."""
+    """Return True if the stack of this thread has room for so many more frames."""
     try:
         _descend(frames)
     except RecursionError:
@@ -206,7 +217,7 @@ def _descend(frames: int) -> None:
 
 class _Never:
     def cancel(self) -> None:
-        """Nothing would happen anyway."""
+        """Do nothing: this alarm never rings."""
 
 
 _NEVER = _Never()

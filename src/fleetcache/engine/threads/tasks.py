@@ -1,7 +1,7 @@
 """Tasks among threads: the rules of a cache for threads, run for a task of any event loop without blocking it.
 
-A task runs a rule under the monitor from one wait to the next, as a thread does, and leaves both the monitor and its
-loop to others while it waits. Nothing here belongs to one loop, so any number may be used, short-lived ones too.
+A task runs a rule under the monitor from one wait to the next, as a thread does. While it waits, it blocks neither the
+monitor nor its loop. Nothing here belongs to one loop, so any number of loops may be used, short-lived ones too.
 """
 
 from asyncio import AbstractEventLoop, Task, get_running_loop
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 async def follow(monitor: Monitor, coro: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine of the rules to its end, in this task."""
+    """Run a coroutine of the rules to its end in this task, and return its result."""
     move: Callable[[Any], Any] = coro.send
     given: Any = None
     while True:
@@ -28,19 +28,19 @@ async def follow(monitor: Monitor, coro: Coroutine[Any, Any, T]) -> T:
             return result
         try:
             move, given = coro.send, await asked.begin()
-        except BaseException as error:  # noqa: BLE001 - the rules decide, also about a cancellation
+        except BaseException as error:  # noqa: BLE001 - the rules handle it, a cancellation too
             move, given = coro.throw, error
 
 
 async def heard(future: ThreadFuture, seconds: float) -> None:
-    """In a rule: let the others in until the gate is open, or for so long."""
+    """Release the monitor, in a rule of a task, until the future has a result or ``seconds`` have passed."""
     bell = _Bell()
     future.set_waker(bell)
     await AwaitOutside(partial(bell.listen, seconds))
 
 
 class _Bell:
-    """Rung in any thread, heard by one task."""
+    """A waker that any thread may release and that one task waits for."""
 
     __slots__ = ("_loop", "_rung")
 
@@ -49,8 +49,8 @@ class _Bell:
         self._rung = self._loop.create_future()
 
     def release(self) -> None:
-        """Ring: what a gate does with the lock that a thread sleeps at."""
-        with suppress(RuntimeError):  # the loop has ended, and whoever listened
+        """Wake the task; a future calls this as it would release the lock that a thread sleeps at."""
+        with suppress(RuntimeError):  # the loop has ended, and the waiting task with it
             self._loop.call_soon_threadsafe(self._ring)
 
     def _ring(self) -> None:
@@ -74,6 +74,6 @@ class ThreadSafeTask:
         self._task, self._loop = task, loop
 
     def cancel(self) -> None:
-        """Soon, on its loop."""
+        """Cancel the task soon, on its loop."""
         with suppress(RuntimeError):  # the loop has ended, and the task with it
             self._loop.call_soon_threadsafe(self._task.cancel)

@@ -5,22 +5,22 @@ import ssl
 
 __all__ = ["Tls"]
 
-# One record holds 16 KiB; several come in one read.
+# One TLS record holds 16 KiB; one read brings several records.
 READ_SIZE = 256 * 1024
 
 
 class Tls:
-    """One end of one connection."""
+    """The client's end of one TLS connection."""
 
     def __init__(self, context: ssl.SSLContext, host: str) -> None:
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._object = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
 
     def shake(self, sock: socket.socket) -> None:
-        """Shake hands on a socket that blocks, within its timeout.
+        """Shake hands on a socket that blocks, within the socket's timeout.
 
         Raises:
-            OSError: As connecting does; ``ssl.SSLError`` is one.
+            OSError: The same errors as for connecting; ``ssl.SSLError`` is an ``OSError``, too.
         """
         while True:
             try:
@@ -37,22 +37,22 @@ class Tls:
 
     @property
     def pending(self) -> bool:
-        """Whether TLS has something of its own to say."""
+        """Return True if TLS has bytes of its own to send."""
         return bool(self._outgoing.pending)
 
     def encrypt(self, data: bytes) -> bytes:
-        """What is to be sent for it, and for TLS itself."""
+        """Return the encrypted bytes to send, with those of TLS itself."""
         view = memoryview(data)
         while view:
             view = view[self._object.write(view) :]
         return self._outgoing.read()
 
     def decrypt(self, data: memoryview) -> bytes:
-        """What was said, as far as it has come.
+        """Return the decrypted bytes, as far as they have arrived.
 
         Raises:
-            ssl.SSLError: It is no TLS, or somebody tampered with it.
-            EOFError: The other side said farewell.
+            ssl.SSLError: The bytes are no TLS, or were tampered with.
+            EOFError: The server ended the TLS session.
         """
         self._incoming.write(data)
         said = bytearray()

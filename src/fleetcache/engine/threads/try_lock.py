@@ -1,15 +1,17 @@
-"""A role that one thread at a time has. No signal can lose it, as it can a lock between its taking and the ``try``."""
+"""A lock that a signal cannot leak, as it can leak a normal lock between ``acquire`` and the ``try``."""
 
 import time
 
 __all__ = ["TryLock"]
 
-# Seconds between two tries of who must have the role. Others have it for one system call that does not block.
+# Seconds between two tries of ``acquire``. A holder keeps the lock for one system call that does not block.
 PAUSE = 0.0005
 
 
 class TryLock:
-    """Taken with a token of one's own, inside the ``try`` whose ``finally`` drops it: each a step of the interpreter.
+    """A lock acquired with the caller's own token, inside the ``try`` whose ``finally`` releases it.
+
+    Acquiring and releasing are one step of the interpreter each, so a signal finds the lock either held or not.
 
     Example:
         >>> role, token = TryLock(), object()
@@ -30,21 +32,21 @@ class TryLock:
 
     @property
     def taken(self) -> bool:
-        """Whether somebody has it."""
+        """Return True if the lock is held."""
         return bool(self._holder)
 
     def try_acquire(self, token: object) -> bool:
-        """Have it, unless another has."""
+        """Acquire the lock, unless another token holds it; return whether this token holds it."""
         return self._holder.setdefault(None, token) is token
 
     def release(self, token: object) -> bool:
-        """Have it no more; whether one had."""
+        """Release the lock, if this token holds it; return whether it did."""
         if self._holder.get(None) is not token:
             return False
         del self._holder[None]
         return True
 
     def acquire(self, token: object) -> None:
-        """Wait until it is one's own."""
+        """Wait until this token holds the lock."""
         while not self.try_acquire(token):
             time.sleep(PAUSE)

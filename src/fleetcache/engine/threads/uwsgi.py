@@ -1,6 +1,6 @@
-"""What uWSGI has to be told where there is a link thread: it leaves Python's threads out of account unless asked.
+"""The uWSGI options that a link thread needs: uWSGI does not run Python's threads unless told to.
 
-It is seen by the module that it puts into the processes it runs.
+uWSGI is recognised by the module that it puts into its processes.
 """
 
 from typing import Any
@@ -9,11 +9,11 @@ __all__ = ["advice"]
 
 
 def advice(uwsgi: Any, pid: int) -> str | None:
-    """What is wrong with how uWSGI runs this process, and what to do; ``None`` if nothing is, or nothing is known.
+    """Return a warning about uWSGI's options for this process, and the remedy; ``None`` if no problem is known.
 
     Args:
-        uwsgi: Its module, or what goes by that name; ``None`` without it.
-        pid: This process.
+        uwsgi: The module called ``uwsgi``, which may be another one; ``None`` without it.
+        pid: The id of this process.
     """
     if not hasattr(uwsgi, "masterpid"):
         return None
@@ -23,7 +23,7 @@ def advice(uwsgi: Any, pid: int) -> str | None:
             " copies are not trusted. Set `enable-threads = true`"
         )
     if uwsgi.masterpid() == pid and "py-call-uwsgi-fork-hooks" not in uwsgi.opt:
-        # It forks while the link thread may hold the interpreter's lock, which nobody gives back in the child.
+        # uWSGI forks while the link thread may hold the interpreter's lock, which no thread releases in the child.
         return (
             "the cache is used before uWSGI forks its workers, and some of them may hang from their start on."
             " Set `py-call-uwsgi-fork-hooks = true` or `lazy-apps = true`, or do not use the cache at import"
