@@ -1,4 +1,4 @@
-"""What is stored: key layout, entry header, values as bytes, signatures. A change here is a change of format.
+"""The stored format: key layout, entry header, values as bytes, signatures. A change here is a change of format.
 
 Imported by everything above it.
 """

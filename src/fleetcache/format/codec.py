@@ -1,11 +1,11 @@
-"""Values <-> bytes, so that a hit is the same as the miss that stored it.
+"""Values <-> bytes, so that a hit returns the same value as the miss that stored it.
 
-1. Whatever is wrong with a value or with bytes, the answer is ``CodecError``: nothing else comes out.
-2. A value is stored only if it comes back equal in value and type, at every depth. Where the declared type is given
-   plain data (a dict for a dataclass, text for a date), it makes one of its own of it, before anybody gets it.
-3. msgspec writes and reads what it holds by itself. What would not come back from that is written with marks that
-   say what it is (``extensions``); what would not come back from these either is refused.
-4. The loader's own caller, too, gets the value decoded back, so everybody sees the same.
+1. Any fault of a value or of bytes raises ``CodecError``, and no other exception.
+2. A value is stored only if it comes back equal in value and type, at every depth. If plain data is given for the
+   declared type (a dict for a dataclass, text for a date), it is converted to that type before any caller gets it.
+3. msgspec writes and reads the values that survive its round trip. Other values are written with marks that name their
+   kind (``marks``). A value that does not survive the round trip with marks either is refused.
+4. The loader's own caller, too, gets the decoded value, so all callers see the same.
 5. Pickle is read only where it was chosen by name.
 """
 
@@ -40,7 +40,7 @@ from .values import (
 __all__ = ["INT", "JSON", "MARKED_JSON", "MARKED_MSGPACK", "MSGPACK", "PICKLE", "Codecs", "immutable"]
 
 # Codec ids: one byte of the entry header, part of the wire format.
-INT: Final = 0  # decimal text, so that a script on the server can add to it
+INT: Final = 0  # decimal text, to which a script on the server can add
 MSGPACK: Final = 1
 JSON: Final = 2
 PICKLE: Final = 3
@@ -48,16 +48,16 @@ MARKED_MSGPACK: Final = 4
 MARKED_JSON: Final = 5
 _LAST: Final = MARKED_JSON
 
-# What msgpack holds, and a little more than what a script on the server can count.
+# The range of ints that msgpack holds, somewhat wider than the range in which a script on the server can count.
 _MIN_INT: Final = -(2**63)
 _MAX_INT: Final = 2**64 - 1
 _DECIMAL: Final = re.compile(rb"-?[0-9]{1,20}").fullmatch
-# Readers kept per format. A service declares dozens of types; types made in a loop must not grow memory.
+# Readers kept per format. A service declares dozens of types; types made in a loop must not use ever more memory.
 _MAX_READERS: Final = 512
 
 
 class Codecs:
-    """Encodes with the codec chosen, decodes what any of them wrote (pickle only if chosen).
+    """Encodes with the chosen codec, decodes the bytes of every codec (pickle only if chosen).
 
     Args:
         name: ``msgpack``, ``json`` or ``pickle``, from ``CACHE_CODEC``.
@@ -79,7 +79,7 @@ class Codecs:
             SCALARS,
             MsgpackMarks(),
         )
-        self._read_plain = self._msgpack.reader(Any).decode  # at hand: most of what is read
+        self._read_plain = self._msgpack.reader(Any).decode  # bound once: most reads use it
         self._json = _Format(
             (JSON, MARKED_JSON),
             msgspec.json.Encoder(enc_hook=to_plain).encode,
@@ -90,17 +90,17 @@ class Codecs:
         self._chosen = {"msgpack": self._msgpack, "json": self._json, "pickle": None}[name]
 
     def encode(self, value: Any, declared: Any) -> tuple[int, bytes, Any]:
-        """The value as bytes.
+        """Encode a value.
 
         Args:
-            value: what the loader or the caller gave.
-            declared: its type, or ``Any`` for none.
+            value: The value from the loader or the caller.
+            declared: The value's type, or ``Any`` for none.
 
         Returns:
             The codec's id, the payload, and the value as every later reader will get it.
 
         Raises:
-            CodecError: it would not come back as it is, is not of the declared type, or has no such bytes.
+            CodecError: The value would change in a round trip, is not of the declared type, or has no such bytes.
         """
         kind = type(value)
         if kind is int and (declared is Any or declared is int) and _MIN_INT <= value <= _MAX_INT:
@@ -115,13 +115,13 @@ class Codecs:
             raise CodecError(_with_type(f"{a(kind)} cannot be stored", declared, error)) from error
 
     def decode(self, codec_id: int, payload: bytes | memoryview, declared: Any) -> Any:
-        """The value that the bytes hold, as the declared type (``Any``: as the plain types they are).
+        """Decode bytes to a value of the declared type (``Any``: a value of plain types).
 
-        With ``PICKLE`` this executes what the bytes say. It does so only if pickle was chosen by name, and the caller
-        must have verified the entry's signature *before*.
+        With ``PICKLE`` this executes code that the bytes name. It does so only if pickle was chosen by name, and the
+        caller must have verified the entry's signature *before*.
 
         Raises:
-            CodecError: whatever the bytes are, nothing else but ``MemoryError`` is raised.
+            CodecError: The bytes hold no such value. Apart from ``MemoryError``, no bytes raise another exception.
         """
         try:
             if codec_id == MSGPACK:
@@ -145,12 +145,12 @@ class Codecs:
         raise CodecError(f"stored bytes have the unknown codec id {codec_id}; known are {INT} to {_LAST}")
 
     def _read_int(self, payload: bytes | memoryview, declared: Any) -> Any:
-        # int() takes spaces, underscores and other digits, which neither we nor the server write.
+        # int() accepts spaces, underscores and non-ASCII digits, which neither this codec nor the server writes.
         if _DECIMAL(payload) is None or not _MIN_INT <= (number := int(payload)) <= _MAX_INT:
             raise CodecError("stored bytes are not a decimal number of at most 64 bits")
         if declared is Any or declared is int:
             return number
-        # Stored without a type, read with one (float, an IntEnum, int | None ...): the type decides.
+        # Stored without a type, read with a type (float, an IntEnum, int | None ...): the type decides.
         return self._msgpack.reader(declared).decode(msgspec.msgpack.encode(number))
 
     def __repr__(self) -> str:
@@ -158,7 +158,7 @@ class Codecs:
 
 
 class _Reader:
-    """Reads one declared type from one format."""
+    """Reads values of one declared type from one format."""
 
     __slots__ = ("_fit", "_marked", "_marks", "_proof", "declared", "decode", "marks_only", "openness")
 
@@ -186,37 +186,37 @@ class _Reader:
 
     @property
     def fit(self) -> Fit:
-        """The type as we read it; made at the first value that needs it."""
+        """The type as ``type_check`` reads it; made at the first value that needs it."""
         if self._fit is None:
             self._fit = fit_of(self.declared)
         return self._fit
 
     def is_kept(self, value: Any, exact: frozenset[type]) -> bool:
-        """Whether a look at the value is enough: msgspec brings it back."""
+        """Return True if the value's kinds alone prove that msgspec brings it back unchanged."""
         if self._proof is not None:
             return self._proof(value)
         return not self.typed and is_plain(value, exact)
 
     def find_change(self, value: Any, back: Any) -> tuple[Any, Any] | None:
-        """The first part of a value that is not what the type has made of it, and what that is."""
+        """Return the first part of a value that the declared type changed, and its new form; ``None`` without any."""
         change = find_change(value, back, GIVEN)
         if change is None or self.openness.open or type(change[0]) not in ALL_GIVEN:
             return change
-        # A list may be given for a tuple, but a tuple that is given for a Sequence is of that type already.
+        # A list may be given for a tuple, but a tuple given for a Sequence is of that type already.
         return change if self.fit.check(value) else find_change(value, back, ALL_GIVEN)
 
     def decode_marked(self, payload: bytes | memoryview) -> Any:
-        """The value of bytes with marks, if it is of the type."""
+        """Decode bytes with marks to a value of the declared type."""
         if self._marked is None:
             self._marked = self._marks.reader(self.fit.classes if self.typed else None)
         value = self._marked(payload)
         if not self.typed or self.fit.check(value):
             return value
-        # Stored under no type, or another: plain data becomes one of this type, as it does when it is stored.
+        # Stored under no type, or another: plain data is converted to this type, as at the time of storing.
         return msgspec.convert(self._marks.reader(None)(payload), self.declared, dec_hook=from_plain)
 
     def encode_marked(self, value: Any) -> bytes:
-        """The bytes of a value with marks."""
+        """Encode a value with marks."""
         return self._marks.encode(value, self.fit.classes)
 
 
@@ -237,7 +237,7 @@ class _Format:
         self._readers: dict[Any, _Reader] = {}
 
     def write(self, value: Any, kind: type, declared: Any) -> tuple[int, bytes, Any]:
-        """The codec's id, the payload, and the value as readers get it."""
+        """Return the codec's id, the payload, and the value as readers get it."""
         if kind in self._exact and (declared is Any or declared is kind) and kind is not int:
             return self._ids[0], self._encode(value), value
         reader = self.reader(declared)
@@ -250,11 +250,11 @@ class _Format:
             if change is None:
                 return self._ids[0], payload, back
             if reader.typed and reader.find_change(value, back) is None:
-                # Given as plain data. What the type has made of it is stored: a default may be another each time.
+                # Given as plain data. The converted value is stored, for a default may differ at each conversion.
                 return self._write_made(back, reader)
         except MemoryError:
             raise
-        except Exception as error:  # noqa: BLE001 - of msgspec, or of the value's own class; with marks it may do
+        except Exception as error:  # noqa: BLE001 - of msgspec, or of the value's own class; marks may still hold the value
             refused = error
         try:
             return self._ids[1], *self._write_marked(value, reader)
@@ -267,7 +267,7 @@ class _Format:
                 raise CodecError(describe_change(value, *change, declared)) from error
             if reader.marks_only:
                 raise CodecError(f"{a(kind)} is not of the declared type {_type_name(declared)}") from error
-            raise refused or error from None  # the first way's is the one that tells
+            raise refused or error from None  # the error without marks explains more
 
     def _write_made(self, value: Any, reader: _Reader) -> tuple[int, bytes, Any]:
         payload = self._encode(value)
@@ -287,21 +287,21 @@ class _Format:
     def _refusal(
         self, value: Any, reader: _Reader, held: NotHeldError, change: tuple[Any, Any] | None, refused: Exception | None
     ) -> Exception:
-        """What to say of a value that has no marks, either."""
+        """Return the error for a value that marks do not hold, either."""
         if held.why:
             return CodecError(f"{a(type(held.part))} cannot be stored: {held.why}")
         if reader.marks_only:
             return CodecError(f"{_type_name(reader.declared)} does not name the type {type(held.part).__name__}")
         if reader.typed:
             return CodecError(describe_change(value, *change, reader.declared)) if change else refused or held
-        try:  # what msgspec would make of the one part
+        try:  # find out how msgspec would bring back this one part
             back = self.reader(Any).decode(self._encode(held.part))
-        except Exception as error:  # noqa: BLE001 - it says what to do
+        except Exception as error:  # noqa: BLE001 - its text says what to do
             return error
         return CodecError(describe_change(value, held.part, back, Any))
 
     def reader(self, declared: Any) -> _Reader:
-        """The reader of a declared type."""
+        """Return the reader of a declared type."""
         try:
             found = self._readers.get(declared)
         except TypeError:  # unhashable, such as Annotated[int, {...}]
@@ -328,24 +328,24 @@ class _Format:
             reader = _Reader(declared, None, openness, self._marks)
             try:
                 _ = reader.fit
-            except Exception:  # noqa: BLE001 - whatever reading an annotation raises; msgspec says it better
+            except Exception:  # noqa: BLE001 - reading an annotation may raise anything; msgspec's error explains more
                 raise CodecError(f"values of type {_type_name(declared)} cannot be stored: {error}") from error
             return reader
 
 
 def _effective(declared: Any) -> Any:
-    """``Any`` for what says nothing about how a value is built: ``object``, type variables, protocols."""
+    """Return ``Any`` for types that say nothing about how a value is built: ``object``, type variables, protocols."""
     if declared is object or isinstance(declared, typing.TypeVar):
         return Any
     return Any if getattr(typing.get_origin(declared) or declared, "_is_protocol", False) else declared
 
 
 class _Openness:
-    """What a type leaves open, as msgspec sees it.
+    """The parts that a type leaves open, as msgspec sees it.
 
     Attributes:
-        open: A part of it says nothing about the kind of its values.
-        registered: A part of it is a class that msgspec would take apart, and that was registered.
+        open: A part of the type says nothing about the kind of its values.
+        registered: A part of the type is a registered class that msgspec would take apart.
     """
 
     __slots__ = ("_seen", "open", "registered")
@@ -355,7 +355,7 @@ class _Openness:
         self._seen: set[int] = set()  # types may contain themselves
 
     def look(self, node: object) -> None:
-        """Look at a type, and at what it is made of."""
+        """Examine a type and its parts."""
         if isinstance(node, tuple):
             for part in node:
                 self.look(part)
@@ -371,10 +371,10 @@ class _Openness:
 
 
 def _pickled(value: Any, declared: Any) -> tuple[bytes, Any]:
-    from .pickling import dumps  # noqa: PLC0415 - for the few who choose it
+    from .pickling import dumps  # noqa: PLC0415 - few caches choose pickle
 
     payload = dumps(value)
-    # Any reader would refuse what is not of its type; and what does not unpickle must not be stored.
+    # Every reader would refuse a value of another type, and a payload that does not unpickle must not be stored.
     return payload, value if type(value) in SCALARS and declared is Any else _unpickled(payload, declared)
 
 
@@ -388,7 +388,7 @@ def _unpickled(payload: bytes | memoryview, declared: Any) -> Any:
 
 
 def _is_a(value: object, declared: Any) -> bool:
-    """Whether the outermost type fits. Pickle keeps types by itself; this finds entries of another type."""
+    """Return True if the outermost type fits. Pickle keeps types by itself; this finds entries of another type."""
     declared = _effective(declared)
     origin, arguments = typing.get_origin(declared), typing.get_args(declared)
     if origin is typing.Union or origin is types.UnionType:

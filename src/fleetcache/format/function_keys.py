@@ -1,13 +1,14 @@
 """A function and its arguments -> the key of the result.
 
 1. Arguments are bound to the signature with defaults applied: ``f(1)`` and ``f(x=1)`` share a key.
-2. Arguments of different type or value never do: ``1``, ``True``, ``1.0`` and ``"1"`` are four keys.
+2. Arguments of different type or value never share a key: ``1``, ``True``, ``1.0`` and ``"1"`` give four keys.
 3. An argument that has no text of its own, the same in every process, is an error: nothing is left out silently.
-4. A template says which arguments matter; its mistakes show at decoration, not at the first call. One that names none
-   of the parameters that there are is a mistake.
-5. What a wrapper says of its parameters wins; of one that takes anything, those of the function that it wraps.
+4. A template names the arguments that matter; its mistakes show at decoration, not at the first call. A template that
+   names none of the existing parameters is a mistake.
+5. The parameters that a wrapper declares win. If it takes any arguments, the parameters of the wrapped function count.
 
-``arguments`` writes one value and ``function_names`` the function's name; here are binding, templates and length.
+``arguments`` writes one value and ``function_names`` the function's name; this module binds arguments, reads templates
+and limits the length.
 """
 
 import hashlib
@@ -27,14 +28,14 @@ __all__ = ["FunctionKey"]
 
 # Longer arguments are cut and end in a digest, so that keys stay readable and cheap to send.
 _MAX_ARGUMENT_BYTES: Final = 200
-# 128 bits: two of 2**50 long argument lists meet with a chance below one in 10**8.
+# 128 bits: among 2**50 long argument lists, the chance that two share a digest is below one in 10**8.
 _DIGEST_BYTES: Final = 16
 _ABSENT: Final = object()
 _EMPTY: Final = inspect.Parameter.empty
 _SELF_NAMES: Final = ("self", "cls")
 _VARIADIC: Final = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
-# One substitution: which argument, how to get at its attribute, the text that follows.
+# One substitution: the index of the argument, the getter of its attribute, the text that follows.
 _Part = tuple[int, Callable[[Any], Any] | None, str]
 
 
@@ -42,20 +43,20 @@ class FunctionKey:
     """The keys of one function's results.
 
     Args:
-        fn: the function, as decorated (a ``staticmethod`` or ``classmethod`` object too).
-        template: ``"geo:{ip}"`` or ``"order:{user.id}"``; a function that is called with the call's arguments and gives
+        fn: The function, as decorated (a ``staticmethod`` or ``classmethod`` object too).
+        template: ``"geo:{ip}"`` or ``"order:{user.id}"``; or a function that gets the call's arguments and returns
             the key; ``None``: module, qualified name and all arguments.
-        names: the names of the functions of its cache; ``None``: it is the only one.
-        prefix: of the namespace that its keys are in.
+        names: The names of all functions of the cache; ``None``: this is the only function.
+        prefix: The prefix of the namespace that holds the keys.
 
     Attributes:
-        family: what all its keys have in common: the template with its fields left empty, or the function's module and
-            qualified name. The same in every process, and whatever its parameters are called.
-        name: what errors call the function: its qualified name, or what kind of callable it is.
-        group: the same with its module: what reports call it, and under which the times of its loads are learnt.
+        family: The common part of all keys: the template with its fields left empty, or the function's module and
+            qualified name. It is the same in every process, and independent of the parameters' names.
+        name: The function's name in errors: its qualified name, or the type of the callable.
+        group: The same with its module: the function's name in reports, under which its load times are learnt.
 
     Raises:
-        KeyRuleError: the template is malformed or names what is not a parameter, or the function needs a template.
+        KeyRuleError: The template is malformed or names an unknown parameter, or the function needs a template.
 
     Example:
         >>> async def locate(ip: str, lang: str = "en") -> str: ...
@@ -95,12 +96,12 @@ class FunctionKey:
             )
 
     def key(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
-        """The key of one call.
+        """Return the key of one call.
 
         Raises:
-            KeyRuleError: an argument cannot take part in a key; or the call does not fit the function below a
+            KeyRuleError: An argument cannot take part in a key; or the call does not fit the function below a
                 decorator, which may supply arguments.
-            TypeError: the arguments do not fit the function; the same error as calling it.
+            TypeError: The arguments do not fit the function; the same error as calling it.
         """
         if self._call is not None:
             return self._called(args, kwargs)
@@ -130,10 +131,10 @@ class FunctionKey:
         raw = text.encode()
         if len(raw) <= self._limit:
             return text
-        return _cut(raw, self._limit)  # longer than any key that is not cut, so the two kinds never meet
+        return _cut(raw, self._limit)  # longer than any uncut key, so cut and uncut keys never collide
 
     def tag(self, prefix: str) -> str:
-        """The internal tag of the whole family, in the namespace with this prefix.
+        """Return the internal tag of the whole family, in the namespace with this prefix.
 
         Example:
             >>> async def locate(ip: str) -> str: ...
@@ -144,7 +145,7 @@ class FunctionKey:
         return raw.decode() if len(raw) <= MAX_TAG_BYTES else _cut(raw, MAX_TAG_BYTES - 2 * _DIGEST_BYTES - 1)
 
     def _called(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
-        assert self._call is not None  # noqa: S101 - for the type checker: the only caller has looked
+        assert self._call is not None  # noqa: S101 - for the type checker: the only caller has checked this
         try:
             return check_key(self._call(*args, **kwargs))
         except KeyRuleError as error:
@@ -178,11 +179,12 @@ def _cut(raw: bytes, kept: int) -> str:
 
 
 class _Binder:
-    """Arguments -> one value for each parameter. ``inspect``'s own does the same, some twenty times slower.
+    """Binds arguments to one value for each parameter. ``Signature.bind`` does the same, some twenty times slower.
 
     Attributes:
-        names: Of the parameters.
-        guessed: Whether they are those of a wrapped function, and the wrapper, which takes anything, may change them.
+        names: Names of the parameters.
+        guessed: True if the parameters are those of a wrapped function. The wrapper takes any arguments and may change
+            them.
     """
 
     __slots__ = ("_by_keyword", "_count", "_defaults", "_positional", "_signature", "_variadic", "guessed", "names")
@@ -204,7 +206,7 @@ class _Binder:
 
     @property
     def without_self(self) -> list[inspect.Parameter]:
-        """The parameters that callers fill in."""
+        """The parameters that callers pass."""
         parameters = list(self._signature.parameters.values())
         return parameters[1:] if self.names and self.names[0] in _SELF_NAMES else parameters
 
@@ -217,7 +219,7 @@ class _Binder:
         values = [*args, *self._defaults[given:]]
         for name, value in kwargs.items():
             index = self._by_keyword.get(name, -1)
-            if index < given:  # unknown, or given twice
+            if index < given:  # an unknown name, or an argument given twice
                 return self._bind_slowly(args, kwargs)
             values[index] = value
         for value in values:
@@ -232,7 +234,7 @@ class _Binder:
 
 
 def _signature(function: Any) -> tuple[inspect.Signature, bool]:
-    """The parameters of a call, and whether a wrapper that takes anything stands before them."""
+    """Return the parameters of a call, and whether a wrapper that takes any arguments stands before them."""
     if inspect.ismethod(function):
         return inspect.signature(function), False
     guessed = False
@@ -240,7 +242,7 @@ def _signature(function: Any) -> tuple[inspect.Signature, bool]:
     for layer in layers[:-1]:
         try:
             own = inspect.signature(layer, follow_wrapped=False)
-        except (TypeError, ValueError):  # of a wrapper written in C, such as lru_cache: it passes all on
+        except (TypeError, ValueError):  # a wrapper written in C, such as lru_cache, passes all arguments on
             continue
         variadic = any(parameter.kind in _VARIADIC for parameter in own.parameters.values())
         if not variadic or getattr(layer, "__signature__", None) is not None:
@@ -250,7 +252,7 @@ def _signature(function: Any) -> tuple[inspect.Signature, bool]:
 
 
 def _owner(fn: object, function: Any, names: list[str]) -> str | None:
-    """The class that a method belongs to, by the signs there are; ``None``: not a method."""
+    """Return the class of a method, judged by its qualified name and first parameter; ``None``: not a method."""
     if isinstance(fn, staticmethod) or not names:
         return None
     owner: str = getattr(function, "__qualname__", "").rpartition(".")[0]
@@ -272,7 +274,7 @@ _FIELD: Final = re.compile(r"([^\W\d]\w*)((?:\.[^\W\d]\w*)*)").fullmatch
 
 
 def _compile(template: str, binder: _Binder, function: str) -> tuple[str, list[_Part], dict[int, str] | None]:
-    """The text before the first field, the fields, and what their values must escape beyond the usual."""
+    """Return the text before the first field, the fields, and the characters to escape in their values as well."""
     check_key(template)
     names = binder.names
 
@@ -305,20 +307,21 @@ def _compile(template: str, binder: _Binder, function: str) -> tuple[str, list[_
 
 
 def _way_out(key: str, binder: _Binder) -> str:
-    """How to say that no argument matters."""
+    """Return the advice how to declare that no argument matters."""
     plain = all(p.default is _EMPTY and p.kind is p.POSITIONAL_OR_KEYWORD for p in binder.without_self)
     taken = ", ".join(binder.names) if plain else "*_, **__"
     return f"if that is meant, say so: key=lambda {taken}: {key!r}"
 
 
 def _escapes(between: list[str], wrong: Callable[[str], KeyRuleError]) -> dict[int, str] | None:
-    """How values are escaped so that the text between two fields always tells where the first ends.
+    """Return the escapes for values that make the text between two fields a clear boundary.
 
-    Nothing to do where it has a character that no value contains, such as ``:``. Else what it has is escaped in values.
+    ``None`` if each such text has a character that no value contains, such as ``:``. Otherwise the characters of these
+    texts are escaped in values.
     """
     if all(SEPARATORS.intersection(literal) for literal in between):
         return None
-    # Hexadecimal digits and % are what escapes are made of.
+    # Escapes consist of hexadecimal digits and %.
     reserved = [set(literal) - set("0123456789ABCDEF%") for literal in between]
     if not all(reserved):
         raise wrong('two fields need a separator between them, such as ":"')

@@ -1,11 +1,13 @@
-"""What a function is called in its keys, so that no two functions of one cache share one.
+"""Names of functions in their keys, so that no two functions of one cache share a name.
 
-1. A function is called by its module and qualified name. A script's module is what others would import it as.
-2. What its name and arguments do not tell, a key must: a lambda, a function with captured variables, a bound method, a
-   partial and a callable object are errors that ask for ``key=``. A decorator's wrapper without ``functools.wraps`` has
-   the name of what it wraps, if it takes any arguments and has captured that function alone.
-3. In one cache a name is one function. Another one of that name is an error, unless it comes from the same file: then
-   it is the same function edited (a reload, a notebook cell), and its name carries a digest of its code.
+1. A function's name is its module and qualified name. The module of a script is the name that an import would use.
+2. A function whose results depend on more than its name and arguments needs ``key=``: a lambda, a function with
+   captured variables, a bound method, a partial and a callable object are errors that ask for it. A decorator's wrapper
+   without ``functools.wraps`` has the name of the wrapped function, if the wrapper takes any arguments and has captured
+   that function alone.
+3. In one cache a name belongs to one function. A second function of that name is an error, unless it comes from the
+   same file: then it is the same function, edited (a reload, a notebook cell), and its name carries a digest of the
+   code.
 """
 
 import hashlib
@@ -17,17 +19,17 @@ from ..errors import KeyRuleError
 
 __all__ = ["Names", "module_of", "wrapped_by"]
 
-_DIGEST_BYTES: Final = 6  # two versions of one function meet with a chance of one in 10**14
-_MAX_LAYERS: Final = 100  # decorators on one function: far more than anybody writes, so that no circle hangs us
-# The module that a program starts as, in itself and in what multiprocessing spawns of it.
+_DIGEST_BYTES: Final = 6  # two versions of one function collide with a chance of one in 10**14
+_MAX_LAYERS: Final = 100  # decorators on one function: far more than any real one has, so that a cycle ends
+# The module that a program starts as, in its own process and in the processes that multiprocessing spawns.
 _MAIN: Final = ("__main__", "__mp_main__")
-# What Python fills in by itself: the class of a method that calls super(); and a function's own type parameters.
+# Captured variables that Python itself fills in: the class of a method that calls super(), and type parameters.
 _OF_THE_CLASS: Final = "__class__"
 _TAKES_ANYTHING: Final = inspect.CO_VARARGS | inspect.CO_VARKEYWORDS
 
 
 def module_of(function: Any) -> str:
-    """The module that a function is in, by the name that it has for others.
+    """Return the module of a function, by the name that other modules import it under.
 
     ``__main__`` of ``python -m shop.jobs`` is ``shop.jobs``, of ``python jobs.py`` it is ``jobs``.
     """
@@ -42,7 +44,7 @@ def module_of(function: Any) -> str:
 
 
 def wrapped_by(function: Any) -> list[Any]:
-    """The function and what it wraps, outermost first."""
+    """Return the function and the functions that it wraps, outermost first."""
     layers = [function]
     while (inner := _wrapped(layers[-1])) is not None and len(layers) < _MAX_LAYERS:
         layers.append(inner)
@@ -55,7 +57,7 @@ def _wrapped(function: Any) -> Any:
 
 
 def _passed_on_to(function: Any) -> Any:
-    """The function that a wrapper without ``functools.wraps`` passes all its arguments on to; ``None``: it is none."""
+    """Return the function to which a wrapper without ``functools.wraps`` passes all arguments; ``None``: no wrapper."""
     code = getattr(function, "__code__", None)
     if code is None or code.co_flags & _TAKES_ANYTHING != _TAKES_ANYTHING:
         return None
@@ -78,10 +80,10 @@ class Names:
         self._known: dict[str, _Origin] = {}
 
     def take(self, function: Any, prefix: str = "") -> str:
-        """The name of a function that is being decorated, in the namespace with this prefix.
+        """Return the name of a function that is being decorated, in the namespace with this prefix.
 
         Raises:
-            KeyRuleError: It has none of its own, or another function has it.
+            KeyRuleError: The function has no name of its own, or another function already has this name.
         """
         name = getattr(function, "__qualname__", None)
         if name is None or inspect.ismethod(function):
@@ -96,7 +98,7 @@ class Names:
         module, origin = module_of(function), _Origin(layers)
         full = f"{module}.{name}"
         edited = f"{full}@{origin.digest}"
-        # A prompt's or a notebook's functions have no module that tells them from those of another.
+        # Functions of a prompt or a notebook all have the module __main__, in every prompt and notebook.
         for candidate in (full, edited) if module != "__main__" else (edited,):
             known = self._known.setdefault(prefix + candidate, origin)
             if known.file != origin.file:
@@ -112,7 +114,7 @@ class Names:
 
 
 def _check_own(name: str, layers: list[Any]) -> None:
-    """Whether a function's name and arguments tell all that its results depend on."""
+    """Raise ``KeyRuleError`` unless a function's results depend on nothing but its name and arguments."""
     inner = layers[-1]
     if name.endswith("<lambda>") or getattr(inner, "__name__", "") == "<lambda>":
         raise KeyRuleError(f"{name}: a lambda has no name that tells it from others: pass key=, or write a def")
@@ -127,7 +129,10 @@ def _check_own(name: str, layers: list[Any]) -> None:
 
 
 def _captured(function: Any, layers: list[Any]) -> dict[str, Any]:
-    """The captured variables with their values, but for what is the function's own, and itself if it calls itself."""
+    """Return the captured variables with their values.
+
+    Left out are the variables that Python fills in, and the function itself if it is recursive.
+    """
     code = getattr(function, "__code__", None)
     if code is None:
         return {}
@@ -152,7 +157,7 @@ def _content(cell: CellType) -> Any:
 
 
 class _Origin:
-    """Where a function comes from and what it is made of."""
+    """A function's file, the digest of its code, and its decorators."""
 
     __slots__ = ("digest", "file", "where", "wrappers")
 
@@ -165,11 +170,11 @@ class _Origin:
         self.file: object = file or id(inner if known is None else known)
         self.where = file or "no file"
         self.digest = _digest(b"" if code is None else _written(code))
-        # Of each decorator below, its code and what it holds: a retry's count, or what makes another function of it.
+        # The code of each decorator below, and the values it captured: a retry's count changes the function.
         self.wrappers = [(getattr(layer, "__code__", None), _held(layer, layers)) for layer in layers[:-1]]
 
     def is_wrapped_like(self, other: "_Origin") -> bool:
-        """Whether the decorators below are the same, and hold the same."""
+        """Return True if the decorators below are the same, and captured the same values."""
         mine, theirs = self.wrappers, other.wrappers
         return len(mine) == len(theirs) and all(
             code == code2 and len(held) == len(held2) and all(map(_is_same, held, held2))
@@ -178,7 +183,7 @@ class _Origin:
 
 
 def _held(wrapper: Any, layers: list[Any]) -> list[Any]:
-    """What a wrapper has captured beside what it wraps."""
+    """Return the values that a wrapper has captured besides the functions it wraps."""
     captured = _captured(wrapper, layers).values()
     return [value for value in captured if not any(value is layer for layer in layers)]
 
@@ -187,11 +192,11 @@ def _is_same(one: Any, other: Any) -> bool:
     if one is other:
         return True
     code = getattr(one, "__code__", None)
-    if code is not None:  # a function that the decorator was given, such as a predicate: made anew at each decoration
+    if code is not None:  # an argument of the decorator, such as a predicate: made anew at each decoration
         return code is getattr(other, "__code__", None) and not getattr(one, "__closure__", None)
     try:
         return type(one) is type(other) and bool(one == other)
-    except Exception:  # noqa: BLE001 - foreign comparisons may raise anything; then they are not known to be the same
+    except Exception:  # noqa: BLE001 - foreign comparisons may raise anything; the values then count as different
         return False
 
 
@@ -200,7 +205,7 @@ def _digest(raw: bytes) -> str:
 
 
 def _written(code: CodeType) -> bytes:
-    """What a function does, without the lines and the file where it stands; the same in every process."""
+    """Return the content of a code object without its file and line numbers; the same in every process."""
     consts = [_written(const) if isinstance(const, CodeType) else _const(const) for const in code.co_consts]
     shape = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags)
     names = (code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars)
@@ -208,7 +213,7 @@ def _written(code: CodeType) -> bytes:
 
 
 def _const(value: Any) -> str:
-    if isinstance(value, frozenset):  # of `in {...}`: its order changes from one process to the next
+    if isinstance(value, frozenset):  # of `in {...}`: a frozenset's order differs between processes
         return f"frozenset({sorted(map(_const, value))})"
     if isinstance(value, tuple):
         return f"({[_const(part) for part in value]})"

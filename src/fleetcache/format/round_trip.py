@@ -1,8 +1,8 @@
-"""A quick look at a value that tells whether its bytes bring it back, so that most need no comparison part by part.
+"""Quick proofs that a value survives its round trip, so that most values need no comparison part by part.
 
-For each declared type one function is written and compiled, as ``dataclasses`` does it: it looks at nothing but the
-kinds of a value's parts. What it proves is certain: msgspec writes and reads these kinds without loss, and no code of
-the user's runs between. What it does not prove may come back all the same: then the parts are compared.
+For each declared type one function is written and compiled, as ``dataclasses`` does it. The function looks only at the
+kinds of a value's parts. A proof is certain: msgspec writes and reads these kinds without loss, and no code of the
+user's runs between. A value without a proof may still survive, so its parts are compared.
 """
 
 import types
@@ -20,7 +20,7 @@ __all__ = ["Proof", "proof_of"]
 
 Proof = Callable[[Any], bool]
 
-# Nodes of a type, as msgspec sees it, whose values are of one kind that is always read as it was written.
+# Nodes of a type, as msgspec sees it, whose values are of a single kind that msgspec always reads as written.
 _KINDS: Final[dict[type, type]] = {
     inspect.IntType: int,
     inspect.StrType: str,
@@ -42,15 +42,15 @@ _COLLECTIONS: Final[dict[type, type]] = {
 
 
 class _UnprovenError(Exception):
-    """Kinds alone do not tell."""
+    """Kinds alone prove nothing for this type."""
 
 
 def proof_of(node: object, exact: frozenset[type]) -> Proof | None:
-    """The function for a type; ``None`` where kinds alone prove nothing.
+    """Return the proof function of a type; ``None`` where kinds alone prove nothing.
 
     Args:
         node: The type, as ``msgspec.inspect.type_info`` gives it.
-        exact: Types that the format holds by itself; one without ``bytes`` is text, which has no infinity and no NaN.
+        exact: Types that the format holds by itself; a format without ``bytes`` is text, without infinity and NaN.
     """
     try:
         prover = _Prover(exact)
@@ -60,7 +60,7 @@ def proof_of(node: object, exact: frozenset[type]) -> Proof | None:
 
 
 class _Prover:
-    """One declared type while its function is written."""
+    """Writes the proof function of one declared type."""
 
     def __init__(self, exact: frozenset[type]) -> None:
         self._is_text = bytes not in exact
@@ -74,8 +74,8 @@ class _Prover:
         self._functions: dict[int, str] = {}
 
     def compiled(self, test: str) -> Proof:
-        """The function of a test."""
-        made: Proof = eval(f"lambda v: {test}", self._names)  # noqa: S307 - of names that are all ours
+        """Compile the source of a test."""
+        made: Proof = eval(f"lambda v: {test}", self._names)  # noqa: S307 - all names in it come from this module
         return made
 
     def _name(self, thing: object) -> str:
@@ -84,7 +84,7 @@ class _Prover:
         return name
 
     def test(self, node: Any, value: str) -> str:  # noqa: PLR0911 - one exit for each form of a type
-        """Source that is true of a value of certain kinds."""
+        """Return the source of a test for values that are certain to come back."""
         if isinstance(node, inspect.Metadata):
             return self.test(node.type, value)
         if (kinds := self._kinds(node)) is not None:
@@ -112,7 +112,7 @@ class _Prover:
             return f"{self._is(value, kind)} and {self._each(node.item_type, value)}"
         if isinstance(node, inspect.TupleType):
             parts = [f"({self.test(part, f'{value}[{place}]')})" for place, part in enumerate(node.item_types)]
-            return " and ".join([self._is(value, tuple), *parts])  # as long as the type says, or it were not read
+            return " and ".join([self._is(value, tuple), *parts])  # msgspec read it, so its length is the type's
         if isinstance(node, inspect.DictType):
             if not (self._kinds(node.key_type) or {object}) <= {str, int}:
                 raise _UnprovenError
@@ -125,7 +125,7 @@ class _Prover:
         raise _UnprovenError
 
     def _of_keys(self, node: Any, value: str) -> str:
-        """Of a ``TypedDict``, of which msgspec reads the keys that it names, and no others."""
+        """Return the test for a ``TypedDict``: msgspec reads the keys that the type names, and drops the rest."""
         names = frozenset(field.encode_name for field in node.fields)
         tests = [self._is(value, dict), f"{value}.keys() <= {self._name(names)}"]
         for field in node.fields:
@@ -137,7 +137,7 @@ class _Prover:
         return f"type({value}) is {self._name(kind)}"
 
     def _kinds(self, node: Any) -> set[type] | None:
-        """The kinds of a node that has no other parts."""
+        """Return the kinds of a node without inner parts; ``None`` for any other node."""
         if isinstance(node, inspect.Metadata):
             return self._kinds(node.type)
         if isinstance(node, inspect.UnionType):
@@ -162,7 +162,7 @@ class _Prover:
         return f"all(map({name}, {values}))"
 
     def _function(self, node: Any) -> str:
-        """The name of the function for a class; a class may contain itself."""
+        """Return the name of the proof function of a class; a class may contain itself."""
         name = self._functions.get(id(node))
         if name is None:
             _check_class(node)
@@ -176,7 +176,7 @@ class _Prover:
 
 
 def _check_class(node: Any) -> None:
-    """Whether msgspec makes an object of a class without running anything of its own."""
+    """Raise ``_UnprovenError`` unless msgspec makes objects of the class without running code of the class."""
     kind = node.cls
     names = tuple(field.name for field in node.fields)
     fields = getattr(kind, "__dataclass_fields__", {})

@@ -1,7 +1,7 @@
-"""A declared type, read by us: the classes it names, and whether a value is of it.
+"""A declared type, read without msgspec: the classes that the type names, and a check whether a value is of the type.
 
-It is asked for what msgspec has no form for, such as a union of two dataclasses. A value that stands where the type
-names a class is of exactly this class: what a subclass adds would be lost.
+This check serves types for which msgspec has no form, such as a union of two dataclasses. Where the type names a class,
+a value must be of exactly this class: the additions of a subclass would be lost.
 """
 
 import collections.abc
@@ -24,26 +24,26 @@ __all__ = ["Fit", "fit_of"]
 
 Check = Callable[[Any], bool]
 
-# ``bool`` is no ``int`` here, as everywhere in a cache that tells ``1`` from ``True``.
+# ``bool`` is no ``int`` here, as everywhere in a cache that distinguishes ``1`` from ``True``.
 _SCALARS: Final = frozenset({bool, int, str, bytes, type(None)})
-# What nobody subclasses without a name that a mark has.
+# Builtin containers: an instance of a subclass comes back only if that subclass has a mark of its own.
 _KEPT: Final = frozenset({dict, list, set, frozenset, tuple})
 _MISSING: Final = object()
 
 
 class Fit(NamedTuple):
-    """A declared type: the classes that its values may hold, and whether a value is of it."""
+    """A declared type: the classes that its values may hold, and the check whether a value is of the type."""
 
     classes: Classes
     check: Check
 
 
 def fit_of(declared: Any) -> Fit:
-    """What a declared type says.
+    """Return the classes and the check of a declared type.
 
     Raises:
-        TypeError: It names something that no value read from bytes can be.
-        NameError: It names something that is not there.
+        TypeError: The type names something that no value read from bytes can be.
+        NameError: The type names something that is not defined.
     """
     reading = _Reading()
     check = reading.check(declared, {})
@@ -51,14 +51,14 @@ def fit_of(declared: Any) -> Fit:
 
 
 class _Reading:
-    """One declared type while it is read."""
+    """Reads one declared type."""
 
     def __init__(self) -> None:
         self.classes: dict[str, ClassOf] = {}
         self._checks: dict[Any, list[Check]] = {}
 
     def check(self, declared: Any, bound: Mapping[Any, Any]) -> Check:  # noqa: PLR0911 - one exit for each form of a type
-        """Whether a value is of a type, in which type variables are bound."""
+        """Return the check for a type, with its type variables bound to types."""
         if isinstance(declared, typing.TypeVar):
             return self.check(bound[declared], {}) if declared in bound else _always
         if declared is Any or declared is object or getattr(declared, "_is_protocol", False):
@@ -95,7 +95,7 @@ class _Reading:
         def check(value: Any) -> bool:
             try:
                 msgspec.convert(value, declared)
-            except Exception:  # noqa: BLE001 - a constraint that it does not meet
+            except Exception:  # noqa: BLE001 - the value violates a constraint
                 return False
             return inner(value)
 
@@ -148,7 +148,7 @@ class _Reading:
         )
 
     def _remembered(self, declared: Any, make: Callable[[], Check]) -> Check:
-        """A type may contain itself: its check is looked up when it is used."""
+        """Return the check of a type that may contain itself: the inner check is looked up when it is used."""
         known = self._checks.get(declared)
         if known is None:
             known = self._checks[declared] = []
@@ -222,7 +222,10 @@ def _write_fields(kind: Any) -> Callable[[Any], Any]:
 
 
 def _read_fields(kind: Any) -> Callable[[Any], Any]:
-    """Objects are made as they were, not anew: ``__init__`` and ``__post_init__`` have run, once, for the loader."""
+    """Return the reader of a class with fields.
+
+    It restores objects without ``__init__`` and ``__post_init__``: both have already run once, for the loader.
+    """
     names = field_names(kind) or ()
     if issubclass(kind, tuple):
         return lambda node: kind(**{name: node[name] for name in names if name in node})
@@ -241,8 +244,8 @@ def _read_fields(kind: Any) -> Callable[[Any], Any]:
 
 
 def _defaults(kind: Any) -> dict[str, Callable[[], Any]]:
-    """What fields have that an entry of an older release lacks."""
-    import dataclasses  # noqa: PLC0415 - to import us must not cost what only its users need
+    """Return the defaults for fields that an entry written by an older release of the app lacks."""
+    import dataclasses  # noqa: PLC0415 - needed only for dataclasses; importing fleetcache must stay cheap
 
     found: dict[str, Callable[[], Any]] = {}
     for field in getattr(kind, "__dataclass_fields__", {}).values():
