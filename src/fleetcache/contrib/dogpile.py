@@ -1,7 +1,8 @@
-"""A dogpile.cache backend, ``"fleetcache"``: a region's values are near in each process and created once in the fleet.
+"""A dogpile.cache backend, ``"fleetcache"``: values in each process's near cache, each created once in the fleet.
 
-dogpile keeps its rules: it says when a value is old and who may create a new one. What it does that by is ours: values
-are entries, and its lock is the claim of the key (``SyncCache.claim``). Needs the extra ``dogpile``.
+dogpile keeps its rules: it decides when a value is old and which caller may create a new one. fleetcache provides the
+means: values are entries, and dogpile's lock is the claim of the key (``SyncCache.claim``). Needs the extra
+``dogpile``.
 """
 
 import logging
@@ -35,36 +36,36 @@ __all__ = ["FleetBackend", "Mutex"]
 
 log = logging.getLogger("fleetcache")
 
-# dogpile answers an old value while a new one is created, so entries must outlive its expiration_time, which no backend
-# is told: as long as an entry may live.
+# dogpile answers an old value while a new one is created, so entries must outlive dogpile's expiration_time, which it
+# passes to no backend. So an entry gets the longest life possible.
 TTL = timedelta(days=30)
 LEASE = "10s"  # of a claim: see ``SyncCache.claim``
 _ARGUMENTS = {"cache", "lease"} | set(Settings.__struct_fields__) - {"url_variable"}
 
 
 class Mutex(CacheMutex):
-    """The claim of one key, with dogpile's verbs. Any thread may release what another acquired.
+    """The claim of one key, with dogpile's verbs. A thread may release a mutex that another thread acquired.
 
-    Not reentrant. ``acquire()`` waits ``CACHE_LOAD_WAIT`` at most and then lets its caller in beside the holder, as
-    every wait for somebody else's load ends; the claim is given back when the last who was let in has released it.
+    The mutex is not reentrant. ``acquire()`` waits ``CACHE_LOAD_WAIT`` at most and then lets its caller in beside the
+    holder, as every wait for another caller's load ends. The claim is released by the last release of this mutex.
 
     Args:
-        cache: Whose claim.
-        key: Of the value.
-        lease: How long others wait for a holder that died.
+        cache: The cache of the claim.
+        key: The key of the value.
+        lease: How long other processes wait for a holder that died.
     """
 
     def __init__(self, cache: SyncCache, key: str, lease: Any) -> None:
         self._cache, self._key, self._lease = cache, key, lease
-        # One for each that was let in: a claim, or None for who waited too long. In a forked child those of the parent
-        # stay at the bottom, where nobody gets at them: who is let in there takes his own off the top.
+        # One item for each acquire: a claim, or None after a wait that was too long. In a forked child the parent's
+        # items stay at the bottom of the stack: a caller in the child pops only the item that it pushed on top.
         self._entered: list[Any] = []
 
     def __repr__(self) -> str:
         return f"<Mutex {self._key!r}>"
 
     def acquire(self, wait: bool = True) -> bool:  # noqa: FBT002 - dogpile's signature
-        """Take it; ``False`` if another has it and ``wait`` is not asked for."""
+        """Take the claim; return ``False`` if another caller holds it and ``wait`` is false."""
         claim = self._cache.claim(self._key, ttl=self._lease, wait=wait)
         if claim is None and not wait:
             return False
@@ -72,10 +73,10 @@ class Mutex(CacheMutex):
         return True
 
     def release(self) -> None:
-        """Give it back.
+        """Release the mutex.
 
         Raises:
-            RuntimeError: Nobody has acquired it by this object.
+            RuntimeError: The mutex was not acquired by this object.
         """
         try:
             claim = self._entered.pop()
@@ -85,26 +86,26 @@ class Mutex(CacheMutex):
             claim.release()
 
     def locked(self) -> bool:
-        """Whether anybody in the fleet has it."""
+        """Return True if any caller in the fleet holds the claim."""
         return self._cache.is_claimed(self._key)
 
 
 class FleetBackend(BytesBackend):
-    """What ``region.configure("fleetcache", arguments={...})`` makes.
+    """The backend that ``region.configure("fleetcache", arguments={...})`` makes.
 
-    No fault of the server raises: values are then those of this process, and its mutexes are locks of this process.
+    No fault of the server raises: the region then uses the values and the locks of this process.
 
     Args:
-        arguments: ``url`` as for ``SyncCache``, without one the environment says (``REDIS_URL``, ``CACHE_*``); other
-            fields of ``Settings``, ``ttl`` being 30 days unless told; ``lease``, how soon a creator that died is
-            replaced (10 s). Or ``cache``, a ``SyncCache`` of yours, with ``ttl`` and ``lease``. Others are ignored with
-            a warning, as dogpile's own backends ignore them.
+        arguments: ``url`` as for ``SyncCache``; without it the environment decides (``REDIS_URL``, ``CACHE_*``). Other
+            fields of ``Settings``; the default of ``ttl`` is 30 days. ``lease``, after which a creator that died is
+            replaced (10 s). Or ``cache``, a ``SyncCache`` of yours, with ``ttl`` and ``lease``. Unknown arguments are
+            ignored with a warning, as dogpile's own backends ignore them.
 
     Attributes:
-        cache: The ``SyncCache`` behind it: for ``clear()``, ``health()``, ``stats()``, ``close()``.
+        cache: The ``SyncCache`` behind the backend: for ``clear()``, ``health()``, ``stats()``, ``close()``.
 
     Raises:
-        ConfigError: An argument is wrong; or the region pickles, and nothing is there to sign with.
+        ConfigError: An argument is wrong; or the region pickles, and there is no key to sign with.
 
     Example:
         >>> from dogpile.cache import make_region
@@ -129,18 +130,18 @@ class FleetBackend(BytesBackend):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} over {self.cache!r}>"
 
-    # -- dogpile asks for these where the region brings none of its own ------------------------------------------------
+    # -- read by dogpile where the region brings no serializer of its own ----------------------------------------------
 
     @property
-    def serializer(self) -> Serializer:  # type: ignore[override] # an attribute there; here asking for it means something
-        """Pickle, as of all of dogpile's backends; only what is signed comes back to it."""
+    def serializer(self) -> Serializer:  # type: ignore[override] # an attribute there; here reading it checks the keys
+        """Pickle, as in all of dogpile's backends; only signed values are unpickled."""
         self._check_signed()
         pickled: Serializer = BytesBackend.serializer  # type: ignore[assignment] # dogpile's own is never None
         return pickled
 
     @property
     def deserializer(self) -> Deserializer:  # type: ignore[override] # as above
-        """The other way."""
+        """The reverse of ``serializer``."""
         self._check_signed()
         unpickled: Deserializer = BytesBackend.deserializer  # type: ignore[assignment] # as above
         return unpickled
@@ -157,27 +158,27 @@ class FleetBackend(BytesBackend):
     # -- the lock ----------------------------------------------------------------------------------------------------
 
     def get_mutex(self, key: str) -> CacheMutex:
-        """The right to create the value of a key."""
+        """Return the mutex of a key: its holder may create the value."""
         return Mutex(self.cache, any_key(key), self._lease)
 
     # -- values ------------------------------------------------------------------------------------------------------
 
     def get_serialized(self, key: str) -> SerializedReturnType:
-        """The bytes under a key, from near or from the server."""
+        """Return the bytes under a key, from the near cache or from the server."""
         return self.cache.get(any_key(key), NO_VALUE, type=bytes)
 
     def get_serialized_multi(self, keys: Iterable[str]) -> Sequence[SerializedReturnType]:
-        """The same for many, in one round trip."""
+        """Return the bytes of many keys, in one round trip."""
         names = [any_key(key) for key in keys]
         found = self.cache.get_many(names, type=bytes)
         return [found.get(name, NO_VALUE) for name in names]
 
     def set_serialized(self, key: str, value: bytes) -> None:
-        """Store; what is too large is answered by the region all the same, and kept by nobody."""
+        """Store the bytes. Bytes that are too large are not stored; the region still answers with the value."""
         self.set_serialized_multi({key: value})
 
     def set_serialized_multi(self, mapping: Mapping[str, bytes]) -> None:
-        """The same for many, in one write."""
+        """Store many values, in one write."""
         values = {any_key(key): value for key, value in mapping.items()}
         try:
             self.cache.set_many(values, ttl=self._ttl, type=bytes)
@@ -192,7 +193,7 @@ class FleetBackend(BytesBackend):
         try:
             self.cache.set(name, value, ttl=self._ttl, type=bytes)
         except CodecError:
-            self.cache.delete(name)  # what is there is older
+            self.cache.delete(name)  # a stored value is outdated
 
     def _complain(self, error: CodecError) -> None:
         if not self._complained:
@@ -206,16 +207,16 @@ class FleetBackend(BytesBackend):
             log.error("some of what a dogpile region creates is answered but not kept: %s", error, extra=extra)
 
     def delete(self, key: str) -> None:
-        """Remove it everywhere."""
+        """Remove the value, on every instance."""
         self.cache.delete(any_key(key))
 
     def delete_multi(self, keys: Iterable[str]) -> None:
-        """The same for many, in one write."""
+        """Remove many values, in one write."""
         self.cache.delete_many(map(any_key, keys))
 
 
 def _lease(lease: Any) -> Any:
-    """Tried where nothing is locked, so that a wrong one is told now and not when the first value is missing."""
+    """Return the lease, checked on a null cache, so that a wrong lease raises now and not at the first miss."""
     try:
         SyncCache("null://").claim("lease", ttl=lease, wait=False)
     except ConfigError as error:
@@ -235,5 +236,5 @@ def _cache(given: dict[str, Any]) -> SyncCache:
     return cache
 
 
-# The entry point of the installed package says the same; this is for code that imports the module.
+# The entry point of the installed package registers the same; this call is for code that imports the module.
 register_backend("fleetcache", __name__, FleetBackend.__name__)  # type: ignore[no-untyped-call] # dogpile has no types there

@@ -1,7 +1,7 @@
-"""FastAPI and Starlette: a cache that lives as long as the app, and responses of endpoints answered from it.
+"""FastAPI and Starlette: a cache that lives as long as the app, and cached responses of endpoints.
 
-Starlette is all that this needs to be imported: FastAPI is asked only about endpoints of FastAPI, so apps of plain
-Starlette use it, too.
+Importing this module needs Starlette only. FastAPI is used only for endpoints of FastAPI, so apps of plain Starlette
+can use this module, too.
 """
 
 try:
@@ -28,10 +28,10 @@ __all__ = ["AsyncCache", "CachedEndpoint", "EndpointDecorator", "cached_response
 
 P = ParamSpec("P")
 T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)  # what awaiting the endpoint gives
-R_co = TypeVar("R_co", covariant=True)  # what the function itself returns: for an async def, to be awaited
+T_co = TypeVar("T_co", covariant=True)  # the result of awaiting the endpoint
+R_co = TypeVar("R_co", covariant=True)  # the function's own return type: for an async def, an awaitable
 
-# Larger than what APIs answer, small enough that some 30 of them fit into near.
+# Larger than usual responses of APIs, small enough that some 30 of them fit into the near cache.
 _MAX_BYTES = 1024 * 1024
 
 
@@ -40,21 +40,21 @@ class AsyncCache(Protocol):
 
     @property
     def delete_many(self) -> Callable[[Iterable[str]], Coroutine[Any, Any, int]]:
-        """As of ``Cache``; by it type checkers tell it from a ``SyncCache``."""
+        """As of ``Cache``; this method tells it from a ``SyncCache`` for type checkers."""
         ...
 
 
 class CachedEndpoint(Protocol[P, T_co, R_co]):
-    """What ``@cached_response(...)`` makes of an endpoint. Called without a request, it calls the function.
+    """An endpoint decorated with ``@cached_response(...)``. Called without a request, it calls the function.
 
-    Type checkers hold parameters by position to the function's own. By name they take any, since an endpoint's
-    dependencies, or its ``Request``, are none that ``invalidate`` and ``key`` ask for.
+    Type checkers check parameters by position against the function's own. By name they accept any, because
+    ``invalidate`` and ``key`` do not take an endpoint's dependencies or its ``Request``.
     """
 
     __name__: str
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T_co]:
-        """The response, or outside a request the function's result; always to be awaited."""
+        """Return the response, or outside a request the function's result; always to be awaited."""
         ...
 
     @overload
@@ -62,24 +62,24 @@ class CachedEndpoint(Protocol[P, T_co, R_co]):
     @overload
     async def invalidate(self, **parameters: Any) -> None: ...
     async def invalidate(self, *args: Any, **kwargs: Any) -> None:
-        """Remove the responses to calls with these parameters of path and query everywhere, all variants of them.
+        """Remove all variants of the responses for these parameters of path, query and body, on every instance.
 
         Args:
             *args: The endpoint's own parameters of path, query and body in their order, without dependencies,
-                headers and cookies; those left out have their defaults. For an endpoint of Starlette: none.
-            **kwargs: The same by name. For an endpoint that takes the ``Request``: those of its route's path.
+                headers and cookies. Omitted parameters have their defaults. For an endpoint of Starlette: none.
+            **kwargs: The same by name. For an endpoint that takes the ``Request``: the parameters of its route's path.
 
         Raises:
-            ConfigError: Responses vary by more than that, and carry no tag: ``clearable=True`` gives them one.
-            TypeError: They are not the endpoint's parameters.
+            ConfigError: Responses vary by more than these parameters and carry no tag; ``clearable=True`` adds one.
+            TypeError: The parameters are not the endpoint's.
         """
         ...
 
     async def invalidate_all(self) -> None:
-        """Remove all responses of the endpoint everywhere. Needs ``clearable=True``.
+        """Remove all responses of the endpoint, on every instance. Needs ``clearable=True``.
 
         Raises:
-            ConfigError: It is not clearable.
+            ConfigError: The endpoint is not clearable.
         """
         ...
 
@@ -88,17 +88,17 @@ class CachedEndpoint(Protocol[P, T_co, R_co]):
     @overload
     def key(self, **parameters: Any) -> str: ...
     def key(self, *args: Any, **kwargs: Any) -> str:
-        """The key of the response; where responses vary, what the keys of all variants begin with, and their tag."""
+        """Return the key of the response; where responses vary, the common prefix and tag of all variants."""
         ...
 
     @property
     def uncached(self) -> Callable[P, R_co]:
-        """The function itself."""
+        """The undecorated function."""
         ...
 
 
 class EndpointDecorator(Protocol):
-    """What ``cached_response(...)`` returns."""
+    """The decorator that ``cached_response(...)`` returns."""
 
     @overload
     def __call__(
@@ -132,39 +132,41 @@ def cached_response(
     max_bytes: int = _MAX_BYTES,
     clock: Callable[[], float] = time.time,
 ) -> EndpointDecorator:
-    """Answer an endpoint's requests with the response of an earlier one: below the route's decorator.
+    """Cache an endpoint's responses. Put this decorator below the route's decorator.
 
     Args:
-        cache: The cache, or a namespace of one. ``None``: the one that ``lifespan`` has opened.
+        cache: The cache, or a namespace of one. ``None``: the cache that ``lifespan`` has opened.
         ttl: How long a response is fresh; the response's own ``Cache-Control`` may shorten it.
-        stale: How long after that it is still answered, while one instance makes it anew in the background.
-        tags: Names that ``invalidate_tags`` may remove it by.
-        early: Whether answers close to the end may start that already.
-        offline_ttl: Bound of near answers while the server cannot be heard.
-        clearable: Whether ``invalidate_all()`` works, and ``invalidate()`` where responses vary. Not by default: it
-            takes a tag or two on every response, which the server keeps for 60 days.
-        name: What keys begin with; by default the function's module and qualified name.
+        stale: How long after ``ttl`` a response is still answered, while one instance makes it anew in the background
+            (stale-while-revalidate).
+        tags: Names by which ``invalidate_tags`` removes the responses.
+        early: Whether answers close to the end of ``ttl`` may already start that refresh.
+        offline_ttl: Largest age of answers from the near cache while the server does not answer.
+        clearable: Whether ``invalidate_all()`` works, and ``invalidate()`` where responses vary. Off by default,
+            because it puts a tag or two on every response, which the server keeps for 60 days.
+        name: The prefix of keys; by default the function's module and qualified name.
         vary: Request headers that decide the answer, beside those that the endpoint declares as parameters.
-        query: Query parameters that decide it, for an endpoint that takes the ``Request``; by default all.
-        ignore: What may be read of a request and decides nothing: names of headers, ``client``, ``state.NAME``, and
-            whatever else ``Cache-Status`` names where a response was not stored for it.
-        max_age: How long clients and proxies may keep it unasked. By default they must ask each time (and get a 304
-            without a body), since what a client keeps nobody can invalidate.
+        query: Query parameters that decide the answer, for an endpoint that takes the ``Request``; by default all.
+        ignore: Parts of a request that do not decide the answer although they are read: names of headers, ``client``,
+            ``state.NAME``, and any other name that ``Cache-Status`` gives as the reason for an unstored response.
+        max_age: How long clients and proxies may use their copy without asking. By default they must ask each time
+            (and get a 304 without a body), because a client's copy cannot be invalidated.
         authorization: Requests with ``Authorization``, or an API key that the endpoint's security schemes read:
-            ``bypass`` the cache, have it in the ``key``, or ``ignore`` it: the answer is the same for all who get one.
-        cookies: The same for requests with cookies. Or names, such as ``("session",)``: the values of these are in the
-            key, and other cookies, such as those of an analytics script, are nothing. Cookies that are declared as
-            parameters are always in the key.
-        set_cookie: Responses that set a cookie: ``bypass``, or ``strip`` the cookie from what is stored.
-        methods: Those whose responses are stored. HEAD is answered from what GET has stored.
-        statuses: Those that are stored.
-        client_reload: Whether ``Cache-Control: no-cache`` or ``max-age=0`` of a request makes us load anew, for all.
-            Not by default, since every client could then make your server work.
-        max_bytes: Bodies beyond that are passed on and not stored. 1 MiB.
+            ``bypass`` the cache, put the value into the ``key``, or ``ignore`` it if every client that is let in gets
+            the same answer.
+        cookies: The same for requests with cookies. Or names, such as ``("session",)``: the values of these cookies
+            are in the key, and other cookies, such as those of an analytics script, are ignored. Cookies that are
+            declared as parameters are always in the key.
+        set_cookie: Responses that set a cookie: ``bypass`` the cache, or ``strip`` the cookie from the stored response.
+        methods: Methods whose responses are stored. HEAD is answered from the stored response of GET.
+        statuses: Statuses of responses that are stored.
+        client_reload: Whether a request with ``Cache-Control: no-cache`` or ``max-age=0`` makes the cache load anew,
+            for all clients. Off by default, because every client could then put load on your server.
+        max_bytes: Larger bodies are passed on and not stored. 1 MiB.
         clock: Seconds of the wall clock, for an ``Expires`` of the endpoint's own.
 
     Raises:
-        ConfigError: An option is wrong, or it is no function to be called with a request.
+        ConfigError: An option is wrong, or the decorated object is no function to be called with a request.
 
     Example:
         >>> from fastapi import FastAPI
@@ -206,7 +208,7 @@ def cached_response(
     def decorate(function: Callable[..., Any], /) -> Any:
         endpoint = Endpoint(cache, function, options, name)
 
-        # A function and nothing else is what Starlette takes for an endpoint.
+        # Starlette treats only a function as an endpoint.
         @functools.wraps(function)
         async def serve(*args: Any, **kwargs: Any) -> Any:
             return await endpoint.serve(args, kwargs)

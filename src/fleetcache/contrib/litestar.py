@@ -1,6 +1,6 @@
-"""A Litestar store: response cache, sessions and rate limits near in each process, and the same in all of them.
+"""A Litestar store: response cache, sessions and rate limits in each process's near cache, and equal in all processes.
 
-One store, and its namespaces, are one cache. Needs the extra ``litestar``.
+A store and its namespaces share one cache. Needs the extra ``litestar``.
 """
 
 import copy
@@ -31,34 +31,34 @@ log = logging.getLogger("fleetcache")
 
 T = TypeVar("T")
 
-# As long as an entry may live; what was stored for longer, or for ever, ends then.
+# The longest life of an entry; values stored for longer, or forever, expire then.
 MAX_TTL = timedelta(days=30).total_seconds()
-# What was stored without an end is wrapped, because no read may give it one (``renew_for``).
+# A value stored without an expiration is wrapped in a tuple, because no read may give it one (``renew_for``).
 _Stored = bytes | tuple[bytes]
 
 
 class _Source:
     """The one cache of a store and its namespaces.
 
-    One that was made here ends with the app's lifespan, and whoever comes after that has a new one: a test that starts
-    the app once more, or looks what it left behind. One that was given stays its owner's.
+    A cache that the store made is closed at the end of the app's lifespan. A later use gets a new cache, such as a test
+    that starts the app once more or reads the data left behind. A cache that was passed in is never closed here.
     """
 
     def __init__(self, cache: Cache, make: Callable[[], Cache] | None) -> None:
         self._cache, self._make = cache, make
         self._entered = 0
         self._loop: AbstractEventLoop | None = None
-        self._pid = 0  # of the process that the loop runs in: a forked child finds it running, where nobody runs it
+        self._pid = 0  # of the process that runs the loop: a forked child's copy looks running, but no thread runs it
 
     @property
     def cache(self) -> Cache:
-        """As long as this is the same object, what was made of it is."""
+        """The cache; a new object once the cache that the store made is closed. Namespaces stay valid until then."""
         if self._make is not None and self._cache.closed:
             self._cache = self._make()
         return self._cache
 
     async def run(self, verb: Coroutine[Any, Any, T]) -> T:
-        """Run a verb on the loop that the cache is used on: tests look into a store from a loop beside the app's."""
+        """Run a verb on the cache's event loop. Tests may read a store from a second loop beside the app's."""
         here = get_running_loop()
         if self._loop is not here:
             if self._loop is not None and self._loop.is_running() and self._pid == os.getpid():
@@ -67,12 +67,15 @@ class _Source:
         return await verb
 
     async def enter(self) -> None:
-        """One of the stores begins."""
+        """Note that a store's lifespan begins, and open the cache."""
         await self.run(self.cache.open())
         self._entered += 1
 
     async def leave(self) -> None:
-        """One of the stores ends. Memory is nothing that must be given back, and would be lost."""
+        """Note that a store's lifespan ends; after the last one, close a cache that the store made.
+
+        A cache in memory stays open: it holds nothing on a server, and its entries would be lost.
+        """
         self._entered -= 1
         if self._make is not None and self._entered == 0 and self._cache.settings.has_server:
             await self.run(self._cache.close())
@@ -85,11 +88,12 @@ class FleetStore(NamespacedStore):
     server when it is back.
 
     Args:
-        cache: A URL as for ``Cache``; ``None`` is as the environment says (``CACHE_DRIVER``, ``REDIS_URL``, ...). The
-            app's lifespan opens and closes it. Or a ``Cache`` of yours, which it opens and leaves to you.
-        namespace: What is stored is a namespace of the cache, which ``delete_all()`` clears; ``None``: the whole cache.
-        near: Whether reads may be answered from this process's memory while the server can be asked. For responses;
-            not for what is written back as it was read, sessions and rate limits.
+        cache: A URL as for ``Cache``; with ``None`` the environment decides (``CACHE_DRIVER``, ``REDIS_URL``, ...). The
+            app's lifespan opens and closes that cache. Or a ``Cache`` of yours, which the lifespan opens and you close.
+        namespace: The namespace of the cache that holds the store's values, and that ``delete_all()`` clears; ``None``:
+            the whole cache.
+        near: Whether reads may be answered from this process's memory while the server can be asked. Use it for
+            responses, not for values that are read, changed and written back, such as sessions and rate limits.
         **settings: Fields of ``Settings``.
 
     Raises:
@@ -129,13 +133,13 @@ class FleetStore(NamespacedStore):
         self._kept = self._look()
 
     def _look(self) -> Any:
-        """The verbs of the namespace, with the cache that they are of."""
+        """Return the cache, and the object whose verbs the store calls: the cache or its namespace."""
         cache = self._source.cache
         return cache, cache if self.namespace is None else cache.namespace(self.namespace)
 
     @property
     def cache(self) -> Cache:
-        """The cache behind it: for ``health()``, ``stats()``, ``OpsApp``."""
+        """The cache behind the store: for ``health()``, ``stats()``, ``OpsApp``."""
         return self._source.cache
 
     @property
@@ -148,19 +152,19 @@ class FleetStore(NamespacedStore):
         return f"<{type(self).__name__} {self.namespace!r} over {self.cache!r}>"
 
     def with_namespace(self, namespace: str, *, near: bool | None = None) -> Self:
-        """The same store for keys of their own; ``delete_all()`` of this one clears them too.
+        """Return a store over the same cache with separate keys; ``delete_all()`` of this store clears them too.
 
         Args:
-            namespace: Comes after the namespace of this one.
-            near: As of the class; ``None``: as this one.
+            namespace: Appended to the namespace of this store.
+            near: As in the constructor; ``None``: as in this store.
 
         Raises:
-            KeyRuleError: It is empty or too long.
+            KeyRuleError: ``namespace`` is empty or too long.
         """
         part = copy.copy(self)
         part.namespace = namespace if self.namespace is None else f"{self.namespace}:{namespace}"
         part.near = self.near if near is None else near
-        part._kept = part._look()  # noqa: SLF001 - its own kind
+        part._kept = part._look()  # noqa: SLF001 - of the same class
         return part
 
     # -- values ------------------------------------------------------------------------------------------------------
@@ -168,14 +172,14 @@ class FleetStore(NamespacedStore):
     async def set(self, key: str, value: str | bytes, expires_in: int | timedelta | None = None) -> None:
         """Store a value.
 
-        One that is too large (``CACHE_MAX_VALUE_BYTES``) is not, with an ERROR in the log: a response that cannot be
-        cached is a response all the same. With ``CACHE_STRICT`` it raises.
+        A value that is too large (``CACHE_MAX_VALUE_BYTES``) is not stored and writes an ERROR to the log, because a
+        response that cannot be cached is still sent. With ``CACHE_STRICT`` it raises.
 
         Args:
             key: Any text.
             value: Text is stored as UTF-8.
-            expires_in: Seconds, or a ``timedelta``; more than 30 days is 30 days, as is ``None``; 0 and less is over
-                already.
+            expires_in: Seconds, or a ``timedelta``. ``None`` and more than 30 days mean 30 days; 0 and less mean
+                already expired.
         """
         raw = value.encode() if isinstance(value, str) else bytes(value)
         ttl = MAX_TTL if expires_in is None else _seconds(expires_in)
@@ -197,14 +201,14 @@ class FleetStore(NamespacedStore):
             }
             text = "a value of Litestar's is answered but not kept: %s"
             log.error(text, error, extra=extra)  # noqa: TRY400 - the message says it all
-            await self._source.run(self._verbs.delete(name))  # what is there is older
+            await self._source.run(self._verbs.delete(name))  # a stored value is outdated
 
     async def get(self, key: str, renew_for: int | timedelta | None = None) -> bytes | None:
-        """The value, or ``None``.
+        """Return the value, or ``None``.
 
         Args:
             key: As of ``set``.
-            renew_for: How long it is to live from now on, if it was stored with an end; 0 and less change nothing.
+            renew_for: The value's new life from now on, if it was stored with an expiration; 0 and less change nothing.
         """
         name = any_key(key)
         found = await self._read(name)
@@ -223,19 +227,22 @@ class FleetStore(NamespacedStore):
         return many.get(name)
 
     async def delete(self, key: str) -> None:
-        """Remove it everywhere."""
+        """Remove the value, on every instance."""
         await self._source.run(self._verbs.delete(any_key(key)))
 
     async def delete_all(self) -> None:
-        """Remove all of this namespace and of those in it. Nothing else of the server is touched."""
+        """Remove all values of this namespace and of namespaces within it. Other keys on the server stay."""
         await self._source.run(self._verbs.clear())
 
     async def exists(self, key: str) -> bool:
-        """Whether there is a value."""
+        """Return True if the key has a value."""
         return await self._read(any_key(key)) is not None
 
     async def expires_in(self, key: str) -> int | None:
-        """Seconds it has left, rounded down; ``-1`` if it was stored without an end, ``None`` if it is not there."""
+        """Return the value's remaining seconds, rounded down.
+
+        ``-1`` means stored without an expiration, ``None`` that the key has no value.
+        """
         name = any_key(key)
         found = await self._read(name)
         if found is None:

@@ -1,9 +1,9 @@
-"""Django: a cache backend, a view of its health, and what ``manage.py check`` should know. Needs the extra ``django``.
+"""Django: a cache backend, a view of its health, and checks for ``manage.py check``. Needs the extra ``django``.
 
-1. There is one cache in a process for all aliases of one LOCATION and OPTIONS. Django makes a backend object for every
-   thread and every ASGI request; they all point to that cache, and nothing they do closes it.
-2. It is a ``SyncCache``, and tasks use its ``aio``: one near store and one link, whatever threads and event loops, the
-   short-lived ones of ``async_to_sync`` too, come and go.
+1. A process has one cache for all aliases with the same LOCATION and OPTIONS. Django makes a backend object for every
+   thread and every ASGI request. All these objects use that cache, and none of their methods closes it.
+2. The cache is a ``SyncCache``, and tasks use its ``aio``. All threads and event loops, also the short-lived loops of
+   ``async_to_sync``, share one near cache and one connection.
 3. A bad setting is an error at the first use and in ``manage.py check``, not while Django starts.
 """
 

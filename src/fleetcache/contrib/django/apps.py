@@ -1,4 +1,4 @@
-"""The app, for ``INSTALLED_APPS``: with it ``manage.py check`` looks at the caches."""
+"""The app, for ``INSTALLED_APPS``: it makes ``manage.py check`` check the caches."""
 
 from django.apps import AppConfig
 
@@ -9,8 +9,8 @@ class FleetcacheConfig(AppConfig):
     """``"fleetcache.contrib.django"`` in ``INSTALLED_APPS``."""
 
     name = "fleetcache.contrib.django"
-    label = "fleetcache"  # "django" would be too much of a claim
+    label = "fleetcache"  # the default label would be "django"
 
     def ready(self) -> None:
         """Register the checks."""
-        from . import checks  # noqa: F401, PLC0415 - importing them registers them, which apps that are not installed must not
+        from . import checks  # noqa: F401, PLC0415 - importing them registers them, which only an installed app may

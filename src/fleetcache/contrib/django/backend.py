@@ -1,5 +1,5 @@
-"""The backend: Django's words for a cache, said in ours. What Django leaves to its backends is decided here."""
-# ruff: noqa: ASYNC109 - in Django's words a timeout is how long an entry lives
+"""The backend: maps Django's cache API to fleetcache, and decides the points that Django leaves to backends."""
+# ruff: noqa: ASYNC109 - Django calls the life of an entry its timeout
 
 import asyncio
 import pickle
@@ -19,15 +19,15 @@ from .process import shared
 
 __all__ = ["MAX_TTL", "MIN_TTL", "FleetCache", "NotCounted", "NotPicklable", "cache_of"]
 
-# What the core allows: TIMEOUT=None and anything longer is the longest, anything shorter than a moment is a moment.
+# The core's bounds, in seconds: TIMEOUT=None and any longer timeout become MAX_TTL, a shorter one becomes MIN_TTL.
 MAX_TTL: Final = 30 * 86_400.0
 MIN_TTL: Final = 0.001
-# Keys of Django's own session engines. Who logs in during an outage should not be logged out half a minute later.
+# Keys of Django's own session engines. A user that logs in during an outage must not be logged out 30 s later.
 SESSIONS: Final = "django.contrib.sessions."
 SESSIONS_OFFLINE: Final = 3600.0
-# Seconds between two looks whether a server that is late has answered.
+# Seconds between two checks whether a late server has answered.
 LOOK_EVERY: Final = 0.005
-MAX_PREFIX: Final = 32  # characters that every entry carries; longer than people choose
+MAX_PREFIX: Final = 32  # characters, since every entry carries the prefix; longer than people choose
 
 
 class NotPicklable(CodecError, pickle.PicklingError):
@@ -35,32 +35,32 @@ class NotPicklable(CodecError, pickle.PicklingError):
 
 
 class NotCounted(Unavailable, ValueError):
-    """The server did not count; a ``ValueError`` too, as for a counter that is not there."""
+    """The server did not count; a ``ValueError`` too, as for a missing counter."""
 
 
 class FleetCache(BaseCache):
     """The backend: ``"BACKEND": "fleetcache.contrib.django.FleetCache"``.
 
     Args:
-        location: The server's URL, or ``memory://``, ``embedded://``, ``null://``. Without it, as the environment says:
+        location: The server's URL, or ``memory://``, ``embedded://``, ``null://``. Without it, the environment decides:
             ``CACHE_DRIVER``, ``REDIS_URL`` and the other variables of ``Cache.from_env()``.
-        params: What else stands in ``CACHES``. ``OPTIONS`` are fields of ``Settings``; by default values are pickled,
-            and signed with a key made of ``SECRET_KEY``. ``TIMEOUT=None`` is 30 days.
+        params: The other entries of the alias in ``CACHES``. ``OPTIONS`` are fields of ``Settings``; by default values
+            are pickled, and signed with a key made of ``SECRET_KEY``. ``TIMEOUT=None`` is 30 days.
     """
 
     def __init__(self, location: Any, params: dict[str, Any]) -> None:
         super().__init__(params)
         self._location, self._params = location, params
         self._known: SyncCache | None = None
-        # What ``clear()`` of this alias removes, if it is not the whole cache.
+        # The tag that ``clear()`` of this alias removes; without a KEY_PREFIX it clears the whole cache.
         self._tags = (f"KEY_PREFIX {any_key(self.key_prefix, MAX_PREFIX)}",) if self.key_prefix else ()
 
     @property
     def fleetcache(self) -> SyncCache:
-        """The cache behind it; see ``cache_of``.
+        """The cache behind this backend; see ``cache_of``.
 
         Raises:
-            ConfigError: LOCATION or an option is wrong; names it, its value and the choices.
+            ConfigError: LOCATION or an option is wrong; the text names it, its value and the choices.
         """
         known = self._known
         if known is None or known.closed:
@@ -69,18 +69,18 @@ class FleetCache(BaseCache):
                 self.default_timeout = known.settings.ttl
         return known
 
-    # -- what Django says, in our words ------------------------------------------------------------------------------
+    # -- Django's arguments ------------------------------------------------------------------------------------------
 
     def _name(self, key: Any, version: int | None) -> str:
         made: Any = self.make_and_validate_key(key, version=version)
-        # What else KEY_FUNCTION makes than text goes on as it is: the verbs say what is wrong with it.
+        # A result of KEY_FUNCTION that is no text is passed on, so that the core's error names the fault.
         return any_key(made) if isinstance(made, str) else made
 
     def _names(self, keys: Iterable[Any], version: int | None) -> dict[str, Any]:
         return {self._name(key, version): key for key in keys}
 
     def _ttl(self, timeout: Any) -> Any:
-        """Seconds; 0 is not at all. To be asked after ``fleetcache``, which may say what the default is."""
+        """Return the life in seconds; 0: do not store. Read ``fleetcache`` first, because it may set the default."""
         if timeout is DEFAULT_TIMEOUT:
             timeout = self.default_timeout
         if timeout is None:
@@ -90,19 +90,19 @@ class FleetCache(BaseCache):
         return timeout
 
     def _offline_ttl(self, key: Any) -> float | None:
-        """How long this process answers for it without the server; ``None``: as the settings say."""
+        """Return how long this process answers for a key without the server; ``None``: as in the settings."""
         if not (isinstance(key, str) and key.startswith(SESSIONS)):
             return None
         chosen = self.fleetcache.settings.offline_ttl
-        return max(chosen, SESSIONS_OFFLINE) if chosen else None  # 0 is "never", and nobody's to change
+        return max(chosen, SESSIONS_OFFLINE) if chosen else None  # the user's 0 means "never" and stays
 
     def _offline_ttl_of(self, keys: Iterable[Any]) -> float | None:
-        """The same for several: that of sessions only if all are."""
+        """Return the same for several keys: the value for sessions only if all keys are sessions."""
         found = [self._offline_ttl(key) for key in keys]
         return found[0] if found and all(found) else None
 
     def _is_late(self) -> bool:
-        """Whether the server is neither heard nor known to be away: then nobody knows what it would say."""
+        """Return True if the server has not answered yet but is not known to be away, so its answer is unknown."""
         cache = self.fleetcache
         return not cache.tried or cache.stats().link == "suspect"
 
@@ -112,9 +112,9 @@ class FleetCache(BaseCache):
     # -- reading -----------------------------------------------------------------------------------------------------
 
     def get(self, key: Any, default: Any = None, version: int | None = None) -> Any:
-        """The value, or ``default``."""
+        """Return the value, or ``default``."""
         name, cache = self._name(key, version), self.fleetcache
-        value = cache.peek(name, MISSING)  # what near has is decoded without any lock
+        value = cache.peek(name, MISSING)  # an entry of the near cache is decoded without any lock
         if value is not MISSING:
             return value
         if (offline_ttl := self._offline_ttl(key)) is not None:
@@ -129,7 +129,7 @@ class FleetCache(BaseCache):
         return await cache.get(name, default)
 
     def get_many(self, keys: Iterable[Any], version: int | None = None) -> dict[Any, Any]:
-        """Those that are there, in one round trip."""
+        """Return the values that exist, by key, in one round trip."""
         names = self._names(keys, version)
         return {names[name]: value for name, value in self.fleetcache.get_many(names).items()}
 
@@ -139,7 +139,7 @@ class FleetCache(BaseCache):
         return {names[name]: value for name, value in (await self.fleetcache.aio.get_many(names)).items()}
 
     def has_key(self, key: Any, version: int | None = None) -> bool:
-        """Whether it is there."""
+        """Return True if the key has a value."""
         return self.get(key, MISSING, version) is not MISSING
 
     async def ahas_key(self, key: Any, version: int | None = None) -> bool:
@@ -159,7 +159,7 @@ class FleetCache(BaseCache):
     def set_many(
         self, data: Mapping[Any, Any], timeout: Any = DEFAULT_TIMEOUT, version: int | None = None
     ) -> list[Any]:
-        """Store many, in one round trip; which failed: none, for what the server did not take is removed there."""
+        """Store many values in one round trip. Return no failed keys: a refused entry is removed on the server."""
         values = {self._name(key, version): value for key, value in data.items()}
         cache = self.fleetcache
         if ttl := self._ttl(timeout):
@@ -183,10 +183,10 @@ class FleetCache(BaseCache):
         return []
 
     def add(self, key: Any, value: Any, timeout: Any = DEFAULT_TIMEOUT, version: int | None = None) -> bool:
-        """Store if it is not there; whether it was stored.
+        """Store the value if the key has none; return True if it was stored.
 
-        While the server is late it waits for it, one operation timeout at most, and asks once more: sessions ask again
-        and again for as long as they hear ``False``.
+        While the server is late, wait for it, at most one operation timeout, and try once more: Django's sessions
+        retry without end as long as they get ``False``.
         """
         name, cache = self._name(key, version), self.fleetcache
         if not (ttl := self._ttl(timeout)):
@@ -213,12 +213,12 @@ class FleetCache(BaseCache):
             if added or not self._is_late():
                 return added
             until = time.monotonic() + self.fleetcache.settings.operation_timeout
-            while self._is_late() and time.monotonic() < until:  # noqa: ASYNC110 - no event of this loop tells
+            while self._is_late() and time.monotonic() < until:  # noqa: ASYNC110 - this loop gets no event for it
                 await asyncio.sleep(LOOK_EVERY)
             return await cache.add(name, value, **options)
 
     def touch(self, key: Any, timeout: Any = DEFAULT_TIMEOUT, version: int | None = None) -> bool:
-        """Give it a new life; whether it was there."""
+        """Set a new life for the entry; return True if the key had a value."""
         name, cache = self._name(key, version), self.fleetcache
         return cache.touch(name, ttl) if (ttl := self._ttl(timeout)) else cache.delete(name)
 
@@ -228,10 +228,10 @@ class FleetCache(BaseCache):
         return await (cache.touch(name, ttl) if (ttl := self._ttl(timeout)) else cache.delete(name))
 
     def incr(self, key: Any, delta: int = 1, version: int | None = None) -> int:
-        """Add to a counter that is there.
+        """Add to an existing counter; return its new value.
 
         Raises:
-            ValueError: It is not there; ``NotCounted`` when the server cannot be asked.
+            ValueError: The counter does not exist; ``NotCounted`` when the server cannot be asked.
         """
         try:
             return self.fleetcache.incr(self._name(key, version), delta, create=False)
@@ -250,9 +250,9 @@ class FleetCache(BaseCache):
             raise NotCounted(str(error)) from None
 
     def get_or_set(self, key: Any, default: Any, timeout: Any = DEFAULT_TIMEOUT, version: int | None = None) -> Any:
-        """The value; if there is none, ``default`` or what it returns, called once in the whole fleet."""
+        """Return the value; without one, ``default`` or its result if callable, called once in the whole fleet."""
         cache, ttl = self.fleetcache, self._ttl(timeout)
-        if not ttl or _on_a_loop():  # there nobody must wait for a load, which may be that of a task of this very loop
+        if not ttl or _on_a_loop():  # blocking a loop until a load ends would deadlock if a task of that loop loads
             return super().get_or_set(key, default, timeout, version)
         load: Callable[[], Any] = default if callable(default) else lambda: default
         return cache.get_or_set(self._name(key, version), load, ttl=ttl, tags=self._tags, type=Any)
@@ -275,7 +275,7 @@ class FleetCache(BaseCache):
     # -- removing ----------------------------------------------------------------------------------------------------
 
     def delete(self, key: Any, version: int | None = None) -> bool:
-        """Remove it everywhere; whether it was there."""
+        """Remove the key on every instance; return True if it had a value."""
         return self.fleetcache.delete(self._name(key, version))
 
     async def adelete(self, key: Any, version: int | None = None) -> bool:
@@ -283,7 +283,7 @@ class FleetCache(BaseCache):
         return await self.fleetcache.aio.delete(self._name(key, version))
 
     def delete_many(self, keys: Iterable[Any], version: int | None = None) -> None:
-        """Remove many, in one round trip."""
+        """Remove many keys, in one round trip."""
         self.fleetcache.delete_many(self._names(keys, version))
 
     async def adelete_many(self, keys: Iterable[Any], version: int | None = None) -> None:
@@ -291,7 +291,7 @@ class FleetCache(BaseCache):
         await self.fleetcache.aio.delete_many(self._names(keys, version))
 
     def clear(self) -> None:
-        """Remove what was stored with this KEY_PREFIX; without one, everything of this OPTIONS prefix."""
+        """Remove all entries stored with this KEY_PREFIX; without one, all entries under the prefix in OPTIONS."""
         cache = self.fleetcache
         cache.invalidate_tags(*self._tags) if self._tags else cache.clear()
 
@@ -302,10 +302,10 @@ class FleetCache(BaseCache):
 
 
 def cache_of(alias: str = DEFAULT_CACHE_ALIAS) -> SyncCache:
-    """The cache behind an alias, for what Django has no words for: tags, ``cached``, ``stats()``, ``aio`` for tasks.
+    """Return the cache behind an alias, for features without a Django API: tags, ``cached``, ``stats()``, ``aio``.
 
     Raises:
-        ConfigError: The alias is of another backend, or its settings are wrong.
+        ConfigError: The alias has another backend, or its settings are wrong.
     """
     backend: object = caches[alias]
     if not isinstance(backend, FleetCache):
@@ -322,7 +322,7 @@ def _on_a_loop() -> bool:
 
 
 async def _evaluated(value: Any) -> Any:
-    """A queryset with its rows: to pickle it is to ask for them, which a task must await."""
+    """Return the value, a queryset with its rows: pickling it would query the database, which a task must await."""
     if isinstance(value, QuerySet):
         async for _ in value:
             pass

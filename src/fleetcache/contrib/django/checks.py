@@ -1,4 +1,4 @@
-"""What ``manage.py check`` finds: settings that are wrong, or that do not do what they seem to."""
+"""Checks for ``manage.py check``: wrong settings, and settings with less effect than they suggest."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -55,7 +55,7 @@ def _wrong() -> Iterator[CheckMessage]:
 
 def _sessions() -> Iterator[CheckMessage]:
     if conf.settings.SESSION_ENGINE != "django.contrib.sessions.backends.cache":
-        return  # cached_db finds in its table what the cache has forgotten
+        return  # cached_db reads a session from its table when the cache has lost it
     if conf.settings.SESSION_COOKIE_AGE > MAX_TTL and conf.settings.SESSION_CACHE_ALIAS in dict(_ours()):
         yield Warning(
             f"SESSION_COOKIE_AGE is {conf.settings.SESSION_COOKIE_AGE / _DAY:g} days, and a cache keeps sessions for "

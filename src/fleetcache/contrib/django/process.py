@@ -1,4 +1,4 @@
-"""The caches of this process: one for all aliases that say the same LOCATION and OPTIONS, made at its first use."""
+"""The caches of this process: one for all aliases with the same LOCATION and OPTIONS, made at its first use."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -19,15 +19,15 @@ _OPTIONS: Final = tuple(name for name in Settings.__struct_fields__ if name not 
 _SECRETS: Final = frozenset({"SECRET_KEY", "SECRET_KEY_FALLBACKS"})
 
 _Said = tuple[str, dict[str, Any]]
-# What was said, and the cache made of it. Appended to and read without a lock, which a fork could leave taken.
+# Each LOCATION and OPTIONS with the cache made for them. Used without a lock, which a fork could leave locked.
 _made: list[tuple[_Said, SyncCache]] = []
 
 
 def shared(location: Any, options: Mapping[str, Any]) -> SyncCache:
-    """The one cache of all who say this. Nothing connects before it is used.
+    """Return the one cache for this LOCATION and these OPTIONS. The cache does not connect before its first use.
 
     Raises:
-        ConfigError: LOCATION or an option is wrong; names it, its value and the choices.
+        ConfigError: LOCATION or an option is wrong; the text names it, its value and the choices.
     """
     said = _said(location, options)
     found = _find(said)
@@ -36,7 +36,7 @@ def shared(location: Any, options: Mapping[str, Any]) -> SyncCache:
     cache = SyncCache(location, **said[1]) if location else SyncCache.from_env(**said[1])
     cache.around_refresh(_fresh_connections)
     _made.append((said, cache))
-    return _find(said) or cache  # of two threads that came here at once both take the first
+    return _find(said) or cache  # two concurrent threads both get the first cache
 
 
 def _find(said: _Said) -> SyncCache | None:
@@ -44,7 +44,7 @@ def _find(said: _Said) -> SyncCache | None:
 
 
 def _said(location: Any, options: Mapping[str, Any]) -> _Said:
-    """LOCATION, and OPTIONS with what we add: pickles, signed."""
+    """Return LOCATION, and OPTIONS with the defaults added: signed pickles."""
     unknown = sorted(set(options) - set(_OPTIONS))
     if unknown:
         raise ConfigError(f"OPTIONS: {', '.join(map(repr, unknown))} is unknown; accepted: {', '.join(_OPTIONS)}")
@@ -61,13 +61,13 @@ def _said(location: Any, options: Mapping[str, Any]) -> _Said:
 
 
 def _signing_key(secret: str | bytes) -> bytes:
-    """Made for this alone: what is signed here is worth nothing elsewhere."""
+    """Derive a key for this purpose only, so that a signature made with it is valid nowhere else."""
     return salted_hmac("fleetcache.contrib.django", "entries", secret=secret, algorithm="sha256").digest()
 
 
 @contextmanager
 def _fresh_connections() -> Iterator[None]:
-    """Around a refresh in the background, as around a request."""
+    """Close old database connections before and after a background refresh, as Django does for a request."""
     close_old_connections()
     try:
         yield
@@ -76,7 +76,7 @@ def _fresh_connections() -> Iterator[None]:
 
 
 def _close_what_nobody_says(*, setting: str, enter: bool, **_: object) -> None:
-    """Caches of a test's ``override_settings`` end with it."""
+    """Close the caches of a test's ``override_settings`` at its end."""
     if enter or (setting != "CACHES" and setting not in _SECRETS):
         return
     kept = list(_described())
@@ -90,7 +90,7 @@ def _described() -> Iterator[_Said]:
     for params in conf.settings.CACHES.values():
         try:
             yield _said(params.get("LOCATION", ""), params.get("OPTIONS") or {})
-        except (ConfigError, ImproperlyConfigured):  # another backend's, or nobody could have used it
+        except (ConfigError, ImproperlyConfigured):  # of another backend, or unusable
             continue
 
 

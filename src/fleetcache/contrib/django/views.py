@@ -17,16 +17,16 @@ __all__ = ["health"]
 def health(
     _request: HttpRequest, alias: str = DEFAULT_CACHE_ALIAS, detail: Literal["brief", "full"] = "brief"
 ) -> JsonResponse:
-    """The health of one alias as JSON: 200, or 503 when it is unhealthy, which only ``required`` makes it.
+    """Return the health of one alias as JSON, with status 200, or 503 when unhealthy, which needs ``required``.
 
-    ``path("healthz", health)``; the other arguments as the URL pattern's own: ``{"detail": "full"}``.
+    Use it as ``path("healthz", health)``; pass the other arguments in the URL pattern: ``{"detail": "full"}``.
 
     Args:
-        alias: Of ``CACHES``.
-        detail: ``brief`` is fit for strangers, ``full`` shows everything that is known, and never a secret.
+        alias: An alias of ``CACHES``.
+        detail: ``brief`` is fit for strangers, ``full`` shows all fields of the report; neither shows a secret.
 
     Raises:
-        ConfigError: An unknown ``detail``, or the alias is of another backend.
+        ConfigError: An unknown ``detail``, or the alias has another backend.
     """
     if detail not in ("brief", "full"):
         raise ConfigError(f"health: detail = {detail!r} is unknown; accepted: brief, full")
