@@ -1,10 +1,11 @@
-"""Claims by hand: the fleet-wide right to replace what a key holds, for who loads in a way of his own.
+"""Manual claims: a fleet-wide advisory lock on a key, for callers that cannot pass a loader.
 
-It is the claim that a refresh takes, so the two never work on one key at once. In this process threads and tasks take
-turns first, and only who has the turn asks the server; so it is a lock of this process when there is no server to ask.
+It is the claim that a refresh takes, so a manual claim and a refresh never work on one key at once. In this process
+threads and tasks take turns first, and only the holder of the turn asks the server. So without a server to ask, a claim
+is a lock of this process.
 
-A claim lives as long as somebody holds it: what its taker has dropped without a word is given back, here when the next
-one looks, on the server when it would be renewed.
+A claim lives as long as its holder keeps the ``Grant``. If the holder drops it without giving it back, the claim
+ends: here when the next caller looks, on the server when the claim would be renewed.
 """
 
 from collections import deque
@@ -19,19 +20,19 @@ from .ports import Alarm, Future
 
 __all__ = ["Claims", "Grant"]
 
-# Seconds between two looks of who waits whether the holder is still there.
+# Seconds between two checks by a waiting caller whether the holder is still there.
 LOOK_EVERY = 1.0
-# Seconds that who would have the claim next here waits when it was given back for the sake of other processes: a round
-# trip, or two, until they have heard of it and asked. And no more than this part of its ttl.
+# Seconds that the next caller here pauses after the claim was given back for the sake of other processes: a round trip
+# or two, until they have heard of it and asked. At most this part of the claim's ttl.
 YIELD, YIELD_PART = 0.05, 0.1
-# So many turns are looked through together for holders that are gone.
+# Each time the number of turns reaches a multiple of this, all turns are checked for holders that are gone.
 MANY = 1024
 
 News = Callable[[Any, float, float], Awaitable[bool]]
 
 
 class Grant:
-    """One claim, taken or waited for. Its identity is the right to end it."""
+    """One claim, taken or waited for. Only the holder of this very object can end the claim."""
 
     __slots__ = ("__weakref__", "key", "ttl")
 
@@ -40,7 +41,7 @@ class Grant:
 
 
 class _Waiter:
-    """Who is to have the turn."""
+    """A caller in the queue for the turn."""
 
     __slots__ = ("future", "grant")
 
@@ -49,7 +50,7 @@ class _Waiter:
 
 
 class _ClaimQueue:
-    """The claim of one key in this process: who has it, who is next, and what the server knows of it."""
+    """The claim of one key in this process: its holder, the queue of waiting callers, and its mark on the server."""
 
     __slots__ = ("_holder", "alarm", "key", "mark", "queue", "since", "ttl", "yields")
 
@@ -57,27 +58,27 @@ class _ClaimQueue:
         self.key = holder.key
         self.hand_to(holder)
         self.queue: deque[_Waiter] = deque()
-        self.mark = b""  # of our claim on the server; none = it does not know of us
+        self.mark = b""  # of our claim on the server; empty: the server knows of none
         self.alarm: Alarm | None = None
         self.since = 0.0  # when the server granted it
         self.yields = False  # whether other processes come first
 
     def hand_to(self, holder: Grant) -> None:
-        """It has the turn now."""
+        """Give the turn to a holder."""
         self._holder, self.ttl = ref(holder), holder.ttl
 
     @property
     def holder(self) -> Grant | None:
-        """Who has it, unless that was dropped."""
+        """The grant that has the turn; ``None`` if its owner has dropped it."""
         return self._holder()
 
 
 class Claims:
-    """All claims by hand of one cache.
+    """All manual claims of one cache.
 
     Args:
-        parts: The parts.
-        news: Waits for a push, or for somebody's claim to end; ``False`` when that has lasted long enough.
+        ctx: The context of the rules.
+        news: Waits for a push, or for another process's claim to end; ``False`` when that has lasted long enough.
     """
 
     def __init__(self, ctx: PolicyContext, news: News) -> None:
@@ -87,13 +88,13 @@ class Claims:
     # -- taking ------------------------------------------------------------------------------------------------------
 
     async def take(self, key: str, ttl: float, wait: float, *, ask: bool) -> Grant | None:
-        """The claim, or ``None`` when another had it for all of ``wait`` seconds.
+        """Take the claim; return ``None`` if another holder had it for all of ``wait`` seconds.
 
         Args:
-            key: What is to be replaced.
-            ttl: Seconds it outlives this process, should that die.
-            wait: How long to wait for it.
-            ask: Whether the server is to know of it.
+            key: The key of the entry that is to be replaced.
+            ttl: Seconds for which the claim outlives this process, should the process die.
+            wait: Seconds to wait for the claim.
+            ask: Whether to take the claim on the server, too.
         """
         ctx = self._ctx
         ctx.check_open()
@@ -110,7 +111,7 @@ class Claims:
         return grant if granted else None
 
     async def _has_turn(self, grant: Grant, until: float) -> bool:
-        """Whether it is the one in this process, at ``until`` the latest."""
+        """Wait until the grant has the turn in this process; return ``False`` if it has not by ``until``."""
         ports = self._ctx.ports
         turn = self._turn(grant.key)
         if turn is None:
@@ -129,7 +130,7 @@ class Claims:
                 await ports.wait(waiter.future, min(until, now + LOOK_EVERY))
                 self._turn(grant.key)
         except BaseException:
-            self.give(grant)  # handed over at the very moment
+            self.give(grant)  # the turn may have been handed over at this very moment
             raise
         finally:
             with suppress(ValueError):
@@ -137,14 +138,17 @@ class Claims:
         return turn.holder is grant
 
     def _turn(self, key: str) -> _ClaimQueue | None:
-        """The turn that somebody has; one whose holder was dropped is passed on."""
+        """Return the key's turn, if it has a holder; a turn whose holder was dropped is passed on first."""
         turn = self._turns.get(key)
         if turn is not None and turn.holder is None:
             self._pass_on(turn)
         return self._turns.get(key)
 
     async def _is_granted(self, turn: _ClaimQueue, grant: Grant, until: float) -> bool:
-        """Whether the server grants it, at ``until`` the latest; it does, when it cannot be asked."""
+        """Wait until the server grants the claim; return ``False`` if it has not by ``until``.
+
+        A server that cannot be asked counts as granting.
+        """
         ctx, key = self._ctx, grant.key
         ms = round(grant.ttl * 1000)
         if turn.yields:
@@ -157,21 +161,21 @@ class Claims:
             try:
                 claimed = await ctx.ask(ctx.shared.claim(key, mark, ms, Any, None, look=False), ctx.budget())
                 if not isinstance(claimed, ClaimReply) or claimed.seen.state is EntryState.UNAVAILABLE:
-                    return True  # not to be asked: a grant that comes later is given back by whoever hears it
+                    return True  # the server cannot be asked: a grant that comes later is given back at its reply
                 if claimed.granted:
                     turn.mark, turn.since = mark, ctx.ports.clock()
                     self._keep_alive(turn, key, ms)
                 elif not await self._news(watch.future, claimed.remaining, until):
                     return False
             except BaseException:
-                ctx.shared.unclaim(key, mark)  # granted perhaps: nobody else would give it back
+                ctx.shared.unclaim(key, mark)  # perhaps granted: no other code would give it back
                 raise
             finally:
                 ctx.coherence.unwatch(watch)
         return True
 
     def _keep_alive(self, turn: _ClaimQueue, key: str, ms: int) -> None:
-        """Renew it every third of its length."""
+        """Renew the claim every third of its length."""
 
         def ring() -> None:
             turn.alarm = None
@@ -185,14 +189,17 @@ class Claims:
     # -- giving back -------------------------------------------------------------------------------------------------
 
     def give(self, grant: Grant) -> bool:
-        """End it; ``False`` if it is not this one that holds: it was given back before, or in another process."""
+        """End the claim; ``False`` if this grant does not hold it: it was given back before, or in another process."""
         if not self.holds(grant):
             return False
         self._pass_on(self._turns[grant.key])
         return True
 
     def _pass_on(self, turn: _ClaimQueue) -> None:
-        """To the next one here, who has it without asking; but not for ever, others wait too."""
+        """Hand the turn to the next caller here, with the claim on the server.
+
+        After the claim's ttl the claim is given back instead, because other processes wait too.
+        """
         following = turn.queue.popleft() if turn.queue else None
         if following is None or self._ctx.ports.clock() - turn.since >= turn.ttl:
             turn.yields = bool(turn.mark)
@@ -213,7 +220,7 @@ class Claims:
             turn.mark = b""
 
     def give_all_back(self) -> None:
-        """At the end: nobody need wait for what this process will not do any more."""
+        """Release all claims before closing, so that no caller waits for work that this process will not do."""
         for turn in self._turns.values():
             self._unclaim(turn)
             for waiter in turn.queue:
@@ -223,17 +230,17 @@ class Claims:
     # -- looking -----------------------------------------------------------------------------------------------------
 
     def has(self, key: str) -> bool:
-        """Whether somebody in this process has it."""
+        """Return whether a caller in this process holds the claim."""
         turn = self._turns.get(key)
         return turn is not None and turn.holder is not None
 
     def holds(self, grant: Grant) -> bool:
-        """Whether it is this one."""
+        """Return whether this grant holds the claim."""
         turn = self._turns.get(grant.key)
         return turn is not None and turn.holder is grant
 
     async def is_taken(self, key: str) -> bool:
-        """Whether anybody has it, as far as can be heard."""
+        """Return whether any process holds the claim, as far as the server can be heard."""
         ctx = self._ctx
         ctx.check_open()
         if self._turn(key) is not None:

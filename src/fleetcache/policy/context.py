@@ -1,4 +1,4 @@
-"""The parts that policy works with, put together once per cache, and how it asks the server within a budget."""
+"""The context of the rules: their parts, put together once per cache, and calls on the server within a budget."""
 
 from collections.abc import Callable
 from typing import Any
@@ -20,26 +20,26 @@ NO_LOOK = Lookup(EntryState.UNAVAILABLE, reason="no answer")
 
 
 class Budget:
-    """What one call of the user may still wait for the server: one operation timeout in all (promise 4)."""
+    """The time one call of the user may still wait for the server: one operation timeout in all (promise 4)."""
 
     __slots__ = ("left", "timeout", "whole")
 
     def __init__(self, timeout: float) -> None:
         self.left = self.timeout = timeout
-        self.whole = True  # until something was spent, the wire's own timeout is as good and costs no timer
+        self.whole = True  # while no time is spent, the wire's own timeout is as good and costs no timer
 
     def renew(self) -> None:
-        """A batch has had a reply: its time begins anew."""
+        """Make the budget whole again, after a reply to a batch."""
         self.left, self.whole = self.timeout, True
 
     def spend(self, took: float) -> None:
-        """So long it waited."""
+        """Subtract the seconds that the call has waited."""
         self.whole = False
         self.left -= took
 
 
 class LoadTimes:
-    """How long loads usually take, by loader: leases are twice that.
+    """The usual duration of loads, by loader; a lease lasts twice as long.
 
     The average moves by a quarter with each load, so that one slow load does not stretch the next hundred leases.
     """
@@ -51,20 +51,20 @@ class LoadTimes:
         self._usual: dict[str, float] = {}
 
     def learn(self, group: str, took: float) -> None:
-        """A load was seen, stored or not."""
+        """Take in the duration of a load, stored or not."""
         usual = self._usual.get(group)
         if usual is None and len(self._usual) >= self.GROUPS:
             self._usual.clear()
         self._usual[group] = took if usual is None else usual + (took - usual) / 4
 
     def lease(self, group: str) -> float:
-        """Seconds a lease or claim is asked for."""
+        """Return the seconds to request for a lease or claim."""
         usual = self._usual.get(group)
         return self.FIRST if usual is None else min(self.MAX, max(self.MIN, 2 * usual))
 
 
 class Load(Struct):
-    """One load on its way: what was asked, and how far it is."""
+    """One load under way: the caller's request and the progress of the load."""
 
     key: str
     loader: Callable[..., Any]
@@ -74,18 +74,18 @@ class Load(Struct):
     flight: Flight
     budget: Budget
     token: Any
-    lease: float = 0.0  # seconds, of the right it holds
+    lease: float = 0.0  # seconds of the lease or claim it holds
     seen: Lookup | None = None
     args: tuple[Any, ...] = ()
 
 
 class PolicyContext(Struct):
-    """Everything policy is handed.
+    """The parts and settings that the rules share.
 
     Attributes:
-        alone: There is no server by choice (memory, null): near is all there is, and nothing bounds it but ttl.
+        alone: Whether there is no server by choice (memory, null): only the near cache, bounded by nothing but ttl.
         strict: ``CACHE_STRICT``.
-        batches: How many send and wait just now; they share what may be under way.
+        batches: The number of batches that send and wait now; they share the calls and bytes that may be under way.
         tell: Writes to the log.
     """
 
@@ -113,11 +113,14 @@ class PolicyContext(Struct):
             raise Closed("this cache was closed: open a new one")
 
     def budget(self) -> Budget:
-        """For one call."""
+        """Return a new budget for one call."""
         return Budget(self.operation_timeout)
 
     async def ask(self, future: Future | None, budget: Budget) -> Any:
-        """The outcome of a call on the server, or ``NO_ANSWER``: not sent, not answered, or the budget is spent."""
+        """Return the outcome of a call on the server.
+
+        ``NO_ANSWER``: the call was not sent or not answered, or the budget is spent.
+        """
         if future is None:
             return NO_ANSWER
         began = self.ports.clock()
@@ -127,14 +130,14 @@ class PolicyContext(Struct):
             budget.spend(self.ports.clock() - began)
 
     def near_answer(self, key: str, declared: Any, options: CallOptions) -> tuple[DecodedValue, Any] | None:
-        """What near may answer, fresh or stale, with the held entry."""
+        """Return the answer that the near cache may give, fresh or stale, with the held entry; ``None``: none."""
         held = self.near.items.get(key)
         now = self.ports.clock()
         if held is None or now >= held.stale_until:
             return None
         if held.unconfirmed:
             if options.offline_ttl <= 0 and not self.alone:
-                return None  # it was loaded for a caller with another bound
+                return None  # the entry was loaded for a caller with another bound
         elif now >= self.trust.bound(options.offline_ttl):
             return None
         answer = self.entries.decode_near(held, declared)
@@ -143,7 +146,11 @@ class PolicyContext(Struct):
     def keep_unbacked(
         self, token: Any, answer: DecodedValue, options: CallOptions, started: float, cost: float = 0.0
     ) -> bool:
-        """Keep in near what shared did not confirm, for as long as that is safe; whether it is held now."""
+        """Keep a value that the shared cache did not confirm in the near cache, for as long as that is safe.
+
+        Returns:
+            Whether the value is held now.
+        """
         kept = options.bounded(self.unbacked_life(options))
         if kept.ttl <= 0 or answer.payload is None:
             return False
@@ -152,41 +159,47 @@ class PolicyContext(Struct):
         return self.coherence.fill(token, held)
 
     def keep_here(self, key: str, answer: DecodedValue, options: CallOptions, now: float) -> bool:
-        """Keep what is written in memory alone; whether it is held now."""
+        """Keep a written value in the near cache alone; return whether it is held now."""
         token = self.coherence.open_fill(key, options.tags)
         kept = self.keep_unbacked(token, answer, options, now)
         self.coherence.close_fill(token)
         return kept
 
     def holds_alone(self, key: str, options: CallOptions) -> bool:
-        """Whether this process alone holds it, fresh, while the server is away: it may count there, and prolong it."""
+        """Return whether this process holds a fresh unbacked value while the server is away.
+
+        The process may then count in its own memory, and prolong the value there.
+        """
         held = self.near.items.get(key)
         if held is None or not held.unconfirmed or options.offline_ttl <= 0:
             return False
         return self.trust.away and bool(self.ports.clock() < held.fresh_until)
 
     def unbacked_life(self, options: CallOptions) -> float:
-        """How many seconds from the start of its loader a value is good for that shared did not confirm."""
+        """Return for how many seconds from the start of its loader an unconfirmed value may be used."""
         if self.alone:
             return float("inf")
         return self.max_staleness if self.shared.usable else options.offline_ttl
 
     def near_life(self, options: CallOptions, sent_at: float) -> tuple[float, float]:
-        """Until when near may call a value fresh, and stale, that was sent to the server at ``sent_at``."""
+        """Return until when near may call a value fresh, and stale, that was sent to the server at ``sent_at``."""
         most = self.coherence.life(sent_at)
         fresh_until = sent_at + options.ttl
         return min(fresh_until, most), min(fresh_until + options.stale, most)
 
     async def settled(self, key: str, seen: Any, token: Any, budget: Budget) -> Lookup:
-        """What a look at plain data showed, judged again once its tags are known; ``FAULT`` if it showed nothing."""
+        """Return the result of a read of plain data, judged again once its tags are known.
+
+        Without an answer the state is ``UNAVAILABLE``.
+        """
         if isinstance(seen, Lookup) and seen.state is EntryState.TAGS_UNKNOWN:
             seen = await self.ask(self.shared.settle(key, seen, Any, token), budget)
         return seen if isinstance(seen, Lookup) and seen.state is not EntryState.TAGS_UNKNOWN else NO_LOOK
 
     async def capture(self, tags: tuple[str, ...], budget: Budget) -> Any:
-        """The versions of the tags, known or asked for; ``None`` when they cannot be had."""
+        """Return the versions of the tags, known or read from the server; ``None`` if one cannot be read."""
         asked: set[str] = set()
-        while not asked.issuperset(missing := self.coherence.missing(tags)):  # one that was known may go meanwhile
+        while not asked.issuperset(missing := self.coherence.missing(tags)):  # a known version may be dropped meanwhile
             asked.update(missing)
             if await self.ask(self.shared.capture(missing, lambda: None, self.ports.future()), budget) is NO_ANSWER:
                 break
@@ -194,7 +207,7 @@ class PolicyContext(Struct):
 
 
 def kept_options(options: CallOptions, ttl: Any, stale: Any) -> CallOptions:
-    """The options after a loader decided by its result (``Keep``)."""
+    """Return the options with the times that the loader's result sets (``Keep``), checked."""
     return options.kept(
         None if ttl is None else seconds(ttl, name="Keep.ttl", minimum=MINIMUM_TTL, maximum=MAX_TTL),
         None if stale is None else seconds(stale, name="Keep.stale", zero=True, maximum=MAX_TTL),

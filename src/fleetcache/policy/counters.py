@@ -1,12 +1,14 @@
-"""The rules of counting: exact among all, never guessed, and nobody starves.
+"""The rules of counting: exact across all processes, never guessed, and no caller starves.
 
-1. The server counts by a script where the script can write the sum itself: unsigned, of the caller's own tags, within
-   what Lua counts exactly (2^53). All else it hands back, and the sum is read, made here and swapped in, to int64.
-2. What is made here is made together: while one call of this process reads and swaps a counter, the others wait, and
-   the next one does it for all of them at once, in the order in which they came.
-3. Between processes the swap compares. Who loses reads again after a short random pause, so that somebody always wins.
-4. A step counts once or its caller hears ``Unavailable``. Who gave up before the step was in a sum is not counted; a
-   step whose sum was sent and not answered may be.
+1. The server counts by a script where the script can write the sum itself: unsigned, with the caller's own tags, up to
+   2^53, within which Lua counts exactly. The script hands back every other counter: this process reads it, computes the
+   sum and swaps it in, up to int64.
+2. Sums computed here are computed together: while one call of this process reads and swaps a counter, the other calls
+   wait, and the next call does it for all of them at once, in the order in which they came.
+3. Between processes the swap is a compare-and-set. A call that loses reads again after a short random pause, so that
+   one call always wins.
+4. A step counts once, or its caller gets ``Unavailable``. If a caller gave up before its step was in a sum, the step is
+   not counted; a step whose sum was sent and not answered may be.
 """
 
 from collections import deque
@@ -24,17 +26,17 @@ from .ports import Future
 
 __all__ = ["CounterRules"]
 
-MIN, MAX = -(2**63), 2**63 - 1  # what every client of every language reads as an integer
-# Seconds that who lost a swap pauses, at most: doubled each time up to what a busy server takes for an answer.
+MIN, MAX = -(2**63), 2**63 - 1  # the range that clients of every language read as an integer
+# Most seconds of the pause after a lost swap: doubled each time, up to the time that a busy server takes to answer.
 PAUSE_FIRST, MAX_PAUSE = 0.001, 0.016
 
 _THERE = frozenset(
     {EntryState.FRESH, EntryState.STALE, EntryState.EXPIRED, EntryState.INVALID, EntryState.LOADING}
-)  # what a swap can replace
+)  # states of an entry that a swap can replace
 
 
 class Undecided(Enum):
-    """Nothing is known of it."""
+    """The type of ``UNDECIDED``: the outcome of a step is not known."""
 
     UNDECIDED = "undecided"
 
@@ -44,14 +46,14 @@ Told = int | CodecError | Undecided | None
 
 
 class Step:
-    """What one call adds, and what became of it."""
+    """The step that one call adds, and its outcome."""
 
     __slots__ = ("captured", "create", "delta", "future", "leads", "options", "told")
 
     def __init__(self, delta: int, options: CallOptions, captured: Any, future: Future, *, create: bool) -> None:
         self.delta, self.options, self.captured, self.create = delta, options, captured, create
         self.future = future
-        self.leads = False  # it is this one's turn to read and swap, for all
+        self.leads = False  # whether it is this call's turn to read and swap for all
         self.told: Told = UNDECIDED
 
 
@@ -60,17 +62,17 @@ class CounterRules:
 
     def __init__(self, ctx: PolicyContext) -> None:
         self._ctx = ctx
-        self._waiting: dict[str, deque[Step]] = {}  # by counter, while one call of this process is at it
+        self._waiting: dict[str, deque[Step]] = {}  # by counter, while a call of this process reads and swaps it
 
     async def incr(self, key: str, delta: int, options: CallOptions, *, create: bool = True) -> int | None:
-        """Add to a counter. A new one begins at 0; one that is there keeps its life.
+        """Add to a counter. A new counter begins at 0; an existing counter keeps its remaining life.
 
         Returns:
             The sum; ``None`` when there is no counter, and none is to be created.
 
         Raises:
-            Unavailable: The server did not answer; there is no guess.
-            CodecError: What is there is no integer, or the sum is beyond int64.
+            Unavailable: The server did not answer; the sum is not guessed.
+            CodecError: The entry is no integer, or the sum is beyond int64.
         """
         ctx = self._ctx
         ctx.check_open()
@@ -93,7 +95,7 @@ class CounterRules:
     # -- alone -------------------------------------------------------------------------------------------------------
 
     def _count_here(self, key: str, delta: int, options: CallOptions, *, create: bool) -> int | None:
-        """In memory, without letting anybody in."""
+        """Count in memory, without a pause in which another task could run."""
         ctx = self._ctx
         held = ctx.near.items.get(key)
         now = ctx.ports.clock()
@@ -105,7 +107,7 @@ class CounterRules:
             return delta
         found = ctx.entries.decode_near(held, Any)
         total = _sum(key, _integer(key, found), delta)
-        if not ctx.alone:  # what the server may hold is not what was counted on
+        if not ctx.alone:  # the server may hold another value than the one counted on here
             ctx.coherence.defer(("e", key), ctx.coherence.journal.next())
         ctx.near.put(key, ctx.entries.extended(held, total, (held.fresh_until, held.stale_until)))
         return total
@@ -113,7 +115,7 @@ class CounterRules:
     # -- by the script -----------------------------------------------------------------------------------------------
 
     async def _by_script(self, key: str, delta: int, options: CallOptions, captured: Any, budget: Budget) -> int | None:
-        """The sum, or ``None`` when it is not the script's to make."""
+        """Count by the script; return the sum, or ``None`` if the script cannot write it."""
         ctx = self._ctx
         _, blob = ctx.entries.pack(key, ctx.entries.encode(delta, int), captured, options, 0.0)
         replacing = b""
@@ -138,7 +140,7 @@ class CounterRules:
     # -- together ----------------------------------------------------------------------------------------------------
 
     async def _together(self, key: str, step: Step, budget: Budget) -> int | None:
-        """One read and one swap for all calls of this process that wait for it."""
+        """Count with one read and one swap for all calls of this process that wait for the counter."""
         queue = self._waiting.get(key)
         if queue is None:
             self._waiting[key] = deque()
@@ -163,7 +165,7 @@ class CounterRules:
         return step.told
 
     def _hand_on(self, key: str) -> None:
-        """The next one leads, if it still waits."""
+        """Give the lead to the next call that still waits."""
         queue = self._waiting[key]
         while queue:
             step = queue.popleft()
@@ -174,11 +176,11 @@ class CounterRules:
         del self._waiting[key]
 
     async def _lead(self, key: str, first: Step, budget: Budget) -> None:
-        """Read and swap until the sum of all is in, or this call's time is over."""
+        """Read and swap until the sum of all steps is stored, or this call's time is over."""
         ctx, ports, queue = self._ctx, self._ctx.ports, self._waiting[key]
         others: list[Step] = []
         pause = PAUSE_FIRST
-        uncounted = True  # for certain, and another may still do it
+        uncounted = True  # certainly not counted yet, so another call may still do it
         try:
             while budget.left > 0:
                 others = [step for step in (*others, *queue) if not step.future.done()]
@@ -214,7 +216,7 @@ class CounterRules:
     def _write(
         self, key: str, seen: Lookup, steps: list[Step], token: Any
     ) -> tuple[list[Told], Callable[[], Future | None] | None]:
-        """What each is told if the write succeeds, and how to send it; ``None`` when nothing is to be written."""
+        """Return the outcome of each step if the write succeeds, and a function that sends it; ``None``: no write."""
         ctx = self._ctx
         try:
             base = _integer(key, seen.answer) if seen.state is EntryState.FRESH else None
@@ -238,7 +240,7 @@ class CounterRules:
         return told, partial(ctx.shared.add, key, blob, options.server_ttl_ms, Any, token, _nothing)
 
     async def _is_written(self, future: Future | None, budget: Budget) -> bool | None:
-        """``False``: somebody else wrote first. ``None``: nobody knows."""
+        """Return whether the write succeeded; ``False``: another process wrote first. ``None``: not known."""
         result = await self._ctx.ask(future, budget)
         if isinstance(result, bool):
             return result
@@ -248,7 +250,7 @@ class CounterRules:
 
 
 def _sums(key: str, base: int | None, steps: list[Step]) -> tuple[list[Told], int | None, Step | None]:
-    """What each call is told, the last sum, and whose call creates the counter."""
+    """Return the outcome of each step, the last sum, and the step that creates the counter."""
     told: list[Told] = []
     total, creator = base, None
     for step in steps:
@@ -267,7 +269,7 @@ def _sums(key: str, base: int | None, steps: list[Step]) -> tuple[list[Told], in
 
 
 def _nothing(_sent_at: float) -> None:
-    """The writer's near forgets it anyway: the next one counts soon."""
+    """Do not fill the near cache: the writer drops the counter there anyway, because the next step comes soon."""
 
 
 def _integer(key: str, answer: DecodedValue | None) -> int:

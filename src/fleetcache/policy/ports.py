@@ -1,7 +1,7 @@
-"""What policy is handed, as protocols: it knows no tier, no wire and no event loop.
+"""The protocols of the parts that policy gets: policy knows no tier, no wire and no event loop.
 
 ``Runtime`` runs the rules for one face: asyncio hands in futures and tasks, threads hand in waits that block and never
-suspend. The others are the tiers as policy uses them; the classes of the same names are their only documentation.
+suspend. The other protocols are the tiers as policy uses them, documented only by the classes of the same names.
 """
 
 from asyncio import CancelledError
@@ -33,10 +33,10 @@ __all__ = [
 
 
 class LoaderEndedError(Exception):
-    """The loader ended by what is nobody's answer: one of those who joined takes over, ``original`` is its caller's.
+    """The loader ended by an exception for its own caller alone, kept in ``original``; a joined caller takes over.
 
-    A cancellation that was not ours, or any other ``BaseException`` that is no ``Exception``: what test runners,
-    ``gevent.Timeout`` and ``sys.exit`` raise.
+    ``original`` is a cancellation that was not ours, or any other ``BaseException`` that is no ``Exception``: test
+    runners, ``gevent.Timeout`` and ``sys.exit`` raise such exceptions.
     """
 
     def __init__(self, original: BaseException) -> None:
@@ -45,7 +45,10 @@ class LoaderEndedError(Exception):
 
 
 def is_failure(error: BaseException) -> bool:
-    """Whether an old value may answer instead, where one may at all: not for what is its caller's alone."""
+    """Return whether an old value may answer instead of the error, where the options allow an old value at all.
+
+    It may not if the error must reach the loader's own caller, as ``KeyboardInterrupt`` must.
+    """
     if isinstance(error, LoaderEndedError):
         return isinstance(error.original, (Exception, CancelledError))
     return isinstance(error, Exception)
@@ -55,12 +58,12 @@ class Loads(Protocol):
     """Runs loaders."""
 
     async def run_loader(self, loader: Callable[..., Any], *args: Any) -> Any:
-        """Run the user's loader; ``LoaderEndedError`` when it ended by what is for its caller alone."""
+        """Run the user's loader; raise ``LoaderEndedError`` if it ended by an exception for its caller alone."""
         ...
 
 
 async def load_apart(ports: Loads, loader: Callable[..., Any], *args: Any) -> Any:
-    """What the loader brings its one caller, with whom nobody waits."""
+    """Run the loader for a single caller, without a flight; return its result or raise its own exception."""
     try:
         return await ports.run_loader(loader, *args)
     except LoaderEndedError as error:
@@ -71,21 +74,21 @@ Work = Callable[[], Coroutine[Any, Any, None]]
 
 
 class Landed(Protocol):
-    """Called when a flight is over, however: ``error`` is what its work ended with, which is a defect of ours."""
+    """Called when a flight is over, however it ended; ``error`` is the exception of its work, a defect of ours."""
 
     def __call__(self, error: BaseException | None = None, /) -> None: ...  # noqa: D102 - see above
 
 
 class Alarm(Protocol):
-    """Something that will happen unless it is cancelled."""
+    """A scheduled call, which happens unless it is cancelled."""
 
     def cancel(self) -> None:
-        """Do not."""
+        """Cancel the call."""
         ...
 
 
 class FlightPort(Protocol):
-    """A flight, as far as the world must know one."""
+    """A flight, as far as the runtime must know it."""
 
     task: Any
 
@@ -96,35 +99,35 @@ class Runtime(Protocol):
     closed: bool
 
     def clock(self) -> float:
-        """Seconds."""
+        """Return the time in seconds."""
         ...
 
     def random(self) -> float:
-        """In [0, 1)."""
+        """Return a random number in [0, 1)."""
         ...
 
     def me(self) -> Any:
-        """The task that this runs in; ``None`` for a thread."""
+        """Return the current task; ``None`` in a thread."""
         ...
 
     def future(self) -> Future:
-        """A new closed gate."""
+        """Return a new future that is not done."""
         ...
 
     def wait(self, future: Future, until: float | None) -> Awaitable[Any]:
-        """What the gate was opened with; opens it with ``NO_ANSWER`` at ``until``."""
+        """Return the future's result; at ``until``, resolve it with ``NO_ANSWER``."""
         ...
 
     async def run_loader(self, loader: Callable[..., Any], *args: Any) -> Any:
-        """Run the user's loader; ``LoaderEndedError`` when it ended by what is for its caller alone."""
+        """Run the user's loader; raise ``LoaderEndedError`` if it ended by an exception for its caller alone."""
         ...
 
     async def spawn(self, flight: FlightPort, work: Work, landed: Landed) -> None:
-        """Run a flight's load, in a task of its own (asyncio) or here and now (threads), and call ``landed`` after."""
+        """Run a flight's load, in a separate task (asyncio) or here and now (threads), and call ``landed`` after it."""
         ...
 
     def spawn_background(self, flight: FlightPort, work: Work, landed: Landed) -> bool:
-        """Run a refresh that nobody waits for; ``False`` when it cannot be run now, and then nothing is called."""
+        """Run a refresh in the background; ``False`` if it cannot run now: then neither function is called."""
         ...
 
     def call_later(self, delay: float, ring: Callable[[], None]) -> Alarm:
@@ -132,12 +135,12 @@ class Runtime(Protocol):
         ...
 
     async def close(self, patience: float) -> None:
-        """End what runs in the background; wait for it ``patience`` seconds at most."""
+        """End the work in the background; wait for it up to ``patience`` seconds."""
         ...
 
 
 class NearPort(Protocol):
-    """The near store."""
+    """The near cache (L1)."""
 
     @property
     def items(self) -> Mapping[str, Any]: ...  # noqa: D102
@@ -146,7 +149,7 @@ class NearPort(Protocol):
 
 
 class JournalPort(Protocol):
-    """What is owed to the server."""
+    """The removals that are owed to the server."""
 
     @property
     def pending(self) -> Mapping[tuple[str, str], int]: ...
@@ -187,7 +190,7 @@ class CoherencePort(Protocol):
 
 
 class EntriesPort(Protocol):
-    """Values to entries."""
+    """Turns values into entries, and entries into values."""
 
     @property
     def signs(self) -> bool: ...  # noqa: D102
@@ -206,7 +209,7 @@ class EntriesPort(Protocol):
 
 
 class TrustPort(Protocol):
-    """How far near may be trusted, and whether the server is known to be away."""
+    """How long the near cache may be trusted, and whether the server is known to be away."""
 
     @property
     def away(self) -> bool: ...  # noqa: D102
@@ -214,7 +217,7 @@ class TrustPort(Protocol):
 
 
 class SharedPort(Protocol):
-    """The verbs on the server; each returns a gate, or ``None`` when nothing may be sent."""
+    """The calls on the server; each returns a future, or ``None`` if nothing may be sent."""
 
     usable: bool
 

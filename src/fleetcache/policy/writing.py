@@ -1,4 +1,4 @@
-"""The rules of writing: forget here first, tell the server, and owe it what it did not acknowledge."""
+"""The rules of writing: forget here first, send to the server, and owe it each removal that it did not acknowledge."""
 
 from collections.abc import Iterable, Mapping
 from enum import Enum
@@ -16,14 +16,14 @@ from .streaming import SMALL, Sent, stream
 
 __all__ = ["Writing"]
 
-# How often a compare-and-set is tried when others write the same key at the same time.
+# Attempts of a compare-and-set while other processes write the same key at the same time.
 TRIES = 16
 _REPLACEABLE = frozenset({EntryState.STALE, EntryState.EXPIRED, EntryState.INVALID})
 _GONE = frozenset({EntryState.ABSENT, EntryState.FOREIGN})
 
 
 class Again(Enum):
-    """Nothing is decided yet."""
+    """The type of ``AGAIN``: the attempt decided nothing."""
 
     AGAIN = "again"
 
@@ -32,7 +32,7 @@ AGAIN: Final = Again.AGAIN
 
 
 class _Put:
-    """One value on its way."""
+    """One write under way."""
 
     __slots__ = ("future", "number", "size", "started", "token")
 
@@ -43,7 +43,10 @@ class _Put:
 
 
 class _Encoded:
-    """Values in bytes, all tried before the first is sent; beyond some megabytes made again when their turn comes."""
+    """Encoded values, all encoded before the first is sent.
+
+    Values beyond the first 16 MB are encoded again when their turn comes.
+    """
 
     KEPT = 16 * 1024 * 1024
 
@@ -58,12 +61,12 @@ class _Encoded:
                 self._kept[key] = answer
 
     def answer(self, key: str) -> DecodedValue:
-        """One of them."""
+        """Return the encoded value of a key."""
         return self._kept.get(key) or self._encode(self._values[key], self._declared)
 
 
 class Writing:
-    """set, add, delete, touch, tags and clear; ``counting`` has incr."""
+    """set, add, delete, touch, tags and clear; ``counters`` has incr."""
 
     def __init__(self, ctx: PolicyContext) -> None:
         self._ctx = ctx
@@ -71,11 +74,11 @@ class Writing:
     # -- set ---------------------------------------------------------------------------------------------------------
 
     async def set(self, key: str, value: Any, options: CallOptions, declared: Any, *, strict: bool) -> None:
-        """Store one value, whatever is there."""
+        """Store one value, whether or not the key holds an entry."""
         await self.set_many({key: value}, options, declared, strict=strict)
 
     async def set_many(self, values: Mapping[str, Any], options: CallOptions, declared: Any, *, strict: bool) -> None:
-        """Store many. Nothing is sent before all could be encoded."""
+        """Store many values. None is sent before all are encoded."""
         ctx = self._ctx
         ctx.check_open()
         encoded = _Encoded(ctx, values, declared)
@@ -112,7 +115,7 @@ class Writing:
     async def _remove_refused(
         self, refused: dict[str, "_Put"], encoded: _Encoded, options: CallOptions, budget: Budget
     ) -> None:
-        """What the server refused (full, for one): what stood there before must not stay."""
+        """Remove the older entries of writes that the server refused (because it is full, for example)."""
         ctx = self._ctx
 
         def send(key: str) -> Sent:
@@ -124,7 +127,7 @@ class Writing:
         await stream(ctx, list(refused), send, take, budget)
 
     def send_set(self, answers: Mapping[str, DecodedValue], options: CallOptions) -> None:
-        """Store many without waiting for anything. What could be sent only after a wait is kept here and owed."""
+        """Store many values without waiting. A value that could only be sent after a wait is kept here and owed."""
         ctx = self._ctx
         ctx.counters.sets += len(answers)
         captured = None if ctx.alone else ctx.coherence.captured(options.tags)
@@ -147,7 +150,7 @@ class Writing:
         if ctx.coherence.captured(options.tags) != captured:
             ctx.coherence.close_fill(
                 put.token
-            )  # a tag of it was removed since: stored, it is outdated, and near must not fill
+            )  # one of its tags was removed since: the stored entry is outdated, and must not fill the near cache
         stamp, blob = ctx.entries.pack(key, answer, captured, options, 0.0)
 
         def hold(sent_at: float) -> Any:
@@ -162,9 +165,10 @@ class Writing:
         return put
 
     def _end(self, key: str, put: "_Put", answer: DecodedValue | None, options: CallOptions) -> None:
-        """A write has ended. With an ``answer`` shared does not have it: who wrote sees it until shared can be asked.
+        """End a write.
 
-        Unless this process has removed or replaced it meanwhile.
+        With an ``answer``, the shared cache does not have the value: this process sees it until the shared cache can be
+        asked, unless it has removed or replaced the value meanwhile.
         """
         ctx = self._ctx
         ctx.coherence.close_fill(put.token)
@@ -175,7 +179,7 @@ class Writing:
     # -- removals ----------------------------------------------------------------------------------------------------
 
     async def delete_many(self, keys: Iterable[str], *, strict: bool) -> int:
-        """Remove; returns how many live values are known to be removed."""
+        """Remove the keys; return how many live values are known to be removed."""
         ctx = self._ctx
         ctx.check_open()
         wanted = list(dict.fromkeys(keys))
@@ -191,7 +195,7 @@ class Writing:
         return held is not None and ctx.ports.clock() < held.fresh_until
 
     async def invalidate(self, tags: Iterable[str], *, strict: bool) -> None:
-        """Remove everything that carries one of the tags."""
+        """Remove every entry that carries one of the tags."""
         ctx = self._ctx
         ctx.check_open()
         targets: list[Target] = [("t", tag) for tag in tags]
@@ -201,7 +205,10 @@ class Writing:
             await self._remove(targets, strict=strict)
 
     def send_removals(self, targets: Iterable[Target]) -> list[Future | None]:
-        """All in one write, without waiting. What is not acknowledged is owed; without a server nothing is."""
+        """Send all removals in one write, without waiting.
+
+        A removal that is not acknowledged is owed; a cache without a server owes nothing.
+        """
         ctx = self._ctx
         futures: list[Future | None] = []
         for target in targets:
@@ -212,7 +219,7 @@ class Writing:
         return futures
 
     async def _remove(self, targets: list[Target], *, strict: bool) -> int:
-        """As many at once as fit. What is not acknowledged is owed."""
+        """Remove the targets, as many at once as fit. A removal that is not acknowledged is owed."""
         ctx = self._ctx
         budget = ctx.budget()
         sent = removed = 0
@@ -232,7 +239,7 @@ class Writing:
         try:
             await stream(ctx, targets, send, take, budget)
         finally:
-            for target in targets[sent:]:  # cancelled: what was not sent is removed later
+            for target in targets[sent:]:  # cancelled: removals that were not sent are done later
                 ctx.coherence.defer(target, ctx.coherence.begin_removal(target))
         if strict and not told:
             raise Unavailable("the server did not acknowledge the removal; it will be repeated when it can be heard")
@@ -241,7 +248,10 @@ class Writing:
     # -- add -----------------------------------------------------------------------------------------------------------
 
     async def add(self, key: str, value: Any, options: CallOptions, declared: Any, *, strict: bool) -> bool:
-        """Store if there is no fresh entry. With the server away the first of this process wins, in its own memory."""
+        """Store the value if there is no fresh entry; return whether it was stored.
+
+        With the server away, the first call of this process wins, in its own memory.
+        """
         ctx = self._ctx
         ctx.check_open()
         answer = ctx.entries.encode(value, declared)
@@ -253,7 +263,7 @@ class Writing:
         return added is True
 
     async def _add_there(self, key: str, answer: DecodedValue, options: CallOptions) -> bool | None:
-        """What the server decided; ``None`` when it cannot be known."""
+        """Add on the server; return whether it stored the value, ``None`` if that cannot be known."""
         ctx = self._ctx
         budget = ctx.budget()
         captured = await ctx.capture(options.tags, budget)
@@ -266,10 +276,13 @@ class Writing:
         return None
 
     def _add_here(self, key: str, answer: DecodedValue, options: CallOptions) -> bool:
-        """In memory, without letting anybody in. What the server may hold of it goes when it is back."""
+        """Add in memory, without a pause in which another task could run.
+
+        An entry that the server may hold is removed when it is back.
+        """
         ctx = self._ctx
         if not ctx.alone and not (ctx.coherence.keeps and options.offline_ttl > 0):
-            return False  # nothing may be kept here, so nothing is added, and what the server holds stays
+            return False  # nothing may be kept here, so nothing is added, and an entry on the server stays
         found = ctx.near_answer(key, Any, options)
         now = ctx.ports.clock()
         if found is not None and now < found[1].fresh_until:
@@ -278,12 +291,12 @@ class Writing:
         if not ctx.alone:
             ctx.coherence.defer(("e", key), number)
         kept = ctx.keep_here(key, answer, options, now)
-        return kept or ctx.alone  # a memory that is too small is no reason to say that somebody else was first
+        return kept or ctx.alone  # ``False`` would claim that another call was first, though the memory is too small
 
     async def _add_once(
         self, key: str, answer: DecodedValue, options: CallOptions, captured: Any, budget: Budget
     ) -> bool | Again | None:
-        """``AGAIN`` = what was there has changed meanwhile: once more."""
+        """Try once to add; ``AGAIN``: the entry has changed meanwhile, so the caller tries again."""
         ctx = self._ctx
         stamp, blob = ctx.entries.pack(key, answer, captured, options, 0.0)
         token = ctx.coherence.open_fill(key, options.tags)
@@ -314,7 +327,7 @@ class Writing:
     # -- touch ---------------------------------------------------------------------------------------------------------
 
     async def touch(self, key: str, ttl: float, options: CallOptions) -> bool:
-        """Let a fresh entry live for ``ttl`` from now; ``False`` when there is none."""
+        """Set the ttl of a fresh entry to ``ttl`` from now; return ``False`` if there is none."""
         ctx = self._ctx
         ctx.check_open()
         if ctx.alone or ctx.holds_alone(key, options):
@@ -339,7 +352,7 @@ class Writing:
         return ctx.near.put(key, ctx.entries.extended(held, held.value, (now + ttl, now + ttl + stale)))
 
     async def look(self, key: str) -> tuple[Lookup, Budget]:
-        """What stands under a key, as plain data."""
+        """Read a key as plain data; return the result and the budget that is left."""
         ctx = self._ctx
         budget = ctx.budget()
         token = ctx.coherence.open_fill(key)
