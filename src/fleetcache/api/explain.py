@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from msgspec import Struct
 from msgspec.structs import asdict
 
+from ..config.spelling import renamed
 from ..policy.lookup import Lookup
 
 if TYPE_CHECKING:
@@ -44,6 +45,9 @@ class Explanation(Struct, frozen=True):
     tags: tuple[str, ...]
     pending_removal: bool
     loading: bool
+
+    unbacked = renamed("unbacked", "unconfirmed")
+    owed = renamed("owed", "pending_removal")
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""

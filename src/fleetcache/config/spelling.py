@@ -1,6 +1,7 @@
 """Options that were given in the wrong place or by a wrong name: the error names the right spelling."""
 
 import inspect
+import warnings
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import Any, NoReturn, TypeVar
@@ -8,7 +9,7 @@ from typing import Any, NoReturn, TypeVar
 from ..errors import ConfigError
 from .durations import seconds, shown
 
-__all__ = ["by_name", "decorated_with", "known", "misplaced"]
+__all__ = ["by_name", "decorated_with", "known", "misplaced", "renamed"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -82,3 +83,18 @@ def _meant(value: Any) -> str:
     except ConfigError:
         return ""
     return "ttl"
+
+
+def renamed(old: str, new: str) -> Any:
+    """Return a property that answers by an attribute's earlier name, with a ``DeprecationWarning``.
+
+    Args:
+        old: The earlier name, which the next release drops.
+        new: The name that it has now.
+    """
+
+    def answer(self: object) -> Any:
+        warnings.warn(f"{type(self).__name__}.{old} is called {new} now", DeprecationWarning, stacklevel=2)
+        return getattr(self, new)
+
+    return property(answer)

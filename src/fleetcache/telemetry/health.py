@@ -12,6 +12,8 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import asdict
 
+from ..config.spelling import renamed
+
 __all__ = ["SCHEMA", "Health", "Status", "impact"]
 
 SCHEMA = 1
@@ -119,6 +121,9 @@ class Health(Struct, frozen=True, kw_only=True):
     uncached: dict[str, int] = {}
     last_error: str | None = None
     schema: int = SCHEMA
+
+    at_stake = renamed("at_stake", "impact")
+    horizon_age = renamed("horizon_age", "last_reply_age")
 
     def as_dict(self) -> dict[str, Any]:
         """Return all fields, for JSON."""

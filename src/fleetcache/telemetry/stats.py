@@ -5,6 +5,8 @@ from typing import Any
 
 from msgspec import Struct, field
 
+from ..config.spelling import renamed
+
 __all__ = ["Counters", "Stats"]
 
 
@@ -90,3 +92,7 @@ class Stats(Struct, frozen=True, kw_only=True):
     tag_copies: int
     link: str
     epoch: int
+
+    pushes = renamed("pushes", "invalidations")
+    own_pushes = renamed("own_pushes", "self_invalidations")
+    null_pushes = renamed("null_pushes", "flush_invalidations")

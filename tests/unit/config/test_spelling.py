@@ -126,3 +126,34 @@ def test_both_faces_show_the_same() -> None:
         assert list(inspect.signature(verb).parameters) == list(inspect.signature(getattr(Cache, name)).parameters), (
             name
         )
+
+
+# -- public words that changed ---------------------------------------------------------------------------------------
+
+
+async def _reports() -> dict[str, Any]:
+    async with Cache("memory://") as cache:
+        await cache.set("k", 1)
+        return {"Health": cache.status_now(), "Stats": cache.stats(), "Explanation": await cache.explain("k")}
+
+
+@pytest.mark.parametrize(
+    ("owner", "old", "new"),
+    [
+        ("Health", "at_stake", "impact"),
+        ("Health", "horizon_age", "last_reply_age"),
+        ("Stats", "pushes", "invalidations"),
+        ("Stats", "own_pushes", "self_invalidations"),
+        ("Stats", "null_pushes", "flush_invalidations"),
+        ("Explanation", "unbacked", "unconfirmed"),
+        ("Explanation", "owed", "pending_removal"),
+    ],
+)
+def test_an_earlier_name_answers_with_a_warning(owner: str, old: str, new: str) -> None:
+    report = run(_reports())[owner]
+    with pytest.warns(DeprecationWarning, match=f"^{owner}.{old} is called {new} now$"):
+        said = getattr(report, old)
+    assert said == getattr(report, new)
+    if owner != "Stats":
+        assert old not in report.as_dict()
+        assert new in report.as_dict()
