@@ -1,9 +1,9 @@
 """One argument of a call -> its part of the key: readable, the same in every process, never shared by two values.
 
-1. Text stands as it is where it can; text that would read as a number, ``True``, ``None`` ... stands in quotes.
-2. Every value else is a Python literal or ``type(...)``. Text never contains the characters that these are made of,
+1. Text is written unchanged where possible; text that would read as a number, ``True``, ``None`` ... is put in quotes.
+2. Every other value is written as a Python literal or ``type(...)``. Text never contains the characters of these forms,
    nor a separator: such characters are percent-escaped.
-3. A type that we do not know, and whose values have no text of their own, is an error. ``__cache_key__()`` gives one.
+3. A value of an unknown type without a text of its own is an error. ``__cache_key__()`` gives the type such a text.
 """
 
 import re
@@ -22,26 +22,26 @@ from .values import dataclass_fields
 
 __all__ = ["SEPARATORS", "Unwritable", "write_argument"]
 
-# No written value ever has one of these, so between two values any of them is a boundary.
+# No written value ever contains one of these characters, so any of them between two values is a boundary.
 SEPARATORS: Final = frozenset(':;|#&?*<>{}^$!`"\\ ')
 
 _RESERVED: Final = re.compile(r"[^\w.+@/~\u0080-\ud7ff\ue000-\U0010ffff-]", re.ASCII)
 _has_reserved: Final = _RESERVED.search
-# What values that are not text are written as without a bracket; text that looks like it is quoted.
+# The forms without a bracket of values that are not text; text that looks like one of them is quoted.
 _is_literal: Final = re.compile(r"(?:None|True|False|-?(?:inf|nan|\d+(?:\.\d+)?(?:e[+-]?\d+)?))\Z", re.ASCII).match
-# Their first characters: most text needs no second look.
+# The first characters of these forms: most text begins with another character and needs no further check.
 _LITERAL_STARTS: Final = "-0123456789NTFin"
 
 
 class Unwritable(Exception):
-    """The value has no text of its own; the message says which type."""
+    """The value has no text of its own; the message names its type."""
 
 
 def write_argument(value: Any) -> str:
-    """The value's part of a key.
+    """Return the value's part of a key.
 
     Raises:
-        Unwritable: it, or something in it, is of a type that has no text of its own.
+        Unwritable: The value, or a part of it, is of a type that has no text of its own.
     """
     kind = type(value)
     if kind is str:
@@ -55,7 +55,7 @@ def write_argument(value: Any) -> str:
 
 def _quoted(text: str) -> str:
     escaped = _escaped(text)
-    # An escape already makes it unlike any literal.
+    # Escaped text is already unlike any literal.
     return escaped if escaped != text else f"'{text}'"
 
 
@@ -76,7 +76,7 @@ def _pairs(items: Iterable[tuple[Any, Any]]) -> list[str]:
 
 
 def _zone(value: datetime | time) -> str:
-    """What ``isoformat`` leaves out: the zone's name, and which of the two hours of an autumn night."""
+    """Return the parts that ``isoformat`` leaves out: the zone's name, and the fold of a repeated hour in autumn."""
     name = getattr(value.tzinfo, "key", None)
     return (f",{_escaped(name)}" if isinstance(name, str) else "") + (",fold" if value.fold else "")
 
@@ -90,7 +90,7 @@ _WRITERS: Final[dict[type, Callable[[Any], str]]] = {
     bytes: lambda value: f"b'{value.hex()}'",
     list: lambda value: f"[{_joined(value)}]",
     tuple: lambda value: f"({_joined(value)})",
-    # Equal sets and equal dicts are one argument, in whatever order they were filled.
+    # Equal sets and equal dicts are the same argument, regardless of the order of insertion.
     set: lambda value: f"set({_sorted(value)})",
     frozenset: lambda value: f"frozenset({_sorted(value)})",
     dict: lambda value: f"dict({','.join(sorted(_pairs(value.items())))})",
@@ -106,12 +106,12 @@ _BASES: Final = tuple(kind for kind in _WRITERS if kind not in {type(None), bool
 
 
 def _other(value: Any, kind: type) -> str:
-    """Values of types that are not ours: their type's full name around what they hold."""
+    """Write a value of any further type: the type's full name around its content."""
     own: Callable[[], Any] | None = getattr(value, "__cache_key__", None)
     if isinstance(value, type):
         return _class(value, own)
     row = standard(kind) if is_leaf(kind) or kind is deque else None
-    if row is not None:  # by a word of ours: the module of a path is another in other versions of Python
+    if row is not None:  # by a fixed word: the module of a path differs between versions of Python
         return f"{row.word}({_standard(row.write, value)})"
     return f"{_name(kind)}({_content(value, own)})"
 
@@ -124,7 +124,7 @@ def _standard(write: Callable[[Any], Any], value: Any) -> str:
 
 
 def _class(value: type, own: Callable[[], Any] | None) -> str:
-    # Only a classmethod counts; what its instances have says nothing about the class.
+    # Only a classmethod counts; a method of the instances says nothing about the class.
     if own is None or id(getattr(own, "__self__", None)) != id(value):
         raise Unwritable(f"the class {value.__qualname__} has no __cache_key__() of its own")
     return f"type({_name(value)},{write_argument(own())})"
@@ -158,7 +158,7 @@ def _fields(value: Any) -> list[tuple[str, Any]] | None:
 
 
 def _as_base(value: Any, base: type) -> Any:
-    # Their own methods could say anything; the base's see only what is held.
+    # The value's own methods could return anything; the methods of the base see only the content.
     return base.__str__(value) if base is str else base(value) if base in {int, float, bytes} else value
 
 

@@ -1,10 +1,10 @@
-"""An entry: a value's bytes with its lifetimes and tags, as it stands on the server.
+"""An entry: a value's bytes with its lifetimes and tags, as stored on the server.
 
 Layout of an entry, big endian (format 2)::
 
     0   1   b"V"
     1  16   stamp, random and never used twice: with the "V" it is the *head*, the identity that scripts compare
-    17  1   format of what follows
+    17  1   format of the bytes that follow
     18  1   codec of the payload; ``codec`` has the table of ids
     19  1   flags: 1 = signed. Kept free: 2 = compressed, 4 = sealed, 8 = an error, 0x30 = algorithm of 2
     20  1   number of tags
@@ -16,13 +16,13 @@ Layout of an entry, big endian (format 2)::
     ..  32  signature, if signed
     ..      payload
 
-A placeholder, while somebody loads, is ``b"L"`` + 16 random bytes and nothing more. Freshness is not written down: it
-follows from the time the server has left for the key (``PTTL``), which it keeps for ``ttl + stale + GRACE``.
+A placeholder, stored while a process loads the value, is exactly ``b"L"`` + 16 random bytes. Freshness is not stored:
+it follows from the remaining life of the key on the server (``PTTL``), which keeps it for ``ttl + stale + GRACE``.
 
-Format 2 has room for what later releases write and this one does not. An entry with a flag that this release does not
-know is unusable, so it is loaded anew and replaced. An entry with flag 8 holds a declared exception in place of a
-value: its payload is ``[module.qualname, args]`` in the entry's codec. The first letter ``F`` is kept for the mark that
-a failed load leaves; this release takes such a mark for a foreign value, removes it by compare-and-delete and loads.
+Format 2 has room for additions of later releases. An entry with a flag that this release does not know is unusable, so
+it is loaded anew and replaced. An entry with flag 8 holds a declared exception in place of a value: its payload is
+``[module.qualname, args]`` in the entry's codec. The first letter ``F`` is kept for the mark that a failed load leaves;
+this release takes such a mark for a foreign value, removes it by compare-and-delete and loads.
 """
 
 import struct
@@ -45,13 +45,13 @@ __all__ = [
 ]
 
 GRACE = 10.0
-"""Seconds the server keeps an entry past ``ttl + stale``: the base that a refresh under way can still replace."""
+"""Seconds the server keeps an entry past ``ttl + stale``, so that a refresh under way can still replace it."""
 
 FORMAT_WRITTEN = 2
 FORMATS_READ = frozenset({2})
-"""A release reads formats n and n-1 and writes n-1 until told, so that two releases run side by side.
+"""A release reads formats n and n-1, and writes n-1 until told otherwise, so that two releases run side by side.
 
-Format 1 was never published, and its values may differ from what was stored: it is not read.
+Format 1 was never published, and its values may differ from the values given to it: it is not read.
 """
 
 HEAD_SIZE = 17
@@ -68,7 +68,7 @@ Tags = tuple[tuple[str, bytes], ...]
 
 
 class Header(msgspec.Struct, gc=False, frozen=True):
-    """What stands before the payload; ``section`` is the tags' part, the same bytes for all entries of equal tags."""
+    """The part before the payload; ``section`` holds the tags, in the same bytes for all entries of equal tags."""
 
     stamp: bytes
     codec: int
@@ -81,11 +81,11 @@ class Header(msgspec.Struct, gc=False, frozen=True):
 
 
 NO_HEADER = Header(b"", 0, 0.0, 0.0, 0.0, b"", None, 0)
-"""For what is no entry."""
+"""The header for bytes that are no entry."""
 
 
 def tag_section(tags: Tags) -> bytes:
-    """The tags' part of an entry."""
+    """Return the tag section of an entry."""
     parts: list[bytes] = []
     for name, version in tags:
         raw = name.encode()
@@ -94,7 +94,7 @@ def tag_section(tags: Tags) -> bytes:
 
 
 def parse_tags(section: bytes) -> Tags | None:
-    """The tags of a section; ``None`` when the bytes are not one."""
+    """Return the tags of a section; ``None`` when the bytes are no tag section."""
     tags = []
     at = 0
     while at < len(section):
@@ -113,15 +113,15 @@ def parse_tags(section: bytes) -> Tags | None:
 def pack(
     stamp: bytes, codec: int, lifetimes: tuple[float, float, float], section: bytes, count: int, *, signed: bool
 ) -> bytes:
-    """Everything before the signature and the payload.
+    """Return all bytes before the signature and the payload.
 
     Args:
         stamp: ``b"V"`` and a new stamp.
         codec: Id of the codec that wrote the payload.
         lifetimes: ttl, stale and cost in seconds.
-        section: The tags' part, from ``tag_section``.
-        count: How many tags the section holds.
-        signed: Whether a signature will stand between this and the payload.
+        section: The tags, from ``tag_section``.
+        count: Number of tags in the section.
+        signed: True if a signature follows, before the payload.
     """
     ttl, stale, cost = (min(round(seconds * 1000), 0xFFFFFFFF) for seconds in lifetimes)
     start = TAGS_START + len(section) + (SIGNATURE_SIZE if signed else 0)
@@ -129,11 +129,11 @@ def pack(
 
 
 def parse_header(blob: bytes, *, cut: bool = False) -> Header | None:
-    """The header of an entry; ``None`` for anything that is not an entry of a format this release reads.
+    """Return the header of an entry; ``None`` for bytes that are no entry of a format this release reads.
 
     Args:
         blob: The entry, or with ``cut`` its beginning.
-        cut: The payload may be missing.
+        cut: Accept an entry without its payload.
     """
     size = len(blob)
     if size < TAGS_START or blob[0] != _ENTRY:
@@ -149,15 +149,18 @@ def parse_header(blob: bytes, *, cut: bool = False) -> Header | None:
 
 
 def signed_part(blob: bytes, header: Header) -> bytes:
-    """The bytes a signature covers: all but itself."""
+    """Return the bytes that a signature covers: all but the signature."""
     return blob[: header.payload_start - SIGNATURE_SIZE] + blob[header.payload_start :]
 
 
 def is_placeholder(blob: bytes) -> bool:
-    """Whether somebody is loading."""
+    """Return True for a placeholder: a process is loading the value."""
     return len(blob) == HEAD_SIZE and blob[:1] == b"L"
 
 
 def has_head(blob: bytes) -> bool:
-    """Whether the bytes begin like ours, of whatever format: a script can then compare their first 17 bytes."""
+    """Return True if the bytes begin like an entry or placeholder of any format.
+
+    A script can then compare their first 17 bytes.
+    """
     return len(blob) >= HEAD_SIZE and blob[:1] in {b"V", b"L"}

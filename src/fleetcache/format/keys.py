@@ -1,7 +1,7 @@
-"""What may be a key or a tag, and where each stands on the server.
+"""Rules for keys, tags and namespaces, and their names on the server.
 
-Every rule is checked before anything is sent, and the error says what was wrong. ``Layout`` is the only place that
-knows how a name becomes a key of the server, and back.
+Every rule is checked before anything is sent, and the error names the broken rule. Only ``Layout`` converts a name to a
+key on the server, and back.
 """
 
 from collections.abc import Iterable
@@ -25,36 +25,39 @@ __all__ = [
     "function_tag",
 ]
 
-# Far above any sensible key, far below what would delay everybody else on the connection.
+# Far above any sensible key, far below a size that would delay the other callers on the connection.
 MAX_KEY_BYTES: Final = 8192
 # A tag's name is sent and stored with every entry that carries it.
 MAX_TAG_BYTES: Final = 255
-# Each tag is a version in the entry's header and one more key to read before a load.
+# Each tag adds a version to the entry's header, and another key to read before a load.
 MAX_TAGS: Final = 64
-# The tag on every entry: removing it is `clear()`. Names that begin with it are ours.
+# The tag on every entry: `clear()` removes it. Names that begin with it are reserved.
 ALL_TAG: Final = "*"
 
 Target = tuple[str, str]
-"""What a removal removes: ``("e", key)`` or ``("t", tag)``."""
+"""The target of a removal: ``("e", key)`` or ``("t", tag)``."""
 
 ALL: Final[Target] = ("t", ALL_TAG)
 
 
 def family_tag(namespace: str) -> str:
-    """The internal tag on every entry of a namespace: removing it is that namespace's ``clear()``."""
+    """Return the internal tag on every entry of a namespace: the namespace's ``clear()`` removes it."""
     return ALL_TAG + namespace
 
 
 def function_tag(family: str) -> str:
-    """The internal tag on every result of a clearable function. No namespace begins with a ``*``, so none has it."""
+    """Return the internal tag on every result of a clearable function.
+
+    No namespace begins with a ``*``, so this is never the tag of a namespace.
+    """
     return 2 * ALL_TAG + family
 
 
 def check_key(key: object) -> str:
-    """The key, if it may be one: text, not empty, at most 8 KiB as UTF-8.
+    """Return the key if it is valid: text, not empty, at most 8 KiB as UTF-8.
 
     Raises:
-        KeyRuleError: says which rule it breaks.
+        KeyRuleError: The key breaks a rule, which the error names.
     """
     # isascii() costs nothing, and then characters are bytes: the hot path.
     if type(key) is str and key.isascii() and 0 < len(key) <= MAX_KEY_BYTES:
@@ -63,10 +66,10 @@ def check_key(key: object) -> str:
 
 
 def check_tag(tag: object) -> str:
-    """The tag, if it may be one: as a key, at most 255 bytes, not beginning with ``*``.
+    """Return the tag if it is valid: text, not empty, at most 255 bytes as UTF-8, not beginning with ``*``.
 
     Raises:
-        KeyRuleError: says which rule it breaks.
+        KeyRuleError: The tag breaks a rule, which the error names.
     """
     name = _check_name(tag, "tag", MAX_TAG_BYTES)
     if name.startswith(ALL_TAG):
@@ -75,12 +78,12 @@ def check_tag(tag: object) -> str:
 
 
 def check_namespace(name: object, parents: str = "") -> str:
-    """The name of a namespace, if it may be one: its whole path, with a ``*``, is the tag that its ``clear()`` removes.
+    """Return the name of a namespace if it is valid: its whole path, with a ``*``, must be a valid internal tag.
 
-    A colon nests: ``a:b`` is the namespace ``b`` in ``a``.
+    The namespace's ``clear()`` removes that tag. A colon nests: ``a:b`` is the namespace ``b`` in ``a``.
 
     Raises:
-        KeyRuleError: says which rule it breaks.
+        KeyRuleError: The name breaks a rule, which the error names.
     """
     checked = _check_name(name, "namespace", MAX_TAG_BYTES)
     size = len(family_tag(parents + checked).encode())
@@ -94,10 +97,10 @@ def check_namespace(name: object, parents: str = "") -> str:
 
 
 def check_tags(tags: object) -> tuple[str, ...]:
-    """The tags, each checked, without repetitions, in their order; at most 64.
+    """Return the tags, each checked, without repetitions, in their order; at most 64.
 
     Raises:
-        KeyRuleError: one is not a tag, there are too many, or ``tags`` is a bare string.
+        KeyRuleError: A tag is invalid, there are too many, or ``tags`` is a bare string.
     """
     if isinstance(tags, str):
         raise KeyRuleError(f'tags is a collection of tags, not one string: write tags=("{_shortened(tags)}",)')
@@ -113,7 +116,7 @@ class Layout:
     """Names of one deployment <-> keys of the server.
 
     Args:
-        prefix: first part of every key, from ``CACHE_PREFIX``.
+        prefix: First part of every key, from ``CACHE_PREFIX``.
 
     Example:
         >>> Layout("shop").entry("users:1")
@@ -130,23 +133,23 @@ class Layout:
         self._entry, self._claim, self._tag, self._probe = (self._head + kind for kind in (b"e:", b"c:", b"t:", b"p:"))
 
     def entry(self, key: str) -> bytes:
-        """Where the entry, or the placeholder of who loads it, is."""
+        """Return the server's key of the entry, or of the placeholder while a process loads the value."""
         return self._entry + key.encode()
 
     def claim(self, key: str) -> bytes:
-        """Where the right to replace the entry is."""
+        """Return the server's key of the claim, the right to replace the entry."""
         return self._claim + key.encode()
 
     def tag(self, tag: str) -> bytes:
-        """Where the tag's version is."""
+        """Return the server's key of the tag's version."""
         return self._tag + tag.encode()
 
     def probe(self, name: str) -> bytes:
-        """A key of this instance alone, to see whether pushes come."""
+        """Return a key that only this instance uses, to test whether invalidation pushes arrive."""
         return self._probe + name.encode()
 
     def parse(self, raw: bytes) -> tuple[str, str] | None:
-        """Kind (``e c t p``) and name of a key of the server; ``None`` for keys that are not ours."""
+        """Return kind (``e c t p``) and name of a server's key; ``None`` for keys outside this layout."""
         head = len(self._head)
         if not raw.startswith(self._head) or raw[head : head + 2] not in _KINDS or len(raw) == head + 2:
             return None
@@ -160,7 +163,7 @@ class Layout:
 
 
 _KINDS: Final = frozenset({b"e:", b"c:", b"t:", b"p:"})
-# What an error shows of a long value: enough to recognise it.
+# Characters of a long value in an error: enough to recognise the value.
 _SHOWN_CHARACTERS: Final = 60
 
 
@@ -177,7 +180,7 @@ def _check_name(name: object, what: str, max_bytes: int) -> str:
         ) from None
     if size > max_bytes:
         raise KeyRuleError(f"a {what} has at most {max_bytes} bytes as UTF-8, not {size}: {_shown(name)}")
-    # Members of str enums and other subclasses become the plain text that they hold.
+    # Members of str enums and instances of other subclasses become their plain text.
     return str.__str__(name)
 
 

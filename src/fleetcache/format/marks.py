@@ -1,11 +1,11 @@
-"""Values that msgpack and JSON have no form for, marked with what they are, so that they come back as themselves.
+"""Values without a form in msgpack or JSON, marked with their kind, so that they come back unchanged.
 
-1. Plain data stands as it is. Everything else is a *mark*: a kind, and the plain data, with marks in it, that it is
-   made of.
+1. Plain data is written unchanged. Every other value becomes a *mark*: its kind, and its content as plain data, which
+   may contain marks.
 2. A mark names its kind by a number or word of the table below, a class by its module and qualified name. A name is
-   looked up among the classes that the declared type names, and among those that were registered: nothing is imported.
+   looked up among the classes that the declared type names, and among the registered classes: nothing is imported.
 3. In msgpack a mark is an extension type. In JSON it is ``{"$": [word, data]}``; a dict with the key ``$`` is marked.
-4. Bytes that are not this raise an exception of whatever type. No more is made of them than values of these kinds.
+4. Bytes of any other form raise an exception of any type. Reading them makes only values of these kinds.
 """
 
 import math
@@ -36,7 +36,7 @@ __all__ = ["ClassOf", "Classes", "JsonMarks", "Marks", "MsgpackMarks"]
 
 T = TypeVar("T")
 
-# Patterns that one value may have, for the same reason.
+# The most patterns in one value: each costs time to compile.
 _MAX_PATTERNS: Final = 100
 _KEY: Final = "$"
 
@@ -54,29 +54,29 @@ Classes = Mapping[str, ClassOf]
 
 
 class Marks:
-    """Marks values for one format, and reads what was marked."""
+    """Marks values for one format, and reads marked values."""
 
     exact: frozenset[type]  # types that the format holds by itself
     is_text: bool
 
     def wrap(self, kind: Kind, node: Any) -> Any:
-        """A mark."""
+        """Return the mark of a kind and its content."""
         raise NotImplementedError
 
     def encode(self, value: Any, classes: Classes) -> bytes:
-        """The bytes of a value.
+        """Return the bytes of a value.
 
         Raises:
-            NotHeldError: A part of it has no mark.
+            NotHeldError: A part of the value has no mark.
         """
         raise NotImplementedError
 
     def reader(self, classes: Classes | None) -> Callable[[bytes | memoryview], Any]:
-        """Reads bytes; without ``classes``, what was marked as a class is the plain data it is made of."""
+        """Return a function that reads bytes; without ``classes`` it reads objects of classes as their plain data."""
         raise NotImplementedError
 
     def mark(self, value: Any, classes: Classes) -> Any:  # noqa: PLR0911 - one exit for each kind of value
-        """The value as plain data with marks."""
+        """Return the value as plain data with marks."""
         kind = type(value)
         if kind is int:
             return value if _is_short(value) else self.wrap(INT, long_int(value))
@@ -171,7 +171,7 @@ def _is_short(number: int) -> bool:
 
 
 def _reading(classes: Classes | None) -> tuple[Callable[[int | str, Any], Any], Callable[[T], T]]:
-    """What reads marks, and what begins a new payload; two threads may share it."""
+    """Return the function that reads a mark, and the function that begins a new payload; threads may share them."""
     patterns = [0]
 
     def begin(payload: T) -> T:

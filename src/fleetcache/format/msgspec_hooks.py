@@ -1,6 +1,6 @@
-"""What msgspec asks of types that it does not know: models, registered types, leaves of the standard library.
+"""Hooks for types that msgspec does not know: models, registered types, leaves of the standard library.
 
-Pydantic's models are known by their methods, so pydantic is never imported.
+Pydantic's models are recognised by their methods, so pydantic is never imported.
 """
 
 from typing import Any, cast
@@ -14,15 +14,15 @@ __all__ = ["from_plain", "is_model", "to_plain"]
 
 
 def is_model(kind: Any) -> bool:
-    """Whether a class is a model."""
+    """Return True if a class is a model."""
     return isinstance(kind, type) and hasattr(kind, "model_validate_json") and hasattr(kind, "model_dump_json")
 
 
 def to_plain(value: Any) -> Any:
-    """The plain data of a value; of a model, its JSON.
+    """Return the plain data of a value; of a model, its JSON.
 
     Raises:
-        CodecError: It is of no type that we know, or the model does not say what it holds.
+        CodecError: The value is of no known type, or the model failed to dump itself.
     """
     own = registration(type(value))
     if own is not None:
@@ -35,15 +35,15 @@ def to_plain(value: Any) -> Any:
         return row.write(value)
     try:
         return cast("str", dump(round_trip=True, by_alias=False, warnings="error"))
-    except Exception as error:  # noqa: BLE001 - anything of the model's own code; its text has values, so not chained
+    except Exception as error:  # noqa: BLE001 - the model's code may raise anything; the text holds values, so not chained
         raise CodecError(f"{a(type(value))} cannot be stored: {type(error).__name__}") from None
 
 
 def from_plain(declared: Any, plain: Any) -> Any:
-    """The value of a declared type that plain data stands for.
+    """Return the value of a declared type for its plain data.
 
     Raises:
-        CodecError: It stands for none, or no such value can be made.
+        CodecError: The plain data is of another type, or no value can be made of it.
     """
     if declared is object:
         return plain
@@ -53,7 +53,7 @@ def from_plain(declared: Any, plain: Any) -> Any:
     if not isinstance(plain, str):
         raise CodecError(f"expected {declared.__qualname__}, got {type(plain).__name__}")
     try:
-        # By name, as dumped: aliases may differ between the two directions.
+        # By name, as in the dump: aliases may differ between the two directions.
         return validate(plain, by_alias=False, by_name=True)
     except Exception as error:  # noqa: BLE001 - as above
         raise CodecError(f"expected {declared.__qualname__}: {type(error).__name__}") from None

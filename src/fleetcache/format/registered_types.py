@@ -1,7 +1,7 @@
-"""Types of the user's own, with the functions that turn them into plain data and back.
+"""Types registered by the user, with the functions that turn their values into plain data and back.
 
-The table belongs to the process. A type is registered before its first value is written or read, so that it has one
-form for as long as the process lives; a name that is read from a server is looked up here and never imported.
+The table belongs to the process. A type is registered before its first value is written or read, so that its stored
+form stays the same as long as the process lives. A name read from a server is looked up in this table, never imported.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class Registered(NamedTuple):
-    """One type, and how its values are written and read."""
+    """One registered type, with the functions that write and read its values."""
 
     kind: type
     encode: Callable[[Any], Any]
@@ -25,21 +25,22 @@ class Registered(NamedTuple):
 
 _by_kind: dict[type, Registered] = {}
 _by_name: dict[str, Registered] = {}
-_met: WeakSet[type] = WeakSet()  # classes that were looked for and not found
+_met: WeakSet[type] = WeakSet()  # classes that were looked up and not found
 
 
 def register_type(cls: type[T], encode: Callable[[T], Any], decode: Callable[[Any], T]) -> None:
-    """Tell how values of a class of your own are stored, for all caches of this process.
+    """Register the stored form of a class of your own, for all caches of this process.
 
     Values of exactly this class, not of subclasses, may then be stored with and without a declared type, also inside
-    lists, dicts and dataclasses. Call it where the class is defined, in every process that reads such values: in a
-    process without it they are unusable and loaded anew. The class is known by its module and qualified name.
+    lists, dicts and dataclasses. Call this function where the class is defined, in every process that reads such
+    values: in a process without the registration they are unusable and loaded anew. Entries name the class by its
+    module and qualified name.
 
     Args:
         cls: The class.
-        encode: Makes plain data of a value: what may be stored without a declared type. Two values that make equal
+        encode: Converts a value to plain data, which must be storable without a declared type. Two values with equal
             data are equal to the cache.
-        decode: Makes a value of that data. What it raises makes an entry unusable.
+        decode: Converts that data to a value. Any exception it raises makes the entry unusable.
 
     Raises:
         ConfigError: A value of this class has been stored, read or asked for already, or ``cls`` is no class.
@@ -60,18 +61,18 @@ def register_type(cls: type[T], encode: Callable[[T], Any], decode: Callable[[An
             "register a type where it is defined, before the first use of it"
         )
     earlier = _by_name.get(name)
-    if earlier is not None:  # a module that is reloaded makes its classes anew
+    if earlier is not None:  # a reloaded module makes its classes anew
         _by_kind.pop(earlier.kind, None)
     _by_kind[cls] = _by_name[name] = Registered(cls, encode, decode)
 
 
 def name_of(kind: type) -> str:
-    """A class as entries name it."""
+    """Return the name of a class in entries."""
     return f"{kind.__module__}.{kind.__qualname__}"
 
 
 def registered(kind: type) -> Registered | None:
-    """What was registered for exactly this class; if nothing was, nothing can be from now on."""
+    """Return the registration of exactly this class. An unregistered class can no longer be registered afterwards."""
     found = _by_kind.get(kind)
     if found is None and kind not in _met:
         _met.add(kind)
@@ -79,16 +80,16 @@ def registered(kind: type) -> Registered | None:
 
 
 def registration(kind: type) -> Registered | None:
-    """As ``registered``, without a trace: for values whose type was looked for before."""
+    """Return the same as ``registered``, without closing the registration: for types already looked up."""
     return _by_kind.get(kind)
 
 
 def registered_as(name: str) -> Registered | None:
-    """What was registered under a name."""
+    """Return the registration under a name."""
     return _by_name.get(name)
 
 
 def rewritten(value: Any) -> Any:
-    """The plain data of a value of a registered class, in a list of its own; ``None`` for any other value."""
+    """Return the plain data of a value of a registered class, in a list of its own; ``None`` for any other value."""
     found = _by_kind.get(type(value))
     return None if found is None else [found.encode(value)]

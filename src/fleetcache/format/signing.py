@@ -1,6 +1,7 @@
-"""Keyed signatures over what is stored, so that nobody who can write to the server can forge an entry.
+"""Keyed signatures over stored entries, so that a program that can write to the server cannot forge an entry.
 
-The first key signs, any key verifies: put the new key in front, wait until old entries are gone, drop the old one.
+The first key signs, any key verifies. To rotate, put the new key in front, wait until old entries are gone, then drop
+the old key.
 """
 
 import hashlib
@@ -11,7 +12,7 @@ from ..errors import ConfigError
 
 __all__ = ["SIGNATURE_BYTES", "Signer"]
 
-# 256 bits: no forgery and no collision within reach, and a quarter of the smallest entry worth signing.
+# 256 bits: forgeries and collisions are out of reach, and it is a quarter of the smallest entry worth signing.
 SIGNATURE_BYTES = 32
 
 
@@ -19,10 +20,10 @@ class Signer:
     """Signs and verifies with keyed BLAKE2b.
 
     Args:
-        keys: secrets, newest first. ``settings`` sees to their length; here they only must not be missing or empty.
+        keys: Secrets, newest first. ``settings`` checks their length; ``Signer`` only refuses missing or empty keys.
 
     Raises:
-        ConfigError: no key, or an empty one.
+        ConfigError: There is no key, or a key is empty.
 
     Example:
         >>> signer = Signer((b"k" * 32,))
@@ -35,18 +36,18 @@ class Signer:
     def __init__(self, keys: Sequence[bytes]) -> None:
         if not keys or not all(keys):
             raise ConfigError("a signer needs at least one signing key, and none may be empty")
-        # BLAKE2b takes keys of up to 64 bytes; hashing first lets them be longer. A keyed state is copied for each use.
+        # BLAKE2b takes keys of up to 64 bytes; hashing first allows longer keys. Each use copies a keyed state.
         self._keyed = tuple(
             hashlib.blake2b(key=hashlib.blake2b(key).digest(), digest_size=SIGNATURE_BYTES, person=b"fleetcache")
             for key in keys
         )
 
     def sign(self, context: bytes, data: bytes) -> bytes:
-        """The signature (32 bytes) of ``data`` where ``context`` says what it is for (cache key, codec, version)."""
+        """Return the signature (32 bytes) of ``data``, bound to its ``context``, such as the cache key."""
         return _digest(self._keyed[0], context, data)
 
     def verify(self, context: bytes, data: bytes, signature: bytes) -> bool:
-        """Whether any of the keys made this signature; takes the same time whichever byte differs."""
+        """Return True if any of the keys made this signature. The time taken does not depend on which byte differs."""
         return any(hmac.compare_digest(_digest(keyed, context, data), signature) for keyed in self._keyed)
 
     def __repr__(self) -> str:
@@ -55,7 +56,7 @@ class Signer:
 
 def _digest(keyed: "hashlib.blake2b", context: bytes, data: bytes) -> bytes:
     state = keyed.copy()
-    # The length in front of the context fixes where it ends, and so where data begins: no two pairs give one stream.
+    # The length before the context fixes where the context ends and the data begins: no two pairs give one stream.
     state.update(len(context).to_bytes(8, "big"))
     state.update(context)
     state.update(data)

@@ -1,4 +1,4 @@
-"""The types of the standard library that have no form in msgpack or JSON: what each is written as, and read from.
+"""The types of the standard library without a form in msgpack or JSON: the functions that write and read their values.
 
 A row's code and word are part of the format. They never change, and no other row ever gets them.
 """
@@ -32,11 +32,11 @@ __all__ = [
     "standard",
 ]
 
-# Text of a pattern that is kept: to compile one costs more the longer it is.
+# The longest text of a storable pattern: a longer text costs more to compile.
 _MAX_PATTERN: Final = 1000
 # A range of letters beyond ASCII: where case is ignored, compiling looks at every letter of it.
 _has_wide_range: Final = re.compile(r"-(?:[^\x00-\x7f]|\\[uUN])").search
-# What Python turns into decimal text without being told: a longer one is no number but data.
+# The most digits that Python by default converts to decimal text: a longer int is data rather than a number.
 _MAX_DIGITS: Final = 4300
 _NO_DIGITS_LONGER: Final = len(f"{10**_MAX_DIGITS:x}")
 _is_hex: Final = re.compile(r"-?[0-9a-f]+", re.ASCII).fullmatch
@@ -49,7 +49,7 @@ _LEAVES: Final = frozenset({"ipaddress", "pathlib", "pathlib._local", "re"})
 
 
 class NotHeldError(Exception):
-    """The part of a value that no mark stands for, and why if that is not its type."""
+    """A part of a value has no mark; ``why`` gives the reason if it is not the part's type."""
 
     def __init__(self, part: Any, why: str = "") -> None:
         super().__init__(why)
@@ -91,10 +91,10 @@ def _read_timedelta(node: Any) -> timedelta:
 
 
 def long_int(value: int) -> str:
-    """The text of an int that has more than 64 bits.
+    """Return the text of an int of more than 64 bits.
 
     Raises:
-        NotHeldError: It has too many digits.
+        NotHeldError: The int has too many digits.
     """
     text = f"{value:x}"
     if not -(10**_MAX_DIGITS) < value < 10**_MAX_DIGITS:
@@ -126,16 +126,16 @@ def _is_slow(text: str | bytes, flags: int) -> bool:
 
 
 def read_pattern(node: Any) -> "re.Pattern[Any]":
-    """A pattern, compiled."""
+    """Return the compiled pattern."""
     text, flags = node
     if len(text) > _MAX_PATTERN or flags & ~_FLAGS or _is_slow(text, flags):
         raise ValueError(flags)
-    # Compiled text has the flag by itself, and a pattern of bytes may not.
+    # The flags of every text pattern include re.UNICODE; re.compile refuses it for a pattern of bytes.
     return re.compile(text, flags)
 
 
 def pairs_of(value: Any) -> list[Any]:
-    """The items of a mapping, as plain data."""
+    """Return the items of a mapping, as plain data."""
     return [[*pair] for pair in value.items()]
 
 
@@ -200,7 +200,7 @@ REGISTERED: Final = Kind(6, "registered", _unreadable, _unreadable)
 
 @cache
 def _table() -> dict[type, Kind]:
-    """The table; made when something of it is met first, since it brings modules that not everybody needs."""
+    """Return the table. It is made at first use, for it imports modules that many apps do not need."""
     import ipaddress  # noqa: PLC0415 - as said
     import pathlib  # noqa: PLC0415 - as said
 
@@ -245,22 +245,22 @@ def _table() -> dict[type, Kind]:
 
 @cache
 def readers() -> dict[int | str, Kind]:
-    """The rows by code and by word; those of classes are read elsewhere."""
+    """Return the rows by code and by word, without the rows of classes, which ``marks`` reads."""
     rows = [DICT, INT, FLOAT, BYTES, *_table().values()]
     return {row.code: row for row in rows} | {row.word: row for row in rows}
 
 
 def standard(kind: type) -> Kind | None:
-    """The row of a type of the standard library; ``None`` for any other type."""
+    """Return the row of a type of the standard library; ``None`` for any other type."""
     return _table().get(kind)
 
 
 def is_leaf(kind: type) -> bool:
-    """Whether a type of the standard library has no parts: msgspec then reads it by itself, through ``read_leaf``."""
+    """Return True if a type of the standard library has no parts: msgspec then reads it alone, by ``read_leaf``."""
     return kind.__module__ in _LEAVES or kind is complex
 
 
 def read_leaf(kind: Any, node: Any) -> Any:
-    """A value of such a type, of what its row writes."""
+    """Return the value of a leaf type for the data that its row writes."""
     row = standard(kind)
     return row.read(node) if row is not None else _read_text(kind)(node)  # Path makes a PosixPath

@@ -1,7 +1,7 @@
-"""Time zones as they are stored: a fixed offset, or the name of a zone.
+"""Stored forms of time zones: a fixed offset, or the name of a zone.
 
-A ``ZoneInfo`` is its key. Any other zone that knows its offset without a date is a fixed offset, whatever its class,
-and comes back as ``datetime.timezone``. Zones of other kinds have rules that no name stands for: they are refused.
+A ``ZoneInfo`` is stored as its key. A zone of any other class that knows its offset without a date is stored as a fixed
+offset, and comes back as ``datetime.timezone``. All other zones have rules without a name, and are refused.
 """
 
 import sys
@@ -11,41 +11,41 @@ from typing import Any, Final
 __all__ = ["Zone", "read_zone", "zone_of"]
 
 Zone = str | int | None
-"""The key of a ``ZoneInfo``, an offset in microseconds, or nothing: naive."""
+"""The key of a ``ZoneInfo``, an offset in microseconds, or ``None`` for a naive moment."""
 
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 
 def zone_of(value: datetime | time) -> Zone:
-    """The zone of a moment.
+    """Return the stored form of a moment's zone.
 
     Raises:
-        ValueError: It is of a kind that has neither a key nor one offset.
+        ValueError: The zone has neither a key nor one offset.
     """
     zone: Any = value.tzinfo
     if zone is None:
         return None
     if zone is UTC:
         return 0
-    named = sys.modules.get("zoneinfo")  # if it was not imported, no zone is of its kind
+    named = sys.modules.get("zoneinfo")  # without the import no zone is a ZoneInfo
     if named is not None and type(zone) is named.ZoneInfo and isinstance(zone.key, str):
         return str(zone.key)
     offset = zone.utcoffset(None)
     if not isinstance(offset, timedelta):
-        raise ValueError(f"the zone {type(zone).__name__} has neither a key nor one offset")  # noqa: TRY004 - no type of ours is wrong
+        raise ValueError(f"the zone {type(zone).__name__} has neither a key nor one offset")  # noqa: TRY004 - no argument has a wrong type
     return offset // _MICROSECOND
 
 
 def read_zone(zone: Any) -> Any:
-    """The ``tzinfo`` of what ``zone_of`` gave.
+    """Return the ``tzinfo`` of a zone's stored form, as ``zone_of`` gives it.
 
     Raises:
-        Exception: It is none, or a name that this host does not know.
+        Exception: The data is no stored zone, or names a zone that this host does not know.
     """
     if zone is None or zone == 0:
         return UTC if zone == 0 else None
     if isinstance(zone, str):
-        from zoneinfo import ZoneInfo  # noqa: PLC0415 - for those who have such values
+        from zoneinfo import ZoneInfo  # noqa: PLC0415 - few apps store such values
 
         return ZoneInfo(zone)
     return timezone(timedelta(microseconds=zone))

@@ -1,6 +1,6 @@
-"""What a value is made of: whether it can change, and whether it came back from its bytes as it was.
+"""Examines the parts of a value: whether the value is immutable, and whether it came back from its bytes unchanged.
 
-``codec`` turns values into bytes and back; the judgement of the result is here.
+``codec`` turns values into bytes and back; this module judges the result.
 """
 
 from collections import deque
@@ -45,24 +45,24 @@ __all__ = [
 JSON_SCALARS: Final = frozenset[type]({str, int, bool, type(None)})
 SCALARS: Final = JSON_SCALARS | frozenset[type]({float, bytes})
 _ATOMS: Final = SCALARS | frozenset[type]({Decimal, UUID, date, datetime, time, timedelta, complex})
-# Of these, two of one kind that are equal are the same; not so floats, of which 0.0 and -0.0 are equal.
+# Two equal values of one of these types are the same. Floats are left out: 0.0 and -0.0 are equal, but not the same.
 _COUNTABLE: Final = SCALARS - {float}
-# Modules of the standard library whose objects nobody can change, and whose == looks at all they are.
+# Modules of the standard library whose objects are immutable, and whose == compares their whole content.
 _STANDARD: Final = frozenset({"datetime", "uuid", "ipaddress", "pathlib", "pathlib._local", "re"})
-# Plain data that may be given for a declared type that it is not of: text for a date, a dict for a dataclass.
+# Plain data that may be given for another declared type: text for a date, a dict for a dataclass.
 GIVEN: Final = SCALARS | {dict}
-# Where each part of the type names one kind, a list may be given for a tuple too. A tuple that is given for a
-# Sequence, or for Any, is of that type already, and must not become a list.
+# Where each part of the type names one kind, a list may be given for a tuple too. A tuple given for a Sequence, or for
+# Any, is of that type already, and must not become a list.
 ALL_GIVEN: Final = GIVEN | {list, tuple, set, frozenset, bytearray}
-# Slots that are no part of the value. Which fields of a model were set is told by its own dump only.
+# Slots that are no part of the value. Only a model's own dump preserves which of its fields were set.
 _NO_PARTS: Final = frozenset({"__dict__", "__weakref__", "__pydantic_fields_set__"})
 _ABSENT: Final = object()
-# Levels that an error's path may have; deeper, it names the type alone.
+# The most levels of an error's path; for a deeper part the error names the type alone.
 _DEEPEST: Final = 8
 
 
 def immutable(value: object) -> bool:
-    """Whether nobody can change the value, at any depth: such a value may be handed to many callers as it is."""
+    """Return True if the value is immutable at every depth: many callers may then share the same object."""
     if type(value) in _ATOMS:
         return True
     try:
@@ -86,7 +86,7 @@ def _immutable(value: object) -> bool:
 
 
 def is_plain(value: Any, exact: frozenset[type]) -> bool:
-    """Whether a value is made of nothing but what comes back as it is; most values are, and need no comparison."""
+    """Return True if all parts of a value are of kinds that come back unchanged. Most values need no comparison."""
     kind = type(value)
     if kind is list:
         return exact.issuperset(map(type, value)) or all(is_plain(part, exact) for part in value)
@@ -100,15 +100,15 @@ def is_plain(value: Any, exact: frozenset[type]) -> bool:
 
 
 def find_change(value: Any, back: Any, given: AbstractSet[type] = frozenset()) -> tuple[Any, Any] | None:
-    """The first part that would not come back as it is, and what it would be; ``None``: all of it comes back.
+    """Return the first part that the round trip changed, and its changed form; ``None``: the value came back unchanged.
 
-    Equality of the values' own classes is not asked, except of types of the standard library: it may be identity, may
-    leave out fields, and calls ``1``, ``1.0`` and ``True`` one.
+    The ``==`` of a class is used only for types of the standard library. Elsewhere it may be identity, may leave out
+    fields, and takes ``1``, ``1.0`` and ``True`` for equal.
 
     Args:
-        value: What was given.
-        back: What its bytes are read as.
-        given: Kinds of plain data that may stand for what was declared: text for a date, a dict for a dataclass.
+        value: The given value.
+        back: The value decoded from its bytes.
+        given: Kinds of plain data that may be given for a declared type: text for a date, a dict for a dataclass.
     """
     kind = type(value)
     parts: _Parts
@@ -131,7 +131,7 @@ def _same_float(value: float, back: float) -> bool:
 
 
 def _converted_parts(value: Any, back: Any) -> Iterable[tuple[Any, Any]]:
-    """Of plain data and what the declared type has made of it: the parts that both have."""
+    """Return the parts that plain data and the value converted from it have in common, side by side."""
     if isinstance(value, dict) and not isinstance(back, dict):
         return [
             (part, getattr(back, name)) for name, part in value.items() if isinstance(name, str) and hasattr(back, name)
@@ -143,7 +143,7 @@ def _converted_parts(value: Any, back: Any) -> Iterable[tuple[Any, Any]]:
 
 @lru_cache(maxsize=1024)
 def _way(kind: Any) -> _Way:  # noqa: PLR0911 - one exit for each kind of value
-    """How two values of one kind are compared: what gives their parts side by side."""
+    """Return the comparison for a kind of value: a function that pairs the parts of two values side by side."""
     if issubclass(kind, Enum):
         return _same_object
     if issubclass(kind, (datetime, time)):
@@ -184,7 +184,7 @@ def _same_text(value: Any, back: Any) -> _Parts:
 def _same_value(value: Any, back: Any) -> _Parts:
     try:
         return () if (value == back) is True else None
-    except Exception:  # noqa: BLE001 - an object of a foreign class; if it cannot tell, it is not the same
+    except Exception:  # noqa: BLE001 - == of a foreign class may raise anything; the values then count as changed
         return None
 
 
@@ -234,7 +234,7 @@ def _without(held: dict[str, Any], names: frozenset[str]) -> dict[str, Any]:
 
 
 def _pairs(value: list[Any], back: list[Any]) -> _Parts:
-    """Parts side by side. Most are scalars, which are compared here: all but ``0.0``, which equals ``-0.0``."""
+    """Pair parts side by side, without equal scalars; ``0.0`` stays in, for it equals ``-0.0``."""
     if len(value) != len(back):
         return None
     return [
@@ -245,17 +245,17 @@ def _pairs(value: list[Any], back: list[Any]) -> _Parts:
 
 
 def _members(value: Any, back: Any) -> _Parts:
-    """The members of two sets, each with the one that equals it."""
+    """Pair each member of one set with its equal in the other."""
     if len(value) != len(back):
         return None
     found = {member: member for member in back}
     pairs = [(member, found.pop(member, _ABSENT)) for member in value]
-    rest = [*found]  # a NaN equals no other; there can be several
+    rest = [*found]  # a NaN equals no other NaN, and a set may have several
     return [(member, rest.pop() if other is _ABSENT and rest else other) for member, other in pairs]
 
 
 def _attributes(value: Any) -> dict[str, Any]:
-    """Everything an object holds, declared as a field or not."""
+    """Return all attributes of an object, declared as fields or not."""
     kind: Any = type(value)
     names, is_open, _ = _layout(kind)
     return (vars(value) if is_open else {}) | {name: getattr(value, name, _ABSENT) for name in names}
@@ -263,7 +263,7 @@ def _attributes(value: Any) -> dict[str, Any]:
 
 @lru_cache(maxsize=1024)
 def _layout(kind: Any) -> tuple[tuple[str, ...], bool, frozenset[str]]:
-    """The slots of a class, whether its objects have a ``__dict__``, and what there can be computed again."""
+    """Return the slots of a class, whether its objects have a ``__dict__``, and its cached properties."""
     slots: list[str] = []
     computed: list[str] = []
     for base in kind.__mro__:
@@ -279,16 +279,16 @@ def _layout(kind: Any) -> tuple[tuple[str, ...], bool, frozenset[str]]:
 
 
 def dataclass_fields(value: Any) -> "tuple[Field[Any], ...] | None":
-    """The fields of an instance of a dataclass; ``None`` for any other value."""
+    """Return the fields of an instance of a dataclass; ``None`` for any other value."""
     if not hasattr(type(value), "__dataclass_fields__"):
         return None
-    from dataclasses import fields  # noqa: PLC0415 - to import us must not cost what only its users need
+    from dataclasses import fields  # noqa: PLC0415 - needed only for dataclasses; importing fleetcache must stay cheap
 
     return fields(value)
 
 
 def field_names(kind: Any) -> tuple[str, ...] | None:
-    """The fields that a class declares; ``None`` for a class that declares none in a way we know."""
+    """Return the fields that a class declares; ``None`` for a class that declares none in a known way."""
     if issubclass(kind, Struct):
         return tuple(kind.__struct_fields__)
     if hasattr(kind, "__dataclass_fields__"):
@@ -302,7 +302,7 @@ def field_names(kind: Any) -> tuple[str, ...] | None:
 
 
 def describe_change(value: object, part: object, back: object, declared: Any = Any) -> str:
-    """What to say of a ``part`` of ``value``, declared as a type or not, that would come back as ``back``."""
+    """Return the error text for a ``part`` of ``value``, declared as a type or not, that comes back as ``back``."""
     kind = type(part)
     if kind is type(back):
         change = "with another value"
@@ -324,7 +324,7 @@ def describe_change(value: object, part: object, back: object, declared: Any = A
 
 
 def _path_to(value: Any, part: Any, depth: int = 0) -> str:
-    """Where in a value a part stands, such as ``.user.name`` or ``[].name``; keys are not told: they may be secret."""
+    """Return the path to a part of a value, such as ``.user.name`` or ``[].name``, without keys: they may be secret."""
     if depth > _DEEPEST:
         return ""
     inside: Iterable[tuple[str, Any]] = ()
@@ -342,7 +342,7 @@ def _path_to(value: Any, part: Any, depth: int = 0) -> str:
     return ""
 
 
-# By these attributes a class is one of SQLAlchemy's models or rows, or of Django's, peewee's or Tortoise's models.
+# Attributes that identify models and rows of SQLAlchemy, and models of Django, peewee and Tortoise.
 _ORM_MARKS: Final = ("__mapper__", "_mapping", "_meta")
 
 
@@ -351,7 +351,7 @@ def _as_generic(kind: type) -> str:
 
 
 def describe_unsupported(value: object) -> str:
-    """What to say of a value that no codec but pickle has bytes for."""
+    """Return the error text for a value that only pickle could store."""
     for base in (str, int, float, bytes):
         if isinstance(value, base):
             return f"{a(type(value))} would come back as {base.__name__}: pass a plain {base.__name__}"
@@ -362,5 +362,5 @@ def describe_unsupported(value: object) -> str:
 
 
 def a(kind: type) -> str:
-    """The type as an error names it."""
+    """Return the type's name with its article, for an error."""
     return f"{'an' if kind.__name__[0] in 'AEIOaeio' else 'a'} {kind.__name__}"
