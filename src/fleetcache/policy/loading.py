@@ -1,7 +1,8 @@
-"""Loading: from "it is not there, or may not be used" to a value, with at most one loader in the fleet.
+"""Loading: from an absent or unusable entry to a value, with at most one loader in the fleet.
 
-Two rights, one each: the *lease* where there is no entry, the *claim* where there is one to replace. Who gets neither
-waits for the push that the winner's store causes, with a timer of its own, and asks again.
+There are two rights, each with one holder: the *lease* where there is no entry, the *claim* where there is an entry to
+replace. A process that gets neither waits for the push that the winner's store causes, with a timer of its own, and
+asks again.
 """
 
 import logging
@@ -19,10 +20,10 @@ from .single_flight import CURRENT, Flight, Outcome, Resolution, Wait
 
 __all__ = ["Loading"]
 
-# After a lease or claim should have ended: long enough that its holder's last word is in, spread so that waiters do not
-# come all at once.
+# Seconds to wait after a lease or claim should have ended: a minimum, in which its holder's last call arrives, and a
+# jitter, so that waiting processes do not all ask at once.
 JITTER = (0.005, 0.015)
-# Without tracking no push wakes anybody: ask again this often, with as much jitter.
+# Seconds between two reads without tracking, where no push wakes a waiting caller, plus up to as much jitter.
 POLL = 0.05
 
 
@@ -37,7 +38,7 @@ class Loading:
     # -- looking ---------------------------------------------------------------------------------------------------
 
     async def look(self, run: Load) -> Lookup:
-        """What stands under the key, its tags asked for if that is what it takes."""
+        """Read the key from the server, and its tags' versions if they are needed to judge the entry."""
         ctx = self._ctx
         if not ctx.shared.usable or ctx.coherence.journal.has_pending_key(run.key):
             return NO_LOOK
@@ -46,7 +47,7 @@ class Loading:
         return await self.settled(run, seen)
 
     async def settled(self, run: Load, seen: Any) -> Lookup:
-        """The same look, judged again once its tags are known."""
+        """Return the result of a read, judged again once its tags are known."""
         ctx = self._ctx
         if seen is not NO_ANSWER and seen.state is EntryState.TAGS_UNKNOWN:
             seen = await ctx.ask(ctx.shared.settle(run.key, seen, run.declared, run.token), run.budget)
@@ -56,18 +57,18 @@ class Loading:
         return found
 
     def _renew_token(self, run: Load) -> None:
-        """A void token fills nothing; a new one, before a new request, may."""
+        """Replace a void token, which cannot fill the near cache; a new token, taken before a new request, can."""
         if not run.token.valid:
             run.token = self._ctx.coherence.open_fill(run.key, run.options.tags)
 
     # -- the way to a value ------------------------------------------------------------------------------------------
 
     async def fetch(self, run: Load, *, anew: bool = False) -> None:
-        """Run until the flight has an outcome.
+        """Load until the flight has an outcome.
 
         Args:
-            run: What is loaded.
-            anew: Whether an entry that is there, fresh even, is to be replaced (``refresh``).
+            run: The load.
+            anew: Whether to replace an existing entry, even a fresh one (``refresh``).
         """
         ctx = self._ctx
         try:
@@ -85,7 +86,7 @@ class Loading:
         while True:
             if ctx.coherence.turnover.evicting and not await self._outlasted(run, give_up):
                 return await self._load(run, None, None)
-            # The watch is set before anything is asked, so that no news is missed in between.
+            # The watch is set before the first request, so that no news is missed in between.
             watch = ctx.coherence.watch(run.key, ctx.ports.future())
             try:
                 if run.seen is None or (run.seen.state is EntryState.LOADING and not watched):
@@ -101,25 +102,26 @@ class Loading:
                     ctx.counters.wait_timeouts += 1
                     return await self._load(run, None, None)
                 if step.state is EntryState.LOADING:
-                    run.budget = ctx.budget()  # what was spent before the wait has nothing to do with what follows
+                    run.budget = ctx.budget()  # the calls after the wait have an operation timeout of their own
             finally:
                 ctx.coherence.unwatch(watch)
 
     async def _outlasted(self, run: Load, give_up: float) -> bool:
-        """Wait until no load of the key goes on here that may not be joined; ``False`` when that lasts too long.
+        """Wait until no detached load of the key runs in this process; ``False`` when that lasts too long.
 
-        For the push that detached it may have been an eviction, of its lease: that would be granted once more.
+        The push that detached such a load may have been the eviction of its lease. The server would grant that lease
+        once more.
         """
         flights = self._ctx.flights
         while (ahead := flights.ahead(run.key, run.flight)) is not None:
-            run.seen = None  # what was seen before is no more than that
+            run.seen = None  # the earlier read is out of date by now
             if not await self.outlast(ahead, Wait(ahead, run.flight).begin(), give_up):
                 self._ctx.counters.wait_timeouts += 1
                 return False
         return True
 
     async def outlast(self, flight: Flight, wait: Wait | None, give_up: float) -> bool:
-        """Wait until a load is over that may not be joined, whatever it brings; ``False`` at ``give_up``."""
+        """Wait until a load that may not be joined has ended, however it ends; ``False`` at ``give_up``."""
         ports = self._ctx.ports
         future = ports.future()
         flight.join(future)
@@ -136,7 +138,10 @@ class Loading:
         return over
 
     async def _right_back(self, run: Load, future: Any, remaining: float, give_up: float) -> bool:
-        """Wait for news of the right that another holds; it may be a load of ours, which must not wait for this one."""
+        """Wait for news of a right that another load holds.
+
+        That load may run in this process: then it must not wait for this one.
+        """
         holder = self._ctx.flights.holder(run.key, run.flight)
         wait = None if holder is None else Wait(holder, run.flight).begin()
         try:
@@ -146,7 +151,7 @@ class Loading:
                 wait.over()
 
     async def wait_for_change(self, future: Any, remaining: float, give_up: float) -> bool:
-        """Wait for a push or our own timer; ``False`` when the wait has lasted long enough."""
+        """Wait for a push or this process's own timer; ``False`` if ``give_up`` is over."""
         ctx = self._ctx
         now = ctx.ports.clock()
         if now >= give_up:
@@ -160,7 +165,7 @@ class Loading:
         return True
 
     async def _step(self, run: Load, seen: Lookup, *, anew: bool) -> Outcome | Lookup:
-        """One move: an outcome, or what was seen instead."""
+        """Take one step from a read: return an outcome, or the result of a newer read instead."""
         if seen.is_ending:
             seen = Lookup(EntryState.LOADING, remaining=seen.remaining)
         match seen.state:
@@ -187,7 +192,7 @@ class Loading:
         try:
             seen = await ctx.ask(future, run.budget)
         except BaseException:
-            # Cancelled, perhaps with the grant already in hand: nobody else would give it back.
+            # Cancelled, perhaps after the server granted the lease: no other code would give it back.
             ctx.shared.release(run.key, placeholder)
             raise
         if seen is not NO_ANSWER and seen.state is EntryState.GRANTED:
@@ -195,7 +200,10 @@ class Loading:
         return await self.settled(run, seen)
 
     async def _claim(self, run: Load, *, anew: bool, only: bytes | None = None) -> Outcome | Lookup:
-        """Take the claim and load; ``only``: the head of the one entry that is to be replaced, if it is still there."""
+        """Take the claim and load.
+
+        ``only`` is the version stamp of the one entry to replace: any other entry is left in place.
+        """
         ctx = self._ctx
         self._renew_token(run)
         mark = ctx.entries.stamp(b"C")
@@ -224,7 +232,10 @@ class Loading:
         return await self._load(run, seen.stamp, mark)
 
     async def refresh(self, run: Load, stamp: bytes) -> None:
-        """In the background: replace the entry with this head, if the claim is to be had; else another does it."""
+        """Replace the entry with this version stamp in the background, if the claim is granted.
+
+        If not, another process refreshes it.
+        """
         ctx = self._ctx
         outcome = Outcome(Resolution.RETRY)
         try:
@@ -236,20 +247,20 @@ class Loading:
                     outcome = step
         except LoaderEndedError as error:
             outcome = Outcome(Resolution.RAISE, Resolution.RETRY, error=error.original)  # and a pause
-        except Exception as error:  # noqa: BLE001 - for those who joined; the stale value stays for all others
+        except Exception as error:  # noqa: BLE001 - for joined callers; every other caller keeps the stale value
             outcome = Outcome(Resolution.RAISE, error=error)
             text = "a background refresh of %s failed (%s); the old value stays"
             ctx.tell(logging.WARNING, "refresh_failed", text, run.group, type(error).__name__)
         ctx.flights.end(run.flight, outcome)
         if isinstance(outcome.error, KeyboardInterrupt | SystemExit):
-            raise outcome.error  # nobody waits for this load, and the process is to end
+            raise outcome.error  # no caller waits for this load, and the process is to end
 
     # -- loading and storing -----------------------------------------------------------------------------------------
 
     async def _load(self, run: Load, base: bytes | None, mark: bytes | None) -> Outcome:
         """Run the loader; store by swapping ``base`` (our placeholder, or the entry under our claim ``mark``).
 
-        Without a base nothing is stored on the server.
+        Without a base the value is not stored on the server.
         """
         ctx = self._ctx
         if base is None:
@@ -276,12 +287,12 @@ class Loading:
         captured: Any,
         times: tuple[float, float],
     ) -> Callable[[], Coroutine[Any, Any, Outcome]]:
-        """Write what was loaded, or give the right back; returns how to wait for the outcome.
+        """Write the loaded value, or give the right back; return a function that waits for the outcome.
 
         Args:
-            run: What was loaded.
-            right: The head that may be replaced, and the mark of our claim if it is one.
-            value: The answer, and how to keep it.
+            run: The load.
+            right: The version stamp that may be replaced, and the mark of our claim if the right is a claim.
+            value: The answer, and the options to keep it with.
             captured: The tags with the versions they had before the loader ran.
             times: When the loader started, and how long it took.
         """
@@ -302,17 +313,17 @@ class Loading:
 
         future = ctx.shared.swap(run.key, base, blob, options.server_ttl_ms, stored)
         if mark is not None:
-            ctx.shared.unclaim(run.key, mark)  # in the same write: who waits for the claim is woken with the value
+            ctx.shared.unclaim(run.key, mark)  # in the same write: a caller waiting for the claim wakes to the value
 
         async def outcome() -> Outcome:
             try:
                 result = await ctx.ask(future, run.budget)
             except BaseException:
-                self.release_right(run, base, mark)  # of a swap that was refused as an error, and nothing else
+                self.release_right(run, base, mark)  # has an effect only if the swap was refused as an error
                 raise
             if result is True and current == [True] and not run.flight.detached:
                 return Outcome(Resolution.RETURN, answer=answer)
-            if isinstance(result, bool):  # somebody removed or replaced it, or a tag of it, meanwhile
+            if isinstance(result, bool):  # the entry was removed or replaced meanwhile, or one of its tags was removed
                 return Outcome(Resolution.RETURN, Resolution.RETRY, answer=answer)
             if mark is None:
                 ctx.shared.release(run.key, base)
@@ -323,17 +334,21 @@ class Loading:
     async def _unstored(
         self, run: Load, answer: DecodedValue, options: CallOptions | None, times: tuple[float, float]
     ) -> Outcome:
-        """A value that the server does not have: who joined in time may have it unless something changed since."""
+        """Return the outcome for a value that the server does not have.
+
+        Callers that joined in time may have the value, unless its key or a tag changed since.
+        """
         if options is not None:
             self._ctx.keep_unbacked(run.token, answer, options, *times)
         if answer.payload is None:
             return Outcome(Resolution.RETURN, Resolution.LOAD_ALONE, answer=answer)
-        # A load that took long, or was held up with its process, is to nobody more than near may be.
+        # The load may have taken long, or its process may have stalled. No joined caller may get a value older than the
+        # near cache may answer with.
         until = times[0] + self._ctx.unbacked_life(run.options)
         return Outcome(Resolution.RETURN, Resolution.RETRY if run.flight.detached else None, answer=answer, until=until)
 
     async def _load_unbacked(self, run: Load) -> Outcome:
-        """Load without the server: the value is for this process only, and not for long."""
+        """Load without the server; the value stays in this process, for the life of an unbacked value."""
         ctx = self._ctx
         self._renew_token(run)
         started = ctx.ports.clock()
@@ -360,7 +375,11 @@ class Loading:
             raise error.original from None
 
     def stale_if_error(self, run: Load) -> DecodedValue | None:
-        """Promise 3's one exception: offline, and the loader failed too; an entry within its own life still answers."""
+        """Return an entry of the near cache that still answers although its offline bound is over (stale-if-error).
+
+        This is the one exception to promise 3: the server is away and the loader failed, too, so an entry within its
+        own ttl and stale time answers.
+        """
         ctx = self._ctx
         held = ctx.near.items.get(run.key)
         if ctx.alone or ctx.shared.usable or held is None or run.options.offline_ttl <= 0:
@@ -397,7 +416,7 @@ class Loading:
             self._ctx.shared.release(run.key, base)
 
     def renew_while_loading(self, run: Load, base: bytes, mark: bytes | None) -> Callable[[], None]:
-        """Renew the right every third of its length while the loader runs; returns how to stop that."""
+        """Renew the right every third of its length while the loader runs; return a function that stops the renewal."""
         ctx, lease = self._ctx, run.lease
         run.flight.loads = True
         ms = round(lease * 1000)
@@ -405,8 +424,8 @@ class Loading:
         right = (run, base, mark)
 
         def keep_base() -> None:
-            # The entry must not end before its refresh does, or others would see none and load beside it. It stays
-            # spent: no life is added beyond the grace.
+            # The entry must not end before its refresh does, or other processes would find none and load as well. It
+            # stays expired: no life is added beyond the grace.
             ctx.shared.renew(run.key, base, min(ms, round(GRACE * 1000)))
 
         def ring() -> None:
@@ -428,6 +447,6 @@ class Loading:
         return stop
 
     def release_all(self) -> None:
-        """At the end: whoever still loads does it for himself, and the fleet need not wait for it."""
+        """Release all leases and claims before closing: the fleet need not wait for loads that still run here."""
         for run, base, mark in self._rights:
             self.release_right(run, base, mark)

@@ -1,7 +1,8 @@
-"""Flights: one load of a key in this process, which others join.
+"""Flights (single flight): one load of a key in this process, which further callers join.
 
-The flight owns the load, not the first caller. Who gives up leaves; the last one to leave cancels it. A flight that was
-*detached* goes on for those who are in it, but nobody joins it any more: something changed since its loader began.
+The flight owns the load, not the first caller. A caller that gives up leaves; the last caller to leave cancels the
+load. A *detached* flight goes on for the callers that are in it, but no further caller joins it, because its key or a
+tag changed since its loader began.
 """
 
 from collections.abc import Callable
@@ -18,20 +19,23 @@ from .task_waits import is_awaited
 __all__ = ["CURRENT", "Flight", "Flights", "Outcome", "Resolution", "Wait", "waiting_for"]
 
 CURRENT: ContextVar["tuple[Flight, Any] | None"] = ContextVar("fleetcache_flight", default=None)
-"""The flight whose loader runs in this context, and the task that runs it; ``None`` for one that a thread runs."""
+"""The flight whose loader runs in this context, and the task that runs it; the task is ``None`` in a thread."""
 
 
 class Resolution(Enum):
-    """What those in a flight do next."""
+    """The next step of a caller in a flight that has ended."""
 
     RETURN = "answer"  # take the answer
     RAISE = "raise"  # the loader's own exception
     RETRY = "again"  # ask again: the value is good for the caller that started the load only, or there is none
-    LOAD_ALONE = "alone"  # load yourself: the value cannot be copied for a second caller
+    LOAD_ALONE = "alone"  # run the loader for this caller alone: the value cannot be copied for a second caller
 
 
 class Outcome:
-    """How a flight ended. ``own`` is what its starter does, ``others`` what those do that joined before ``until``."""
+    """How a flight ended.
+
+    ``own`` is the next step of its starter, ``others`` that of callers that joined before ``until``.
+    """
 
     __slots__ = ("answer", "error", "others", "own", "stale", "trace", "until")
 
@@ -55,7 +59,7 @@ class Outcome:
 
 
 class Flight:
-    """One load. ``people`` counts those who still want it."""
+    """One load. ``waiters`` counts the callers that still wait for it."""
 
     __slots__ = ("detached", "futures", "key", "loads", "outcome", "tags", "task", "waiters", "waits")
 
@@ -63,7 +67,7 @@ class Flight:
         self.key = key
         self.tags = tags
         self.detached = False
-        self.loads = False  # by a right on the server
+        self.loads = False  # whether it loads under a lease or claim on the server
         self.outcome: Outcome | None = None
         self.futures: list[Future] = []
         self.waiters = 0
@@ -75,7 +79,7 @@ class Flight:
         return f"<Flight {self.key!r} {state}, {self.waiters} on board>"
 
     def join(self, future: Future) -> None:
-        """Wait for the outcome at this gate."""
+        """Resolve ``future`` with the outcome, now or when the flight ends."""
         self.waiters += 1
         if self.outcome is not None:
             future.set_result(self.outcome)
@@ -83,16 +87,16 @@ class Flight:
             self.futures.append(future)
 
     def leave(self, future: Future) -> None:
-        """Wait no longer; the last one out cancels the load."""
+        """Stop waiting; the last caller to leave cancels the load."""
         self.waiters -= 1
         if future in self.futures:
             self.futures.remove(future)
         if self.waiters <= 0 and self.outcome is None and self.task is not None:
-            with suppress(RuntimeError):  # its loop was closed over it
+            with suppress(RuntimeError):  # the task's event loop was closed
                 self.task.cancel()
 
     def reaches(self, other: "Flight") -> bool:
-        """Whether this one waits for the other, directly or through more flights."""
+        """Return whether this flight waits for the other, directly or through more flights."""
         seen: set[Flight] = set()
         todo = [self]
         while todo:
@@ -111,22 +115,22 @@ class Flights:
     def __init__(self) -> None:
         self._table: dict[str, Flight] = {}
         self._behind: dict[str, Flight] = {}
-        self._detached: dict[str, list[Flight]] = {}  # and in the air still, in the order in which they were
+        self._detached: dict[str, list[Flight]] = {}  # those that have not ended, in the order of their detachment
         self._air: set[Flight] = set()
 
     def __len__(self) -> int:
         return len(self._air)
 
     def get(self, key: str) -> Flight | None:
-        """The flight that may be joined."""
+        """Return the flight of the key that may be joined."""
         return self._table.get(key)
 
     def background(self, key: str) -> Flight | None:
-        """The background refresh of the key: nobody joins it while the server can tell what there is meanwhile."""
+        """Return the background refresh of the key; callers join it only while the server cannot be read."""
         return self._behind.get(key)
 
     def start(self, key: str, tags: tuple[str, ...], *, behind: bool = False) -> Flight:
-        """A new flight. One that is in the table already is detached."""
+        """Start a new flight; an earlier flight of the key in the same table is detached."""
         table = self._behind if behind else self._table
         earlier = table.get(key)
         if earlier is not None:
@@ -136,9 +140,10 @@ class Flights:
         return flight
 
     def end(self, flight: Flight, outcome: Outcome) -> None:
-        """Tell everybody; a flight that ended is never left in the table.
+        """Hand the outcome to every waiting caller; a flight that ended is never left in the table.
 
-        What a detached flight brings, looked up or loaded, is for its starter: who joined may have come after that.
+        The value of a detached flight, looked up or loaded, is for its starter only: a caller that joined may have
+        come after the value was read.
         """
         if flight.outcome is not None:
             return
@@ -160,19 +165,22 @@ class Flights:
                 future.set_result(outcome)
 
     def detach_key(self, key: str) -> None:
-        """Nobody may join the flight of this key any more."""
+        """Let no further caller join the flight of this key."""
         for table in (self._table, self._behind):
             flight = table.pop(key, None)
             if flight is not None:
                 self._detach(flight)
 
     def ahead(self, key: str, flight: Flight | None = None) -> Flight | None:
-        """A flight of the key that nobody may join, and that goes on; but for ``flight``, and those after it."""
+        """Return the first detached flight of the key that still runs; ``None`` if that is ``flight`` itself."""
         first = next(iter(self._detached.get(key, ())), None)
         return None if first is flight else first
 
     def holder(self, key: str, flight: Flight | None = None) -> Flight | None:
-        """The one ahead that loads under a right: while it goes on, the server grants none to another."""
+        """Return a detached flight of the key other than ``flight`` that loads under a lease or claim.
+
+        While that flight runs, the server grants no right to another.
+        """
         others = (other for other in self._detached.get(key, ()) if other is not flight)
         return next((other for other in others if other.loads), None)
 
@@ -181,35 +189,35 @@ class Flights:
         self._detached.setdefault(flight.key, []).append(flight)
 
     def is_loaded(self, key: str) -> bool:
-        """Whether a loader runs for it, under a right on the server."""
+        """Return whether a loader runs for the key under a lease or claim on the server."""
         return any(flight is not None and flight.loads for flight in (self._table.get(key), self._behind.get(key)))
 
     def detach_tag(self, tag: str) -> None:
-        """Nobody may join a flight that captured this tag any more."""
+        """Let no further caller join a flight that captured this tag."""
         for table in (self._table, self._behind):
             for flight in [flight for flight in table.values() if tag in flight.tags]:
                 self.detach_key(flight.key)
 
     def detach_all(self) -> None:
-        """Nobody may join any flight that runs now."""
+        """Let no further caller join any flight that runs now."""
         for key in [*self._table, *self._behind]:
             self.detach_key(key)
 
     def active(self) -> list[Flight]:
-        """All that have not ended, detached ones too."""
+        """Return all flights that have not ended, detached flights too."""
         return list(self._air)
 
 
 class Wait:
-    """One wait for a flight, by what runs in the context of a loader.
+    """One wait for a flight, by code that runs in the context of a loader.
 
     A task that the loader has started inherits its context. Its wait holds up the loader only while the loader waits
-    for that task: what counts is who waits.
+    for that task, so the waiting task is noted, too.
 
     Args:
-        flight: What is waited for.
-        me: The flight whose loader it is; ``None`` outside of loaders.
-        loader: The task that runs it; ``None``: a thread, of whose waits for other threads nothing is known.
+        flight: The flight that is waited for.
+        me: The flight of the loader; ``None`` outside of loaders.
+        loader: The task that runs the loader; ``None``: a thread, whose waits for other threads are unknown.
         task: The task that waits.
     """
 
@@ -227,11 +235,11 @@ class Wait:
 
     @property
     def may_become_one(self) -> bool:
-        """Whether what is no cycle now may become one, because a task waits for another from now on."""
+        """Whether this wait may yet become part of a cycle, because a task may begin to wait for another task."""
         return self.me is not None and self._loader is not None
 
     def check(self) -> None:
-        """Raise ``LoadCycle`` if the other waits for this one, and this loader for it."""
+        """Raise ``LoadCycle`` if the other flight waits for this loader's flight, and this wait holds up the loader."""
         me, flight = self.me, self.flight
         if me is None or me.outcome is not None or not flight.reaches(me) or not self.holds_up:
             return
@@ -242,10 +250,10 @@ class Wait:
         )
 
     def begin(self) -> Self:
-        """Note it, unless it would never end.
+        """Note the wait, unless it would never end.
 
         Raises:
-            LoadCycle: It would not.
+            LoadCycle: The wait would never end.
         """
         self.check()
         if self.me is not None:
@@ -253,17 +261,17 @@ class Wait:
         return self
 
     def over(self) -> None:
-        """It waits no longer."""
+        """Remove the wait: it has ended."""
         if self.me is not None:
             self.me.waits.remove(self)
 
 
 def waiting_for(flight: Flight, me: Callable[[], Any]) -> Wait | None:
-    """Note that the loader of this context waits for a flight; ``None``: there is no loader.
+    """Note that the loader of this context waits for a flight; return the wait, ``None`` if there is no loader.
 
     Args:
-        flight: The flight.
-        me: Finds the task that waits; ``None`` for a thread.
+        flight: The flight that is waited for.
+        me: Returns the task that waits; ``None`` in a thread.
 
     Raises:
         LoadCycle: The loader of this context would wait for itself.
