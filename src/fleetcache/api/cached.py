@@ -1,6 +1,6 @@
 """``@cache.cached``: a function whose results are cached by its arguments.
 
-It keeps the function's name, signature and types, counts as a coroutine function, and binds as a method does.
+The cached function keeps the name, signature and types, counts as a coroutine function, and binds as a method does.
 """
 
 import asyncio
@@ -29,14 +29,15 @@ P = ParamSpec("P")
 Q = ParamSpec("Q")
 T = TypeVar("T")
 
-# Keys of calls seen lately, so that a hit does not bind and write its arguments again.
+# Keys of recent calls, so that a hit need not bind and write its arguments again: up to so many for each function.
 _MAX_KEYS = 4096
-# Equal and of one of these types means the same call. Not float (0.0 == -0.0), not containers ((1,) == (True,)).
+# Equal arguments of the same type mean the same call, for these types. Not for float (0.0 == -0.0) or containers
+# ((1,) == (True,)).
 _PLAIN = frozenset({str, int, bool, bytes, type(None)})
 
 
 class Decorator(Protocol):
-    """What ``cached(...)`` with parentheses returns."""
+    """The decorator that ``cached(...)`` with parentheses returns."""
 
     @overload
     def __call__(self, fn: Wrapping[P, T], /) -> "CachedFunction[P, T]": ...
@@ -45,22 +46,22 @@ class Decorator(Protocol):
 
 
 class KeyedFunction(Generic[P, T]):
-    """What a cached function is without calling it: its keys, its declared type, its options. For both faces.
+    """A cached function without its call: keys, declared type and options. Both faces build on it.
 
     Args:
         verbs: The cache or namespace.
         fn: The function.
-        key: Template, function or ``None``.
-        options: Resolved once.
+        key: A template, a function or ``None``.
+        options: The options of every call, resolved once.
         type_: The declared type, or ``...`` for the return annotation.
         clearable: Whether results carry a tag of the function's own, for ``invalidate_all``.
 
     Raises:
-        ConfigError: It is no function.
+        ConfigError: ``fn`` is no function, but a ``staticmethod`` or ``classmethod`` object.
         KeyRuleError: The template does not fit the function.
     """
 
-    # What a hit reads has slots: the dict holds what the function itself carried, and takes longer.
+    # Attributes that a hit reads have slots. The dict, which holds the function's own attributes, takes longer.
     __slots__ = ("__dict__", "__weakref__", "_declared", "_keys", "_quick", "_verbs")
 
     def __init__(
@@ -69,13 +70,13 @@ class KeyedFunction(Generic[P, T]):
         if isinstance(fn, staticmethod | classmethod):
             raise ConfigError(f"put @cached below @{type(fn).__name__}, next to the function")
         functools.update_wrapper(cast("Any", self), fn)
-        self._maker = FunctionKey(fn, key, verbs._home.names, verbs._prefix)  # noqa: SLF001 - keys are one's
-        self._family = self._maker.tag(verbs._prefix) if clearable else None  # noqa: SLF001 - keys and tags are one's
+        self._maker = FunctionKey(fn, key, verbs._home.names, verbs._prefix)  # noqa: SLF001 - a part of the verbs
+        self._family = self._maker.tag(verbs._prefix) if clearable else None  # noqa: SLF001 - a part of the verbs
         if self._family is not None:
             options = replace(options, tags=(self._family, *options.tags))
         self._verbs, self._fn, self._options, self._type = verbs, fn, options, type_
         self._keys: dict[Any, tuple[Any, str]] = {}
-        # A bound of its own while offline is policy's to judge.
+        # With an ``offline_ttl`` of its own, ``policy`` judges every near entry.
         self._near_hit = options.offline_ttl == verbs._defaults.offline_ttl  # noqa: SLF001 - the verbs' hot path
         self._refreshes = options.refreshes
         self._quick = self._near_hit and not self._refreshes
@@ -85,7 +86,7 @@ class KeyedFunction(Generic[P, T]):
         return f"<cached {self._maker.name}>"
 
     def __reduce__(self) -> str:
-        """Pickled by name, as every function: another process has it from where it was defined."""
+        """Pickle by name, as every function: another process imports the function from where it was defined."""
         return getattr(self, "__qualname__", self._maker.name)
 
     def __copy__(self) -> Self:
@@ -95,7 +96,7 @@ class KeyedFunction(Generic[P, T]):
         return self
 
     def key(self, *args: P.args, **kwargs: P.kwargs) -> str:
-        """The key of this call, without a namespace's prefix."""
+        """Return the key of this call, without a namespace's prefix."""
         return self._key(args, kwargs)
 
     def _key(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
@@ -126,7 +127,7 @@ class KeyedFunction(Generic[P, T]):
         return LoadRequest(full, loader, self._options, self._declare(), self._maker.group, args)
 
     def _near_or_asked(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """What near has for a call, or, as ``LoadRequest``, what is to be asked: the same for both faces."""
+        """Return the near cache's value for a call, or else the ``LoadRequest`` for it. Both faces use this."""
         verbs = self._verbs
         key = self._key(args, kwargs)
         if self._near_hit:
@@ -147,13 +148,13 @@ class KeyedFunction(Generic[P, T]):
         await self._verbs._invalidate((self._family,), strict=strict)  # noqa: SLF001 - the tag is an internal one, which invalidate_tags refuses
 
     def peek(self, *args: P.args, **kwargs: P.kwargs) -> T | None:
-        """The result if near has it: no I/O."""
+        """Return the result if the near cache has it, without I/O."""
         found: T | None = self._verbs.peek(self._key(args, kwargs), type=self._declare())
         return found
 
 
 class CachedFunction(KeyedFunction[P, T]):
-    """A cached ``async def``; call it as before.
+    """A cached ``async def``; callers call it as before.
 
     Raises:
         ConfigError: The function is not ``async def``.
@@ -163,13 +164,13 @@ class CachedFunction(KeyedFunction[P, T]):
         self, verbs: "AsyncVerbs", fn: Any, key: Any, options: CallOptions, type_: Any, *, clearable: bool
     ) -> None:
         decorated_with(fn)
-        check_storable(getattr(fn, "__qualname__", repr(fn)), fn, type_, verbs._home.settings.codec)  # noqa: SLF001 - one's own parts
+        check_storable(getattr(fn, "__qualname__", repr(fn)), fn, type_, verbs._home.settings.codec)  # noqa: SLF001 - a part of the verbs
         if not isinstance(fn, staticmethod | classmethod) and not inspect.iscoroutinefunction(fn):
             name = getattr(fn, "__qualname__", repr(fn))
             raise ConfigError(f"@cached on {name}: the async cache wants an `async def`; SyncCache takes a `def`")
         super().__init__(verbs, fn, key, options, type_, clearable=clearable)
-        # So that frameworks take it for what it is; on 3.11 by the shape of a function, later by a mark.
-        if inspect.isfunction(fn):  # and no partial of one
+        # Frameworks must see a coroutine function: Python 3.11 goes by the function's shape, later versions by a mark.
+        if inspect.isfunction(fn):  # a partial has no ``__code__``
             self.__code__ = fn.__code__
             self.__defaults__, self.__kwdefaults__ = fn.__defaults__, fn.__kwdefaults__
         self._is_coroutine = getattr(asyncio.coroutines, "_is_coroutine", None)
@@ -183,14 +184,14 @@ class CachedFunction(KeyedFunction[P, T]):
         self: "CachedFunction[Concatenate[Any, Q], T]", obj: object, owner: type | None = None
     ) -> "BoundFunction[Q, T]": ...
     def __get__(self, obj: object | None, owner: type | None = None) -> Any:
-        """Bind as a method does."""
+        """Bind to an object as a method does."""
         return self if obj is None else BoundFunction(self, obj)
 
     async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
-        """The cached result, or the function's."""
+        """Return the cached result; without one, call the function and cache its result."""
         verbs = self._verbs
         if self._quick and not kwargs:
-            # What ``_key`` and ``_near_hit`` do, written out once more for a plain hit: the calls cost as much as it
+            # Repeats ``_key`` and ``_near_hit`` for a plain hit, because the two calls would cost as much as the hit
             try:
                 kinds, key = self._keys[args]
                 held = verbs._items[key]  # noqa: SLF001 - the verbs' hot path
@@ -201,9 +202,9 @@ class CachedFunction(KeyedFunction[P, T]):
                     if held.fresh_until > now and (verbs._link.trusted_until > now or held.unconfirmed):  # noqa: SLF001 - as above
                         if held.freq < 3:  # noqa: PLR2004 - near's mark
                             held.freq += 1
-                        return held.value  # type: ignore[no-any-return] # near holds what the function returned
+                        return held.value  # type: ignore[no-any-return] # the near cache holds the function's results
                     verbs._counters.near_hits -= 1  # noqa: SLF001 - as above
-            except (KeyError, TypeError):  # not there, or an argument that is no key of a dict
+            except (KeyError, TypeError):  # no such entry, or an argument without a hash
                 pass
         found = self._near_or_asked(args, kwargs)
         if type(found) is LoadRequest:
@@ -219,11 +220,11 @@ class CachedFunction(KeyedFunction[P, T]):
         """Remove the results of every call everywhere, at the cost of one ``DEL``. Needs ``cached(clearable=True)``.
 
         Args:
-            strict: Raise when the server did not acknowledge. It is repeated until it does either way.
+            strict: Raise if the server did not acknowledge. Either way the cache repeats the removal until it is acknowledged.
 
         Raises:
             ConfigError: The function is not clearable.
-            Unavailable: ``strict`` and not acknowledged.
+            Unavailable: ``strict`` is set and the server did not acknowledge the removal.
         """
         await self._remove_all(strict=strict)
 
@@ -233,7 +234,7 @@ class CachedFunction(KeyedFunction[P, T]):
         return result
 
     def uncached(self, *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
-        """The function itself."""
+        """Call the function itself, without the cache."""
         result: Awaitable[T] = self._fn(*args, **kwargs)
         return result
 
@@ -254,7 +255,7 @@ class BoundFunction(Generic[P, T]):
     def __reduce__(self) -> tuple[Any, ...]:
         return getattr, (self.__self__, self.__name__)
 
-    # So that ``inspect`` takes it for a coroutine function of the remaining arguments; asked for seldom, so not kept.
+    # ``inspect`` must see a coroutine function of the remaining arguments. It asks seldom, so the answers are not kept.
 
     @property
     def __code__(self) -> Any:
@@ -274,11 +275,11 @@ class BoundFunction(Generic[P, T]):
         return whole.replace(parameters=list(whole.parameters.values())[1:])
 
     async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
-        """The cached result, or the method's."""
+        """Return the cached result; without one, call the method and cache its result."""
         return await self._function(self._obj, *args, **kwargs)
 
     def key(self, *args: P.args, **kwargs: P.kwargs) -> str:
-        """The key of this call."""
+        """Return the key of this call."""
         return self._function.key(self._obj, *args, **kwargs)
 
     async def invalidate(self, *args: P.args, **kwargs: P.kwargs) -> bool:
@@ -286,7 +287,7 @@ class BoundFunction(Generic[P, T]):
         return await self._function.invalidate(self._obj, *args, **kwargs)
 
     async def invalidate_all(self, *, strict: bool = False) -> None:
-        """Remove the results of every call on every object, not of this one alone."""
+        """Remove the results of every call on every object, not on this object alone."""
         await self._function.invalidate_all(strict=strict)
 
     async def refresh(self, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -294,9 +295,9 @@ class BoundFunction(Generic[P, T]):
         return await self._function.refresh(self._obj, *args, **kwargs)
 
     def peek(self, *args: P.args, **kwargs: P.kwargs) -> T | None:
-        """The result if near has it."""
+        """Return the result if the near cache has it."""
         return self._function.peek(self._obj, *args, **kwargs)
 
     def uncached(self, *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
-        """The method itself."""
+        """Call the method itself, without the cache."""
         return self._function.uncached(self._obj, *args, **kwargs)

@@ -1,4 +1,4 @@
-"""``cache.explain(key)``: what both tiers hold of one key, in words for people."""
+"""``cache.explain(key)``: the state of one key in the near cache and on the server, in words for people."""
 
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -15,22 +15,23 @@ __all__ = ["Explanation", "explain"]
 
 
 class Explanation(Struct, frozen=True):
-    """One key in both tiers.
+    """One key in both tiers, near (L1) and shared (L2).
 
     Attributes:
-        key: With the namespace's prefix.
-        server_key: As it stands on the server.
-        near: ``fresh``, ``stale``, ``expired`` or ``none``.
-        near_fresh_for: Seconds near may still call it fresh; negative = since when it may not.
-        trusted_for: Seconds until the horizon, unless the server is heard again before.
-        unbacked: Whether near holds it unconfirmed by the server.
-        shared: What stands on the server: ``fresh``, ``stale``, ``spent``, ``unusable``, ``foreign``, ``held``
-            (somebody loads), ``none``, or ``fault`` (no answer).
-        why: For what cannot be used, what is wrong.
+        key: The key with the namespace's prefix.
+        server_key: The name of the key on the server.
+        near: The near entry: ``fresh``, ``stale``, ``expired`` or ``none``.
+        near_fresh_for: Seconds the near entry is still fresh; negative = seconds since it was.
+        trusted_for: Seconds until the horizon, after which near entries are not trusted, unless the server is heard
+            again before.
+        unbacked: Whether the server has not confirmed the near entry.
+        shared: The entry on the server: ``fresh``, ``stale``, ``spent``, ``unusable``, ``foreign``, ``held`` (a caller
+            loads it), ``none``, or ``fault`` (no answer).
+        why: The reason why the server's entry cannot be used.
         shared_fresh_for: Seconds the server's entry is still fresh.
         tags: The entry's tags.
-        owed: Whether a removal of it is not yet acknowledged.
-        loading: Whether this process loads it now.
+        owed: Whether the server has not yet acknowledged a removal of the key.
+        loading: Whether this process loads the key now.
     """
 
     key: str
@@ -50,20 +51,20 @@ class Explanation(Struct, frozen=True):
     owed = renamed("owed", "pending_removal")
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return all fields as a dict, for JSON."""
         return asdict(self)
 
 
 class Looking(Protocol):
-    """Who looks at the server's side of it."""
+    """The part that reads an entry from the server."""
 
     async def look(self, key: str) -> tuple[Lookup, Any]:
-        """What stands there."""
+        """Return the state of the key on the server."""
         ...
 
 
 async def explain(engine: "Engine", there: Looking, key: str) -> Explanation:
-    """Look at both tiers without changing either, but for near, which a look may fill."""
+    """Read both tiers. The server stays as it is; the look may fill the near cache."""
     now = engine.clock()
     held = engine.near.items.get(key)
     near = "none"

@@ -1,7 +1,7 @@
-"""What near can answer at once: for all faces, in whatever thread, without a lock and without I/O.
+"""Near hits: every face answers them at once, in any thread, without a lock and without I/O.
 
-A hit is one look-up, two comparisons and a mark. ``get`` and decorated functions write these lines out once more, since
-a call costs a third of a hit.
+A hit is one look-up, two comparisons and a mark. ``get`` and decorated functions repeat these lines, because a call
+costs a third of a hit.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -19,16 +19,16 @@ D = TypeVar("D")
 
 
 class FastPath:
-    """A face, as far as near answers for it."""
+    """The part of a face that answers near hits."""
 
-    # Fetched from the engine by each face's ``bind``.
+    # Each face's ``bind`` copies these from the engine.
     _engine: "Engine"
     _items: Mapping[str, Any]
     _clock: Callable[[], float]
     _ticks: Iterator[float]
     _link: Any
     _counters: Any
-    _key: Callable[[object], str]  # the whole key, if it may be one
+    _key: Callable[[object], str]  # returns the whole key, or raises
 
     @overload
     def peek(self, key: str) -> Any: ...
@@ -40,20 +40,20 @@ class FastPath:
     def peek(self, key: str, default: D, *, type: type[T]) -> T | D: ...
     @overload
     def peek(self, key: str, default: Any = ..., *, type: Any) -> Any: ...
-    # ``type`` is by keyword, as the overloads say; an asterisk costs a hit an eighth: quick calls know none.
+    # ``type`` is by keyword, as the overloads say. An asterisk would cost a hit an eighth: quick calls support none.
     def peek(self, key: str, default: Any = None, type: Any = Any) -> Any:  # noqa: A002 - the field's word
-        """The value if near can answer at once: no wait, no I/O. Arguments as for ``get``."""
+        """Return the value if the near cache can answer at once, without waiting or I/O. Arguments as for ``get``."""
         try:
             held = self._items[key]
             if held.declared is type:
-                now = next(self._ticks)  # counted there: a hit, unless taken back
+                now = next(self._ticks)  # the clock counts a hit; a miss takes it back below
                 if held.fresh_until > now and (self._link.trusted_until > now or held.unconfirmed):
                     if held.freq < 3:  # noqa: PLR2004 - near's mark
                         held.freq += 1
                     return held.value
                 self._counters.near_hits -= 1
                 return default
-        except (KeyError, TypeError):  # not there; or no str, of which the rule is named below
+        except (KeyError, TypeError):  # no such entry; or no str, and the check of the key below names the rule
             pass
         else:
             held = self._near_hit(key)
@@ -63,13 +63,13 @@ class FastPath:
         return default
 
     def _near_hit(self, key: Any, *, refreshes: bool = False) -> Any:
-        """A fresh entry of near that may be trusted now, marked and counted; ``None`` leaves the rest to policy.
+        """Return a fresh, trusted near entry, marked and counted; ``None`` leaves the rest to ``policy``.
 
-        ``refreshes``: the call may start a refresh, so an entry close to its end is policy's to judge.
+        ``refreshes``: the call may start a refresh, so ``policy`` judges an entry close to its end.
         """
         try:
             held = self._items[key]
-        except (KeyError, TypeError):  # not there; or no str: policy's way names the rule
+        except (KeyError, TypeError):  # no such entry; or no str, and the check of the key names the rule
             return None
         now = self._clock()
         left = held.fresh_until - now

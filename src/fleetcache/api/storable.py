@@ -1,6 +1,6 @@
-"""Functions whose results nothing can store: told when they are decorated, not by a log line in production.
+"""Refuses functions whose results cannot be stored: at decoration, not by a log line in production.
 
-Only what no codec and no registered type can carry is told here. All else shows at the first result.
+Only types that no codec and no registered type can carry are refused here. Other failures show at the first result.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from ..policy.return_types import annotated_type
 
 __all__ = ["check_storable"]
 
-# What is used up by the first who takes it.
+# Types whose objects the first caller uses up.
 _ONCE: Final = {
     abc.Coroutine: "a coroutine",
     CoroutineType: "a coroutine",
@@ -31,7 +31,7 @@ _ONCE: Final = {
     abc.AsyncIterator: "an async iterator",
     abc.AsyncIterable: "an async iterable",
 }
-# The classes that the responses of frameworks and of HTTP clients descend from, by name: none of them is imported.
+# Base classes of the responses of frameworks and HTTP clients. They stand here by name, so that none is imported.
 _RESPONSES: Final = frozenset(
     {
         "starlette.responses.Response",
@@ -55,20 +55,20 @@ def check_storable(name: str, function: Any, declared: Any, codec: str) -> None:
     """Refuse a function whose results can never be stored.
 
     Args:
-        name: Of the function, for the error.
-        function: As decorated.
-        declared: The type that its results are declared as; ``...``: as its return annotation says.
-        codec: The cache's. ``pickle`` is asked nothing: it knows what it can carry.
+        name: The function's name, for the error.
+        function: The function under the decorator.
+        declared: The declared type of the results; ``...``: the return annotation declares it.
+        codec: The cache's codec. With ``pickle`` every function passes: that codec knows which values it can carry.
 
     Raises:
-        ConfigError: Says what it returns, and what to return instead.
+        ConfigError: The results can never be stored. The message names their type and a type to return instead.
     """
     if codec == "pickle":
         return
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise _refusal(name, "is a generator, whose items are gone when the first caller has them", "a list")
     if declared is ...:
-        # The annotation of a function says nothing of what a decorator below makes of its result.
+        # A decorator below may change the result, so the annotation of the function itself proves nothing.
         declared = Any if hasattr(function, "__wrapped__") else annotated_type(function)
     what = _never(declared)
     if what is not None:
@@ -80,7 +80,7 @@ def _refusal(name: str, problem: str, instead: str) -> ConfigError:
 
 
 def _never(declared: Any) -> str | None:
-    """What values of a type are, if they can never be stored."""
+    """Return a name for the values of a type if they can never be stored, else ``None``."""
     origin, arguments = typing.get_origin(declared), typing.get_args(declared)
     if origin is typing.Union or origin is UnionType:
         found = [_never(member) for member in arguments if member is not NoneType]
