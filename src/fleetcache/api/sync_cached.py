@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 class SyncDecorator(Protocol):
-    """What ``cached(...)`` with parentheses returns."""
+    """The decorator that ``cached(...)`` with parentheses returns."""
 
     @overload
     def __call__(self, fn: SyncWrapping[P, T], /) -> "SyncCachedFunction[P, T]": ...
@@ -33,7 +33,7 @@ class SyncDecorator(Protocol):
 
 
 class SyncCachedFunction(KeyedFunction[P, T]):
-    """A cached ``def``; call it as before.
+    """A cached ``def``; callers call it as before.
 
     Raises:
         ConfigError: The function is an ``async def``.
@@ -43,11 +43,11 @@ class SyncCachedFunction(KeyedFunction[P, T]):
         self, verbs: "SyncVerbs", fn: Any, key: Any, options: CallOptions, type_: Any, *, clearable: bool
     ) -> None:
         decorated_with(fn)
-        check_storable(getattr(fn, "__qualname__", repr(fn)), fn, type_, verbs._verbs._home.settings.codec)  # noqa: SLF001 - two faces of one thing
+        check_storable(getattr(fn, "__qualname__", repr(fn)), fn, type_, verbs._verbs._home.settings.codec)  # noqa: SLF001 - two faces of one cache
         if inspect.iscoroutinefunction(fn):
             name = getattr(fn, "__qualname__", repr(fn))
             raise ConfigError(f"@cached on {name}: the cache for threads wants a `def`; Cache takes an `async def`")
-        super().__init__(verbs._verbs, fn, key, options, type_, clearable=clearable)  # noqa: SLF001 - two faces of one thing
+        super().__init__(verbs._verbs, fn, key, options, type_, clearable=clearable)  # noqa: SLF001 - two faces of one cache
         self._sync = verbs
 
     @overload
@@ -57,14 +57,14 @@ class SyncCachedFunction(KeyedFunction[P, T]):
         self: "SyncCachedFunction[Concatenate[Any, Q], T]", obj: object, owner: type | None = None
     ) -> "SyncBoundFunction[Q, T]": ...
     def __get__(self, obj: object | None, owner: type | None = None) -> Any:
-        """Bind as a method does."""
+        """Bind to an object as a method does."""
         return self if obj is None else SyncBoundFunction(self, obj)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
-        """The cached result, or the function's."""
+        """Return the cached result; without one, call the function and cache its result."""
         verbs = self._verbs
         if self._quick and not kwargs:
-            # What ``_key`` and ``_near_hit`` do, written out once more for a plain hit: the calls cost as much as it
+            # Repeats ``_key`` and ``_near_hit`` for a plain hit, because the two calls would cost as much as the hit
             try:
                 kinds, key = self._keys[args]
                 held = verbs._items[key]  # noqa: SLF001 - the verbs' hot path
@@ -75,9 +75,9 @@ class SyncCachedFunction(KeyedFunction[P, T]):
                     if held.fresh_until > now and (verbs._link.trusted_until > now or held.unconfirmed):  # noqa: SLF001 - as above
                         if held.freq < 3:  # noqa: PLR2004 - near's mark
                             held.freq += 1
-                        return held.value  # type: ignore[no-any-return] # near holds what the function returned
+                        return held.value  # type: ignore[no-any-return] # the near cache holds the function's results
                     verbs._counters.near_hits -= 1  # noqa: SLF001 - as above
-            except (KeyError, TypeError):  # not there, or an argument that is no key of a dict
+            except (KeyError, TypeError):  # no such entry, or an argument without a hash
                 pass
         found = self._near_or_asked(args, kwargs)
         result: T = self._load(found, anew=False) if type(found) is LoadRequest else found
@@ -110,7 +110,7 @@ class SyncCachedFunction(KeyedFunction[P, T]):
         return self._load(self._asked(self._key(args, kwargs), args, kwargs), anew=True)
 
     def uncached(self, *args: P.args, **kwargs: P.kwargs) -> T:
-        """The function itself."""
+        """Call the function itself, without the cache."""
         result: T = self._fn(*args, **kwargs)
         return result
 
@@ -134,11 +134,11 @@ class SyncBoundFunction(Generic[P, T]):
         return whole.replace(parameters=list(whole.parameters.values())[1:])
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
-        """The cached result, or the method's."""
+        """Return the cached result; without one, call the method and cache its result."""
         return self._function(self._obj, *args, **kwargs)
 
     def key(self, *args: P.args, **kwargs: P.kwargs) -> str:
-        """The key of this call."""
+        """Return the key of this call."""
         return self._function.key(self._obj, *args, **kwargs)
 
     def invalidate(self, *args: P.args, **kwargs: P.kwargs) -> bool:
@@ -146,7 +146,7 @@ class SyncBoundFunction(Generic[P, T]):
         return self._function.invalidate(self._obj, *args, **kwargs)
 
     def invalidate_all(self, *, strict: bool = False) -> None:
-        """Remove the results of every call everywhere, of every object's too."""
+        """Remove the results of every call on every object everywhere, not on this object alone."""
         self._function.invalidate_all(strict=strict)
 
     def refresh(self, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -154,9 +154,9 @@ class SyncBoundFunction(Generic[P, T]):
         return self._function.refresh(self._obj, *args, **kwargs)
 
     def peek(self, *args: P.args, **kwargs: P.kwargs) -> T | None:
-        """The result if near has it."""
+        """Return the result if the near cache has it."""
         return self._function.peek(self._obj, *args, **kwargs)
 
     def uncached(self, *args: P.args, **kwargs: P.kwargs) -> T:
-        """The method itself."""
+        """Call the method itself, without the cache."""
         return self._function.uncached(self._obj, *args, **kwargs)

@@ -1,7 +1,7 @@
-"""The verbs of threads that read and load; ``sync_verbs`` adds the others.
+"""The verbs of threads that read and load; ``sync_verbs`` adds those that write.
 
-A hit in near is answered here, in the calling thread and without a lock. Everything else is the async verb itself, run
-to its end by a runner: see ``Runner``. No rule is written twice.
+A near hit is answered here, in the calling thread and without a lock. Everything else is the async verb itself, run to
+its end by a runner: see ``Runner``. No rule is written twice.
 """
 
 from collections.abc import Callable, Coroutine, Iterable, Mapping
@@ -29,16 +29,16 @@ class Runner(Protocol):
     """Runs coroutines of the rules for a thread: under the monitor of an engine on threads, or on an event loop."""
 
     def run(self, coro: Coroutine[Any, Any, T]) -> T:
-        """Its result."""
+        """Run a coroutine to its end and return its result."""
         ...
 
     def run_loading(
         self, loader: Callable[..., Any], make: Callable[[Any], Coroutine[Any, Any, T]], alone: Callable[[], T]
     ) -> T:
-        """The result of what ``make`` makes with the loader, in the shape that this engine wants loaders to have.
+        """Run the coroutine that ``make`` returns for the loader, in the shape of loader that this engine takes.
 
-        ``alone`` is what remains when the rules cannot be run now: their loop is blocked, or loads have nested so
-        deeply that this thread's stack has no room for them. It calls the loader, and nothing is stored.
+        The runner calls ``alone`` instead when the rules cannot run now: their loop is blocked, or loads have nested
+        so deeply that this thread's stack has no room for them. ``alone`` calls the loader, and nothing is stored.
         """
         ...
 
@@ -48,7 +48,7 @@ class SyncReadingVerbs(FastPath):
 
     Args:
         verbs: The same verbs, as coroutines.
-        runner: Runs them.
+        runner: Runs these coroutines.
     """
 
     def __init__(self, verbs: AsyncVerbs, runner: Runner) -> None:
@@ -57,10 +57,10 @@ class SyncReadingVerbs(FastPath):
         self.bind()
 
     def bind(self) -> None:
-        """Fetch anew what the hot path keeps at hand."""
+        """Copy the engine's parts that the hot path reads into attributes of this object."""
         verbs = self._verbs
-        verbs.bind()  # perhaps before its own turn: its hot path is ours
-        engine = self._engine = verbs._engine  # noqa: SLF001 - two faces of one thing
+        verbs.bind()  # its own turn may come later, and this object copies its attributes below
+        engine = self._engine = verbs._engine  # noqa: SLF001 - two faces of one cache
         engine.faces.add(self)
         self._items, self._clock, self._ticks = verbs._items, verbs._clock, verbs._ticks  # noqa: SLF001 - as above
         self._link, self._counters, self._key = verbs._link, verbs._counters, verbs._key  # noqa: SLF001 - as above
@@ -81,11 +81,11 @@ class SyncReadingVerbs(FastPath):
         self,
         key: str,
         default: Any = None,
-        # By keyword, as the overloads say. An asterisk costs a hit an eighth: CPython's quick calls know none.
+        # By keyword, as the overloads say. An asterisk would cost a hit an eighth: CPython's quick calls support none.
         type: Any = Any,  # noqa: A002 - the field's word
         allow_stale: bool = False,  # noqa: FBT002 - as above
     ) -> Any:
-        """The value under a key, if it is there and fresh. Arguments and errors as for ``Cache.get``.
+        """Return the value of a key if the key has a fresh entry. Arguments and errors as for ``Cache.get``.
 
         Example:
             >>> from fleetcache import SyncCache
@@ -94,17 +94,17 @@ class SyncReadingVerbs(FastPath):
             ...     print(cache.get("answer", type=int), cache.get("question", "?"))
             42 ?
         """
-        # As in ``peek``: this line is what the cache is for, and a call costs a third of it.
+        # As in ``peek``: the hot path of the cache stands here in full, because a call costs a third of a hit.
         try:
             held = self._items[key]
             if held.declared is type:
-                now = next(self._ticks)  # counted there: a hit, unless taken back
+                now = next(self._ticks)  # the clock counts a hit; a miss takes it back below
                 if held.fresh_until > now and (self._link.trusted_until > now or held.unconfirmed):
                     if held.freq < 3:  # noqa: PLR2004 - near's mark
                         held.freq += 1
                     return held.value
                 self._counters.near_hits -= 1
-        except (KeyError, TypeError):  # not there; or no str: policy's way names the rule
+        except (KeyError, TypeError):  # no such entry; or no str, and the check of the key names the rule
             pass
         answer = self._run(self._look_up(key, type, allow_stale))
         return default if answer is None else answer.value
@@ -125,7 +125,7 @@ class SyncReadingVerbs(FastPath):
         near: bool = True,
         offline_ttl: Duration | None = None,
     ) -> dict[str, Any]:
-        """The fresh entries among ``keys``, in few round trips; absent keys are left out. As ``Cache.get_many``."""
+        """Return the fresh entries among ``keys``, in few round trips, without absent keys. As ``Cache.get_many``."""
         return self._run(self._verbs.get_many(keys, type=type, near=near, offline_ttl=offline_ttl))
 
     # -- loading -----------------------------------------------------------------------------------------------------
@@ -148,24 +148,26 @@ class SyncReadingVerbs(FastPath):
         load_timeout: Duration | None = None,
         offline_ttl: Duration | None = None,
     ) -> Any:
-        """The value under a key; if there is none, what ``loader`` returns, loaded once in the whole fleet.
+        """Return the value of a key; on a miss, load it once in the whole fleet (single flight) and store it.
 
         Args:
             key: 1 byte to 8 KiB.
             loader: A ``def`` without arguments, run in this thread and its context. May return ``NoStore(value)`` or
                 ``Keep(value, ttl=...)``.
             ttl: How long the value is fresh; seconds, ``timedelta`` or text such as ``"5m"``.
-            stale: How long after that it is still answered while one instance refreshes it in the background.
-            tags: Names that ``invalidate_tags`` may remove it by.
-            type: The type it is decoded as; by default the loader's return annotation.
-            early: Whether hits close to the end may start the refresh already, although ``stale`` is 0.
-            load_timeout: Bounds the wait for somebody else's load; nobody but this thread can end its own.
-            offline_ttl: Bound of near answers while the server cannot be heard; 0 = none.
+            stale: How long after ``ttl`` the value is still returned while one instance refreshes it in the background
+                (stale-while-revalidate).
+            tags: Names by which ``invalidate_tags`` removes the entry.
+            type: The type the value is decoded as; by default the loader's return annotation.
+            early: Whether hits close to the end may start the refresh already, although ``stale`` is 0 (early
+                expiration).
+            load_timeout: Bounds the wait for another caller's load; only this thread can end a load of its own.
+            offline_ttl: How long the near cache may answer while the server cannot be heard; 0 = not at all.
 
         Raises:
             LoadTimeout: ``load_timeout`` ran out.
             LoadCycle: The loader waits for its own key.
-            Exception: Whatever the loader raised; nothing is stored then.
+            Exception: The loader's own exception; nothing is stored then.
 
         Example:
             >>> from fleetcache import SyncCache
@@ -211,7 +213,7 @@ class SyncReadingVerbs(FastPath):
         type: Any = ...,  # noqa: A002 - the field's word
         load_timeout: Duration | None = None,
     ) -> Any:
-        """Load now and replace what is there; a removal meanwhile still wins. Arguments as for ``get_or_set``."""
+        """Load now and replace the entry; a removal during the load still wins. Arguments as for ``get_or_set``."""
         if _others:
             misplaced(SyncReadingVerbs.refresh, _others)
         options: dict[str, Any] = {"ttl": ttl, "stale": stale, "tags": tags, "type": type, "load_timeout": load_timeout}
@@ -233,7 +235,7 @@ class SyncReadingVerbs(FastPath):
         type: Any = Any,  # noqa: A002 - the field's word
         offline_ttl: Duration | None = None,
     ) -> dict[str, T]:
-        """As ``get_or_set`` for many keys: ``loader(missing_keys)`` returns a mapping, called with 1,000 keys at most.
+        """Return many values as ``get_or_set`` does; ``loader(missing_keys)`` gets up to 1,000 keys, returns a mapping.
 
         Keys that the mapping lacks are left out of the result, and nothing is stored for them. ``type`` is the type of
         one value.
@@ -244,7 +246,7 @@ class SyncReadingVerbs(FastPath):
 
         @wraps(loader)
         def load(missing: list[str]) -> Any:
-            return call_plain(loader, missing)  # before anything is made of what it returns
+            return call_plain(loader, missing)  # refuses an awaitable before the result is used as a mapping
 
         def make(lent: Any) -> Coroutine[Any, Any, dict[str, T]]:
             return self._verbs.get_or_set_many(

@@ -1,4 +1,4 @@
-"""The verbs of threads: what ``SyncCache``, its namespaces and ``Cache.sync`` share. Reading is in ``sync_reading``."""
+"""The verbs of threads that ``SyncCache``, its namespaces and ``Cache.sync`` share. Reading is in ``sync_reads``."""
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
@@ -40,14 +40,14 @@ class SyncVerbs(SyncReadingVerbs):
         strict: bool = False,
         offline_ttl: Duration | None = None,
     ) -> None:
-        """Store a value, whatever is there. Change your source first.
+        """Store a value; it replaces any entry of the key. Change your source first.
 
-        Not acknowledged by the server, it is kept here for ``offline_ttl`` and removed there when the server is back;
-        ``strict`` raises.
+        If the server does not acknowledge the write, this process keeps the value for ``offline_ttl``, and the key is
+        removed on the server when the server is back. With ``strict`` the call raises.
 
         Raises:
-            CodecError: It would not come back as it is; nothing was sent.
-            Unavailable: ``strict`` and not acknowledged.
+            CodecError: The value would not come back as it is; nothing was sent.
+            Unavailable: ``strict`` is set and the server did not acknowledge the write.
         """
         options: dict[str, Any] = {"ttl": ttl, "stale": stale, "tags": tags, "type": type}
         if _others:
@@ -66,7 +66,7 @@ class SyncVerbs(SyncReadingVerbs):
         strict: bool = False,
         offline_ttl: Duration | None = None,
     ) -> None:
-        """As ``set`` for many keys, in as few writes as fit. If one value cannot be encoded, nothing is sent."""
+        """Store many values, as ``set``, in as few writes as fit. If one value cannot be encoded, nothing is sent."""
         options: dict[str, Any] = {"ttl": ttl, "stale": stale, "tags": tags, "type": type}
         if _others:
             misplaced(SyncVerbs.set_many, _others)
@@ -85,14 +85,15 @@ class SyncVerbs(SyncReadingVerbs):
         strict: bool = False,
         offline_ttl: Duration | None = None,
     ) -> bool:
-        """Store if there is no fresh entry; ``False`` if there is, or if nobody knows. Not a lock.
+        """Store a value if the key has no fresh entry; return ``False`` if it has, or if that is unknown. Not a lock.
 
-        While the server is known to be away, the first of this process stores it in memory, for ``offline_ttl``; when
-        the server is back, that is removed. While the server is only late, or did not answer, it is ``False``.
+        While the server is known to be away, the first ``add`` of this process stores the value in memory, for
+        ``offline_ttl``; when the server is back, that value is removed. While the server is only late, or did not
+        answer, the result is ``False``.
 
         Raises:
-            CodecError: It would not come back as it is; nothing was sent.
-            Unavailable: ``strict`` and the server did not decide it.
+            CodecError: The value would not come back as it is; nothing was sent.
+            Unavailable: ``strict`` is set and the server did not decide whether the value is stored.
         """
         if _others:
             misplaced(SyncVerbs.add, _others)
@@ -101,35 +102,37 @@ class SyncVerbs(SyncReadingVerbs):
 
     @by_name
     def incr(self, key: str, delta: int = 1, *_others: Never, ttl: Duration | None = None, create: bool = True) -> int:
-        """Add to a counter and return the sum; a new one begins at 0 and lives ``ttl``; later calls do not change that.
+        """Add ``delta`` to a counter and return the sum.
+
+        A new counter begins at 0 and lives for ``ttl``. Later calls do not change its end.
 
         Raises:
-            KeyError: There is none, and ``create`` is false.
-            Unavailable: The server did not acknowledge: no guess is made.
-            CodecError: What is there is no integer, or the sum is beyond int64 (2^63 - 1).
+            KeyError: There is no such counter, and ``create`` is false.
+            Unavailable: The server did not acknowledge. The cache makes no guess.
+            CodecError: The entry is no integer, or the sum is beyond int64 (2^63 - 1).
         """
         if _others:
             misplaced(SyncVerbs.incr, _others)
         return self._run(self._verbs.incr(key, delta, ttl=ttl, create=create))
 
     def touch(self, key: str, ttl: Duration) -> bool:
-        """Let a fresh entry live ``ttl`` from now; ``False`` when there is none. Every instance forgets its copy."""
+        """Let a fresh entry live ``ttl`` from now; return ``False`` if there is none. Every instance drops its copy."""
         return self._run(self._verbs.touch(key, ttl))
 
     def delete(self, key: str, *, strict: bool = False) -> bool:
-        """Remove an entry everywhere. Change your source first.
+        """Remove an entry from every instance and the server. Change your source first.
 
         Returns:
-            Whether a live value is known to be removed. ``False`` too when the server did not acknowledge; then the
-            removal is kept and repeated, and until it is done this instance treats the key as absent.
+            Whether a live value is known to be removed. ``False``, too, when the server did not acknowledge. The cache
+            then keeps and repeats the removal; until it is done, this instance treats the key as absent.
 
         Raises:
-            Unavailable: ``strict`` and not acknowledged.
+            Unavailable: ``strict`` is set and the server did not acknowledge the removal.
         """
         return self._run(self._verbs.delete(key, strict=strict))
 
     def delete_many(self, keys: Iterable[str], *, strict: bool = False) -> int:
-        """As ``delete`` for many keys, in as few writes as fit; how many live values are known to be removed."""
+        """Remove many keys in as few writes as fit; return the number of live values that are known to be removed."""
         return self._run(self._verbs.delete_many(keys, strict=strict))
 
     def invalidate_tags(self, *tags: str, strict: bool = False) -> None:
@@ -137,7 +140,7 @@ class SyncVerbs(SyncReadingVerbs):
         self._run(self._verbs.invalidate_tags(*tags, strict=strict))
 
     def clear(self, *, strict: bool = False) -> None:
-        """Remove everything of this cache, or of this namespace. Other keys of the server are not touched."""
+        """Remove all entries of this cache, or of this namespace. Other keys on the server are not touched."""
         self._run(self._verbs.clear(strict=strict))
 
     # -- claims ------------------------------------------------------------------------------------------------------
@@ -146,9 +149,10 @@ class SyncVerbs(SyncReadingVerbs):
     def claim(
         self, key: str, *_others: Never, ttl: Duration = CLAIM_TTL, wait: bool | Duration = True
     ) -> "SyncClaim | None":
-        """Take the right to replace what a key holds, of which there is one in the fleet. Arguments as ``Cache.claim``.
+        """Claim the right to replace the entry of a key. One caller in the fleet has it at a time.
 
-        Not reentrant: a thread that asks twice waits for itself. Any thread may release it.
+        Arguments as for ``Cache.claim``. A claim is not reentrant: a thread that claims a key twice waits for itself.
+        Any thread may release the claim.
 
         Example:
             >>> from fleetcache import SyncCache
@@ -159,14 +163,14 @@ class SyncVerbs(SyncReadingVerbs):
         """
         if _others:
             misplaced(SyncVerbs.claim, _others)
-        # Ended as a load is, when this thread is interrupted: nobody would release what it is granted later.
+        # If this thread is interrupted, its wait ends as a load does: no caller would release a claim granted later.
         claim = self._runner.run_loading(
             _nothing, lambda _loader: self._verbs.claim(key, ttl=ttl, wait=wait), lambda: None
         )
         return None if claim is None else SyncClaim(claim, self._runner)
 
     def is_claimed(self, key: str) -> bool:
-        """Whether anybody in the fleet has the claim of a key now; ``False`` too when that cannot be found out."""
+        """Return whether a caller in the fleet has the claim of a key now; ``False``, too, if that is unknown."""
         return self._run(self._verbs.is_claimed(key))
 
     # -- functions ---------------------------------------------------------------------------------------------------
@@ -193,7 +197,7 @@ class SyncVerbs(SyncReadingVerbs):
         offline_ttl: Duration | None = None,
         clearable: bool = False,
     ) -> Any:
-        """Cache what a ``def`` returns, by its arguments. Bare, or with the options of ``Cache.cached``.
+        """Cache the results of a ``def`` by its arguments. Use it bare, or with the options of ``Cache.cached``.
 
         Example:
             >>> from fleetcache import SyncCache
@@ -208,7 +212,7 @@ class SyncVerbs(SyncReadingVerbs):
             misplaced(SyncVerbs.cached, _others)
         from .sync_cached import SyncCachedFunction  # noqa: PLC0415 - it needs the verbs
 
-        options = self._verbs._options(  # noqa: SLF001 - two faces of one thing
+        options = self._verbs._options(  # noqa: SLF001 - two faces of one cache
             ttl, stale, tags, early=early, load_timeout=load_timeout, offline_ttl=offline_ttl
         )
 
@@ -223,15 +227,18 @@ class SyncVerbs(SyncReadingVerbs):
     def namespace(
         self, name: str, *_others: Never, ttl: Duration | None = None, stale: Duration | None = None
     ) -> "SyncNamespace":
-        """A view with its own prefix, defaults and ``clear()``: same near and link. Arguments as for ``Cache``'s."""
+        """Return a view with its own prefix, defaults and ``clear()``. Arguments as for ``Cache.namespace``.
+
+        The view works on the same near cache and link.
+        """
         if _others:
             misplaced(SyncVerbs.namespace, _others)
         return SyncNamespace(self._verbs.namespace(name, ttl=ttl, stale=stale), self._runner)
 
     def bypass(self) -> AbstractContextManager[None]:
-        """In this context nothing is read from the cache and nothing stored; removals still go out.
+        """Read nothing from the cache and store nothing in this context; removals are still sent.
 
-        For this thread, and for what runs under a copy of its context.
+        The bypass holds for this thread, and for code that runs under a copy of its context.
         """
         return self._verbs.bypass()
 
@@ -252,7 +259,7 @@ class SyncVerbs(SyncReadingVerbs):
         type: Any = Any,  # noqa: A002 - as get
         offline_ttl: Duration | None = None,
     ) -> Found[Any] | None:
-        """The entry under a key with its times, fresh or stale; ``None`` if there is none. As ``Cache.lookup``.
+        """Return the entry of a key with its times, fresh or stale; ``None`` if there is none. As ``Cache.lookup``.
 
         Example:
             >>> from fleetcache import SyncCache
@@ -265,14 +272,14 @@ class SyncVerbs(SyncReadingVerbs):
         return self._run(self._verbs.lookup(key, type=type, offline_ttl=offline_ttl))
 
     def explain(self, key: str) -> "Explanation":
-        """What both tiers hold of one key, for people."""
+        """Return the state of one key in the near cache and on the server, in words for people."""
         return self._run(self._verbs.explain(key))
 
 
 class SyncClaim:
-    """The right to replace what a key holds; see ``SyncCache.claim``. Released at the end of ``with``.
+    """The right to replace the entry of a key; see ``SyncCache.claim``. The end of ``with`` releases it.
 
-    Keep it as long as it is to hold: one that nobody holds any more is given back with its next renewal.
+    Keep a reference for as long as you need the claim: without one, the cache releases it at its next renewal.
     """
 
     def __init__(self, claim: Claim, runner: Runner) -> None:
@@ -282,7 +289,7 @@ class SyncClaim:
         return repr(self._claim)
 
     def release(self) -> bool:
-        """Give it back, in whatever thread; ``False`` if that was done before, or it is another process's."""
+        """Release the claim, from any thread; return ``False`` if it was released before, or belongs to another process."""
         return self._runner.run(self._claim.release())
 
     def __enter__(self) -> Self:
@@ -296,8 +303,8 @@ class SyncNamespace(SyncVerbs):
     """A view on a cache for threads; see ``SyncCache.namespace``."""
 
     def __repr__(self) -> str:
-        return f"<SyncNamespace {self._verbs._prefix!r}>"  # noqa: SLF001 - two faces of one thing
+        return f"<SyncNamespace {self._verbs._prefix!r}>"  # noqa: SLF001 - two faces of one cache
 
 
 def _nothing() -> None:
-    """The loader of who loads by himself."""
+    """The loader of a claim, which loads nothing: the holder of the claim loads in its own way."""
