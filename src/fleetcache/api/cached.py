@@ -220,7 +220,7 @@ class CachedFunction(KeyedFunction[P, T]):
         """Remove the results of every call everywhere, at the cost of one ``DEL``. Needs ``cached(clearable=True)``.
 
         Args:
-            strict: Raise if the server did not acknowledge. The cache repeats the removal until then either way.
+            strict: Raise if the server did not acknowledge; either way the removal is repeated until the server does.
 
         Raises:
             ConfigError: The function is not clearable.

@@ -289,7 +289,7 @@ class SyncClaim:
         return repr(self._claim)
 
     def release(self) -> bool:
-        """Release the claim, from any thread; return ``False`` if it was released before, or belongs to another process."""
+        """Release the claim, from any thread; ``False`` if it was released before, or belongs to another process."""
         return self._runner.run(self._claim.release())
 
     def __enter__(self) -> Self:

@@ -429,7 +429,7 @@ class Claim:
         return f"<{type(self).__name__} {self._grant.key!r}>"
 
     async def release(self) -> bool:
-        """Release the claim, from any task; return ``False`` if it was released before, or belongs to another process."""
+        """Release the claim, from any task; ``False`` if it was released before, or belongs to another process."""
         return await self._verbs._give_back(self._grant)  # noqa: SLF001 - two halves of one concept
 
     async def __aenter__(self) -> Self:
