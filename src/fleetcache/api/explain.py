@@ -22,15 +22,14 @@ class Explanation(Struct, frozen=True):
         server_key: The name of the key on the server.
         near: The near entry: ``fresh``, ``stale``, ``expired`` or ``none``.
         near_fresh_for: Seconds the near entry is still fresh; negative = seconds since it was.
-        trusted_for: Seconds until the horizon, after which near entries are not trusted, unless the server is heard
-            again before.
-        unbacked: Whether the server has not confirmed the near entry.
+        trusted_for: Seconds until near entries are no longer trusted, unless the server is heard again before.
+        unconfirmed: Whether the server has not confirmed the near entry.
         shared: The entry on the server: ``fresh``, ``stale``, ``spent``, ``unusable``, ``foreign``, ``held`` (a caller
             loads it), ``none``, or ``fault`` (no answer).
         why: The reason why the server's entry cannot be used.
         shared_fresh_for: Seconds the server's entry is still fresh.
         tags: The entry's tags.
-        owed: Whether the server has not yet acknowledged a removal of the key.
+        pending_removal: Whether the server has not yet acknowledged a removal of the key.
         loading: Whether this process loads the key now.
     """
 

@@ -1,4 +1,4 @@
-"""The ``fleetcache`` command. This module is what runs without the extra ``cli`` too: it then says what to install."""
+"""The ``fleetcache`` command. Without the extra ``cli``, this module still runs and names the package to install."""
 
 import sys
 from collections.abc import Sequence
@@ -9,13 +9,13 @@ _EXTRA = {"typer", "rich"}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line; ends the process with its exit status.
+    """Run the command line and end the process with its exit status.
 
     Args:
-        arguments: Those of the process by default.
+        arguments: The arguments; by default those of the process.
 
     Raises:
-        SystemExit: Always. 2 where the arguments are wrong or something is not installed.
+        SystemExit: Always. The status is 2 if the arguments are wrong or a package is not installed.
 
     Example:
         >>> try:
@@ -33,5 +33,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
         package = (missing.name or "").partition(".")[0]
         if package not in _EXTRA:
             raise
-        print(f"fleetcache needs {package} for this: pip install 'fleetcache[cli]'", file=sys.stderr)  # noqa: T201 - the terminal is all there is
+        print(f"fleetcache needs {package} for this: pip install 'fleetcache[cli]'", file=sys.stderr)  # noqa: T201 - a command writes to the terminal
         sys.exit(2)

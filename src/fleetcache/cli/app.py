@@ -1,6 +1,6 @@
 """The Typer app: one line for each command.
 
-A command's module has its options alone and imports the rest within: no command needs what another one does.
+A command's module defines only its options and imports the rest when it runs: no command needs another one's imports.
 """
 
 from importlib.metadata import version
@@ -40,7 +40,7 @@ def fleetcache(
 app.command()(doctor)
 
 
-# Earlier instructions, and fingers, still say `fleetcache demo`. Whatever options follow, the answer is the same.
+# Earlier instructions, and users from memory, still type `fleetcache demo`. The answer is the same for all options.
 @app.command(hidden=True, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def demo() -> None:
     """Say where the demo is."""

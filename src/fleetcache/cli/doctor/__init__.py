@@ -1,1 +1,1 @@
-"""``fleetcache doctor``: what is configured, what the server is and allows, and what to do about either."""
+"""``fleetcache doctor``: examines the configuration, the server and its permissions, and names the actions to take."""

@@ -1,4 +1,4 @@
-"""What can be said of a configuration that is readable, before any server is asked."""
+"""Findings on a readable configuration, before any server is asked."""
 
 from collections.abc import Iterator, Mapping
 
@@ -10,14 +10,14 @@ from .finding import Code, Finding, Severity
 __all__ = ["advise", "workers_from"]
 
 MB = 10**6
-# Shares of the memory that all near stores together may take. The app and its libraries take 60 to 100 MB in each
-# worker before the first request, and what is over the limit is killed without a word.
+# Shares of the memory that all near caches together may take. The app and its libraries take 60 to 100 MB in each
+# worker before the first request, and the system kills a process over the limit without a word.
 MUCH, TOO_MUCH = 0.25, 0.5
 _LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 def workers_from(environ: Mapping[str, str], option: int | None) -> int | None:
-    """How many processes serve on this host: the option, else ``WEB_CONCURRENCY``; ``None`` when nobody says.
+    """Return the number of processes on this host: the option, else ``WEB_CONCURRENCY``; ``None`` if neither is given.
 
     Example:
         >>> workers_from({"WEB_CONCURRENCY": "4"}, None)
@@ -30,13 +30,13 @@ def workers_from(environ: Mapping[str, str], option: int | None) -> int | None:
 
 
 def advise(settings: Settings, environ: Mapping[str, str], workers: int | None, limit: Limit | None) -> list[Finding]:
-    """Everything worth saying about the settings alone.
+    """Return all findings on the settings alone.
 
     Args:
-        settings: The effective ones.
-        environ: Where they came from.
+        settings: The effective settings.
+        environ: The variables that the settings came from.
         workers: Processes on this host, if known.
-        limit: The memory they may take, if known.
+        limit: The memory that these processes may take, if known.
     """
     return [
         _driver(settings, workers or 1),

@@ -21,12 +21,12 @@ def doctor(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON document instead of text.")] = False,
 ) -> None:
-    """Say what is configured, what the server is and allows, and what to do about either.
+    """Examine the configuration, the server and its permissions, and name the actions to take.
 
     Reads the variables that the app reads. Exit status: 0 nothing to do, 1 something to do, 2 wrong configuration or
     usage. Shows no secret.
     """
-    import asyncio  # noqa: PLC0415 - no command needs what another one does
+    import asyncio  # noqa: PLC0415 - no command needs another one's imports
     import os  # noqa: PLC0415 - as above
 
     from ...errors import KeyRuleError  # noqa: PLC0415 - as above
@@ -34,7 +34,7 @@ def doctor(
     from .finding import Code  # noqa: PLC0415 - as above
     from .text import as_json, show  # noqa: PLC0415 - as above
 
-    choices = [code.value for code in Code if code is not Code.CONFIGURATION]  # without it no cache starts at all
+    choices = [code.value for code in Code if code is not Code.CONFIGURATION]  # no cache starts without it
     for word in ignore or ():
         if word not in choices:
             raise typer.BadParameter(f"{word!r} is no check; accepted: {', '.join(choices)}", param_hint="--ignore")

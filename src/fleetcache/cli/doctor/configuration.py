@@ -1,6 +1,6 @@
-"""The effective configuration: each setting of the one table, its value, and where that came from. Secrets stay hidden.
+"""The effective configuration: each setting of the one table, its value and the value's source. Secrets stay hidden.
 
-It reads what ``Settings.from_env`` reads, and says of every variable what is wrong with it, not of the first alone.
+``read`` takes the variables that ``Settings.from_env`` takes, and reports every wrong variable, not only the first.
 """
 
 from collections.abc import Mapping
@@ -23,9 +23,9 @@ class Row:
 
     Attributes:
         variable: Its environment variable.
-        value: As people write it; ``***`` stands for what is secret.
+        value: The value as people write it; ``***`` stands for a secret.
         source: ``environment``, ``default``, ``unused`` (set, but another setting wins) or ``wrong``.
-        meaning: What it does.
+        meaning: The effect of the setting.
     """
 
     variable: str
@@ -34,13 +34,13 @@ class Row:
     meaning: str
 
     def as_dict(self) -> dict[str, str]:
-        """For JSON."""
+        """Return all fields as a dict, for JSON."""
         return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """What was read: ``settings`` is ``None`` when a cache would refuse to start with it."""
+    """The configuration as read; ``settings`` is ``None`` if a cache would refuse to start with it."""
 
     rows: list[Row]
     findings: list[Finding]
@@ -48,7 +48,7 @@ class Configuration:
 
 
 def read(environ: Mapping[str, str]) -> Configuration:
-    """Read the environment as a cache would, and say of each setting where it came from.
+    """Read the environment as a cache would; return each setting with its source, and the findings.
 
     Args:
         environ: The variables.
@@ -70,7 +70,7 @@ def read(environ: Mapping[str, str]) -> Configuration:
 
 
 def _unused(given: dict[str, str], settings: Settings | None) -> set[str]:
-    """URLs that are set and not used: of two the first wins, and a driver without a server takes none."""
+    """Return the URLs that are set and not used: the first of two wins, and a driver without a server takes none."""
     urls = [variable.env for variable in VARIABLES if variable.field == "url" and given[variable.env]]
     if settings is not None and settings.address is None:
         return set(urls)
@@ -79,7 +79,7 @@ def _unused(given: dict[str, str], settings: Settings | None) -> set[str]:
 
 def _row(variable: Variable, value: str, *, wrong: bool, unused: set[str]) -> Row:
     if wrong:
-        # What it was set to stands in the finding, as far as it cannot be a secret.
+        # The finding shows the wrong value, as far as the value cannot be a secret.
         return Row(variable.env, "***", WRONG, variable.meaning)
     source = UNUSED if variable.env in unused else ENVIRONMENT if value else DEFAULT
     return Row(variable.env, _written(variable, value or variable.default), source, variable.meaning)

@@ -1,4 +1,4 @@
-"""How much memory this process may take: the limit of its control group (version 1 or 2), else the machine's memory."""
+"""The memory that this process may take: the limit of its control group (version 1 or 2), else the machine's memory."""
 
 import os
 from collections.abc import Iterator
@@ -8,23 +8,23 @@ from pathlib import Path, PurePosixPath
 
 __all__ = ["Limit", "memory_limit"]
 
-# Version 1 has no word for "none": it is the largest number of whole pages, just under 2^63.
+# Version 1 has no word for "no limit": it shows the largest number of whole pages instead, just under 2^63 bytes.
 V1_NONE = 2**60
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """So many bytes, and who says so."""
+    """A number of bytes, and the source of the number."""
 
     bytes: int
     source: str
 
 
 def memory_limit(root: Path = Path("/")) -> Limit | None:
-    """The smallest limit that holds for this process; ``None`` where nothing can be found out.
+    """Return the smallest limit that holds for this process; ``None`` if no limit can be found out.
 
     Args:
-        root: Where ``proc`` and ``sys`` are.
+        root: The folder that has ``proc`` and ``sys``.
 
     Example:
         >>> memory_limit(Path("/nowhere")) is None
@@ -49,7 +49,7 @@ def _groups(root: Path) -> Iterator[Limit | None]:
 
 
 def _smallest(base: Path, path: str, name: str, source: str) -> Limit | None:
-    """Groups nest, and each may have a limit. In a container the path is often one that only the host can see."""
+    """Groups nest, and each may have a limit. In a container the path often exists only for the host."""
     parts = [part for part in PurePosixPath(path).parts if part not in ("/", "..")]
     numbers = [_number(base.joinpath(*parts[:depth]) / name) for depth in range(len(parts) + 1)]
     limits = [number for number in numbers if number is not None and number < V1_NONE]
@@ -57,7 +57,7 @@ def _smallest(base: Path, path: str, name: str, source: str) -> Limit | None:
 
 
 def _number(path: Path) -> int | None:
-    with suppress(OSError, ValueError):  # "max" is no number, and no limit
+    with suppress(OSError, ValueError):  # "max" means no limit, and is no number
         return int(path.read_text())
     return None
 

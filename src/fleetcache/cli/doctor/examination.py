@@ -1,4 +1,4 @@
-"""The examination: the configuration, then a cache that has it, then the server itself. One function, one report."""
+"""The examination: the configuration, then a cache with it, then the server itself. One function, one report."""
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
@@ -31,12 +31,12 @@ from .visit import Visit
 
 __all__ = ["examine"]
 
-# There is nobody to ask any more: the health report has said why.
+# With these reasons no server can be asked any more, and the health report has said why.
 _AWAY = frozenset({"refused", "unreachable", "timeout", "reset", "protocol", "tls", "auth", "maxclients"}) | EMBEDDED
-# Answers, and is not the server that a cache needs: how it is set up does not matter.
+# With these reasons a server answers that no cache can use, so its setup does not matter.
 _ANOTHER = frozenset({"cluster_mode", "readonly"})
 
-# What it looks like when one end speaks TLS and the other does not.
+# Reasons that a cache reports when one end speaks TLS and the other does not.
 _SILENT = frozenset({"timeout", "reset", "protocol"})
 _OTHER_END = {
     "tcp": "or rediss:// in the URL, if the server speaks TLS there",
@@ -52,17 +52,17 @@ async def examine(
     root: Path = Path("/"),
     clock: Callable[[], float] = perf_counter,
 ) -> Report:
-    """Look at everything.
+    """Examine the configuration, a cache with it, and its server; return the report.
 
     Args:
         environ: The variables a cache would read.
-        key: A key to be explained as well.
+        key: A key to explain, too.
         workers: Processes on this host; ``WEB_CONCURRENCY`` by default.
-        root: Where ``proc`` and ``sys`` are.
-        clock: Seconds, to measure round trips with.
+        root: The folder that has ``proc`` and ``sys``.
+        clock: Returns seconds, to measure round trips with.
 
     Raises:
-        KeyRuleError: ``key`` is no key.
+        KeyRuleError: ``key`` breaks the rules for keys.
 
     Example:
         >>> import asyncio
@@ -84,14 +84,14 @@ async def examine(
 
 
 async def _with_a_cache(report: Report, settings: Settings, key: str | None, clock: Callable[[], float]) -> None:
-    """Open one as the app would, and say how it does; then ask its server."""
+    """Open a cache as the app would and report its health; then ask its server."""
     name = f"doctor-{token_hex(4)}"
     async with Cache(settings=settings) as cache:
         if settings.has_server:
             await _use(cache, name)
         health = await cache.health()
         report.health = health.as_dict()
-        wire = cache._engine.wire  # noqa: SLF001 - where the server is, when the cache starts it by itself
+        wire = cache._engine.wire  # noqa: SLF001 - has the address of a server that the cache itself started
         if wire is None:
             if key is not None:
                 report.key = await _alone(cache, key)
@@ -106,7 +106,7 @@ async def _with_a_cache(report: Report, settings: Settings, key: str | None, clo
 
 
 async def _use(cache: Cache, key: str) -> None:
-    """What an app does, once: a server that is full, or refuses, shows only then."""
+    """Load, set and delete once as an app does: only then does a server show that it is full or refuses commands."""
 
     async def load() -> str:
         return "loaded"
@@ -117,7 +117,7 @@ async def _use(cache: Cache, key: str) -> None:
 
 
 def _server(health: Health, address: Address) -> Finding:
-    """How a cache with this configuration does."""
+    """Return the finding on the health of a cache with this configuration."""
     if health.status is Status.HEALTHY:
         return Finding(Code.SERVER, Severity.OK, f"reached: {health.server}")
     reason = health.reason or "error"
@@ -126,7 +126,7 @@ def _server(health: Health, address: Address) -> Finding:
         action += f"; {_OTHER_END[address.kind]}"
     said = f" ({health.last_error})" if health.last_error else ""
     message = f"{health.server}: {what}{said}: {health.impact}"
-    # Without tracking a cache is degraded too, and there is a finding of its own for that.
+    # Without tracking a cache is degraded, too, and another finding reports that.
     severity = Severity.NOTE if reason in ("no_tracking", "resp2") else Severity.PROBLEM
     return Finding(Code.SERVER, severity, message, action, reason=reason)
 
@@ -140,11 +140,11 @@ def _lost(error: Exception) -> Finding:
 async def _visit(
     report: Report, cache: Cache, wire: Reconnector, asked: tuple[str, str | None, Callable[[], float]]
 ) -> None:
-    """Ask the server on a connection of our own."""
+    """Ask the server on a connection of the doctor's own."""
     name, key, clock = asked
     settings, address = cache.settings, wire.address
     layout = Layout(settings.prefix)
-    # One question may take what a whole handshake may: a slow server should be measured, not given up.
+    # One question may take as long as a whole handshake: a slow server should be measured, not given up.
     async with await Visit.to(address, settings.connect_timeout, wire.closings) as visit:
         greeting = ServerInfo()
         try:
@@ -170,14 +170,14 @@ async def _visit(
 
 
 async def _alone(cache: Cache, key: str) -> KeyReport:
-    """Without a server there is only near, and this process's has just begun."""
+    """Report on a key without a server: there is only the near cache, and that of this process has just begun."""
     seen = await cache.explain(key)
     return KeyReport(key, seen.server_key, "none", f"no server: the driver is {cache.settings.resolved_driver}")
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """What a cache logs is in the report, said for people."""
+    """Silence the log of the cache: the report says the same, for people."""
     log = logging.getLogger("fleetcache")
     before, log.disabled = log.disabled, True
     try:

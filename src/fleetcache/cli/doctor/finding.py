@@ -1,4 +1,4 @@
-"""What one check found: a stable code, how bad it is, what it means and what to do about it."""
+"""The finding of one check: a stable code, a severity, the meaning and the action to take."""
 
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -7,16 +7,16 @@ __all__ = ["Code", "Finding", "Severity"]
 
 
 class Severity(StrEnum):
-    """From harmless to bad. ``docs/doctor.md`` says which of them the exit status counts."""
+    """The severity of a finding, from harmless to bad. ``docs/doctor.md`` lists those that the exit status counts."""
 
-    OK = "ok"  # looked at, and as it should be
-    NOTE = "note"  # worth knowing; nothing has to be done
+    OK = "ok"  # checked, and as it should be
+    NOTE = "note"  # worth knowing; needs no action
     WARNING = "warning"  # works with less, or at a risk: should be changed
-    PROBLEM = "problem"  # does not work as asked for
+    PROBLEM = "problem"  # does not work as configured
 
 
 class Code(StrEnum):
-    """What was looked at. Stable: scripts may hold on to them."""
+    """The check that made a finding. The codes are stable: scripts may rely on them."""
 
     CONFIGURATION = "configuration"
     NEAR_MISS = "near_miss"
@@ -43,15 +43,15 @@ class Code(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing found.
+    """One finding.
 
     Attributes:
-        code: What was looked at.
-        severity: How bad it is.
-        message: What was found and what it means. Never holds a secret.
-        action: What to do; empty when there is nothing to do.
-        about: Which one, where there are several: a variable, a permission.
-        reason: For ``server``, the code that the health report has for it.
+        code: The check that made the finding.
+        severity: The severity.
+        message: The fact and its meaning. Never holds a secret.
+        action: The action to take; empty if none is needed.
+        about: The object of the finding if the check has several: a variable, a permission.
+        reason: For ``server``, the reason in the health report.
 
     Example:
         >>> print(Finding(Code.LATENCY, Severity.OK, "50 round trips").as_dict()["code"])
@@ -66,5 +66,5 @@ class Finding:
     reason: str | None = None
 
     def as_dict(self) -> dict[str, str | None]:
-        """For JSON: always all fields."""
+        """Return all fields as a dict, for JSON; none is ever left out."""
         return asdict(self)

@@ -25,13 +25,13 @@ CODECS = {
 
 @dataclass(frozen=True, slots=True)
 class TagState:
-    """One tag of an entry: ``current`` if it still has the version that the entry was stored with."""
+    """One tag of an entry: ``current`` if the tag still has the version that the entry was stored with."""
 
     name: str
     current: bool
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return all fields as a dict, for JSON."""
         return {"name": self.name, "current": self.current}
 
 
@@ -40,18 +40,18 @@ class KeyReport:
     """One key.
 
     Attributes:
-        key: As asked for, with its namespaces.
-        server_key: As it stands on the server.
-        state: What stands there, in the words of ``cache.explain``.
-        why: For what cannot be used, what is wrong.
-        fresh_for, stale_for: Seconds until it is stale, and after that until it is spent; negative: since when.
-        kept_for: Seconds until the server forgets it.
-        held_for: Seconds that the right to load it, or to replace it, is still held; ``None``: by nobody.
+        key: The key as the user gave it, with its namespaces.
+        server_key: The name of the key on the server.
+        state: The state of the server's entry, in the words of ``cache.explain``.
+        why: The reason why the entry cannot be used.
+        fresh_for, stale_for: Seconds until the entry is stale, and from then until it is spent; negative: since when.
+        kept_for: Seconds until the server drops the entry.
+        held_for: Seconds that a caller still holds the right to load or replace the entry; ``None``: no caller has it.
         size: Bytes on the server, and ``payload`` without the header.
-        codec: What wrote it.
-        signed: Whether it is signed.
-        load_seconds: How long its load took.
-        tags: The entry's.
+        codec: The codec that wrote the value.
+        signed: Whether the entry is signed.
+        load_seconds: Seconds that the load of the value took.
+        tags: The entry's tags.
     """
 
     key: str
@@ -70,22 +70,22 @@ class KeyReport:
     tags: tuple[TagState, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return all fields as a dict, for JSON."""
         told = {name: getattr(self, name) for name in self.__slots__}
         return told | {"tags": [tag.as_dict() for tag in self.tags]}
 
 
 async def explain_key(cache: Cache, visit: Visit, layout: Layout, key: str) -> KeyReport:
-    """Look at a key, and say what a cache makes of it.
+    """Read a key on the server and return a report on it, with the cache's judgement.
 
     Args:
-        cache: With the configuration in question; whether an entry may be used is for it to say.
-        visit: For what it does not tell.
-        layout: Where our keys are.
-        key: With its namespaces, such as ``users:7``.
+        cache: A cache with the configuration in question, which judges whether the entry may be used.
+        visit: A connection that asks the server for the other facts.
+        layout: The layout of the cache's keys on the server.
+        key: The key with its namespaces, such as ``users:7``.
 
     Raises:
-        KeyRuleError: It is no key.
+        KeyRuleError: ``key`` breaks the rules for keys.
     """
     seen = await cache.explain(key)
     raw, claim = layout.entry(key), layout.claim(key)
@@ -109,7 +109,7 @@ async def explain_key(cache: Cache, visit: Visit, layout: Layout, key: str) -> K
 async def _entry(
     visit: Visit, layout: Layout, told: tuple[Explanation, KeyReport], found: tuple[bytes, int, Header]
 ) -> KeyReport:
-    """What an entry's own header adds."""
+    """Return the report with the facts of the entry's own header."""
     seen, about = told
     blob, pttl, header = found
     left = Remaining.of(pttl, header.stale)
