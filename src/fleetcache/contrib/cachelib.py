@@ -1,7 +1,7 @@
-"""A cachelib backend: for Flask-Caching, Flask-Session and whatever else takes a ``cachelib.base.BaseCache``.
+"""A cachelib backend: for Flask-Caching, Flask-Session and all other users of a ``cachelib.base.BaseCache``.
 
-It keeps cachelib's contract over a ``SyncCache`` of its own: values are pickles, which are signed, in a key space of
-their own. Needs the extra ``cachelib``.
+The backend keeps cachelib's contract over a ``SyncCache`` of its own: values are signed pickles in a separate key
+space. Needs the extra ``cachelib``.
 """
 
 import hashlib
@@ -27,19 +27,19 @@ __all__ = ["FleetCache", "pickling"]
 
 Secret = str | bytes
 
-# What cachelib calls "never expires": the longest life that an entry may have, 30 days.
+# cachelib's "never expires", in seconds: the longest life of an entry, 30 days.
 MAX_TTL = int(timedelta(days=30).total_seconds())
-# So that no other use of an app's secret gives the same bytes. 16 is all that BLAKE2b takes.
+# Makes the derived bytes differ from every other use of an app's secret. BLAKE2b takes 16 bytes at most.
 _PURPOSE = b"fleetcache.pickl"
 
 
 def pickling(base: Settings, key_prefix: str, secret_key: Secret | Sequence[Secret] | None) -> dict[str, Any]:
-    """What a cache needs beside its settings to hold the pickles of one user of cachelib.
+    """Return the settings that a cache needs in addition to hold the pickles of one user of cachelib.
 
     Args:
-        base: The settings that it has anyway.
-        key_prefix: Comes after their prefix, so that nobody else's ``clear()`` and keys are met.
-        secret_key: The app's; newest first. Settings with signing keys of their own do not need it.
+        base: The cache's other settings.
+        key_prefix: Appended to the prefix in ``base``, so that keys and ``clear()`` do not meet those of other users.
+        secret_key: The app's secret keys, newest first. Not needed if ``base`` has signing keys.
 
     Returns:
         Fields of ``Settings``.
@@ -64,25 +64,28 @@ def _signing_key(secret: Secret) -> bytes:
 
 
 class FleetCache(BaseCache):
-    """A ``SyncCache`` as cachelib would have it.
+    """A ``SyncCache`` with the interface of cachelib.
 
-    No fault of the server raises: ``get`` answers from memory or ``None``; ``set``, ``add``, ``clear`` say ``False``,
-    ``inc`` and ``dec`` ``None``. What could not be removed or replaced there is removed when the server is back.
+    No fault of the server raises: ``get`` answers from memory or ``None``; ``set``, ``add``, ``clear`` return
+    ``False``, ``inc`` and ``dec`` ``None``. Keys that could not be removed or replaced on the server are removed there
+    when it is back.
 
     Args:
-        server: A URL as for ``SyncCache``; ``None`` is as the environment says (``CACHE_DRIVER``, ``REDIS_URL``, ...).
-            A ``SyncCache`` is used as it is; with another codec than pickle it takes what that one can hold.
-        default_timeout: Seconds, or a ``timedelta``; for calls without a timeout. Everywhere, 0 is as long as an entry
-            may live, 30 days; more is that, too; negative is over already.
-        key_prefix: Comes after the prefix of the settings. Backends with the same one share entries and ``clear()``.
-        ignore_delete_many_errors: Taken because cachelib has it. A removal cannot fail for who asked for it.
-        secret_key: Signs the pickles; several to rotate, newest first. ``CACHE_SIGNING_KEY`` wins over it.
-        near: Whether this process's memory may answer while the server can be asked. ``False`` is for sessions: what a
-            request has read of them it writes back, and must not be older than what another process has written.
+        server: A URL as for ``SyncCache``; with ``None`` the environment decides (``CACHE_DRIVER``, ``REDIS_URL``,
+            ...). A ``SyncCache`` is used unchanged; with a codec other than pickle it takes the values of that codec.
+        default_timeout: Seconds, or a ``timedelta``, for calls without a timeout. In every method, 0 and more than 30
+            days mean 30 days, the longest life of an entry; negative means already expired.
+        key_prefix: Appended to the prefix of the settings. Backends with the same key prefix share entries and
+            ``clear()``.
+        ignore_delete_many_errors: Accepted because cachelib has it, without effect: for its caller a removal never
+            fails.
+        secret_key: Signs the pickles; several to rotate, newest first. ``CACHE_SIGNING_KEY`` takes precedence.
+        near: Whether this process's memory may answer while the server can be asked. ``False`` is for sessions: a
+            request writes back the session that it has read, which must not be older than another process's write.
         **settings: Fields of ``Settings``.
 
     Attributes:
-        cache: The ``SyncCache`` behind it: for ``health()``, ``stats()``, ``close()``.
+        cache: The ``SyncCache`` behind the backend: for ``health()``, ``stats()``, ``close()``.
 
     Raises:
         ConfigError: A setting is wrong, or there is no key to sign with.
@@ -127,12 +130,12 @@ class FleetCache(BaseCache):
     # -- one key -----------------------------------------------------------------------------------------------------
 
     def get(self, key: str) -> Any:
-        """The value, or ``None``."""
+        """Return the value, or ``None``."""
         found = self._look(_name(key))
         return None if found is MISSING else found
 
     def has(self, key: str) -> bool:
-        """Whether there is a value; a stored ``None`` is one."""
+        """Return True if the key has a value; a stored ``None`` counts."""
         return self._look(_name(key)) is not MISSING
 
     def _look(self, name: str) -> Any:
@@ -141,15 +144,17 @@ class FleetCache(BaseCache):
         return self.cache.get_many((name,), near=False).get(name, MISSING)
 
     def set(self, key: str, value: Any, timeout: int | timedelta | None = None) -> bool:
-        """Store; ``False`` when the server did not acknowledge, and then only this process has it, for a while.
+        """Store a value; return ``False`` when the server did not acknowledge.
+
+        After ``False``, only this process has the value, for a while.
 
         Raises:
-            PicklingError: It cannot be pickled, or is larger than ``CACHE_MAX_VALUE_BYTES``.
+            PicklingError: The value cannot be pickled, or is larger than ``CACHE_MAX_VALUE_BYTES``.
         """
         return bool(self.set_many({key: value}, timeout))
 
     def add(self, key: str, value: Any, timeout: int | timedelta | None = None) -> bool:
-        """Store if there is nothing; errors as for ``set``."""
+        """Store a value if the key has none; errors as for ``set``."""
         ttl = self._ttl(timeout)
         if ttl is None:
             return not self.has(key)
@@ -159,14 +164,14 @@ class FleetCache(BaseCache):
             raise PicklingError(str(error)) from error
 
     def delete(self, key: str) -> bool:
-        """Remove; whether a value is known to have been there."""
+        """Remove a key; return True if it is known to have had a value."""
         return self.cache.delete(_name(key))
 
     def inc(self, key: str, delta: int = 1) -> int | None:
-        """Add to a counter, a new one begins at 0; ``None`` when the server did not acknowledge.
+        """Add to a counter, which begins at 0; return ``None`` when the server did not acknowledge.
 
         Raises:
-            CodecError: What is there is no integer.
+            CodecError: The stored value is no integer.
         """
         try:
             return self.cache.incr(_name(key), delta, ttl=self._ttl(None))
@@ -180,19 +185,22 @@ class FleetCache(BaseCache):
     # -- many keys, each in one round trip ----------------------------------------------------------------------------
 
     def get_many(self, *keys: str) -> list[Any]:
-        """The values in the order of the keys, ``None`` where there is none."""
+        """Return the values in the order of the keys, ``None`` for a key without a value."""
         found = self.cache.get_many(map(_name, keys), near=self.near)
         return [found.get(_name(key)) for key in keys]
 
     def set_many(self, mapping: dict[str, Any], timeout: int | timedelta | None = None) -> list[Any]:
-        """Store; the keys if the server acknowledged all, else none. Errors as for ``set``, and then none is stored."""
+        """Store many values; return all keys if the server acknowledged every value, else an empty list.
+
+        Errors as for ``set``; then no value is stored.
+        """
         ttl = self._ttl(timeout)
         if ttl is None:
             return self.delete_many(*mapping)
         values = {_name(key): value for key, value in mapping.items()}
         if self._is_away():
-            # Flask-Session stores each session with each request. Those that did not change are to be there when the
-            # server is back; what was stored meanwhile is removed then, for others may hold something older.
+            # Flask-Session stores each session with each request. Keys stored during an outage are removed when the
+            # server is back, because other processes may hold older values. So an unchanged session is not stored.
             values = {name: value for name, value in values.items() if not self._holds(name, value)}
         try:
             self.cache.set_many(values, ttl=ttl, strict=True)
@@ -203,12 +211,12 @@ class FleetCache(BaseCache):
         return [] if len(values) < len(mapping) else list(mapping)
 
     def delete_many(self, *keys: str) -> list[Any]:
-        """Remove; all of the keys, for none of them is there for this process any more."""
+        """Remove many keys; return all of them, because none has a value for this process any more."""
         self.cache.delete_many(map(_name, keys))
         return list(keys)
 
     def clear(self) -> bool:
-        """Remove all that is under this ``key_prefix``; ``False`` when that is still owed to the server."""
+        """Remove all entries with this ``key_prefix``; return ``False`` when the server did not acknowledge it yet."""
         try:
             self.cache.clear(strict=True)
         except Unavailable:
@@ -220,17 +228,17 @@ class FleetCache(BaseCache):
         return now.active != now.driver
 
     def _holds(self, name: str, value: Any) -> bool:
-        """Whether memory has just this value."""
-        with suppress(Exception):  # whatever a class raises when it is pickled: storing it will say so
+        """Return True if memory has exactly this value."""
+        with suppress(Exception):  # a class may raise any error when pickled; storing it raises the error anyway
             return dumps(self.cache.get(name, MISSING)) == dumps(value)
         return False
 
     def _ttl(self, timeout: int | timedelta | None) -> float | None:
-        """How long an entry lives; ``None``: not at all."""
+        """Return the life of an entry in seconds; ``None``: do not store it."""
         seconds = self._normalize_timeout(timeout)  # type: ignore[arg-type,unused-ignore] # as above
         return None if seconds < 0 else min(seconds or MAX_TTL, MAX_TTL)
 
 
 def _name(key: Any) -> str:
-    """The key as text, as cachelib's other backends take it: session ids and paths are written by strangers."""
+    """Return the key as safe text: any type, as in cachelib's other backends, and untrusted session ids and paths."""
     return any_key(f"{key}")

@@ -1,7 +1,7 @@
 """A Flask extension: one object for all apps of a process, each with the cache that its config describes.
 
-The object has the verbs of ``SyncCache``, also before there is an app. Beside it: a health route, and backends for
-Flask-Caching and Flask-Session that are set up by the same config. Needs the extra ``flask``.
+The object has the verbs of ``SyncCache``, also before there is an app. The module also has a health route, and backends
+for Flask-Caching and Flask-Session that use the same config. Needs the extra ``flask``.
 """
 
 import json
@@ -29,12 +29,13 @@ NAME = "fleetcache"  # in app.extensions
 CONFIG = "FLEETCACHE_"
 _FIELDS = {CONFIG + name.upper(): name for name in Settings.__struct_fields__ if name != "url_variable"}
 
-# What a decorated function has; anything else would need an app before there is one. Flask asks views for more.
+# The attributes of a decorated function. Flask asks views for more attributes, but a lookup of those would need an app,
+# perhaps before there is one.
 _OF_FUNCTIONS = frozenset({"key", "invalidate", "invalidate_all", "refresh", "peek", "uncached"})
 
 
 class _PerApp:
-    """What one app has of an extension."""
+    """An extension's data for one app: its cache, and the objects made on it."""
 
     def __init__(self, cache: SyncCache) -> None:
         self.cache = cache
@@ -46,40 +47,41 @@ _Here = Callable[..., Any]
 
 
 class _Verbs:
-    """The verbs of whatever cache or namespace the current app has in this place: ``here()`` finds it.
+    """The verbs of the current app's cache or namespace, which ``here()`` finds.
 
     Args:
-        app: Finds the current app's.
-        here: Finds the verbs, in the app that is given or in the current one.
-        nowhere: Stores nothing: functions and namespaces are tried on it when they are made, so that what is wrong with
-            them is told there and not at the first request.
-        functions: All that were decorated, which each app makes when it begins: what is wrong with them there.
+        app: Returns the current app's ``_PerApp``.
+        here: Returns the verbs, for the given app or for the current one.
+        nowhere: A null cache. Functions and namespaces are first made on it, so that a mistake in them raises at once
+            and not at the first request.
+        functions: All decorated functions. ``init_app`` makes each of them for its app, so that a mistake that depends
+            on the app's settings raises there.
     """
 
     def __init__(self, app: "_App", here: "_Here", nowhere: Any, functions: "list[_Here]") -> None:
         self._app, self._here, self._nowhere, self._functions = app, here, nowhere, functions
 
     def _in_each_app(self, make: Callable[[Any], Any]) -> "_Here":
-        """Finds what the current app has of something that is made of these verbs, at its first use there."""
+        """Return a function that finds the current app's result of ``make``, and makes it at the first use there."""
 
         def here(of: _PerApp | None = None) -> Any:
             app = self._app() if of is None else of
             found = app.made.get(here)
-            if found is None:  # two threads may both make one: they are the same but for their identity
+            if found is None:  # two threads may each make an object: both objects work alike
                 found = app.made[here] = make(self._here(app))
             return found
 
         return here
 
     def namespace(self, name: str, **options: Any) -> "_Verbs":
-        """A view with its own prefix, defaults and ``clear()``, in each app."""
+        """Return a view with its own prefix, defaults and ``clear()``, in each app."""
         part = self._nowhere.namespace(name, **options)
         return _Verbs(
             self._app, self._in_each_app(lambda verbs: verbs.namespace(name, **options)), part, self._functions
         )
 
     def cached(self, fn: Any = None, /, **options: Any) -> Any:
-        """Cache what a ``def`` returns by its arguments, in each app."""
+        """Cache the results of a ``def`` by its arguments, in each app."""
 
         def decorate(function: Any) -> _Function:
             self._nowhere.cached(**options)(function)
@@ -109,7 +111,7 @@ class _Function:
         return self if obj is None else self._here().__get__(obj, owner)
 
     def __reduce__(self) -> str:
-        """Pickled by name, as every function."""
+        """Pickle by name, as for every function."""
         return str(self.__qualname__)
 
     def __copy__(self) -> "_Function":
@@ -124,7 +126,7 @@ class _Function:
         return getattr(self._here(), name)
 
 
-# For type checkers the extension is a SyncCache: it has its verbs. In truth it has one for each app.
+# For type checkers the extension is a SyncCache, because it has the same verbs. At run time it has a cache per app.
 if TYPE_CHECKING:
     _Base = SyncCache
 else:
@@ -134,14 +136,14 @@ else:
 class FleetCache(_Base):
     """The extension: the verbs of ``SyncCache`` on the cache of the current app.
 
-    Decorated functions and namespaces may be made before any app is there. Outside of an app's context the only app
-    that there is answers; with several, a verb is an error until the context of one is pushed.
+    Decorated functions and namespaces may be made before there is an app. Outside of an app's context, verbs use the
+    only app. With several apps, a verb outside of a context is an error.
 
-    Config, beside the environment's ``CACHE_*`` and ``REDIS_URL``, over which it wins: ``FLEETCACHE_URL``,
-    ``FLEETCACHE_PREFIX``, ``FLEETCACHE_TTL`` and so on, for each field of ``Settings``.
+    Config: ``FLEETCACHE_URL``, ``FLEETCACHE_PREFIX``, ``FLEETCACHE_TTL`` and so on, for each field of ``Settings``. It
+    takes precedence over the environment's ``CACHE_*`` and ``REDIS_URL``.
 
     Args:
-        app: As ``init_app(app)``, at once.
+        app: Calls ``init_app(app)`` at once.
 
     Example:
         >>> from flask import Flask
@@ -161,21 +163,21 @@ class FleetCache(_Base):
         self._only: Flask | None = None
         self._several = False
         self._functions: list[_Here] = []
-        # Which codec an app has is not known yet; pickle's is told least.
+        # The app's codec is not known yet, so the pickle codec is used here: it rejects the fewest functions.
         self._nowhere = SyncCache(settings=Settings(driver="null", codec="pickle", signing_keys=(bytes(32),)))
         if app is not None:
             self.init_app(app)
 
     def init_app(self, app: Flask, **settings: Any) -> None:
-        """Give an app its cache. Nothing connects before it is used.
+        """Give an app its cache. The cache does not connect before its first use.
 
         Args:
-            app: The app; once more is a new start for it, with what its config says now.
-            **settings: Fields of ``Settings`` that win over the config.
+            app: The app. A second call for the same app starts anew, with the current config.
+            **settings: Fields of ``Settings`` that take precedence over the config.
 
         Raises:
-            ConfigError: A setting is wrong; names it, its value and the choices. Or results of a function that was
-                decorated before can never be stored with this app's codec.
+            ConfigError: A setting is wrong; the text names it, its value and the choices. Or results of a function
+                that was decorated before can never be stored with this app's codec.
         """
         begun = _PerApp(_cache(_options(app.config, **settings)))
         for function in self._functions:
@@ -185,7 +187,7 @@ class FleetCache(_Base):
         self._only = app
 
     def of(self, app: Flask | None = None) -> SyncCache:
-        """The ``SyncCache`` of an app, by default of the current one: for ``fleetcache.testing.override``, for one."""
+        """Return the ``SyncCache`` of an app, by default the current one, e.g. for ``fleetcache.testing.override``."""
         if app is None:
             return self._app().cache
         return self._in(app).cache
@@ -213,7 +215,7 @@ class FleetCache(_Base):
         return f"<{type(self).__name__} apps={'several' if self._several else int(self._only is not None)}>"
 
 
-# -- what goes beside it -----------------------------------------------------------------------------------------------
+# -- health route and backends -----------------------------------------------------------------------------------------
 
 
 class _Watched(Protocol):
@@ -223,12 +225,12 @@ class _Watched(Protocol):
 def health_blueprint(
     cache: _Watched, *, detail: Literal["brief", "full"] = "brief", path: str = "/healthz"
 ) -> Blueprint:
-    """A route that says how the cache does: 503 when it is unhealthy, else 200; nobody on the way may store it.
+    """Return a blueprint with a health route: 503 when the cache is unhealthy, else 200, with ``no-store``.
 
     Args:
         cache: The extension, or any ``SyncCache``.
-        detail: ``brief`` is fit for strangers, ``full`` for a path that only operators reach. Never a secret.
-        path: Of the route.
+        detail: ``brief`` is fit for strangers, ``full`` for a path that only operators reach. Neither shows a secret.
+        path: The path of the route.
 
     Raises:
         ConfigError: An unknown ``detail``.
@@ -255,14 +257,16 @@ def health_blueprint(
 def cachelib(
     app: Flask, key_prefix: str, *, default_timeout: int = 300, near: bool = True, **settings: Any
 ) -> "backends.FleetCache":
-    """A cachelib backend set up by an app's config; signed with its ``SECRET_KEY`` and ``SECRET_KEY_FALLBACKS``.
+    """Return a cachelib backend set up by an app's config.
+
+    Its pickles are signed with the app's ``SECRET_KEY`` and ``SECRET_KEY_FALLBACKS``.
 
     Args:
-        app: Whose config.
-        key_prefix: Comes after ``FLEETCACHE_PREFIX``; each user of cachelib has its own, as ``sessions``.
+        app: The app with the config.
+        key_prefix: Appended to ``FLEETCACHE_PREFIX``; each user of cachelib has its own, such as ``sessions``.
         default_timeout: Seconds.
         near: Whether memory may answer while the server can be asked; ``False`` for sessions, see ``contrib.cachelib``.
-        **settings: Fields of ``Settings`` that win over the config.
+        **settings: Fields of ``Settings`` that take precedence over the config.
 
     Raises:
         ConfigError: A setting is wrong, or there is no ``SECRET_KEY``.
@@ -276,10 +280,10 @@ def cachelib(
 
 
 def caching(app: Flask, config: Mapping[str, Any], args: list[Any], options: dict[str, Any]) -> "backends.FleetCache":  # noqa: ARG001 - Flask-Caching's way to call it
-    """For Flask-Caching: ``CACHE_TYPE = "fleetcache.contrib.flask.caching"``.
+    """Return a backend for Flask-Caching: ``CACHE_TYPE = "fleetcache.contrib.flask.caching"``.
 
-    Its ``CACHE_DEFAULT_TIMEOUT``, ``CACHE_KEY_PREFIX`` and ``CACHE_REDIS_URL`` mean what they do for its own backends,
-    ``CACHE_OPTIONS`` may hold fields of ``Settings``; the rest is as for ``cachelib``.
+    ``CACHE_DEFAULT_TIMEOUT``, ``CACHE_KEY_PREFIX`` and ``CACHE_REDIS_URL`` have the same meaning as for Flask-Caching's
+    own backends. ``CACHE_OPTIONS`` may hold fields of ``Settings``. The rest is as for ``cachelib``.
     """
     if args:
         raise ConfigError("CACHE_ARGS: this backend takes none; accepted: CACHE_OPTIONS with fields of Settings")
@@ -305,13 +309,13 @@ def _backend(
 
 # -- set up ------------------------------------------------------------------------------------------------------------
 
-# Apps of one process that are set up alike share the near store and the connection of their server. So a suite of tests
-# that makes an app for each of them has one connection, not hundreds. In memory each app is alone.
+# Apps of one process with equal settings share one near cache and one connection to their server. So a test suite that
+# makes an app per test has one connection, not hundreds. In memory, each app has a cache of its own.
 _shared: dict[Settings, SyncCache] = {}
 
 
 def _options(config: Mapping[str, Any], **given: Any) -> dict[str, Any]:
-    """Fields of ``Settings`` from the config of an app, checked together with the environment."""
+    """Return the fields of ``Settings`` from an app's config, checked together with the environment."""
     for key in config:
         if key.startswith(CONFIG) and key not in _FIELDS:
             raise ConfigError(f"{key} is no setting; accepted: {', '.join(_FIELDS)}")
@@ -322,14 +326,14 @@ def _options(config: Mapping[str, Any], **given: Any) -> dict[str, Any]:
     except ConfigError as error:
         said = str(error)
         for key, field in _FIELDS.items():
-            if field in options and field != "url":  # that one is named already
+            if field in options and field != "url":  # the error names the URL's variable already
                 said = said.replace(f"({field})", f"({field}, {key} in Flask's config)")
         raise ConfigError(said) from None
     return options
 
 
 def _with_driver(options: dict[str, Any]) -> dict[str, Any]:
-    """A URL names the driver, too: ``memory://`` is one."""
+    """Return the options with the driver that the URL names; ``memory://`` names one, too."""
     url = options.pop("url", None)
     if not url:
         return options
@@ -342,7 +346,7 @@ def _cache(options: dict[str, Any]) -> SyncCache:
     found = _shared.get(settings)
     if found is not None and not found.closed:
         return found
-    # What the environment describes is known as such, so that tests get memory in its place.
+    # A cache described by the environment alone is made by ``from_env()``, so that tests replace it by one in memory.
     cache = SyncCache(settings=settings) if options.keys() & {"driver", "url"} else SyncCache.from_env(**options)
     cache.around_refresh(_app_context)
     if settings.has_server:
@@ -351,5 +355,5 @@ def _cache(options: dict[str, Any]) -> SyncCache:
 
 
 def _app_context() -> AbstractContextManager[Any]:
-    """For a refresh in the background, whose request is over: a new context of the app that it was for."""
+    """Return a new context of the current app, for a background refresh: its own request may be over."""
     return current_app.app_context() if has_app_context() else nullcontext()

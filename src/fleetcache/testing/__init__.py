@@ -1,6 +1,6 @@
-"""For tests of your own app: a fresh cache per test, a clock to move, a real server, and switches for faults.
+"""Tools for tests of your own app: a fresh cache per test, a manual clock, a real server, and switches for faults.
 
-docs/testing.md shows how. With pytest most of it comes by itself, as fixtures.
+docs/testing.md shows their use. With pytest, most of the tools are fixtures.
 """
 
 from .clock import ManualClock

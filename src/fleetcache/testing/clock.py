@@ -6,13 +6,14 @@ __all__ = ["ManualClock"]
 
 
 class ManualClock:
-    """A clock that stands still until it is told to move. Give it to ``memory_cache`` or ``override``.
+    """A clock that moves only by ``advance``. Pass it to ``memory_cache`` or ``override``.
 
     Args:
-        now: Where it starts, in seconds. Not zero, so that code which takes "no time yet" for zero is found out.
+        now: The start time, in seconds. The default is not zero, so that tests expose code that uses zero for "no time
+            yet".
 
     Attributes:
-        now: The time it shows.
+        now: The current time of the clock.
 
     Example:
         >>> clock = ManualClock()
@@ -25,16 +26,16 @@ class ManualClock:
         self.now = now
 
     def __call__(self) -> float:
-        """The time, as every clock of the cache gives it."""
+        """Return the time, in seconds, as every clock of the cache does."""
         return self.now
 
     def advance(self, duration: Duration) -> None:
-        """Move on.
+        """Move the clock forward.
 
         Args:
             duration: Seconds, ``timedelta`` or text such as ``"10m"``.
 
         Raises:
-            ConfigError: It is negative: a clock cannot go back.
+            ConfigError: The duration is negative: a clock cannot go back.
         """
         self.now += seconds(duration, name="advance", zero=True)

@@ -1,4 +1,4 @@
-"""Ends an engine from wherever a test happens to be: on its event loop, on another thread, or when the loop is gone."""
+"""Ends an engine from any place in a test: on its event loop, on another thread, or when the loop is gone."""
 
 import asyncio
 import logging
@@ -9,15 +9,15 @@ from ..engine.threads.engine import SyncEngine
 
 __all__ = ["aend", "end"]
 
-# Seconds for an engine that lives on another thread's loop. Its own close() is bounded by two operation timeouts: if it
-# takes longer, the loop is blocked, perhaps by a wait for this very thread.
+# Seconds for an engine on another thread's loop. Its close() is bounded by two operation timeouts. If it takes longer,
+# the loop is blocked, perhaps by a wait for this very thread.
 _PATIENCE = 5.0
 # The event loop keeps only weak references to its tasks.
 _closing: "set[asyncio.Task[None]]" = set()
 
 
 async def aend(engine: Engine) -> None:
-    """End it, and wait for that where it can be waited for."""
+    """End the engine, and wait for its end where that is possible."""
     if engine.loop is asyncio.get_running_loop():
         await engine.close()
     else:
@@ -25,14 +25,14 @@ async def aend(engine: Engine) -> None:
 
 
 def end(engine: Engine) -> None:
-    """End it. On its own running loop that takes some more turns of the loop: nothing can be awaited here."""
+    """End the engine. On its own running loop the end takes some more passes, because a plain function cannot await."""
     loop, here = engine.loop, _running()
     if engine.closed:
         return
     if isinstance(engine, SyncEngine):
         engine.monitor.run(engine.close())
     elif loop is None or loop.is_closed():
-        _mark(engine)  # nothing of it is alive
+        _mark(engine)  # no connection or task of the engine is alive
     elif loop is here:
         task = loop.create_task(engine.close(), name="fleetcache-end")
         _closing.add(task)
@@ -42,7 +42,7 @@ def end(engine: Engine) -> None:
     elif here is None:
         loop.run_until_complete(engine.close())  # between two tests, as runners of async tests do themselves
     else:
-        _mark(engine)  # its loop stands still, and ends what is left on it when it ends
+        _mark(engine)  # the engine's loop does not run; the end of that loop ends the rest
 
 
 def _running() -> asyncio.AbstractEventLoop | None:

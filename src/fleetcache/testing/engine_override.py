@@ -1,6 +1,6 @@
-"""Puts one engine in the place of another, so that a cache and all that was made of it work on it for a while.
+"""Replaces one engine by another, so that a cache, its namespaces and functions use the replacement for a while.
 
-Those who stand in for the same engine are a stack: the one that came last works. Each may leave at any time.
+The replacements of one engine form a stack, of which the newest is in use. Each replacement may leave at any time.
 """
 
 from collections.abc import Callable
@@ -15,12 +15,12 @@ _stacks: "WeakKeyDictionary[Engine, list[EngineOverride]]" = WeakKeyDictionary()
 
 
 class EngineOverride:
-    """In the place of ``home`` from construction until ``leave()``.
+    """Replaces the engine ``home`` from construction until ``leave()``.
 
     Args:
-        home: Whose place it takes.
-        make: Makes, of ``home``, the engine that works there.
-        lent: Whether the engine belongs to somebody else, who ends it.
+        home: The engine to replace.
+        make: Makes the replacement of ``home``.
+        lent: True if another owner ends the replacement.
     """
 
     def __init__(self, home: Engine, make: Callable[[Engine], Engine], *, lent: bool = False) -> None:
@@ -33,38 +33,39 @@ class EngineOverride:
     def _made(self, home: Engine) -> Engine:
         engine = self._make(home)
         if not self._lent:
-            # An app that is started twice in one test opens its cache again; its next process would have a new one.
+            # An app that is started twice in one test opens its cache again. In production, the second start is a new
+            # process with a new cache.
             engine.reopen = self.renew
         return engine
 
     @property
     def home(self) -> Engine | None:
-        """Whose place it takes, while that is there."""
+        """The replaced engine; ``None`` once it is garbage-collected."""
         return self._home()
 
     @property
     def used(self) -> bool:
-        """Whether anything may be in it."""
+        """Return True if the replacement may hold entries."""
         engine = self.engine
-        return engine.loop is not None or engine.ready or engine.closed  # one on threads has no loop
+        return engine.loop is not None or engine.ready or engine.closed  # an engine for threads has no loop
 
     def renew(self) -> None:
-        """Go on with a new engine, and end the old one."""
+        """Make a new replacement, and end the old one."""
         home = self._home()
         if home is None:
-            return  # nobody is left who could use it
+            return  # no cache uses the engine any more
         old, self.engine = self.engine, self._made(home)
         _settle(home)
         end(old)
 
     def leave(self) -> None:
-        """Give the place back, and end the engine if it is ours."""
+        """Restore the replaced engine or an older replacement, and end this replacement unless it is lent."""
         self._left()
         if not self._lent:
             end(self.engine)
 
     async def aleave(self) -> None:
-        """Do as ``leave``, and wait until it has ended."""
+        """Do as ``leave``, and wait until the replacement has ended."""
         self._left()
         if not self._lent:
             await aend(self.engine)

@@ -1,4 +1,4 @@
-"""A fault that is in force: what the switches of ``Proxy`` give back."""
+"""A fault in force: the return value of the switches of ``Proxy``."""
 
 from collections.abc import Callable
 
@@ -6,14 +6,14 @@ __all__ = ["Fault"]
 
 
 class Fault:
-    """In force from the call of the switch on, until its ``with`` block ends or ``end()`` is called."""
+    """A fault in force from the call of the switch until the ``with`` block ends or ``end()`` is called."""
 
     def __init__(self, name: str, undo: Callable[[], None]) -> None:
         self._name, self._undo = name, undo
         self._over = False
 
     def end(self) -> None:
-        """Undo it. Harmless when called again."""
+        """Undo the fault. A second call has no effect."""
         if not self._over:
             self._over = True
             self._undo()

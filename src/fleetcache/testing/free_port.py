@@ -6,13 +6,13 @@ import socket
 __all__ = ["HOST", "free_port"]
 
 HOST = "127.0.0.1"
-# Below the range that Linux and macOS take outgoing ports from: while a server is down nothing may land on its port,
-# least of all the client under test, connecting to itself.
+# Below the range from which Linux and macOS take outgoing ports. While a server is down, no other connection may get
+# its port, least of all the client under test, which would connect to itself.
 _PORTS = range(12000, 30000)
 
 
 def free_port() -> int:
-    """Return a port of the loopback interface that is free now. Somebody may still take it before you do.
+    """Return a port of the loopback interface that is free now. Another process may still take it before you do.
 
     Raises:
         RuntimeError: None of 200 ports tried is free.

@@ -1,7 +1,7 @@
 """The part of the pytest plugin that begins every test with empty caches in memory: ``fleetcache_fresh = true``.
 
-It stands in for the app's caches all the time, between tests too: whatever a conftest or a fixture of the whole session
-does with them, no server of the environment is asked.
+It replaces the app's caches at all times, between tests too. So a conftest or a session fixture that uses these caches
+never reaches a server of the environment.
 """
 
 from collections.abc import Iterator
@@ -20,16 +20,16 @@ class Autouse:
 
     def __init__(self) -> None:
         self._layer = Layer(memory_engine)
-        self._layer.begin(_ENGINES)  # those of a conftest
+        self._layer.begin(_ENGINES)  # the caches of a conftest
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_finish(self) -> None:
-        """Those that came with the tests."""
+        """Replace the caches that test modules made on import."""
         for engine in list(_ENGINES):
             self._layer.add(engine)
 
     def pytest_unconfigure(self) -> None:
-        """Leave nothing behind."""
+        """Restore the app's own caches."""
         self._layer.end()
 
     @pytest.fixture(autouse=True)

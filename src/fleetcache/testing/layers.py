@@ -1,7 +1,7 @@
-"""One kind of cache in the place of all caches of the app, as the pytest fixtures need it.
+"""Replaces all caches of the app by one kind of cache, as the pytest fixtures need it.
 
-The caches of the app are those that were made before the tests began, and each ``Cache.from_env()`` since. A cache that
-a test makes with a URL or settings is its own, and stays as it is.
+The caches of the app are those made before the tests began, and each ``Cache.from_env()`` since. A cache that a test
+makes with a URL or settings belongs to the test and is not replaced.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -24,11 +24,11 @@ _layers: "list[Layer]" = []
 
 
 class Layer:
-    """Stands in for engines from ``begin`` to ``end``.
+    """Replaces engines from ``begin`` to ``end``.
 
     Args:
-        make: Makes the engine that works in the place of one.
-        lent: Whether what it makes is not to be ended.
+        make: Makes the replacement of an engine.
+        lent: True if the replacements must not be ended.
     """
 
     def __init__(self, make: Make, *, lent: bool = False) -> None:
@@ -36,10 +36,10 @@ class Layer:
         self._places: list[EngineOverride] = []
 
     def begin(self, made_before: Iterable[Engine]) -> None:
-        """Stand in for the caches of the app.
+        """Replace the caches of the app.
 
         Args:
-            made_before: Those that were made before the tests began.
+            made_before: The engines of the caches made before the tests began.
         """
         if not _layers:
             ON_FROM_ENV.append(_born)
@@ -48,13 +48,13 @@ class Layer:
             self.add(home)
 
     def add(self, home: Engine) -> None:
-        """Stand in for one more."""
+        """Replace one more engine, unless it is a replacement itself or replaced already."""
         is_stand_in = home.reopen is not None
         if not is_stand_in and all(place.home is not home for place in self._places):
             self._places.append(EngineOverride(home, self._make, lent=self._lent))
 
     def renew(self) -> None:
-        """Be empty, as at the beginning."""
+        """Replace all used replacements by empty ones."""
         for place in self._places.copy():
             if place.home is None:
                 self._places.remove(place)
@@ -63,7 +63,7 @@ class Layer:
                 place.renew()
 
     def end(self) -> None:
-        """Give the places back."""
+        """Restore the replaced engines."""
         _layers.remove(self)
         if not _layers:
             ON_FROM_ENV.remove(_born)
@@ -87,22 +87,22 @@ def _in_force(layer: Layer, made_before: Iterable[Engine]) -> Iterator[None]:
 
 
 def in_memory(made_before: Iterable[Engine], clock: Clock = monotonic) -> AbstractContextManager[None]:
-    """A fresh cache in memory in the place of each."""
+    """Replace each cache by a fresh cache in memory."""
     return _in_force(Layer(partial(memory_engine, clock=clock)), made_before)
 
 
 def as_they_are(made_before: Iterable[Engine]) -> AbstractContextManager[None]:
-    """Each in its own place, whatever stands there."""
+    """Use each cache's own engine, in place of all its replacements."""
     return _in_force(Layer(lambda home: home, lent=True), made_before)
 
 
 def on_server(made_before: Iterable[Engine], url: str, name: str) -> AbstractContextManager[None]:
-    """A cache on that server in the place of each; those that would share entries share them there too.
+    """Replace each cache by a cache on that server. Caches that would share entries share them there too.
 
     Args:
         made_before: As for ``Layer.begin``.
-        url: The server.
-        name: Goes before their prefixes, so that nothing that arrives late from an earlier test is seen.
+        url: The server's URL.
+        name: Put before the prefixes of the caches, so that a late write of an earlier test is never read.
     """
 
     def make(home: Engine) -> Engine:

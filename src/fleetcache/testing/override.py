@@ -1,4 +1,4 @@
-"""``override``: a cache that app code holds works on another one for a while. And memory caches to be that other."""
+"""``override``: app code's cache uses another cache for a while. Also the caches in memory to be used for that."""
 
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from functools import partial
@@ -22,10 +22,10 @@ _NEAR_MAX_BYTES = next(variable.default for variable in VARIABLES if variable.fi
 
 
 def memory_cache(*, clock: Clock = monotonic, **settings: Any) -> Cache:
-    """A cache in memory, with ``CACHE_STRICT`` on: what is only logged in production raises here.
+    """Return a cache in memory, with ``CACHE_STRICT`` on: errors that are only logged in production raise here.
 
     Args:
-        clock: Its time; a ``ManualClock`` to move it.
+        clock: The cache's clock; a ``ManualClock`` to control its time.
         **settings: Fields of ``Settings``.
 
     Example:
@@ -44,7 +44,10 @@ def memory_cache(*, clock: Clock = monotonic, **settings: Any) -> Cache:
 
 
 def memory_like(settings: Settings) -> Settings:
-    """The same settings, but in memory, strict, and with near even where the app has none: it is all there is."""
+    """Return the settings changed to memory and strict, and with a near cache even where the app has none.
+
+    Without a server, the near cache is the only store.
+    """
     near = settings.near_max_bytes or _NEAR_MAX_BYTES
     return replace(
         settings,
@@ -58,19 +61,19 @@ def memory_like(settings: Settings) -> Settings:
 
 
 def memory_engine(home: Engine, *, clock: Clock = monotonic) -> Engine:
-    """An empty engine in memory that is otherwise set up like that one."""
+    """Return an empty engine in memory that is otherwise set up like ``home``."""
     return engine_like(home, memory_like(home.settings), clock=clock)
 
 
 def engine_like(home: Engine, settings: Settings, **more: Any) -> Engine:
-    """An engine of the same kind, whose refreshes run within what the app has put around those of that one."""
+    """Return an engine of the class of ``home``, with the context manager that the app put around its refreshes."""
     if isinstance(home, SyncEngine):
         more["around"] = home.around
     return type(home)(settings, **more)
 
 
 class Overriding(AbstractContextManager[C], AbstractAsyncContextManager[C]):
-    """What ``override`` returns: to be entered by ``with`` or ``async with``."""
+    """The return value of ``override``, to be entered by ``with`` or ``async with``."""
 
     def __init__(self, cache: C, other: C | None, clock: Clock | None) -> None:
         if other is not None and clock is not None:
@@ -108,22 +111,23 @@ class Overriding(AbstractContextManager[C], AbstractAsyncContextManager[C]):
 
 
 def override(cache: C, other: C | None = None, *, clock: Clock | None = None) -> Overriding[C]:
-    """For the ``with`` block, let a cache that app code holds work on another one.
+    """For the ``with`` block, make app code's cache use another cache.
 
-    Its namespaces and decorated functions go with it, also those that were made at import, and what is made of it in
-    the block comes back with it. Blocks nest. Write ``async with`` in async code, so that the end is waited for.
+    Its namespaces and decorated functions use the other cache too, also those made at import. Namespaces and functions
+    made in the block use the app's cache after it. Blocks nest. Write ``async with`` in async code, so that the end of
+    the fresh cache is awaited.
 
     Args:
-        cache: What the app uses.
-        other: What it works on instead. It stays open: it is yours. By default a fresh, strict cache in memory with the
-            app's own settings, which is closed at the end of the block.
-        clock: The time of the fresh cache; a ``ManualClock`` to move it.
+        cache: The app's cache.
+        other: The cache to use instead. It belongs to you and stays open. By default a fresh, strict cache in memory
+            with the app's own settings, which is closed at the end of the block.
+        clock: The clock of the fresh cache; a ``ManualClock`` to control its time.
 
     Returns:
-        A context manager, sync and async, that gives the cache which is worked on.
+        A context manager, sync and async, that gives the cache in use.
 
     Raises:
-        TypeError: Both another cache and a clock, or a cache of another kind.
+        TypeError: Both another cache and a clock were given, or a cache of another kind.
 
     Example:
         >>> import asyncio
@@ -147,7 +151,7 @@ def _face_like(_cache_there: C, engine: Engine) -> C:
 
 
 def _home(cache: Cache | SyncCache) -> Engine:
-    return cache._home  # noqa: SLF001 - this is the hook that is made for tests
+    return cache._home  # noqa: SLF001 - the hook made for tests
 
 
 def _cache(engine: Engine) -> Cache:

@@ -1,7 +1,7 @@
 """One direction of one proxied connection (``Pipe``), and the rules for all connections in that direction (``Way``).
 
-Bytes that are held imitate what a kernel would go on retransmitting: when the sender closes its socket (FIN), they
-arrive later all the same, and the FIN after them; when it resets the connection (RST), they are gone.
+Held bytes stand for the bytes that a kernel would go on retransmitting. When the sender closes its socket (FIN), the
+bytes still arrive later, and the FIN after them. When the sender resets the connection (RST), the bytes are lost.
 """
 
 import asyncio
@@ -18,18 +18,18 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER on, zero seconds: closing
 
 
 class CutError(Exception):
-    """The connection has delivered the bytes it was allowed."""
+    """The connection has delivered its last allowed byte."""
 
 
 def reset(writer: asyncio.StreamWriter) -> None:
-    """Close a connection by RST, what was written but not sent dropped."""
+    """Close a connection by RST, and drop its bytes that were written but not sent."""
     if not writer.transport.is_closing():
         writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         writer.transport.abort()
 
 
 class Way:
-    """The rules of one direction. Belongs to the event loop of the proxy."""
+    """The rules of one direction. Used only on the event loop of the proxy."""
 
     def __init__(self) -> None:
         self.delay = 0.0
@@ -40,34 +40,34 @@ class Way:
         self._open.set()
 
     def add(self, pipe: "Pipe") -> None:
-        """Count a pipe among those whose bytes are held here."""
+        """Add a pipe to which these rules apply."""
         self._pipes.add(pipe)
 
     @property
     def held(self) -> int:
-        """How many bytes wait in all pipes."""
+        """Number of bytes that wait in all pipes."""
         return sum(pipe.held for pipe in self._pipes)
 
     def drop(self) -> None:
-        """Lose the bytes that wait in all pipes."""
+        """Drop the bytes that wait in all pipes."""
         for pipe in self._pipes:
             pipe.drop()
 
     def stall(self) -> None:
-        """Deliver nothing from now on."""
+        """Hold all bytes from now on."""
         self._open.clear()
 
     def go(self) -> None:
-        """Deliver again, in order, what is held too."""
+        """Deliver again, in order, first the held bytes."""
         self._open.set()
 
     async def may_pass(self, arrived: float) -> None:
-        """Return when something that arrived then may be delivered."""
+        """Wait until bytes that arrived at that time may be delivered."""
         while not self._open.is_set() or (wait := arrived + self.delay - time.monotonic()) > 0:
             await (self._open.wait() if not self._open.is_set() else asyncio.sleep(wait))
 
     def account(self, chunk: bytes) -> bytes:
-        """Count a chunk that is being delivered, and return the part of it that may be."""
+        """Count a chunk that is being delivered, and return the part of it that may be delivered."""
         if self.cut_after is not None:
             chunk = chunk[: self.cut_after]
             self.cut_after -= len(chunk)
@@ -77,14 +77,14 @@ class Way:
 
 @dataclass(frozen=True, eq=False)
 class _Arrival:
-    """Bytes, or (none) the end: a FIN, or an RST."""
+    """Bytes, or if empty the end of the connection: a FIN, or an RST."""
 
     data: bytes = b""
     is_reset: bool = False
 
 
 class Pipe:
-    """Takes bytes from a reader, holds them as long as its way says, gives them to a writer."""
+    """Reads bytes from a reader, holds them by the rules of its direction, writes them to a writer."""
 
     def __init__(self, way: Way, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
         self._way = way
@@ -96,15 +96,15 @@ class Pipe:
 
     @property
     def held(self) -> int:
-        """How many bytes wait here."""
+        """Number of bytes that wait in this pipe."""
         return sum(len(arrival.data) for _, arrival in self._held)
 
     def drop(self) -> None:
-        """Lose the bytes that wait here. An end that waits stays."""
+        """Drop the bytes that wait in this pipe. A waiting end of the connection stays."""
         self._held = deque(item for item in self._held if not item[1].data)
 
     async def run(self) -> None:
-        """Work until the end has been given on, or the target is gone."""
+        """Relay until the end of the connection has been passed on, or the target is gone."""
         taking = asyncio.ensure_future(self._take())
         try:
             await self._give()
@@ -115,7 +115,7 @@ class Pipe:
             await asyncio.wait({taking})
 
     async def _take(self) -> None:
-        """Read always, also while nothing is delivered: only so an RST is noticed."""
+        """Read at all times, even while bytes are held, because only a read notices an RST."""
         try:
             while data := await self._source.read(65536):
                 self._hold(_Arrival(data))
@@ -144,7 +144,7 @@ class Pipe:
     def _end(self, arrival: _Arrival) -> None:
         if arrival.is_reset:
             reset(self._target)
-        elif not self._target.is_closing():  # or it is gone: asyncio takes that for nothing, uvloop for an error
+        elif not self._target.is_closing():  # asyncio ignores a FIN on a closing transport, uvloop raises
             self._target.write_eof()
 
     async def _next(self) -> _Arrival:

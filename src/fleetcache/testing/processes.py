@@ -1,4 +1,4 @@
-"""Child processes that live and die together and never outlive the test run, not even one that is killed."""
+"""Child processes that start and end together and never outlive the test run, even if the run is killed."""
 
 import atexit
 import os
@@ -16,11 +16,12 @@ _running: "weakref.WeakSet[Processes]" = weakref.WeakSet()
 
 
 class Processes:
-    """A few child processes as one. The first is the one that matters; the others serve it.
+    """A group of child processes: a main process, which is the first, and its helpers.
 
     Args:
         commands: One command line per process.
-        folder: Their folder. Gets the ``log`` of what they print; goes with them if the test run is killed.
+        folder: The folder of the processes. Their output goes to its file ``log``. The folder is removed with the
+            processes if the test run is killed.
     """
 
     def __init__(self, commands: Sequence[Sequence[str]], folder: Path) -> None:
@@ -28,7 +29,7 @@ class Processes:
         self.log = folder / "log"
         with self.log.open("wb") as output:
             self._children = [_spawn(command, output) for command in commands]
-        # When the test run dies unannounced, its end of the pipe closes: the shell reads on and ends the children.
+        # When the test run is killed, its end of the pipe closes: ``read`` returns, and the shell ends the children.
         pids = " ".join(str(child.pid) for child in self._children)
         script = f"read _; kill -9 {pids}; rm -rf {shlex.quote(str(folder))}"
         self._guard = subprocess.Popen(["/bin/sh", "-c", script], stdin=subprocess.PIPE, start_new_session=True)  # noqa: S603 - pids only
@@ -36,21 +37,21 @@ class Processes:
 
     @property
     def pid(self) -> int:
-        """Process id of the first."""
+        """Process id of the main process."""
         return self._children[0].pid
 
     @property
     def alive(self) -> bool:
-        """Whether all of them run. Frozen ones do."""
+        """True while all processes exist; a frozen process counts."""
         return all(child.poll() is None for child in self._children)
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal to all of them."""
+        """Send a signal to all processes."""
         for child in self._children:
             child.send_signal(number)
 
     def kill(self) -> None:
-        """SIGKILL, and wait until they are gone."""
+        """Send SIGKILL to all processes, and wait until they are gone."""
         if os.getpid() != self._owner:
             return  # a forked child of the tests inherits this object, not the right to end the servers
         for child in self._children:
@@ -59,10 +60,10 @@ class Processes:
         self._dismiss_guard()
 
     def terminate(self, timeout: float = 5) -> None:
-        """SIGTERM, and wait until they are gone; SIGKILL for those that take longer than ``timeout`` seconds."""
+        """Send SIGTERM to all processes, and wait until they are gone; send SIGKILL after ``timeout`` seconds."""
         for child in self._children:
             child.terminate()
-            child.send_signal(signal.SIGCONT)  # a frozen one could not hear it
+            child.send_signal(signal.SIGCONT)  # a frozen process does not handle SIGTERM
             try:
                 child.wait(timeout)
             except subprocess.TimeoutExpired:
@@ -84,5 +85,5 @@ def _end_all() -> None:
 
 
 def _spawn(command: Sequence[str], output: BinaryIO) -> "subprocess.Popen[bytes]":
-    # A session of its own: Ctrl-C in the terminal is for pytest, which then stops servers in its own order.
+    # A separate session, so that Ctrl-C in the terminal reaches only pytest, which then stops servers in its own order.
     return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True)  # noqa: S603 - ours

@@ -1,6 +1,7 @@
-"""A TCP proxy that does to connections what networks and dying servers do: delay, silence, ends, resets, refusals.
+"""A TCP proxy with the faults of networks and dying servers: delay, silence, closed, reset and refused connections.
 
-It runs in a thread of its own, so a test steers it with plain calls, done at once, from sync and async code alike.
+The proxy runs in its own thread, so a test controls it by plain calls from sync and async code; each takes effect
+before it returns.
 """
 
 import asyncio
@@ -23,21 +24,22 @@ Direction = Literal["up", "down", "both"]  # up: client to server
 
 
 class Proxy:
-    """Stands before a server from construction until ``stop()``, or until the ``with`` block ends.
+    """Relays connections to a server from construction until ``stop()``, or until the ``with`` block ends.
 
     The switches ``away``, ``frozen``, ``slow`` and ``blackhole`` work from the call on, until the end of their ``with``
-    block or until ``heal()``. The others are done once, or last until ``heal()``.
+    block or until ``heal()``. The other methods act once, or last until ``heal()``.
 
     Args:
-        target: What connections are relayed to: a ``Server``, or the URL of one that runs elsewhere. With TLS the bytes
-            pass untouched, so the certificate must be one for 127.0.0.1, or the URL say ``ssl_check_hostname=false``.
+        target: The server behind the proxy: a ``Server``, or the URL of a server elsewhere. With TLS the proxy passes
+            bytes unchanged, so the certificate must be valid for 127.0.0.1, or the URL must have
+            ``ssl_check_hostname=false``.
 
     Raises:
-        ConfigError: The URL is none of a server.
+        ConfigError: The URL is not that of a server.
 
     Attributes:
-        port: Where it listens on 127.0.0.1, the same all its life.
-        connections: How many it has accepted so far.
+        port: The proxy's port on 127.0.0.1, which never changes.
+        connections: Number of connections accepted so far.
 
     Example:
         >>> with Server() as server, Proxy(server) as proxy:
@@ -54,7 +56,8 @@ class Proxy:
         self.port = 0
         self.connections = 0
         self._tasks: dict[asyncio.Task[None], list[asyncio.StreamWriter]] = {}
-        # All that may have a socket: one whose peer stopped reading is closed, and waits for that to be flushed.
+        # All transports that may have a socket: a closed transport keeps its socket until its bytes are flushed, which
+        # never happens if its peer has stopped reading.
         self._transports: weakref.WeakSet[asyncio.WriteTransport] = weakref.WeakSet()
         self._listener: asyncio.Server | None = None
         self._loop = asyncio.new_event_loop()
@@ -65,10 +68,10 @@ class Proxy:
 
     @property
     def server(self) -> Server:
-        """The server it stands before, to be killed or restarted.
+        """The server behind the proxy, to be killed or restarted.
 
         Raises:
-            TypeError: It is not a ``Server`` but a URL.
+            TypeError: The target is not a ``Server`` but a URL.
         """
         if isinstance(self._target, str):
             raise TypeError(f"this proxy stands before {self._address.safe}, which is not ours to handle")
@@ -80,9 +83,9 @@ class Proxy:
 
     @property
     def url(self) -> str:
-        """The URL of the server, by way of this proxy."""
+        """The URL of the server through this proxy."""
         given, _, query = self._target_url.strip().partition("?")
-        login, at, _ = given.partition("://")[2].rpartition("@")  # the one "@" that such a URL may have
+        login, at, _ = given.partition("://")[2].rpartition("@")  # such a URL has at most one "@"
         query = "&".join(part for part in query.split("&") if part and not part.startswith("db="))
         scheme = "rediss" if self._address.kind == "tls" else "redis"
         return f"{scheme}://{login}{at}{HOST}:{self.port}/{self._address.db}{'?' if query else ''}{query}"
@@ -90,35 +93,35 @@ class Proxy:
     # -- switches ----------------------------------------------------------------------------------------------------
 
     def away(self) -> Fault:
-        """The server is gone: connections are reset, new ones refused. When it is back its data is still there."""
+        """Make the server unreachable: reset connections and refuse new ones. The server keeps its data."""
         self.refuse()
         self.reset()
         return Fault("away", self.accept)
 
     def frozen(self) -> Fault:
-        """The server takes everything and answers nothing, as if stopped. Afterwards it answers what it took."""
+        """Make the server accept bytes and answer nothing, as if stopped. Afterwards it answers all held commands."""
         self.stall()
         return Fault("frozen", self.release)
 
     def slow(self, by: Duration) -> Fault:
-        """Every answer comes that much later, in order.
+        """Delay every answer by a duration, in order.
 
         Args:
             by: Seconds, ``timedelta`` or text such as ``"100ms"``.
 
         Raises:
-            ConfigError: It is no duration.
+            ConfigError: ``by`` is no duration.
         """
         self.delay(seconds(by, name="slow"), "down")
         return Fault("slow", lambda: self.delay(0, "down"))
 
     def blackhole(self) -> Fault:
-        """The network swallows everything and tells nobody. Afterwards the connections of before are dead."""
+        """Make the network lose all bytes silently. Afterwards the existing connections are reset."""
         self.stall()
         return Fault("blackhole", self._lose)
 
     def heal(self) -> None:
-        """Be a good network again: accept, deliver what is held, at once."""
+        """End all faults: accept connections, deliver held bytes, without delay."""
         self.delay(0)
         self._each("both", lambda way: setattr(way, "cut_after", None))
         self.release()
@@ -128,51 +131,51 @@ class Proxy:
 
     @property
     def open(self) -> int:
-        """How many connections there are now, half-closed ones included."""
+        """Number of current connections, half-closed connections included."""
         return self._do(lambda: len(self._tasks))
 
     def delivered(self, direction: Direction = "both") -> int:
-        """How many bytes went through so far."""
+        """Return the number of bytes delivered so far."""
         return self._do(lambda: sum(way.delivered for way in self._ways(direction)))
 
     def held(self, direction: Direction = "both") -> int:
-        """How many bytes wait here now."""
+        """Return the number of bytes held now."""
         return self._do(lambda: sum(way.held for way in self._ways(direction)))
 
     def delay(self, by: float, direction: Direction = "both") -> None:
-        """Deliver everything so many seconds later, in order."""
+        """Delay all bytes by so many seconds, in order."""
         self._each(direction, lambda way: setattr(way, "delay", by))
 
     def stall(self, direction: Direction = "both") -> None:
-        """Take bytes and hold them.
+        """Accept bytes and hold them.
 
-        When their sender closes its socket, they arrive later all the same, as a kernel would go on sending them; when
-        it resets the connection, they are gone.
+        When their sender closes its socket, the bytes still arrive later, because a kernel would go on sending them.
+        When the sender resets the connection, the bytes are lost.
         """
         self._each(direction, Way.stall)
 
     def release(self, direction: Direction = "both") -> None:
-        """End a stall; what was held is delivered in order."""
+        """End a stall; deliver the held bytes in order."""
         self._each(direction, Way.go)
 
     def drop(self, direction: Direction = "both") -> None:
-        """Lose the bytes that are held now."""
+        """Drop the bytes that are held now."""
         self._each(direction, Way.drop)
 
     def cut_after(self, count: int, direction: Direction) -> None:
-        """Deliver ``count`` more bytes in that direction and then cut the connection that they were on. Once."""
+        """Deliver ``count`` more bytes in that direction, then cut the connection of the last one, once."""
         self._each(direction, lambda way: setattr(way, "cut_after", count))
 
     def cut(self) -> None:
-        """End every connection by FIN, to both sides. What is held is lost."""
+        """End every connection by FIN, to both sides. Held bytes are lost."""
         self._do(lambda: self._end_all(asyncio.StreamWriter.close))
 
     def reset(self) -> None:
-        """End every connection by RST, to both sides. What is held is lost."""
+        """End every connection by RST, to both sides. Held bytes are lost."""
         self._do(lambda: self._end_all(reset))
 
     def refuse(self) -> None:
-        """Refuse new connections; those that are there go on."""
+        """Refuse new connections; existing connections continue."""
         asyncio.run_coroutine_threadsafe(self._close_listener(), self._loop).result(5)
 
     def accept(self) -> None:
@@ -180,7 +183,7 @@ class Proxy:
         asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result(5)
 
     def stop(self) -> None:
-        """Reset everything and end. Harmless when called again."""
+        """Reset all connections and end the proxy. A second call has no effect."""
         if self._loop.is_closed():
             return
         asyncio.run_coroutine_threadsafe(self._finish(), self._loop).result(5)
@@ -197,7 +200,7 @@ class Proxy:
     # -- in the proxy's own thread -----------------------------------------------------------------------------------
 
     def _do(self, action: Callable[[], T]) -> T:
-        """Have ``action`` done in the proxy's thread, and return its result."""
+        """Run ``action`` in the proxy's thread, and return its result."""
 
         async def act() -> T:
             return action()
@@ -217,7 +220,7 @@ class Proxy:
                 self._listener = await asyncio.start_server(self._connected, HOST, port)
                 self.port = port
             except OSError:
-                if self.port:  # a URL with it is out: no other will do
+                if self.port:  # a URL with this port is in use, so no other port will do
                     raise
 
     async def _close_listener(self) -> None:
@@ -226,8 +229,8 @@ class Proxy:
             return
         for each in listener.sockets:
             self._loop.remove_reader(each.fileno())
-        # What was accepted a moment ago takes some passes until it is told to us; a server that was closed before would
-        # drop it with its socket open.
+        # asyncio reports an accepted connection only some passes later. A server that is closed before would drop the
+        # connection and leave its socket open.
         for _ in range(10):
             await asyncio.sleep(0)
         listener.close()
@@ -245,7 +248,7 @@ class Proxy:
         try:
             server_reader, server = await self._connect()
         except OSError:
-            return reset(client)  # as near as a proxy comes to "connection refused"
+            return reset(client)  # the closest that a proxy can get to "connection refused"
         writers.append(server)
         self._transports.add(server.transport)
         pipes = Pipe(self._up, reader, server), Pipe(self._down, server_reader, client)
@@ -287,4 +290,4 @@ class Proxy:
             await asyncio.wait(self._tasks)
         for transport in self._transports:
             transport.abort()
-        await asyncio.sleep(0)  # closed transports let go of their sockets in the next pass
+        await asyncio.sleep(0)  # closed transports release their sockets in the next pass

@@ -1,6 +1,7 @@
-"""A real server for tests: Valkey or Redis on a free port of the loopback interface, handled by pid.
+"""A real server for tests: Valkey or Redis on a free port of the loopback interface, controlled by its process id.
 
-It also listens on a unix socket in its own folder. That is how it is known to be ours once it answers.
+The server also listens on a unix socket in its own folder. An answer on this socket comes from this server and no
+other.
 """
 
 import os
@@ -20,13 +21,13 @@ from .processes import Processes
 
 __all__ = ["Address", "PortTakenError", "Server"]
 
-_START_TIMEOUT = 10.0  # seconds; it takes 20 ms, but the machine may be busy
-_TRIES = 5  # ports; somebody may take one between our look and the server's bind
+_START_TIMEOUT = 10.0  # seconds; a start takes 20 ms, but the machine may be busy
+_TRIES = 5  # ports; another process may take a port between the check and the server's bind
 
 
 @dataclass(frozen=True)
 class Address:
-    """Where a server listens: ``host`` and ``port``, or the ``path`` of a unix socket."""
+    """The address of a server: ``host`` and ``port``, or the ``path`` of a unix socket."""
 
     host: str = ""
     port: int = 0
@@ -34,26 +35,26 @@ class Address:
 
 
 class PortTakenError(RuntimeError):
-    """Somebody took the port between our look and the server's bind."""
+    """Another process took the port between the check and the server's bind."""
 
 
 class Server:
-    """One running server; constructing it starts it. ``stop()``, or leaving the ``with`` block, ends it for good.
+    """A running server, started by the constructor. ``stop()``, or leaving the ``with`` block, ends it for good.
 
-    It keeps nothing on disk, and ends with the process that started it, even if that is killed.
+    The server keeps no data on disk, and ends with the process that started it, even if that process is killed.
 
     Args:
         *config: More arguments for the server, such as ``"--maxmemory", "5mb"``.
-        binary: Which server; by default the Valkey of the extra ``embedded``, else one that is on PATH.
+        binary: The server's executable; by default the Valkey of the extra ``embedded``, else a server on PATH.
 
     Raises:
-        EmbeddedError: There is no server to start; says what to install.
-        RuntimeError: The server ended as it started; says what it said.
-        TimeoutError: It does not answer within 10 s.
+        EmbeddedError: There is no server to start; the text names the package to install.
+        RuntimeError: The server ended while it started; the text holds the server's output.
+        TimeoutError: The server does not answer within 10 s.
 
     Attributes:
-        address: Where it listens. Stays the same over a restart.
-        folder: Its private folder, with its ``log``.
+        address: The server's address. It stays the same over a restart.
+        folder: The server's private folder, with its ``log``.
 
     Example:
         >>> with Server() as server:
@@ -75,7 +76,7 @@ class Server:
 
     @property
     def url(self) -> str:
-        """Its URL, for a cache or for ``Proxy``."""
+        """The server's URL, for a cache or for ``Proxy``."""
         return f"redis://{self.address.host}:{self.address.port}/0"
 
     @property
@@ -85,27 +86,27 @@ class Server:
 
     @property
     def alive(self) -> bool:
-        """Whether its processes are there. A frozen server's are."""
+        """True while the server's processes exist; a frozen server counts."""
         return self._processes.alive
 
     def kill(self) -> None:
-        """SIGKILL: no goodbye, nothing saved. Waits until it is gone."""
+        """Send SIGKILL, so that the server ends without a clean shutdown, and wait until it is gone."""
         self._processes.kill()
 
     def freeze(self) -> None:
-        """SIGSTOP: connections stay open and take bytes, nobody answers."""
+        """Send SIGSTOP: connections stay open and accept bytes, but the server does not answer."""
         self._processes.signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """SIGCONT: it goes on where it was."""
+        """Send SIGCONT: the server continues."""
         self._processes.signal(signal.SIGCONT)
 
     def terminate(self) -> None:
-        """SIGTERM: a clean end. Waits until it is gone."""
+        """Send SIGTERM for a clean shutdown, and wait until the server is gone."""
         self._processes.terminate()
 
     def restart(self) -> None:
-        """Start again at the same address, empty; ends a running server first."""
+        """Start an empty server at the same address; end a running server first."""
         self.terminate()
         deadline = time.monotonic() + _START_TIMEOUT
         while True:
@@ -116,17 +117,17 @@ class Server:
                     raise
 
     def flush(self) -> None:
-        """Remove everything that is stored on it.
+        """Remove all keys of the server.
 
         Raises:
-            RuntimeError: It does not do so; says what it answered.
+            RuntimeError: The server refuses; the text holds its answer.
         """
         said = self._say(b"FLUSHALL")
         if not said.startswith(b"+OK"):
             raise RuntimeError(f"the server answered FLUSHALL with {said!r}")
 
     def stop(self) -> None:
-        """End it for good and remove its folder. Harmless when called again."""
+        """End the server for good and remove its folder. A second call has no effect."""
         self._processes.kill()
         self._remove_folder()
 
@@ -157,7 +158,7 @@ class Server:
             raise
 
     def _commands(self) -> list[list[str]]:
-        """The command lines to run, the server's own first."""
+        """Return the command lines to run, the server's own first."""
         return [[*self._own_command(), "--port", str(self.address.port), *self._config]]
 
     def _own_command(self) -> list[str]:
@@ -175,7 +176,10 @@ class Server:
             time.sleep(0.005)
 
     def _answers(self) -> bool:
-        """Whether it answers, its snapshot loaded, and its port accepts. Asking for a password is an answer."""
+        """Return True if the server answers, has loaded its snapshot, and its port accepts.
+
+        A request for a password is an answer.
+        """
         try:
             said = self._say(b"PING")
         except OSError:
@@ -183,7 +187,7 @@ class Server:
         return bool(said) and not said.startswith(b"-LOADING") and (not self.address.port or _accepts(self.address))
 
     def _say(self, command: bytes) -> bytes:
-        """The answer to one command without arguments, by the private socket."""
+        """Return the answer to one command without arguments, by the private socket."""
         with socket.socket(socket.AF_UNIX) as sock:
             sock.settimeout(_START_TIMEOUT)
             sock.connect(self._socket)

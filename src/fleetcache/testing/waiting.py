@@ -1,4 +1,4 @@
-"""Waiting for a condition instead of for a time: as quick as the condition, and an error that says what never came."""
+"""Waiting for a condition, not for a fixed time: as quick as the condition, with an error that names the condition."""
 
 import asyncio
 import inspect
@@ -10,7 +10,7 @@ __all__ = ["eventually", "wait_until"]
 
 T = TypeVar("T")
 
-_PAUSE = 0.002  # seconds between two looks: short beside a round trip to a server, long beside a look
+_PAUSE = 0.002  # seconds between two calls: short beside a round trip to a server, long beside a call
 
 
 @overload
@@ -18,19 +18,19 @@ def eventually(predicate: Callable[[], Awaitable[T]], timeout: float = 5) -> Cor
 @overload
 def eventually(predicate: Callable[[], T], timeout: float = 5) -> Coroutine[Any, Any, T]: ...
 async def eventually(predicate: Callable[[], Any], timeout: float = 5) -> Any:  # noqa: ASYNC109 - see below
-    """Look until ``predicate`` gives something true, and return that.
+    """Call ``predicate`` until its result is true, and return that result.
 
-    The timeout is ours and not ``asyncio.timeout``, so that a look under way is never cancelled in the middle.
+    The timeout is not an ``asyncio.timeout``, so that a call of an async predicate is never cancelled.
 
     Args:
         predicate: A plain or async function without arguments.
         timeout: Seconds.
 
     Returns:
-        What it gave.
+        The first true result.
 
     Raises:
-        AssertionError: It gave nothing true in time; shows the last result.
+        AssertionError: No result was true in time; the text shows the last result.
 
     Example:
         >>> asyncio.run(eventually(lambda: "online"))
@@ -55,7 +55,7 @@ def wait_until(predicate: Callable[[], T], timeout: float = 5) -> T:
         timeout: Seconds.
 
     Raises:
-        AssertionError: It gave nothing true in time; shows the last result.
+        AssertionError: No result was true in time; the text shows the last result.
 
     Example:
         >>> wait_until(lambda: "online")
