@@ -1,6 +1,6 @@
-"""One round of a batch that loads: take what rights are to be had, load those keys with one call, wait for the rest.
+"""One round of a batch that loads: take the rights that are free, load those keys with one call, wait for the rest.
 
-What was granted is loaded and given back before anything that others hold is waited for.
+The batch loads its granted keys and gives the rights back before it waits for a right that another caller holds.
 """
 
 from collections.abc import Callable
@@ -26,7 +26,7 @@ _SETTLED = frozenset({EntryState.FRESH, EntryState.STALE, EntryState.UNAVAILABLE
 
 
 class Right(NamedTuple):
-    """What one key of a round got: the head that a store may replace, the mark of our claim, and what was seen."""
+    """The right of one key in a round: the version stamp that a store may replace, our claim's mark, the last read."""
 
     run: Load
     seen: Lookup
@@ -35,7 +35,7 @@ class Right(NamedTuple):
 
 
 class BatchLoad:
-    """One round: take what rights are to be had, load those keys with one call, then wait for the rest."""
+    """One round: take the rights that are free, load those keys with one call, then wait for the rest."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class BatchLoad:
         self._again: list[str] = []
 
     async def run(self) -> tuple[dict[str, Any], list[str]]:
-        """The values found or loaded, and the keys to ask for again."""
+        """Return the values found or loaded, and the keys to ask for again."""
         ctx = self._ctx
         joined = {key: flight for key in self._keys if (flight := ctx.flights.get(key)) is not None}
         ahead = self._ahead(joined)
@@ -81,7 +81,10 @@ class BatchLoad:
         return self._values, self._again
 
     def _ahead(self, joined: dict[str, Flight]) -> dict[str, Flight]:
-        """Loads that may not be joined, and beside which the server would grant another one: see ``turnover``."""
+        """Return the loads that may not be joined and whose lease the server may have evicted: see ``Turnover``.
+
+        The server would grant such a key to a second load.
+        """
         flights, evicting = self._ctx.flights, self._ctx.coherence.turnover.evicting
         found = {key: flights.ahead(key) for key in self._keys if key not in joined} if evicting else {}
         return {key: flight for key, flight in found.items() if flight is not None}
@@ -91,7 +94,7 @@ class BatchLoad:
         return self._batches.run(key, self._options, self._declared, flight, self._group)
 
     async def _lead(self, runs: list[Load]) -> dict[str, float]:
-        """Load what is ours to load; returns what others hold, with how long."""
+        """Load the granted keys; return the keys that other callers hold, and the seconds that are left."""
         granted: list[Right] = []
         waiting: dict[str, float] = {}
         for right in await self._rights(runs):
@@ -109,7 +112,7 @@ class BatchLoad:
         return waiting
 
     async def _rights(self, runs: list[Load]) -> list[Right]:
-        """Leases for what is not there, claims for what may not be used."""
+        """Ask for leases for absent keys, and for claims for entries that may not be used."""
         ctx, budget = self._ctx, self._budget
         looks: list[tuple[Load, Lookup]] = []
         await self._batches.look(runs, lambda run, seen: looks.append((run, seen)), budget)
@@ -128,14 +131,14 @@ class BatchLoad:
         try:
             await stream(ctx, looks, ask, take, budget)
         except BaseException:
-            # Cancelled: what was granted by now, or will be, nobody else would give back.
+            # Cancelled: no other code would give back the rights that were granted by now, or will be.
             for right in (*rights, *asked.values()):
                 self._give_back(right)
             raise
         return rights
 
     def _ask_right(self, run: Load, seen: Lookup) -> tuple[Right, Any]:
-        """Send for the right that fits; the ``Right`` says what was asked, until the answer is in."""
+        """Ask for the lease or claim that fits; until the answer is in, the ``Right`` describes the request."""
         ctx = self._ctx
         run.lease = ctx.times.lease(self._group)
         ms = round(run.lease * 1000)
@@ -153,7 +156,7 @@ class BatchLoad:
         return Right(run, seen), None
 
     def _right(self, asked: Right, got: Any) -> Right:
-        """What the answer to ``acquire`` or ``claim`` gives us."""
+        """Return the right that the answer to ``acquire`` or ``claim`` gives us."""
         run = asked.run
         if isinstance(got, ClaimReply):
             seen = got.seen
@@ -176,7 +179,7 @@ class BatchLoad:
         self._loading.release_right(right.run, right.base, right.mark)
 
     async def _load(self, granted: list[Right]) -> None:
-        """One call of the loader for all; each key is fulfilled, or released when the mapping lacks it."""
+        """Call the loader once for all granted keys; each key is stored, or released if the mapping lacks it."""
         ctx = self._ctx
         stops = [
             self._loading.renew_while_loading(run, base, mark) for run, _, base, mark in granted if base is not None
@@ -191,7 +194,7 @@ class BatchLoad:
                 for right in granted
                 if right.run.key in loaded
             }
-        except BaseException as error:  # noqa: BLE001 - raised again, as what its caller is to see
+        except BaseException as error:  # noqa: BLE001 - raised again, as the exception for its caller
             for right in granted:
                 self._give_back(right)
             if is_failure(error) and self._stale_values(granted):
@@ -203,7 +206,10 @@ class BatchLoad:
         await self._store(granted, unwrapped, captured, (started, cost))
 
     def _stale_values(self, granted: list[Right]) -> bool:
-        """The loader failed: whether there is an old value for every key, stale or, offline, within its own life."""
+        """Use old values after the loader failed; return whether every key has one (stale-if-error).
+
+        An old value is a stale entry of the server or, offline, an entry of the near cache within its own life.
+        """
         answers = {
             right.run.key: right.seen.answer
             if right.seen.state is EntryState.STALE
@@ -216,7 +222,7 @@ class BatchLoad:
         return True
 
     def _report_error(self, granted: list[Right], error: BaseException) -> BaseException:
-        """The loader's exception, told to those who joined unless it is one of this caller alone."""
+        """Return the loader's exception; hand it to joined callers unless it is for this caller alone."""
         if isinstance(error, LoaderEndedError):
             return error.original
         if isinstance(error, Exception):
@@ -225,7 +231,10 @@ class BatchLoad:
         return error
 
     def _lead_run(self, granted: list[Right]) -> Load:
-        """The run that carries the loader. The others wait for it, so that a loader's wait for any is a cycle."""
+        """Return the run that carries the loader.
+
+        The flights of the other keys are noted as waiting for it, so that the loader's wait for any of them is a cycle.
+        """
         lead = granted[0].run
         lead.loader, lead.args = self._loader, ([right.run.key for right in granted],)
         for right in granted[1:]:
@@ -262,13 +271,13 @@ class BatchLoad:
         try:
             await stream(ctx, granted, store, end, self._budget)
         finally:
-            for right in granted[sent:]:  # cancelled: nobody else would give it back
+            for right in granted[sent:]:  # cancelled: no other code would give them back
                 self._give_back(right)
 
     async def _wait_for_others(
         self, waiting: dict[str, float], watches: dict[str, Any], joined: dict[str, Flight]
     ) -> None:
-        """Holding nothing now, wait until the others have news; then the next round asks for all."""
+        """Wait for other callers' loads while this batch holds no right; then the next round asks for all."""
         for key, flight in joined.items():
             verb, value = await self._policy.join(flight, self._declared, None, self._give_up)
             if verb is Resolution.RETURN:
@@ -286,7 +295,7 @@ class BatchLoad:
             self._again.append(key)
 
     async def alone(self, keys: list[str]) -> dict[str, Any]:
-        """The wait has lasted long enough: load for this caller, outside any flight, and store nothing."""
+        """Load for this caller, outside any flight, after the wait has lasted long enough; store nothing."""
         run = self._batches.run(keys[0], self._options, self._declared, None, self._group)
         run.loader, run.args = self._loader, (keys,)
         try:
@@ -297,4 +306,4 @@ class BatchLoad:
 
 
 async def _no_outcome() -> None:
-    """Of what was not stored."""
+    """Stand in for the outcome of a key that was not stored."""

@@ -1,7 +1,7 @@
-"""Many keys at once: as few writes each way as fit, never a round trip for each key.
+"""Batches of keys: as few writes each way as fit, never a round trip for each key.
 
-Two overlapping batches never wait for each other in a ring: what was granted is loaded and given back before anything
-that others hold is waited for.
+Two overlapping batches never wait for each other in a ring: a batch loads its granted keys and gives the rights back
+before it waits for a right that another caller holds.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -23,9 +23,10 @@ __all__ = ["Batches"]
 Loader = Callable[..., Any]
 
 
-# Keys of one call of a loader. More would be held for long before they are stored, and databases take no longer lists.
+# Keys of one call of a loader. With more, leases would be held long before the values are stored, and databases take no
+# longer lists.
 MAX_LOADED = 1000
-# Bytes of an answer before any was seen: a first write of a few hundred keys.
+# Assumed bytes of an answer before the first answer is seen: they allow a first write of a few hundred keys.
 FIRST_SIZE = 4096
 
 
@@ -47,7 +48,10 @@ class Batches:
         *,
         near: bool = True,
     ) -> dict[str, Any]:
-        """Fresh entries only; absent keys are left out. Without ``near``, it answers only where the server does not."""
+        """Return the values of fresh entries; absent keys are left out.
+
+        Without ``near``, the near cache answers only where the server does not.
+        """
         ctx = self.ctx
         ctx.check_open()
         wanted = dict.fromkeys(keys)
@@ -79,7 +83,7 @@ class Batches:
         return {key: found[key] for key in wanted if key in found}
 
     def _near(self, keys: Iterable[str], declared: Any, options: CallOptions) -> dict[str, Any]:
-        """What near holds fresh of these."""
+        """Return the values of the keys that are fresh in the near cache."""
         ctx = self.ctx
         found: dict[str, Any] = {}
         for key in keys:
@@ -90,16 +94,16 @@ class Batches:
         return found
 
     def run(self, key: str, options: CallOptions, declared: Any, flight: Flight | None = None, group: str = "") -> Load:
-        """One key of a batch."""
+        """Return the load of one key of a batch."""
         ctx = self.ctx
         token = ctx.coherence.open_fill(key, options.tags)
         return Load(key, _none, options, declared, group, flight or Flight(key, options.tags), ctx.budget(), token)
 
     async def look(self, runs: Iterable[Load], take: Callable[[Load, Lookup], None], budget: Budget) -> None:
-        """Read them all; then, once for all that carry them, the tags that are not known."""
+        """Read all keys; then read each set of unknown tags, once for all entries that carry it."""
         ctx = self.ctx
         unknown: dict[tuple[str, ...], list[tuple[Load, Lookup]]] = {}
-        size = FIRST_SIZE  # of an answer, as far as it has been seen
+        size = FIRST_SIZE  # bytes of an answer, a moving average of those seen
 
         def send(run: Load) -> Sent:
             owed = not ctx.shared.usable or ctx.coherence.journal.has_pending_key(run.key)
@@ -120,7 +124,7 @@ class Batches:
         await stream(ctx, runs, send, looked, budget)
 
         def ask(tags: tuple[str, ...]) -> Sent:
-            def judge() -> list[Lookup]:  # it may run after the caller has gone on, so nothing leaves ``unknown``
+            def judge() -> list[Lookup]:  # may run after the caller has gone on, so ``unknown`` keeps every entry
                 return [ctx.shared.judge(run.key, seen, run.declared, run.token) for run, seen in unknown[tags]]
 
             future = ctx.shared.capture(tags, judge, ctx.ports.future())
@@ -137,7 +141,7 @@ class Batches:
     async def get_or_set_many(
         self, keys: Iterable[str], loader: Loader, options: CallOptions, declared: Any, group: str
     ) -> dict[str, Any]:
-        """Every key that the tiers or the loader know; the loader gets those that are missing, so many at a time."""
+        """Return every value that the tiers or the loader know; the loader gets up to 1000 missing keys at a time."""
         wanted = list(dict.fromkeys(keys))
         budget = self.ctx.budget()
         found = await self.get_many(wanted, declared, options, budget)
@@ -159,7 +163,7 @@ class Batches:
         give_up: float,
         budget: Budget,
     ) -> dict[str, Any]:
-        """In as many rounds as others take to load what they have the right to."""
+        """Load missing keys, in as many rounds as other callers need for the keys to which they hold the right."""
         found: dict[str, Any] = {}
         while missing:
             self.ctx.check_open()
@@ -171,7 +175,7 @@ class Batches:
                 found.update(await round_.alone(missing))
                 break
             if missing:
-                budget = self.ctx.budget()  # others were waited for: what follows is asked anew
+                budget = self.ctx.budget()  # the calls after the wait have an operation timeout of their own
                 more = await self.get_many(missing, declared, options, budget)
                 found.update(more)
                 missing = [key for key in missing if key not in more]

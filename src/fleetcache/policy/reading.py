@@ -1,6 +1,7 @@
-"""The rules of reading: near, then shared, then the loader; one flight per key, stale while refreshing, else alone.
+"""The rules of reading: the near cache (L1), then the shared cache (L2), then the loader.
 
-Written once, as ``async def`` that awaits nothing but ports.
+Each key has one flight (single flight), and a stale value answers while a refresh runs (stale-while-revalidate). A
+caller that can use neither loads alone. The rules are written once, as ``async def`` that awaits only ports.
 """
 
 from collections.abc import Callable
@@ -18,21 +19,22 @@ from .single_flight import Flight, Outcome, Resolution, Wait, waiting_for
 
 __all__ = ["LoadRequest", "Policy"]
 
-# After a background refresh failed: a down origin is not asked by every hit on a stale entry.
+# Seconds without a background refresh of a key after one failed (times 0.5 to 1.5): otherwise every hit on a stale
+# entry would call an origin that is down.
 PAUSE = 5.0
 MAX_PAUSES = 10_000
 
-# Seconds between two looks of who waits inside a loader, whether that loader waits for it by now: at first soon, for a
-# cycle is a mistake that somebody waits to hear of, then seldom, for loads may be long.
+# Seconds between two checks by a wait inside a loader whether it has become part of a cycle. The first check is soon,
+# because a cycle is a mistake that its developer waits to see. Later checks are rare, because loads may be long.
 LOOK_AGAIN = 0.05
 MAX_LOOK_AGAIN = 1.0
 
-# Looked up once: on the hit path a member of an enum costs as much as a dict look-up and more.
+# Looked up once: on the hit path, access to a member of an enum costs more than a dict look-up.
 _FRESH, _UNKNOWN_TAGS = EntryState.FRESH, EntryState.TAGS_UNKNOWN
 
 
 class LoadRequest:
-    """What a caller of ``get_or_set`` asked, resolved once."""
+    """The arguments of one ``get_or_set``, resolved once."""
 
     __slots__ = ("args", "declared", "group", "key", "loader", "options")
 
@@ -61,7 +63,7 @@ class Policy:
     # -- get -------------------------------------------------------------------------------------------------------
 
     async def get(self, key: str, declared: Any, options: CallOptions, *, allow_stale: bool) -> DecodedValue | None:
-        """An entry that is there; never a load."""
+        """Return the value of an existing entry, or ``None``; never load."""
         ctx = self.ctx
         if ctx.closed:
             ctx.check_open()
@@ -96,7 +98,7 @@ class Policy:
         return None
 
     async def lookup(self, key: str, declared: Any, options: CallOptions) -> Found[Any] | None:
-        """An entry that is there, fresh or stale, with its times. It counts as neither a hit nor a miss."""
+        """Return an existing entry, fresh or stale, with its times. It counts as neither a hit nor a miss."""
         ctx = self.ctx
         ctx.check_open()
         found = self.shown(key, declared, options)
@@ -107,13 +109,13 @@ class Policy:
             finally:
                 ctx.coherence.close_fill(run.token)
             if seen.state is EntryState.UNAVAILABLE:
-                return self.shown(key, declared, options)  # the fault may have told how far near is trusted now
+                return self.shown(key, declared, options)  # the fault may have changed how long near is trusted
             if seen.answer is not None:
                 found = self._found_with(seen.answer, seen.fresh_until, seen.header.ttl)
         return found
 
     def shown(self, key: str, declared: Any, options: CallOptions) -> Found[Any] | None:
-        """What near has of it."""
+        """Return the near cache's entry, with its times."""
         near = self.ctx.near_answer(key, declared, options)
         return None if near is None else self._found_with(near[0], near[1].fresh_until, near[1].span)
 
@@ -122,7 +124,7 @@ class Policy:
         return Found(answer.value, left, max(0.0, span - left), stale=left <= 0)
 
     async def _settled(self, key: str, seen: Lookup, declared: Any, options: CallOptions, token: Any) -> Lookup:
-        """Judged again once its tags are known, within what the first look left of the operation timeout."""
+        """Judge a read again once its tags are known, within the rest of the operation timeout."""
         ctx = self.ctx
         budget = ctx.budget()
         budget.spend(ctx.ports.clock() - seen.sent_at)
@@ -130,7 +132,7 @@ class Policy:
         return await self.loading.settled(run, seen)
 
     def near(self, key: str, declared: Any, options: CallOptions, *, allow_stale: bool) -> DecodedValue | None:
-        """What near answers, fresh unless a stale value will do."""
+        """Return the near cache's answer, counted as a hit; a stale answer only with ``allow_stale``."""
         found = self.ctx.near_answer(key, declared, options)
         if found is None:
             return None
@@ -152,12 +154,12 @@ class Policy:
     # -- get or load -------------------------------------------------------------------------------------------------
 
     async def get_or_set(self, asked: LoadRequest) -> Any:
-        """The value, from wherever it is to be had.
+        """Return the value from the near cache, the shared cache, a flight or the loader.
 
         Raises:
             LoadTimeout: This caller's ``load_timeout`` ran out.
             LoadCycle: The loader waits for itself.
-            Exception: Whatever the loader raised.
+            Exception: The exception that the loader raised.
         """
         ctx = self.ctx
         now = ctx.ports.clock()
@@ -172,7 +174,7 @@ class Policy:
                 return answer.value
             flight = ctx.flights.get(asked.key)
             if flight is None and not ctx.shared.usable:
-                flight = ctx.flights.background(asked.key)  # nobody else can tell what there is
+                flight = ctx.flights.background(asked.key)  # the server cannot be read
             if flight is None:
                 verb, answer_or_none = await self._lead(asked, until)
             else:
@@ -183,7 +185,7 @@ class Policy:
                 return await self._alone(asked)
 
     def near_hit(self, asked: LoadRequest, held: Any) -> None:
-        """Count a hit in near, and start the refresh that it may call for."""
+        """Count a hit in the near cache, and start a refresh if the entry is stale or near its end."""
         ctx, options = self.ctx, asked.options
         now = ctx.ports.clock()
         if now >= held.fresh_until:
@@ -195,7 +197,7 @@ class Policy:
             self._refresh_behind(asked, held.stamp)
 
     async def _lead(self, asked: LoadRequest, until: float | None) -> tuple[Resolution, Any]:
-        """Be the first who asks: look at the server here, and let a flight do what a load takes."""
+        """Start a flight: read the key from the server; on a miss, load it in the flight."""
         ctx = self.ctx
         flight = ctx.flights.start(asked.key, asked.options.tags)
         future = ctx.ports.future()
@@ -235,9 +237,9 @@ class Policy:
         )
 
     def _landed(self, run: Load, error: BaseException | None = None) -> None:
-        """Whatever happened, a flight that is over leaves the table, and its token goes back.
+        """Take a flight that is over out of the table, however it ended, and give its token back.
 
-        With a defect of ours, its starter gets that: who only asked again could do so for ever.
+        If the flight ended by a defect of ours, its starter gets that error: a retry could repeat for ever.
         """
         self.ctx.coherence.close_fill(run.token)
         outcome = (
@@ -256,7 +258,7 @@ class Policy:
         return Resolution.RETURN, seen.answer.value if seen.answer is not None else None
 
     async def join(self, flight: Flight, declared: Any, until: float | None, capped: float) -> tuple[Resolution, Any]:
-        """Wait for a load that is under way in this process, until ``capped`` at most."""
+        """Join a load that is under way in this process, and wait for it until ``capped`` at most."""
         ctx = self.ctx
         wait = waiting_for(flight, ctx.ports.me)
         future = ctx.ports.future()
@@ -266,7 +268,7 @@ class Policy:
             verb, answer = await self._outcome(flight, future, until, wait, capped)
             return verb, None if answer is None else ctx.entries.copy(answer, declared)
         except CodecError:
-            return Resolution.RETRY, None  # what flew is not of the type this caller declared
+            return Resolution.RETRY, None  # the value is not of the type this caller declared
         finally:
             if wait is not None:
                 wait.over()
@@ -274,7 +276,11 @@ class Policy:
     async def _outcome(
         self, flight: Flight, future: Any, until: float | None, wait: Wait | None, capped: float | None = None
     ) -> tuple[Resolution, Any]:
-        """How a flight ended for its starter (no ``capped``: its own load is waited for), or for one who joined."""
+        """Return how a flight ended for this caller.
+
+        Without ``capped`` the caller is the flight's starter, whose wait for its own load is not cut short by the load
+        wait; with it, the caller has joined.
+        """
         ctx = self.ctx
         own = capped is None
         entered = 0.0 if own else ctx.ports.clock()
@@ -300,11 +306,11 @@ class Policy:
         if verb is not Resolution.RETURN:
             return verb, None
         if entered > outcome.until:
-            return Resolution.RETRY, None  # it shows what was there too long before this caller came
+            return Resolution.RETRY, None  # the value is too old for a caller that came this late
         return verb, outcome.answer.value if own else outcome.answer
 
     async def _hear(self, wait: Wait, future: Any, until: float | None) -> Any:
-        """Inside a loader the same: now and then it looks whether this wait has become one of a cycle."""
+        """Wait inside a loader, and check now and then whether this wait has become part of a cycle."""
         ports, flight, pause = self.ctx.ports, wait.flight, LOOK_AGAIN
         outcome = NO_ANSWER
         try:
@@ -337,7 +343,7 @@ class Policy:
     # -- refresh -----------------------------------------------------------------------------------------------------
 
     async def refresh(self, asked: LoadRequest) -> Any:
-        """Load now and replace what is there, by claim or lease, never past a removal."""
+        """Load now and replace the entry, by claim or lease, never past a removal."""
         ctx = self.ctx
         ctx.check_open()
         until = None if asked.options.load_timeout is None else ctx.ports.clock() + asked.options.load_timeout
@@ -363,7 +369,7 @@ class Policy:
         return await self._alone(asked)
 
     def _refresh_behind(self, asked: LoadRequest, stamp: bytes) -> None:
-        """Start a background refresh, unless one runs, or the last one failed a moment ago."""
+        """Start a background refresh, unless a load of the key runs or its last refresh failed a moment ago."""
         ctx = self.ctx
         flights = ctx.flights
         if not asked.options.refreshes or ctx.closed or flights.get(asked.key) or flights.background(asked.key):
@@ -372,7 +378,7 @@ class Policy:
         if self._paused and self._paused.get(asked.key, now) > now:
             return
         flight = flights.start(asked.key, asked.options.tags, behind=True)
-        flight.waiters = 1  # nobody waits for it, and nobody's leaving cancels it
+        flight.waiters = 1  # counts no caller: so a joined caller that leaves does not cancel the refresh
         run = self._run(asked, flight)
 
         def landed(error: BaseException | None = None) -> None:

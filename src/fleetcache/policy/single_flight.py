@@ -54,7 +54,7 @@ class Outcome:
         self.others = own if others is None else others
         self.answer = answer
         self.error = error
-        self.trace = None if error is None else error.__traceback__  # raised many times, it must not grow
+        self.trace = None if error is None else error.__traceback__  # must not grow each time the error is raised
         self.stale = stale
 
 
