@@ -1,4 +1,4 @@
-"""How long a round trip to the server takes, one after the other, as a lone caller would see it."""
+"""The time of round trips to the server, one after the other, as a lone caller would see it."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -10,7 +10,7 @@ from .visit import Visit
 
 __all__ = ["Latency", "finding_on", "measure"]
 
-# Enough that the slowest in a hundred was seen; over a slow network, as many as fit into the time.
+# Enough trips to see the slowest in a hundred; over a slow network, as many as fit into the time.
 TRIPS, SECONDS = 100, 2.0
 
 
@@ -25,7 +25,7 @@ class Latency:
 
     @classmethod
     def of(cls, took: list[float]) -> "Latency":
-        """Of what was measured, one or more.
+        """Return the latency of one or more measured round trips.
 
         Example:
             >>> Latency.of([0.001, 0.002, 0.003]).p50
@@ -39,17 +39,17 @@ class Latency:
         return cls(len(ordered), at(0.5), at(0.99), ordered[-1])
 
     def as_dict(self) -> dict[str, float]:
-        """For JSON."""
+        """Return all fields as a dict, for JSON."""
         return {name: value if name == "trips" else round(value, 6) for name, value in asdict(self).items()}
 
 
 async def measure(visit: Visit, key: bytes, clock: Callable[[], float]) -> Latency:
-    """Ask for one key again and again. A reply that refuses it took as long.
+    """Ask for one key again and again, and return the latency. A refusal takes as long as a reply, so it counts, too.
 
     Args:
-        visit: Whom to ask.
-        key: What to ask for.
-        clock: Seconds.
+        visit: The connection to the server.
+        key: The key to ask for.
+        clock: Returns seconds.
     """
     took: list[float] = []
     began = clock()
@@ -61,7 +61,7 @@ async def measure(visit: Visit, key: bytes, clock: Callable[[], float]) -> Laten
 
 
 def finding_on(latency: Latency, operation_timeout: float) -> Finding:
-    """Held against what one operation may take: what is slower counts as no answer."""
+    """Compare the latency with the timeout of one operation: a slower reply counts as no answer."""
     said = (
         f"{latency.trips} round trips: p50 {text(latency.p50)}, p99 {text(latency.p99)}, longest {text(latency.most)}"
     )

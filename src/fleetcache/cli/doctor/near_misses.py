@@ -1,6 +1,6 @@
-"""Names in the environment that look like settings of ours and are none: a slip of the hand is otherwise silent.
+"""Names in the environment that look like a setting and are none: without this check a typing mistake stays silent.
 
-Only names are ever shown: what a mistyped variable holds may be a URL with its password.
+Only names are ever shown: the value of a mistyped variable may be a URL with its password.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,15 +13,15 @@ __all__ = ["near_misses"]
 
 NAMES = tuple(variable.env for variable in VARIABLES)
 OURS = "CACHE_"
-# People also begin with the package's own name.
+# Users also begin variables with the package's own name.
 BEGINNINGS = (OURS, "FLEETCACHE_")
-# By difflib's ratio: REDIS_URI is 0.89 like REDIS_URL, TTLS 0.86 like TTL, MAX_ITEMS 0.78 like NEAR_MAX_ITEMS; two
-# three-letter words with one letter in common, such as URL and TTL, are 0.33.
+# The ratio of difflib. REDIS_URI and REDIS_URL have 0.89, TTLS and TTL 0.86, MAX_ITEMS and NEAR_MAX_ITEMS 0.78; two
+# three-letter words with one letter in common, such as URL and TTL, have 0.33.
 ALIKE = 0.75
 
 
 def near_misses(environ: Mapping[str, str]) -> list[Finding]:
-    """A finding for each name that is nearly one of ours, and one for all others that begin like ours.
+    """Return a finding for each name that resembles a setting, and one for all other names that begin like a setting.
 
     Args:
         environ: The variables.
@@ -41,16 +41,16 @@ def near_misses(environ: Mapping[str, str]) -> list[Finding]:
 
 
 def _meant(names: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Each name with the setting it resembles."""
+    """Yield each name that resembles a setting, with that setting."""
     endings = {name.removeprefix(OURS): name for name in NAMES if name.startswith(OURS)}
     for name in names:
         upper = name.upper()
-        if upper == "CACHE_URL":  # less alike than it is meant: other frameworks call theirs so
+        if upper == "CACHE_URL":  # below the ratio, but meant: other frameworks use this name
             yield name, "CACHE_REDIS_URL"
             continue
         beginning = next((each for each in BEGINNINGS if upper.startswith(each)), None)
         if beginning is not None:
-            # Compared without what all of them have in common, or every CACHE_ABC would look like CACHE_TTL.
+            # Compare without the common beginning, or every CACHE_ABC would look like CACHE_TTL.
             if close := get_close_matches(upper.removeprefix(beginning), endings, 1, ALIKE):
                 yield name, endings[close[0]]
         elif upper.startswith("REDIS") and get_close_matches(upper, ["REDIS_URL"], 1, ALIKE):
@@ -58,7 +58,7 @@ def _meant(names: Iterable[str]) -> Iterator[tuple[str, str]]:
 
 
 def _finding(name: str, wanted: str, environ: Mapping[str, str]) -> Finding:
-    if environ.get(wanted, "").strip():  # whoever set both knows that there are two
+    if environ.get(wanted, "").strip():  # a user who set both knows that there are two
         message = f"{name} is not a setting of fleetcache, and ignored; {wanted} is set"
         return Finding(Code.NEAR_MISS, Severity.NOTE, message, about=name)
     message = f"{name} is set, but is not a setting of fleetcache: it is ignored"

@@ -1,7 +1,7 @@
-"""The permissions that a cache takes: the one table, the ACL line made of it, and the test of each on a real server.
+"""The permissions that a cache needs: the one table, the ACL line made of it, and the test of each on a real server.
 
-Each is tried and not read out of ``ACL GETUSER``, which is itself a permission that such a user should not have. The
-attempts touch keys of their own only, under the prefix, which are deleted again.
+Each permission is tried and not read out of ``ACL GETUSER``, which is itself a permission that such a user should not
+have. The attempts touch only keys of their own, under the prefix, and delete these keys again.
 """
 
 from collections.abc import Callable
@@ -25,10 +25,10 @@ class Permission:
     """One rule of the ACL.
 
     Attributes:
-        rule: As ``ACL SETUSER`` takes it.
-        attempt: The command that shows whether it is granted; ``None``: the server refuses it to nobody.
-        without: What a cache lacks without it.
-        optional: Whether a cache is healthy without it.
+        rule: The rule as ``ACL SETUSER`` takes it.
+        attempt: The command that shows whether the rule is granted; ``None``: the server refuses it to no user.
+        without: The effect on a cache without the rule.
+        optional: Whether a cache is healthy without the rule.
     """
 
     rule: str
@@ -37,10 +37,10 @@ class Permission:
     optional: bool = False
 
 
-# More than any server has ever counted: nobody is hurt.
+# An id beyond every server's counter, so no client is killed.
 _NOBODY = 2**63 - 1
 
-# In the order of docs/server.md, whose line is made of it.
+# In the order of docs/server.md, whose ACL line comes from this table.
 PERMISSIONS: tuple[Permission, ...] = (
     Permission("+hello", lambda _: ("HELLO", 3), "no RESP3: changes are not pushed, near copies live a second"),
     Permission("+auth", None, "no log-in where HELLO is refused"),
@@ -85,12 +85,12 @@ class Checked:
     """One permission of this user.
 
     Attributes:
-        rule: As ``ACL SETUSER`` takes it.
-        granted: Whether it is.
-        optional: Whether a cache is healthy without it.
-        without: What a cache lacks without it.
-        grant: The line that grants it.
-        said: What the server said when it was refused.
+        rule: The rule as ``ACL SETUSER`` takes it.
+        granted: Whether the user has the rule.
+        optional: Whether a cache is healthy without the rule.
+        without: The effect on a cache without the rule.
+        grant: The line that grants the rule.
+        said: The server's words of refusal.
     """
 
     rule: str
@@ -101,12 +101,12 @@ class Checked:
     said: str = ""
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return all fields as a dict, for JSON."""
         return {name: getattr(self, name) for name in ("rule", "granted", "optional", "without", "grant", "said")}
 
 
 def acl_line(prefix: str, user: str = "app") -> str:
-    """The line that makes the smallest user with which a cache is healthy.
+    """Return the ACL line for the user with the fewest rights with which a cache is healthy.
 
     Example:
         >>> acl_line("shop").split()[2:8]
@@ -117,18 +117,18 @@ def acl_line(prefix: str, user: str = "app") -> str:
 
 
 def _pattern(prefix: str) -> str:
-    """The keys of a prefix; what means something in a pattern is escaped."""
+    """Return the pattern for the keys of a prefix, with the special characters of patterns escaped."""
     return "~" + "".join(f"\\{char}" if char in "*?[]\\" else char for char in prefix) + ":*"
 
 
 async def check(visit: Visit, layout: Layout, user: str, name: str) -> list[Checked]:
-    """Try everything a cache does.
+    """Try every command that a cache sends, and each kind of key.
 
     Args:
         visit: A connection that is logged in.
-        layout: Where our keys are.
-        user: Who we are there, for the lines that grant.
-        name: Of the keys that are tried; nobody else's.
+        layout: The layout of the cache's keys on the server.
+        user: The user of that connection, for the lines that grant.
+        name: The name of the keys to try, which no other program uses.
     """
     tried = [permission for permission in PERMISSIONS if permission.attempt is not None]
     probe = layout.probe(name)
@@ -145,7 +145,7 @@ async def check(visit: Visit, layout: Layout, user: str, name: str) -> list[Chec
 
 
 def _refused(reply: Any) -> str:
-    """What the server said, if it refused the command itself. Keys are another permission; faults are none."""
+    """Return the server's words if it refused the command itself. Keys are another permission; faults are none."""
     if not isinstance(reply, ReplyError):
         return ""
     said = str(reply)
@@ -154,12 +154,12 @@ def _refused(reply: Any) -> str:
 
 
 def _is_about_keys(said: str) -> bool:
-    """Each version words it in its own way: "... to access one of the keys ...", "No permissions to access a key"."""
+    """Versions word a refusal differently: "... to access one of the keys ...", "No permissions to access a key"."""
     return "access" in said and "key" in said
 
 
 async def _keys(visit: Visit, layout: Layout, user: str, name: str) -> Checked:
-    """Reading and writing each kind of key: a pattern may leave some out, or let them be read alone."""
+    """Try to read and write each kind of key: a pattern may leave some kinds out, or only let the user read them."""
     kinds = {"e": layout.entry(name), "c": layout.claim(name), "t": layout.tag(name), "p": layout.probe(name)}
     lacking: dict[str, list[str]] = {}
     for kind, key in kinds.items():
@@ -173,7 +173,7 @@ async def _keys(visit: Visit, layout: Layout, user: str, name: str) -> Checked:
 
 
 def findings_on(checked: list[Checked]) -> list[Finding]:
-    """One finding for each that is missing, or one for all."""
+    """Return a finding for each missing permission; if none of them is a problem, an OK finding comes first."""
     found = [_finding(each) for each in checked if not each.granted]
     if not any(finding.severity is Severity.PROBLEM for finding in found):
         message = "all commands, keys and channels that a cache needs are permitted; of channels it needs none"

@@ -1,11 +1,11 @@
-"""What each reason of the health report means and what to do, for people who look at a terminal.
+"""The meaning of each reason of the health report and the action to take, for people who look at a terminal.
 
 The page on health has the same table; a test holds the two together.
 """
 
 __all__ = ["REASONS"]
 
-# reason: (what happened, what to do)
+# Each reason with the event and the action to take.
 REASONS: dict[str, tuple[str, str]] = {
     "no_redis_url": ("no server was configured: memory, as asked", "set `REDIS_URL` to share"),
     "connecting": ("the first attempt has not ended yet", "wait"),

@@ -1,4 +1,4 @@
-"""Everything an examination found, its exit status, and its JSON."""
+"""The report of an examination: all findings, the exit status, and the JSON."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,7 +12,7 @@ from .permissions import Checked
 __all__ = ["SCHEMA", "Report"]
 
 SCHEMA = 1
-"""Raised when a field of the JSON changes its meaning or goes; new fields and new codes do not raise it."""
+"""A release raises this number when a field of the JSON changes its meaning or goes, not for new fields or codes."""
 
 FINE, TO_DO, WRONG = 0, 1, 2
 _BAD = frozenset({Severity.WARNING, Severity.PROBLEM})
@@ -20,19 +20,19 @@ _BAD = frozenset({Severity.WARNING, Severity.PROBLEM})
 
 @dataclass(slots=True)
 class Report:
-    """What was found.
+    """All findings of one examination.
 
     Attributes:
-        version: Of this package.
-        configuration: Each setting, its value and where it came from.
-        findings: In the order in which they were looked for.
-        health: The report of a cache with this configuration; ``None`` if there could be none.
-        server: What the server says of itself; ``None`` if it was not reached, or there is none.
-        permissions: Each that is needed, whether it is granted, and the line that grants it.
+        version: The version of this package.
+        configuration: Each setting, its value and the value's source.
+        findings: The findings, in the order of the checks.
+        health: The health report of a cache with this configuration; ``None`` if no such cache could start.
+        server: The server's own facts; ``None`` if the server was not reached, or there is none.
+        permissions: Each permission that a cache needs, whether it is granted, and the line that grants it.
         acl_line: The line that makes a user with just these permissions.
-        latency: Of round trips to the server.
-        key: What is known of the key that was asked for.
-        ignored: What was looked at and does not count.
+        latency: The latency of round trips to the server.
+        key: The report on the key that the user asked for.
+        ignored: The checks that do not count for the exit status.
     """
 
     version: str
@@ -55,7 +55,7 @@ class Report:
         return TO_DO if bad else FINE
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return all fields as a dict, for JSON."""
         return {
             "schema": SCHEMA,
             "fleetcache": self.version,

@@ -1,4 +1,4 @@
-"""What a server says of itself, and what that means to a cache: version, tracking, memory, persistence."""
+"""The server's own facts and their meaning for a cache: version, tracking, memory, persistence."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -12,19 +12,20 @@ from .visit import Visit
 
 __all__ = ["Server", "findings_on", "meet"]
 
-# The oldest of each line that lacks no fix we need: GETEX came with 6.2; invalidations before their reply, lost with
-# FLUSHALL in MULTI, and a crash at the table's limit were mended in 6.2.7 to 6.2.11, and in 7.0.9.
+# The oldest release of each line with all fixes that a cache needs. GETEX came with 6.2. Releases 6.2.7 to 6.2.11, and
+# 7.0.9, fixed invalidations sent before their reply, invalidations lost with FLUSHALL in MULTI, and a crash at the
+# limit of the tracking table.
 OLDEST = {6: (6, 2, 11), 7: (7, 0, 9)}
 NEARLY_FULL = 0.9
 
 
 @dataclass(slots=True)
 class Server:
-    """What was asked.
+    """The server's answers.
 
     Attributes:
-        greeting: What the handshake learnt.
-        info: The lines of ``INFO``; empty where it is not permitted.
+        greeting: The facts from the handshake.
+        info: The lines of ``INFO``; empty where ``INFO`` is not permitted.
         save: The rule by which snapshots are written (``""``: none); ``None`` where ``CONFIG`` is not permitted.
     """
 
@@ -33,7 +34,7 @@ class Server:
     save: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return the facts as a dict, for JSON."""
         names = ("maxmemory", "maxmemory_policy", "used_memory", "aof_enabled")
         told = {name: self.info.get(name) for name in names}
         greeting = self.greeting
@@ -43,11 +44,11 @@ class Server:
 
 
 async def meet(visit: Visit, greeting: ServerInfo) -> Server:
-    """Ask it about itself. What it refuses to tell is not known, and no fault: a cache does not need it."""
+    """Ask the server for its facts. A refused fact stays unknown and is no fault, because a cache does not need it."""
     replies = await visit.ask(("INFO", "memory"), ("INFO", "persistence"), ("CONFIG", "GET", "save"))
     told = "\n".join(map(_text, replies[:2]))
     config = replies[2]
-    # A map, or with RESP2 its keys and values in turn.
+    # The reply is a map, or with RESP2 a list of keys and values in turn.
     pairs = list(config.items()) if isinstance(config, dict) else [config] if isinstance(config, list) else []
     save = next((_text(pair[1]) for pair in pairs if len(pair) > 1), None)
     return Server(greeting, dict(line.split(":", 1) for line in told.splitlines() if ":" in line), save)
@@ -60,7 +61,7 @@ def _text(reply: Any) -> str:
 
 
 def findings_on(server: Server, settings: Settings) -> Iterator[Finding]:
-    """What all that means."""
+    """Yield the findings on a server's facts."""
     yield _version(server.greeting)
     yield _tracking(server.greeting)
     yield Finding(Code.CLUSTER, Severity.OK, "a server of its own, not part of a cluster")

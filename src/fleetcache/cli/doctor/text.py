@@ -1,7 +1,7 @@
-"""A report on the terminal, and as JSON. Colours only where there is a terminal.
+"""Writes a report on the terminal, and as JSON. It has colours only on a terminal.
 
-A line is never broken, so that what stands in it can be searched for and pasted. What others wrote (a server, a key) is
-shown without what a terminal would obey.
+A line is never broken, so that users can search for its words and paste them. Text from outside (a server, a key) is
+shown without control characters that a terminal would obey.
 """
 
 import json
@@ -39,22 +39,22 @@ WHYS = {
 }
 
 Line = tuple[str, tuple[str, ...]]
-"""A style, and cells."""
+"""A style and the cells of a row."""
 
 
 def as_json(report: Report) -> str:
-    """One document, ASCII: whatever a server says can be written."""
+    """Return the report as one JSON document in ASCII, so that every terminal and file can take a server's words."""
     return json.dumps(report.as_dict(), indent=2)
 
 
 def show(report: Report, console: Console | None = None) -> None:
-    """Write it for people.
+    """Write a report for people.
 
     Args:
-        report: What was found.
-        console: Where to; standard output by default.
+        report: The report.
+        console: The console to write to; standard output by default.
     """
-    # Without emoji: a key may hold ":star:".
+    # Emoji are off because a key may contain ":star:".
     to = console or Console(highlight=False, emoji=False)
     for line in _lines(report):
         to.print(line, soft_wrap=True)
@@ -85,7 +85,7 @@ def _safe(text_of_others: str) -> str:
 
 
 def _columns(lines: Iterable[Line]) -> Iterator[str]:
-    """Cells below each other; the last is as long as it is."""
+    """Yield rows whose cells stand below each other; the last cell of a row is not padded."""
     rows = list(lines)
     widths = [max(map(len, column)) for column in zip(*(cells for _, cells in rows), strict=True)]
     for style, cells in rows:
@@ -144,7 +144,7 @@ def _facts(report: KeyReport) -> Iterator[tuple[str, str]]:
 
 
 def _tag(name: str) -> str:
-    """The cache's own tags begin with a star."""
+    """Return a tag for people; the cache's own tags begin with a star and are explained."""
     family = function_tag("")
     if name == ALL_TAG:
         return f"{name} (everything)"

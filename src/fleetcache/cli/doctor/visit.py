@@ -1,7 +1,7 @@
-"""One connection to the server for questions that no cache asks: which permissions there are, how it is set up.
+"""One connection to the server for questions that no cache asks: the user's permissions, the server's setup.
 
-It has the handshake, the addresses and the protocol of every connection of ours, and no life of its own: no reconnect,
-no heartbeat. What it cannot do in time is ``TimeoutError``, any other loss of the connection ``OSError``.
+A visit has the handshake, the addresses and the protocol of a cache's connection, but no reconnect and no heartbeat. A
+late reply raises ``TimeoutError``, any other loss of the connection ``OSError``.
 """
 
 import asyncio
@@ -16,12 +16,12 @@ from ...wire.session import Call, Command, Session
 
 __all__ = ["Visit"]
 
-# Bytes of one unfinished reply. The largest that is asked for is an entry, and ours have an end long before.
+# The limit of an unfinished reply, in bytes. The largest reply of a visit is an entry, which is far smaller.
 MAX_REPLY = 2**30
 
 
 class Visit:
-    """An open connection; ``async with Visit.to(...)`` closes it."""
+    """An open connection; the end of ``async with Visit.to(...)`` closes it."""
 
     def __init__(
         self,
@@ -36,12 +36,12 @@ class Visit:
 
     @classmethod
     async def to(cls, address: Address, timeout: float, closings: Closings) -> Self:  # noqa: ASYNC109 - bounds each step, not the whole
-        """Connect.
+        """Connect to a server and return the visit.
 
         Args:
-            address: Where to.
+            address: The server's address.
             timeout: Seconds that connecting, and each question, may take.
-            closings: What a cache has learnt not to ask there.
+            closings: The commands that a cache has learnt not to send to this server.
         """
         async with asyncio.timeout(timeout):
             if address.path is not None:
@@ -60,11 +60,11 @@ class Visit:
             self._pushed.update(frame[1])
 
     async def ask(self, *commands: Command, **options: Any) -> list[Any]:
-        """Send commands in one write; their replies, error replies among them as values.
+        """Send commands in one write and return their replies; error replies are values among them.
 
         Args:
-            *commands: What to ask.
-            **options: ``handle`` of the handshake's ``Ask``; nothing here is patient.
+            *commands: The commands to send.
+            **options: ``handle`` of the handshake's ``Ask``; the option ``patient`` has no effect here.
         """
         if (refusal := self._closings.refusal(commands[0])) is not None:
             return [refusal] * len(commands)
@@ -82,7 +82,7 @@ class Visit:
         return replies
 
     async def shake_hands(self, address: Address, probe: bytes) -> ServerInfo:
-        """Do what every connection of a cache begins with, the self-test of tracking included.
+        """Do the handshake that begins every connection of a cache, the self-test of tracking included.
 
         Raises:
             HandshakeError: The server cannot be used, with the reason.
@@ -111,4 +111,4 @@ class Visit:
 
 
 async def _nothing_to_recover(_ask: Ask, _greeting: ServerInfo) -> None:
-    """A visit owes nothing to the server."""
+    """Do nothing: a visit has no unacknowledged removals to send."""
