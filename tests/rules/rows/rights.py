@@ -73,7 +73,7 @@ ROWS = [
         "A lease is as long for a loader that takes long as for any.",
         "policy.context:LoadTimes.lease",
         ("self.FIRST if usual is None else min(self.MAX, max(self.MIN, 2 * usual))", "self.MIN"),
-        "tests/unit/policy/test_loading.py::test_a_right_is_asked_for_twice_as_long_as_such_a_load_takes",
+        "tests/unit/policy/test_context.py::test_a_right_is_asked_for_twice_as_long_as_such_a_load_takes",
     ),
     Row(
         "claim_by_hand_renewed_after_release",

@@ -8,7 +8,6 @@ import pytest
 
 from fleetcache import MISSING, Cache, Keep, LoadCycle, LoadTimeout, NoStore
 from fleetcache.format.keys import Layout
-from fleetcache.policy.context import LoadTimes
 from tests.support.drivers import Driver, On
 from tests.support.origins import Origin
 from tests.support.run import run
@@ -290,12 +289,3 @@ def test_a_hit_close_to_the_end_starts_the_refresh(on: On) -> None:
         await eventually(hit)
 
     on(body)
-
-
-def test_a_right_is_asked_for_twice_as_long_as_such_a_load_takes() -> None:
-    times = LoadTimes()
-    assert times.lease("unknown") == LoadTimes.FIRST
-    for took, lease in ((0.01, LoadTimes.MIN), (2.0, 4.0), (60.0, LoadTimes.MAX)):
-        for _ in range(30):
-            times.learn("group", took)
-        assert times.lease("group") == pytest.approx(lease, rel=0.01)

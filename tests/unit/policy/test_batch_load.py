@@ -1,0 +1,98 @@
+"""Batches that load: one call of the loader for the absent keys, and one load of each key among many callers."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from fleetcache import MISSING, Cache, Keep, NoStore
+from tests.support.batch_origin import BatchOrigin
+from tests.support.drivers import On
+from tests.support.waiting import eventually
+
+
+def test_the_loader_is_asked_once_for_all_that_is_missing(on: On) -> None:
+    async def body(cache: Cache) -> None:
+        origin = BatchOrigin()
+        await cache.set("b", "stored")
+        assert await cache.get_or_set_many(["a", "b", "c"], origin.load) == {"a": "A", "b": "stored", "c": "C"}
+        assert await cache.get_or_set_many(["a", "b", "c", "d"], origin.load) == {
+            "a": "A",
+            "b": "stored",
+            "c": "C",
+            "d": "D",
+        }
+        assert [sorted(keys) for keys in origin.asked] == [["a", "c"], ["d"]]
+        assert await cache.get("c") == "C"
+        assert await cache.get_or_set_many([], origin.load) == {}
+
+    on(body)
+
+
+def test_keys_that_the_loader_does_not_know_are_left_out_and_asked_again(on: On) -> None:
+    async def body(cache: Cache) -> None:
+        origin = BatchOrigin(lacks=("b",))
+        for _ in range(2):
+            assert await cache.get_or_set_many(["a", "b"], origin.load) == {"a": "A"}
+        assert await cache.get("b", MISSING) is MISSING
+        assert [sorted(keys) for keys in origin.asked] == [["a", "b"], ["b"]]
+
+    on(body)
+
+
+def test_each_value_may_decide_how_it_is_kept(on: On) -> None:
+    async def load(_keys: list[str]) -> Mapping[str, Any]:
+        return {"plain": 1, "kept": Keep(2, ttl="1h"), "not": NoStore(3)}
+
+    async def body(cache: Cache) -> None:
+        keys = ["plain", "kept", "not"]
+        assert await cache.get_or_set_many(keys, load) == {"plain": 1, "kept": 2, "not": 3}
+        assert await cache.get_many(keys) == {"plain": 1, "kept": 2}
+
+    on(body)
+
+
+def test_the_loaders_exception_is_the_callers_and_nothing_is_left_behind(on: On) -> None:
+    async def load(keys: list[str]) -> dict[str, str]:
+        raise LookupError(f"none of {len(keys)}")
+
+    async def body(cache: Cache) -> None:
+        with pytest.raises(LookupError, match="none of 2"):
+            await cache.get_or_set_many(["a", "b"], load)
+        assert cache.stats().flights == 0
+        assert await cache.get_or_set_many(["a", "b"], BatchOrigin().load) == {"a": "A", "b": "B"}
+
+    on(body)
+
+
+def test_overlapping_batches_load_each_key_once_and_never_wait_in_a_ring(on: On) -> None:
+    async def body(cache: Cache) -> None:
+        origin = BatchOrigin()
+        batches = [["a", "b", "c"], ["c", "b", "a"], ["b", "d", "a"], ["d", "c"]]
+        found = await asyncio.wait_for(
+            asyncio.gather(*(cache.get_or_set_many(keys, origin.load) for keys in batches)), timeout=5
+        )
+        assert found == [{key: key.upper() for key in keys} for keys in batches]
+        assert sorted(key for keys in origin.asked for key in keys) == ["a", "b", "c", "d"]
+
+    on(body)
+
+
+def test_a_batch_and_a_single_call_share_one_load(on: On) -> None:
+    async def body(cache: Cache) -> None:
+        origin = BatchOrigin()
+        origin.go.clear()
+        batch = asyncio.create_task(cache.get_or_set_many(["a", "b"], origin.load))
+        await eventually(lambda: origin.asked)
+
+        async def never() -> str:
+            raise AssertionError("the batch loads it")
+
+        single = asyncio.create_task(cache.get_or_set("a", never))
+        await eventually(lambda: cache.stats().joins)
+        origin.go.set()
+        assert await single == "A"
+        assert await batch == {"a": "A", "b": "B"}
+
+    on(body)

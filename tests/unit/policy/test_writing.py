@@ -1,0 +1,67 @@
+"""The rules of writing without a server: what is kept here meanwhile, and what the caller is told."""
+
+import pytest
+
+from fleetcache import MISSING, Cache, CodecError, Unavailable
+from fleetcache.testing.free_port import free_port
+from tests.support.run import run
+
+
+def away(prefix: str) -> Cache:
+    return Cache(f"redis://127.0.0.1:{free_port()}", prefix=prefix, operation_timeout="50ms")
+
+
+def test_nothing_is_written_before_every_value_could_be_encoded() -> None:
+    async def main() -> None:
+        async with Cache("memory://") as cache:
+            with pytest.raises(CodecError):
+                await cache.set_many({"good": 1, "bad": object()})
+            assert await cache.get("good", MISSING) is MISSING
+            assert cache.stats().sets == 0
+
+    run(main())
+
+
+def test_a_write_while_the_server_is_away_is_seen_here_and_owed(prefix: str) -> None:
+    async def main() -> None:
+        async with away(prefix) as cache:
+            await cache.set("k", "here")
+            assert await cache.get("k") == "here"
+            assert cache.stats().journal == 1
+            await cache.delete("k")
+            assert await cache.get("k", MISSING) is MISSING
+            assert cache.stats().journal == 1, "one removal is owed, however often the key was written"
+
+    run(main())
+
+
+def test_a_strict_caller_is_told_that_nothing_was_acknowledged(prefix: str) -> None:
+    async def main() -> None:
+        async with away(prefix) as cache:
+            with pytest.raises(Unavailable):
+                await cache.set("k", 1, strict=True)
+            with pytest.raises(Unavailable):
+                await cache.delete("k", strict=True)
+            with pytest.raises(Unavailable):
+                await cache.invalidate_tags("tag", strict=True)
+
+    run(main())
+
+
+def test_while_the_server_is_away_the_first_of_a_process_to_add_wins(prefix: str) -> None:
+    async def main() -> None:
+        async with away(prefix) as cache:
+            assert [await cache.add("k", number) for number in range(3)] == [True, False, False]
+            assert await cache.get("k") == 0
+
+    run(main())
+
+
+def test_a_touch_prolongs_what_stands_here_alone(prefix: str) -> None:
+    async def main() -> None:
+        async with away(prefix) as cache:
+            assert not await cache.touch("k", "1h")
+            await cache.set("k", 1, ttl="1m")
+            assert await cache.touch("k", "10m")
+
+    run(main())
