@@ -1,6 +1,6 @@
-"""Lengths of time, as people write them, to float seconds and back: the one conversion of the package.
+"""Converts durations, as people write them, to float seconds and back, for the whole package.
 
-Also holds how a wrong setting is told (``refusal``), because every other conversion refuses in the same words.
+Also builds the error for a wrong setting (``refusal``), because every other conversion refuses in the same words.
 """
 
 import math
@@ -13,19 +13,20 @@ __all__ = ["MAX_TTL", "Duration", "refusal", "seconds", "shown", "text"]
 
 Duration = int | float | str | timedelta
 
-# Every entry has a finite life: whatever goes wrong with a removal is over by then, and a server without an eviction
-# policy gets its memory back. Thirty days is longer than any cache should be trusted without being asked again.
+# Every entry has a finite life: the effects of a failed removal end with it, and a server without an eviction policy
+# gets its memory back. Thirty days is longer than any cached value should be trusted without a new load.
 MAX_TTL = 30 * 86_400.0
 
 ACCEPTED = 'seconds as int or float, timedelta, or text such as "250ms", "30s", "5m", "1h30m", "7d"'
 
 # Largest first: text is read and written in this order, each unit at most once.
 _UNITS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
-# Patterns stay text until they are used, here and in the neighbours: compiling them would take most of the import.
+# Patterns stay text until first use, here and in the other modules of config: compiling them would take most of the
+# import time.
 _NUMBER = r"[0-9]+(?:\.[0-9]+)?"
 _PARTS = "".join(f"(?:(?P<{unit}>{_NUMBER}){unit})?" for unit in (*_UNITS, "ms"))
 
-_WHOLE = 2.0**53  # from here on floats are whole numbers, and a thousand times one may be too much for a float
+_WHOLE = 2.0**53  # from here on floats are whole numbers, and 1000 times such a number may overflow
 _MAX_SHOWN = 80  # characters of a wrong value in a message: enough to recognise it, one line of a log
 _WIDEST_SHOWN = 256  # bits of a wrong integer; the interpreter itself refuses to print very long ones
 
@@ -38,8 +39,8 @@ def seconds(
     Args:
         value: Seconds as a number, a ``timedelta``, or text of the units ``d h m s ms``, largest first. Text without
             a unit counts seconds.
-        name: What is being set, for the error.
-        zero: Whether 0 is allowed.
+        name: Name of the setting, for the error.
+        zero: Allow 0.
         minimum: Smallest length allowed, in seconds.
         maximum: Largest length allowed, in seconds.
 
@@ -47,7 +48,7 @@ def seconds(
         The length in seconds, finite and not negative.
 
     Raises:
-        ConfigError: Not a duration, not finite, negative, zero where zero means nothing, or out of bounds.
+        ConfigError: The value is not a duration, not finite, negative, zero without ``zero``, or out of bounds.
 
     Example:
         >>> seconds("1h30m", name="ttl")
@@ -102,13 +103,13 @@ def text(length: float) -> str:
 
 
 def refusal(name: str, value: object, problem: str, accepted: str) -> ConfigError:
-    """Build the error for a wrong setting: what was set, to what, what is wrong with it, and what would do.
+    """Build the error for a wrong setting: its name, its value, the problem, and the accepted values.
 
     Args:
         name: The variable or argument.
-        value: What it was set to; shown only as far as it cannot be a secret.
-        problem: What is wrong, as the rest of a sentence: "is over 30d".
-        accepted: The choices.
+        value: Its value; shown only as far as it cannot be a secret.
+        problem: The problem, as the rest of a sentence: "is over 30d".
+        accepted: The accepted values.
 
     Returns:
         The error, to be raised by the caller.
@@ -123,7 +124,7 @@ def shown(value: object) -> str:
         value: Anything a user may have passed.
 
     Returns:
-        The value's ``repr`` where that is short and harmless, else what kind of value it is.
+        The value's ``repr`` if it is short and harmless, else a description of the value's kind.
     """
     if isinstance(value, str):
         if "://" in value or "@" in value:
@@ -137,7 +138,7 @@ def shown(value: object) -> str:
 
 
 def _number(value: object) -> float | None:
-    """Seconds, or None for what is no duration at all."""
+    """Return the seconds, or None if the value is no duration."""
     if isinstance(value, bool):
         return None
     if isinstance(value, timedelta):
@@ -158,5 +159,5 @@ def _read(written: str) -> float | None:
     found = re.fullmatch(_PARTS, written)
     if found is None or not written:
         return None
-    # Dividing, and not multiplying by 0.001, makes "9ms" exactly 0.009.
+    # Division by 1000, unlike multiplication by 0.001, makes "9ms" exactly 0.009.
     return sum(float(found[unit] or 0) * factor for unit, factor in _UNITS.items()) + float(found["ms"] or 0) / 1000

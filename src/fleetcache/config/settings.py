@@ -1,4 +1,4 @@
-"""All settings: one table with each one's variable, conversion, default, meaning and reason, and the frozen result.
+"""All settings: a table with the variable, conversion, default, meaning and reason of each, and the frozen result.
 
 ``Settings.from_env``, the checks at construction and the page of settings in the documentation all read that table.
 """
@@ -26,17 +26,17 @@ Codec = Literal["msgpack", "json", "pickle"]
 
 DRIVERS = "auto, redis, memory, embedded, null"
 CODECS = "msgpack, json, pickle"
-MAX_OPERATION = 10.0  # seconds; nobody waits longer for a cache, and elsewhere "timeout" is a lifetime
-MAX_CONNECT = 60.0  # seconds; a server that takes longer is away
-MIN_STALENESS = 0.1  # seconds; below, every pause of our own loop would look like a silent server
-MAX_STALENESS = 60.0  # seconds; above, it is no bound that a user would call "soon"
-MAX_VALUE = 512 * 10**6  # bytes; the servers' own limit is 512 MiB, and ours leaves room for our head
-MAX_PREFIX = 64  # bytes; it is stored once per key
-MAX_EMBEDDED_DIR = 76  # bytes; with our folder and a socket in it 103, which is what macOS takes (Linux: 107)
-MIN_EMBEDDED = 8 * 10**6  # bytes; the empty server has one to two, and its connections need some
-# Bytes. Below, a number is one whose unit was forgotten: near would hold some dozens of entries, and nothing be stored.
+MAX_OPERATION = 10.0  # seconds; no caller waits longer for a cache, and in other libraries "timeout" is a lifetime
+MAX_CONNECT = 60.0  # seconds; a server that takes longer is unavailable
+MIN_STALENESS = 0.1  # seconds; below, every pause of the process's own loop would look like a silent server
+MAX_STALENESS = 60.0  # seconds; above, no user would call the bound "soon"
+MAX_VALUE = 512 * 10**6  # bytes; the servers' own limit is 512 MiB, and this limit leaves room for the entry's header
+MAX_PREFIX = 64  # bytes; the prefix is stored once per key
+MAX_EMBEDDED_DIR = 76  # bytes; 103 with the private folder and the socket's name, the limit of macOS (Linux: 107)
+MIN_EMBEDDED = 8 * 10**6  # bytes; the empty server needs one to two million, and its connections need more
+# Bytes. A smaller number lacks its unit: the near cache would hold some dozens of entries, and no value be stored.
 LITTLE_NEAR, LITTLE_VALUE = 16_000, 1_000
-MIN_KEY = 32  # bytes; what a signature of 256 bits is worth
+MIN_KEY = 32  # bytes; as strong as a signature of 256 bits
 
 
 def _choice(value: object, *, name: str, choices: str) -> str:
@@ -47,7 +47,7 @@ def _choice(value: object, *, name: str, choices: str) -> str:
 
 
 def _url(value: object, *, name: str) -> str | None:
-    """Only whether it is text: a URL is read where it is used, and with ``memory`` it is not used."""
+    """Check only that the URL is text. It is read where it is used, and the driver ``memory`` does not use it."""
     if value is not None and not isinstance(value, str):
         raise refusal(name, value, "is not a URL", "text such as redis://localhost:6379/0")
     return (value or "").strip() or None
@@ -57,7 +57,7 @@ def _prefix(value: object, *, name: str) -> str:
     accepted = f"1 to {MAX_PREFIX} bytes without blanks, control characters and braces, no colon at either end"
     if not isinstance(value, str) or not value:
         raise refusal(name, value, "is no prefix", accepted)
-    if "://" in value:  # in the wrong variable; as a prefix its password would stand in every key
+    if "://" in value:  # a URL in the wrong variable: as a prefix it would put its password into every key
         raise refusal(name, value, "is a URL", accepted)
     if not value.isprintable() or set(value) & set("{} ") or value.strip(":") != value:
         raise refusal(name, value, "would break keys", accepted)
@@ -67,7 +67,7 @@ def _prefix(value: object, *, name: str) -> str:
 
 
 def _embedded_dir(value: object, *, name: str) -> str | None:
-    """Only how it is written: whether it can be used is found out where it is used, and told in health."""
+    """Check only how the path is written. Its first use shows whether it is usable, and health reports the result."""
     accepted = f"an absolute path of at most {MAX_EMBEDDED_DIR} bytes, for a socket has to fit into it"
     if value is None or value == "":
         return None
@@ -94,7 +94,7 @@ def _boolean(value: object, *, name: str) -> bool:
 
 
 def _signing_keys(value: object, *, name: str) -> tuple[bytes, ...]:
-    """Keys from text or bytes; an error says how many bytes the short one has, and nothing more of it."""
+    """Return the keys from text or bytes; an error gives the length of a short key and nothing else of it."""
     keys = value.split(",") if isinstance(value, str) else [value] if isinstance(value, bytes) else value
     if not isinstance(keys, list | tuple) or not all(isinstance(key, str | bytes) for key in keys):
         raise ConfigError(f"{name} is a value of type {type(value).__name__}; accepted: a tuple of bytes")
@@ -110,13 +110,13 @@ class Variable(Struct, frozen=True):
     """One setting.
 
     Attributes:
-        env: Its environment variable.
-        field: Its name as an argument and attribute of ``Settings``.
-        kind: What it holds: a choice, url, text, duration, size, count, boolean, keys.
-        default: What it is when nobody sets it, as a user would write it.
-        parse: Called with the value and ``name=`` for the error; returns what ``Settings`` holds.
-        meaning: What it does.
-        reason: Why the default is what it is.
+        env: The setting's environment variable.
+        field: The setting's name as an argument and attribute of ``Settings``.
+        kind: The kind of its values: choice, url, text, duration, size, count, boolean, keys.
+        default: The value without a setting, as a user would write it.
+        parse: Called with the value and ``name=`` for the error; returns the value for ``Settings``.
+        meaning: The effect of the setting.
+        reason: The reason for the default.
     """
 
     env: str
@@ -129,14 +129,14 @@ class Variable(Struct, frozen=True):
 
     @property
     def label(self) -> str:
-        """How an error calls it: the variable and the argument."""
+        """The setting's name in errors: the variable and the argument."""
         return f"{self.env} ({self.field})"
 
 
 _lifetime = partial(seconds, maximum=MAX_TTL)
 _lifetime_or_none = partial(seconds, zero=True, maximum=MAX_TTL)
 
-# Of two variables with one field the first that is set wins.
+# If two variables have the same field, the first set variable wins.
 VARIABLES: tuple[Variable, ...] = (
     Variable("CACHE_DRIVER", "driver", "choice", "auto", partial(_choice, choices=DRIVERS),
              f"{DRIVERS}; auto is redis with a URL, else memory; embedded starts a server on this host; "
@@ -208,18 +208,19 @@ VARIABLES: tuple[Variable, ...] = (
 
 _DEFAULTS: dict[str, Any] = {variable.field: variable.default for variable in VARIABLES}
 _BY_FIELD = {variable.field: variable for variable in VARIABLES}
-# Never shown, by ``repr`` or Rich: what holds a secret, and what only matters to the error that names it.
+# Fields that ``repr`` and Rich never show: they hold a secret, or matter only to an error that names them.
 _HIDDEN = frozenset({"url", "signing_keys", "credential_provider", "url_variable"})
 
 
 class Settings(Struct, frozen=True, kw_only=True):
-    """How one cache is set up, checked as a whole. Each field's meaning, default and reason stand in ``VARIABLES``.
+    """The settings of one cache, checked as a whole. ``VARIABLES`` has the meaning, default and reason of each field.
 
-    Durations are seconds and sizes bytes, however they were written. ``credential_provider`` has no variable: it is
-    asked for user and password at every connection, instead of the URL. ``url_variable`` says where the URL came from.
+    Durations are kept in seconds and sizes in bytes, in whatever form they were written. ``credential_provider`` has no
+    variable: instead of the URL, the provider gives user and password for every connection. ``url_variable`` names the
+    source of the URL.
 
     Raises:
-        ConfigError: A setting is wrong, or two do not go together.
+        ConfigError: A setting is wrong, or two settings contradict each other.
 
     Example:
         >>> Settings(ttl="1h", near_max_bytes="8MiB").ttl
@@ -250,7 +251,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     url_variable: str = "REDIS_URL"
 
     if TYPE_CHECKING:
-        # What may be passed is wider than what is then there, which a field's one type cannot say.
+        # Arguments may be of more types than the field then holds; a field's single type cannot express that.
         def __init__(
             self,
             *,
@@ -283,7 +284,7 @@ class Settings(Struct, frozen=True, kw_only=True):
             raise problem
 
     def _problems(self) -> Iterator[tuple[str, ConfigError]]:
-        """Convert what was passed; each field that is wrong, and what does not go together."""
+        """Convert the passed values; yield each wrong field, and each contradiction between fields, with its error."""
         wrong = set()
         for name, variable in _BY_FIELD.items():
             problem = None
@@ -326,7 +327,7 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     def _url_problem(self) -> ConfigError | None:
         try:
-            _ = self.address  # reads the URL, if it is used, and refuses a malformed one
+            _ = self.address  # reads the URL, if the driver uses it, and refuses a malformed URL
         except ConfigError as error:
             return error
         return None
@@ -349,14 +350,15 @@ class Settings(Struct, frozen=True, kw_only=True):
         """Read the environment, once.
 
         Args:
-            environ: The variables; ``os.environ`` by default. Empty is unset, names not in the table are ignored.
-            **overrides: Fields that are set here and not read.
+            environ: The variables; ``os.environ`` by default. An empty variable counts as unset, and names not in the
+                table are ignored.
+            **overrides: Fields set by the caller instead of the environment.
 
         Returns:
             The settings.
 
         Raises:
-            ConfigError: A variable is wrong; names it, its value and the choices.
+            ConfigError: A variable is wrong; names the variable, its value and the choices.
 
         Example:
             >>> Settings.from_env({"REDIS_URL": "redis://cache.example"}).resolved_driver
@@ -388,7 +390,7 @@ class Settings(Struct, frozen=True, kw_only=True):
             The settings.
 
         Raises:
-            ConfigError: The URL is none of these, or another field is wrong.
+            ConfigError: The URL has none of these forms, or another field is wrong.
 
         Example:
             >>> Settings.from_url("memory://").driver
@@ -410,19 +412,22 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     @property
     def has_server(self) -> bool:
-        """Whether the driver is one with a server, ours or another's."""
+        """True if the driver uses a server, embedded or not."""
         return self.resolved_driver in ("redis", "embedded")
 
     @property
     def address(self) -> Address | None:
-        """Where the URL says that the server is; None for a driver that takes no URL."""
+        """The server's address from the URL; None for a driver that takes no URL."""
         if self.resolved_driver != "redis" or self.url is None:
             return None
         return Address.parse(self.url, name=f"{self.url_variable} (url)")
 
     @property
     def doubts(self) -> list[str]:
-        """What is allowed and was hardly meant; a cache warns of it once, as it is made. Never holds a secret."""
+        """Warnings about settings that are allowed and probably not intended, without secrets.
+
+        A cache logs each warning once, at its construction.
+        """
         said = []
         address = self.address
         if address is not None and address.ignored:
@@ -438,18 +443,18 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     @property
     def default_prefix(self) -> bool:
-        """Whether nobody chose a prefix: a second service on this server would share our entries."""
+        """True if the prefix is the default: a second service on this server would share the entries."""
         return bool(self.prefix == _DEFAULTS["prefix"])
 
 
 def unread_url(environ: Mapping[str, str]) -> str | None:
-    """The variable with a server's URL that no cache reads: other frameworks call theirs so."""
+    """Return the name of a variable with a server's URL that no cache reads: other frameworks use this name."""
     value = environ.get("CACHE_URL", "").strip().lower()
     return "CACHE_URL" if value.startswith(("redis", "valkey", "unix:", "sentinel")) else None
 
 
 def problems(environ: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Everything for which ``Settings.from_env`` would refuse: the variable, and what is wrong with it.
+    """Return every problem that ``Settings.from_env`` would refuse: the variable, and the error's text.
 
     Example:
         >>> [name for name, _ in problems({"CACHE_TTL": "soon", "REDIS_URL": "http://h", "CACHE_CODEC": "pickle"})]

@@ -1,6 +1,6 @@
 """Whole numbers, as people write them: sizes ("32MB" is 32 million bytes, "32MiB" is 32 times 2^20) and plain counts.
 
-One conversion each for the whole package, refusing in the same words as the one for durations.
+The whole package uses these two conversions. They refuse a value in the same words as the conversion of durations.
 """
 
 import re
@@ -9,12 +9,12 @@ from .durations import refusal
 
 __all__ = ["MAX_SIZE", "count", "size"]
 
-# What a 64-bit server and Python's own containers can count; more is a slip of the hand.
+# The largest number that a 64-bit server and Python's own containers can count; a larger number is a typing error.
 MAX_SIZE = 2**63 - 1
 
 ACCEPTED = 'whole bytes as int, or text such as "512kB", "32MB", "32MiB", "1GB", "1GiB"'
 
-# Exact spelling: the servers' own files read "mb" as 2^20, so that a small letter could mean either.
+# Exact spelling: the servers' own configuration files read "mb" as 2^20, so a small letter would be ambiguous.
 _UNITS = {
     "": 1,
     "B": 1,
@@ -34,7 +34,7 @@ def size(value: int | str, *, name: str, minimum: int = 0, maximum: int = MAX_SI
 
     Args:
         value: Bytes as an int, or text with one of the units ``B kB KB KiB MB MiB GB GiB``.
-        name: What is being set, for the error.
+        name: Name of the setting, for the error.
         minimum: Smallest size allowed, in bytes.
         maximum: Largest size allowed, in bytes.
 
@@ -42,7 +42,7 @@ def size(value: int | str, *, name: str, minimum: int = 0, maximum: int = MAX_SI
         The size in bytes.
 
     Raises:
-        ConfigError: Not a size, negative, or out of bounds.
+        ConfigError: The value is not a size, is negative, or is out of bounds.
 
     Example:
         >>> size("32MB", name="near_max_bytes")
@@ -61,17 +61,17 @@ def size(value: int | str, *, name: str, minimum: int = 0, maximum: int = MAX_SI
 
 
 def count(value: int | str, *, name: str) -> int:
-    """Convert a number of things.
+    """Convert a count.
 
     Args:
         value: An int, or text of digits.
-        name: What is being set, for the error.
+        name: Name of the setting, for the error.
 
     Returns:
         The number, 1 or more.
 
     Raises:
-        ConfigError: Not a whole number, or less than 1.
+        ConfigError: The value is not a whole number, or is less than 1.
 
     Example:
         >>> count("10000", name="near_max_items")
@@ -85,7 +85,7 @@ def count(value: int | str, *, name: str) -> int:
 
 
 def _number(value: object) -> int | None:
-    """Bytes, or None for what is no size at all."""
+    """Return the bytes, or None if the value is no size."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     found = re.fullmatch(_SIZE, value.strip()) if isinstance(value, str) else None

@@ -1,4 +1,4 @@
-"""Options that were given in the wrong place or by a wrong name: the error names the right spelling."""
+"""Refuses options given in the wrong place or by a wrong name, with an error that shows the right spelling."""
 
 import inspect
 import warnings
@@ -15,22 +15,22 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def by_name(verb: F) -> F:
-    """Show a verb's signature without its ``*others``, which take what should have been given by name and refuse it."""
+    """Show a verb's signature without its ``*others``, which catch options passed by position and refuse them."""
     whole = inspect.signature(verb)
     kept = [parameter for parameter in whole.parameters.values() if parameter.kind is not parameter.VAR_POSITIONAL]
-    verb.__signature__ = whole.replace(parameters=kept)  # type: ignore[attr-defined]  # for inspect, and so for help()
+    verb.__signature__ = whole.replace(parameters=kept)  # type: ignore[attr-defined]  # read by inspect and help()
     return verb
 
 
 def misplaced(verb: Any, others: tuple[Any, ...]) -> NoReturn:
-    """Refuse options that were not given by name.
+    """Refuse options that were passed by position.
 
     Args:
-        verb: Decorated with ``by_name``.
-        others: What was given.
+        verb: A verb decorated with ``by_name``.
+        others: The arguments passed by position.
 
     Raises:
-        TypeError: Says how to write it.
+        TypeError: Always; shows the right spelling.
     """
     parameters = verb.__signature__.parameters.values()
     options = [parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
@@ -40,10 +40,10 @@ def misplaced(verb: Any, others: tuple[Any, ...]) -> NoReturn:
 
 
 def decorated_with(value: object) -> None:
-    """Refuse an option where the function to be decorated should be, as in ``cached("5m")``.
+    """Refuse an option in the place of the function to be decorated, as in ``cached("5m")``.
 
     Raises:
-        ConfigError: Says how to write it.
+        ConfigError: ``value`` is an option; shows the right spelling.
     """
     if isinstance(value, str | int | float | timedelta) and not isinstance(value, bool):
         meant = _meant(value) or "key"
@@ -51,20 +51,20 @@ def decorated_with(value: object) -> None:
 
 
 def known(given: dict[str, Any], names: Iterable[str], what: str) -> dict[str, Any]:
-    """What was given by name, if all are names.
+    """Return the given options if all their names are known.
 
     Args:
-        given: By name.
-        names: All that there are.
-        what: What they are names of.
+        given: The options by name.
+        names: The accepted names.
+        what: The kind of thing that the names stand for, for the error: "setting".
 
     Raises:
-        TypeError: Says which was meant, and all that there are.
+        TypeError: A name is unknown; shows the closest name and all accepted names.
     """
     accepted = sorted(names)
     for name in given:
         if name not in accepted:
-            from difflib import get_close_matches  # noqa: PLC0415 - for who made a mistake
+            from difflib import get_close_matches  # noqa: PLC0415 - only for the error
 
             close = get_close_matches(name, accepted, 1)
             meant = f", perhaps {close[0]} was meant" if close else ""
@@ -73,7 +73,7 @@ def known(given: dict[str, Any], names: Iterable[str], what: str) -> dict[str, A
 
 
 def _meant(value: Any) -> str:
-    """The option that a value is one of, as far as it can be told."""
+    """Return the option that a value is probably meant for; empty if unknown."""
     if isinstance(value, list | tuple | set | frozenset):
         return "tags"
     if isinstance(value, type):

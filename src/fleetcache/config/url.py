@@ -1,7 +1,7 @@
-"""Where the server is and who we are there: one URL, read once, and shown only without its password.
+"""The server's address and the credentials: one URL, read once, and shown only without its password.
 
-1. Nothing here prints a password: not ``repr``, not ``safe``, not an error, not what an error was raised from.
-2. A URL that could be read in two ways is refused: then it is a password whose special characters were not encoded.
+1. Nothing here prints a password: not ``repr``, not ``safe``, not an error, and not the cause of an error.
+2. An ambiguous URL is refused: it probably has a password whose special characters were not encoded.
 """
 
 import re
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["BOOLEANS", "Address", "AsyncCredentialProvider", "CredentialProvider"]
 
-DEFAULT_HOST = "localhost"  # what every client of these servers takes when the URL names none
-DEFAULT_PORT = 6379  # registered for them
+DEFAULT_HOST = "localhost"  # the default of every client of these servers
+DEFAULT_PORT = 6379  # registered for these servers
 
 _ACCEPTED = (
     "redis://[[user]:password@]host[:port][/db], rediss:// for TLS (or valkey://, valkeys://), "
@@ -31,18 +31,18 @@ _KINDS: dict[str, Literal["tcp", "tls", "unix"]] = {
     "rediss": "tls",
     "unix": "unix",
     "valkey": "tcp",
-    "valkeys": "tls",  # as Valkey's own tools and its hosters write them
+    "valkeys": "tls",  # Valkey's own tools and its hosters write these two
 }
 _LATER = ("sentinel", "cluster")
 _OPTIONS = ("db", "username", "password")
 _TLS_OPTIONS = ("ssl_cert_reqs", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_check_hostname")
-# The words for yes and no, here and in the environment, in any case.
+# The words for true and false, in URLs and in the environment, in upper or lower case.
 BOOLEANS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
 _LAST_PORT = 65_535
-_MAX_HOST = 254  # characters, a last dot among them; encoding much longer ones takes minutes
+_MAX_HOST = 254  # characters, including a final dot; encoding much longer names takes minutes
 _MAX_SHOWN = 200  # characters of a wrong URL in a message
 
-# A raw "@" is allowed once, behind user and password (rule 2), and "#" never: no part of these URLs is called so.
+# A raw "@" is allowed once, after user and password (rule 2). "#" is never allowed: these URLs have no fragment.
 _URL = (
     r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://"
     r"(?:(?P<user>[^:/?#@]*)(?::(?P<password>[^/?#@]*))?@)?"
@@ -58,7 +58,10 @@ _NOT_A_PORT = r":(?![0-9]{0,5}(?:/|$)).*"
 
 @runtime_checkable
 class CredentialProvider(Protocol):
-    """Gives user and password anew for every connection, for servers whose passwords expire. redis-py's fit."""
+    """Gives user and password anew for every connection, for servers whose passwords expire.
+
+    The providers of redis-py have this interface.
+    """
 
     def get_credentials(self) -> tuple[str, str] | tuple[str]:
         """Return ``(user, password)``, or ``(password,)`` for the default user."""
@@ -67,7 +70,7 @@ class CredentialProvider(Protocol):
 
 @runtime_checkable
 class AsyncCredentialProvider(CredentialProvider, Protocol):
-    """A provider that can also be awaited; asyncio then never calls the blocking twin."""
+    """A provider with an asynchronous method; asyncio then never calls the blocking method."""
 
     async def get_credentials_async(self) -> tuple[str, str] | tuple[str]:
         """Return what ``get_credentials`` returns."""
@@ -81,15 +84,15 @@ class Address(Struct, frozen=True):
         kind: ``tcp``, ``tls`` or ``unix``.
         host: Name or IP address, without the brackets of IPv6. Not used for ``unix``.
         port: TCP port.
-        path: Path of the unix socket, None for the others.
+        path: Path of the unix socket, None for ``tcp`` and ``tls``.
         username: User of the server's access list, None for the default user.
-        password: Password, None if there is none.
+        password: Password, or None.
         db: Number of the database.
         ssl_cert_reqs: ``required``, ``optional`` or ``none``.
-        ssl_ca_certs: File of the authorities to trust instead of the system's.
-        ssl_certfile: File of our own certificate.
-        ssl_keyfile: File of its key, when that is not in ``ssl_certfile``.
-        ssl_check_hostname: Whether the certificate must be of this host.
+        ssl_ca_certs: File of the certificate authorities to trust instead of the system's.
+        ssl_certfile: File of the client's own certificate.
+        ssl_keyfile: File of the certificate's key, if ``ssl_certfile`` does not contain the key.
+        ssl_check_hostname: True if the certificate must be valid for ``host``.
         ignored: Options of the URL that only other clients read.
     """
 
@@ -114,15 +117,15 @@ class Address(Struct, frozen=True):
         Args:
             url: ``redis://``, ``rediss://`` or ``unix://`` (``valkey://`` and ``valkeys://`` are the first two), with
                 user and password percent-encoded or as ``?username=`` and ``?password=``, the database as ``/3`` or
-                ``?db=3``, and for ``rediss://`` the TLS options as redis-py names them. Options that say how other
-                clients work are passed over.
-            name: The variable it came from, for the error.
+                ``?db=3``, and for ``rediss://`` the TLS options as redis-py names them. Options that only affect other
+                clients are ignored.
+            name: The variable that held the URL, for the error.
 
         Returns:
             The address.
 
         Raises:
-            ConfigError: The URL is malformed, of another scheme, or has an option nobody knows.
+            ConfigError: The URL is malformed, of another scheme, or has an unknown option.
 
         Example:
             >>> Address.parse("rediss://app:pw@cache.example/2").safe
@@ -132,11 +135,11 @@ class Address(Struct, frozen=True):
 
     @property
     def safe(self) -> str:
-        """The address as it may be shown: never a password, and the user only beside one.
+        """The address in a form that may be shown: without the password, and with the user only if there is a password.
 
-        A user alone is usually a password whose colon was forgotten.
+        A user without a password is usually a password whose colon was forgotten.
         """
-        from urllib.parse import quote  # noqa: PLC0415 - only who has a URL pays for the import
+        from urllib.parse import quote  # noqa: PLC0415 - needed only with a URL
 
         user = f"{quote(self.username, safe='')}@" if self.username and self.password else ""
         if self.kind == "unix":
@@ -148,20 +151,22 @@ class Address(Struct, frozen=True):
         return f"Address({self.safe!r})"
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:
-        return [("", self.safe)]  # a Struct's own would show the password
+        return [("", self.safe)]  # the Struct's default would show the password
 
     def ssl_context(self) -> "ssl.SSLContext | None":
-        """Make the TLS context this address asks for: verified, unless the URL says otherwise.
+        """Make the TLS context for this address: it verifies the server, unless the URL says otherwise.
+
+        This reads files, which takes some tens of milliseconds: do not call it on an event loop.
 
         Returns:
-            A context, or None without TLS. Reads files, for some tens of milliseconds: not on an event loop.
+            A context, or None without TLS.
 
         Raises:
             ConfigError: A file of certificates or keys cannot be read.
         """
         if self.kind != "tls":
             return None
-        import ssl  # noqa: PLC0415 - costs more than this whole package; only TLS needs it
+        import ssl  # noqa: PLC0415 - costs more than importing this whole package; only TLS needs it
 
         try:
             context = ssl.create_default_context(cafile=self.ssl_ca_certs)
@@ -170,7 +175,7 @@ class Address(Struct, frozen=True):
         context.check_hostname = self.ssl_check_hostname
         context.verify_mode = ssl.VerifyMode[f"CERT_{self.ssl_cert_reqs.upper()}"]
         try:
-            if self.ssl_certfile:  # with an empty pass phrase, or OpenSSL would ask on the terminal and hang the server
+            if self.ssl_certfile:  # with an empty pass phrase, or OpenSSL would ask on the terminal and hang the app
                 context.load_cert_chain(self.ssl_certfile, self.ssl_keyfile, password="")
         except OSError as error:
             files = f"ssl_certfile = {self.ssl_certfile!r} and ssl_keyfile = {self.ssl_keyfile!r}"
@@ -179,13 +184,13 @@ class Address(Struct, frozen=True):
 
 
 class _Reader:
-    """One reading of one URL. Raises only outside ``except``, so that no foreign error with the URL in it hangs on."""
+    """Reads one URL. It raises only outside ``except``, so that no error with the URL in it is chained."""
 
     def __init__(self, url: str, name: str) -> None:
         self._name = name
         if not isinstance(url, str):
             raise ConfigError(f"{name} is a value of type {type(url).__name__}, not a URL; accepted: {_ACCEPTED}")
-        self._url = url.strip()  # files of secrets end in a newline
+        self._url = url.strip()  # files that hold secrets end in a newline
         self._ignored: list[str] = []
 
     def read(self) -> dict[str, object]:
@@ -225,14 +230,14 @@ class _Reader:
             raise self._wrong("names several hosts: Sentinel and Cluster come with a later release", "one host")
 
     def _who(self, option: str, part: str | None, options: dict[str, str]) -> str | None:
-        """User or password: before the host, or as an option, as some hosters write them."""
+        """Return the user or the password: before the host, or as an option, as some hosters write them."""
         asked = {name for name in (self._decoded(part), options.pop(option, None)) if name}
         if len(asked) > 1:
             raise self._wrong(f"has two different values of {option}, before the host and as ?{option}=", "one of them")
         return asked.pop() if asked else None
 
     def _decoded(self, part: str | None) -> str:
-        from urllib.parse import unquote  # noqa: PLC0415 - only who has a URL pays for the import
+        from urllib.parse import unquote  # noqa: PLC0415 - needed only with a URL
 
         with suppress(UnicodeDecodeError):
             return unquote(part or "", errors="strict")
@@ -257,7 +262,7 @@ class _Reader:
         return {"path": path}
 
     def _query(self, query: str, kind: str) -> dict[str, str]:
-        from .url_options import is_of_another_client  # noqa: PLC0415 - only who has a URL pays for the import
+        from .url_options import is_of_another_client  # noqa: PLC0415 - needed only with a URL
 
         choices = (*_OPTIONS, *_TLS_OPTIONS) if kind == "tls" else _OPTIONS
         options: dict[str, str] = {}
@@ -288,7 +293,7 @@ class _Reader:
 
     def _tls(self, options: dict[str, str]) -> dict[str, object]:
         asked = options.get("ssl_cert_reqs", "required")
-        checks = asked.lower().removeprefix("cert_")  # Celery, with whom the URL is often shared, wants CERT_REQUIRED
+        checks = asked.lower().removeprefix("cert_")  # Celery, often used with the same URL, wants CERT_REQUIRED
         if checks not in ("none", "optional", "required"):
             raise self._wrong(f"has ssl_cert_reqs={asked[:40]!r}", "none, optional, required")
         asked = options.get("ssl_check_hostname", str(checks != "none"))
@@ -303,14 +308,14 @@ class _Reader:
 
 
 def hidden(url: str) -> str:
-    """Show a URL, however malformed, without what may be a password.
+    """Show a URL, however malformed, without any part that may be a password.
 
     Args:
-        url: What a user set.
+        url: The text that a user set.
 
     Returns:
-        The URL with ``***`` for everything between the user and the last ``@``, for what follows ``?`` and ``#``, and
-        for what stands where a port should be.
+        The URL with ``***`` for everything between the user and the last ``@``, for the parts after ``?`` and ``#``,
+        and for anything but a number in the place of a port.
     """
     scheme, separator, rest = url.partition("://")
     if not separator or not re.fullmatch(_SCHEME, scheme):
@@ -334,7 +339,7 @@ def _is_ipv6(host: str) -> bool:
 
 
 def _is_host(host: str) -> bool:
-    """Whether the resolver will take it: what it cannot encode would come out of a connection attempt as ValueError."""
+    """Return True if the resolver accepts the name: for a name it cannot encode, connecting raises ValueError."""
     with suppress(UnicodeError):
         return len(host) <= _MAX_HOST and bool(host.encode("idna")) and _is_plain(host)
     return False

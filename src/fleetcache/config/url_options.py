@@ -1,7 +1,8 @@
 """Options that other clients read in the same URL: ``REDIS_URL`` is often the job queue's, too.
 
-Only what says how another client works is passed over: its pool, retries, timeouts, protocol, decoding, names. What
-says where the server is, who we are or how TLS is checked never is: that would be another connection than asked for.
+Only options for the inner workings of another client are ignored: its pool, retries, timeouts, protocol, decoding,
+names. An option for the server's address, the credentials or the TLS checks is never ignored: the connection would
+differ from the one asked for.
 """
 
 import re
@@ -9,7 +10,7 @@ import re
 __all__ = ["is_of_another_client"]
 
 # redis-py, valkey-py and django-redis; kombu and Celery; go-redis; ioredis and node-redis; lettuce and Jedis; Symfony
-# and predis. Without "_" and "-" and in lower case: each of them has its own way to write words.
+# and predis. Written without "_" and "-" and in lower case, for each client has its own way to write words.
 _NAMES = """
     sockettimeout socketconnecttimeout socketreadtimeout socketkeepalive socketkeepaliveoptions socketreadsize
     sockettype
@@ -36,7 +37,7 @@ _OF_OTHERS = frozenset(_NAMES.split())
 
 
 def is_of_another_client(option: str) -> bool:
-    """Whether another client reads this option, and it says only how that client works.
+    """Return True if another client reads this option, and the option only affects how that client works.
 
     Example:
         >>> is_of_another_client("maxRetriesPerRequest"), is_of_another_client("ssl_ciphers")
