@@ -6,5 +6,7 @@ __all__ = ["same_everywhere"]
 
 
 def same_everywhere(value: object) -> str:
-    """What the value looks like, without the address of an object."""
+    """Return what the value looks like, without the address of an object or the order of a set."""
+    if isinstance(value, set | frozenset):
+        value = sorted(value, key=repr)
     return re.sub(r" at 0x[0-9a-f]+", "", ascii(value))[:60]

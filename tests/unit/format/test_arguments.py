@@ -12,6 +12,7 @@ from uuid import UUID
 import pytest
 
 from fleetcache.format.arguments import SEPARATORS, Unwritable, write_argument
+from tests.support.ids import same_everywhere
 
 
 class Color(Enum):
@@ -111,7 +112,7 @@ def test_no_written_value_holds_a_separator() -> None:
         (Point(1), Point(1)),
         (Named("a"), Named("a")),
     ],
-    ids=repr,
+    ids=same_everywhere,
 )
 def test_equal_values_are_written_alike(one: Any, other: Any) -> None:
     assert write_argument(one) == write_argument(other)

@@ -9,6 +9,7 @@ import pytest
 
 from fleetcache.format.round_trip import Proof, proof_of
 from fleetcache.format.values import JSON_SCALARS, SCALARS
+from tests.support.ids import same_everywhere
 
 
 @dataclasses.dataclass
@@ -49,7 +50,7 @@ def proof(declared: Any, exact: frozenset[type] = SCALARS) -> Proof | None:
         (datetime, datetime(2026, 1, 1), datetime(2026, 1, 1, fold=1)),  # noqa: DTZ001 - the case
         (Any, {"a": [1, None]}, {"a": object()}),
     ],
-    ids=repr,
+    ids=same_everywhere,
 )
 def test_kinds_are_looked_at_in_each_part(declared: Any, proven: Any, unproven: Any) -> None:
     look = proof(declared)
@@ -65,7 +66,7 @@ def test_a_field_that_was_added_later_is_seen() -> None:
     assert not look(place)
 
 
-@pytest.mark.parametrize("declared", [Hooked, list[Hooked], dict[bytes, int], dict[float, int]], ids=repr)
+@pytest.mark.parametrize("declared", [Hooked, list[Hooked], dict[bytes, int], dict[float, int]], ids=same_everywhere)
 def test_kinds_prove_nothing_where_code_runs_or_keys_change(declared: Any) -> None:
     assert proof(declared) is None
 

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from fleetcache.format.time_zones import read_zone, zone_of
+from tests.support.ids import same_everywhere
 
 
 class Fixed(tzinfo):
@@ -34,7 +35,7 @@ class Seasonal(Fixed):
         (timezone(timedelta(hours=-5, microseconds=1)), -17_999_999_999, timezone(timedelta(hours=-5, microseconds=1))),
         (Fixed(), 7_200_000_000, timezone(timedelta(hours=2))),
     ],
-    ids=repr,
+    ids=same_everywhere,
 )
 def test_a_zone_is_stored_by_its_key_or_its_offset(zone: tzinfo | None, stored: Any, read: tzinfo | None) -> None:
     for moment in (datetime(2026, 1, 1, tzinfo=zone), time(1, tzinfo=zone)):
