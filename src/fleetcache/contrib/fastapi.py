@@ -141,7 +141,7 @@ def cached_response(
             (stale-while-revalidate).
         tags: Names by which ``invalidate_tags`` removes the responses.
         early: Whether answers close to the end of ``ttl`` may already start that refresh.
-        offline_ttl: Largest age of answers from the near cache while the server does not answer.
+        offline_ttl: How old an answer from the near cache may be while the server cannot be heard.
         clearable: Whether ``invalidate_all()`` works, and ``invalidate()`` where responses vary. Off by default,
             because it puts a tag or two on every response, which the server keeps for 60 days.
         name: The prefix of keys; by default the function's module and qualified name.
@@ -155,8 +155,8 @@ def cached_response(
             ``bypass`` the cache, put the value into the ``key``, or ``ignore`` it if every client that is let in gets
             the same answer.
         cookies: The same for requests with cookies. Or names, such as ``("session",)``: the values of these cookies
-            are in the key, and other cookies, such as those of an analytics script, are ignored. Cookies that are
-            declared as parameters are always in the key.
+            are in the key, and other cookies, such as those of an analytics script, are ignored. Declared
+            cookies (parameters of the endpoint or its dependencies) are always in the key.
         set_cookie: Responses that set a cookie: ``bypass`` the cache, or ``strip`` the cookie from the stored response.
         methods: Methods whose responses are stored. HEAD is answered from the stored response of GET.
         statuses: Statuses of responses that are stored.

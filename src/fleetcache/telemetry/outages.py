@@ -31,7 +31,7 @@ class Outages:
         self._clock, self._tell = clock, tell
         self._since: float | None = None  # start of the current outage
         self._told = False  # whether the log has the start of the current outage
-        self._told_at = -float("inf")  # when the log last got a line that an outage or an unstable link began
+        self._told_at = -float("inf")  # when the log last got a line about a new outage or an unstable link
         self._untold = 0  # outages that ended since then without a line in the log
         self._reason, self._what = "", ""
 

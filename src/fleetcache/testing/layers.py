@@ -48,7 +48,7 @@ class Layer:
             self.add(home)
 
     def add(self, home: Engine) -> None:
-        """Replace one more engine, unless it is a replacement itself or replaced already."""
+        """Replace one more engine, unless it is a replacement itself or this layer has replaced it already."""
         is_stand_in = home.reopen is not None
         if not is_stand_in and all(place.home is not home for place in self._places):
             self._places.append(EngineOverride(home, self._make, lent=self._lent))

@@ -114,8 +114,8 @@ def override(cache: C, other: C | None = None, *, clock: Clock | None = None) ->
     """For the ``with`` block, make app code's cache use another cache.
 
     Its namespaces and decorated functions use the other cache too, also those made at import. Namespaces and functions
-    made in the block use the app's cache after it. Blocks nest. Write ``async with`` in async code, so that the end of
-    the fresh cache is awaited.
+    that are made of the app's cache in the block use that cache again after it. Blocks nest. Write ``async with`` in
+    async code, so that the end of the fresh cache is awaited.
 
     Args:
         cache: The app's cache.

@@ -151,7 +151,7 @@ def _solved(dependencies: list[Any], overrides: Overrides) -> list[Any]:
     """Return the dependencies, with the app's overrides in place of those that it overrides."""
     if not overrides:
         return dependencies
-    from fastapi.dependencies.utils import get_dependant  # noqa: PLC0415 - there is a dependant of it, so it is there
+    from fastapi.dependencies.utils import get_dependant  # noqa: PLC0415 - FastAPI made the dependant, so it is installed
 
     return [
         get_dependant(path=each.path, call=overrides[each.call], name=each.name) if each.call in overrides else each
@@ -170,7 +170,7 @@ def _below(dependencies: list[Any], overrides: Overrides) -> Iterator[Any]:
 
 def _schemes(dependencies: list[Any], overrides: Overrides) -> Iterator[Any]:
     """Yield all security schemes, also those of a user's own class, which may read more than their keys."""
-    from fastapi.security.base import SecurityBase  # noqa: PLC0415 - there is a dependant of it, so it is there
+    from fastapi.security.base import SecurityBase  # noqa: PLC0415 - FastAPI made the dependant, so it is installed
 
     for each in _solved(dependencies, overrides):
         if isinstance(each.call, SecurityBase):

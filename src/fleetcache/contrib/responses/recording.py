@@ -58,7 +58,7 @@ class Recorder:
         self._names.add(name)
 
     def note_state(self, name: str) -> None:
-        """Record that an entry of ``request.state`` was read, unless the lifespan or a recorded reader put it there."""
+        """Record that an entry of ``request.state`` was read, unless the lifespan or recorded code put it there."""
         if name in self._own:
             return
         here, of_lifespan = self.plain.scope["state"], lifespan_state(self.plain.scope)

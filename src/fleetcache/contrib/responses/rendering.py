@@ -86,7 +86,7 @@ class Renderer:
         return self._routes[id(route)]
 
     def _handler(self, settings: dict[str, Any]) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        from fastapi.routing import APIRoute  # noqa: PLC0415 - there is a route of it, so it is there
+        from fastapi.routing import APIRoute  # noqa: PLC0415 - FastAPI made the route, so it is installed
 
         def hand_over(request: Request, response: Response) -> Any:
             value, response.status_code = request.scope[_MADE]
