@@ -8,7 +8,7 @@ Rules:
    or wakes happens there; the caller's own code runs later.
 3. Error replies are values (``hiredis.ReplyError``). Only a broken protocol raises, ``ProtocolError``, and ends the
    connection.
-4. ``expect_own`` names a key whose own push, the echo of this connection's write, is the very next frame; see
+4. ``expect_own`` announces that the very next frame is this connection's own push for a key, the echo of its write; see
    ``coherence``.
 5. An error that says "not me" (``MOVED``, ``READONLY``, ``CLUSTERDOWN`` and their like) is an answer to its caller, and
    no sign of life of the intended server: ``feed`` does not count it.
@@ -44,7 +44,7 @@ ReplyError = hiredis.ReplyError
 ANSWERED_LATER: Final = object()
 """Returned by a ``handle`` when another call will resolve the future."""
 
-# The limit of unanswered calls, in bytes. Each call weighs as much more as limits them to some 20,000 small calls.
+# The limit of unanswered calls, in bytes. ``CALL_WEIGHT`` is added for each call: it limits small calls to some 20,000.
 MAX_WEIGHT: Final = 64 * 1024 * 1024
 CALL_WEIGHT: Final = MAX_WEIGHT // 20_000
 

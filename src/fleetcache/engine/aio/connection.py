@@ -226,7 +226,7 @@ class AioConnection(Reconnector):
         only kept alive.
 
         Args:
-            reset: Whether to end the connection with a reset.
+            reset: Whether to end the connection with a reset, so that its unsent bytes are never sent.
 
         Returns:
             The objects to keep alive: the transport and its task.
@@ -247,5 +247,5 @@ class AioConnection(Reconnector):
 
 
 def _linger_not(raw: Any) -> None:
-    """Make the socket's end a reset: otherwise the kernel goes on sending, and a SET lands after its replacement."""
+    """End the socket with a reset: else the kernel goes on sending, and a SET lands seconds after its replacement."""
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

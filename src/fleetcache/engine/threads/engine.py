@@ -31,7 +31,7 @@ class SyncEngine(Engine):
     """All parts of one cache for threads; arguments as for ``Engine``.
 
     Args:
-        around: Context managers that refreshes run within, as a list that this engine shares with another.
+        around: Make the context managers that refreshes run within. An override shares the list of its engine.
     """
 
     def __init__(self, settings: Settings, *, around: list[Around] | None = None, **more: Any) -> None:

@@ -81,7 +81,7 @@ class Inside:
         return {key: answer.value for key, answer in found.items() if answer is not None}
 
     async def lookup(self, key: str, declared: Any, options: CallOptions) -> Found[Any] | None:
-        """Return the entry of the near cache, with its age."""
+        """Return the entry of the near cache, with its times."""
         self._engine.ctx.check_open()
         return self._engine.policy.shown(key, declared, options)
 

@@ -1,4 +1,4 @@
-"""A lock that a signal cannot leak, as it can leak a normal lock between ``acquire`` and the ``try``."""
+"""A lock for one thread at a time. No signal can leak it; a ``Lock`` can leak between ``acquire`` and ``try``."""
 
 import time
 

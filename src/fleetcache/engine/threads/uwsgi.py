@@ -1,4 +1,4 @@
-"""The uWSGI options that a link thread needs: uWSGI does not run Python's threads unless told to.
+"""The uWSGI options that a link thread needs: uWSGI leaves Python's threads out of account unless told not to.
 
 uWSGI is recognised by the module that it puts into its processes.
 """
