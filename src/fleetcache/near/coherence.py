@@ -31,7 +31,7 @@ from .tag_versions import TagState, TagVersions
 
 __all__ = ["Coherence", "Detaching", "FillToken", "Watch"]
 
-# Looked up once: on the hit path, access to a member of an enum costs more than a dict look-up.
+# Looked up once: on the hit path, access to a member of an enum costs at least as much as a dict look-up.
 _CURRENT = TagState.CURRENT
 
 

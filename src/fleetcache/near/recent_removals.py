@@ -31,7 +31,7 @@ class History(Struct, frozen=True):
         A new ``replid`` alone is no reason: a primary gets one when its first replica connects.
         """
         if self.run_id is None and self.replid is None:
-            return False  # the whole near cache is distrusted at each connection to such a server
+            return False  # everything read from such a server is distrusted at each connection
         if before is None or self.run_id != before.run_id:
             return True
         return self.replid != before.replid and self.was_replica

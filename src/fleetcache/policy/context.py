@@ -39,7 +39,7 @@ class Budget:
 
 
 class LoadTimes:
-    """The usual duration of loads, by loader; a lease lasts twice as long.
+    """The usual duration of loads, by loader; a lease lasts twice as long, within 1 to 10 seconds.
 
     The average moves by a quarter with each load, so that one slow load does not stretch the next hundred leases.
     """

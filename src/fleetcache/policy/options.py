@@ -1,4 +1,4 @@
-"""The options of one call, resolved once and frozen: how long a value is fresh, how long stale, and the others.
+"""The options of one call, resolved once and frozen: lifetimes, tags, early refresh, offline bound and load timeout.
 
 All arithmetic of an entry's lifetimes is here, so that no other module adds or compares durations of its own.
 """

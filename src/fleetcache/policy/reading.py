@@ -29,7 +29,7 @@ MAX_PAUSES = 10_000
 LOOK_AGAIN = 0.05
 MAX_LOOK_AGAIN = 1.0
 
-# Looked up once: on the hit path, access to a member of an enum costs more than a dict look-up.
+# Looked up once: on the hit path, access to a member of an enum costs at least as much as a dict look-up.
 _FRESH, _UNKNOWN_TAGS = EntryState.FRESH, EntryState.TAGS_UNKNOWN
 
 
