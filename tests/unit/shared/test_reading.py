@@ -1,0 +1,84 @@
+"""Reads: an entry is judged as its reply comes, and unknown versions of tags are asked for in between."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from fleetcache import Cache
+from fleetcache.futures import Future
+from fleetcache.policy.lookup import EntryState, Lookup
+from tests.support.client import Client
+from tests.support.drivers import Driver
+from tests.support.run import run
+
+Body = Callable[[Cache, Client], Awaitable[None]]
+
+
+def played(remote: Driver, body: Body) -> None:
+    async def main() -> None:
+        assert remote.server is not None
+        async with remote.cache() as writer, remote.cache() as cache:
+            await writer.set("k", "x", tags=["geo"])
+            await writer.set("plain", "y")
+            await cache.get("warm")
+            with remote.server.client() as raw:
+                await body(cache, raw)
+
+    run(main())
+
+
+async def looked(cache: Cache, key: str, declared: Any = str) -> Lookup:
+    return await reply(cache, cache._engine.shared.look(key, declared, None))
+
+
+async def reply(cache: Cache, future: Future | None) -> Lookup:
+    assert future is not None, "nothing was sent"
+    engine = cache._engine
+    seen = await engine.ports.wait(future, engine.clock() + 10)
+    assert isinstance(seen, Lookup)
+    return seen
+
+
+def test_an_entry_an_empty_key_and_a_foreign_value_are_told_apart(remote: Driver) -> None:
+    async def body(cache: Cache, raw: Client) -> None:
+        raw("SET", cache._engine.layout.entry("foreign"), "hello")
+        states = [(await looked(cache, key)).state for key in ("plain", "absent", "foreign")]
+        assert states == [EntryState.FRESH, EntryState.ABSENT, EntryState.FOREIGN]
+
+    played(remote, body)
+
+
+def test_an_unknown_tag_is_asked_for_and_the_same_bytes_are_judged_again(remote: Driver) -> None:
+    async def body(cache: Cache, raw: Client) -> None:
+        engine = cache._engine
+        seen = await looked(cache, "k")
+        assert (seen.state, seen.unknown) == (EntryState.TAGS_UNKNOWN, ("geo",))
+        raw("DEL", engine.layout.entry("k"))  # judged are the bytes that were read
+        settled = await reply(cache, engine.shared.settle("k", seen, str, None))
+        assert (settled.state, settled.answer and settled.answer.value) == (EntryState.FRESH, "x")
+        assert not engine.coherence.missing(("geo",))
+
+    played(remote, body)
+
+
+def test_a_version_that_was_removed_is_minted_anew(remote: Driver) -> None:
+    async def body(cache: Cache, raw: Client) -> None:
+        engine = cache._engine
+        seen = await looked(cache, "k")
+        assert raw("DEL", engine.layout.tag("geo")) == 1
+        settled = await reply(cache, engine.shared.settle("k", seen, str, None))
+        assert (settled.state, settled.reason) == (EntryState.INVALID, "tags")
+        assert raw("EXISTS", engine.layout.tag("geo")) == 1
+
+    played(remote, body)
+
+
+def test_a_refused_read_is_shown_until_one_succeeds(remote: Driver) -> None:
+    async def body(cache: Cache, raw: Client) -> None:
+        engine = cache._engine
+        raw("LPUSH", engine.layout.entry("list"), "x")
+        assert (await looked(cache, "list")).state is EntryState.UNAVAILABLE
+        assert engine.shared.refusals["read"][0] == "wrongtype"
+        await looked(cache, "plain")
+        assert "read" not in engine.shared.refusals
+
+    played(remote, body)
