@@ -1,7 +1,7 @@
 """One connection to the server for questions that no cache asks: the user's permissions, the server's setup.
 
 A visit has the handshake, the addresses and the protocol of a cache's connection, but no reconnect and no heartbeat. A
-late reply raises ``TimeoutError``, any other loss of the connection ``OSError``.
+step that is not done in time raises ``TimeoutError``, any other loss of the connection ``OSError``.
 """
 
 import asyncio
