@@ -68,10 +68,10 @@ class NearEntry(msgspec.Struct, gc=False, eq=False):
         declared: the type ``value`` was decoded as; ``ENCODED`` for a payload.
         fresh_until: clock seconds until which the entry is fresh.
         stale_until: clock seconds until which the entry may be served stale; after that it is never served.
-        unbacked: whether the shared cache has not confirmed the entry, so that the horizon does not apply to it.
+        unconfirmed: whether the shared cache has not confirmed the entry, so that the horizon does not apply to it.
         tags: tags the entry carries, ``*`` among them.
         cost: seconds its load took, 0.0 if unknown; for early refresh.
-        stamp: the version stamp, 17 bytes that identify the entry on the server; ``b""`` when unbacked.
+        stamp: the version stamp, 17 bytes that identify the entry on the server; ``b""`` when unconfirmed.
         size: bytes of ``value``: length of the payload, ``sys.getsizeof`` of an object.
         freq: marks of readers, 0 to 3, used up by eviction.
         main: kept by eviction: whether the entry's place is in the main queue.
