@@ -1,0 +1,100 @@
+"""The near hit: one look-up without I/O, the same verdict from ``peek`` and ``get``, and counted once."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from fleetcache import MISSING, Cache, KeyRuleError, SyncCache
+from fleetcache.policy.options import EARLY_RANGE
+from fleetcache.testing import ManualClock, memory_cache
+
+Ask = Callable[[Any], Any]
+
+# Each of them writes the near hit out, because a call costs a third of a hit.
+FACES: dict[str, Ask] = {
+    "peek": lambda cache: cache.peek("k", MISSING, type=str),
+    "get": lambda cache: asyncio.run(cache.get("k", MISSING, type=str)),
+}
+
+
+def filled(clock: ManualClock) -> Cache:
+    cache = memory_cache(clock=clock)
+    asyncio.run(cache.set("k", "value", ttl="1m", stale="1m", type=str))
+    return cache
+
+
+@pytest.mark.parametrize("face", FACES)
+def test_a_fresh_entry_answers_until_its_ttl_is_over(face: str) -> None:
+    clock = ManualClock()
+    cache = filled(clock)
+    assert FACES[face](cache) == "value"
+    clock.advance("59.9s")
+    assert FACES[face](cache) == "value"
+    clock.advance("0.1s")
+    assert FACES[face](cache) is MISSING
+    assert cache.stats().near_hits == 2
+
+
+@pytest.mark.parametrize("face", FACES)
+def test_a_removed_entry_answers_no_more(face: str) -> None:
+    cache = filled(ManualClock())
+    asyncio.run(cache.delete("k"))
+    assert FACES[face](cache) is MISSING
+    assert cache.stats().near_hits == 0
+
+
+@pytest.mark.parametrize("face", FACES)
+def test_past_the_horizon_nothing_is_trusted(face: str) -> None:
+    clock = ManualClock()
+    cache = filled(clock)
+    link: Any = cache._engine.link
+    link.trusted_until = clock()
+    cache._engine.near.items["k"].unconfirmed = False
+    assert cache.peek("k", MISSING, type=str) is MISSING
+    link.trusted_until = clock() + 1
+    assert FACES[face](cache) == "value"
+
+
+def test_another_type_is_answered_by_the_bytes() -> None:
+    cache = filled(ManualClock())
+    assert cache.peek("k") == "value"
+    assert cache.peek("k", MISSING, type=int) is MISSING
+
+
+def test_a_hit_marks_its_entry_up_to_three() -> None:
+    cache = filled(ManualClock())
+    for expected in (1, 2, 3, 3):
+        cache.peek("k", type=str)
+        assert cache._engine.near.items["k"].freq == expected
+
+
+@pytest.mark.parametrize("key", [1, None, b"k", "", ["k"]], ids=repr)
+def test_a_key_that_breaks_the_rules_is_named(key: Any) -> None:
+    for cache in (Cache("memory://"), SyncCache("memory://")):
+        with pytest.raises(KeyRuleError):
+            cache.peek(key)
+
+
+def test_an_entry_close_to_its_end_is_left_to_the_rules_where_a_refresh_may_start() -> None:
+    clock = ManualClock()
+    cache = filled(clock)
+    cache._engine.near.items["k"].cost = 1.0
+    assert cache._near_hit("k", refreshes=True) is not None
+    clock.advance(60 - EARLY_RANGE + 0.5)
+    assert cache._near_hit("k") is not None
+    assert cache._near_hit("k", refreshes=True) is None
+
+
+def test_a_hit_of_threads_takes_no_lock() -> None:
+    hits: list[str | None] = []
+    with SyncCache("memory://") as cache:
+        engine: Any = cache._engine
+        cache.set("k", "value", type=str)
+        thread = threading.Thread(target=lambda: hits.append(cache.get("k", type=str)))
+        with engine.monitor.locked():
+            thread.start()
+            thread.join(10)
+            assert hits == ["value"], "the thread waited for the monitor"
