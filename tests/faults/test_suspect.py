@@ -144,10 +144,10 @@ def test_what_was_loaded_past_a_stuck_server_is_never_served_once_online(
     assert run(_load_past_a_stuck_server(fresh_server(), prefix)) == ("new", None)
 
 
-def test_twin_kept_unbacked_values_outlive_a_removal_that_nobody_hears_of(
+def test_twin_kept_unconfirmed_values_outlive_a_removal_that_nobody_hears_of(
     fresh_server: StartServer, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Near, "forget_unbacked", lambda _self: 0)
+    monkeypatch.setattr(Near, "forget_unconfirmed", lambda _self: 0)
     assert run(_load_past_a_stuck_server(fresh_server(), prefix)) == ("old", "old")
 
 

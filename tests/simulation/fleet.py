@@ -121,7 +121,7 @@ class Instance(Users):
                 continue  # the counter, which has no versions
             number = self.cache.peek(key)
             if number is not None:
-                bound = self._unbacked_bound(number)
+                bound = self._unconfirmed_bound(number)
                 model.judge(number, key, self, at, near=True, last_resort=False, offline_ttl=bound)
                 lifetimes.judge(model.values[number], self, self.world.now, stale=False, own=False, joined=False)
             if seen.get(key) is not held:

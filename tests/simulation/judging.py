@@ -93,7 +93,7 @@ class Judging:
     def _judge(self, number: Any, op: Op, key: str, began: tuple[int, float], seen: Seen, *, stale: bool) -> str:
         near = seen.near or (seen.joined and not self._is_own_load(number, began[1]))
         near = near or not self.engine.coherence.tracking  # then versions of tags are near copies, too
-        bound = self._unbacked_bound(number, op)
+        bound = self._unconfirmed_bound(number, op)
         self.model.judge(
             number,
             key,
@@ -112,7 +112,7 @@ class Judging:
             self._check_offline(value, op, key, began[1])
         return f"version {value.version} (value {number}, {'near' if near else 'shared'})"
 
-    def _unbacked_bound(self, number: Any, op: Op | None = None) -> float:
+    def _unconfirmed_bound(self, number: Any, op: Op | None = None) -> float:
         """What bounds near offline for this call; what shared has not confirmed was bounded by whoever loaded it."""
         own = self._offline_ttl(op)
         value = self.model.values.get(number)

@@ -110,7 +110,7 @@ class Lifetimes:
         most = value.bound
         if by.away_at < value.started:  # it was online all the time: the server refused to store it, or was not asked
             most = min(most, self._model.max_staleness)
-        bound = value.started + most if joined else self._unbacked_end(value, value.bound, stale=stale)
+        bound = value.started + most if joined else self._unconfirmed_end(value, value.bound, stale=stale)
         if at <= bound + self._held_up(value, by, at):
             return
         raise Violation(
@@ -125,7 +125,7 @@ class Lifetimes:
         if held.unconfirmed:
             slack = self._held_up(value, by, self._model.clock())
             bound = min(value.bound, self._model.max_staleness) if by.says_online() else value.bound
-            most = tuple(self._unbacked_end(value, bound, stale=stale) + slack for stale in (False, True))
+            most = tuple(self._unconfirmed_end(value, bound, stale=stale) + slack for stale in (False, True))
         else:
             most = (self.end(value, stale=False), self.end(value, stale=True))
             if heard is not None:
@@ -138,7 +138,7 @@ class Lifetimes:
                 f"{ends[1]:.3f}; allowed are {most[0]:.3f} and {most[1]:.3f}",
             )
 
-    def _unbacked_end(self, value: Value, bound: float, *, stale: bool) -> float:
+    def _unconfirmed_end(self, value: Value, bound: float, *, stale: bool) -> float:
         end = value.started + min(bound, value.life(stale=stale))
         if value.touched is None:
             return end

@@ -161,9 +161,9 @@ def near_kept_across_epochs() -> list[Exchange]:
     return [(Coherence, "on_state", kept)]
 
 
-def unbacked_served_online() -> list[Exchange]:
+def unconfirmed_served_online() -> list[Exchange]:
     """What shared did not confirm stays in near when the link is back."""
-    return [(Near, "forget_unbacked", _nothing)]
+    return [(Near, "forget_unconfirmed", _nothing)]
 
 
 def journal_not_replayed_on_a_live_link() -> list[Exchange]:
@@ -322,7 +322,7 @@ def ending_entries_claimed() -> list[Exchange]:
 
 def joined_whatever_its_age() -> list[Exchange]:
     """Who joins a load without the server gets its value, however long ago it began."""
-    return [(PolicyContext, "unbacked_life", lambda *_args: float("inf"))]
+    return [(PolicyContext, "unconfirmed_life", lambda *_args: float("inf"))]
 
 
 def cancelled_refresh_raises_ours() -> list[Exchange]:

@@ -10,8 +10,8 @@ Rules:
 4. Our storing scripts read the key before they write it, so the server pushes to us exactly once, as the next frame
    after the reply. Only that frame counts as our own: it wakes waiting callers and does nothing else. Any other push
    is foreign.
-5. Values that the shared cache did not confirm are *unbacked*: they answer only while the link is not online, and are
-   dropped when it is.
+5. Values that the shared cache did not confirm are *unconfirmed*: they answer only while the link is not online, and
+   are dropped when it is.
 """
 
 import logging
@@ -248,7 +248,7 @@ class Coherence:
         """Take in a change of the link's state."""
         self._void_all()
         if new is LinkState.ONLINE:
-            self.near.forget_unbacked()
+            self.near.forget_unconfirmed()
             self._flights.detach_all()
             if new_epoch:
                 self.near.clear()

@@ -199,7 +199,7 @@ class Near:
             return self._clear() if len(keys) == len(self.items) else self._drop_all(keys)
         return self._drop_all(list(self._index.get(tag, ())))
 
-    def forget_unbacked(self) -> int:
+    def forget_unconfirmed(self) -> int:
         """Drop every entry that the shared cache did not confirm; return how many.
 
         This looks at every entry, so it is meant for changes of the link's state.

@@ -143,7 +143,7 @@ class PolicyContext(Struct):
         answer = self.entries.decode_near(held, declared)
         return None if answer is None else (answer, held)
 
-    def keep_unbacked(
+    def keep_unconfirmed(
         self, token: Any, answer: DecodedValue, options: CallOptions, started: float, cost: float = 0.0
     ) -> bool:
         """Keep a value that the shared cache did not confirm in the near cache, for as long as that is safe.
@@ -151,7 +151,7 @@ class PolicyContext(Struct):
         Returns:
             Whether the value is held now.
         """
-        kept = options.bounded(self.unbacked_life(options))
+        kept = options.bounded(self.unconfirmed_life(options))
         if kept.ttl <= 0 or answer.payload is None:
             return False
         life = (started + kept.ttl, started + kept.ttl + kept.stale)
@@ -161,12 +161,12 @@ class PolicyContext(Struct):
     def keep_here(self, key: str, answer: DecodedValue, options: CallOptions, now: float) -> bool:
         """Keep a written value in the near cache alone; return whether it is held now."""
         token = self.coherence.open_fill(key, options.tags)
-        kept = self.keep_unbacked(token, answer, options, now)
+        kept = self.keep_unconfirmed(token, answer, options, now)
         self.coherence.close_fill(token)
         return kept
 
     def holds_alone(self, key: str, options: CallOptions) -> bool:
-        """Return whether this process holds a fresh unbacked value while the server is away.
+        """Return whether this process holds a fresh unconfirmed value while the server is away.
 
         The process may then count in its own memory, and prolong the value there.
         """
@@ -175,7 +175,7 @@ class PolicyContext(Struct):
             return False
         return self.trust.away and bool(self.ports.clock() < held.fresh_until)
 
-    def unbacked_life(self, options: CallOptions) -> float:
+    def unconfirmed_life(self, options: CallOptions) -> float:
         """Return for how many seconds from the start of its loader an unconfirmed value may be used."""
         if self.alone:
             return float("inf")

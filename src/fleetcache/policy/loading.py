@@ -264,7 +264,7 @@ class Loading:
         """
         ctx = self._ctx
         if base is None:
-            return await self._load_unbacked(run)
+            return await self._load_unconfirmed(run)
         renewal = self.renew_while_loading(run, base, mark)
         try:
             captured = await ctx.capture(run.options.tags, run.budget)
@@ -339,16 +339,16 @@ class Loading:
         Callers that joined in time may have the value, unless its key or a tag changed since.
         """
         if options is not None:
-            self._ctx.keep_unbacked(run.token, answer, options, *times)
+            self._ctx.keep_unconfirmed(run.token, answer, options, *times)
         if answer.payload is None:
             return Outcome(Resolution.RETURN, Resolution.LOAD_ALONE, answer=answer)
         # The load may have taken long, or its process may have stalled. No joined caller may get a value older than the
         # near cache may answer with.
-        until = times[0] + self._ctx.unbacked_life(run.options)
+        until = times[0] + self._ctx.unconfirmed_life(run.options)
         return Outcome(Resolution.RETURN, Resolution.RETRY if run.flight.detached else None, answer=answer, until=until)
 
-    async def _load_unbacked(self, run: Load) -> Outcome:
-        """Load without the server; the value stays in this process, for the life of an unbacked value."""
+    async def _load_unconfirmed(self, run: Load) -> Outcome:
+        """Load without the server; the value stays in this process, for the life of an unconfirmed value."""
         ctx = self._ctx
         self._renew_token(run)
         started = ctx.ports.clock()

@@ -346,7 +346,7 @@ class Writing:
         now = ctx.ports.clock()
         if held is None or now >= held.fresh_until:
             return False
-        life = ctx.unbacked_life(options)
+        life = ctx.unconfirmed_life(options)
         ttl = min(ttl, max(life, held.fresh_until - now))
         stale = min(held.stale_until - held.fresh_until, max(0.0, life - ttl))
         return ctx.near.put(key, ctx.entries.extended(held, held.value, (now + ttl, now + ttl + stale)))

@@ -130,7 +130,7 @@ class Entries:
             life: The time until which the entry is fresh and the time until which it may be served stale, on the
                 process's clock.
             born: When the entry was stored, on the process's clock.
-            **more: Further fields of the near entry: ``unbacked``, ``cost``, ``stamp``.
+            **more: Further fields of the near entry: ``unconfirmed``, ``cost``, ``stamp``.
         """
         payload = answer.payload or b""
         if immutable(answer.value):

@@ -90,17 +90,17 @@ ROWS = [
         "tests/faults/test_lesser_servers.py::test_without_tracking_changes_are_seen_soon_and_health_says_so",
     ),
     Row(
-        "unbacked_from_its_end",
+        "unconfirmed_from_its_end",
         "unconfirmed.bound",
         "What was loaded without the server lives from when its loader ended, not from when it began.",
-        "policy.loading:Loading._load_unbacked",
+        "policy.loading:Loading._load_unconfirmed",
         ("started = ctx.ports.clock()\n        try:", "started = ctx.ports.clock() + 1.0\n        try:"),
     ),
     Row(
-        "unbacked_as_long_online",
+        "unconfirmed_as_long_online",
         "unconfirmed.bound",
         "What shared refused lives in near for offline_ttl although the server is heard.",
-        "policy.context:PolicyContext.unbacked_life",
+        "policy.context:PolicyContext.unconfirmed_life",
         ("self.max_staleness if self.shared.usable else options.offline_ttl", "options.offline_ttl"),
     ),
     Row(
@@ -127,7 +127,7 @@ ROWS = [
         "tests/promises/test_bounded_staleness.py::test_offline_an_entry_past_its_bound_answers_when_the_loader_fails_too",
     ),
     Row(
-        "unbacked_whatever_was_asked",
+        "unconfirmed_whatever_was_asked",
         "life.offline",
         "What was loaded offline answers a call that wants nothing that old.",
         "policy.context:PolicyContext.near_answer",

@@ -89,11 +89,11 @@ ROWS = [
         wrong.near_kept_across_epochs,
     ),
     Row(
-        "unbacked_served_online",
+        "unconfirmed_served_online",
         "near.coherence.5",
         "What shared did not confirm stays in near when the link is back.",
-        "near.store:Near.forget_unbacked",
-        wrong.unbacked_served_online,
+        "near.store:Near.forget_unconfirmed",
+        wrong.unconfirmed_served_online,
     ),
     Row(
         "journal_not_replayed_on_a_live_link",
@@ -211,7 +211,7 @@ ROWS = [
         "joined_whatever_its_age",
         "flight.late",
         "Who joins a load without the server gets its value, however long ago it began.",
-        "policy.context:PolicyContext.unbacked_life",
+        "policy.context:PolicyContext.unconfirmed_life",
         wrong.joined_whatever_its_age,
         "plan 31647",
     ),

@@ -150,11 +150,11 @@ def test_star_on_all_entries_empties_near() -> None:
     assert (len(near), near.bytes, near._index, near.evictions) == (0, 0, {}, 0)
 
 
-def test_forget_unbacked_takes_only_what_shared_did_not_confirm() -> None:
+def test_forget_unconfirmed_takes_only_what_shared_did_not_confirm() -> None:
     near = Near(10, 10**6)
     near.put("a", held(backed=False, tags=("*", "t")))
     near.put("b", held(tags=("*", "t")))
-    assert near.forget_unbacked() == 1
+    assert near.forget_unconfirmed() == 1
     assert list(near.items) == ["b"]
     assert near._index == {"t": {"b"}}
 
@@ -347,8 +347,8 @@ class NearAgainstDict(RuleBasedStateMachine):
         assert self.forget_in_model(lambda _key, entry: tag in entry.tags) == self.near.forget_tag(tag)
 
     @rule()
-    def forget_unbacked(self) -> None:
-        assert self.forget_in_model(lambda _key, entry: entry.unconfirmed) == self.near.forget_unbacked()
+    def forget_unconfirmed(self) -> None:
+        assert self.forget_in_model(lambda _key, entry: entry.unconfirmed) == self.near.forget_unconfirmed()
 
     @rule(now=st.floats(0, 9), limit=st.integers(0, 100))
     def sweep(self, now: float, limit: int) -> None:
@@ -456,7 +456,7 @@ def write(near: Near, rng: random.Random, steps: int, turn: threading.Lock) -> N
             partial(near.forget, f"key:{number}"),
             partial(near.forget_tag, f"tag:{number % 20}"),
             partial(near.sweep, rng.randrange(10)),
-            near.forget_unbacked,
+            near.forget_unconfirmed,
             near.clear,
         ]
         with turn:  # writers take turns, as the monitor has them do

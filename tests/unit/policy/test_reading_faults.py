@@ -37,7 +37,7 @@ def test_where_storing_is_refused_one_load_serves_the_process(
         await eventually(lambda: scene.cache.stats().joins == 9 and scene.origin.calls)
         scene.origin.go.set()
         assert await asyncio.gather(*callers) == ["loaded 1"] * 10
-        assert await scene.ask() == "loaded 1"  # unbacked, for a moment
+        assert await scene.ask() == "loaded 1"  # unconfirmed, for a moment
         assert (await scene.cache.explain("k")).unconfirmed
         assert scene.origin.calls == 1
         assert scene.cache.stats().errors[reason]
