@@ -25,7 +25,7 @@ test: $(DEV)
 
 # The promises and the faults once more on uvloop, which many servers run on.
 uvloop: $(DEV)
-	FLEETCACHE_EVENT_LOOP=uvloop $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile tests/promises tests/faults tests/reliability $(ARGS)
+	FLEETCACHE_EVENT_LOOP=uvloop $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile tests/promises tests/faults tests/reliability tests/unit/engine/aio/test_other_loops.py $(ARGS)
 
 simulate: $(DEV)
 	$(BIN)/python -m tests.simulation $(SEEDS)
