@@ -36,5 +36,5 @@ def test_what_waits_for_the_server_is_bounded(server: Server, prefix: str) -> No
 
 
 def test_twin_without_a_bound_all_wait(server: Server, prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fleetcache.wire.session.MOST_WEIGHT", float("inf"))
+    monkeypatch.setattr("fleetcache.wire.session.MAX_WEIGHT", float("inf"))
     assert run(_ask_a_stuck_server(server, prefix)) == (CROWD, 0)

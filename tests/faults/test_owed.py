@@ -71,7 +71,7 @@ def test_what_is_refused_for_ever_keeps_nothing_from_its_turn(
     server: Server, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recovery, "CHUNK", 2)
-    monkeypatch.setattr(recovery, "PAUSE_MOST", HEARTBEAT)
+    monkeypatch.setattr(recovery, "MAX_PAUSE", HEARTBEAT)
     run(_owe_what_is_forbidden(server, prefix))
 
 

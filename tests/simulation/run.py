@@ -358,6 +358,7 @@ class _Errors(logging.Handler):
 def play(plan: Plan, *, every_word: bool = False) -> Run:
     """Play a plan; the run says what came of it, with ``every_word`` on the wire too."""
     collecting, log, errors = gc.isenabled(), logging.getLogger("fleetcache"), _Errors()
+    kept = len(_INHERITED)
     was = (log.level, log.propagate)
     log.addHandler(errors)
     log.setLevel(logging.ERROR)
@@ -368,7 +369,7 @@ def play(plan: Plan, *, every_word: bool = False) -> Run:
         run.play()
         run.bury()
     finally:
-        _INHERITED.clear()  # what was left behind on other loops
+        del _INHERITED[kept:]  # left behind on other loops by this run; the sockets of other tests stay
         if collecting:
             gc.enable()
         log.removeHandler(errors)
