@@ -1,7 +1,7 @@
 """Tests mirror the source: each module of the core has a file here of its name, and each file here names a module.
 
-The file of ``fleetcache/near/store.py`` is ``tests/unit/near/test_store.py``; a second one may add what it is about, as
-``test_store_threads.py``. What tests behaviour, and no one module, stands in a folder named after what it proves.
+The file of ``fleetcache/near/store.py`` is ``tests/unit/near/test_store.py``; a second file adds its subject, as
+``test_store_threads.py``. Tests of a behaviour that no single module has stand in a folder named after the behaviour.
 """
 
 from collections.abc import Iterable, Iterator
@@ -13,7 +13,7 @@ HERE = Path(__file__).parent
 PACKAGE = HERE.parents[1] / "src" / "fleetcache"
 ROOMS = ("api", "config", "engine", "format", "near", "policy", "shared", "telemetry", "wire")
 TOP = ("clock", "errors", "futures", "log")
-# Files that test no module, and why. A module without a file has no place here: write the file.
+# Files that test no module, each with its reason. A module without a file has no place here: write the file.
 OTHERS = {
     "shared/test_lua": "the scripts, which are text and no module",
 }

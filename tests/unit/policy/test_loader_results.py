@@ -1,4 +1,4 @@
-"""A loader's result: what it says of its own life, and who is told of one that cannot be stored."""
+"""A loader's result: it may set its own lifetimes, and a value that cannot be stored is logged once per function."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a loader may return instead of a plain value, and ``MISSING``."""
+"""``NoStore``, ``Keep`` and ``MISSING``: a loader's words beside a plain value."""
 
 import copy
 import pickle

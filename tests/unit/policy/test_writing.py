@@ -1,4 +1,4 @@
-"""The rules of writing without a server: what is kept here meanwhile, and what the caller is told."""
+"""The rules of writing without a server: the process sees its own writes, and a strict caller gets an error."""
 
 import pytest
 

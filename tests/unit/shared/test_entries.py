@@ -1,4 +1,4 @@
-"""Entries: what was packed is read back, and each thing that may stand under a key has its own verdict."""
+"""Entries: a packed value is read back, and every other content of a key has a verdict of its own."""
 
 import os
 from typing import Any

@@ -1,4 +1,4 @@
-"""One connection while it stands: what it makes of bytes and of time, whatever shell moves them."""
+"""One open connection: its reactions to bytes and to time, without any I/O."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ TIMEOUT, STALENESS = 1.0, 30.0
 
 
 class Shell(Connection):
-    """Keeps what it was asked to send, and sends nothing."""
+    """Keeps the calls that it should send, and sends nothing."""
 
     def __init__(self, clock: ManualClock) -> None:
         self.told: list[Any] = []

@@ -1,4 +1,4 @@
-"""The monitor: threads take turns in the rules, and what a call from inside would have changed is done after."""
+"""The monitor: threads take turns in the rules, and changes of a call from inside are done after the rule."""
 
 import threading
 from typing import Any

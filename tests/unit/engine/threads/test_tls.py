@@ -15,7 +15,7 @@ SIZE = 300_000  # several records
 
 
 class Peer:
-    """A server that answers with what it was sent, until it is told to end."""
+    """A server that echoes each message until it reads ``end``."""
 
     def __init__(self) -> None:
         self.ours, theirs = socket.socketpair()
