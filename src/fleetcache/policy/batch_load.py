@@ -287,11 +287,7 @@ class BatchLoad:
         for key, remaining in waiting.items():
             holder = self._ctx.flights.holder(key)
             wait = None if holder is None else waiting_for(holder, self._ctx.ports.me)
-            try:
-                await self._loading.wait_for_change(watches[key].future, remaining, self._give_up)
-            finally:
-                if wait is not None:
-                    wait.over()
+            await self._loading.wait_for_right(wait, watches[key].future, remaining, self._give_up)
             self._again.append(key)
 
     async def alone(self, keys: list[str]) -> dict[str, Any]:

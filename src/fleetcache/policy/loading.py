@@ -95,14 +95,16 @@ class Loading:
                 step = await self._step(run, run.seen, anew=anew)
                 if isinstance(step, Outcome):
                     return step
-                run.seen = step if step.state is not EntryState.LOADING else None
-                if step.state is EntryState.LOADING and not await self._right_back(
-                    run, watch.future, step.remaining, give_up
-                ):
+                if step.state is not EntryState.LOADING:
+                    run.seen = step
+                    continue
+                run.seen = None
+                holder = ctx.flights.holder(run.key, run.flight)
+                wait = None if holder is None else Wait(holder, run.flight).begin()
+                if not await self.wait_for_right(wait, watch.future, step.remaining, give_up):
                     ctx.counters.wait_timeouts += 1
                     return await self._load(run, None, None)
-                if step.state is EntryState.LOADING:
-                    run.budget = ctx.budget()  # the calls after the wait have an operation timeout of their own
+                run.budget = ctx.budget()  # the calls after the wait have an operation timeout of their own
             finally:
                 ctx.coherence.unwatch(watch)
 
@@ -137,13 +139,15 @@ class Loading:
             flight.leave(future)
         return over
 
-    async def _right_back(self, run: Load, future: Any, remaining: float, give_up: float) -> bool:
-        """Wait for news of a right that another load holds.
+    async def wait_for_right(self, wait: Wait | None, future: Any, remaining: float, give_up: float) -> bool:
+        """Wait for a change of the key while another load holds its right; ``False`` if ``give_up`` is over.
 
-        That load may run in this process: then it must not wait for this one.
+        Args:
+            wait: The wait for the load that holds the right, if that load runs in this process: it ends here.
+            future: Resolved by the change.
+            remaining: Seconds until the right ends by itself.
+            give_up: When the caller has waited long enough.
         """
-        holder = self._ctx.flights.holder(run.key, run.flight)
-        wait = None if holder is None else Wait(holder, run.flight).begin()
         try:
             return await self.wait_for_change(future, remaining, give_up)
         finally:

@@ -9,7 +9,7 @@ ROWS = [
         "A store that a removal has overtaken is sent again behind it, when the server forgot the script.",
         "shared.store:Shared.put",
         ("owe, lambda: token.valid)", "owe, lambda: True)"),
-        "tests/faults/test_owed.py::test_a_store_that_a_removal_overtook_is_not_sent_again_behind_it",
+        "tests/faults/test_pending_removals.py::test_a_store_that_a_removal_overtook_is_not_sent_again_behind_it",
     ),
     Row(
         "script_not_sent_as_a_whole",
@@ -127,6 +127,6 @@ ROWS = [
         "What is refused again and again keeps the rest of what is owed from its turn.",
         "shared.recovery:Recovery._replay_live",
         ("first = self._turn % len(pending)", "first = 0"),
-        "tests/faults/test_owed.py::test_what_is_refused_for_ever_keeps_nothing_from_its_turn",
+        "tests/faults/test_pending_removals.py::test_what_is_refused_for_ever_keeps_nothing_from_its_turn",
     ),
 ]
