@@ -9,6 +9,7 @@
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -53,27 +54,27 @@ Classes = Mapping[str, ClassOf]
 """Classes by ``module.qualname``."""
 
 
-class Marks:
+class Marks(ABC):
     """Marks values for one format, and reads marked values."""
 
     exact: frozenset[type]  # types that the format holds by itself
     is_text: bool
 
+    @abstractmethod
     def wrap(self, kind: Kind, node: Any) -> Any:
         """Return the mark of a kind and its content."""
-        raise NotImplementedError
 
+    @abstractmethod
     def encode(self, value: Any, classes: Classes) -> bytes:
         """Return the bytes of a value.
 
         Raises:
             NotHeldError: A part of the value has no mark.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def reader(self, classes: Classes | None) -> Callable[[bytes | memoryview], Any]:
         """Return a function that reads bytes; without ``classes`` it reads objects of classes as their plain data."""
-        raise NotImplementedError
 
     def mark(self, value: Any, classes: Classes) -> Any:  # noqa: PLR0911 - one exit for each kind of value
         """Return the value as plain data with marks."""
