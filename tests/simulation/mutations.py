@@ -11,6 +11,7 @@ from fleetcache.policy.context import PolicyContext
 from fleetcache.policy.loading import Loading
 from fleetcache.policy.lookup import ClaimReply, Lookup
 from fleetcache.policy.ports import LoaderEndedError
+from fleetcache.policy.rights import Rights
 from fleetcache.policy.single_flight import Flights, Resolution
 from fleetcache.shared.commands import SCRIPTS, CommandSender
 from fleetcache.shared.entries import Entries
@@ -208,7 +209,7 @@ def trust_the_restarted() -> list[Exchange]:
 
 def rights_not_given_back() -> list[Exchange]:
     """A load that fails or is cancelled keeps its lease."""
-    return [(Loading, "release_right", _nothing)]
+    return [(Rights, "release", _nothing)]
 
 
 def waiters_not_woken() -> list[Exchange]:

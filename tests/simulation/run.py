@@ -320,7 +320,7 @@ class Run:
                 "tokens": coherence._tokens,
                 "journal": coherence.journal.in_order(),
                 "tasks": list(engine._on_loop._tasks),
-                "rights": engine.policy.loading._rights,
+                "rights": len(engine.policy.loading.rights),
                 "alarms": one.loop.alarms("ring"),
                 "claims by hand": engine.claims._turns,
             }

@@ -458,7 +458,7 @@ class Engine:
         Other instances then do not wait for loads that this process will not finish.
         """
         await self.ports.close(self.settings.operation_timeout)
-        self.policy.loading.release_all()
+        self.policy.loading.rights.release_all()
         self.claims.give_all_back()
         self.recovery.replay_now()
         if self.shared.usable:

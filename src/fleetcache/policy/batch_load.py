@@ -176,13 +176,15 @@ class BatchLoad:
         return Right(run, Lookup(EntryState.UNAVAILABLE))
 
     def _give_back(self, right: Right) -> None:
-        self._loading.release_right(right.run, right.base, right.mark)
+        self._loading.rights.release(right.run, right.base, right.mark)
 
     async def _load(self, granted: list[Right]) -> None:
         """Call the loader once for all granted keys; each key is stored, or released if the mapping lacks it."""
         ctx = self._ctx
         stops = [
-            self._loading.renew_while_loading(run, base, mark) for run, _, base, mark in granted if base is not None
+            self._loading.rights.renew_while_loading(run, base, mark)
+            for run, _, base, mark in granted
+            if base is not None
         ]
         try:
             captured = await ctx.capture(self._options.tags, self._budget)

@@ -10,12 +10,12 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
-from ..format.entry import GRACE
 from .context import NO_LOOK, Load, PolicyContext
 from .loader_results import Unwrapping
 from .lookup import ClaimReply, DecodedValue, EntryState, Lookup
 from .options import CallOptions
-from .ports import NO_ANSWER, Alarm, LoaderEndedError, is_failure
+from .ports import NO_ANSWER, LoaderEndedError, is_failure
+from .rights import Rights
 from .single_flight import CURRENT, Flight, Outcome, Resolution, Wait
 
 __all__ = ["Loading"]
@@ -33,7 +33,7 @@ class Loading:
     def __init__(self, ctx: PolicyContext) -> None:
         self._ctx = ctx
         self.unwrap = Unwrapping(ctx).unwrap
-        self._rights: list[tuple[Load, bytes, bytes | None]] = []
+        self.rights = Rights(ctx)
 
     # -- looking ---------------------------------------------------------------------------------------------------
 
@@ -269,7 +269,7 @@ class Loading:
         ctx = self._ctx
         if base is None:
             return await self._load_unconfirmed(run)
-        renewal = self.renew_while_loading(run, base, mark)
+        renewal = self.rights.renew_while_loading(run, base, mark)
         try:
             captured = await ctx.capture(run.options.tags, run.budget)
             started = ctx.ports.clock()
@@ -277,7 +277,7 @@ class Loading:
             cost = ctx.ports.clock() - started
             answer, options = self.unwrap(run, result)
         except BaseException:
-            self.release_right(run, base, mark)
+            self.rights.release(run, base, mark)
             raise
         finally:
             renewal()
@@ -303,7 +303,7 @@ class Loading:
         ctx = self._ctx
         (base, mark), (answer, options) = right, value
         if base is None or answer.payload is None or options is None or captured is None:
-            self.release_right(run, base, mark)
+            self.rights.release(run, base, mark)
             return partial(self._unstored, run, answer, options, times)
         stamp, blob = ctx.entries.pack(run.key, answer, captured, options, times[1])
         current: list[bool] = []
@@ -323,7 +323,7 @@ class Loading:
             try:
                 result = await ctx.ask(future, run.budget)
             except BaseException:
-                self.release_right(run, base, mark)  # has an effect only if the swap was refused as an error
+                self.rights.release(run, base, mark)  # has an effect only if the swap was refused as an error
                 raise
             if result is True and current == [True] and not run.flight.detached:
                 return Outcome(Resolution.RETURN, answer=answer)
@@ -409,48 +409,3 @@ class Loading:
             took = ctx.ports.clock() - started
             ctx.counters.load_seconds += took
             ctx.times.learn(run.group, took)
-
-    # -- leases and claims -------------------------------------------------------------------------------------------
-
-    def release_right(self, run: Load, base: bytes | None, mark: bytes | None) -> None:
-        """Release the lease, or the claim."""
-        if mark is not None:
-            self._ctx.shared.unclaim(run.key, mark)
-        elif base is not None:
-            self._ctx.shared.release(run.key, base)
-
-    def renew_while_loading(self, run: Load, base: bytes, mark: bytes | None) -> Callable[[], None]:
-        """Renew the right every third of its length while the loader runs; return a function that stops the renewal."""
-        ctx, lease = self._ctx, run.lease
-        run.flight.loads = True
-        ms = round(lease * 1000)
-        alarms: list[Alarm] = []
-        right = (run, base, mark)
-
-        def keep_base() -> None:
-            # The entry must not end before its refresh does, or other processes would find none and load as well. It
-            # stays expired: no life is added beyond the grace.
-            ctx.shared.renew(run.key, base, min(ms, round(GRACE * 1000)))
-
-        def ring() -> None:
-            if mark is None:
-                ctx.shared.renew(run.key, base, ms)
-            else:
-                ctx.shared.renew(run.key, mark, ms, claim=True)
-                keep_base()
-            alarms[:] = [ctx.ports.call_later(lease / 3, ring)]
-
-        def stop() -> None:
-            alarms[0].cancel()
-            self._rights.remove(right)
-
-        if mark is not None:
-            keep_base()
-        alarms.append(ctx.ports.call_later(lease / 3, ring))
-        self._rights.append(right)
-        return stop
-
-    def release_all(self) -> None:
-        """Release all leases and claims before closing: the fleet need not wait for loads that still run here."""
-        for run, base, mark in self._rights:
-            self.release_right(run, base, mark)

@@ -128,7 +128,7 @@ ROWS = [
         "rights_not_given_back",
         "right.returned",
         "A load that fails or is cancelled keeps its lease.",
-        "policy.loading:Loading.release_right",
+        "policy.rights:Rights.release",
         wrong.rights_not_given_back,
     ),
     Row(
