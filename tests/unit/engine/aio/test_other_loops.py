@@ -17,6 +17,10 @@ from tests.support.servers import Server
 
 T = TypeVar("T")
 
+# uvloop warns when a loop is closed over a connection, as some of these tests close theirs. As an error the warning
+# would keep the loop from closing, for ever.
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed resource <TCPTransport:ResourceWarning")
+
 
 class Home:
     """An event loop in a thread, on which a cache lives."""
