@@ -15,6 +15,7 @@ from fleetcache import Cache
 from fleetcache.engine.aio import connection as aio
 from fleetcache.format.keys import Layout
 from tests.support.client import Client
+from tests.support.loops import ON_UVLOOP, close_over_connections
 from tests.support.pipes import Way
 from tests.support.proxy import Proxy
 from tests.support.run import run
@@ -86,7 +87,7 @@ def _leave_a_loop_behind(server: Server, prefix: str, who: str, client: Client) 
 
         loop = asyncio.new_event_loop()
         loop.run_until_complete(write())
-        loop.close()
+        close_over_connections(loop)
         old = network.spare_new_connections()
 
         async def read() -> str:
@@ -144,7 +145,9 @@ def test_twin_without_both_the_old_value_is_back(server: Server, prefix: str) ->
 @pytest.mark.parametrize("may_kill", [True, False])
 def test_nothing_that_a_closed_loop_had_sent_lands_later(server: Server, prefix: str, *, may_kill: bool) -> None:
     with server.client() as client:
-        assert _leave_a_loop_behind(server, prefix, login(client, may_kill=may_kill), client) == "gone"
+        # uvloop closes the sockets of a loop with it, without a reset: there the server alone can end the connection.
+        expected = "gone" if may_kill or not ON_UVLOOP else "OLD"
+        assert _leave_a_loop_behind(server, prefix, login(client, may_kill=may_kill), client) == expected
 
 
 @pytest.mark.usefixtures("without_reset")

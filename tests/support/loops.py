@@ -3,10 +3,12 @@
 import asyncio
 import importlib
 import os
+import warnings
 
-__all__ = ["use_loop"]
+__all__ = ["ON_UVLOOP", "close_over_connections", "use_loop"]
 
 VARIABLE = "FLEETCACHE_EVENT_LOOP"
+ON_UVLOOP = os.environ.get(VARIABLE) == "uvloop"
 
 
 def use_loop() -> None:
@@ -20,3 +22,13 @@ def use_loop() -> None:
         asyncio.set_event_loop_policy(importlib.import_module("uvloop").EventLoopPolicy())
     elif kind != "asyncio":
         raise ValueError(f"{VARIABLE} = {kind!r}; there are asyncio and uvloop")
+
+
+def close_over_connections(loop: asyncio.AbstractEventLoop) -> None:
+    """Close a loop on which connections are open, as a program does that never closes its cache.
+
+    uvloop warns of each. As an error, which warnings are in tests, that keeps it from closing, and it waits for ever.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        loop.close()

@@ -235,7 +235,7 @@ class AioConnection(Reconnector):
         self.connection = None
         self._disarm()
         raw = transport.get_extra_info("socket") if transport is not None else None
-        if raw is not None:
+        if raw is not None and raw.fileno() >= 0:  # uvloop has closed it with the loop
             with suppress(OSError):
                 if reset:
                     _linger_not(raw)

@@ -12,14 +12,11 @@ import pytest
 
 from fleetcache import MISSING, Cache, Closed, Unavailable
 from tests.conftest import GetServer
+from tests.support.loops import close_over_connections
 from tests.support.run import run
 from tests.support.servers import Server
 
 T = TypeVar("T")
-
-# uvloop warns when a loop is closed over a connection, as some of these tests close theirs. As an error the warning
-# would keep the loop from closing, for ever.
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed resource <TCPTransport:ResourceWarning")
 
 
 class Home:
@@ -57,7 +54,7 @@ class Home:
     def end(self) -> None:
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join(5)
-        self.loop.close()
+        close_over_connections(self.loop)
 
 
 @pytest.fixture
