@@ -65,7 +65,7 @@ def test_resolving_a_lock_is_what_old_pips_fail_at(venv: Path) -> None:
 @pytest.mark.timeout(PATIENCE)
 def test_make_installs_what_the_demo_needs_into_a_fresh_environment(tmp_path: Path) -> None:
     fresh = tmp_path / "venv"
-    done = run("make", f"VENV={fresh}", str(fresh / ".demo-installed"))
+    done = run("make", "--no-print-directory", f"VENV={fresh}", str(fresh / ".demo-installed"))
     assert done.returncode == 0, done.stderr[-2_000:]
     said = done.stdout.splitlines()
     assert said[0].startswith(f"setting up {fresh} with Python 3.")
