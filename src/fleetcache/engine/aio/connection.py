@@ -235,8 +235,8 @@ class AioConnection(Reconnector):
         self.connection = None
         self._disarm()
         raw = transport.get_extra_info("socket") if transport is not None else None
-        if raw is not None and raw.fileno() >= 0:  # uvloop has closed it with the loop
-            with suppress(OSError):
+        if raw is not None:
+            with suppress(OSError, ValueError):  # ValueError: uvloop has closed it with the loop
                 if reset:
                     _linger_not(raw)
                 os.close(raw.fileno())
