@@ -1,4 +1,4 @@
-"""What can be wrong with a server, each as a way to begin it; the end is a new server or ``Server.reset``."""
+"""Faults of a server, each as a function that begins it; a new server or ``Server.reset`` ends it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from tests.support.servers import Server
 
 __all__ = ["FAULTS", "Fault", "as_user"]
 
-# What it returns must live as long as the fault.
+# A client that is returned holds the fault up: the caller keeps it for as long as the fault shall last.
 Begin = Callable[[Server, Proxy], Client | None]
 
 
@@ -19,12 +19,12 @@ class Fault:
     """One fault.
 
     Attributes:
-        begin: Brings it about.
-        from_start: Whether it is there before the cache connects.
-        user: Who the cache connects as, ``user:password``; the default user if empty.
-        slow: It is the network that is at fault: the way leads through the proxy.
-        silent: Calls after the first cost nothing: the server cannot be reached.
-        reason: What health says, if the fault lasts.
+        begin: Begins the fault.
+        from_start: True if the fault begins before the cache connects.
+        user: The cache's user on the server, as ``user:password``; the default user if empty.
+        slow: True if the network is at fault; the cache then connects through the proxy.
+        silent: True if the server cannot be reached; calls after the first then cost nothing.
+        reason: The reason that health gives, if the fault lasts.
     """
 
     begin: Begin
@@ -36,7 +36,7 @@ class Fault:
 
 
 def as_user(url: str, login: str) -> str:
-    """The URL with ``user:password``."""
+    """Return the URL with ``user:password``."""
     if not login:
         return url
     parts = urlsplit(url)
@@ -58,7 +58,7 @@ def _no_more_clients(server: Server, _proxy: Proxy) -> Client:
 
 
 def _disk_failed(server: Server, _proxy: Proxy) -> None:
-    """Snapshots cannot be written: a folder has the name of the file."""
+    """Make snapshots fail: a folder has the name of the file."""
     (server.folder / "dump.rdb" / "taken").mkdir(parents=True)
     with server.client() as client:
         client("CONFIG", "SET", "save", "3600 1")

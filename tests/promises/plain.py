@@ -1,4 +1,4 @@
-"""The cache that everybody writes first: get, else load and set; one flight per process, a dict in front, no fences."""
+"""The first cache that most people write: get, else load and set; single flight per process, a dict, no fences."""
 
 import asyncio
 import functools
@@ -16,13 +16,13 @@ Loader = Callable[[], Awaitable[Any]]
 
 
 class Plain:
-    """Speaks to the server through a blocking client and keeps what it saw.
+    """A cache with a blocking client, and a dict in front that keeps each value it read.
 
     Args:
-        server: Where.
-        prefix: Of its keys.
-        url: Whose user and password it takes; the server's own by default.
-        timeout: Of one command, in seconds.
+        server: The server.
+        prefix: The prefix of the keys.
+        url: The URL with the user and password to connect with; the server's own by default.
+        timeout: The timeout of one command, in seconds.
     """
 
     def __init__(self, server: Server, prefix: str, *, url: str = "", timeout: float = 5) -> None:
@@ -38,17 +38,17 @@ class Plain:
         return self._client(*command, timeout=self._timeout)
 
     async def get(self, key: str, default: Any = None) -> Any:
-        """From the dict, else from the server."""
+        """Return the value from the dict, else from the server."""
         if key in self._near:
             return self._near[key]
         blob = self._ask("GET", f"{self._prefix}:{key}")
         if blob is None:
             return default
-        self._near[key] = pickle.loads(blob)  # noqa: S301 - what makes it naive
+        self._near[key] = pickle.loads(blob)  # noqa: S301 - the naive part
         return self._near[key]
 
     async def get_or_set(self, key: str, loader: Loader, **_: Any) -> Any:
-        """Load what is not there, once per process."""
+        """Load a missing value, once per process."""
         found = await self.get(key, self)
         if found is not self:
             return found
@@ -70,7 +70,7 @@ class Plain:
         return bool(self._ask("DEL", f"{self._prefix}:{key}") == 1)
 
     async def invalidate_tags(self, *_: str) -> None:
-        """Remove everything: it knows no tags."""
+        """Remove everything, because this cache knows no tags."""
         await self.clear()
 
     async def clear(self) -> None:

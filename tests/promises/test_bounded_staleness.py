@@ -1,6 +1,6 @@
-"""Promise 3: near is at most ``max_staleness`` behind an acknowledged write, whatever the network does.
+"""Promise 3: near is at most ``max_staleness`` behind an acknowledged write, even on a broken network.
 
-Once the server was not heard for longer the instance is offline, says so, and ``offline_ttl`` bounds near instead.
+If the server is silent for longer, the instance is offline and reports it, and ``offline_ttl`` bounds near instead.
 """
 
 import asyncio
@@ -24,9 +24,9 @@ DIRECTIONS: tuple[Direction, ...] = ("down", "up", "both")
 
 
 async def stalled(variant: Variant, server: Server, prefix: str, direction: Direction, offline_ttl: float) -> list[str]:
-    """What near answered too late, and what health did not say, while nothing came through in that direction.
+    """Return near's answers that are too old and health's wrong reports, while the proxy stalls one direction.
 
-    Times are taken before near is asked, so a slow machine makes an answer look younger than it is, never older.
+    The clock is read before near is asked, so a slow machine makes an answer look younger than it is, never older.
     """
     settings: dict[str, Any] = {
         "prefix": prefix,
@@ -83,7 +83,7 @@ def test_near_is_bounded_when_the_network_goes_silent(any_server: Server, prefix
 
 def test_near_without_a_horizon_is_not(one_server: Server, prefix: str) -> None:
     wrong = run(all_directions(trusts_for_ever, one_server, prefix))
-    # With "up" alone stalled the pushes still come.
+    # With only "up" stalled, the server's pushes still arrive.
     assert all(found for case, found in wrong.items() if not case.startswith("up")), wrong
 
 
@@ -93,7 +93,7 @@ async def failing() -> str:
 
 @asynccontextmanager
 async def cut_off(server: Server, prefix: str) -> AsyncIterator[Cache]:
-    """An instance that is offline and holds ``key``, past what ``offline_ttl`` allows."""
+    """An offline instance that holds ``key`` past ``offline_ttl``."""
     with Proxy(server) as proxy:
         async with Cache(proxy.url, prefix=prefix, max_staleness=0.3, operation_timeout=0.1, offline_ttl=0.4) as cache:
             await cache.set("key", "old", type=str)
@@ -117,7 +117,7 @@ def test_offline_nothing_answers_for_a_loader_that_fails_if_told_so(one_server: 
         async with cut_off(one_server, prefix) as cache:
             with pytest.raises(LookupError):
                 await cache.get_or_set("key", failing, offline_ttl=0)
-            await cache.delete("key")  # nor when it was removed here
+            await cache.delete("key")  # nor after a removal by this instance
             with pytest.raises(LookupError):
                 await cache.get_or_set("key", failing)
 
@@ -125,7 +125,7 @@ def test_offline_nothing_answers_for_a_loader_that_fails_if_told_so(one_server: 
 
 
 class Stop(BaseException):
-    """As ``gevent.Timeout``, or what ``pytest.fail`` raises."""
+    """A ``BaseException``, as are ``gevent.Timeout`` and the exception of ``pytest.fail``."""
 
 
 async def stopping(*_keys: object) -> str:

@@ -1,4 +1,4 @@
-"""Promise 6: the report says what was asked for, what is in use, why, since when and what is at stake; no secret."""
+"""Promise 6: health reports the configured and the active driver, reason, time and impact, and shows no secret."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ from tests.support.waiting import eventually
 
 SECRET = "s3cret-in-the-url"  # noqa: S105 - nothing is behind it
 
-# What health must say of each fault that lasts: status, the driver in use, and what is at stake.
+# For each fault that lasts, the report that is due: status, active driver, impact.
 STATES = {
     "killed": ("degraded", "memory", "offline"),
     "frozen": ("degraded", "memory", "offline"),
@@ -38,7 +38,7 @@ STATES = {
 
 
 def says_all_is_well(url: str, **settings: Any) -> Cache:
-    """A report made of the settings, as most are: the client object exists, so the cache is well."""
+    """A report made of the settings, as most reports are: the client object exists, so the cache is well."""
     cache = Cache(url, **settings)
     engine = cache._engine
     honest: Callable[[], Health] = engine.reporter.report
@@ -52,7 +52,7 @@ def says_all_is_well(url: str, **settings: Any) -> Cache:
 
 
 def wrong_in(report: Health, expected: dict[str, Any], stake: str, begun: datetime, secret: str = SECRET) -> list[str]:
-    """What a report says that is not so."""
+    """Return the wrong statements of a report."""
     said = report.as_dict()
     wrong = [f"{name} is {said[name]!r}, not {value!r}" for name, value in expected.items() if said[name] != value]
     if said["impact"] != impact(stake):
@@ -69,7 +69,7 @@ def wrong_in(report: Health, expected: dict[str, Any], stake: str, begun: dateti
 
 
 async def until_told(cache: Cache, reason: str | None) -> Health:
-    """The report that gives the reason; after a while whatever report there is."""
+    """Return the first report with the reason; after a while, the current one."""
     await asyncio.gather(cache.set("key", "value"), cache.delete("other"), cache.get("nothing"))
     with suppress(AssertionError):
         await eventually(lambda: cache.status_now().reason == reason, timeout=1.5)
@@ -77,7 +77,7 @@ async def until_told(cache: Cache, reason: str | None) -> Health:
 
 
 def wrongly_reported(variant: Variant, server: Server, prefix: str, name: str) -> list[str]:
-    """What health says wrongly of a fault, and before and after it."""
+    """Return health's wrong statements before, during and after a fault."""
     fault = FAULTS[name]
     status, active, stake = STATES[name]
     good = {"status": "healthy", "driver": "redis", "active": "redis", "shared": True, "reason": None}
@@ -95,7 +95,7 @@ def wrongly_reported(variant: Variant, server: Server, prefix: str, name: str) -
             begin()
         first = await until_told(cache, fault.reason)
         wrong += wrong_in(first, bad, stake, begun)
-        # Long enough to go from suspect to offline, or to try again a few times.
+        # Long enough for the link to go from suspect to offline, or to try again a few times.
         await asyncio.sleep(0.4 if fault.silent else 0.1)
         later = await cache.health()
         if (later.since, later.reason) != (first.since, first.reason):

@@ -1,4 +1,4 @@
-"""Promise 7, the rest of it: whatever stands on the server, no verb raises for it and nothing of it is executed."""
+"""Promise 7, its second half: no bytes on the server make a verb raise, and none are executed."""
 
 import pickle
 import struct
@@ -55,7 +55,7 @@ PAYLOADS: list[tuple[int, bytes]] = [
 
 
 class Bomb:
-    """A pickle that leaves a file behind when it is read."""
+    """A pickle that creates a file when it is read."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -65,7 +65,7 @@ class Bomb:
 
 
 def hostile(entry: bytes, bomb: bytes) -> Iterator[bytes]:
-    """What somebody who may write to the server could put in the place of an entry, most of it with a proper head."""
+    """Yield bytes that an attacker with write access could plant as an entry, most of them with a proper head."""
     start = struct.unpack_from(">H", entry, 33)[0]
     yield from (bomb, b"", b"V", b"L", b"garbage", b"V" + bytes(16), b"V" + b"\xff" * 400, b"L" + bytes(40))
     for codec in (INT, MSGPACK, JSON, PICKLE, MARKED_MSGPACK, MARKED_JSON):
@@ -78,7 +78,7 @@ def hostile(entry: bytes, bomb: bytes) -> Iterator[bytes]:
 
 
 def mangled(entry: bytes) -> Iterator[bytes]:
-    """Cut short or changed at every byte."""
+    """Yield the entry cut short or changed at every byte."""
     for length in range(len(entry)):
         yield entry[:length]
         yield entry[:length] + bytes((entry[length] ^ 0xFF,)) + entry[length + 1 :]
@@ -93,7 +93,7 @@ async def load_many(keys: list[str]) -> dict[str, str]:
 
 
 def verbs(cache: Any) -> dict[str, Callable[[], Awaitable[object]]]:
-    """Everything that looks at ``key`` and is there in every cache."""
+    """Return the verbs on ``key`` that each variant has."""
     return {
         "get": lambda: cache.get("key"),
         "get_or_set": lambda: cache.get_or_set("key", load),
@@ -103,7 +103,7 @@ def verbs(cache: Any) -> dict[str, Callable[[], Awaitable[object]]]:
 
 
 def more_verbs(cache: Cache) -> dict[str, Callable[[], Awaitable[object]]]:
-    """What only ours has."""
+    """Return all verbs on ``key``, with those that only ``Cache`` has."""
     return verbs(cache) | {
         "get of a type": lambda: cache.get("key", type=dict[str, list[int]]),
         "get stale": lambda: cache.get("key", allow_stale=True),
@@ -120,19 +120,19 @@ def more_verbs(cache: Cache) -> dict[str, Callable[[], Awaitable[object]]]:
 
 
 async def attack(cache: Any, plant: Callable[[], object], only: tuple[str, ...] = ()) -> list[str]:
-    """Which verbs raised what, each on what was just planted."""
+    """Return the verbs that raised, with their errors; the bytes are planted anew before each verb."""
     raised = []
     calls = (more_verbs if isinstance(cache, Cache) else verbs)(cache)
     for verb, call in calls.items():
         if only and verb not in only:
             continue
         plant()
-        if isinstance(cache, Cache):  # what near held must not answer instead
+        if isinstance(cache, Cache):  # near must not answer instead
             await eventually(lambda: "key" not in cache._engine.near.items)
         try:
             await call()
         except Exception as error:  # noqa: BLE001 - to report it with its verb
-            # A counter is not guessed: that is its answer to what is no counter.
+            # incr raises on an entry that is no counter, because a count cannot be guessed.
             if verb != "incr" or not isinstance(error, CodecError | Unavailable):
                 raised.append(f"{verb}: {error!r}")
     return raised
@@ -208,7 +208,7 @@ def test_keys_of_another_type_raise_nothing(server: Server, prefix: str, kind: s
     def put(client: Client, raw: bytes, command: str | int, *values: str | int) -> None:
         client("DEL", raw)
         client(command, raw, *values)
-        if kind != "entry":  # something that makes it look at the others
+        if kind != "entry":  # a claim or an entry, so that the verb reads the other keys
             client("SET", entry, b"V" + bytes(16) if kind == "claim" else genuine[0], "PX", 60_000)
 
     async def main() -> None:

@@ -1,4 +1,4 @@
-"""Promise 4: no fault of the server reaches the caller, and it costs a call one operation timeout at most."""
+"""Promise 4: no fault of the server reaches the caller, and a fault costs a call one operation timeout at most."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -21,8 +21,8 @@ from tests.support.waiting import eventually
 
 TIMEOUT = 0.25  # of one operation, in seconds
 MARGIN = 0.05
-NOTHING = 0.005  # what a call may cost once the server is known to be away
-BACK = 2.0  # until the instance is online after the server's return
+NOTHING = 0.005  # the most that a call may cost while the instance is offline
+BACK = 2.0  # seconds from the server's return until the instance is online
 
 
 async def load() -> str:
@@ -30,7 +30,7 @@ async def load() -> str:
 
 
 def calls(cache: Any, number: int) -> dict[str, Callable[[], Awaitable[object]]]:
-    """Every verb on keys of its own, and on one that near holds. The first asks the server."""
+    """Return the calls: each verb on its own keys, and on one that near holds. The first call asks the server."""
     decorated = cache.cached(key=f"decorated{number}")(load)
     return {
         "get of nothing": lambda: cache.get(f"nothing{number}"),
@@ -44,13 +44,13 @@ def calls(cache: Any, number: int) -> dict[str, Callable[[], Awaitable[object]]]
 
 
 async def suffer(cache: Any, fault: Fault, begin: Callable[[], object]) -> list[str]:
-    """What every verb did wrong, again and again."""
+    """Return the errors and late answers of all verbs, over several rounds."""
     if not fault.from_start:
         await cache.open()
         await cache.set("warm", "value")
         begin()
     wrong = []
-    known: dict[str, float] = {}  # what each verb costs at least, once the server is known to be away
+    known: dict[str, float] = {}  # per verb, the shortest call while the instance is offline
     for number in range(4 if fault.silent else 2):
         for verb, call in calls(cache, number).items():
             took, given = await timed(call)
@@ -60,7 +60,7 @@ async def suffer(cache: Any, fault: Fault, begin: Callable[[], object]) -> list[
                 wrong.append(f"{verb} took {took * 1000:.1f} ms, over {(TIMEOUT + MARGIN) * 1000:.0f}")
             if fault.silent and (number, verb) != (0, "get of nothing"):
                 known[verb] = min(took, known.get(verb, took))
-    # The least of several: the machine may be busy at any one moment, but who waits for the server does so each time.
+    # The shortest of several: a busy machine delays some calls, a verb that waits for the server delays each.
     late = {verb: took for verb, took in known.items() if took > NOTHING}
     return wrong + [f"{verb} took {took * 1000:.1f} ms, over {NOTHING * 1000:.0f}" for verb, took in late.items()]
 
@@ -111,7 +111,7 @@ def test_a_patient_cache_makes_every_caller_wait(one_fresh_server: StartServer, 
 
 
 def return_late(variant: Variant, server: Server, prefix: str, fault: str, away: float) -> float:
-    """Seconds over the bound from the server's return until the instance is online."""
+    """Return the seconds over the bound, from the server's return until the instance is online."""
 
     async def main() -> float:
         cache = variant(server.url, prefix=prefix, operation_timeout=TIMEOUT, max_staleness=0.3)
@@ -129,7 +129,7 @@ def return_late(variant: Variant, server: Server, prefix: str, fault: str, away:
     return run(main())
 
 
-# Frozen: before and after the connection is given up, which is at three times max_staleness.
+# The frozen server wakes before or after the instance drops the connection, at three times max_staleness.
 @pytest.mark.parametrize(("fault", "away"), [("killed", 0.5), ("frozen", 0.1), ("frozen", 1.5)])
 def test_it_is_online_soon_after_the_servers_return(
     fresh_server: StartServer, prefix: str, fault: str, away: float

@@ -1,4 +1,4 @@
-"""Promise 5: what was removed while the server was away stays removed, and so does what the server itself forgot."""
+"""Promise 5: a removal during an outage lasts, and so does a removal that the server itself forgot."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -20,18 +20,18 @@ REMOVALS: dict[str, Callable[[Cache], Awaitable[object]]] = {
     "invalidate_tags": lambda cache: cache.invalidate_tags("tag"),
     "clear": lambda cache: cache.namespace("space").clear(),
 }
-# The key that each of them removes.
+# The key that each verb removes.
 KEYS = {"delete": "delete", "set": "set", "invalidate_tags": "tagged", "clear": "space:cleared"}
 MAX_STALENESS = 0.3
 
 
 def settings(prefix: str) -> dict[str, Any]:
-    # Near is bounded by offline_ttl for longer than any of this takes: nothing goes away by itself.
+    # offline_ttl is longer than a test takes, so that no entry leaves near by itself.
     return {"prefix": prefix, "operation_timeout": 0.1, "max_staleness": MAX_STALENESS, "offline_ttl": "1m"}
 
 
 async def fill(caches: list[Cache]) -> None:
-    """The old value of each key, on the server and in everybody's near."""
+    """Put the old value of each key on the server and in the near cache of each instance."""
     first = caches[0]
     for key in ("delete", "set"):
         await first.set(key, "old", strict=True)
@@ -41,12 +41,12 @@ async def fill(caches: list[Cache]) -> None:
 
 
 async def remove(cache: Cache) -> None:
-    """Each of them in its own way."""
+    """Remove each key with its own verb."""
     await asyncio.gather(*(removal(cache) for removal in REMOVALS.values()))
 
 
 async def old_answers(caches: list[Cache]) -> list[str]:
-    """What still has its old value, by any way of asking."""
+    """Return the reads that still answer with the old value."""
     found = [
         name
         for name, key in KEYS.items()
@@ -68,7 +68,7 @@ def all_online(caches: list[Cache]) -> Callable[[], bool]:
 async def outage(
     variant: Variant, urls: list[str], prefix: str, begin: Callable[[], None], end: Callable[[], None]
 ) -> list[str]:
-    """What comes back after removals that the first instance made in an outage: on it at once, later on any."""
+    """Return the old values after removals by the first instance in an outage: from it at once, from all later."""
     caches = [variant(url, **settings(prefix)) for url in urls]
     for cache in caches:
         await cache.open()
@@ -91,7 +91,7 @@ async def outage(
 
 
 def killed(variant: Variant, server: Server, prefix: str) -> list[str]:
-    """The server comes back with everything it held, and everybody trusts it: only the journal is in the way."""
+    """The server returns with all its keys, and the instances trust them: only the journal removes the old values."""
 
     def begin() -> None:
         with server.client() as client:
@@ -149,7 +149,7 @@ def test_without_a_journal_a_healed_network_brings_it_back(one_server: Server, p
 
 
 def snapshot(variant: Variant, server: Server, prefix: str) -> list[str]:
-    """What comes back when the server is restored from before removals that it had acknowledged."""
+    """Return the old values after the server restarts from a snapshot older than acknowledged removals."""
 
     async def main() -> list[str]:
         caches = [variant(server.url, **settings(prefix)) for _ in range(2)]

@@ -16,11 +16,11 @@ from tests.support.servers import Server
 from tests.support.waiting import eventually, wait_until
 
 PROCESSES, CALLERS = 4, 250
-TAKES = 0.03  # seconds a load takes: long enough for every process to meet it
+TAKES = 0.03  # seconds per load, so that each process asks while it runs
 
 
 def excess_loads(server: Server, prefix: str, variant: Variant, rounds: int) -> dict[str, int]:
-    """Loads beyond one a round, of keys never seen and of one key right after each ``clear()``."""
+    """Count the loads beyond one per round: of new keys, and of one key right after each ``clear()``."""
     with Fleet(variant, server.url, prefix, PROCESSES) as fleet:
         cold = 0
         for number in range(rounds):
@@ -34,7 +34,7 @@ def excess_loads(server: Server, prefix: str, variant: Variant, rounds: int) -> 
             fleet.workers[0].receive()
             fleet.all("ask", key="cleared", callers=CALLERS, take=TAKES)
         cleared = fleet.loads("cleared") - before
-    # Fewer would be as wrong as more: then somebody did not load what was removed.
+    # Fewer loads are as wrong as more: a process then answered with a removed value.
     return {"cold": abs(cold - rounds), "cleared": abs(cleared - rounds)}
 
 
@@ -48,13 +48,13 @@ def test_without_a_lease_every_process_loads(one_server: Server, prefix: str) ->
     assert excess["cleared"] > 0
 
 
-LEASE = 1.0  # seconds; the shortest, which loaders that take no time have
+LEASE = 1.0  # seconds; the shortest lease, as short loaders have it
 
 
 def late_after_a_kill(server: Server, prefix: str, variant: Variant) -> int:
-    """How many did not have the value within lease + 100 ms after the process that loaded it was killed."""
+    """Count the processes without the value 100 ms after the lease of a killed loader's process ended."""
     with Fleet(variant, server.url, prefix, 3) as fleet:
-        for number, worker in enumerate(fleet.workers):  # each learns how long this loader takes
+        for number, worker in enumerate(fleet.workers):  # each process learns how long this loader takes
             worker.send("ask", key=f"learn{number}")
             worker.receive()
         holder, *others = fleet.workers
@@ -82,7 +82,7 @@ LONG = 1.5  # seconds for a batch that takes a hundredth of it; a ring lasts unt
 
 
 class OrderlyBatches:
-    """Takes one lock after the other, loads when it has them all: two of these wait for each other in a ring."""
+    """Takes one lock after the other and loads with all of them: two such batches wait for each other in a ring."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -99,7 +99,7 @@ class OrderlyBatches:
 
 
 class Loader:
-    """Counts what it loads."""
+    """A loader that counts its loads per key."""
 
     def __init__(self) -> None:
         self.loads: Counter[str] = Counter()
@@ -111,7 +111,7 @@ class Loader:
 
 
 async def overlap(batchers: Sequence[Cache | OrderlyBatches], seed: int) -> int:
-    """Keys loaded twice, and batches that had no answer for long."""
+    """Count the keys that were loaded twice, and the batches that waited longer than ``LONG``."""
     load, order = Loader(), random.Random(seed)
 
     async def batch(batcher: Cache | OrderlyBatches) -> bool:

@@ -1,4 +1,4 @@
-"""Two releases on one server: what the other wrote is unusable, so it is loaded anew and replaced, and never wrong."""
+"""Two releases on one server: an entry of the other release is unusable, so it is loaded anew, and never wrong."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ from tests.promises.variants import ours
 from tests.support.run import run
 from tests.support.servers import Server
 
-# Where the head ends: the format, and behind it the codec and the flags.
+# Offsets at the end of the head: the format, and behind it the codec and the flags.
 FORMAT, FLAGS = 17, 19
 
 
@@ -19,7 +19,7 @@ async def load() -> int:
 
 
 def of_others(written: bytes) -> Iterator[bytes]:
-    """Entries as an earlier and a later release write them."""
+    """Yield entries as an earlier and a later release write them."""
     for number in (0, 1, 3, 255):
         yield written[:FORMAT] + bytes((number,)) + written[FORMAT + 1 :]
     for flag in (2, 4, 8, 0x10, 0x20, 0x2A):
@@ -28,7 +28,7 @@ def of_others(written: bytes) -> Iterator[bytes]:
 
 
 async def _meets(server: Server, prefix: str, foreign: bytes | None) -> list[object]:
-    """What the verbs answer for a key under which stands what another release wrote."""
+    """Return the verbs' answers for a key that holds another release's entry."""
     async with ours(server.url, prefix=prefix, near_max_bytes=0) as cache:
         raw = cache._engine.layout.entry("k")
         await cache.set("k", 1)

@@ -1,6 +1,6 @@
-"""Promise 2: what a loader began before a removal was acknowledged is never served to a call that begins after it.
+"""Promise 2: a call that begins after a removal was acknowledged never gets the value of a load begun before it.
 
-By shared and by the instance that removed at once, by near of the others within ``max_staleness``.
+The shared cache and the removing instance hold this at once, the near caches of the rest within ``max_staleness``.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ _numbers = itertools.count()
 
 @asynccontextmanager
 async def instances(variant: Variant, server: Server, prefix: str, **settings: Any) -> AsyncIterator[list[Any]]:
-    """Three of them, on keys that no other scene uses."""
+    """Three instances, on keys that no other scene uses."""
     settings = {"prefix": f"{prefix}-{next(_numbers)}", "operation_timeout": "2s", "max_staleness": BOUND} | settings
     caches = [variant(server.url, **settings) for _ in range(3)]
     for cache in caches:
@@ -49,7 +49,7 @@ async def instances(variant: Variant, server: Server, prefix: str, **settings: A
 
 
 class Source:
-    """Where values come from: says when it was asked, and holds its first answer back."""
+    """The source of values: it tells when a loader asks, and holds its first answer back."""
 
     def __init__(self) -> None:
         self.value = "old"
@@ -66,22 +66,22 @@ class Source:
 
 
 async def while_loading(caches: list[Any], remove: Removal, remover: int) -> int:
-    """Old answers to calls that began after a removal by ``caches[remover]`` while ``caches[0]`` was loading."""
+    """Count old answers to calls that began after a removal by ``caches[remover]`` while ``caches[0]`` was loading."""
     source = Source()
     doomed = asyncio.ensure_future(caches[0].get_or_set("key", source.slow, tags=(TAG,)))
     await source.asked.wait()
     source.value = "new"
     await remove(caches[remover], "key")
-    # The loader's own instance hears of a foreign removal by a push: it has until the bound.
+    # The loading instance hears of a foreign removal by a push, so it has until the bound.
     prompt = [cache for cache in caches if cache is caches[remover] or cache is not caches[0]]
     calls = [asyncio.ensure_future(cache.get_or_set("key", source.quick, tags=(TAG,))) for cache in prompt]
     await asyncio.sleep(BOUND if remover else 0)
     calls += [asyncio.ensure_future(cache.get_or_set("key", source.quick, tags=(TAG,))) for cache in caches]
-    await asyncio.sleep(0.02)  # all of them wait, or have their answer
+    await asyncio.sleep(0.02)  # each call waits, or has its answer
     source.go.set()
     answers = await asyncio.gather(*calls)
     await doomed
-    for cache in caches * 2:  # the late store, if it was one, is there by now
+    for cache in caches * 2:  # a late store has arrived by now
         answers += [await cache.get("key"), await cache.get_or_set("key", source.quick, tags=(TAG,))]
     return answers.count("old")
 
@@ -115,7 +115,7 @@ def test_storing_without_a_comparison_serves_what_was_removed(one_server: Server
 
 
 async def held_in_near(variant: Variant, server: Server, prefix: str) -> dict[str, int]:
-    """Old answers from near: of the remover at once, of the others after the bound; by whose, and what was done."""
+    """Count near's old answers per verb: of the removing instance at once, of the rest after the bound."""
 
     async def scene(name: str) -> dict[str, int]:
         async with instances(variant, server, prefix) as caches:
@@ -153,7 +153,7 @@ def test_near_that_waits_for_the_push_keeps_what_it_removed_itself(one_server: S
 
 
 async def storm(variant: Variant, server: Server, prefix: str) -> int:
-    """Keys that some instance still answers with a superseded value, after all had the bound's time to hear of it."""
+    """Count the keys that an instance still answers with a superseded value after the bound."""
     order = random.Random(7)
     source = {f"k{number}": 0 for number in range(150)}
     over = asyncio.Event()
@@ -194,7 +194,7 @@ def test_a_storm_leaves_superseded_values_with_who_does_not_listen(one_server: S
 
 
 async def reply_and_push_together(variant: Variant, server: Server, prefix: str) -> int:
-    """Superseded values in near after replies arrived in one piece with the pushes that outdated them."""
+    """Count superseded values in near after replies arrived together with the pushes that outdated them."""
     keys = [f"k{number}" for number in range(10)]
     settings: dict[str, Any] = {"prefix": prefix, "operation_timeout": "2s", "max_staleness": "2s"}
     with Proxy(server) as proxy:
@@ -214,7 +214,7 @@ async def reply_and_push_together(variant: Variant, server: Server, prefix: str)
 
 
 def _compute_until(done: Callable[[], bool]) -> None:
-    """Keep the event loop busy, so that everything is in the socket before it looks."""
+    """Keep the event loop busy, so that all bytes are in the socket before the loop reads it."""
     wait_until(done)
 
 

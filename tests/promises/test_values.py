@@ -1,4 +1,4 @@
-"""Promise 7: nobody changes your value, a hit equals a miss, and nothing read from the server is executed or raises."""
+"""Promise 7: no caller changes another's value, a hit equals a miss, and bytes read are never executed nor raise."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -57,7 +57,7 @@ async def pair(variant: Variant, server: Server, prefix: str) -> AsyncIterator[t
 
 
 async def every_way(one: Any, other: Any, key: str, make: Callable[[], Any], declared: Any) -> AsyncIterator[Any]:
-    """The value as it is got by each way there is, first of all by who loads it and by two who join."""
+    """Yield the value by each way to get it, first to the caller that loads it and to two that join."""
 
     async def load() -> Any:
         await asyncio.sleep(0)
@@ -88,7 +88,7 @@ async def every_way(one: Any, other: Any, key: str, make: Callable[[], Any], dec
 
 
 def spoil(value: Any) -> None:
-    """Change it as deep as one can."""
+    """Change the value at its deepest changeable part."""
     if isinstance(value, list):
         spoil(value[0])
         value.append("spoilt")
@@ -116,7 +116,7 @@ CHANGEABLE: list[tuple[Callable[[], Any], Any]] = [
 
 
 async def changed_for_others(variant: Variant, server: Server, prefix: str) -> int:
-    """How often what one got had been changed by another who got it before."""
+    """Count the values that an earlier caller had changed."""
     violations = 0
     async with pair(variant, server, prefix) as (one, other):
         for number, (make, declared) in enumerate(CHANGEABLE):
@@ -143,7 +143,7 @@ PLAIN: list[Any] = [
     *((1, "a"), [(1, 2)], {"a": {1, 2}}, frozenset({1}), {1, 2}, NOON, {"when": [NOON.date()]}, UUID(int=5)),
 ]
 
-# Each with its declared type: what a loader returns, and what everybody must get.
+# The value that a loader returns, its declared type, and the value that each caller must get.
 TYPED: list[tuple[Any, Any, Any]] = [
     *((value, Any, value) for value in PLAIN),
     ((1, 2), tuple[int, int], (1, 2)),
@@ -172,7 +172,7 @@ TYPED: list[tuple[Any, Any, Any]] = [
 
 
 async def unlike(variant: Variant, server: Server, prefix: str) -> list[str]:
-    """Where a hit was not what the miss had been, in value or in type."""
+    """Return the hits that differ from their miss in value or in type."""
     found = []
     async with pair(variant, server, prefix) as (one, other):
         for number, (value, declared, expected) in enumerate(TYPED):

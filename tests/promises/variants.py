@@ -1,6 +1,6 @@
-"""Caches that a promise is held against: ours, and naive ones that differ from it in one part each.
+"""Variants of the cache that each promise is checked against: the real one, and naive ones that differ in one part.
 
-A naive variant is what one would have built without knowing better. A check that it passes proves nothing.
+A naive variant is a plausible wrong design. A check that the variant passes proves nothing.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ Variant = Callable[..., Cache]
 
 
 def replace(part: object, **methods: object) -> None:
-    """Put other methods in the place of a part's own."""
+    """Replace methods of a part."""
     for name, method in methods.items():
         if not hasattr(part, name):
             raise AttributeError(f"{part!r} has no {name}: the naive variant would be none")
@@ -66,12 +66,12 @@ def nothing(*_: Any, **__: Any) -> None:
 
 
 def ours(url: str, **settings: Any) -> Cache:
-    """The cache as it is."""
+    """Return the real cache."""
     return Cache(url, **settings)
 
 
 def no_lease(url: str, **settings: Any) -> Cache:
-    """Whoever finds nothing loads. One load per process and key, as most caches promise it."""
+    """Each miss loads. There is one load per process and key, as most caches promise it."""
     cache = stores_anyway(url, **settings)
     shared = cache._engine.shared
     look = shared.look
@@ -87,20 +87,20 @@ def no_lease(url: str, **settings: Any) -> Cache:
 
 
 def everlasting_lease(url: str, **settings: Any) -> Cache:
-    """A lease is taken for ten seconds, however long loads take."""
+    """A lease lasts ten seconds, even if loads are short."""
     cache = Cache(url, **settings)
     replace(cache._engine.ctx.times, lease=lambda _group: LoadTimes.FIRST)
     return cache
 
 
 def stores_anyway(url: str, **settings: Any) -> Cache:
-    """What was loaded is stored, whatever happened to the key meanwhile."""
+    """A loaded value is stored even if the key changed during the load."""
     cache = Cache(url, **settings)
     shared, layout = cache._engine.shared, cache._engine.layout
     swap = shared.swap
 
     def swap_anyway(key: str, expected: bytes, *rest: Any) -> Any:
-        if shared.wire is not None and shared.usable:  # whatever is there, in the same write it is what is expected
+        if shared.wire is not None and shared.usable:  # first set the entry to the expected bytes, in the same write
             shared.wire.submit(Call((("SET", layout.entry(key), expected, "PX", 1000),)))
         return swap(key, expected, *rest)
 
@@ -109,7 +109,7 @@ def stores_anyway(url: str, **settings: Any) -> Cache:
 
 
 def fills_late(url: str, **settings: Any) -> Cache:
-    """Near is filled by the coroutine that waited for the reply, not while frames are parsed."""
+    """The coroutine that waited for the reply fills near, not the parser of frames."""
     cache = Cache(url, **settings)
 
     def fill(token: Any, held: NearEntry) -> bool:
@@ -121,14 +121,14 @@ def fills_late(url: str, **settings: Any) -> Cache:
 
 
 def deaf(url: str, **settings: Any) -> Cache:
-    """Pushes are not listened to."""
+    """Near ignores the server's pushes."""
     cache = Cache(url, **settings)
     replace(cache._engine.coherence, on_invalidation=nothing, heard_all_tag=nothing)
     return cache
 
 
 def waits_to_be_told(url: str, **settings: Any) -> Cache:
-    """Near forgets when the push comes, our own removals too; over a network that is later than the reply."""
+    """Near drops removed entries only when the push comes, for its own removals too: on a network, after the reply."""
     cache = Cache(url, **settings)
     coherence = cache._engine.coherence
     on_push = coherence.on_invalidation
@@ -141,7 +141,7 @@ def waits_to_be_told(url: str, **settings: Any) -> Cache:
 
 
 def trusts_for_ever(url: str, **settings: Any) -> Cache:
-    """Near answers for as long as the entry lives, whether the server can be heard or not."""
+    """Near answers until the entry expires, even if the server is silent."""
     cache = Cache(url, **settings)
     link = cache._engine.link
     assert isinstance(link, Link)
@@ -152,7 +152,7 @@ def trusts_for_ever(url: str, **settings: Any) -> Cache:
 
 
 def forgets_what_it_owes(url: str, **settings: Any) -> Cache:
-    """A removal that nobody acknowledged was bad luck."""
+    """A removal without an acknowledgement is forgotten."""
     cache = Cache(url, **settings)
     replace(cache._engine.coherence.journal, defer=nothing)
     replace(cache._engine.coherence.recent, done=nothing)
@@ -160,19 +160,19 @@ def forgets_what_it_owes(url: str, **settings: Any) -> Cache:
 
 
 def trusts_restarts(url: str, **settings: Any) -> Cache:
-    """``CACHE_TRUST_RESTART=true``, and who removed something does not live to see the server back."""
+    """``CACHE_TRUST_RESTART=true``, and the process that removed a key ends before the server is back."""
     cache = Cache(url, **settings | {"trust_restart": True})
     replace(cache._engine.coherence.recent, done=nothing)
     return cache
 
 
 def patient(url: str, **settings: Any) -> Cache:
-    """Waits for the server for longer than anybody would wait for a cache."""
+    """A call waits for the server for longer than a caller would wait for a cache."""
     return Cache(url, **settings | {"operation_timeout": "500ms", "max_staleness": "10s"})
 
 
 def hands_out_its_own(url: str, **settings: Any) -> Cache:
-    """Near keeps the object it was given, and everybody who joins a load gets the loader's."""
+    """Near keeps the caller's object, and each caller that joins a load gets the loader's object."""
     cache = Cache(url, **settings)
     entries = cache._engine.entries
     hold: Callable[..., NearEntry] = entries.near_entry
