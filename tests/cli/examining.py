@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from fleetcache.cli.doctor.examination import examine
-from fleetcache.cli.doctor.finding import Code, Finding
+from fleetcache.cli.doctor.findings import Code, Finding
 from fleetcache.cli.doctor.report import Report
 from tests.support.run import run
 

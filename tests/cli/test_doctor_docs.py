@@ -5,9 +5,8 @@ from dataclasses import fields
 from pathlib import Path
 
 from fleetcache.cli.doctor.configuration import Row
-from fleetcache.cli.doctor.finding import Code, Finding, Severity
+from fleetcache.cli.doctor.findings import REASONS, Code, Finding, Severity
 from fleetcache.cli.doctor.permissions import PERMISSIONS, Checked
-from fleetcache.cli.doctor.reasons import REASONS
 from fleetcache.cli.doctor.report import Report
 from tests.cli.examining import examined
 from tests.conftest import GetServer

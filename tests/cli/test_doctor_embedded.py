@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from fleetcache.cli.doctor.finding import Code, Severity
+from fleetcache.cli.doctor.findings import Code, Severity
 from fleetcache.shared.embedded import launch
 from tests.cli.examining import examined, one
 from tests.embedded.home import LINGER, Home

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from fleetcache import Cache
-from fleetcache.cli.doctor.finding import Code, Severity
+from fleetcache.cli.doctor.findings import Code, Severity
 from fleetcache.cli.doctor.permissions import PERMISSIONS, Checked, acl_line, check, findings_on
 from fleetcache.cli.doctor.visit import Visit
 from fleetcache.clock import monotonic

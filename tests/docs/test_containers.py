@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from fleetcache import Cache, Settings
-from fleetcache.cli.doctor.near_misses import near_misses
+from fleetcache.cli.doctor.configuration import near_misses
 from fleetcache.config.settings import VARIABLES
 from fleetcache.ops import OpsApp
 from tests.conftest import StartServer

@@ -31,8 +31,8 @@ def doctor(
 
     from ...errors import KeyRuleError  # noqa: PLC0415 - as above
     from .examination import examine  # noqa: PLC0415 - as above
-    from .finding import Code  # noqa: PLC0415 - as above
-    from .text import as_json, show  # noqa: PLC0415 - as above
+    from .findings import Code  # noqa: PLC0415 - as above
+    from .report import as_json, show  # noqa: PLC0415 - as above
 
     choices = [code.value for code in Code if code is not Code.CONFIGURATION]  # no cache starts without it
     for word in ignore or ():

@@ -18,14 +18,9 @@ from ...wire.reasons import EMBEDDED, connect_reason
 from ...wire.reconnect import Reconnector
 from ...wire.session import ProtocolError
 from . import permissions, server
-from .advice import advise, workers_from
-from .configuration import read
-from .container import memory_limit
-from .finding import Code, Finding, Severity
+from .configuration import advise, memory_limit, near_misses, read, workers_from
+from .findings import REASONS, Code, Finding, Severity
 from .key_report import KeyReport, explain_key
-from .latency import finding_on, measure
-from .near_misses import near_misses
-from .reasons import REASONS
 from .report import Report
 from .visit import Visit
 
@@ -163,8 +158,8 @@ async def _visit(
         report.acl_line = permissions.acl_line(settings.prefix)
         report.permissions = await permissions.check(visit, layout, user, name)
         report.findings += permissions.findings_on(report.permissions)
-        report.latency = await measure(visit, layout.tag("*"), clock)
-        report.findings.append(finding_on(report.latency, settings.operation_timeout))
+        report.latency = await server.measure(visit, layout.tag("*"), clock)
+        report.findings.append(server.judge_latency(report.latency, settings.operation_timeout))
         if key is not None:
             report.key = await explain_key(cache, visit, layout, key)
 

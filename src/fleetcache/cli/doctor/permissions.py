@@ -12,7 +12,7 @@ from ...format.keys import Layout
 from ...shared.commands import SCRIPTS
 from ...wire.reasons import reply_reason
 from ...wire.session import Command, ReplyError
-from .finding import Code, Finding, Severity
+from .findings import Code, Finding, Severity
 from .visit import Visit
 
 __all__ = ["PERMISSIONS", "Checked", "Permission", "acl_line", "check", "findings_on"]

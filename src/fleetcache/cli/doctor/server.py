@@ -1,16 +1,18 @@
-"""The server's own facts and their meaning for a cache: version, tracking, memory, persistence."""
+"""The server's own facts and their meaning for a cache: version, tracking, memory, persistence, latency."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from math import ceil
 from typing import Any
 
+from ...config.durations import text
 from ...config.settings import Settings
 from ...wire.handshake import ServerInfo
 from ...wire.session import ReplyError
-from .finding import Code, Finding, Severity
+from .findings import Code, Finding, Severity
 from .visit import Visit
 
-__all__ = ["Server", "findings_on", "meet"]
+__all__ = ["Latency", "Server", "findings_on", "judge_latency", "measure", "meet"]
 
 # The oldest release of each line with all fixes that a cache needs. GETEX came with 6.2. Releases 6.2.7 to 6.2.11, and
 # 7.0.9, fixed invalidations sent before their reply, invalidations lost with FLUSHALL in MULTI, and a crash at the
@@ -145,3 +147,69 @@ def _persistence(server: Server, settings: Settings) -> Finding:
         return Finding(Code.PERSISTENCE, Severity.NOTE, message, 'save "" and appendonly no if it is a cache alone')
     unseen = "; whether it writes snapshots cannot be seen without CONFIG" if server.save is None else ""
     return Finding(Code.PERSISTENCE, Severity.OK, f"nothing is written to a log{unseen or ', no snapshots'}")
+
+
+# Enough trips to see the slowest in a hundred; over a slow network, as many as fit into the time.
+TRIPS, SECONDS = 100, 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Round trips in seconds."""
+
+    trips: int
+    p50: float
+    p99: float
+    most: float
+
+    @classmethod
+    def of(cls, took: list[float]) -> "Latency":
+        """Return the latency of one or more measured round trips.
+
+        Example:
+            >>> Latency.of([0.001, 0.002, 0.003]).p50
+            0.002
+        """
+        ordered = sorted(took)
+
+        def at(share: float) -> float:
+            return ordered[ceil(share * len(ordered)) - 1]
+
+        return cls(len(ordered), at(0.5), at(0.99), ordered[-1])
+
+    def as_dict(self) -> dict[str, float]:
+        """Return all fields as a dict, for JSON."""
+        return {name: value if name == "trips" else round(value, 6) for name, value in asdict(self).items()}
+
+
+async def measure(visit: Visit, key: bytes, clock: Callable[[], float]) -> Latency:
+    """Ask for one key again and again, and return the latency. A refusal takes as long as a reply, so it counts, too.
+
+    Args:
+        visit: The connection to the server.
+        key: The key to ask for.
+        clock: Returns seconds.
+    """
+    took: list[float] = []
+    began = clock()
+    while len(took) < TRIPS and clock() - began < SECONDS:
+        sent = clock()
+        await visit.ask(("GET", key))
+        took.append(clock() - sent)
+    return Latency.of(took)
+
+
+def judge_latency(latency: Latency, operation_timeout: float) -> Finding:
+    """Compare the latency with the timeout of one operation: a slower reply counts as no answer."""
+    said = (
+        f"{latency.trips} round trips: p50 {text(latency.p50)}, p99 {text(latency.p99)}, longest {text(latency.most)}"
+    )
+    bound = f"CACHE_OPERATION_TIMEOUT is {text(operation_timeout)}"
+    action = "a server nearer to the app or with less load; else a longer CACHE_OPERATION_TIMEOUT"
+    if latency.p99 >= operation_timeout:
+        message = f"{said}; {bound}: such calls count as unanswered"
+        return Finding(Code.LATENCY, Severity.PROBLEM, message, action)
+    if latency.p99 >= operation_timeout / 2:
+        message = f"{said}; {bound}: a little more load, and calls count as unanswered"
+        return Finding(Code.LATENCY, Severity.WARNING, message, action)
+    return Finding(Code.LATENCY, Severity.OK, f"{said}; {bound}")
