@@ -1,8 +1,8 @@
-"""A script: a cache writes, the network goes silent, the connection is given up, the network heals. What comes back?
+"""A script: a cache writes, the network goes silent, the connection is dropped, the network heals.
 
-To be run by root under ``unshare --net``: it makes a second network namespace for the server, so that the kernel's own
-retransmissions are what is tested. ``python -m tests.faults.blackhole <server binary> <linger: 1|0> <folder>`` prints
-what the cache answers for the key when the kernel had its time.
+Root runs it under ``unshare --net``. The script makes a second network namespace for the server, because it tests the
+kernel's own retransmissions. ``python -m tests.faults.blackhole <server binary> <linger: 1|0> <folder>`` prints the
+cache's answer for the key after the kernel had its time.
 """
 
 import asyncio
@@ -20,8 +20,8 @@ from tests.support.waiting import eventually, wait_until
 
 SERVER, CLIENT, PORT = "10.9.0.1", "10.9.0.2", 7350
 NOWHERE = "02:00:00:00:00:99"
-# The kernel doubles its pauses between retransmissions, from 0.2 s on: it tries after 3.2 s or so and again after 6.5.
-# The network heals in between, early enough for the replay to be over by then.
+# The kernel doubles its pauses between retransmissions, from 0.2 s on: it tries after about 3.2 s, again after 6.5 s.
+# The network heals in between, early enough for the replay to end before the second try.
 SILENCE, PATIENCE = 3.6, 4.0
 
 
@@ -32,7 +32,7 @@ def ip(*arguments: str) -> str:
 
 @contextlib.contextmanager
 def running(*command: str) -> Iterator[int]:
-    """A process for as long as the block."""
+    """Run a process for as long as the block."""
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)  # noqa: S603 - ours
     try:
         yield process.pid
@@ -43,7 +43,7 @@ def running(*command: str) -> Iterator[int]:
 
 @contextlib.contextmanager
 def server_elsewhere(binary: str, folder: str) -> Iterator[str]:
-    """A server in a namespace of its own; its hardware address."""
+    """Start a server in its own namespace and yield its hardware address."""
     ip("link", "set", "lo", "up")
     with running("unshare", "--net", "sleep", "60") as elsewhere:
         inside = ("nsenter", "--target", str(elsewhere), "--net")
@@ -75,13 +75,13 @@ def _answers() -> bool:
 
 
 def lead_to(hardware: str) -> None:
-    """Send what is meant for the server there: nothing hears it if that is nowhere, and nothing says so."""
+    """Send the server's packets to this hardware address; at an unknown address they are lost without an error."""
     ip("neigh", "replace", SERVER, "lladdr", hardware, "dev", "vc", "nud", "permanent")
 
 
 async def write_into_a_black_hole(hardware: str) -> str:
-    """The whole story; returns what the cache answers in the end."""
-    # This user may not end connections: the server's end of the old one is what its bytes must find.
+    """Play the whole story and return the cache's last answer."""
+    # This user may not end connections, so the bytes find the server's end of the old connection open.
     with Client.tcp(SERVER, PORT) as admin:
         admin("ACL", "SETUSER", "limited", "on", ">secret", "~*", "&*", "+@all", "-client|kill")
     url = f"redis://limited:secret@{SERVER}:{PORT}/0"
@@ -103,10 +103,10 @@ async def write_into_a_black_hole(hardware: str) -> str:
 
 
 def main() -> None:
-    """See above."""
+    """Run the story with the arguments of the command line."""
     binary, linger, folder = sys.argv[1:]
     if linger == "0":
-        vars(aio)["struct"] = NoLinger  # the twin
+        vars(aio)["struct"] = NoLinger  # the naive twin
     with server_elsewhere(binary, folder) as hardware:
         lead_to(hardware)
         print(asyncio.run(write_into_a_black_hole(hardware)))  # noqa: T201 - the result

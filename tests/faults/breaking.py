@@ -1,4 +1,4 @@
-"""A server that breaks the protocol: relays to a real one until an entry is asked for, then says what it is told to."""
+"""A server that breaks the protocol: it relays to a real one until an entry is asked for, then breaks its reply."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -13,19 +13,19 @@ Break = Callable[[asyncio.StreamWriter], Awaitable[None]]
 
 @asynccontextmanager
 async def breaking(server: Server, trigger: bytes, rage: Break) -> AsyncIterator[str]:
-    """The URL of a server that answers a write containing ``trigger`` by ``rage``, every time."""
+    """Yield the URL of a server that answers each write with ``trigger`` in it by ``rage``."""
     running: set[asyncio.Task[None]] = set()
 
     over = False
 
     def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if over:  # it was accepted at the very end
+        if over:  # accepted at the very end
             writer.transport.abort()
             return
         task = asyncio.create_task(_serve(server, trigger, rage, reader, writer))
         running.add(task)
         task.add_done_callback(running.discard)
-        task.add_done_callback(lambda _: writer.transport.abort())  # also if it is cancelled before it begins
+        task.add_done_callback(lambda _: writer.transport.abort())  # also if the task is cancelled before it begins
 
     listener = await asyncio.start_server(connected, "127.0.0.1", 0)
     try:
@@ -37,7 +37,7 @@ async def breaking(server: Server, trigger: bytes, rage: Break) -> AsyncIterator
             task.cancel()
         if running:
             await asyncio.wait(running)
-        for _ in range(3):  # one turn to accept, one to be told of it, one to abort
+        for _ in range(3):  # one turn to accept, one to start the handler, one to abort
             await asyncio.sleep(0)
 
 
@@ -56,7 +56,7 @@ async def _serve(
             real_writer.write(data)
             await real_writer.drain()
     except OSError:
-        pass  # the client has had enough, as it should
+        pass  # the client has closed the connection, as it should
     finally:
         relay.cancel()
         real_writer.transport.abort()

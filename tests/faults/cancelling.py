@@ -1,4 +1,4 @@
-"""Cancels a caller at one chosen suspension, so that a test can go through all of them."""
+"""Cancels a caller at one chosen suspension, so that a test can go through all suspensions."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Generator
@@ -9,12 +9,12 @@ __all__ = ["cancelled_at"]
 
 
 async def cancelled_at(work: Coroutine[Any, Any, Any], suspension: int, passes: int = 0) -> bool:
-    """Run ``work`` and cancel it; whether it came that far.
+    """Run ``work`` and cancel it; return True if it reached the suspension.
 
     Args:
-        work: What the caller awaits.
-        suspension: At its how manieth wait it is cancelled, from 1 on.
-        passes: So many passes of the event loop later.
+        work: The coroutine that the caller awaits.
+        suspension: The number of the suspension to cancel at, from 1 on.
+        passes: The passes of the event loop between the suspension and the cancellation.
     """
     reached: list[asyncio.Task[None]] = []
 
@@ -41,7 +41,7 @@ async def _cancel_later(task: "asyncio.Future[Any]", passes: int) -> None:
 
 
 class _Counted:
-    """Awaits ``work`` and says when it has come to a suspension."""
+    """Awaits ``work`` and calls back at the chosen suspension."""
 
     def __init__(self, work: Coroutine[Any, Any, Any], suspension: int, reached: Callable[[], None]) -> None:
         self._work, self._left, self._reached = work, suspension, reached

@@ -1,4 +1,4 @@
-"""What the black hole needs of the machine, and a word in the report where it is not there."""
+"""The black hole's needs of the machine, and a line in the report if it cannot run."""
 
 import functools
 import os
@@ -10,7 +10,7 @@ MISSING_TOOLS = [tool for tool in ("ip", "unshare", "nsenter") if shutil.which(t
 
 @functools.cache
 def no_black_hole_because() -> str:
-    """Why network namespaces cannot be made here; empty where they can."""
+    """Return the reason why this machine makes no network namespaces; empty if it does."""
     if os.geteuid() != 0:
         return "not root"
     if MISSING_TOOLS:
@@ -23,6 +23,6 @@ collect_ignore = ["test_black_hole.py"] if no_black_hole_because() else []
 
 
 def pytest_report_collectionfinish() -> str:
-    """Say so, beside the number of tests, when these are not among them."""
+    """Report the missing tests beside the number of tests."""
     because = no_black_hole_because()
     return f"not collected: tests/faults/test_black_hole.py ({because})" if because else "network namespaces: tested"

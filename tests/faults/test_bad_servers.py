@@ -1,4 +1,4 @@
-"""Servers that throw us out, are not ready, or break the protocol: no verb raises, memory stays, all mends."""
+"""Servers that drop clients, are not ready or break the protocol: no verb raises, memory stays, the link recovers."""
 
 import asyncio
 import ctypes
@@ -27,7 +27,7 @@ async def _load() -> str:
 
 
 async def use_every_verb(cache: Cache) -> None:
-    """None of them may raise, whatever the server does."""
+    """Use each verb; no fault of the server may make it raise."""
     await cache.get("get")
     assert await cache.get_or_set("load", _load) == "loaded"
     assert await cache.refresh("refresh", _load) == "loaded"
@@ -53,7 +53,7 @@ async def _be_killed(server: Server, prefix: str) -> None:
             await cache.set("other", "kept")
             for epoch in (2, 3):
                 client("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
-                client("DEL", Layout(prefix).entry("k"))  # while nobody of ours listens
+                client("DEL", Layout(prefix).entry("k"))  # while no cache listens
                 await use_every_verb(cache)
                 await eventually(partial(_has_epoch, cache, epoch))
                 assert await cache.get("k") is None
@@ -167,10 +167,10 @@ async def _meet_a_breaking_server(server: Server, prefix: str, rage: Break, time
 
 
 async def _memory_over(work: Callable[[], Any], times: int) -> int:
-    """By how many bytes the process grew at most while it did that."""
+    """Return by how many bytes the process grew at most during ``times`` calls."""
     process = psutil.Process()
     gc.collect()
-    if hasattr(libc := ctypes.CDLL(None), "malloc_trim"):  # what earlier tests left free would hide new memory
+    if hasattr(libc := ctypes.CDLL(None), "malloc_trim"):  # memory that earlier tests freed would hide new memory
         libc.malloc_trim(0)
     before = most = process.memory_info().rss
     for _ in range(times):

@@ -1,6 +1,6 @@
 """Bytes of an aborted connection that land later, by the kernel's own retransmissions. See ``blackhole``.
 
-Only collected where root may make network namespaces; the report says when it is not.
+The tests are collected only if root may make network namespaces; else the report says why they are missing.
 """
 
 import signal
@@ -12,8 +12,8 @@ import pytest
 
 from tests.support.engines import engines
 
-# When the kernel sends anew depends on how the connection did before: on a busy machine it may do so while the replay
-# still runs, which removes it. That it may come later is what the twin shows; so it has more than one try.
+# The time of the kernel's next retransmission depends on the connection's past. On a busy machine it may come during
+# the replay, which then removes it. The twin must show a later one, so it has more than one try.
 AGAIN = 2
 
 pytestmark = pytest.mark.root
@@ -23,7 +23,7 @@ Stories = dict[tuple[str, bool], str]
 
 @pytest.fixture(scope="module")
 def endings() -> Stories:
-    """What a cache answered in the end, by engine and whether it resets connections; all told at the same time."""
+    """The cache's last answer by engine and by reset or not; all stories run at the same time."""
     with tempfile.TemporaryDirectory() as folder:
         told = _tell([(engine, resets) for engine in engines() for resets in (True, False)], folder)
         for _ in range(AGAIN):
@@ -37,7 +37,7 @@ def _tell(stories: list[tuple[str, bool]], folder: str) -> Stories:
         return {which: _end(process) for which, process in started.items()}
     finally:
         for process in started.values():
-            process.send_signal(signal.SIGINT)  # so that it ends what it started
+            process.send_signal(signal.SIGINT)  # so that the script ends its own processes
             process.communicate()
 
 

@@ -1,4 +1,4 @@
-"""A caller may be cancelled wherever it waits: no flight, waiter, token or lease stays, and the link stays up."""
+"""A caller is cancelled at each of its waits: no flight, waiter, token or lease stays, and the link stays up."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -14,7 +14,7 @@ from tests.support.run import run
 from tests.support.servers import Server
 from tests.support.waiting import eventually
 
-# How many passes of the loop after the suspension: the flight that the caller began is further by then.
+# Passes of the loop between the suspension and the cancellation: the caller's flight has gone further by then.
 PASSES = (0, 1, 2, 3, 5, 8, 13, 30)
 
 Verb = Callable[[Cache, str], Coroutine[Any, Any, Any]]
@@ -33,7 +33,7 @@ async def load_many(keys: list[str]) -> dict[str, str]:
 
 
 async def spoil_and_load(cache: Cache, key: str) -> None:
-    """Through a claim: there is an entry, but its tag is no longer current."""
+    """Load through a claim: there is an entry, but its tag is no longer current."""
     await cache.set(key, "old", tags=(f"tag of {key}",))
     await cache.invalidate_tags(f"tag of {key}")
     await cache.get_or_set(key, load)
@@ -56,7 +56,7 @@ VERBS: dict[str, Verb] = {
 
 
 async def _cancel_everywhere(server: Server, prefix: str, verb: Verb) -> tuple[int, int]:
-    """At how many suspensions the caller was cancelled, and how many leases and claims stayed on the server."""
+    """Return the number of suspensions, and of leases and claims left on the server, after cancelling at each."""
     async with Cache(server.url, prefix=prefix, operation_timeout="2s") as cache:
         suspension = 0
         found = True
@@ -64,7 +64,7 @@ async def _cancel_everywhere(server: Server, prefix: str, verb: Verb) -> tuple[i
             suspension += 1
             found = any([await cancelled_at(verb(cache, f"k{suspension}-{n}"), suspension, n) for n in PASSES])
         await eventually(lambda: _nothing_left(cache))
-        # A grant may come after the flight has ended, and is given back only then: two round trips.
+        # A grant may come after the flight has ended, and the cache gives it back only then: two round trips.
         await cache.get("another")
         await cache.get("and another")
         assert (cache.stats().link, cache.stats().epoch, cache.stats().journal) == ("online", 1, 0)
@@ -95,7 +95,7 @@ def test_a_cancelled_caller_leaves_nothing_behind(server: Server, prefix: str, v
 
 
 async def _cancel_in_the_loader(server: Server, prefix: str) -> int:
-    """How many leases stay when the only caller goes while its loader runs."""
+    """Count the leases that stay when the only caller is cancelled while its loader runs."""
     async with Cache(server.url, prefix=prefix, operation_timeout="2s") as cache:
         caller = asyncio.create_task(cache.get_or_set("k", asyncio.Event().wait))
         await eventually(lambda: cache.stats().loads == 1)
@@ -104,7 +104,7 @@ async def _cancel_in_the_loader(server: Server, prefix: str) -> int:
 
 
 async def _cancel_with_the_grant(server: Server, prefix: str) -> int:
-    """How many leases stay when the load is cancelled between the reply that grants and the wake-up for it."""
+    """Count the leases that stay when the load is cancelled between the reply that grants and its wake-up."""
     async with Cache(server.url, prefix=prefix, operation_timeout="2s") as cache:
         shared: Any = cache._engine.shared
         acquire = shared.acquire
@@ -114,7 +114,7 @@ async def _cancel_with_the_grant(server: Server, prefix: str) -> int:
             (flight,) = cache._engine.flights.active()
 
             def cancel(_future: Any) -> None:
-                flight.task.cancel()  # what the last one to leave does
+                flight.task.cancel()  # as the last caller that leaves does
                 caller.cancel()
 
             future.add_done_callback(cancel)

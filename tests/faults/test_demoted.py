@@ -1,4 +1,4 @@
-"""A primary that is replaced while it goes on answering: promises 2, 3 and 5 hold on its successor, in both faces."""
+"""A replaced primary that still answers: promises 2, 3 and 5 hold on its successor, in both faces."""
 
 import asyncio
 import itertools
@@ -24,20 +24,20 @@ NOWHERE = ("127.0.0.1", 1)
 
 
 class Pair(NamedTuple):
-    """A primary, its replica, and the one name by which clients find whichever it is."""
+    """A primary, its replica, and one name that leads clients to the current primary."""
 
     old: Server
     new: Server
     name: Proxy
 
     def fail_over(self) -> None:
-        """Promote the replica and give it the name. The old one still takes itself for the primary."""
+        """Promote the replica and give it the name. The old server still takes itself for the primary."""
         with self.new.client() as client:
             client("REPLICAOF", "NO", "ONE")
         self.name._target, self.name._address = self.new, Address.parse(self.new.url)
 
     def demote(self) -> None:
-        """The old one hears of it, and cannot reach its successor."""
+        """Make the old server a replica that cannot reach its successor."""
         with self.old.client() as client:
             client("REPLICAOF", *NOWHERE)
 
@@ -53,7 +53,7 @@ def pair(fresh_server: StartServer) -> Iterator[Pair]:
 
 
 def synced(pair: Pair, key: bytes) -> Callable[[], bool]:
-    """Whether the replica has it."""
+    """Return a check that the replica has the key."""
 
     def has() -> bool:
         with pair.new.client() as client:
@@ -69,7 +69,7 @@ OPTIONS: dict[str, Any] = {"operation_timeout": "1s", "max_staleness": STALENESS
 
 
 async def _read_on(pair: Pair, prefix: str, patience: float = 3) -> None:
-    """A reader whose server is demoted sees what was written to the successor."""
+    """A reader on a demoted server sees a value that was written to the successor."""
     async with Cache(pair.name.url, prefix=prefix, **OPTIONS) as writer:
         await writer.set("price", "old", ttl="1h")
     async with Cache(pair.name.url, prefix=prefix, **OPTIONS) as reader:
@@ -123,7 +123,7 @@ def test_until_the_name_moves_health_says_that_it_is_a_replica(pair: Pair, prefi
     run(scene())
 
 
-# -- promise 5: what a primary acknowledged that was replaced already --------------------------------------------------
+# -- promise 5: removals that a replaced primary acknowledged ----------------------------------------------------------
 
 
 def _forgets(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,7 +193,7 @@ def test_removals_of_threads_are_repeated_too(pair: Pair, prefix: str) -> None:
 
 
 async def _there_and_back(server: Server, prefix: str) -> tuple[Any, Any, int]:
-    """A key in near, one that was removed and is back on the server, and how many connections it took."""
+    """Return a key's value in near, one that was removed and is back on the server, and the connections it took."""
     entry = Layout(prefix).entry
     async with Cache(server.url, prefix=prefix, **OPTIONS) as other:
         await other.set("kept", "old", ttl="1h")
@@ -207,7 +207,7 @@ async def _there_and_back(server: Server, prefix: str) -> tuple[Any, Any, int]:
             client.pipeline(
                 ("REPLICAOF", *NOWHERE),
                 ("REPLICAOF", "NO", "ONE"),
-                # The one it followed meanwhile had not heard of the removal.
+                # The server that this one followed in between had not heard of the removal.
                 ("SET", entry("removed"), blob, "PX", 1_000_000),
             )
             await eventually(lambda: cache.peek("kept") is None, timeout=2)
@@ -230,7 +230,7 @@ def test_twin_whoever_looks_at_the_role_alone_sees_nothing(
 def test_the_first_replica_of_a_primary_disturbs_nobody(
     fresh_server: StartServer, prefix: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Its history changes by that, so near goes once; the link stays, and no line is written."""
+    """The primary's history changes by its first replica: near is dropped once, the link stays, no line is logged."""
     server, replica = (fresh_server("tcp", "--repl-diskless-sync-delay", "0") for _ in range(2))
 
     async def scene() -> None:
@@ -252,7 +252,7 @@ def test_the_first_replica_of_a_primary_disturbs_nobody(
 
 
 def _asked(client: Any) -> int:
-    """How often somebody asked for INFO so far, allowed or not."""
+    """Count the INFO commands so far, allowed or not."""
     said: dict[str, str] = {}
     for line in client("INFO", "commandstats").decode().splitlines():
         name, _, numbers = line.partition(":")
@@ -285,7 +285,7 @@ def test_who_may_not_ask_is_not_for_ever_asking(server: Server, prefix: str, whe
 def test_what_answers_for_several_servers_in_turn_is_believed_as_it_is(
     server: Server, prefix: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """As a proxy does that asks one of many: to forget everything at each heartbeat would help nobody."""
+    """As behind a proxy that asks one of many servers: a cache that forgot all at each heartbeat would help nobody."""
     names = itertools.cycle(["one", "two"])
     monkeypatch.setattr(Standing, "of", lambda _reply: Standing("master", next(names), "former"))
 

@@ -19,7 +19,7 @@ from tests.support.servers import Server
 from tests.support.waiting import eventually
 
 LIMIT = 5_000_000
-# What one command may take beyond it: the check comes before a command, not in its middle.
+# The bytes that one command may take beyond the limit: the server checks before a command, not in its middle.
 SLACK = 600_000
 STORES = 3000
 BIG = b"x" * 10_000
@@ -47,8 +47,8 @@ def used(client: Client) -> int:
 
 
 def store_many(client: Client, script: Script) -> int:
-    """How many of 3,000 stores of 10 kB were refused."""
-    if script.name == "swap":  # it needs something to replace
+    """Return how many of 3,000 stores of 10 kB were refused."""
+    if script.name == "swap":  # swap needs an entry to replace
         client.pipeline(*(("SET", f"k{n}", SMALL) for n in range(STORES)))
     refused = 0
     for start in range(0, STORES, 100):

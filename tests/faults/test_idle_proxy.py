@@ -1,4 +1,4 @@
-"""A proxy that closes connections which are idle for less than a heartbeat: it works, badly, and says why."""
+"""A proxy that closes connections idle for less than a heartbeat: the cache works, slowly, and health says why."""
 
 import asyncio
 import socket
@@ -20,7 +20,7 @@ IDLE = 0.1  # seconds; a heartbeat comes after 0.67
 
 @contextmanager
 def impatient(server: Server) -> Iterator[str]:
-    """The URL of a proxy that closes what is idle."""
+    """Yield the URL of a proxy that closes idle connections."""
 
     def pump(source: socket.socket, sink: socket.socket) -> None:
         source.settimeout(IDLE)
@@ -64,7 +64,7 @@ def test_it_is_named(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(outages, "QUIET", 0.0)  # every line, and not one a minute
+    monkeypatch.setattr(outages, "QUIET", 0.0)  # log every line, not one a minute
     hint = "without a command: is there a proxy whose idle timeout is below the heartbeat of 0.67 s?"
 
     def named(cache: Cache | SyncCache) -> bool:
@@ -84,7 +84,7 @@ def test_it_is_named(
 
 
 def test_a_server_that_is_restarted_is_no_such_proxy(server: Server, prefix: str) -> None:
-    """It closes one connection, or two: a proxy does it over and over."""
+    """A restarted server closes one or two connections; an impatient proxy closes them over and over."""
 
     async def body() -> None:
         async with Cache(server.url, prefix=prefix) as cache:

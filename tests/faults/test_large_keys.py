@@ -1,4 +1,4 @@
-"""A value larger than any reply may be: it costs one connection, then the key is known and what near holds stays."""
+"""A value larger than a reply may be costs one connection; then the key is known, and near keeps its entries."""
 
 from collections.abc import Callable
 from typing import Any
@@ -22,7 +22,7 @@ async def _load() -> str:
 
 
 async def _store(server: Server, prefix: str) -> None:
-    """As an instance with a larger limit does."""
+    """Store the value as an instance with a larger limit does."""
     async with Cache(server.url, prefix=prefix, operation_timeout="5s", max_value_bytes="8MB") as other:
         await other.set("large", VALUE, ttl="1h")
         await other.set("also large", VALUE, ttl="1h")
@@ -51,10 +51,10 @@ VERBS: dict[str, Callable[[Cache], Any]] = {
 
 
 async def _reads(server: Server, prefix: str, verb: str) -> tuple[int, int, Any]:
-    """Connections lost by three calls after the first, how often it was found unusable, and what near has still."""
+    """Return the connections lost by three calls after the first, the unusable replies, and near's other entry."""
     await _store(server, prefix)
     async with Cache(server.url, prefix=prefix, **OPTIONS) as cache:
-        await cache.get("large")  # this costs one
+        await cache.get("large")  # the first call costs one connection
         await eventually(lambda: cache.stats().epoch == 2 and cache.stats().link == "online")
         await cache.set("good", "value", ttl="1h")
         for _ in range(3):

@@ -1,4 +1,4 @@
-"""Servers that lack something: no tracking, no RESP3, or a cluster where one server was expected."""
+"""Servers without some feature: no tracking, no RESP3, or a cluster where the cache expects one server."""
 
 import asyncio
 import time
@@ -19,17 +19,17 @@ from tests.support.run import run
 from tests.support.servers import Server
 from tests.support.waiting import eventually, wait_until
 
-STALENESS = 0.8  # without pushes copies live half of it
+STALENESS = 0.8  # without pushes, copies live half of it
 
 
 def untracked(server: Server, client: Client) -> str:
-    """The URL of a user who may not ``CLIENT TRACKING``."""
+    """Return the URL of a user without the right to ``CLIENT TRACKING``."""
     client("ACL", "SETUSER", "plain", "on", ">secret", "~*", "&*", "+@all", "-client|tracking")
     return f"redis://plain:secret@{server.address.host}:{server.address.port}/0"
 
 
 async def _see_a_change(url: str, prefix: str, patience: float = 3) -> tuple[str, float]:
-    """What an untracked cache says of its coherence, and how long it goes on with what another has overwritten."""
+    """Return an untracked cache's coherence, and how long it answers with a value that another cache overwrote."""
     async with (
         Cache(url, prefix=prefix, operation_timeout="1s", max_staleness=STALENESS) as cache,
         Cache(url, prefix=prefix, operation_timeout="1s", max_staleness=STALENESS) as other,
@@ -47,7 +47,7 @@ async def _reads(cache: Cache, expected: str) -> bool:
 
 
 async def _load_together(url: str, prefix: str) -> tuple[int, float]:
-    """How often two untracked caches load one key that both ask for, and how long the slower of them waits."""
+    """Return how often two untracked caches load one key that both ask for, and the wait of the slower cache."""
     loads = 0
 
     async def load() -> str:
@@ -150,7 +150,7 @@ def test_a_server_that_speaks_resp2_only(fresh_server: StartServer, prefix: str)
 def test_a_proxy_that_does_not_know_hello(
     face: type[Cache | SyncCache], words: bytes, server: Server, prefix: str
 ) -> None:
-    """Whatever it says, or if it hangs up: the old protocol does, and health says that it is in use."""
+    """The cache falls back to RESP2 on any answer, even a hang-up, and health says so."""
     with Lesser(server, HELLO=words) as proxy:
         health = health_of(face(proxy.url, prefix=prefix), lambda health: health.shared)
         attempts = proxy.connections
@@ -170,7 +170,7 @@ def test_a_proxy_that_asks_for_the_password_before_it_reads_hello(words: bytes, 
 
 
 NO_HELLO = b"-ERR unknown command"
-ECHOES: dict[str, dict[str, Any]] = {  # where it says what it was told
+ECHOES: dict[str, dict[str, Any]] = {  # by the command whose error repeats the password
     "HELLO": {"HELLO": b"-WRONGPASS hunter2 is no password of default"},
     "HELLO, and goes on": {"HELLO": b"-ERR what is hunter2?", "AUTH": b"+OK"},
     "AUTH": {"HELLO": NO_HELLO, "AUTH": b"-ERR invalid password 'hunter2'"},
@@ -205,7 +205,7 @@ def test_nor_one_that_does_so_later(server: Server, prefix: str) -> None:
 
 
 def test_a_proxy_that_hangs_up_at_all_that_it_does_not_know(server: Server, prefix: str) -> None:
-    """Each is found out by itself, and not asked again; what the cache needs works."""
+    """The cache finds out each unknown command by itself and does not ask again; all that it needs works."""
     unknown = {"HELLO", "INFO", "SCRIPT", "CLIENT", "SELECT"}
     with Lesser(server, HELLO=CLOSE, INFO=CLOSE, SCRIPT=CLOSE, CLIENT=CLOSE, SELECT=CLOSE) as proxy:
         health = health_of(Cache(proxy.url, prefix=prefix), lambda health: health.shared, patience=15)
@@ -216,7 +216,7 @@ def test_a_proxy_that_hangs_up_at_all_that_it_does_not_know(server: Server, pref
 
 
 def health_of(cache: Cache | SyncCache, until: Callable[[Health], object], patience: float = 5) -> Health:
-    """What it says once it says what is waited for."""
+    """Return the first health report that fulfils ``until``."""
 
     async def of_tasks(cache: Cache) -> Health:
         async with cache:
@@ -232,7 +232,7 @@ def health_of(cache: Cache | SyncCache, until: Callable[[Health], object], patie
 
 @pytest.mark.parametrize("forbidden", ["EVALSHA", "both"])
 def test_a_server_that_runs_no_scripts(forbidden: str, fresh_server: StartServer, prefix: str) -> None:
-    """Some hosters forbid them: each process then loads for itself, and health names the command."""
+    """Some hosters forbid scripts: each process then loads for itself, and health names the command."""
     commands = ("EVAL", "EVALSHA") if forbidden == "both" else (forbidden,)
     server = fresh_server("tcp", *(word for name in commands for word in ("--rename-command", name, "")))
     run(_without_scripts(server.url, prefix))

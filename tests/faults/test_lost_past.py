@@ -1,4 +1,4 @@
-"""What the server forgets by itself: removals acknowledged before a restart, and a key that nobody seems to use."""
+"""A server that forgets: removals acknowledged before a restart, and a key that no client seems to use."""
 
 import asyncio
 import itertools
@@ -22,7 +22,7 @@ from tests.support.waiting import eventually
 
 
 async def _restart_from_a_snapshot(server: Server, prefix: str, remove: Callable[[Cache], Any], **more: Any) -> str:
-    """What a cache answers after the server came back from a snapshot older than a removal it had acknowledged."""
+    """Return the cache's answer after the server restarts from a snapshot older than an acknowledged removal."""
     source = ["old"]
 
     async def load() -> str:
@@ -33,10 +33,10 @@ async def _restart_from_a_snapshot(server: Server, prefix: str, remove: Callable
         with server.client() as client:
             client("SAVE")
         source[0] = "new"
-        async with Cache(server.url, prefix=prefix, operation_timeout="1s") as other:  # its own it would repeat
+        async with Cache(server.url, prefix=prefix, operation_timeout="1s") as other:  # not by cache: it repeats its own
             await remove(other)
             assert other.stats().journal == 0, "the removal was acknowledged"
-        await cache.get_or_set("yet another", load)  # what it knows is as new as can be
+        await cache.get_or_set("yet another", load)  # so that the cache's knowledge is as new as possible
         await asyncio.to_thread(server.kill)
         await eventually(lambda: cache.stats().link == "offline")
         await asyncio.to_thread(server.restart)
@@ -48,7 +48,7 @@ async def _restart_from_a_snapshot(server: Server, prefix: str, remove: Callable
 
 
 async def _clear_and_go_on(cache: Cache) -> None:
-    """The tag on every entry has a newer version by then than in the snapshot."""
+    """Clear; the tag on every entry then has a newer version than in the snapshot."""
 
     async def load() -> str:
         return "another"
@@ -75,7 +75,7 @@ def test_a_server_back_from_a_snapshot_brings_nothing_back(
 
 @pytest.mark.parametrize("removal", REMOVALS)
 def test_nor_does_one_that_does_not_say_who_it_is(fresh_server: StartServer, prefix: str, removal: str) -> None:
-    """``INFO`` is refused by some hosters, and by rights: then it may be another server after each connection."""
+    """Some hosters and some ACLs refuse ``INFO``: the cache then takes each connection's server for another one."""
     server = fresh_server("tcp", "--rename-command", "INFO", "NOBODY-ASKS", save="3600 100000")
     assert run(_restart_from_a_snapshot(server, prefix, REMOVALS[removal])) == "new"
 
@@ -91,8 +91,8 @@ def test_twin_a_cache_that_trusts_the_restart_serves_what_was_removed(
 # -- the tag that is on every entry, under allkeys-lru -----------------------------------------------------------------
 
 STALENESS = 0.9  # a heartbeat every 0.3 s
-# The server counts idle time in whole seconds. So that what is old differs from what is new, it must take seconds to
-# fill its 30 MB: 200 keys of a kilobyte in this time make it about three.
+# The server counts idle time in whole seconds. To tell an old key from a new one, it must take seconds to fill its
+# 30 MB: with 200 keys of a kilobyte per pause it takes about three.
 PAUSE = 0.018
 FLOOD = 15.0  # seconds at most; it takes five
 
@@ -102,7 +102,7 @@ def write(client: Client, numbers: Iterator[int]) -> None:
 
 
 def is_there(client: Client, key: bytes) -> bool:
-    """Without touching it: ``OBJECT IDLETIME`` is no use of a key."""
+    """Return True if the key exists, without touching it: ``OBJECT IDLETIME`` is no use of a key."""
     try:
         return client("OBJECT", "IDLETIME", key) is not None
     except hiredis.ReplyError as error:
@@ -112,7 +112,7 @@ def is_there(client: Client, key: bytes) -> bool:
 
 
 async def _live_under_pressure(server: Server, prefix: str) -> tuple[bool, bool]:
-    """Whether the tag of all entries is still there: of a cache as it is, and of one whose heartbeat only pings."""
+    """Return True if the tag of all entries is still there: for the real cache, and for one that only pings."""
     cache = Cache(server.url, prefix=prefix, operation_timeout="2s", max_staleness=STALENESS)
     naive = Cache(server.url, prefix=f"{prefix}-naive", operation_timeout="2s", max_staleness=STALENESS)
     vars(naive._engine.recovery)["heartbeat"] = lambda: Call((("PING",),))
@@ -125,7 +125,7 @@ async def _live_under_pressure(server: Server, prefix: str) -> tuple[bool, bool]
             while time.monotonic() - began < FLOOD and is_there(client, mine) and is_there(client, theirs):
                 await asyncio.to_thread(write, client, numbers)
                 await asyncio.sleep(PAUSE)
-            for _ in range(50):  # another second, now that the server is full
+            for _ in range(50):  # another second, with the server full
                 await asyncio.to_thread(write, client, numbers)
                 await asyncio.sleep(PAUSE)
             return is_there(client, mine), is_there(client, theirs)

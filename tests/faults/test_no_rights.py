@@ -1,4 +1,4 @@
-"""A user who may do nothing: never online, not even for a moment, however often the cache knocks."""
+"""A user without rights: the cache is never online, not even for a moment, on any of its attempts."""
 
 from typing import Any
 

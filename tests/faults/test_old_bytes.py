@@ -1,7 +1,8 @@
-"""Bytes of an aborted connection that land later: an old ``set`` must not come back after what replaced it.
+"""Bytes of an aborted connection that land later: an old ``set`` must not come back after its replacement.
 
-A kernel goes on retransmitting what an orphaned socket had sent. Two guards: the connection is reset, not closed, and
-the next handshake ends it on the server. Each is shown to hold alone, and nothing to hold without both.
+A kernel goes on retransmitting the bytes of an orphaned socket. The cache has two guards: it resets the connection
+instead of closing it, and its next handshake ends the old one on the server. Each guard holds alone; without both,
+the old value comes back.
 """
 
 import asyncio
@@ -22,14 +23,14 @@ from tests.support.run import run
 from tests.support.servers import Server
 from tests.support.waiting import eventually
 
-STALENESS = 0.2  # three times that without an answer, and the connection is given up
+STALENESS = 0.2  # the cache drops a connection without an answer for three times this
 
 
 class Network(Proxy):
-    """A proxy whose later connections are spared what holds up the earlier ones."""
+    """A proxy that holds up its earlier connections, and lets later ones pass."""
 
     def spare_new_connections(self) -> tuple[Way, Way]:
-        """Let connections from now on pass; returns the rules that still hold for the others."""
+        """Let connections from now on pass; return the rules that still hold for the earlier ones."""
         old = self._up, self._down
         self._do(self._new_ways)
         return old
@@ -38,30 +39,30 @@ class Network(Proxy):
         self._up, self._down = Way(), Way()
 
     def release_old(self, old: tuple[Way, Way]) -> None:
-        """The network heals for the earlier connections too."""
+        """Heal the network for the earlier connections, too."""
         for way in old:
             self._do(way.go)
 
     def held_by(self, old: tuple[Way, Way]) -> int:
-        """How many bytes of the earlier connections still wait."""
+        """Return how many bytes of the earlier connections still wait."""
         return self._do(lambda: sum(way.held for way in old))
 
 
 def login(client: Client, *, may_kill: bool) -> str:
-    """A user, who may or may not end connections."""
+    """Add a user with or without the right to end connections; return its login."""
     client("ACL", "SETUSER", "limited", "on", ">secret", "~*", "&*", "+@all", *(() if may_kill else ("-client|kill",)))
     return "limited:secret"
 
 
 async def _write_into_a_black_hole(server: Server, prefix: str, who: str, client: Client) -> str:
-    """What a cache answers for a key once the old connection's bytes have had every chance to land."""
+    """Return the cache's answer for a key after the old connection's bytes had every chance to land."""
     raw = Layout(prefix).entry("k")
     with Network(server) as network:
         url = f"redis://{who}@127.0.0.1:{network.port}/0"
         async with Cache(url, prefix=prefix, operation_timeout=0.1, max_staleness=STALENESS) as cache:
             await cache.set("k", "first")
             network.stall("up")
-            await cache.set("k", "OLD")  # on its way, for ever
+            await cache.set("k", "OLD")  # stuck on its way
             old = network.spare_new_connections()
             await eventually(lambda: cache.stats().epoch == 2 and cache.stats().link == "online")
             assert client("EXISTS", raw) == 0, "the replay removed what was not acknowledged"
@@ -74,7 +75,7 @@ async def _write_into_a_black_hole(server: Server, prefix: str, who: str, client
 
 
 def _leave_a_loop_behind(server: Server, prefix: str, who: str, client: Client) -> str:
-    """The same, for the connection of an event loop that was closed over the open cache."""
+    """Return the answer after the event loop of the old connection was closed over the open cache."""
     raw = Layout(prefix).entry("k")
     with Network(server) as network:
         url = f"redis://{who}@127.0.0.1:{network.port}/0"
@@ -113,12 +114,12 @@ def _leave_a_loop_behind(server: Server, prefix: str, who: str, client: Client) 
 
 @pytest.fixture
 def without_reset(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Connections are closed without the option that makes it a reset."""
+    """Close connections without the option that resets them."""
     monkeypatch.setattr(aio, "struct", NoLinger)
 
 
 class NoLinger:
-    """Packs "do not linger" where "linger for zero seconds" is asked for."""
+    """Packs "do not linger" in place of "linger for zero seconds"."""
 
     @staticmethod
     def pack(layout: str, *_numbers: Any) -> bytes:
@@ -145,7 +146,7 @@ def test_twin_without_both_the_old_value_is_back(server: Server, prefix: str) ->
 @pytest.mark.parametrize("may_kill", [True, False])
 def test_nothing_that_a_closed_loop_had_sent_lands_later(server: Server, prefix: str, *, may_kill: bool) -> None:
     with server.client() as client:
-        # uvloop closes the sockets of a loop with it, without a reset: there the server alone can end the connection.
+        # uvloop closes a closed loop's sockets without a reset, so that only the server can end the connection.
         expected = "gone" if may_kill or not ON_UVLOOP else "OLD"
         assert _leave_a_loop_behind(server, prefix, login(client, may_kill=may_kill), client) == expected
 

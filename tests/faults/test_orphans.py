@@ -1,4 +1,4 @@
-"""A connection that is cut while a right to load is asked for or given back: nobody waits for what nobody runs."""
+"""A connection cut while a right to load is requested or released: no caller waits for a load that does not run."""
 
 import asyncio
 import time
@@ -33,7 +33,7 @@ def exists(server: Server, key: bytes) -> bool:
 
 
 def ask_for(cache: Any, kind: str) -> None:
-    """As policy does."""
+    """Request a right to load, as ``policy`` does."""
     shared, token = cache._engine.shared, cache._engine.coherence.open_fill("k")
     if kind == "lease":
         shared.acquire("k", PLACEHOLDER, LEASE_MS, Any, token)
@@ -50,7 +50,7 @@ KINDS = ["lease", "claim"]
 
 
 async def _cut_while_asking(server: Server, proxy: Proxy, prefix: str, kind: str) -> bool:
-    """Whether the right is on the server still when the link is back."""
+    """Return True if the right is still on the server when the link is back."""
     async with Cache(proxy.url, prefix=prefix, **OPTIONS) as cache:
         await cache.get("k")
         proxy.stall("down")
@@ -110,7 +110,7 @@ def test_what_stands_there_by_now_is_left_alone(server: Server, proxy: Proxy, pr
 
 
 def test_an_answer_that_comes_late_says_where_the_right_is(server: Server, proxy: Proxy, prefix: str) -> None:
-    """Then it is given back at once, on the same connection, and nothing is left to remember."""
+    """The cache gives the right back at once, on the same connection, and remembers nothing."""
 
     async def scene() -> None:
         async with Cache(proxy.url, prefix=prefix, **OPTIONS) as cache:
@@ -128,7 +128,7 @@ def test_an_answer_that_comes_late_says_where_the_right_is(server: Server, proxy
 
 
 async def _load_ends_in_an_outage(server: Server, proxy: Proxy, prefix: str) -> float:
-    """How long another instance waits, once the link is back, for a lease whose load ended while it was away."""
+    """Return how long another instance waits, with the link back, for a lease whose load ended in the outage."""
 
     async def slow() -> str:
         proxy.refuse()
@@ -174,7 +174,7 @@ def test_a_claim_that_is_given_back_in_an_outage_is_free_after_it(server: Server
 def test_who_may_not_end_the_old_connection_gives_back_once_more(
     server: Server, prefix: str, may_kill: bool, left: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What that connection had sent may run after the handshake: here it does."""
+    """The old connection's last commands may run after the handshake, as they do here."""
     monkeypatch.setattr("tests.faults.test_orphans.LEASE_MS", 500)
     with server.client() as client:
         client(

@@ -1,4 +1,4 @@
-"""The server answers more slowly than it is asked: what waits for it is bounded, and who comes then does not wait."""
+"""A server slower than its callers: a bounded number of calls wait for it, and further calls are answered at once."""
 
 import asyncio
 
@@ -14,7 +14,7 @@ MAX_CALLS = 20_000
 
 
 async def _ask_a_stuck_server(server: Server, prefix: str) -> tuple[int, int]:
-    """How many calls of a crowd waited for the server, and how many it was spared."""
+    """Return how many calls of a crowd waited for the server, and how many did not."""
     async with Cache(server.url, prefix=prefix, operation_timeout="1s", max_staleness="1m", near_max_bytes=0) as cache:
         await cache.set("k", "v")
         server.freeze()

@@ -1,4 +1,4 @@
-"""Own writes in an outage: a process sees what it wrote, whatever else it did, and what the journal made of that."""
+"""Own writes in an outage: a process sees its own writes, even after other calls and after the journal merges them."""
 
 import asyncio
 import logging
@@ -17,7 +17,7 @@ from tests.support.tasked import tasked
 from tests.support.threaded import threaded
 from tests.support.waiting import eventually
 
-NOWHERE = "redis://127.0.0.1:1"  # nobody listens there: offline from the first call on
+NOWHERE = "redis://127.0.0.1:1"  # no server listens there: the cache is offline from the first call on
 MORE = Journal.MAX + 50
 
 Body = Callable[[Any], Awaitable[None]]
@@ -25,7 +25,7 @@ Body = Callable[[Any], Awaitable[None]]
 
 @pytest.fixture(params=[Cache, threaded, tasked], ids=["tasks", "threads", "tasks of threads"])
 def away(request: pytest.FixtureRequest, prefix: str) -> Callable[..., None]:
-    """Runs a body with a cache of each face whose server is away."""
+    """Runs a body with a cache of each face, with the server away."""
 
     def run_on(body: Body, **settings: Any) -> None:
         async def main() -> None:
@@ -113,7 +113,7 @@ def test_more_than_the_journal_holds_is_one_warning_and_counted(away: Away, capl
 
 
 def test_what_was_sent_and_not_answered_is_seen_though_everything_is_owed(server: Server, prefix: str) -> None:
-    """Many removals hang together and become one: what counts for each write is what overtook it."""
+    """The journal merges many removals into one; only a removal after a write counts for that write."""
 
     async def main(proxy: Proxy) -> None:
         async with Cache(proxy.url, prefix=prefix, operation_timeout="100ms") as cache:
@@ -162,7 +162,7 @@ def test_of_those_who_add_in_an_outage_the_first_of_the_process_wins(away: Away)
         assert [await cache.add("k", n, tags=["t"]) for n in range(3)] == [True, False, False]
         assert [await view.add("k", n) for n in range(5, 8)] == [True, False, False]
         assert (await cache.get("k"), await view.get("k")) == (0, 5)
-        assert cache.stats().journal == 2  # what the server holds of them goes when it is back
+        assert cache.stats().journal == 2  # both keys are removed from the server when it is back
         await cache.set("set", 1)
         assert not await cache.add("set", 2)
         for remove in (cache.delete("k"), cache.invalidate_tags("t"), cache.clear()):
@@ -255,7 +255,7 @@ def test_a_counter_counts_in_an_outage_only_where_it_was_set_in_it(away: Away) -
 
 
 def test_what_was_counted_on_in_an_outage_does_not_fall_back_to_what_the_server_had(remote: Driver) -> None:
-    """It is gone when the server is back, as what was set is: nobody takes an old count for the newest."""
+    """The counter is gone when the server is back, as set values are: no caller takes an old count for the newest."""
     assert remote.server is not None
 
     async def seven() -> int:
@@ -297,7 +297,7 @@ def test_what_came_from_the_server_is_neither_counted_nor_added_over(remote: Dri
 
 
 def test_a_server_that_is_only_late_leaves_no_two_winners(remote: Driver) -> None:
-    """It may be well for all others: who cannot hear it, for the moment, has not won."""
+    """The server may be well for other instances: an instance that cannot hear it at the moment has not won."""
     assert remote.server is not None
 
     async def main(proxy: Proxy) -> None:

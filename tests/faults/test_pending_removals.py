@@ -1,4 +1,4 @@
-"""What is owed although the server is well: as little as possible, and not for long."""
+"""Removals that are pending although the server is well: as few as possible, and not for long."""
 
 import asyncio
 
@@ -15,7 +15,7 @@ HEARTBEAT = 0.1
 
 
 def test_a_write_that_crosses_a_flush_is_stored(server: Server, prefix: str) -> None:
-    """It asks for the version of its own tag, and hears meanwhile that the one on every entry is gone."""
+    """A write asks for its own tag's version, and hears meanwhile that the tag on every entry is gone."""
     run(_write_across_a_flush(server, prefix))
 
 
@@ -25,7 +25,7 @@ async def _write_across_a_flush(server: Server, prefix: str) -> None:
 
     with server.client() as client:
         async with Cache(server.url, prefix=prefix, operation_timeout="1s") as cache:
-            client("FLUSHALL")  # heard only with the answer to what the next line sends
+            client("FLUSHALL")  # the cache hears of it only with the answer to the next line
             await cache.set("set", "new", tags=("one",), strict=True)
             client("FLUSHALL")
             assert await cache.get_or_set("loaded", load, tags=("two",)) == "loaded"
@@ -35,7 +35,7 @@ async def _write_across_a_flush(server: Server, prefix: str) -> None:
 
 
 def test_each_removal_that_is_owed_is_repeated_soon(server: Server, prefix: str) -> None:
-    """However many were owed, and repaid, before."""
+    """Even after many removals were pending and were replayed before."""
     run(_owe_again_and_again(server, prefix))
 
 
@@ -45,7 +45,7 @@ async def _owe_again_and_again(server: Server, prefix: str) -> None:
         for _ in range(3):
             coherence.defer(("e", "key"), coherence.journal.next())
             await eventually(lambda: cache.stats().journal == 0, timeout=10 * HEARTBEAT)
-            await asyncio.sleep(1.5 * HEARTBEAT)  # time to see that nothing is owed any more
+            await asyncio.sleep(1.5 * HEARTBEAT)  # time for all pending removals to be replayed
 
 
 def test_what_was_refused_for_long_is_repeated_when_the_server_takes_another_write(server: Server, prefix: str) -> None:
@@ -90,7 +90,7 @@ async def _owe_what_is_forbidden(server: Server, prefix: str) -> None:
 
 
 def test_a_store_that_a_removal_overtook_is_not_sent_again_behind_it(server: Server, prefix: str) -> None:
-    """The server has forgotten the script, and says so when the removal is on its way already."""
+    """The server has forgotten the script, and says so when the removal is already on its way."""
     run(_remove_behind_a_store(server, prefix))
 
 
@@ -102,5 +102,5 @@ async def _remove_behind_a_store(server: Server, prefix: str) -> None:
             storing = asyncio.create_task(cache.set("k", "old"))
             removing = asyncio.create_task(cache.delete("k", strict=True))
             await asyncio.gather(storing, removing)
-            await cache.get("another")  # answered behind all that was sent
+            await cache.get("another")  # its answer comes after those of all commands before it
             assert client("EXISTS", Layout(prefix).entry("k")) == 0

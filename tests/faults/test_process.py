@@ -1,4 +1,4 @@
-"""What happens to the process: it forks, it changes its event loop, it closes a loop without a word."""
+"""Events of the process: it forks, it changes its event loop, it closes a loop over an open cache."""
 
 import asyncio
 import gc
@@ -19,7 +19,7 @@ from tests.support.waiting import eventually
 
 
 async def _fork(server: Server, prefix: str, prepare: Callable[[Cache], None]) -> tuple[Any, dict[str, Any]]:
-    """What the child saw, and what the parent's cache is like afterwards."""
+    """Return the child's answers, and the state of the parent's cache afterwards."""
 
     async def child() -> dict[str, Any]:
         clean = cache.peek("k") is None and cache.stats().flights == 0 and cache.stats().waiters == 0
@@ -34,7 +34,7 @@ async def _fork(server: Server, prefix: str, prepare: Callable[[Cache], None]) -
         prepare(cache)
         await cache.set("k", "value")
         assert cache.peek("k") == "value"
-        held = asyncio.create_task(cache.get_or_set("loading", _load_slowly))  # a flight in the air
+        held = asyncio.create_task(cache.get_or_set("loading", _load_slowly))  # a flight in progress
         await eventually(lambda: cache.stats().loads == 1)
         seen = in_a_child(lambda: asyncio.run(child()))
         assert await held == "slow"
@@ -124,7 +124,7 @@ def test_what_one_loop_owed_the_next_one_delivers(fresh_server: StartServer, pre
 
 
 def test_what_the_server_may_have_forgotten_between_two_loops_is_not_believed(server: Server, prefix: str) -> None:
-    """Which run of the server it is cannot be told: then any version of the tag on every entry may be an old one."""
+    """The cache cannot tell the server's run, so that any version of the tag on every entry may be an old one."""
     tag = Layout(prefix).tag(ALL_TAG)
     with server.client() as client:
         client("ACL", "SETUSER", "limited", "on", ">secret", "~*", "&*", "+@all", "-info")

@@ -1,4 +1,4 @@
-"""Removals that the server refuses: kept, repeated, and no reason to be offline."""
+"""Removals that the server refuses: the cache keeps and repeats them, and stays online."""
 
 import asyncio
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from tests.support.waiting import eventually, wait_until
 
 
 def cannot_save(server: Server, client: Client) -> Callable[[], None]:
-    """Make snapshots fail (where the file should go there is a folder), so that writes are refused."""
+    """Make snapshots fail (a folder stands in the file's place), so that the server refuses writes."""
     obstacle = Path(server.folder) / "dump.rdb"
     obstacle.mkdir()
     client("BGSAVE")
@@ -38,7 +38,7 @@ def _info(client: Client) -> bytes:
 
 
 async def _delete_on_a_server_that_cannot_save(server: Server, prefix: str, patience: float = 5) -> tuple[bool, int]:
-    """Whether the key is still there, some time after the server would take the removal, and what is owed then."""
+    """Return True if the key stays some time after the server takes removals again, and the removals still pending."""
     raw = Layout(prefix).entry("k")
     with server.client() as client:
         async with Cache(server.url, prefix=prefix, operation_timeout="1s", max_staleness=0.3) as cache:

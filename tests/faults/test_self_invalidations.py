@@ -1,6 +1,6 @@
-"""Our storing scripts read a key before they write it, so the server pushes to us too: what exactly comes, and when.
+"""Our storing scripts read a key before they write it, so the server pushes to us, too: the exact pushes and times.
 
-The proof for ``Shared._expect_own``: one own push, as the very next frame, when and only when the reply says it wrote.
+This is the proof for ``Shared._expect_own``: one own push, as the very next frame, exactly if the reply says it wrote.
 """
 
 from collections.abc import Callable
@@ -27,7 +27,7 @@ STARTED = pack(HEAD, 0, (600.0, 0.0, 0.0), tag_section((("*", VERSION),)), 1, si
 
 @dataclass(frozen=True)
 class Case:
-    """A script, what stands under its key before, and what follows."""
+    """A script, the value under its key before it, and the result."""
 
     script: str
     args: tuple[bytes | int, ...]
@@ -80,7 +80,7 @@ CASES = [
     Case("mint", (VERSION, 0), says_one_last, writes=True, registered=True),
     Case("mint", (VERSION, 60_000), says_one_last, writes=True, registered=True, before=b"w" * 16, keep=5000),
     Case("mint", (VERSION, 60_000), says_one_last, writes=False, registered=True, before=b"w" * 16),
-    # These two are not expected: what they push makes us forget, and they leave no registration behind.
+    # The cache does not expect these two: their push makes it forget the entry, and they leave no registration behind.
     Case("incr", (STARTED, 60_000, HEAD, b""), says_one_first, writes=True, registered=False),
     Case("incr", (STARTED, 60_000, HEAD, b""), says_one_first, writes=True, registered=False, before=STARTED),
     Case("touch", (HEAD, 60_000), is_one, writes=True, registered=False, before=STARTED),
@@ -128,7 +128,7 @@ def _until_pong(client: Client) -> list[Any]:
 
 
 def _pushes(client: Client) -> list[Any]:
-    """What the server had to say to this client up to now: pushes precede the reply to a later command."""
+    """Return the server's pushes to this client up to now: pushes precede the reply to a later command."""
     client("PING")
     found = [push for push in client.pushes if is_push(push)]
     client.pushes.clear()
@@ -136,12 +136,12 @@ def _pushes(client: Client) -> list[Any]:
 
 
 def test_an_entry_that_expired_unseen_earns_a_second_push_which_is_taken_for_foreign(server: Server) -> None:
-    """More forgetting than needed, never less: the end of the old entry is pushed too, before that of our write."""
+    """The cache forgets more than needed, never less: the old entry's end is pushed, too, before that of our write."""
     with tracking(server) as ours, server.client() as foreign:
         foreign("DEBUG", "SET-ACTIVE-EXPIRE", 0)
         foreign("SET", KEY, STARTED, "PX", 100)
         assert ours("GET", KEY) == STARTED
-        foreign("DEBUG", "SLEEP", 0.11)  # to ask whether it has expired would end it
+        foreign("DEBUG", "SLEEP", 0.11)  # a command that asks for the key would expire it
         ours.send(SCRIPTS["put"].call(KEY, STARTED, 60_000, whole=True), ("PING",))
         reply, *pushes, _ = _until_pong(ours)
         assert reply == 1
@@ -152,7 +152,7 @@ def test_an_entry_that_expired_unseen_earns_a_second_push_which_is_taken_for_for
 
 
 async def _near_after_own_stores(server: Server, prefix: str) -> dict[str, Any]:
-    """What near has of four keys that this instance stored itself, after all frames about them have come."""
+    """Return near's values of four keys that this instance stored, after all frames about them have come."""
 
     async def load() -> str:
         await eventually(lambda: cache.stats().self_invalidations + cache.stats().invalidations >= 1)
@@ -163,7 +163,7 @@ async def _near_after_own_stores(server: Server, prefix: str) -> dict[str, Any]:
         await cache.get_or_set("tagged", load, tags=("a tag", "another"))
         await cache.set("set", "set")
         await cache.add("added", "added")
-        await cache.get("absent")  # replies come in order: all frames of the calls before are in
+        await cache.get("absent")  # replies come in order: all frames of the earlier calls have arrived
         return {key: cache.peek(key) for key in ("loaded", "tagged", "set", "added")}
 
 
@@ -183,7 +183,7 @@ async def _near_after_a_renewed_load(server: Server, prefix: str) -> Any:
     async with Cache(server.url, prefix=prefix, operation_timeout="2s") as cache:
 
         async def load() -> str:
-            await eventually(lambda: cache.stats().self_invalidations >= 3)  # the grant's and two of renewals
+            await eventually(lambda: cache.stats().self_invalidations >= 3)  # one of the grant and two of renewals
             return "loaded"
 
         await cache.get_or_set("slow", load)

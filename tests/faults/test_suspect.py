@@ -1,4 +1,4 @@
-"""The head of the line: a stall that is our own, values loaded past a stuck server, removals that it never heard of."""
+"""The suspect link: this process's own stall, values loaded past a stuck server, removals that it never received."""
 
 import asyncio
 import time
@@ -26,7 +26,7 @@ STALL = 0.3
 
 
 async def _stall_ourselves(server: Server, prefix: str) -> tuple[int, set[LinkState]]:
-    """How many replies were lost, and where the link went, while the loop was blocked longer than the timeout."""
+    """Return the lost replies and the link's states, while the loop was blocked longer than the timeout."""
     # More than the loop reads in one turn, so that timers are due while bytes still wait in the socket.
     values = {f"k{n}": bytes([n]) * 200_000 for n in range(15)}
     async with (
@@ -37,7 +37,7 @@ async def _stall_ourselves(server: Server, prefix: str) -> tuple[int, set[LinkSt
         states = _record_states(cache)
         reads = [asyncio.create_task(cache.get(key)) for key in values]
         await asyncio.sleep(0)
-        await asyncio.sleep(0)  # they are written now
+        await asyncio.sleep(0)  # the commands are written now
         time.sleep(STALL)  # noqa: ASYNC251 - this is the trap
         found = await asyncio.gather(*reads)
         lost = sum(got != value for got, value in zip(found, values.values(), strict=True))
@@ -71,7 +71,7 @@ def test_twin_without_a_look_at_the_socket_the_server_is_taken_for_slow(
 
 
 async def _stall_before_we_write(server: Server, prefix: str) -> tuple[Any, set[LinkState]]:
-    """What a batch found, and where the link went, when the loop was blocked between asking and writing."""
+    """Return a batch's answer and the link's states, with the loop blocked between the call and the write."""
     async with Cache(server.url, prefix=prefix, operation_timeout=TIMEOUT, near_max_bytes=0) as cache:
         await cache.set("k", "v")
         states = _record_states(cache)
@@ -113,7 +113,7 @@ def test_twin_timed_from_when_it_was_asked_the_server_is_taken_for_slow(
 
 
 async def _load_past_a_stuck_server(server: Server, prefix: str) -> tuple[str, Any]:
-    """What a cache answers, when the server goes on, for what it loaded meanwhile and another has since removed."""
+    """Return the cache's answer, after the server goes on, for a key that it loaded and another cache removed."""
     source = ["old"]
 
     async def load() -> str:
@@ -132,7 +132,7 @@ async def _load_past_a_stuck_server(server: Server, prefix: str) -> tuple[str, A
         await eventually(lambda: cache.stats().link == "online")
         epoch = cache.stats().epoch
         fast_path = cache.peek("k")
-        await other.delete("k")  # of a key that is not there: nobody is told
+        await other.delete("k")  # the key does not exist, so that no push is sent
         answer = await cache.get_or_set("k", load)
         assert epoch == 1
         return answer, fast_path
@@ -151,11 +151,11 @@ def test_twin_kept_unconfirmed_values_outlive_a_removal_that_nobody_hears_of(
     assert run(_load_past_a_stuck_server(fresh_server(), prefix)) == ("old", "old")
 
 
-# -- removals that it never heard of ---------------------------------------------------------------------------------
+# -- removals that the server never received -------------------------------------------------------------------------
 
 
 async def _delete_past_a_stuck_server(server: Server, prefix: str) -> tuple[str, int]:
-    """What another cache answers after the server goes on, for a key that was deleted while nothing could be sent."""
+    """Return another cache's answer, after the server goes on, for a key deleted while the link could not send."""
     async with (
         Cache(server.url, prefix=prefix, operation_timeout=0.1, max_staleness="10s") as cache,
         Cache(server.url, prefix=prefix, operation_timeout="5s", max_staleness="10s") as other,
@@ -169,7 +169,7 @@ async def _delete_past_a_stuck_server(server: Server, prefix: str) -> tuple[str,
         assert await cache.get("k") is None
         server.thaw()
         await eventually(lambda: cache.stats().link == "online")
-        await asyncio.sleep(0.05)  # for what a reply would not tell: that nothing comes
+        await asyncio.sleep(0.05)  # a replay that should not happen would need this time
         await cache.get("absent too")
         assert cache.stats().epoch == 1, "the same connection"
         return await other.get("k", "gone"), cache.stats().journal

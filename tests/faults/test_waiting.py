@@ -1,4 +1,4 @@
-"""Waiting for somebody else's load: pushes that never come, grants that come too late, loads that are doomed."""
+"""Waiting for another instance's load: pushes that never come, grants that come too late, loads that are doomed."""
 
 import asyncio
 import hashlib
@@ -29,7 +29,7 @@ LOAD_WAIT = 1.0
 
 @pytest.fixture
 def never_expires(server: Server) -> Iterator[Client]:
-    """A server that deletes what has expired only when it is asked for: as good as one with 100,000 other keys."""
+    """A server that deletes expired keys only on access: it behaves like one with 100,000 other keys."""
     with server.client() as client:
         client("DEBUG", "SET-ACTIVE-EXPIRE", 0)
         yield client
@@ -37,7 +37,7 @@ def never_expires(server: Server) -> Iterator[Client]:
 
 
 async def _wait_for_the_dead(server: Server, prefix: str, client: Client) -> float:
-    """How long it took to get a value under the lease of somebody who died."""
+    """Return how long a caller waits for a value under the lease of a dead process."""
 
     async def load() -> str:
         return "loaded"
@@ -71,7 +71,7 @@ def test_twin_a_waiter_that_relies_on_the_push_waits_in_vain(
 
 
 async def _be_granted_too_late(server: Server, prefix: str, client: Client) -> Any:
-    """What stands under the key when the reply to ``acquire`` came after its caller had given up."""
+    """Return the value under the key after the reply to ``acquire`` came too late for its caller."""
 
     async def load() -> str:
         return "loaded"
@@ -79,7 +79,7 @@ async def _be_granted_too_late(server: Server, prefix: str, client: Client) -> A
     timeout = 0.4
     with Proxy(server) as proxy:
         async with Cache(proxy.url, prefix=prefix, operation_timeout=timeout, max_staleness="5s") as cache:
-            # The look takes most of what this caller will wait for the server, and the grant more than the rest.
+            # The first read takes most of this caller's time for the server, and the grant more than the rest.
             proxy.delay(timeout * 0.65, "down")
             assert await cache.get_or_set("k", load) == "loaded"
             await eventually(lambda: cache.stats().leases == 1)
@@ -108,7 +108,7 @@ def test_twin_without_giving_it_back_the_key_stays_held(
 
 
 async def _ask_after_a_foreign_delete(server: Server, prefix: str, client: Client) -> bool:
-    """Whether a call that comes after somebody else's delete is answered while the older load still runs."""
+    """Return True if a call after another instance's delete is answered while the older load still runs."""
     source, go_on = ["old"], asyncio.Event()
 
     async def load() -> str:
@@ -122,7 +122,7 @@ async def _ask_after_a_foreign_delete(server: Server, prefix: str, client: Clien
         await eventually(lambda: cache.stats().loads == 1)
         source[0] = "new"
         client("DEL", Layout(prefix).entry("k"))
-        await cache.get("another")  # its reply comes after the push, if there is one
+        await cache.get("another")  # its reply comes after the push, if any
         second = asyncio.create_task(cache.get_or_set("k", load))
         await asyncio.wait((second,), timeout=0.3)
         at_once = second.done()
@@ -140,7 +140,7 @@ def test_nobody_joins_a_load_that_a_foreign_delete_has_doomed(server: Server, pr
 def test_twin_a_grant_that_leaves_its_holder_unregistered_makes_others_wait_for_the_doomed_load(
     server: Server, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Even so the old value goes to nobody else: its swap is refused, and who joined asks again."""
+    """Even so no other caller gets the old value: its swap is refused, and a joined caller asks again."""
     script = SCRIPTS["acquire"]
     text = script.text.replace("redis.call('PTTL', KEYS[1])\nreturn 0", "return 0")
     assert text != script.text

@@ -1,4 +1,4 @@
-"""TLS where none is spoken, none where it is, certificates nobody trusts: ``last_error`` says what to look at."""
+"""TLS to a plain port, plain to a TLS port, untrusted certificates: ``last_error`` names the setting to check."""
 
 import asyncio
 import socket
@@ -28,7 +28,7 @@ both = pytest.mark.parametrize("face", [Cache, SyncCache])
 
 
 def health_of(cache: Cache | SyncCache, until: Callable[[Health], object]) -> Health:
-    """What it says once it says what is waited for."""
+    """Return the first health report that fulfils ``until``."""
 
     async def of_tasks(cache: Cache) -> Health:
         async with cache:
@@ -43,14 +43,14 @@ def health_of(cache: Cache | SyncCache, until: Callable[[Health], object]) -> He
 
 
 def failure(face: Face, url: str, prefix: str) -> tuple[str, str]:
-    """Why it is offline, and what it says of that."""
+    """Return the reason for being offline, and the text of the last error."""
     health = health_of(face(url, prefix=prefix, connect_timeout="400ms"), lambda health: health.link == "offline")
     return str(health.reason), str(health.last_error)
 
 
 @contextmanager
 def answering(answer: Callable[[socket.socket], None]) -> Iterator[int]:
-    """A port at which each connection is answered like that, and closed."""
+    """Listen on a port that answers each connection this way and closes it."""
 
     def serve() -> None:
         while True:
@@ -89,7 +89,7 @@ def test_a_certificate_that_is_not_trusted(
 
 @both
 def test_tls_to_a_port_that_speaks_none(face: Face, server: Server, prefix: str) -> None:
-    """The server waits for the rest of a command; so it is silence, which might mend itself."""
+    """The server waits for the rest of a command. To the cache that is silence, which might end by itself."""
     reason, error = failure(face, server.url.replace("redis://", "rediss://"), prefix)
     assert reason == "timeout"
     assert error.startswith("TimeoutError: ")
@@ -141,7 +141,7 @@ def test_a_server_that_asks_for_our_certificate(face: Face, prefix: str) -> None
         with (
             client.dup() as left,
             suppress(ssl.SSLError),
-        ):  # what is left unread would be a reset that overtakes the alert
+        ):  # unread bytes would cause a reset that overtakes the alert
             try:
                 context.wrap_socket(client, server_side=True)
             finally:
