@@ -33,7 +33,7 @@ async def _restart_from_a_snapshot(server: Server, prefix: str, remove: Callable
         with server.client() as client:
             client("SAVE")
         source[0] = "new"
-        async with Cache(server.url, prefix=prefix, operation_timeout="1s") as other:  # not by cache: it repeats its own
+        async with Cache(server.url, prefix=prefix, operation_timeout="1s") as other:  # cache repeats its own removals
             await remove(other)
             assert other.stats().journal == 0, "the removal was acknowledged"
         await cache.get_or_set("yet another", load)  # so that the cache's knowledge is as new as possible
