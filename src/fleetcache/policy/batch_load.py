@@ -5,17 +5,16 @@ The batch loads its granted keys and gives the rights back before it waits for a
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
+from .batch_reads import BatchReads
 from .context import Budget, Load
 from .lookup import ClaimReply, DecodedValue, EntryState, Lookup
 from .options import CallOptions
 from .ports import LoaderEndedError, is_failure
+from .reading import Policy
 from .single_flight import Flight, Outcome, Resolution, Wait, waiting_for
 from .streaming import SMALL, Sent, stream
-
-if TYPE_CHECKING:
-    from .batches import Batches
 
 __all__ = ["BatchLoad"]
 
@@ -39,7 +38,8 @@ class BatchLoad:
 
     def __init__(
         self,
-        batches: "Batches",
+        reads: BatchReads,
+        policy: Policy,
         keys: list[str],
         loader: Loader,
         options: CallOptions,
@@ -48,9 +48,8 @@ class BatchLoad:
         give_up: float,
         budget: Budget,
     ) -> None:
-        self._batches = batches
-        self._budget = budget
-        self._ctx, self._policy, self._loading = batches.ctx, batches.policy, batches.loading
+        self._reads, self._policy, self._budget = reads, policy, budget
+        self._ctx, self._loading = policy.ctx, policy.loading
         self._keys, self._loader, self._options = keys, loader, options
         self._declared, self._group, self._give_up = declared, group, give_up
         self._values: dict[str, Any] = {}
@@ -91,7 +90,7 @@ class BatchLoad:
 
     def _start(self, key: str) -> Load:
         flight = self._ctx.flights.start(key, self._options.tags)
-        return self._batches.run(key, self._options, self._declared, flight, self._group)
+        return self._reads.run(key, self._options, self._declared, flight, self._group)
 
     async def _lead(self, runs: list[Load]) -> dict[str, float]:
         """Load the granted keys; return the keys that other callers hold, and the seconds that are left."""
@@ -115,7 +114,7 @@ class BatchLoad:
         """Ask for leases for absent keys, and for claims for entries that may not be used."""
         ctx, budget = self._ctx, self._budget
         looks: list[tuple[Load, Lookup]] = []
-        await self._batches.look(runs, lambda run, seen: looks.append((run, seen)), budget)
+        await self._reads.look(runs, lambda run, seen: looks.append((run, seen)), budget)
         asked: dict[str, Right] = {}
         rights: list[Right] = []
 
@@ -294,7 +293,7 @@ class BatchLoad:
 
     async def alone(self, keys: list[str]) -> dict[str, Any]:
         """Load for this caller, outside any flight, after the wait has lasted long enough; store nothing."""
-        run = self._batches.run(keys[0], self._options, self._declared, None, self._group)
+        run = self._reads.run(keys[0], self._options, self._declared, None, self._group)
         run.loader, run.args = self._loader, (keys,)
         try:
             loaded = await self._loading.call_directly(run)

@@ -81,7 +81,7 @@ ROWS = [
         "contrib.responses.keys.6",
         "What a client authenticates with stands in the key as it is.",
         "contrib.responses.keys:ResponseKeys.key",
-        ("_digest(msgspec.json.encode(parts))", "msgspec.json.encode(ctx).decode()"),
+        ("_digest(msgspec.json.encode(parts))", "msgspec.json.encode(parts).decode()"),
         IDENTITY + "test_no_key_shows_a_secret",
     ),
     Row(

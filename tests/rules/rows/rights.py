@@ -198,7 +198,7 @@ ROWS = [
         "batch_waits_with_rights",
         "batch.rights",
         "A batch waits for others while it holds what they wait for.",
-        "policy.batches:BatchLoad._lead",
+        "policy.batch_load:BatchLoad._lead",
         (
             "        if granted:\n            await self._load(granted)\n",
             (

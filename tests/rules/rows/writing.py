@@ -101,7 +101,7 @@ ROWS = (
         "late_versions_looked_up",
         "promise.4",
         "Versions that come after a batch has gone on are judged by what it has forgotten.",
-        "policy.batches:Batches.look",
+        "policy.batch_reads:BatchReads.look",
         ("in enumerate(unknown[tags])", "in enumerate(unknown.pop(tags))"),
         f"{LARGE}test_versions_of_tags_that_come_too_late_for_a_batch_do_no_harm",
     ),
@@ -110,7 +110,7 @@ ROWS = (
         "policy.streaming.4",
         "A connection that is full is taken for one that is gone.",
         "policy.streaming:_room",
-        ("while ctx.shared.crowded and", "while not parts and"),
+        ("while ctx.shared.crowded and", "while not ctx and"),
         f"{LARGE}test_too_many_writes_at_once_wait_for_room_instead_of_emptying_the_cache",
     ),
 )

@@ -14,6 +14,7 @@ from tests.unit.api.test_verbs import *  # noqa: F403 - as above
 from tests.unit.api.test_verbs_errors import *  # noqa: F403 - as above
 from tests.unit.api.test_verbs_tags import *  # noqa: F403 - as above
 from tests.unit.policy.test_batch_load import *  # noqa: F403 - as above
+from tests.unit.policy.test_batch_reads import *  # noqa: F403 - as above
 from tests.unit.policy.test_batches import *  # noqa: F403 - as the first line says
 from tests.unit.policy.test_claims import *  # noqa: F403 - as above
 from tests.unit.policy.test_counters import *  # noqa: F403 - as above
