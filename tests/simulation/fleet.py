@@ -1,6 +1,6 @@
 """The fleet: instances of the real cache, each on an event loop of its own, and the calls their users make.
 
-Nothing of the cache is replaced: an ``Engine`` is given a clock, randomness and tokens, and dials a unix socket that
+Nothing of the cache is replaced: an ``AioEngine`` is given a clock, randomness and tokens, and dials a unix socket that
 leads into the simulated network. What users do, what their loaders do and what they got goes to the model.
 """
 
@@ -10,7 +10,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 from fleetcache.api.verbs import ALL, AsyncVerbs
-from fleetcache.engine.engine import Engine
+from fleetcache.engine.aio.engine import AioEngine
 from fleetcache.policy.options import CallOptions
 from fleetcache.wire.link import LinkState
 from tests.simulation.loop import SimLoop
@@ -23,7 +23,7 @@ __all__ = ["SPACE", "Instance"]
 SPACE = "n"
 
 
-class _Named(Engine):
+class _Named(AioEngine):
     """An engine with a name of the plan's on each of its event loops: its own has the host and the process in it."""
 
     named = ""

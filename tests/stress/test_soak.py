@@ -11,12 +11,13 @@ import tracemalloc
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 import psutil
 import pytest
 
 from fleetcache import Cache, Unavailable
+from fleetcache.engine.aio.engine import AioEngine
 from tests.stress.chaos import Chaos
 from tests.support.engines import engines
 from tests.support.proxy import Proxy
@@ -161,7 +162,8 @@ class Soak:
 
 def _is_at_rest(cache: Cache) -> bool:
     stats, coherence = cache.stats(), cache._engine.coherence
-    idle = not stats.flights and not stats.waiters and not coherence._tokens and not cache._engine._on_loop._tasks
+    tasks = cast("AioEngine", cache._engine)._on_loop._tasks
+    idle = not stats.flights and not stats.waiters and not coherence._tokens and not tasks
     return stats.link == "online" and stats.journal == 0 and idle
 
 

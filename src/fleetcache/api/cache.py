@@ -5,6 +5,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from ..config.settings import Settings
+from ..engine.aio.engine import AioEngine
 from ..engine.aio.other_loops import on_its_loop
 from ..engine.engine import Engine
 from ..errors import ConfigError
@@ -43,7 +44,7 @@ class Cache(AsyncVerbs):
     """
 
     def __init__(self, url: str | None = None, *, settings: Settings | None = None, **overrides: Any) -> None:
-        self._face(Engine(chosen(type(self).__name__, url, settings, overrides)))
+        self._face(AioEngine(chosen(type(self).__name__, url, settings, overrides)))
 
     def _face(self, engine: Engine) -> None:
         self._view: SyncView | None = None

@@ -3,10 +3,10 @@
 The face (``cache``) sees the parts through the engine; so do namespaces, which share the parts.
 """
 
-import asyncio
 import logging
 import os
 import socket
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -40,15 +40,14 @@ from ..telemetry.reporter import Reporter
 from ..telemetry.stats import Counters, Stats
 from ..wire.connection import WireHooks, WireLimits
 from ..wire.handshake import ServerInfo
-from ..wire.link import Link, LinkState
+from ..wire.link import Link, LinkState, NoLink
 from ..wire.reasons import EMBEDDED
 from ..wire.reconnect import Reconnector
 from ..wire.session import Call
-from .aio.connection import AioConnection
-from .aio.other_loops import WAY_OUT, ElsewhereError, on_its_loop
-from .aio.runtime import AioRuntime
 
 if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+
     from ..shared.embedded.host import Host
     from .threads.reentrant import Inside
 
@@ -67,24 +66,7 @@ ON_FROM_ENV: "list[Callable[[Engine], None]]" = []
 _INHERITED: list[Any] = []
 
 
-class NoLink:
-    """The link of a cache without a server, by choice: near entries are bounded by their own lifetimes alone."""
-
-    def __init__(self) -> None:
-        # Attributes of the instance, as in Link: each near hit reads one, and attributes of a class take longer.
-        self.state = LinkState.CLOSED
-        self.away = False
-        self.trusted_until = self.confirmed = float("inf")
-        self.since = 0.0
-        self.epoch = 0
-        self.reason: str | None = None
-
-    def bound(self, offline_ttl: float) -> float:  # noqa: ARG002 - as Link
-        """Return infinity: no server bounds the trust in the near cache."""
-        return float("inf")
-
-
-class Engine:
+class Engine(ABC):
     """All parts of one cache.
 
     Attributes:
@@ -124,14 +106,12 @@ class Engine:
         self.closed = False
         self.ready = False  # whether a call can begin without waiting, as long as the loop is the same
         self._entered = clock()
-        self._told_elsewhere = False
         self._change = object()
         self.reporter = Reporter(self)
         self.wire: Reconnector | None = None
         self._greeting: ServerInfo | None = None  # the greeting of the last connection on another loop
-        self.loop: asyncio.AbstractEventLoop | None = None
+        self.loop: AbstractEventLoop | None = None  # the event loop in use, if any
         self.offline_since: float | None = None
-        self.last_error: str | None = None
         self._build()
         _ENGINES.add(self)
         for doubt in settings.doubts:
@@ -232,22 +212,28 @@ class Engine:
                 return
             change = self._change  # another thread changed it in between: bind the faces again, to the newest state
 
-    # -- the loop: ``threads.engine`` has threads here ---------------------------------------------------------------
+    # -- what an event loop and threads do in their own ways ---------------------------------------------------------
 
+    @abstractmethod
     def _new_ports(self) -> Runtime:
-        ports = self._on_loop = AioRuntime(self.clock, self._random, self.tell)
-        if self.loop is not None:
-            ports.live_on(self.loop)
-        return ports
+        """Return a new runtime."""
 
+    @abstractmethod
     async def _prepare(self) -> None:
         """Start the embedded server, or attach to it."""
-        if self.embedded_host is not None:
-            await self.embedded_host.ready()
 
-    def _on_own_loop(self) -> bool:
-        """Return True if the connection belongs to the running event loop."""
-        return asyncio.get_running_loop() is self.loop
+    @abstractmethod
+    def _begin(self) -> None:
+        """Start the connection, unless it was started on this event loop or in this process."""
+
+    @abstractmethod
+    def _is_here(self) -> bool:
+        """Return True if the connection belongs to the running event loop, or to this process."""
+
+    def check_here(self) -> None:  # noqa: B027 - nothing to check on threads
+        """Raise an error if the engine belongs to another event loop, which runs."""
+
+    # -- use ---------------------------------------------------------------------------------------------------------
 
     @property
     def rules(self) -> "Engine | Inside":
@@ -255,29 +241,17 @@ class Engine:
         return self
 
     async def ensure_ready(self) -> "Engine | Inside":
-        """Move the engine to the running loop, and return ``rules``.
+        """Have a connection where the call is made, and return ``rules``.
 
         The very first call waits for the connection, for one operation timeout at most.
         """
         if self.closed:
             raise Closed("this cache was closed: open a new one")
-        if not self._on_own_loop():
-            self._rebind_loop()
+        self._begin()
         if self.wire is not None and not self.wire.tried:
             await self.first_attempt(self._entered + self.settings.operation_timeout - self.clock())
         self.ready = True
         return self
-
-    def check_here(self) -> None:
-        """Raise ``ElsewhereError`` if the engine belongs to another loop that runs; log that once."""
-        loop = self.loop
-        if loop is None or self._on_own_loop() or not loop.is_running():
-            return
-        if not self._told_elsewhere:
-            self._told_elsewhere = True
-            words = f"{WAY_OUT}; until then what is called here is sent there, and what is loaded here is not stored"
-            self.tell(logging.WARNING, "second_loop", words)
-        raise ElsewhereError(self, loop)
 
     async def first_attempt(self, timeout: float) -> None:  # noqa: ASYNC109 - a bound, not a cancellation
         """Wait until the first attempt to connect has succeeded or failed, ``timeout`` seconds at most."""
@@ -285,21 +259,6 @@ class Engine:
             future = self.ports.future()
             self.wire.on_first_attempt(future)
             await self.ports.wait(future, self.clock() + timeout)
-
-    def _rebind_loop(self) -> None:
-        """Move to the running loop, the first or a new one, and abandon the connection and flights of the old loop."""
-        old = self.loop
-        self.check_here()
-        self.ready = False
-        self.loop = asyncio.get_running_loop()
-        self._on_loop.live_on(self.loop)
-        self._entered = self.clock()
-        if not self.settings.has_server:
-            self.flights.detach_all()  # no flight of the old loop ends any more
-            return
-        if old is not None:
-            self._abandon(keep_journal=True)
-        self._new_wire(AioConnection).start()
 
     def _new_wire(self, shell: Callable[..., W]) -> W:
         """Make a connection of this kind for the current parts."""
@@ -435,16 +394,14 @@ class Engine:
 
     # -- the end -----------------------------------------------------------------------------------------------------
 
-    @on_its_loop()
     async def close(self) -> None:
         """Stop refreshes, release leases and claims, try once to deliver pending removals, and end the connection."""
         if self.closed:
             return
-        self.check_here()
         self.closed = self.ctx.closed = True
         self.ready = False
         self.rebind_faces()
-        if not self._on_own_loop():
+        if not self._is_here():
             return  # never used, or used on a loop that is gone: no task and no connection is alive
         await self.drain()
         if self.wire is not None:

@@ -10,6 +10,7 @@ from ..api.cache import Cache
 from ..api.sync_cache import SyncCache
 from ..clock import Clock, monotonic
 from ..config.settings import VARIABLES, Settings
+from ..engine.aio.engine import AioEngine
 from ..engine.engine import Engine
 from ..engine.threads.engine import SyncEngine
 from .engine_override import EngineOverride
@@ -40,7 +41,7 @@ def memory_cache(*, clock: Clock = monotonic, **settings: Any) -> Cache:
         >>> asyncio.run(main())
         None
     """
-    return _cache(Engine(Settings.from_url("memory://", **{"strict": True, **settings}), clock=clock))
+    return _cache(AioEngine(Settings.from_url("memory://", **{"strict": True, **settings}), clock=clock))
 
 
 def memory_like(settings: Settings) -> Settings:

@@ -19,7 +19,7 @@ from enum import StrEnum
 
 from .reasons import NEEDS_OPERATOR
 
-__all__ = ["IllegalMoveError", "Link", "LinkState", "Verdict"]
+__all__ = ["IllegalMoveError", "Link", "LinkState", "NoLink", "Verdict"]
 
 
 class LinkState(StrEnum):
@@ -209,3 +209,20 @@ class Link:
         if self.state is LinkState.SUSPECT:
             return self.confirmed + self._max_staleness
         return oldest + 3 * self._max_staleness
+
+
+class NoLink:
+    """The link of a cache without a server, by choice: near entries are bounded by their own lifetimes alone."""
+
+    def __init__(self) -> None:
+        # Attributes of the instance, as in Link: each near hit reads one, and attributes of a class take longer.
+        self.state = LinkState.CLOSED
+        self.away = False
+        self.trusted_until = self.confirmed = float("inf")
+        self.since = 0.0
+        self.epoch = 0
+        self.reason: str | None = None
+
+    def bound(self, offline_ttl: float) -> float:  # noqa: ARG002 - as Link
+        """Return infinity: no server bounds the trust in the near cache."""
+        return float("inf")

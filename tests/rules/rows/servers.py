@@ -45,8 +45,8 @@ ROWS = [
         "moved_while_in_use",
         "engine.aio.other_loops.1",
         "A second event loop takes the cache from the one that still runs.",
-        "engine.engine:Engine.check_here",
-        ("self._on_own_loop() or not loop.is_running()", "True"),
+        "engine.aio.engine:AioEngine.check_here",
+        ("self._is_here() or not loop.is_running()", "True"),
         f"{SECOND_LOOP}::test_a_cache_is_opened_on_one_loop",
     ),
     Row(

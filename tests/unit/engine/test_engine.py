@@ -1,19 +1,18 @@
 """The engine: settings decide its parts, faces are told when they are built anew, and doubts are told once."""
 
-import asyncio
 import logging
 from typing import Any
 
 import pytest
 
-from fleetcache import Cache, Closed
+from fleetcache import Cache
 from fleetcache.config.settings import Settings
+from fleetcache.engine.aio.engine import AioEngine
 from fleetcache.engine.engine import FRAME_TIMES, Engine
-from tests.support.run import run
 
 
 def engine(url: str, **settings: Any) -> Engine:
-    return Engine(Settings.from_url(url, **settings))
+    return AioEngine(Settings.from_url(url, **settings))
 
 
 def test_without_a_server_nothing_bounds_near_but_the_entries() -> None:
@@ -57,34 +56,3 @@ def test_a_fork_leaves_a_face_with_the_new_parts() -> None:
     made.after_fork()
     assert made.near is not near
     assert cache._items is made.near.items
-
-
-def test_another_loop_takes_over_from_one_that_has_ended() -> None:
-    cache = Cache("memory://")
-
-    async def main() -> None:
-        await cache.open()
-        assert await cache.get_or_set("k", load) == 1
-        assert cache._engine.loop is asyncio.get_running_loop()
-
-    run(main())
-    run(main())
-    assert cache.stats().loads == 1, "near goes along"
-    run(cache.close())
-
-
-async def load() -> int:
-    return 1
-
-
-def test_after_close_a_call_is_refused_and_a_second_close_is_nothing() -> None:
-    made = engine("memory://")
-
-    async def main() -> None:
-        await made.ensure_ready()
-        await made.close()
-        await made.close()
-        with pytest.raises(Closed):
-            await made.ensure_ready()
-
-    run(main())

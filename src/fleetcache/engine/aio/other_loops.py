@@ -12,13 +12,11 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from functools import wraps
-from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
+from typing import Any, NoReturn, ParamSpec, TypeVar
 
+from ...clock import Clock
 from ...errors import Closed, Unavailable
 from .loop_end import without_farewell
-
-if TYPE_CHECKING:
-    from ..engine import Engine
 
 __all__ = ["WAY_OUT", "ElsewhereError", "not_known", "on_its_loop", "sent_to"]
 
@@ -35,11 +33,17 @@ LOOK_EVERY = 0.5
 
 
 class ElsewhereError(Closed):
-    """The cache belongs to another event loop, which runs."""
+    """The cache belongs to another event loop, which runs.
 
-    def __init__(self, engine: "Engine", loop: asyncio.AbstractEventLoop) -> None:
+    Args:
+        loop: The cache's loop.
+        clock: Seconds.
+        patience: Seconds that a call waits until the loop begins it: one operation timeout.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, clock: Clock, patience: float) -> None:
         super().__init__(WAY_OUT)
-        self.engine, self.loop = engine, loop
+        self.loop, self.clock, self.patience = loop, clock, patience
 
 
 def _nothing() -> None:
@@ -84,7 +88,7 @@ def on_its_loop(
 
 async def sent_to(elsewhere: ElsewhereError, call: Callable[[], Coroutine[Any, Any, T]], absent: Callable[[], T]) -> T:
     """Run a call on the cache's own loop and return its answer, or ``absent()`` if that loop does not turn."""
-    engine, loop, here = elsewhere.engine, elsewhere.loop, asyncio.get_running_loop()
+    loop, clock, here = elsewhere.loop, elsewhere.clock, asyncio.get_running_loop()
     over: asyncio.Future[asyncio.Task[T]] = here.create_future()
     begun = taken_back = False
 
@@ -108,11 +112,11 @@ async def sent_to(elsewhere: ElsewhereError, call: Callable[[], Coroutine[Any, A
         with suppress(RuntimeError):  # the caller's loop has ended
             here.call_soon_threadsafe(_open, over, task)
 
-    until = engine.clock() + engine.settings.operation_timeout
+    until = clock() + elsewhere.patience
     with suppress(RuntimeError):  # the cache's loop was closed this moment
         loop.call_soon_threadsafe(begin)
-    while not over.done() and loop.is_running() and (begun or engine.clock() < until):
-        patience = LOOK_EVERY if begun else min(LOOK_EVERY, engine.settings.operation_timeout)
+    while not over.done() and loop.is_running() and (begun or clock() < until):
+        patience = LOOK_EVERY if begun else min(LOOK_EVERY, elsewhere.patience)
         await asyncio.wait((over,), timeout=patience)  # if cancelled here, the call goes on there: a removal must
     if not begun and not loop.is_running():  # the cache's loop has ended: the cache moves to this loop
         taken_back = True

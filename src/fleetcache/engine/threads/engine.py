@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from ...config.settings import Settings
-from ...errors import Closed
 from ...policy.single_flight import Outcome, Resolution
 from ..engine import Engine
 from .connection import ThreadConnection
@@ -65,7 +64,7 @@ class SyncEngine(Engine):
             with self.monitor.released():
                 self.embedded_host.ready_here()
 
-    def _on_own_loop(self) -> bool:
+    def _is_here(self) -> bool:
         return self.pid == os.getpid()
 
     def check_process(self) -> None:
@@ -79,25 +78,15 @@ class SyncEngine(Engine):
         return self._inside if self.monitor.is_within() else self
 
     async def ensure_ready(self) -> "Engine | Inside":
-        """Start the connection at the first call, and return ``rules``.
-
-        The very first call waits for the connection, for one operation timeout at most.
-        """
+        """Start the connection at the first call, wait for it as ``Engine`` does, and return ``rules``."""
         if self.nested and self.monitor.is_within():
             return self._inside
-        if self.ready:
-            return self
-        if self.closed:
-            raise Closed("this cache was closed: open a new one")
-        if self.wire is None and self.settings.has_server:
-            self._entered = self.clock()
-            self._begin()
-        if self.wire is not None and not self.wire.tried:
-            await self.first_attempt(self._entered + self.settings.operation_timeout - self.clock())
-        self.ready = True
-        return self
+        return self if self.ready else await super().ensure_ready()
 
     def _begin(self) -> None:
+        if self.wire is not None or not self.settings.has_server:
+            return
+        self._entered = self.clock()
         wire = self._new_wire(partial(ThreadConnection, monitor=self.monitor))
         self._threads.timer = wire
         self.monitor.on_release, self.monitor.on_noted = wire.flush, wire.noted

@@ -12,23 +12,23 @@ Such a call may neither touch the state of the rules nor wait: see ``engine.thre
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from ...errors import Unavailable
 from ...format.keys import Target
-from ...policy.claims import Grant
-from ...policy.context import Budget
+from ...near.store import Near
+from ...policy.claims import Claims, Grant
+from ...policy.context import Budget, PolicyContext
 from ...policy.lookup import DecodedValue, EntryState, Lookup
 from ...policy.options import CallOptions
-from ...policy.reading import LoadRequest
+from ...policy.reading import LoadRequest, Policy
 from ...policy.results import Found, plain
+from ...policy.writing import Writing
+from ...telemetry.stats import Counters
+from .monitor import Monitor
 from .runtime import call_alone, call_plain
 
-if TYPE_CHECKING:
-    from .engine import SyncEngine
-
 __all__ = ["Inside"]
-
 
 _AMID = "called by a signal handler or a finalizer in the middle of another call of this thread"
 
@@ -47,10 +47,25 @@ class _Note:
         self._do()
 
 
+class Interrupted(Protocol):
+    """The parts of an engine on threads that a call from inside reads. A forked child builds them anew."""
+
+    monitor: Monitor
+    near: Near
+    ctx: PolicyContext
+    policy: Policy
+    writing: Writing
+    claims: Claims
+    counters: Counters
+
+    async def close(self) -> None:
+        """Close the engine."""
+
+
 class Inside:
     """The verbs of an engine on threads, for calls from inside. It takes the place of the engine's rules."""
 
-    def __init__(self, engine: "SyncEngine") -> None:
+    def __init__(self, engine: Interrupted) -> None:
         self._engine = engine
         self.policy = self.batches = self.writing = self.counting = self.claims = self.reporter = self.ports = self
 
