@@ -1,4 +1,4 @@
-"""Runs the examples of docs/django.md in a process of their own: a process has the settings of one Django site.
+"""Runs the examples of docs/django.md in a process of their own, because a process has the settings of one site.
 
 ``python -m tests.frameworks.django_page``
 """
@@ -13,7 +13,7 @@ from tests.docs.running import example
 
 
 def main() -> None:
-    """Set up what the page's first block says, and run the others."""
+    """Set up Django with the page's first block, and run the others."""
     first, *others = blocks((DOCS / "django.md").read_text(encoding="utf-8"), "py")
     assert first.info == 'py title="settings.py"'
     said: dict[str, Any] = {}

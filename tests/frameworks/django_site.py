@@ -1,6 +1,6 @@
 """A Django site, as small as the tests allow: sessions, templates, cached pages, on sqlite in memory.
 
-Imported, Django is set up in this process; caches are set by each test.
+The import sets Django up in this process; each test sets its caches.
 """
 
 from typing import Any
@@ -41,13 +41,13 @@ loads: list[str] = []
 
 
 def database() -> None:
-    """Have the tables there."""
+    """Create the tables."""
     if "django_session" not in connection.introspection.table_names():
         call_command("migrate", verbosity=0, run_syncdb=True)
 
 
 def caches_at(url: str, prefix: str, **more: Any) -> dict[str, Any]:
-    """A setting of CACHES with one alias."""
+    """Return a value of CACHES with one alias."""
     options = {"prefix": prefix, "operation_timeout": "5s"} | more.pop("OPTIONS", {})
     return {"default": {"BACKEND": BACKEND, "LOCATION": url, "OPTIONS": options, **more}}
 
@@ -56,25 +56,25 @@ def caches_at(url: str, prefix: str, **more: Any) -> dict[str, Any]:
 
 
 def visits(request: HttpRequest) -> HttpResponse:
-    """Counts in the session."""
+    """Count visits in the session."""
     request.session["visits"] = request.session.get("visits", 0) + 1
     return JsonResponse({"visits": request.session["visits"]})
 
 
 async def visits_async(request: HttpRequest) -> HttpResponse:
-    """The same in an async view, as most write it: the session is read on the event loop."""
+    """Count visits in an async view, as most are written: it reads the session on the event loop."""
     return visits(request)
 
 
 @cache_page(60)
 def page(_request: HttpRequest) -> HttpResponse:
-    """A whole page."""
+    """Return a whole page."""
     loads.append("page")
     return HttpResponse("a page")
 
 
 def fragment(_request: HttpRequest) -> HttpResponse:
-    """A part of a page."""
+    """Return a part of a page."""
 
     def part() -> str:
         loads.append("fragment")
@@ -85,13 +85,13 @@ def fragment(_request: HttpRequest) -> HttpResponse:
 
 
 async def shared_with_threads(_request: HttpRequest) -> HttpResponse:
-    """What a sync view stored, and the other way round."""
+    """Store a value by a task, and return the value that a sync view stored."""
     await cache.aset("by-a-task", [1])
     return JsonResponse({"by-a-thread": await cache.aget("by-a-thread")})
 
 
 def shared_with_tasks(_request: HttpRequest) -> HttpResponse:
-    """What an async view stored, and the other way round."""
+    """Store a value by a thread, and return the value that an async view stored."""
     cache.set("by-a-thread", [2])
     return JsonResponse({"by-a-task": cache.get("by-a-task")})
 

@@ -1,4 +1,4 @@
-"""The ways in which an endpoint of FastAPI may come to look at the request, each as an app with one page."""
+"""The ways in which a FastAPI endpoint can read the request, each as an app with one page."""
 
 from collections.abc import AsyncIterator, Callable
 from contextvars import ContextVar
@@ -20,7 +20,7 @@ Look = Callable[[Any], Any]
 
 
 def page(app: Any, look: Any, cached: Any, **route: Any) -> Any:
-    """A page that says what the dependency ``look`` has found."""
+    """Add a page that returns the result of the dependency ``look``."""
 
     @app.get("/page", **route)  # type: ignore[untyped-decorator] # of any app
     @cached  # type: ignore[untyped-decorator] # of any options
@@ -180,7 +180,7 @@ def looking_first(look: Look) -> Any:
 
 
 async def in_context() -> Any:
-    """What such a dependency has found; nobody can see where it comes from."""
+    """Return such a dependency's result; the endpoint does not show where it comes from."""
     return _found.get()
 
 
@@ -210,7 +210,7 @@ def of_the_route(look: Look, cached: Any) -> Any:
 
 
 class Mine(Request):
-    """Answers in its own way."""
+    """A request class of a user, with its own ``headers``."""
 
     @property
     def headers(self) -> Any:
@@ -218,7 +218,7 @@ class Mine(Request):
 
 
 class MyRoute(APIRoute):
-    """Hands such a request on."""
+    """Hands the endpoint a ``Mine``."""
 
     def get_route_handler(self) -> Any:
         handler = super().get_route_handler()

@@ -1,4 +1,4 @@
-"""Django's sessions in an outage: who can log in, what that is worth, and what it costs."""
+"""Django's sessions in an outage: which users can log in, how long the login lasts, and the cost of a request."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -54,7 +54,7 @@ def test_people_can_log_in_while_the_server_is_away_and_stay_so(prefix: str) -> 
         assert user_of(session.session_key or "") is None
         cache.set("other", 1)
         time.sleep(0.1)
-        assert cache.get("other") is None  # what is no session goes by the settings
+        assert cache.get("other") is None  # keys other than sessions follow the settings
 
 
 def test_a_task_sees_a_session_as_long(prefix: str) -> None:

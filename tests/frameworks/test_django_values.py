@@ -1,4 +1,4 @@
-"""What may be stored, and who may have stored it: pickles, signed with what SECRET_KEY is."""
+"""The values that Django may store, and the pickles that it accepts: those signed with SECRET_KEY."""
 
 import asyncio
 import datetime as dt
@@ -22,7 +22,7 @@ from tests.support.servers import Server
 
 @pytest.fixture
 def server(shared_servers: Callable[[str, str], Server], prefix: str) -> Iterator[Server]:
-    """A clean Valkey, and the site's default cache on it, without near: every value takes the whole way."""
+    """A clean Valkey with the site's default cache on it, without near, so that every value goes through the server."""
     server = shared_servers("valkey", "tcp")
     with override_settings(CACHES=caches_at(server.url, prefix, OPTIONS={"near_max_bytes": 0})):
         yield server
@@ -63,14 +63,14 @@ def test_types_are_kept() -> None:
 
 
 def stored(server: Server, prefix: str) -> tuple[bytes, bytes]:
-    """The one entry that stands on the server: its key and its bytes."""
+    """Return the only entry on the server: its key and its bytes."""
     with server.client() as client:
         (key,) = [key for key in client("KEYS", f"{prefix}:e:*") if isinstance(key, bytes)]
         return key, client("GET", key)
 
 
 class Bomb:
-    """Says that it was unpickled."""
+    """An object that tells when it is unpickled."""
 
     went_off = False
 
@@ -121,7 +121,7 @@ def test_a_new_secret_reads_what_the_old_one_signed_while_it_is_a_fallback() -> 
 
 
 def fresh_object() -> Any:
-    """As another process would make it."""
+    """Build the object as another process would."""
     from django.core.cache import caches  # noqa: PLC0415 - the proxy above is another object
 
     return caches.create_connection("default")

@@ -1,4 +1,4 @@
-"""What ``region.configure("fleetcache", arguments=...)`` takes, and what it says of what it does not."""
+"""``region.configure("fleetcache", arguments=...)``: the arguments that it accepts, and its errors for the rest."""
 
 import subprocess
 import sys
@@ -47,7 +47,7 @@ def test_without_arguments_it_is_as_the_environment_says(monkeypatch: pytest.Mon
     monkeypatch.setenv("CACHE_SIGNING_KEY", KEY.decode())
     region = make_region().configure("fleetcache")
     assert backend_of(region).cache.settings.prefix == "from-env"
-    with override(backend_of(region).cache):  # and so the tests of an app find it in memory
+    with override(backend_of(region).cache):  # and so an app's tests find it in memory
         region.set("k", 1)
         assert region.get("k") == 1
 

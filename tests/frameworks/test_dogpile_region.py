@@ -21,7 +21,7 @@ from tests.support.servers import Server
 from tests.support.waiting import wait_until
 
 KEY = b"k" * 32
-Make = Callable[..., Any]  # a region, whose own types leave most open
+Make = Callable[..., Any]  # returns a region; Any, because its own types leave most open
 
 
 def backend_of(region: Any) -> FleetBackend:
@@ -32,13 +32,13 @@ def backend_of(region: Any) -> FleetBackend:
 
 @pytest.fixture
 def server(shared_servers: GetServer) -> Server:
-    """One engine is enough: the tests of the core have them all."""
+    """One engine is enough: the tests of the core run with all of them."""
     return shared_servers("valkey", "tcp")
 
 
 @pytest.fixture(params=["memory", "server", "away"])
 def url(request: pytest.FixtureRequest) -> str:
-    """Of each place a region may live in."""
+    """The URL of each place where a region can live."""
     if request.param == "server":
         found: Server = request.getfixturevalue("server")
         return found.url
@@ -47,7 +47,7 @@ def url(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def make(prefix: str) -> Iterator[Make]:
-    """Makes regions, by the name of the backend."""
+    """Yield a function that makes regions by the backend's name."""
     made: list[CacheRegion] = []
 
     def new(url: str, *, region: dict[str, Any] | None = None, expires: float = 60, **arguments: Any) -> CacheRegion:
@@ -164,7 +164,7 @@ def test_a_cache_of_yours_is_shared(server: Server, prefix: str) -> None:
         assert region.get("k") is NO_VALUE
 
 
-# -- what is read is not executed --------------------------------------------------------------------------------------
+# -- read values are not executed --------------------------------------------------------------------------------------
 
 
 def test_pickles_of_a_server_must_be_signed(server: Server) -> None:
@@ -192,7 +192,7 @@ def test_a_region_with_a_serializer_of_its_own_needs_no_key(make: Make, server: 
     assert region.get("k") == [1, 2]
 
 
-# -- what does not fit -------------------------------------------------------------------------------------------------
+# -- values that do not fit --------------------------------------------------------------------------------------------
 
 
 def test_what_is_too_large_is_answered_and_not_kept(make: Make, url: str, caplog: pytest.LogCaptureFixture) -> None:
@@ -237,7 +237,7 @@ def test_who_waited_too_long_goes_on_beside_the_holder(make: Make, url: str) -> 
     assert mutex.acquire()
     assert mutex.acquire()  # after 100 ms; dogpile's caller would create and release it
     mutex.release()
-    assert backend.get_mutex("k").locked()  # by the other of the two, whichever it is
+    assert backend.get_mutex("k").locked()  # by the second holder or the first: both are the same
     mutex.release()
     assert not backend.get_mutex("k").locked()
 

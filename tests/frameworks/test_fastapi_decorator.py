@@ -1,4 +1,4 @@
-"""What the decorator makes of a function, and what it refuses."""
+"""The decorator: the function that it returns, and the options that it refuses."""
 
 from typing import Annotated, Any
 
@@ -35,7 +35,7 @@ def test_the_function_keeps_its_name_signature_and_documentation() -> None:
         return kind * n if request is None else ""
 
     assert (documented.__name__, documented.__doc__) == ("documented", "Say it.")
-    assert run(documented(2, None)) == "xx"  # by hand, without a request
+    assert run(documented(2, None)) == "xx"  # a plain call, without a request
 
 
 def test_wrong_use_is_told_at_the_decorator() -> None:

@@ -1,4 +1,4 @@
-"""Whatever a request says of who asks: a response that was made for one is never given to another."""
+"""Every credential of a request: a response made for one user is never given to another."""
 
 import asyncio
 from typing import Annotated, Any
@@ -19,7 +19,7 @@ from tests.support.servers import Server
 
 
 class Keyed(APIKeyHeader):
-    """A scheme of a user's own."""
+    """A user's own security scheme."""
 
 
 SCHEMES = (
@@ -32,7 +32,7 @@ SCHEMES = (
 
 
 def echoing(**options: Any) -> FastAPI:
-    """Says who asks, as the endpoint sees it."""
+    """Return an app that echoes the credentials which its endpoint sees."""
     echo = FastAPI()
 
     @echo.get("/")
@@ -54,7 +54,7 @@ asked = st.lists(
 
 
 async def mixed_up(echo: FastAPI, requests: list[tuple[str | None, str | None, str]]) -> list[tuple[Any, Any]]:
-    """What somebody asked as, and got as somebody else."""
+    """Return the requests that got another user's answer, with the answer."""
     found: list[tuple[Any, Any]] = []
     async with asking(echo) as client:
         for authorization, cookie, control in requests:
@@ -113,7 +113,7 @@ def test_no_key_shows_a_secret(server: Server, prefix: str) -> None:
 
 
 def sent_by(scheme: Any, who: str) -> tuple[str, dict[str, str]]:
-    """Path and headers of a request by somebody."""
+    """Return the path and the headers of a user's request."""
     if isinstance(scheme, HTTPBearer):
         return "/", {"authorization": f"Bearer {who}"}
     ways: dict[str, tuple[str, dict[str, str]]] = {
@@ -125,7 +125,7 @@ def sent_by(scheme: Any, who: str) -> tuple[str, dict[str, str]]:
 
 
 async def asked_by(scheme: Any, mode: Any) -> tuple[list[bool], str]:
-    """Which of the requests of a, a and b were hits, and whose answers they got."""
+    """Return the hits among requests of a, a and b, and the users whose answers they got."""
     keyed = FastAPI()
 
     @keyed.get("/")

@@ -1,4 +1,4 @@
-"""However an endpoint comes to look at the request: nobody gets what was made for another, and the rest is cached."""
+"""Each way in which an endpoint reads the request: no user gets another's response, and the rest is cached."""
 
 import asyncio
 import copy
@@ -34,7 +34,7 @@ def who(request: Any) -> Any:
 
 
 def where(request: Any) -> Any:
-    """What the key holds anyway."""
+    """Read the parts of the request that are in every key."""
     return [request.url.path, request.method, request["path"], request.query_params.get("n"), request.app is not None]
 
 
@@ -43,7 +43,7 @@ def cached(**options: Any) -> Any:
 
 
 async def answers(app: Any, *asked: str, **more: str) -> list[tuple[Any, str]]:
-    """What each of those who asked got, and what the cache did."""
+    """Return each user's answer, with the cache's part in it."""
     async with asking(app) as client:
         found = [await client.get("/page", **{"x_who": name, **more}) for name in asked]
     assert all(answer.status_code == 200 for answer in found)
@@ -143,7 +143,7 @@ COOKIES: list[tuple[Callable[[Any], Any], str]] = [
     (lambda r: bool(r.cookies), "cookies"),
     (lambda r: json.dumps(r.cookies), "cookies"),
     (lambda r: copy.copy(r.cookies).get("theme"), "cookies"),
-    (lambda r: Theme.model_validate(r.cookies).theme, "cookie theme"),  # an older pydantic: all
+    (lambda r: Theme.model_validate(r.cookies).theme, "cookie theme"),  # an older pydantic counts all cookies
     (lambda r: r.headers.get("cookie"), "header cookie"),
 ]
 
@@ -213,7 +213,7 @@ def test_a_view_shows_what_is_there() -> None:
     ]
 
 
-# -- what is told, and what it costs -----------------------------------------------------------------------------------
+# -- the answer's header, and the cost of recording -------------------------------------------------------------------
 
 
 def test_those_who_ask_at_once_do_not_queue_after_the_first() -> None:
@@ -289,7 +289,7 @@ def test_a_refresh_that_comes_to_look_at_somebody_is_not_stored() -> None:
     run(scene(STYLES[-1]))
 
 
-# -- what is nobody's --------------------------------------------------------------------------------------------------
+# -- state that belongs to no user -------------------------------------------------------------------------------------
 
 
 def test_state_of_the_lifespan_is_everybodys_and_that_of_middleware_is_not() -> None:
@@ -308,7 +308,7 @@ def test_state_of_the_lifespan_is_everybodys_and_that_of_middleware_is_not() -> 
         app.router.lifespan_context = lifespan(cache, own)
 
         async def served(scope: Any, receive: Any, send: Any) -> None:
-            """As a server and a middleware do."""
+            """Add state to the scope, as a server and a middleware do."""
             tenant = dict(scope["headers"]).get(b"x-who", b"").decode()
             await app({**scope, "state": {"pool": pool, "tenant": tenant}}, receive, send)
 
@@ -345,7 +345,7 @@ def test_the_cache_of_the_app_and_known_schemes_are_looked_at_by_nobody() -> Non
         page(app, of_app, cached_response(cache))
         async with asking(app) as client:
             assert [await client.did("/page", x_who=name) for name in "ab"] == ["stored", "hit"]
-            # A key that a scheme of the app reads is somebody's, as one that a scheme of the endpoint reads.
+            # A key belongs to a user, whether a scheme of the app or a scheme of the endpoint reads it.
             assert [await client.did("/page", x_key=name) for name in "ab"] == ["authorization"] * 2
 
     run(scene())
@@ -370,7 +370,7 @@ def test_what_is_declared_is_read_by_the_framework_on_its_own_account() -> None:
 
 
 def test_names_of_a_parameter_are_all_in_the_key() -> None:
-    # An older FastAPI knows of no such names: then nobody is told from anybody, and nobody gets another's.
+    # An older FastAPI ignores these names: all users then look alike to the endpoint, and none gets another's response.
     def chosen(who: Annotated[str, Header(validation_alias=AliasChoices("x-other", "x-who"))] = "") -> Any:
         return who
 

@@ -1,4 +1,4 @@
-"""Endpoints of FastAPI whose responses are cached: what is stored, what is not, and what a client sees of it."""
+"""FastAPI endpoints with cached responses: the responses that are stored, those that are not, and the client's view."""
 
 import asyncio
 from collections.abc import Callable
@@ -22,7 +22,7 @@ class User(BaseModel):
 
 
 def counting(**options: Any) -> tuple[FastAPI, Cache]:
-    """An app whose endpoints tell how often they were called."""
+    """Return an app whose endpoints count their calls."""
     app, cache, calls = FastAPI(), Cache("memory://"), count(1)
 
     @app.api_route("/users/{user_id}", methods=["GET", "HEAD", "PUT"])

@@ -1,4 +1,4 @@
-"""The health route of a Flask app: what a probe is answered."""
+"""The health route of a Flask app: its answers to a probe."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -28,13 +28,13 @@ Client = TestClient[Any]
 
 @pytest.fixture
 def server(shared_servers: GetServer) -> Server:
-    """One engine is enough: the tests of the core have them all."""
+    """One engine is enough: the tests of the core run with all of them."""
     return shared_servers("valkey", "tcp")
 
 
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch, server: Server, prefix: str) -> pytest.MonkeyPatch:
-    """As an operator sets it up."""
+    """The environment as an operator sets it up."""
     for name in os.environ:
         if name.startswith("CACHE_") or "REDIS" in name:
             monkeypatch.delenv(name)
@@ -45,13 +45,13 @@ def environment(monkeypatch: pytest.MonkeyPatch, server: Server, prefix: str) ->
 
 
 def instance() -> ModuleType:
-    """The example once more, with a store of its own; the one before lives on in whoever has its app."""
+    """Import the example again, with its own store; the app of the earlier import lives on with its client."""
     return importlib.reload(example)
 
 
 @pytest.fixture
 def clients(environment: pytest.MonkeyPatch) -> Iterator[tuple[Client, Client]]:  # noqa: ARG001 - it is read at the import
-    """Two instances of the example."""
+    """Yield clients of two instances of the example."""
     with ExitStack() as stack:
         one, other = (stack.enter_context(TestClient(instance().app)) for _ in range(2))
         yield one, other
@@ -60,7 +60,7 @@ def clients(environment: pytest.MonkeyPatch) -> Iterator[tuple[Client, Client]]:
 def test_instances_share_responses(clients: tuple[Client, Client], monkeypatch: pytest.MonkeyPatch) -> None:
     one, other = clients
     assert one.get("/price/pear").json()["price"] == 3
-    monkeypatch.setitem(example.PRICES, "pear", 4)  # what the newer instance has for a database
+    monkeypatch.setitem(example.PRICES, "pear", 4)  # the newer instance's database
     assert other.get("/price/pear").json()["price"] == 3
     assert one.post("/price/pear/changed").status_code == 204
     wait_until(lambda: other.get("/price/pear").json()["price"] == 4)
@@ -87,7 +87,7 @@ def test_the_example_says_how_its_cache_does(environment: pytest.MonkeyPatch) ->
     environment.setenv("REDIS_URL", f"redis://127.0.0.1:{free_port()}")
     environment.setenv("CACHE_REQUIRED", "true")
     with TestClient(instance().app) as client:
-        assert client.get("/price/pear").json()["price"] == 3  # its own memory serves on
+        assert client.get("/price/pear").json()["price"] == 3  # this instance's memory still answers
         assert client.post("/cart/plum").json() == ["plum"]
         answer = client.get("/readyz")
         assert (answer.status_code, answer.json()["active"]) == (503, "memory")
@@ -97,7 +97,7 @@ def test_the_example_says_how_its_cache_does(environment: pytest.MonkeyPatch) ->
 
 
 def counting(store: Store, start: int) -> Litestar:
-    """Each response that is made says which it is."""
+    """Return an app whose responses are numbered."""
     numbers = itertools.count(start)
 
     @get("/", cache=CACHE_FOREVER)

@@ -22,7 +22,7 @@ On = Callable[[Callable[[FleetStore], Awaitable[None]]], None]
 
 @pytest.fixture
 def server(shared_servers: GetServer) -> Server:
-    """One engine is enough: the tests of the core have them all."""
+    """One engine is enough: the tests of the core run with all of them."""
     return shared_servers("valkey", "tcp")
 
 
@@ -32,7 +32,7 @@ def new(server: Server, prefix: str, **options: Any) -> FleetStore:
 
 @pytest.fixture(params=["memory", "server", "json", "beyond near", "away"])
 def options(request: pytest.FixtureRequest, prefix: str) -> dict[str, Any]:
-    """Of each kind of cache that a store may be over."""
+    """The options of each kind of cache under a store."""
     kind = request.param
     if kind == "memory":
         return {"cache": "memory://"}
@@ -46,7 +46,7 @@ def options(request: pytest.FixtureRequest, prefix: str) -> dict[str, Any]:
 
 @pytest.fixture
 def on(options: dict[str, Any]) -> On:
-    """Runs an async test body with an open store."""
+    """Yield a function that runs an async test body with an open store."""
 
     def run_on(body: Callable[[FleetStore], Awaitable[None]]) -> None:
         async def main() -> None:
@@ -244,7 +244,7 @@ def test_what_is_written_back_is_read_from_the_server(server: Server, prefix: st
     run(main())
 
 
-# -- what does not fit -------------------------------------------------------------------------------------------------
+# -- values that do not fit --------------------------------------------------------------------------------------------
 
 
 def test_what_is_too_large_is_not_kept(on: On, options: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:

@@ -1,4 +1,4 @@
-"""Loads that nobody waits for: behind stale answers, and never unasked."""
+"""Loads without a waiting caller: behind stale answers, and never without a call."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -69,7 +69,7 @@ def test_without_stale_nothing_loads_in_the_background(on: On) -> None:
 
 
 def test_what_another_instance_has_refreshed_is_not_loaded_again(server: Server, prefix: str) -> None:
-    """Its hit on the old value came first, and the news of the new one after it: the refresh is not needed any more."""
+    """The hit on the old value came first, then the push of the new one: the refresh is no longer needed."""
 
     async def main(proxy: Proxy) -> None:
         settings = {"prefix": prefix, "operation_timeout": "5s", "max_staleness": "20s"}
@@ -95,7 +95,7 @@ def test_what_another_instance_has_refreshed_is_not_loaded_again(server: Server,
 
 
 def test_the_claim_of_a_refresh_is_given_back_behind_its_store(server: Server, prefix: str) -> None:
-    """A large value is long on its way: who waits for the claim would find the old one, claim it and load."""
+    """A large value is long on its way: a caller that waits for the claim would find the old one, claim it and load."""
 
     async def main() -> None:
         async with Cache(server.url, prefix=prefix, operation_timeout="5s") as cache:
@@ -129,14 +129,14 @@ def test_offline_nobody_joins_a_refresh_that_began_before_a_removal(prefix: str,
             nonlocal calls
             calls += 1
             seen = source
-            if calls == 2:  # in the background
+            if calls == 2:  # the background refresh
                 await go.wait()
             return seen
 
         async def ask() -> str:
             return await cache.get_or_set("k", load, ttl="20ms", stale="1m", tags=("tag",))
 
-        async with Cache("redis://127.0.0.1:1", prefix=prefix) as cache:  # nobody listens there
+        async with Cache("redis://127.0.0.1:1", prefix=prefix) as cache:  # no server listens there
             await eventually(lambda: cache.stats().link == "offline")
             assert await ask() == "old"
             await asyncio.sleep(0.03)
@@ -145,7 +145,7 @@ def test_offline_nobody_joins_a_refresh_that_began_before_a_removal(prefix: str,
             source = "new"
             await REMOVALS[removal](cache)
             asking = asyncio.create_task(ask())
-            await asyncio.wait([asking], timeout=0.1)  # who joins waits for the refresh
+            await asyncio.wait([asking], timeout=0.1)  # a joined caller waits for the refresh
             go.set()
             assert await asking == "new"
             await eventually(lambda: cache.stats().flights == 0)

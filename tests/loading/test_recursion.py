@@ -21,7 +21,7 @@ def server(one_server: Server) -> Server:
 
 
 def in_a_bare_thread(work: Callable[[], Any]) -> Any:
-    """What it returns, called on a stack that holds nothing else."""
+    """Return the result of ``work``, called on the bare stack of a new thread."""
     results: list[Any] = []
     thread = Thread(target=lambda: results.append(work()))
     thread.start()

@@ -1,7 +1,7 @@
-"""A site of the kind that servers with worker processes run: one ``SyncCache``, made at import.
+"""A site for servers with worker processes: one ``SyncCache``, made at import.
 
-``python -m tests.processes.site STORY URL PREFIX`` tells a story of a process that ends; without a word on standard
-error if all is well.
+``python -m tests.processes.site STORY URL PREFIX`` plays a story of a process that ends; it writes nothing to
+standard error if all is well.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ cache = SyncCache(os.environ["REDIS_URL"], prefix=os.environ["CACHE_PREFIX"], op
 
 
 def load() -> dict[str, int]:
-    """Takes long enough for every worker to meet it."""
+    """Load slowly enough for every worker to ask meanwhile."""
     time.sleep(0.1)
     return {"pid": os.getpid(), "times": cache.incr("loads")}
 
@@ -31,14 +31,14 @@ if os.environ.get("WARM"):  # before the server forks its workers
 
 
 def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-    """WSGI: says who answers, and what the fleet has loaded once."""
+    """A WSGI app that returns its process id and the value that the fleet loaded once."""
     start_response("200 OK", [("Content-Type", "application/json")])
     found = cache.get_or_set(environ["PATH_INFO"], load)
     return [json.dumps({"pid": os.getpid(), "found": found, "warm": cache.get("warm")}).encode()]
 
 
 async def asgi(scope: dict[str, Any], _receive: Any, send: Any) -> None:
-    """ASGI with the work in threads, as frameworks do it for a ``def``."""
+    """An ASGI app that works in threads, as frameworks do for a ``def``."""
     if scope["type"] != "http":
         return
     found = await asyncio.to_thread(cache.get_or_set, scope["path"], load)
@@ -51,12 +51,12 @@ async def asgi(scope: dict[str, Any], _receive: Any, send: Any) -> None:
 
 
 def ends() -> None:
-    """At the end of the script, without a close()."""
+    """End at the end of the script, without a close()."""
     assert cache.get_or_set("k", lambda: 1) == 1
 
 
 def ends_with_a_load_in_a_daemon_thread() -> None:
-    """Whose lease must not hold others up."""
+    """End during a load in a daemon thread; its lease must not hold up other processes."""
     loading = threading.Event()
 
     def load_for_ever() -> None:
@@ -68,7 +68,7 @@ def ends_with_a_load_in_a_daemon_thread() -> None:
 
 
 def ends_by_an_exit_in_the_middle() -> None:
-    """From the main thread, while others work."""
+    """Exit from the main thread, while other threads work."""
     for number in range(4):
         threading.Thread(target=_work, args=(number,), daemon=True).start()
     time.sleep(0.1)
@@ -76,7 +76,7 @@ def ends_by_an_exit_in_the_middle() -> None:
 
 
 def ends_with_a_frozen_server() -> None:
-    """It is asked for one operation timeout, not longer."""
+    """End while the server is frozen: the process waits for one operation timeout, not longer."""
     cache.set("k", 1)
     sys.stdout.write("freeze\n")
     sys.stdout.flush()
@@ -85,7 +85,7 @@ def ends_with_a_frozen_server() -> None:
 
 
 def ends_after_a_signal() -> None:
-    """As workers are stopped."""
+    """End by the signal that stops workers."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     cache.set("k", 1)
     threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGTERM)).start()
@@ -95,7 +95,7 @@ def ends_after_a_signal() -> None:
 
 
 def forks() -> None:
-    """With ``multiprocessing``, by fork and by spawn."""
+    """Fork and spawn with ``multiprocessing``."""
     cache.set("k", "value")
     contexts: list[Any] = [multiprocessing.get_context("fork"), multiprocessing.get_context("spawn")]
     for context in contexts:
@@ -108,7 +108,7 @@ def forks() -> None:
     assert cache.get("from the child") == "hello"
     with multiprocessing.get_context("fork").Pool(
         2
-    ) as pool:  # as Celery's prefork: children that are ended by a signal
+    ) as pool:  # as Celery's prefork: a signal ends its children
         assert pool.map(_double, range(8)) == [2 * n for n in range(8)]
 
 

@@ -1,4 +1,4 @@
-"""What ``celery worker`` runs in our tests: tasks, and a cache that the parent has used before it forks."""
+"""The tasks that ``celery worker`` runs in our tests, and a cache that the parent uses before it forks."""
 
 import json
 import os
@@ -17,14 +17,14 @@ INSTANCE_OF_PARENT = cache.status_now().instance
 
 
 def load() -> dict[str, int]:
-    """Takes long enough for both children to meet it."""
+    """Load slowly enough for both children to ask meanwhile."""
     time.sleep(0.1)
     return {"pid": os.getpid(), "times": cache.incr("loads")}
 
 
 @app.task(name="look")  # type: ignore[untyped-decorator] # as above
 def look(key: str) -> dict[str, Any]:
-    """Say who works, what it found, and what of the cache is in this process."""
+    """Return the process id, the value found, and the state of the cache in this process."""
     found = cache.get_or_set(key, load)
     stats = cache.stats()
     return {
@@ -40,6 +40,6 @@ def look(key: str) -> dict[str, Any]:
 
 @app.task(name="forget")  # type: ignore[untyped-decorator] # as above
 def forget(key: str) -> int:
-    """Remove an entry everywhere; who did it."""
+    """Remove an entry everywhere; return this process's id."""
     cache.delete(key)
     return os.getpid()

@@ -17,23 +17,23 @@ from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 WORKER = ["worker", "--pool", "prefork", "--concurrency", "2", "--loglevel", "INFO"]
-# It waits for others that there are none of.
+# A worker waits for other workers; here are none.
 ALONE = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
 
 
 class Worker:
-    """A worker with two children; ``run`` has it work."""
+    """A worker with two children; ``run`` gives it tasks."""
 
     def __init__(self, app: Celery, pid: int, server: Server) -> None:
         self.app, self.pid, self._server = app, pid, server
 
     def run(self, *tasks: tuple[str, str]) -> list[Any]:
-        """Send tasks, each a name with its argument, and wait for what they return."""
+        """Send tasks, each a name with its argument, and return their results."""
         sent = [self.app.send_task(name, [argument]) for name, argument in tasks]
         return [one.get(timeout=20, interval=0.02) for one in sent]
 
     def look(self, times: int) -> dict[int, dict[str, Any]]:
-        """What children say of themselves and of the cache, the last word of each: so many tasks at once."""
+        """Run this many tasks at once, and return the last report of each child on itself and its cache."""
         said = {one["pid"]: one for one in self.run(*[("look", "k")] * times)}
         for one in said.values():
             assert one["found"]["times"] == 1, "one load in all processes"
@@ -42,14 +42,14 @@ class Worker:
         return said
 
     def links(self) -> int:
-        """How many connections there are."""
+        """Return the number of connections."""
         with self._server.client() as client:
             return int(client("CLIENT", "LIST").count(b"name=fleetcache-"))
 
 
 @contextmanager
 def celery(server: Server, prefix: str, folder: Path, *arguments: str) -> Iterator[Worker]:
-    """A worker on a broker of files; ends it as its operator does, and holds its log to silence."""
+    """Run a worker on a broker of files; end it as an operator does, and assert that its log has no errors."""
     for name in ("queue", "control", "results"):
         (folder / name).mkdir()
     broker = {"data_folder_in": f"{folder}/queue", "data_folder_out": f"{folder}/queue"}

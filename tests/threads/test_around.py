@@ -1,4 +1,4 @@
-"""What stands around a ``SyncCache``: health routes, and tests of apps that use one."""
+"""Users of a ``SyncCache``: health routes, and tests of apps that use one."""
 
 import asyncio
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The thread shell: who waits for what, and for how long."""
+"""The thread engine: which thread waits for which other one, and for how long."""
 
 import multiprocessing
 import os
@@ -52,7 +52,7 @@ def test_a_frozen_server_under_a_large_write_keeps_nobody_longer_than_the_timeou
         began = time.monotonic()
         cache._engine.entries.encode(large, bytes)
         Call([("SET", "large", large)])
-        computing = time.monotonic() - began  # what no other thread can run beside; much on a busy machine
+        computing = time.monotonic() - began  # seconds without the GIL for another thread; many on a busy machine
         server.freeze()
         over = threading.Event()
         took: list[float] = []
@@ -117,7 +117,7 @@ def test_an_interrupted_send_gives_the_connection_up(server: Server, prefix: str
 
 
 def test_an_interrupted_rule_leaves_nobody_waiting(server: Server, prefix: str) -> None:
-    """A signal may come in the middle of anything: here between a flight's start and its first question."""
+    """A signal may interrupt any line: here, one between a flight's start and its first question."""
     with SyncCache(server.url, prefix=prefix, operation_timeout="2s") as cache:
         cache.get("k")
         take = cache._engine.coherence.open_fill
@@ -136,8 +136,8 @@ def test_an_interrupted_rule_leaves_nobody_waiting(server: Server, prefix: str) 
 
 
 def test_an_interrupted_wait_disturbs_nobody(server: Server, prefix: str) -> None:
-    """Ctrl-C, while the main thread waits for another's load."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # who runs the tests in the background ignores it
+    """Ctrl-C interrupts the main thread while it waits for another thread's load."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores SIGINT in background jobs
     with SyncCache(server.url, prefix=prefix, operation_timeout="2s") as cache:
         go = threading.Event()
         values: list[Any] = []
@@ -212,7 +212,7 @@ def test_two_loaders_that_wait_for_each_other_are_an_error(prefix: str) -> None:
 
 def test_the_lease_of_a_long_load_is_renewed(server: Server, prefix: str) -> None:
     with SyncCache(server.url, prefix=prefix) as cache, SyncCache(server.url, prefix=prefix) as other:
-        for one in (cache, other):  # learn that it is quick: the lease is a second
+        for one in (cache, other):  # each cache learns that the loader is quick, so that its lease is a second
             one.get_or_set(f"quick{id(one)}", _quick)
         loader = threading.Thread(target=cache.get_or_set, args=("k", _quick), kwargs={"ttl": "1m"})
         _quick.takes = 1.8  # type: ignore[attr-defined]
@@ -265,7 +265,7 @@ def test_a_port_that_suspends_is_an_error_at_once() -> None:
 
 
 def test_pushes_come_while_callers_read_for_themselves(server: Server, prefix: str) -> None:
-    """And right after they have stopped: nobody reads then but the link thread."""
+    """And right after the callers have stopped: only the link thread reads then."""
     with (
         SyncCache(server.url, prefix=prefix, operation_timeout="2s") as cache,
         SyncCache(server.url, prefix=prefix, operation_timeout="2s") as other,
@@ -347,7 +347,7 @@ def test_anybody_may_look_and_make_namespaces_while_others_work(server: Server, 
 
 
 def test_signals_at_any_moment_lose_nothing_for_good(server: Server, prefix: str) -> None:
-    """As soft time limits of workers come: into whatever the main thread does; in a process with signals of its own."""
+    """As soft time limits of workers: signals interrupt any line of the main thread, in a process of their own."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         pool.submit(_struck, server.url, prefix).result(100)
 
@@ -361,7 +361,8 @@ def _struck(url: str, prefix: str) -> None:
     main = threading.main_thread().ident
     assert main is not None
 
-    def work(number: int, timer: threading.Timer) -> None:  # a function: 3.13 does not catch all that strikes a loop
+    # A function: 3.13 does not catch every signal that strikes a loop.
+    def work(number: int, timer: threading.Timer) -> None:
         end = time.monotonic() + 0.25
         timer.start()
         while time.monotonic() < end:
@@ -390,7 +391,7 @@ def _struck(url: str, prefix: str) -> None:
 def _acknowledged(cache: SyncCache) -> bool:
     try:
         cache.set("k", "value", strict=True)
-    except Unavailable:  # the last one struck a call in the middle: the connection is made anew
+    except Unavailable:  # the last signal struck a call in the middle: the connection is made anew
         return False
     return True
 
