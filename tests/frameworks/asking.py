@@ -27,7 +27,7 @@ class Asking:
         return answer
 
     async def did(self, path: str, method: str = "GET", /, **headers: str) -> str:
-        """Return the cache's part in one word: ``hit``, ``stored``, ``collapsed``, ``miss``, or the reason of a bypass."""
+        """Return the cache's part: ``hit``, ``stored``, ``collapsed``, ``miss``, or the reason of a bypass."""
         return did(await self.get(path, method, **headers))
 
 

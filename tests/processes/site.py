@@ -106,9 +106,7 @@ def forks() -> None:
         child.join(10)
         assert child.exitcode == 0
     assert cache.get("from the child") == "hello"
-    with multiprocessing.get_context("fork").Pool(
-        2
-    ) as pool:  # as Celery's prefork: a signal ends its children
+    with multiprocessing.get_context("fork").Pool(2) as pool:  # as Celery's prefork: a signal ends its children
         assert pool.map(_double, range(8)) == [2 * n for n in range(8)]
 
 

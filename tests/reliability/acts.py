@@ -1,4 +1,4 @@
-"""What can be done to a server or to the way to it: the beginnings and ends of the faults in ``catalogue``."""
+"""Acts on a server or on the network to it: the beginnings and ends of the faults in ``catalogue``."""
 
 import contextlib
 import itertools
@@ -34,7 +34,7 @@ __all__ = [
 
 Act = Callable[[Scene], object]
 
-BYTES = 420  # a connection is cut among so many; what the verbs of a round send is longer
+BYTES = 420  # a connection is cut within this many; the verbs of a round send more
 
 
 def nothing(_scene: Scene) -> None:
@@ -47,12 +47,12 @@ def tell(*command: str | int) -> Act:
 
 
 def rights(*rules: str) -> Act:
-    """Change what everybody may do; connections stay."""
+    """Change the default user's rights; connections stay."""
     return tell("ACL", "SETUSER", "default", *rules)
 
 
 def newly(act: Act) -> Act:
-    """Do that, and end all connections, so that everybody meets it."""
+    """Do ``act``, and end all connections, so that each client meets it."""
 
     def both(scene: Scene) -> None:
         act(scene)
@@ -62,7 +62,7 @@ def newly(act: Act) -> Act:
 
 
 def known(name: str) -> Act:
-    """A fault that the tests of the promises know how to begin."""
+    """Return a fault that the tests of the promises can begin."""
     return lambda scene: KNOWN[name].begin(scene.server, scene.wire)
 
 
@@ -74,11 +74,12 @@ def restart(scene: Scene) -> None:
 
 
 def cut_within(direction: Direction) -> Act:
-    """Cut the connection somewhere in what it carries, elsewhere each time: a head, a length, a value, a line end."""
+    """Cut the connection inside its bytes, elsewhere each time: in a head, a length, a value, a line end."""
     places = itertools.count()
 
     def begin(scene: Scene) -> None:
-        scene.wire.cut_after(1 + next(places) * 61 % BYTES, direction)  # no common divisor: each place once
+        # No common divisor, so that each place comes once.
+        scene.wire.cut_after(1 + next(places) * 61 % BYTES, direction)
 
     return begin
 
@@ -133,7 +134,7 @@ def show_the_good_one(scene: Scene) -> None:
 
 
 def over_our_keys(*command: str) -> Act:
-    """Put something else under every key of ours."""
+    """Put another value under each key of the cache."""
 
     def begin(scene: Scene) -> None:
         for key in scene.tell("KEYS", f"{scene.layout.entry('').decode()}*"):

@@ -1,6 +1,6 @@
-"""Every fault that this machine can produce: what is done to a server or the way to it, and what ends it.
+"""Every fault that this machine can produce, each with its beginning and its end.
 
-To add one: a row in ``FAULTS``; the page and the tests take it from there.
+To add a fault, add a row to ``FAULTS``; the page and the tests take it from there.
 """
 
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ from tests.support.servers import TRANSPORTS, Transport
 __all__ = ["FAULTS", "NONE", "Fault"]
 
 ROUNDS = 4
-CUTS = 60  # rounds of a connection that is cut somewhere else each time
+CUTS = 60  # rounds of a connection that is cut, elsewhere each time
 PASSWORD = "first"  # noqa: S105 - of a server that lives for seconds
 
 
@@ -37,20 +37,20 @@ class Fault:
     """One fault.
 
     Attributes:
-        done: What is done, for the page.
-        begin: Does it. A strike does so before, or while, each round of calls.
-        end: Undoes it.
-        reasons: What health says while it lasts, one of them; none if it is soon over or nothing is amiss.
-        silent: The server is known to be out of reach after the first round: later calls may cost nothing.
-        given_up: It lasts until the silent connection is given up.
-        network: It is the way that is at fault, not the server.
-        strike: It is over as soon as it is done, and is done again for each round.
-        during: A strike that is done while calls are under way.
-        snapshot: The server wrote a snapshot before the last removals it acknowledged.
-        rounds: How often the verbs are called, at most.
-        slow: Its calls take long by nature: they are made at once, not one after the other.
-        password: What the server asks for from the start.
-        transports: Where it exists.
+        done: The act, in the page's words.
+        begin: Begins the fault. A strike begins anew before, or during, each round of calls.
+        end: Ends it.
+        reasons: The reasons that health may give during it; none if it is soon over or health sees nothing.
+        silent: True if the server is known to be out of reach after the first round: later calls cost nothing.
+        given_up: True if it lasts until the cache drops the silent connection.
+        network: True if the network is at fault, not the server.
+        strike: True if it is over at once, and is repeated for each round.
+        during: True for a strike during the calls.
+        snapshot: True if the server wrote a snapshot before the last removals that it acknowledged.
+        rounds: The most rounds of calls.
+        slow: True if its calls are slow by nature; they are made at the same time, not one after the other.
+        password: The password that the server requires from the start.
+        transports: The transports that can have it.
     """
 
     done: str
@@ -72,7 +72,7 @@ class Fault:
 NONE = Fault("nothing", nothing)
 
 FAULTS: dict[str, Fault] = {
-    # away: connections end, new ones are refused
+    # away: the server ends its connections and refuses new ones
     "killed, back empty": Fault(
         "SIGKILL; later started again without data", lambda s: s.kill(), restart, ("refused",), silent=True
     ),
@@ -93,7 +93,7 @@ FAULTS: dict[str, Fault] = {
         reasons=("refused",),
     ),
     "restarted": Fault("ended and started again at once, empty", restart, strike=True),
-    # silent: connections stay, nothing is heard
+    # silent: connections stay, no bytes come
     "frozen": Fault("SIGSTOP", lambda s: s.server.freeze(), lambda s: s.server.thaw(), ("timeout",), silent=True),
     "frozen for long": Fault(
         "SIGSTOP, until the connection is given up",
@@ -189,7 +189,8 @@ FAULTS: dict[str, Fault] = {
     "tracking table full": Fault(
         "`tracking-table-max-keys 1`: it forgets who has read what, and says so",
         tell("CONFIG", "SET", "tracking-table-max-keys", 1),
-        newly(tell("CONFIG", "SET", "tracking-table-max-keys", 1_000_000)),  # who came meanwhile does not trust it
+        # Clients that came meanwhile do not trust it.
+        newly(tell("CONFIG", "SET", "tracking-table-max-keys", 1_000_000)),
     ),
     # the server refuses
     "READONLY": Fault("made a replica", known("replica"), tell("REPLICAOF", "NO", "ONE"), ("readonly",)),
@@ -268,7 +269,7 @@ FAULTS: dict[str, Fault] = {
         silent=True,
         transports=("tls",),
     ),
-    # what is under our keys is not ours
+    # foreign values under the cache's keys
     "WRONGTYPE": Fault("lists under our keys", over_our_keys("RPUSH", "x"), tell("FLUSHALL"), ("wrongtype",)),
     "foreign values": Fault("other values under our keys", over_our_keys("SET", "x"), tell("FLUSHALL")),
 }

@@ -1,6 +1,6 @@
-"""Writes what the runs showed into ``docs/reliability.md``: one row for each fault, bounds instead of figures.
+"""Writes the results of the runs into ``docs/reliability.md``: a row for each fault, with bounds instead of figures.
 
-Bounds, so that two runs differ in a line only where something changed. The words around the tables are the page's own.
+With bounds, two runs differ only in the lines of changed results. The words around the tables are the page's own.
 """
 
 import os
@@ -18,9 +18,9 @@ __all__ = ["PAGE", "rows_of", "tables", "written"]
 
 PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
 BEGIN, END = "<!-- begin: one run -->", "<!-- end: one run -->"
-AWAY = "refused"  # the fault that the others are compared with
+AWAY = "refused"  # the fault that the rest are compared with
 
-# Seconds. A promise's own bounds, and a few below them that tell one kind of fault from another.
+# Seconds: the promises' own bounds, and a few smaller ones that tell kinds of faults apart.
 CALLS = (0.15, 0.3)
 KNOWN = (0.005, *CALLS)
 BACK = (0.5, 2.0, 12.0)
@@ -40,7 +40,7 @@ Results = Mapping[str, Sequence[Outcome]]
 
 
 def tables(results: Results, transports: Sequence[str]) -> str:
-    """Both tables, from the outcomes of each fault."""
+    """Return both tables, made from the outcomes of each fault."""
     usual, away = answers(results["nothing"]), answers(results[AWAY])
     verbs = [("verb", "answers as ever", "answers as away"), ("---",) * 3]
     verbs += [(f"`{verb}`", " or ".join(usual[verb]), " or ".join(away[verb])) for verb in ANSWERS]
@@ -70,7 +70,7 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def answers(outcomes: Sequence[Outcome]) -> dict[str, list[str]]:
-    """What each verb answered in any of the runs, in a fixed order."""
+    """Return each verb's answers over all runs, in a fixed order."""
     return {
         verb: [word for word in ANSWERS[verb] if any(word in o.answers[verb] for o in outcomes)] for verb in ANSWERS
     }
@@ -98,7 +98,7 @@ def _row(
 def _saw(
     fault: Fault, outcomes: Sequence[Outcome], usual: Mapping[str, list[str]], away: Mapping[str, list[str]]
 ) -> str:
-    """In words: as ever, as away, or which verbs differ; and whether it was another way before it was known why."""
+    """Describe the answers: as ever, as away, or the verbs that differ; and whether they differed before the reason."""
     seen = answers(outcomes)
     depends = [verb for verb in ANSWERS if away[verb] != usual[verb]]
     differ = [verb for verb in depends if seen[verb] != usual[verb]]
@@ -121,19 +121,19 @@ def _bound(figure: float, bounds: Sequence[float]) -> str:
 
 
 def written(page: str, generated: str) -> str:
-    """The page with these tables in the place of the ones it has."""
+    """Return the page with its tables replaced by these."""
     before, _, rest = page.partition(BEGIN)
     _, _, after = rest.partition(END)
     return f"{before}{BEGIN}\n{generated}\n{END}{after}"
 
 
 def rows_of(page: str) -> list[tuple[str, str]]:
-    """Name and description of each fault in the page's table."""
+    """Return the name and the description of each fault in the page's table."""
     table = page.partition(BEGIN)[2].partition(END)[0].partition(_line(HEAD))[2]
     cells = [line.strip("| ").split(" | ") for line in table.splitlines() if line.startswith("| ")]
     return [(name, done) for name, done, *_ in cells if name != "---"]
 
 
 def all_faults() -> dict[str, Fault]:
-    """Those of the catalogue, and none at all to compare them with."""
+    """Return the faults of the catalogue, and the run without a fault to compare them with."""
     return {"nothing": NONE, **FAULTS}

@@ -1,8 +1,8 @@
-"""Plays one fault and tells what callers saw: every verb before, during and after it, and whatever broke a promise.
+"""Plays one fault and reports the callers' view: each verb before, during and after it, and each broken promise.
 
-The rounds: the first is called all at once, so that the fault costs one wait; the second shows what it costs to know;
-then health must say why, and an instance that was there before and one that comes now go on. When the fault ends,
-nothing that was removed meanwhile may be there, for anybody.
+In the first round all calls run at once, so that the fault costs one wait; the second round shows the cost of calls
+after that. Then health must give the reason, and an old and a new instance go on. After the end of the fault, no
+value that was removed meanwhile may be there, on any instance.
 """
 
 import asyncio
@@ -27,20 +27,20 @@ from tests.support.waiting import eventually
 
 __all__ = ["Outcome", "Way", "play_all"]
 
-KNOWN_FROM = 2  # the first round in which it is known what is the matter
-TRIES = 3  # of a scene that only took too long: a defect is late each time, a machine that does other work is not
+KNOWN_FROM = 2  # the first round in which the cache knows the fault
+TRIES = 3  # of a scene that is only late: a defect is late each time, a busy machine is not
 
 
 @dataclass(frozen=True)
 class Way:
-    """How a run is made.
+    """The settings of a run.
 
     Attributes:
         variant: Makes the caches.
-        settings: Of all caches.
-        most_rounds: How often the verbs are called, unless the fault says less.
-        turns: How many scenes are busy at the same time; waiting is no business.
-        retry_doomed: Seconds between two attempts where only a person can mend it; the real ones are 5 to 10.
+        settings: The settings of all caches.
+        most_rounds: The most rounds of calls; a fault may set fewer.
+        turns: The number of scenes that are busy at the same time; a waiting scene is not busy.
+        retry_doomed: Seconds between two attempts if only a person can end the fault; the real ones are 5 to 10.
     """
 
     variant: Callable[..., Cache]
@@ -52,18 +52,18 @@ class Way:
 
 @dataclass
 class Outcome:
-    """What came of one fault.
+    """The results of one fault.
 
     Attributes:
-        calls: How many there were.
-        at_first: Answers by verb, in words, until health says why.
-        answers: Those since.
+        calls: The number of calls.
+        at_first: Answers by verb, in words, until health gives the reason.
+        answers: Answers since then.
         first: The longest call of the first round, in seconds.
-        coming: The longest first call of an instance that comes during the fault.
-        later: The longest of what each verb cost later, at its best: noise is not a cost.
-        back: From the end of the fault until all was well.
-        wrong: What broke a promise.
-        late: What took longer than a promise allows.
+        coming: The longest first call of an instance that starts during the fault.
+        later: The longest later call, with each verb at its fastest: noise is no cost.
+        back: Seconds from the end of the fault until the cache is healthy.
+        wrong: Broken promises.
+        late: Calls that took longer than a promise allows.
     """
 
     fault: str
@@ -79,7 +79,7 @@ class Outcome:
 
     @property
     def broken(self) -> list[str]:
-        """Both."""
+        """All broken promises: wrong and late."""
         return self.wrong + self.late
 
 
@@ -92,15 +92,15 @@ async def play_all(
     *,
     tries: int = TRIES,
 ) -> list[Outcome]:
-    """Play those faults that the transport can have, several at a time; what was late once more, alone.
+    """Play the faults that the transport can have, several at a time; repeat late scenes, each alone.
 
     Args:
-        names: Of the faults.
-        faults: By name.
-        server: Engine and transport.
-        way: How.
-        limits: What is allowed at the moment.
-        tries: Of a scene in which something was late and nothing wrong.
+        names: The names of the faults.
+        faults: The faults by name.
+        server: The engine and the transport.
+        way: The settings of the run.
+        limits: Returns the limits at the moment.
+        tries: The tries of a scene with late calls and no wrong ones.
     """
     engine, transport = server
     played = [name for name in names if transport in faults[name].transports]
@@ -113,7 +113,7 @@ async def play_all(
 
 
 async def play(name: str, fault: Fault, engine: str, transport: Transport, way: Way, limits: Limits) -> Outcome:
-    """Play it on a server of its own."""
+    """Play the fault on its own server."""
     outcome = Outcome(name)
     async with AsyncExitStack() as stack:
         async with way.turns:
@@ -144,7 +144,7 @@ class _Performance:
         self._scene, self._fault, self._way, self._limits, self._outcome = scene, fault, way, limits, outcome
         self._cache, self._newcomer = self._made(scene.url), self._made(scene.url)
         self._rounds = range(min(fault.rounds, way.most_rounds))
-        self._last = len(self._rounds)  # the newcomer's round
+        self._last = len(self._rounds)  # the new instance's round
         self._costs: dict[str, list[float]] = defaultdict(list)
 
     def _made(self, url: str) -> Cache:
@@ -167,7 +167,7 @@ class _Performance:
         self._outcome.late.append(f"{self._outcome.fault}: {what}")
 
     async def set_the_stage(self) -> None:
-        """Old values everywhere; the last removals are acknowledged, and newer than the snapshot if there is one."""
+        """Put old values everywhere; the last removals are acknowledged, and newer than the snapshot, if any."""
         cache = self._cache
         await cache.open()
         async with Cache(self._scene.server.url, prefix="matrix", operation_timeout="5s") as writer:
@@ -205,7 +205,7 @@ class _Performance:
             self._late(f"{worst} took {self._outcome.later * 1000:.1f} ms although the server is known to be away")
 
     def _change_elsewhere(self) -> None:
-        """Somebody whose way to the server is fine removes what our near holds."""
+        """Remove keys of near by an instance with a working connection."""
         self._scene.tell("DEL", self._scene.layout.entry("foreign"))
 
     async def _all_at_once(self, number: int, during: Callable[[Scene], object] | None) -> None:
@@ -234,13 +234,13 @@ class _Performance:
             self._costs[verb].append(took)
 
     async def _come_now(self) -> None:
-        """An instance that is started during the fault; it stays, for what it removes must last, too."""
+        """Start an instance during the fault; it stays, because its removals must last, too."""
         costs = await self._called_at_once(self._newcomer, self._last)
         self._outcome.coming = max(costs.values())
 
     def _judge(self, number: int, verb: str, took: float, given: object) -> None:
         said = described(verb, given)
-        if number < self._last:  # near of one that comes now is empty: its answers are another matter
+        if number < self._last:  # a new instance's near is empty, so that its answers differ
             told = self._outcome.at_first if number < KNOWN_FROM and not self._fault.strike else self._outcome.answers
             told[verb].add(said)
         self._outcome.calls += 1
@@ -258,7 +258,7 @@ class _Performance:
         ]
 
     async def _hear_the_reason(self) -> None:
-        """Health must say what is the matter."""
+        """Wait for health to give the reason."""
         reasons = self._fault.reasons
         if not reasons:
             return
@@ -270,7 +270,7 @@ class _Performance:
     # -- afterwards --------------------------------------------------------------------------------------------------
 
     async def mend(self) -> None:
-        """End it, and wait until all is well as an app would find out: by going on."""
+        """End the fault, and wait until the cache is healthy, as an app would: by going on."""
         await asyncio.to_thread(self._fault.end, self._scene)
         await self._time_until_well()
         limit = self._limits.doomed if NEEDS_OPERATOR.intersection(self._fault.reasons) else self._limits.back
@@ -288,7 +288,7 @@ class _Performance:
         self._outcome.back = max(self._outcome.back, perf_counter() - began)
 
     async def look_back(self) -> None:
-        """Nothing that is over comes back: here, or for somebody who comes now."""
+        """Check that no removed value comes back, on this instance or on a new one."""
         await self._look_at_what_is_over(self._rounds, self._cache, "afterwards")
         if self._fault.network and await self._cache.get("foreign") == OLD:
             self._wrong("what another instance removed is still here afterwards")

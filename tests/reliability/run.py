@@ -33,7 +33,7 @@ async def played(names: list[str], engine: str, transport: Transport) -> list[Ou
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run what the command line asks for."""
+    """Run the faults that the command line names."""
     faults = all_faults()
     parser = argparse.ArgumentParser(description="The fault matrix against real servers.")
     parser.add_argument("--only", action="append", choices=faults, metavar="FAULT", help=f"one of {', '.join(faults)}")
@@ -64,7 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 class _Defects(logging.Handler):
-    """Tells what the cache itself calls an error: none is expected."""
+    """Prints the cache's own error logs, because none is expected."""
 
     met = False
 

@@ -1,4 +1,4 @@
-"""Where one fault is played: a server of its own, the way to it, and an administrator's connection that outlives it."""
+"""The scene of one fault: its own server, the network to it, and an administrator's connection that outlives it."""
 
 import contextlib
 from typing import Any, Self
@@ -16,16 +16,16 @@ _KEEPER = ("keeper", "on", ">kept")
 
 
 class Scene:
-    """Constructing it starts the server. To be left by ``with``.
+    """The constructor starts the server; ``with`` stops it.
 
     Args:
         engine: ``redis`` or ``valkey``.
-        transport: How caches reach it.
-        network: Whether the way of the cache that suffers leads through the proxy.
-        password: What the server asks for.
+        transport: The transport between caches and server.
+        network: True if the tested cache connects through the proxy.
+        password: The password that the server requires.
 
     Attributes:
-        culprit: Another connection, for commands that are not answered soon.
+        culprit: Another connection, for commands with late answers.
     """
 
     def __init__(self, engine: str, transport: Transport, *, network: bool, password: str | None) -> None:
@@ -43,23 +43,23 @@ class Scene:
 
     @property
     def url(self) -> str:
-        """For the cache that suffers."""
+        """The URL for the tested cache."""
         return self.wire.url if self._network else self.server.url
 
     def tell(self, *command: str | int | bytes) -> Any:
         """Send a command, by the private socket."""
         if self._admin is None:
-            with self.server.client() as client:  # whatever befalls the default user, this one can undo it
+            with self.server.client() as client:  # this user can undo any fault of the default user
                 client("ACL", "SETUSER", *_KEEPER, "~*", "&*", "+@all")
             self._admin = self.server.client(user="keeper", password="kept")  # noqa: S106 - of a server that lives for seconds
         return self._admin(*command)
 
     def throw_out(self) -> None:
-        """End every connection but the administrator's."""
+        """End every connection except the administrator's."""
         self.tell("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
 
     def until_said(self, expected: bytes, *command: str) -> None:
-        """Wait until a command's answer holds that."""
+        """Wait until a command's answer contains ``expected``."""
         wait_until(lambda: expected in bytes(self.tell(*command)), timeout=10)
 
     def kill(self) -> None:
@@ -68,7 +68,7 @@ class Scene:
         self.server.kill()
 
     def restart(self, *config: str) -> None:
-        """Start it again, with more arguments for this once."""
+        """Start the server again, with further arguments for this start only."""
         self._hang_up()
         before = self.server._config
         self.server._config = [*before, *config]

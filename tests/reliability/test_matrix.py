@@ -1,4 +1,4 @@
-"""Every fault with every verb, on each engine by one transport: what the promises say holds. All of it: ``run``."""
+"""Every fault with every verb, on each engine by one transport: the promises hold. ``run`` does all transports."""
 
 import asyncio
 import logging
@@ -38,7 +38,7 @@ async def suffered(
 
 @pytest.fixture(autouse=True)
 def _certificates() -> None:
-    """Made before threads want them."""
+    """Make the certificates before threads need them."""
     certificates()
     certificates("other_ca")
 
@@ -53,26 +53,26 @@ def test_no_fault_breaks_a_promise(engine: str, caplog: pytest.LogCaptureFixture
 
 
 def strict(url: str, **settings: Any) -> Cache:
-    """Tells the caller of each write that failed."""
+    """Raises for each failed write."""
     cache = Cache(url, **settings)
     replace(cache, set_many=partial(cache.set_many, strict=True), delete_many=partial(cache.delete_many, strict=True))
     return cache
 
 
 def patient(url: str, **settings: Any) -> Cache:
-    """Waits for an answer for longer than anybody would wait for a cache."""
+    """Waits for an answer for longer than a caller would wait for a cache."""
     return Cache(url, **settings | {"operation_timeout": "1s", "max_staleness": "4s"})
 
 
 def never_suspects(url: str, **settings: Any) -> Cache:
-    """Asks a server that does not answer again and again."""
+    """Sends each call to a server that does not answer."""
     cache = Cache(url, **settings)
     replace(cache._engine.link, check=lambda *_: Verdict.KEEP)
     return cache
 
 
 def tries_seldom(url: str, **settings: Any) -> Cache:
-    """Waits for long before it looks whether a server is back."""
+    """Waits long before it checks that a server is back."""
     cache = Cache(url, **settings)
     replace(cache._engine.link, backoff=lambda _random: 5.5)
     return cache
@@ -80,7 +80,7 @@ def tries_seldom(url: str, **settings: Any) -> Cache:
 
 @dataclass(frozen=True)
 class Twin:
-    """A naive cache, a fault that finds it out in so many rounds, and what is said of it."""
+    """A naive cache, a fault that exposes it in this many rounds, and the words of its failure."""
 
     variant: Callable[..., Cache]
     fault: str
@@ -98,7 +98,7 @@ TWINS = {
 
 
 async def told_of_twins() -> dict[str, list[str]]:
-    """All at once: they wait most of the time."""
+    """Play all twins at once: they wait most of the time."""
     told = (
         suffered(twin.variant, ("valkey", "unix"), [twin.fault], rounds=twin.rounds, tries=1) for twin in TWINS.values()
     )

@@ -1,4 +1,4 @@
-"""Every verb of the cache, each on keys of its own: all can be called at once, and each answer means something."""
+"""Every verb of the cache, each on its own keys: all can be called at once, and each answer means something."""
 
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
@@ -22,24 +22,24 @@ async def load_many(missing: list[str]) -> dict[str, str]:
     return dict.fromkeys(missing, NEW)
 
 
-# On the server and in near before the fault; on the server alone; what a verb changes, so that its old value is over.
+# Keys on the server and in near before the fault; keys on the server only; keys that a verb changes.
 NEAR = ("near", "refreshed", "set", "deleted", "several.1", "set.1", "set.2", "deleted.1", "deleted.2")
 SHARED = ("shared", "touched", "several.2")
 CHANGED = ("set", "deleted", "set.1", "set.2", "deleted.1", "deleted.2", "tagged", "space")
 
 
 def named(name: str, number: int) -> str:
-    """A round's own key; ``space`` is the round's own namespace."""
+    """Return a round's own key; ``space`` is the round's own namespace."""
     return f"space{number}:cleared" if name.startswith("space") else f"{name}{number}"
 
 
 def names_of(names: Iterable[str], rounds: Iterable[int]) -> list[str]:
-    """Keys of several rounds."""
+    """Return the keys of several rounds."""
     return [named(name, number) for number in rounds for name in names]
 
 
 async def lay_out(writer: Cache, reader: Cache, numbers: range) -> None:
-    """Have the old values on the server, and in the reader's near those that belong there."""
+    """Put the old values on the server, and those of ``NEAR`` in the reader's near."""
     values = dict.fromkeys(names_of((*NEAR, *SHARED), numbers), OLD)
     await writer.set_many(values | dict.fromkeys(("foreign", "known"), OLD), strict=True)
     await writer.set("known-tagged", OLD, tags=("known",), strict=True)
@@ -74,7 +74,7 @@ VERBS: dict[str, Verb] = {
     "health": lambda cache, _: cache.health(),
 }
 
-# All that each may ever answer, whatever happens to the server; the first is what it answers when nothing does.
+# All possible answers of each verb, under any fault; the first is the answer without a fault.
 _LOOK = ("value", "absent")
 _LOOKS = ("2 of 2", "1 of 2", "0 of 2")
 _TOLD = ("True", "False")
@@ -94,13 +94,13 @@ ANSWERS: dict[str, tuple[str, ...]] = {
     "invalidate_tags": ("done",),
     "clear": ("done",),
     "touch": _TOLD,
-    "incr": ("1", "raises Unavailable"),  # no guess is made
+    "incr": ("1", "raises Unavailable"),  # the cache does not guess a count
     "health": ("healthy", "degraded"),
 }
 
 
 def described(verb: str, given: Any) -> str:
-    """An answer in a word or two; the same word for the same meaning, whatever the value."""
+    """Describe an answer in a word or two; the same word for the same meaning, for any value."""
     if isinstance(given, BaseException):
         return f"raises {type(given).__name__}"
     if isinstance(given, Health):
@@ -116,5 +116,5 @@ def described(verb: str, given: Any) -> str:
 
 
 def calls(cache: Any, number: int) -> dict[str, Callable[[], Awaitable[object]]]:
-    """Every verb of one round, ready to be called."""
+    """Return every verb of one round, ready to be called."""
     return {name: partial(verb, cache, number) for name, verb in VERBS.items()}

@@ -1,6 +1,6 @@
 """The fault proxy for every transport: it also listens on a unix socket, and can speak where the server should.
 
-With TLS the bytes pass untouched, so what it says of its own breaks the encryption, as a broken network would.
+With TLS the bytes pass untouched. The proxy's own bytes then break the encryption, as a broken network would.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ __all__ = ["Wire"]
 
 
 class Wire(Proxy):
-    """Stands before a server of ours, by the transport that it has itself."""
+    """A proxy before one of our servers, on the server's own transport."""
 
     def __init__(self, server: Server) -> None:
         self._path = str(server.folder / "wire") if server.transport == "unix" else ""
@@ -24,7 +24,7 @@ class Wire(Proxy):
         return f"unix://{self._path}" if self._path else super().url
 
     def say(self, data: bytes) -> None:
-        """Send that to all clients."""
+        """Send ``data`` to all clients."""
 
         def say() -> None:
             for client, *_ in self._tasks.values():

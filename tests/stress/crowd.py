@@ -1,7 +1,7 @@
 """One process of a crowd: many threads on one ``SyncCache``; reads commands as lines of JSON, answers with lines.
 
-Run as ``python -m tests.stress.crowd VARIANT URL PREFIX FOLDER NUMBER``. The truth is a file that all processes map:
-the version of each key, which only the process whose number the key carries raises. Each load leaves a byte in a file.
+Run it as ``python -m tests.stress.crowd VARIANT URL PREFIX FOLDER NUMBER``. The truth is a file that all processes map:
+the version of each key. Only the process with the key's number raises it. Each load leaves a byte in a file.
 """
 
 import json
@@ -26,11 +26,11 @@ SIZE = 8 * KEYS_EACH * PROCESSES
 
 
 def ours(cache: SyncCache) -> None:
-    """As it is."""
+    """The real cache."""
 
 
 def no_lease(cache: SyncCache) -> None:
-    """Whoever finds nothing loads. One load per process and key."""
+    """Each miss loads. There is one load per process and key."""
 
     def acquire(_key: str, placeholder: bytes, *_: object) -> ThreadFuture:
         future = ThreadFuture()
@@ -41,12 +41,12 @@ def no_lease(cache: SyncCache) -> None:
 
 
 def no_journal(cache: SyncCache) -> None:
-    """A removal that nobody acknowledged was bad luck."""
+    """A removal without an acknowledgement is forgotten."""
     cast("Any", cache._engine.coherence.journal).defer = lambda *_: False
 
 
 def joins_any_flight(_cache: SyncCache) -> None:
-    """Whoever asks joins what is in the air, though something was removed since it took off."""
+    """Each caller joins a flight in progress, even if a removal came after the flight's start."""
     made = Outcome.__init__
 
     def same_for_all(self: Outcome, own: Any, _others: Any = None, **more: Any) -> None:
@@ -66,22 +66,22 @@ class Crowd:
         self._raising = threading.Lock()
 
     def version(self, key: int) -> int:
-        """The newest of a key."""
+        """Return the newest version of a key."""
         found: int = struct.unpack_from("q", self._truth, 8 * key)[0]
         return found
 
     def load(self, key: int, order: random.Random) -> int:
-        """Read the version at once and dawdle before it is handed over: what a removal must beat."""
+        """Read the version at once and return it late: a removal must beat such a load."""
         version = self.version(key)
         time.sleep(order.choice((0, 0, 0.001, 0.004)))
         return version
 
     def read(self, key: int, order: random.Random) -> int:
-        """Through the cache."""
+        """Read the key through the cache."""
         return self.cache.get_or_set(f"k{key}", lambda: self.load(key, order), type=int)
 
     def in_threads(self, count: int, work: Callable[[int], Any]) -> list[Any]:
-        """Run it so many times at once."""
+        """Run ``work`` this many times at once."""
         found: list[Any] = [None] * count
 
         def run(number: int) -> None:
@@ -97,7 +97,7 @@ class Crowd:
     # -- commands ------------------------------------------------------------------------------------------------------
 
     def ask(self, key: str, callers: int, take: float) -> dict[str, Any]:
-        """So many callers ask for a key at once; the loader takes so many seconds."""
+        """Ask for a key by this many callers at once; the loader takes ``take`` seconds."""
 
         def load() -> str:
             with (self.folder / key).open("ab", buffering=0) as file:
@@ -108,7 +108,7 @@ class Crowd:
         return {"values": sorted(set(self.in_threads(callers, lambda _: self.cache.get_or_set(key, load))))}
 
     def unrest(self, threads: int, seconds: float, seed: int) -> dict[str, Any]:
-        """Read everything, remove what is ours; whoever removed a key must not see again what was there before."""
+        """Read all keys and remove this process's own; a thread must not see a value from before its removal."""
         end = time.monotonic() + seconds
 
         def work(number: int) -> tuple[int, int, list[str]]:
@@ -134,7 +134,7 @@ class Crowd:
         }
 
     def remove_and_look(self, order: random.Random) -> bool:
-        """The source first, then the cache."""
+        """Remove in the source first, then in the cache."""
         key = self.number * KEYS_EACH + order.randrange(KEYS_EACH)
         with self._raising:
             struct.pack_into("q", self._truth, 8 * key, self.version(key) + 1)
@@ -143,20 +143,20 @@ class Crowd:
         return self.read(key, order) >= wanted
 
     def settle(self) -> dict[str, Any]:
-        """Until the server has heard of all that was removed."""
+        """Wait until the server has acknowledged all removals."""
         end = time.monotonic() + 10
         while time.monotonic() < end and not (self.cache.status_now().shared and self.cache.stats().journal == 0):
             time.sleep(0.01)
         return {"settled": self.cache.status_now().shared and self.cache.stats().journal == 0}
 
     def look(self) -> dict[str, Any]:
-        """How many keys are answered with something superseded, now that all is quiet."""
+        """Count the keys with a superseded answer, after all has settled."""
         order = random.Random(self.number)
         return {"wrong": sum(self.read(key, order) != self.version(key) for key in range(KEYS_EACH * PROCESSES))}
 
 
 def main(variant: str, url: str, prefix: str, folder: str, number: str) -> None:
-    """Answer commands until there are no more."""
+    """Answer commands until the input ends."""
     with SyncCache(url, prefix=prefix, operation_timeout="250ms", max_staleness="500ms") as cache:
         globals()[variant](cache)
         crowd = Crowd(cache, Path(folder), int(number))

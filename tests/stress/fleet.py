@@ -1,4 +1,4 @@
-"""Several caches that read, load and remove the same few keys at random, and a look at the truth when all is quiet."""
+"""Several caches that read, load and remove the same few keys at random, and a check of the truth when all is quiet."""
 
 import asyncio
 import time
@@ -12,12 +12,12 @@ from tests.support.servers import Server
 
 __all__ = ["PATIENCE", "Read", "Tally", "World", "Write", "fleet", "stress"]
 
-PATIENCE = 60.0  # seconds a naive variant may take until it goes wrong; one or two, many on a busy machine
+PATIENCE = 60.0  # seconds until a naive variant goes wrong; one or two, more on a busy machine
 
 
 @dataclass
 class World:
-    """The database behind the caches: the newest version of each key, and everything that is random."""
+    """The database behind the caches: the newest version of each key, and all random choices."""
 
     keys: tuple[str, ...]
     random: Random = field(default_factory=lambda: Random(7))
@@ -28,15 +28,15 @@ class World:
         self.versions = dict.fromkeys(self.keys, 0)
 
     def pick(self) -> str:
-        """One of the keys."""
+        """Return one of the keys."""
         return self.random.choice(self.keys)
 
     async def pause(self, *seconds: float) -> None:
-        """One of these, in seconds."""
+        """Sleep for one of these times, in seconds."""
         await asyncio.sleep(self.random.choice(seconds))
 
     async def load(self, key: str) -> int:
-        """Read the version at once and dawdle before it is handed over: what a removal must beat."""
+        """Read the version at once and return it late: a removal must beat such a load."""
         version = self.versions[key]
         await self.pause(0, 0.001, 0.003, 0.01)
         self.loads += 1
@@ -45,13 +45,13 @@ class World:
 
 @dataclass
 class Tally:
-    """How often was looked, and how often something superseded was seen."""
+    """The number of checks, and of superseded values among them."""
 
     checks: int = 0
     wrong: int = 0
 
     def check(self, right: bool) -> None:
-        """Note one look."""
+        """Count one check."""
         self.checks += 1
         self.wrong += not right
 
@@ -62,7 +62,7 @@ Write = Callable[[Cache, Tally], Awaitable[None]]
 
 @asynccontextmanager
 async def fleet(server: Server, prefix: str, count: int) -> AsyncIterator[list[Cache]]:
-    """So many instances on one server."""
+    """Yield this many instances on one server."""
     async with AsyncExitStack() as stack:
         caches = [Cache(server.url, prefix=prefix, operation_timeout="5s", max_staleness="10s") for _ in range(count)]
         for cache in caches:
@@ -73,22 +73,22 @@ async def fleet(server: Server, prefix: str, count: int) -> AsyncIterator[list[C
 async def stress(
     caches: list[Cache], world: World, read: Read, write: Write, *, seconds: float, until_wrong: bool = False
 ) -> Tally:
-    """Rounds of unrest, each ended by a look at what every instance answers for every key.
+    """Run rounds of unrest; after each, check every instance's answer for every key.
 
     Args:
         caches: The instances.
         world: The truth.
-        read: How a key is read or loaded.
-        write: How something is changed: first in the world, then in a cache.
-        seconds: For how long.
-        until_wrong: Whether one wrong answer is enough.
+        read: Reads or loads a key.
+        write: Changes a key: first in the world, then in a cache.
+        seconds: The time of the whole run.
+        until_wrong: True if one wrong answer is enough.
     """
     tally = Tally()
     end = time.monotonic() + seconds
     while time.monotonic() < end and not (until_wrong and tally.wrong):
         await _unrest(caches, world, read, write, tally)
         for cache in caches:
-            await cache.get("nothing")  # replies come in order: every push is in now
+            await cache.get("nothing")  # replies come in order: every push has arrived
         for key in world.keys:
             for cache in caches:
                 tally.check(cache.peek(key, world.versions[key]) == world.versions[key])

@@ -1,7 +1,7 @@
-"""A storm: signal handlers and finalizers use a cache wherever its threads are, over all verbs; in its own process.
+"""A storm: signal handlers and finalizers use a cache at any line of its threads, over all verbs; in its own process.
 
-``python -m tests.stress.storm KIND FACE URL PREFIX SECONDS`` prints what it saw as JSON; it dies with a traceback of
-all threads when one of them hangs.
+``python -m tests.stress.storm KIND FACE URL PREFIX SECONDS`` prints its results as JSON; if a thread hangs, the
+process dies with a traceback of all threads.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ Use = Callable[[Any, str], object]
 
 
 def load() -> list[int]:
-    return [1, 2, 3]  # no object that near would hand out as it is
+    return [1, 2, 3]  # a value that near does not hand out as the same object
 
 
 def load_many(keys: list[str]) -> dict[str, list[int]]:
@@ -81,7 +81,7 @@ VERBS: list[Use] = [
 
 
 class Storm:
-    """Uses a cache from handlers and finalizers, and keeps what went wrong."""
+    """Uses a cache from handlers and finalizers, and keeps the failures."""
 
     def __init__(self, cache: Any, verbs: list[Use], seed: int) -> None:
         self.cache, self._verbs, self._random = cache, verbs, Random(seed)
@@ -91,7 +91,7 @@ class Storm:
         self.over = False
 
     def use(self, verb: Use | None = None) -> None:
-        """Some verb, in whatever thread this is; never amid itself."""
+        """Use a verb in the current thread; never inside of another use."""
         me = threading.get_ident()
         if self.over or me in self._busy:
             return
@@ -115,7 +115,7 @@ class Storm:
         self.use(self._removes if self._random.random() < 0.3 else None)
 
     def _removes(self, cache: Any, _key: str) -> None:
-        """What the thread that is interrupted here has removed, it does not find."""
+        """A thread that this interrupts must not find its own removed key."""
         if threading.current_thread() is threading.main_thread() and isinstance(cache, SyncCache):
             key = f"own{self._random.randrange(4)}"
             cache.delete(key)
@@ -126,7 +126,7 @@ class Storm:
 def make_finalizer(storm: Storm) -> Callable[[], object]:
     class Session:
         def __init__(self) -> None:
-            self.me = self  # only the collector can end it
+            self.me = self  # only the garbage collector can end it
 
         def __del__(self) -> None:
             storm.use()
@@ -136,7 +136,7 @@ def make_finalizer(storm: Storm) -> Callable[[], object]:
 
 @contextmanager
 def weather(kind: str, storm: Storm) -> Iterator[None]:
-    """Signals or collections all the time."""
+    """Send signals or collect garbage all the time."""
     make = make_finalizer(storm)
     main = threading.main_thread().ident
     assert main is not None
@@ -168,7 +168,7 @@ def weather(kind: str, storm: Storm) -> Iterator[None]:
 
 
 def work(cache: Any, verbs: list[Use], seed: int, until: float, wrong: list[str]) -> int:
-    """All verbs, in one thread."""
+    """Use all verbs, in one thread."""
     chance, rounds = Random(seed), 0
     own = threading.current_thread() is threading.main_thread()
     while time.monotonic() < until:
@@ -185,14 +185,14 @@ def work(cache: Any, verbs: list[Use], seed: int, until: float, wrong: list[str]
 
 
 def threads(kind: str, url: str, prefix: str, seconds: float) -> dict[str, Any]:
-    """``SyncCache``, used by three threads."""
+    """Use a ``SyncCache`` by three threads."""
     settings: dict[str, Any] = {} if url.startswith("memory") else {"prefix": prefix, "operation_timeout": "5s"}
     cache = SyncCache(url, near_max_items=20, **settings)
     until = time.monotonic() + seconds
     storm = Storm(cache, VERBS, 1)
     others = [threading.Thread(target=work, args=(cache, VERBS, n, until, storm.wrong), daemon=True) for n in (1, 2)]
     with cache:
-        for verb in VERBS:  # what is imported at the first use is there
+        for verb in VERBS:  # so that the imports of a first use are done
             with suppress(*FINE):
                 verb(cache, "k0")
         with weather(kind, storm):
@@ -208,7 +208,7 @@ def threads(kind: str, url: str, prefix: str, seconds: float) -> dict[str, Any]:
 
 
 def left_behind(cache: SyncCache) -> Iterator[str]:
-    """What is not as it should be once nobody uses it."""
+    """Yield the leftovers of a cache that is no longer used."""
     engine: Any = cache._engine
     near, coherence = engine.near, engine.coherence
     until = time.monotonic() + 10
@@ -239,7 +239,7 @@ def bypass(cache: Any) -> None:
 
 
 def refused(cache: Any, key: str) -> None:
-    """On a loop's own thread a view for others is an error; anywhere else it works."""
+    """On a loop's own thread the sync view raises an error; on other threads it works."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
@@ -262,7 +262,7 @@ AT_ONCE: list[Use] = [
 
 
 async def aio_work(cache: Cache, until: float) -> int:
-    """Verbs of tasks."""
+    """Use verbs by tasks."""
     chance, rounds = Random(3), 0
 
     async def aload() -> list[int]:
@@ -282,7 +282,7 @@ async def aio_work(cache: Cache, until: float) -> int:
 
 
 def loop_here(kind: str, url: str, prefix: str, seconds: float) -> dict[str, Any]:
-    """``Cache`` on the loop of the thread that is interrupted."""
+    """Use a ``Cache`` on the loop of the interrupted thread."""
 
     async def main() -> dict[str, Any]:
         async with Cache(url, prefix=prefix, operation_timeout="5s", near_max_items=20) as cache:
@@ -295,7 +295,7 @@ def loop_here(kind: str, url: str, prefix: str, seconds: float) -> dict[str, Any
 
 
 def loop_elsewhere(kind: str, url: str, prefix: str, seconds: float) -> dict[str, Any]:
-    """``cache.sync`` in the thread that is interrupted, beside a loop that works, too."""
+    """Use ``cache.sync`` in the interrupted thread, beside a loop that works, too."""
     ready, done = threading.Event(), threading.Event()
     caches: list[Cache] = []
 
@@ -314,7 +314,7 @@ def loop_elsewhere(kind: str, url: str, prefix: str, seconds: float) -> dict[str
     for verb in VERBS:
         with suppress(*FINE):
             verb(caches[0].sync, "k0")
-    # A finalizer that runs on the loop's own thread is told that it may not.
+    # A finalizer on the loop's own thread gets an error.
     fine = storm.use
 
     def use(verb: Use | None = None) -> None:

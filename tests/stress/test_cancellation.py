@@ -1,4 +1,4 @@
-"""Twenty thousand calls on one connection, a third of them cancelled somewhere: everybody else gets his own answer."""
+"""Twenty thousand calls on one connection, a third of them cancelled somewhere: each other call gets its own answer."""
 
 import asyncio
 from random import Random
@@ -13,7 +13,7 @@ CALLS, WORKERS, KEYS = 20_000, 200, 500
 
 
 async def _fuzz(cache: Cache, *, until_wrong: bool = False) -> tuple[int, int, int]:
-    """How many calls were answered rightly, were cancelled, and got what belonged to somebody else."""
+    """Count the calls with the right answer, the cancelled ones, and those that got another call's answer."""
     random = Random(1)
     await cache.set_many({f"z{n}": f"value {n}" for n in range(KEYS)})
     right = cancelled = wrong = 0
@@ -52,7 +52,7 @@ async def _fuzz_a_cache(server: Server, prefix: str) -> tuple[int, int, int]:
 
 
 def _without_near(server: Server, prefix: str) -> Cache:
-    """Every call goes to the server."""
+    """Return a cache without near, so that every call goes to the server."""
     return Cache(server.url, prefix=prefix, operation_timeout="10s", near_max_bytes=0)
 
 
@@ -64,7 +64,7 @@ def test_cancelled_callers_leave_the_others_their_answers(server: Server, prefix
 
 
 async def _fuzz_a_naive_cache(server: Server, prefix: str) -> int:
-    """As above, but whoever is cancelled takes the slot along that its reply would have used up."""
+    """Fuzz a cache where a cancelled caller takes its reply's slot along."""
     async with _without_near(server, prefix) as cache:
         ports: Any = cache._engine.ports
         wait = ports.wait

@@ -1,4 +1,4 @@
-"""A removal beats every load, with leases and with fills in frame order; and who removed does not see it again."""
+"""A removal beats every load, with leases and with fills in frame order; the remover does not see the old value."""
 
 import asyncio
 import os
@@ -27,13 +27,13 @@ Reading = Callable[[World, Cache, str], Awaitable[int]]
 
 
 async def leased(world: World, cache: Cache, key: str) -> int:
-    """As it should be done."""
+    """Read with ``get_or_set``, as it is right."""
     value: int = await cache.get_or_set(key, partial(world.load, key), type=int)
     return value
 
 
 async def get_load_set(world: World, cache: Cache, key: str) -> int:
-    """As it is often done."""
+    """Get, load and set, as it is common."""
     value = await cache.get(key, type=int)
     if value is None:
         value = await world.load(key)
@@ -42,7 +42,7 @@ async def get_load_set(world: World, cache: Cache, key: str) -> int:
 
 
 async def remove(world: World, client: Client, layout: Layout, cache: Cache, _tally: Tally) -> None:
-    """The source first, then the cache; now and then somebody dies who had just been granted a lease."""
+    """Remove in the source first, then in the cache; now and then a process dies with a new lease."""
     key = world.pick()
     world.versions[key] += 1
     await cache.delete(key)
@@ -51,7 +51,7 @@ async def remove(world: World, client: Client, layout: Layout, cache: Cache, _ta
 
 
 async def remove_and_look(world: World, cache: Cache, tally: Tally) -> None:
-    """Whoever removed it must not be answered with what was there before."""
+    """Remove and look: the remover must not get a value from before."""
     key = world.pick()
     world.versions[key] += 1
     wanted = world.versions[key]
@@ -82,7 +82,8 @@ def test_nothing_superseded_is_left_anywhere(server: Server, prefix: str) -> Non
 def test_nothing_superseded_is_left_with_io_threads(fresh_server: StartServer, prefix: str) -> None:
     server = fresh_server("tcp", "--io-threads", "3")
     with server.client() as client:
-        client.pipeline(("CONFIG", "SET", "io-threads-do-reads", "yes"))  # unknown to Valkey, which always does
+        # Unknown to Valkey, which always reads in threads.
+        client.pipeline(("CONFIG", "SET", "io-threads-do-reads", "yes"))
         assert client("CONFIG", "GET", "io-threads") == {b"io-threads": b"3"}
     tally = run(_removals(server, prefix, leased, seconds=SECONDS))
     assert tally.checks > 200
@@ -96,7 +97,7 @@ def test_twin_get_load_set_stores_what_was_removed(server: Server, prefix: str) 
 def test_twin_near_filled_after_the_frames_holds_what_was_removed(
     server: Server, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As an awaiting coroutine does it: the reply was good when it came, and the push came with it."""
+    """A coroutine fills near after it has waited: the reply was good when it came, and the push came with it."""
 
     def later(self: Coherence, token: FillToken, held: NearEntry) -> bool:
         if token.valid:

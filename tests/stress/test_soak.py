@@ -1,6 +1,6 @@
-"""A fleet under random faults for as long as FLEETCACHE_SOAK says: nothing leaks, and all is right again.
+"""A fleet under random faults for as long as FLEETCACHE_SOAK says: nothing leaks, and all answers are right again.
 
-Failed with a seed, it fails again with the same: FLEETCACHE_SOAK_SEED.
+A failing seed fails again: set FLEETCACHE_SOAK_SEED.
 """
 
 import asyncio
@@ -27,21 +27,21 @@ from tests.support.waiting import eventually
 
 SECONDS = float(os.environ.get("FLEETCACHE_SOAK", "8"))
 SEED = int(os.environ.get("FLEETCACHE_SOAK_SEED", "1"))
-LAPS = 4  # after each of them all must be right; memory is compared between the first and the last
+LAPS = 4  # all must be right after each; memory is compared between the first and the last
 INSTANCES, WORKERS = 3, 6
 KEYS = tuple(f"k{n}" for n in range(40))
 TAGS = ("odd", "even")
-# What a lap may leave behind: caches of the interpreter, queues that keep their size.
+# Bytes that a lap may leave behind: caches of the interpreter, queues that keep their size.
 TRACED_MORE, RESIDENT_MORE = 2_000_000, 40_000_000
 RECOVERY = 20.0  # seconds: leases that were lost with a connection last ten
 
 
 class LoadError(Exception):
-    """What a loader raises now and then: only this may reach a caller."""
+    """The error that a loader raises now and then; no other one may reach a caller."""
 
 
 class Soak:
-    """One fleet on one server, the truth behind it, and what went wrong."""
+    """One fleet on one server, the truth behind it, and the failures."""
 
     def __init__(self, caches: list[Cache], random: Random) -> None:
         self.caches, self.random = caches, random
@@ -51,7 +51,7 @@ class Soak:
         self.wrong: list[str] = []
 
     async def load(self, key: str) -> int:
-        """The version at once, the answer later; or an error."""
+        """Read the version at once and return it later; or raise."""
         version = self.versions[key]
         await asyncio.sleep(self.random.choice((0, 0.001, 0.01, 0.05)))
         if self.random.random() < 0.03:
@@ -59,14 +59,14 @@ class Soak:
         return version
 
     async def read(self, cache: Cache, key: str) -> int:
-        """Everything the cache has, now and then."""
+        """Read the key, or load it with a tag; one time in three with a time to be stale."""
         tag = TAGS[int(key[1:]) % 2]
         stale = self.random.choice((0, 0, 0.2))
         value: int = await cache.get_or_set(key, lambda: self.load(key), tags=(tag,), ttl=5, stale=stale, type=int)
         return value
 
     async def one(self, cache: Cache, owned: str) -> None:
-        """One random use of a cache."""
+        """Use a cache once at random."""
         key, dice = self.random.choice(KEYS), self.random.random()
         self.calls += 1
         if dice < 0.5:
@@ -116,11 +116,11 @@ class Soak:
         await cache.invalidate_tags(tag)
 
     async def _count(self, cache: Cache) -> None:
-        with suppress(Unavailable):  # as promised: no guess
+        with suppress(Unavailable):  # as promised: the cache does not guess
             await cache.incr("counter")
 
     async def lap(self, chaos: Chaos, seconds: float) -> None:
-        """Unrest, and then everything must be right."""
+        """Run faults for a while; afterwards every answer must be right."""
         stop = asyncio.Event()
 
         async def work(cache: Cache, owned: str) -> None:
@@ -138,7 +138,7 @@ class Soak:
         await self.settle()
 
     async def settle(self) -> None:
-        """All online, nothing owed, nothing under way, and no instance answers what is not so."""
+        """Wait until all are online with nothing pending or in progress, and check every instance's answers."""
         await eventually(lambda: all(_is_at_rest(cache) for cache in self.caches), timeout=RECOVERY)
         for cache in self.caches:
             await cache.get("nothing")
@@ -169,7 +169,7 @@ def _is_at_rest(cache: Cache) -> bool:
 
 @pytest.fixture
 def places() -> Iterator[list[tuple[Server, Proxy]]]:
-    """A server of each engine, and the way to it."""
+    """A server of each engine, and the proxy to it."""
     with ExitStack() as stack:
         servers = [stack.enter_context(Server(engine)) for engine in engines()]
         yield [(server, stack.enter_context(Proxy(server))) for server in servers]
@@ -177,7 +177,7 @@ def places() -> Iterator[list[tuple[Server, Proxy]]]:
 
 @pytest.fixture
 def traced() -> Iterator[None]:
-    """Python's own memory is counted."""
+    """Trace Python's own memory."""
     tracemalloc.start()
     yield
     tracemalloc.stop()
@@ -204,7 +204,7 @@ def test_random_faults_leave_nothing_behind(places: list[tuple[Server, Proxy]], 
 
 async def _soak(places: list[tuple[Server, Proxy]], prefix: str) -> None:
     process = psutil.Process()
-    await asyncio.to_thread(_memory)  # the thread pool is there now
+    await asyncio.to_thread(_memory)  # starts the thread pool
     files = process.num_fds()
     memories = []
     async with AsyncExitStack() as stack:

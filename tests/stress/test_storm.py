@@ -1,4 +1,4 @@
-"""Signal handlers and finalizers that use the cache while its thread is amid it: nothing hangs or breaks."""
+"""Signal handlers and finalizers use the cache while its thread is inside a call: nothing hangs or breaks."""
 
 import json
 import subprocess
@@ -15,7 +15,7 @@ HERE = Path(__file__).parents[2]
 
 
 def storm(kind: str, face: str, url: str, prefix: str) -> dict[str, Any]:
-    """What it saw; a hang is an error, with the traceback of every thread."""
+    """Return the storm's results; a hang is an error, with the traceback of every thread."""
     arguments = [kind, face, url, prefix, str(SECONDS)]
     done = subprocess.run(  # noqa: S603 - our own
         [sys.executable, "-m", "tests.stress.storm", *arguments],

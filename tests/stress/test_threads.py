@@ -36,7 +36,7 @@ class Crowds:
         self._workers = [Worker(*arguments, str(n), module="tests.stress.crowd") for n in range(PROCESSES)]
 
     def all(self, do: str, **command: Any) -> list[Any]:
-        """Have all do the same at once; their answers."""
+        """Let all processes do the same at once, and return their answers."""
         for worker in self._workers:
             worker.send(do, **command)
         answers = [worker.receive(30) for worker in self._workers]
@@ -44,7 +44,7 @@ class Crowds:
         return answers
 
     def loads(self, key: str) -> int:
-        """How often it was loaded, by whomever."""
+        """Return how often any process loaded the key."""
         path = self.folder / key
         return path.stat().st_size if path.exists() else 0
 
@@ -59,7 +59,7 @@ class Crowds:
 
 
 def excess_loads(variant: str, server: Server, prefix: str, rounds: int) -> int:
-    """Loads beyond one a round, of keys that nobody has seen yet."""
+    """Count the loads beyond one per round, of new keys."""
     with Crowds(variant, server.url, prefix) as crowds:
         for number in range(rounds):
             answers = crowds.all("ask", key=f"cold{number}", callers=CALLERS, take=0.15)
@@ -76,7 +76,7 @@ def test_twin_without_a_lease_every_process_loads(server: Server, prefix: str) -
 
 
 def superseded(variant: str, server: Server, prefix: str, seed: int, seconds: float, *, faults: bool) -> dict[str, Any]:
-    """What was answered though it had been removed: to who removed it at once, to anybody when all was quiet again."""
+    """Count superseded answers: to the remover at once, to any process after all has settled."""
     with Proxy(server) as proxy, Crowds(variant, proxy.url, prefix) as crowds:
         stop, chaos = threading.Event(), Chaos(server, proxy, Random(seed))
 
