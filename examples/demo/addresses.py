@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from .needs import SceneError
+from .plan import SceneError
 
 __all__ = ["from_file", "zipf"]
 

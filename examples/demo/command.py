@@ -30,7 +30,7 @@ def demo(
 
     Ends with status 0 if every promise held, 1 if one did not, 2 if it could not run.
     """
-    from .needs import SceneError, check_needs  # noqa: PLC0415 - --help needs none of it
+    from .plan import SceneError, check_needs  # noqa: PLC0415 - --help needs none of it
 
     try:
         check_needs()

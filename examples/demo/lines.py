@@ -6,9 +6,9 @@ from typing import Self
 
 from rich.console import Console
 
-from .finding import Finding
+from .acts import ACTS
 from .numbers import Numbers
-from .story import ACTS
+from .stage import Finding
 
 __all__ = ["Lines"]
 

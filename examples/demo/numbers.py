@@ -11,9 +11,8 @@ from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from .answer import percentile
 from .scene import Scene
-from .traffic import Traffic
+from .traffic import Traffic, percentile
 
 __all__ = ["InstanceNumbers", "Numbers", "Watch", "scrape"]
 

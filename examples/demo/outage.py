@@ -7,10 +7,10 @@ import asyncio
 import time
 from collections.abc import Sequence
 
-from .answer import Answer, failures, milliseconds, percentile
 from .numbers import scrape
 from .scene import OFFLINE_TTL
 from .stage import Stage, sleep_until, wait_for
+from .traffic import Answer, failures, milliseconds, percentile
 
 __all__ = ["SNAPSHOT", "everywhere", "killed_under_load", "origin_answers_again"]
 

@@ -1,27 +1,30 @@
-"""The panels of the live screen: numbers in, something to look at out. Nothing here is counted or kept."""
+"""The panels of the live screen: numbers in, something to look at out. Nothing here is counted or kept.
+
+Bars and curves are block characters, as wide as there is room.
+"""
 
 from collections.abc import Sequence
 
 from rich import box
 from rich.align import Align
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.panel import Panel
 from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from .answer import digits
-from .bars import bar, sparkline, stacked
-from .finding import Finding
-from .newest import Newest
+from .acts import ACTS
 from .numbers import InstanceNumbers, Numbers
 from .scene import UNLIMITED
-from .story import ACTS
+from .stage import Finding
+from .traffic import digits
 
 __all__ = ["header", "instances", "origin", "promises", "requests", "story", "tiers"]
 
 _NEAR, _SHARED, _LOADED, _OLD = "green", "cyan", "magenta", "yellow"
 _STATUS = {"healthy": "green", "degraded": "yellow"}
+_LEVELS = "▁▂▃▄▅▆▇█"
+_FULL = "█"
 _HELD, _BROKEN = Text("✔ ", "green"), Text("✖ ", "bold red")
 
 
@@ -51,7 +54,7 @@ def requests(numbers: Numbers | None) -> Panel:
     grid.add_row("refused", Text(f"{numbers.refused:,}", style="yellow" if numbers.refused else "dim"))
     times = " ".join(digits(seconds) for seconds in (numbers.p50, numbers.p95, numbers.p99))
     grid.add_row("p50 95 99", times)
-    return _panel(Group(grid, sparkline(numbers.slowest, "blue")), "requests", f"{numbers.rate:,.0f}/s, times in ms")
+    return _panel(Group(grid, _sparkline(numbers.slowest, "blue")), "requests", f"{numbers.rate:,.0f}/s, times in ms")
 
 
 def tiers(numbers: Numbers | None) -> Panel:
@@ -69,7 +72,7 @@ def tiers(numbers: Numbers | None) -> Panel:
     grid = _grid()
     for name, count, style in parts:
         grid.add_row(Text(name, style=style), f"{count:,} {count / total:7.1%}")
-    return _panel(Group(stacked([(count, style) for _, count, style in parts]), grid), "answered from")
+    return _panel(Group(_stacked([(count, style) for _, count, style in parts]), grid), "answered from")
 
 
 def origin(numbers: Numbers | None, fleet: int) -> Panel:
@@ -88,7 +91,7 @@ def origin(numbers: Numbers | None, fleet: int) -> Panel:
         else Text(f"limit {limit}: {left} left", style="bold red" if not left else "yellow")
     )
     return _panel(
-        Group(first, bar(ours / most, "green"), second, bar(separate / most, "bright_black"), allowed), "origin calls"
+        Group(first, _bar(ours / most, "green"), second, _bar(separate / most, "bright_black"), allowed), "origin calls"
     )
 
 
@@ -109,7 +112,7 @@ def instances(numbers: Numbers | None) -> Panel:
 
 def story(lines: Sequence[tuple[float, str]]) -> Panel:
     """The newest lines of the story."""
-    return _panel(Newest([(Text(f"{seconds:3.0f} s  ", "dim"), Text(line)) for seconds, line in lines]), "story")
+    return _panel(_Newest([(Text(f"{seconds:3.0f} s  ", "dim"), Text(line)) for seconds, line in lines]), "story")
 
 
 def promises(findings: Sequence[Finding]) -> Panel:
@@ -118,7 +121,7 @@ def promises(findings: Sequence[Finding]) -> Panel:
         (_HELD if each.held else _BROKEN, Text.assemble(each.promised, ("\n" + each.seen, "dim"))) for each in findings
     ]
     held = sum(each.held for each in findings)
-    return _panel(Newest(entries), "promises", f"{held} of {len(findings)} held" if findings else "")
+    return _panel(_Newest(entries), "promises", f"{held} of {len(findings)} held" if findings else "")
 
 
 def _instance(each: InstanceNumbers) -> list[RenderableType]:
@@ -158,3 +161,69 @@ def _grid() -> Table:
 def _count(number: int, *, bad: bool = False) -> Text:
     style = "bold" if not bad else "bold red" if number else "bold green"
     return Text(f"{number:,}", style=style)
+
+
+class _Stacked:
+    """Parts of a line side by side, each as long as its share of the line."""
+
+    def __init__(self, parts: Sequence[tuple[float, str]], whole: float) -> None:
+        self._parts = parts
+        self._whole = whole
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        text, end, drawn = Text(no_wrap=True), 0.0, 0
+        for amount, style in self._parts:
+            end += amount / self._whole * options.max_width
+            text.append(_FULL * (round(end) - drawn), style)
+            drawn = round(end)
+        yield text
+
+
+def _stacked(parts: Sequence[tuple[float, str]]) -> _Stacked:
+    """A full line of several colours.
+
+    Args:
+        parts: Amount and style of each.
+    """
+    return _Stacked(parts, sum(amount for amount, _ in parts) or 1)
+
+
+def _bar(share: float, style: str) -> _Stacked:
+    """A line that is filled up to a share of it, 0 to 1."""
+    return _Stacked([(share, style)], 1)
+
+
+class _Sparkline:
+    def __init__(self, values: Sequence[float], style: str) -> None:
+        self._values = values
+        self._style = style
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        shown = self._values[-options.max_width :]
+        highest = max(shown, default=0) or 1
+        curve = "".join(_LEVELS[round(value / highest * (len(_LEVELS) - 1))] for value in shown)
+        yield Text(curve, style=self._style, no_wrap=True)
+
+
+def _sparkline(values: Sequence[float], style: str) -> _Sparkline:
+    """The last values as a curve, from zero up to the highest."""
+    return _Sparkline(values, style)
+
+
+class _Newest:
+    """Entries below one another, the last one at the end; what does not fit is cut at the top.
+
+    Args:
+        entries: A mark and a text each. Lines after the first are indented by the width of the mark.
+    """
+
+    def __init__(self, entries: Sequence[tuple[Text, Text]]) -> None:
+        self._entries = entries
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        lines: list[Text] = []
+        for mark, text in self._entries:
+            first, *others = text.wrap(console, options.max_width - mark.cell_len)
+            lines.append(Text.assemble(mark, first))
+            lines += [Text(" " * mark.cell_len) + each for each in others]
+        yield Group(*lines[-(options.height or len(lines)) :])

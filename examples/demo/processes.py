@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from .needs import SceneError
+from .plan import SceneError
 
 __all__ = ["Process", "environment"]
 

@@ -1,4 +1,4 @@
-"""What a run of the demo has shown, for people and for programs."""
+"""What a run of the demo has shown: as JSON, and printed with the verdict and the lines to paste."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -6,13 +6,38 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from .answer import Answer, percentile
-from .finding import Finding
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.syntax import Syntax
+from rich.table import Table
+from rich.text import Text
+
 from .numbers import Numbers
+from .stage import Finding
+from .traffic import Answer, percentile
 
-__all__ = ["PERCENTILES", "Result"]
+__all__ = ["LINES", "PERCENTILES", "Result", "print_ending"]
 
+_FAILED = "FAILED"
+_WIDEST = 130  # columns; longer lines are hard to follow
 PERCENTILES = {"p50": 50, "p95": 95, "p99": 99, "max": 100}
+
+# A test runs them.
+LINES = """\
+from fleetcache import Cache
+from fleetcache.ops import OpsApp
+
+cache = Cache.from_env()  # REDIS_URL=redis://...; without it, this process's memory
+
+
+@cache.cached(ttl="10m", stale="1h", key="geo:{ip}")
+async def locate(ip: str) -> dict[str, str]:
+    return await ask_your_origin(ip)  # once in the whole fleet
+
+
+# await locate.invalidate(ip) when it changed: every instance forgets it
+app.mount("/ops", OpsApp(cache))  # /ops/healthz /ops/readyz /ops/livez /ops/metrics
+"""
 
 
 @dataclass(frozen=True)
@@ -70,3 +95,66 @@ class Result:
             "change_seen_ms": [seconds * 1000 for seconds in self.changes],
             "instances": [asdict(instance) for instance in numbers.instances],
         }
+
+
+def print_ending(console: Console, result: Result) -> None:
+    """Print everything that stays on the screen."""
+    parts: list[RenderableType] = ["", _times(result), _promises(result, console.width), _verdict(result), ""]
+    parts += [Text(f"last words of {name}:\n{words}\n") for name, words in result.last_words.items()]
+    if result.held:
+        parts += [
+            Text("Into your own app:", style="bold"),
+            Text("pip install 'fleetcache[ops]'\n", style="dim"),
+            _lines(console),
+        ]
+    console.print(Group(*parts))
+
+
+def _times(result: Result) -> RenderableType:
+    table = _table("Requests, in milliseconds")
+    table.add_column("while")
+    for name in ("count", *PERCENTILES):
+        table.add_column(name, justify="right")
+    for name, times in result.latencies().items():
+        table.add_row(name, f"{len(result.timed[name]):,}", *(f"{each:,.1f}" for each in times.values()))
+    return table
+
+
+def _table(title: str, width: int | None = None) -> Table:
+    return Table(
+        box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False, width=width
+    )
+
+
+def _promises(result: Result, width: int) -> RenderableType:
+    table = _table("Promised and seen", width=min(width, _WIDEST))
+    table.add_column("", no_wrap=True, width=len(_FAILED))
+    table.add_column("promised", ratio=1)
+    table.add_column("seen", ratio=1)
+    for each in result.findings:
+        verdict = Text("ok", style="green") if each.held else Text(_FAILED, style="bold red")
+        table.add_row(verdict, Text(each.promised), Text(each.seen))
+    return table
+
+
+def _verdict(result: Result) -> RenderableType:
+    failed = sum(not finding.held for finding in result.findings)
+    numbers = result.numbers
+    seen = (
+        f"{numbers.requests:,} requests, {numbers.calls['total']:,} origin calls; {len(numbers.instances)} separate "
+        f"in-memory caches: {numbers.separate:,} ({numbers.server}, {result.seconds:.0f} s)"
+    )
+    total = len(result.findings)
+    verdict = (
+        Text(f"{failed} of {total} promises FAILED", style="bold red")
+        if failed
+        else Text(f"all {total} promises held", style="bold green")
+    )
+    return Group(verdict, Text(seen, style="dim"))
+
+
+def _lines(console: Console) -> RenderableType:
+    """Without frame and numbers, so that they can be copied as they stand."""
+    return (
+        Syntax(LINES, "python", theme="ansi_dark", background_color="default") if console.is_terminal else Text(LINES)
+    )

@@ -17,8 +17,7 @@ import httpx
 
 from fleetcache.testing.free_port import HOST, free_port
 
-from .needs import SceneError
-from .plan import Plan
+from .plan import Plan, SceneError
 from .processes import Process, environment
 from .valkey import Valkey
 

@@ -10,9 +10,9 @@ from rich.layout import Layout
 from rich.live import Live
 
 from . import panels
-from .finding import Finding
 from .numbers import Numbers
 from .plan import Plan
+from .stage import Finding
 
 __all__ = ["Screen"]
 

@@ -1,23 +1,53 @@
-"""What the acts of the story are handed, and what they hand back."""
+"""What the acts of the story are handed, and what they hand back: findings, shown as they are made."""
 
 import asyncio
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from types import TracebackType
+from typing import Any, Protocol, Self
 
-from .answer import Answer
-from .finding import Finding
+from .numbers import Numbers
 from .scene import Scene
-from .show import Show
-from .traffic import Traffic
+from .traffic import Answer, Traffic
 
-__all__ = ["Stage", "sleep_until", "wait_for"]
+__all__ = ["Finding", "Show", "Stage", "sleep_until", "wait_for"]
 
 _PAUSE = 0.01  # seconds between two looks
 _PATIENCE = 10.0  # seconds; an act that waits longer for something has found a fault
 _POPULAR = 12  # addresses that every instance has in memory: few, since after an outage each costs a call again
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the table at the end."""
+
+    promised: str
+    seen: str
+    held: bool
+
+
+class Show(Protocol):
+    """``Lines`` or ``Screen``: told everything as it happens; a context manager around the whole story."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def act(self, number: int) -> None:
+        """An act of the story begins; 0 is the first."""
+
+    def say(self, line: str) -> None:
+        """A line of the story."""
+
+    def found(self, finding: Finding) -> None:
+        """A promise was looked at."""
+
+    def count(self, numbers: Numbers) -> None:
+        """The newest numbers, several times a second."""
 
 
 @dataclass

@@ -5,19 +5,128 @@ A client that waits for one answer before it sends the next hides every pause of
 
 import asyncio
 import itertools
+import math
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections import deque
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any, Self
 
-from .answer import Answer
 from .http_client import HttpClient, Response
-from .tally import Tally
 
-__all__ = ["RATE", "Traffic"]
+__all__ = ["RATE", "Answer", "Tally", "Traffic", "digits", "failures", "milliseconds", "percentile"]
 
 RATE = 250.0  # a second: a third of what two cores manage beside the screen, so that times show the cache and no queue
 _UNDER_WAY = 200  # at most: to send more to a server that does not answer only measures ourselves
+_LONGEST_WAIT = 60  # seconds: the origin's minute, the most that a Retry-After may ask for
+_FEW = 0.01  # seconds: below, a digit after the point tells something
+_RECENT = 1_000  # requests whose times make the percentiles on the screen: some four seconds
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back for one request.
+
+    Attributes:
+        instance: Who was asked.
+        path: What for.
+        status: HTTP status; 0 when there was no answer.
+        body: JSON; what went wrong when there was no answer.
+        headers: As sent, names in lower case.
+        began: When it was sent, by the monotonic clock.
+        seconds: How long it took, ours and theirs.
+    """
+
+    instance: str
+    path: str
+    status: int
+    body: Any
+    headers: Mapping[str, str]
+    began: float
+    seconds: float
+
+    @property
+    def ok(self) -> bool:
+        """Whether it is the answer that the client hoped for."""
+        return self.status == HTTPStatus.OK
+
+    @property
+    def refused(self) -> bool:
+        """Whether it says clearly that the origin has no calls left, and when to come back."""
+        wait = self.headers.get("retry-after", "")
+        return (
+            self.status == HTTPStatus.SERVICE_UNAVAILABLE
+            and isinstance(self.body, dict)
+            and self.body.get("error") == "origin_busy"
+            and wait.isdecimal()
+            and 1 <= int(wait) <= _LONGEST_WAIT
+        )
+
+    @property
+    def ended(self) -> float:
+        """When it was there, by the monotonic clock."""
+        return self.began + self.seconds
+
+
+def failures(answers: Sequence[Answer]) -> str:
+    """Write how many requests failed, and the first reason."""
+    failed = [answer for answer in answers if not answer.ok]
+    first = f" (first: {failed[0].status} {failed[0].body} from {failed[0].instance})" if failed else ""
+    return f"{len(answers):,} requests, {len(failed)} failed{first}"
+
+
+def milliseconds(seconds: float | None) -> str:
+    """Write a measured time for people."""
+    return "never" if seconds is None else f"{digits(seconds)} ms"
+
+
+def digits(seconds: float) -> str:
+    """Write milliseconds without their unit, with two figures at least."""
+    return f"{seconds * 1000:.1f}" if seconds < _FEW else f"{seconds * 1000:,.0f}"
+
+
+def percentile(seconds: Iterable[float], percent: float) -> float:
+    """Return the value that ``percent`` of the values do not exceed.
+
+    Args:
+        seconds: At least one value.
+        percent: Over 0, up to 100.
+    """
+    ordered = sorted(seconds)
+    return ordered[math.ceil(len(ordered) * percent / 100) - 1]
+
+
+@dataclass
+class Tally:
+    """Requests for addresses so far, counted while they run, so that a screen can look at any time.
+
+    Attributes:
+        requests: All that ended.
+        refused: Those that got a clear error because the origin had no calls left and nobody had the answer.
+        failed: Those that got anything else than an answer.
+        pairs: Instance and path of each answer. An instance with a cache of its own would have called the origin for
+            each of them.
+        recent: Seconds that the newest requests took.
+    """
+
+    requests: int = 0
+    refused: int = 0
+    failed: int = 0
+    pairs: set[tuple[str, str]] = field(default_factory=set)
+    recent: deque[float] = field(default_factory=lambda: deque(maxlen=_RECENT))
+
+    def note(self, answer: Answer) -> None:
+        """Count one."""
+        self.requests += 1
+        self.recent.append(answer.seconds)
+        if answer.ok:
+            self.pairs.add((answer.instance, answer.path))
+        elif answer.refused:
+            self.refused += 1
+        else:
+            self.failed += 1
 
 
 class Traffic:

@@ -10,7 +10,7 @@ from pathlib import Path
 from fleetcache.shared.embedded.binary import find_server
 from fleetcache.testing.free_port import HOST, free_port
 
-from .needs import SceneError
+from .plan import SceneError
 from .processes import Process
 
 __all__ = ["Valkey"]

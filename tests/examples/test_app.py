@@ -14,18 +14,14 @@ import psutil
 import pytest
 from rich.console import Console
 
+from examples.demo.acts import asked_again, back_with_an_old_snapshot, changed_setting, one_call_per_address
 from examples.demo.addresses import from_file, zipf
-from examples.demo.answer import Answer
-from examples.demo.calm import asked_again, one_call_per_address
-from examples.demo.finding import Finding
 from examples.demo.lines import Lines
-from examples.demo.needs import SceneError
 from examples.demo.outage import killed_under_load
-from examples.demo.returns import back_with_an_old_snapshot
+from examples.demo.plan import SceneError
 from examples.demo.scene import Scene
-from examples.demo.setting import changed_setting
-from examples.demo.stage import Stage
-from examples.demo.traffic import RATE, Traffic
+from examples.demo.stage import Finding, Stage
+from examples.demo.traffic import RATE, Answer, Traffic
 from examples.geo.origin import Window
 from tests.support.clock import ManualClock
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from examples.demo.addresses import from_file, zipf
-from examples.demo.needs import SceneError
+from examples.demo.plan import SceneError
 
 ADDRESSES = ["8.8.8.8", "2001:db8::1", "9.9.9.9"]
 

@@ -9,10 +9,10 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from examples.demo import performance
+from examples.demo import run
+from examples.demo.acts import ACTS, Act
 from examples.demo.command import demo as command
 from examples.demo.stage import Stage
-from examples.demo.story import ACTS, Act
 from fleetcache.shared.embedded.binary import ON_PATH
 
 MIN_STORY = ["--seconds", "5"]
@@ -77,7 +77,7 @@ def broken_promise(monkeypatch: pytest.MonkeyPatch) -> None:
     async def play(stage: Stage, _: float) -> None:
         stage.find("the earth is flat", "a ship sank behind the horizon", held=False)
 
-    monkeypatch.setattr(performance, "ACTS", (Act("broken", "Something breaks", 1, play),))
+    monkeypatch.setattr(run, "ACTS", (Act("broken", "Something breaks", 1, play),))
 
 
 @pytest.mark.usefixtures("broken_promise")

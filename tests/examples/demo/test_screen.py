@@ -10,16 +10,14 @@ import pytest
 from rich.console import Console
 from starlette.applications import Starlette
 
-from examples.demo.answer import Answer, milliseconds, percentile
-from examples.demo.ending import print_ending
-from examples.demo.finding import Finding
 from examples.demo.lines import Lines
 from examples.demo.numbers import InstanceNumbers, Numbers
-from examples.demo.paste import LINES
 from examples.demo.plan import MOST_INSTANCES, Plan
-from examples.demo.result import Result
+from examples.demo.result import LINES, Result, print_ending
 from examples.demo.run import show_for
 from examples.demo.screen import Screen
+from examples.demo.stage import Finding
+from examples.demo.traffic import Answer, milliseconds, percentile
 from tests.support.run import run
 
 HELD = Finding("the sky is up", "it was, 12 of 12 times", held=True)

@@ -4,9 +4,7 @@ from typing import Any
 
 import pytest
 
-from examples.demo.answer import Answer, failures
-from examples.demo.tally import Tally
-from examples.demo.traffic import Traffic
+from examples.demo.traffic import Answer, Tally, Traffic, failures
 from fleetcache.testing.free_port import HOST, free_port
 from tests.support.run import run
 

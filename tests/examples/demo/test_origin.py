@@ -4,7 +4,7 @@ import ipaddress
 
 import pytest
 
-from examples.demo.networks import TABLE, Networks
+from examples.demo.origin import TABLE, Networks
 
 RESERVED = [
     ipaddress.ip_network(each)
