@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet
 
 from ..clock import Clock, CountingClock, monotonic, system_random
-from ..config.durations import text
 from ..config.settings import Settings
 from ..config.url import Address
 from ..errors import Closed
@@ -35,15 +34,13 @@ from ..policy.writing import Writing
 from ..shared.entries import Entries
 from ..shared.recovery import Recovery
 from ..shared.store import Shared
-from ..telemetry.outages import Outages
 from ..telemetry.reporter import Reporter
 from ..telemetry.stats import Counters, Stats
-from ..wire.connection import WireHooks, WireLimits
+from ..wire.connection import WireLimits
 from ..wire.handshake import ServerInfo
-from ..wire.link import Link, LinkState, NoLink
-from ..wire.reasons import EMBEDDED
+from ..wire.link import Link, NoLink
 from ..wire.reconnect import Reconnector
-from ..wire.session import Call
+from .wire_listener import WireListener
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -96,7 +93,6 @@ class Engine(ABC):
         self.address: Address | None = settings.address if self.embedded_host is None else self.embedded_host.address
         self.counters = Counters()
         self.tell = Teller(self.driver)
-        self.outages = Outages(clock, self.tell)
         self.ticks = CountingClock(clock)
         self.faces: WeakSet[Any] = WeakSet()
         self.names = Names()
@@ -107,56 +103,72 @@ class Engine(ABC):
         self.ready = False  # whether a call can begin without waiting, as long as the loop is the same
         self._entered = clock()
         self._change = object()
-        self.reporter = Reporter(self)
         self.wire: Reconnector | None = None
         self._greeting: ServerInfo | None = None  # the greeting of the last connection on another loop
+        self.link: Link | NoLink
         self.loop: AbstractEventLoop | None = None  # the event loop in use, if any
-        self.offline_since: float | None = None
+        self._listener = WireListener(self)
+        self.reporter = Reporter(self)
         self._build()
         _ENGINES.add(self)
+        self._tell_doubts()
+
+    def _tell_doubts(self) -> None:
+        settings = self.settings
         for doubt in settings.doubts:
             self.tell(logging.WARNING, "doubtful_setting", "%s", doubt)
         if settings.has_server and settings.default_prefix:
-            text = "CACHE_PREFIX is the default %r: two services on one server would share keys; set your own"
-            self.tell(logging.WARNING, "default_prefix", text, settings.prefix)
+            words = "CACHE_PREFIX is the default %r: two services on one server would share keys; set your own"
+            self.tell(logging.WARNING, "default_prefix", words, settings.prefix)
+
+    # -- parts -------------------------------------------------------------------------------------------------------
 
     def _build(self) -> None:
         """Build new, empty parts."""
-        settings = self.settings
+        self.instance = f"{socket.gethostname()[:40]}-{os.getpid()}-{self._token(3).hex()}"
+        self._build_tiers()
+        self._build_rules()
+
+    def _build_tiers(self) -> None:
+        """Build the near and the shared tier, and the parts that keep them coherent."""
+        settings, clock, counters = self.settings, self.clock, self.counters
         self.layout = Layout(settings.prefix)
         self.near = Near(settings.near_max_items, 0 if self.driver == "null" else settings.near_max_bytes)
         self.flights = Flights()
-        self.coherence = Coherence(self.near, self.layout, self.flights, self.counters, self.clock, self.tell)
+        self.coherence = Coherence(self.near, self.layout, self.flights, counters, clock, self.tell)
         self.coherence.untracked_life = min(Coherence.UNTRACKED_LIFE, settings.max_staleness / 2)
         self.ports = self._new_ports()
-        entries = Entries(
+        self.entries = Entries(
             Codecs(settings.codec),
             Signer(settings.signing_keys) if settings.signing_keys else None,
             self.coherence,
             self.layout,
-            self.counters,
+            counters,
             max_bytes=settings.max_value_bytes,
             stamp=lambda: self._token(16),
         )
-        self.shared = Shared(self.layout, entries, self.coherence, self.counters, self.clock, self.ports)
+        self.shared = Shared(self.layout, self.entries, self.coherence, counters, clock, self.ports)
         self.shared.large.frame = FRAME_TIMES * settings.max_value_bytes
         self.recovery = Recovery(
             self.coherence,
             self.layout,
             self.shared,
-            self.counters,
-            self.clock,
+            counters,
+            clock,
             trust_restart=settings.trust_restart,
             version=lambda: self._token(16),
             tell=self.tell,
         )
-        self.link: Link | NoLink = NoLink()
-        self.entries = entries
+
+    def _build_rules(self) -> None:
+        """Build the rules over these tiers."""
+        settings = self.settings
+        self.link = self._listener.new_link(settings) if settings.has_server else NoLink()
         self.ctx = PolicyContext(
             self.near,
             self.coherence,
             self.shared,
-            entries,
+            self.entries,
             self.flights,
             self.ports,
             self.link,
@@ -168,24 +180,13 @@ class Engine(ABC):
             strict=settings.strict,
             tell=self.tell,
         )
-        if settings.has_server:
-            self._new_link()
         self.policy = Policy(self.ctx)
         self.writing = Writing(self.ctx)
         self.counting = CounterRules(self.ctx)
         self.batches = Batches(self.ctx, self.policy)
         self.claims = Claims(self.ctx, self.policy.loading.wait_for_change)
-        self.instance = f"{socket.gethostname()[:40]}-{os.getpid()}-{self._token(3).hex()}"
 
-    def _new_link(self) -> None:
-        settings = self.settings
-        self.link = self.ctx.trust = Link(
-            self.clock(),
-            operation_timeout=settings.operation_timeout,
-            max_staleness=settings.max_staleness,
-            offline_ttl=settings.offline_ttl,
-            on_state=self._on_state,
-        )
+    # -- faces -------------------------------------------------------------------------------------------------------
 
     def register_from_env(self) -> None:
         """Register this engine as configured by the process's own environment."""
@@ -275,18 +276,7 @@ class Engine(ABC):
                 settings.max_staleness,
                 self.shared.large.frame,
             ),
-            WireHooks(
-                on_push=self.coherence.on_invalidation,
-                on_own_push=self.coherence.on_own_push,
-                on_timeout=self._on_timeout,
-                recover=self.recovery.recover,
-                on_defect=self.coherence.forget_all,
-                heartbeat=self._heartbeat,
-                prepare=None if self.embedded_host is None else self._prepare,
-                on_failed=self.outages.look,
-                on_too_large=self.shared.large.met,
-                tell=self.tell,
-            ),
+            self._listener.hooks(None if self.embedded_host is None else self._prepare),
             clock=self.clock,
             random=self._random,
             name=f"fleetcache-{self.instance}",
@@ -315,62 +305,15 @@ class Engine(ABC):
     def after_fork(self) -> None:
         """Start clean in a forked child. The parent replays its own pending removals."""
         self.loop = None
-        self.offline_since = None
-        self.outages.forget()
+        self._listener.forget()
         self._abandon(keep_journal=False)
 
-    # -- calls from the wire -----------------------------------------------------------------------------------------
-
-    def _on_timeout(self) -> None:
-        self.counters.timeouts += 1
-
-    def _on_state(self, old: LinkState, new: LinkState, new_epoch: bool) -> None:
-        self.shared.usable = new is LinkState.ONLINE
-        if new is LinkState.ONLINE and new_epoch:
-            self.counters.reconnects += self.link.epoch > 1
-            self.shared.refusals.clear()
-            greeting = self.wire.greeting if self.wire is not None else None
-            if greeting is not None and not greeting.tracking:
-                self.coherence.tracking = False
-                self.coherence.copies.clear()
-                said, life = greeting.no_tracking_because, text(self.coherence.untracked_life)
-                words = "the cache server does not push changes (%s): near copies live %s at most"
-                self.tell(logging.WARNING, "no_tracking", words, said, life, reason="no_tracking")
-        self.coherence.on_state(new, new_epoch=new_epoch)
-        if new is LinkState.ONLINE and old is not LinkState.RECOVERING:
-            self.recovery.replay_now()
-        if new is LinkState.ONLINE:
-            self.offline_since = None
-        elif self.offline_since is None:  # suspect, offline and every attempt to reconnect are one absence
-            self.offline_since = self.clock()
-        self._log(old, new)
-
-    def _log(self, old: LinkState, new: LinkState) -> None:
-        """Log that the server is away, and that it is back."""
-        reason = self.link.reason or "error"
-        if new is LinkState.ONLINE:
-            self.outages.ended(lambda: self.recovery.replayed)
-        elif new is LinkState.OFFLINE and reason != "interrupted":  # done here, because of a signal: it is back at once
-            self.counters.errors[reason] += self.outages.began(reason, self._what_happened(old))
-
-    def _what_happened(self, old: LinkState) -> str:
-        """Return in words why the link, in state ``old`` until now, is offline."""
-        wire, connected = self.wire, getattr(self.link, "connected", False)
-        if self.link.reason in EMBEDDED:
-            return f"there is no embedded server: {wire.last_error if wire is not None else None}"
-        server = self.address.safe if self.address is not None else "the server"
-        detail = None if wire is None or connected else wire.detail or wire.last_error
-        if old is LinkState.CONNECTING:
-            happened = "cannot be reached"
-        else:
-            happened = "cannot be used" if old is LinkState.RECOVERING else "answers no more"
-        return f"{server} {happened}" if detail is None else f"{server} {happened} ({detail})"
-
-    def _heartbeat(self) -> Call:
-        self.outages.look()
-        return self.recovery.heartbeat()
-
     # -- state and counters ------------------------------------------------------------------------------------------
+
+    @property
+    def offline_since(self) -> float | None:
+        """Return when the current absence of the server began; ``None`` while it answers."""
+        return self._listener.offline_since
 
     @property
     def tried(self) -> bool:

@@ -30,10 +30,12 @@ class Reported(Protocol):
     counters: Any
     ports: Any
     link: Any
-    offline_since: float | None
     driver: Driver
     instance: str
     closed: bool
+
+    @property
+    def offline_since(self) -> float | None: ...
 
 
 class Reporter:

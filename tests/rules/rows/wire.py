@@ -78,10 +78,10 @@ ROWS = [
         "sent_while_suspect",
         "wire.link.1",
         "Calls are sent although the server is not heard.",
-        "engine.engine:Engine._on_state",
+        "engine.wire_listener:WireListener._on_state",
         (
-            "self.shared.usable = new is LinkState.ONLINE",
-            "self.shared.usable = new is not LinkState.CONNECTING",
+            "engine.shared.usable = new is LinkState.ONLINE",
+            "engine.shared.usable = new is not LinkState.CONNECTING",
         ),
     ),
     Row(
