@@ -1,4 +1,4 @@
-"""What users do by hand: claims, of which there is one at a time, and touches, which give an entry a new life."""
+"""Manual use of the cache: claims, of which each key has one at a time, and touches, which give an entry a new life."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ TICK = 0.0021
 
 
 class HandClaims:
-    """Who has which claim.
+    """The claims and their holders.
 
     Args:
         run: Knows whether anything was wrong meanwhile.
@@ -23,7 +23,7 @@ class HandClaims:
         self._held: dict[str, list[tuple[Any, float]]] = {}
 
     def begin(self, key: str, by: Any) -> None:
-        """A user has it."""
+        """Note that a user has the claim."""
         now, calm = self._run.world.now, self._run.calm
         held = self._held.setdefault(key, [])
         for other, since in held:
@@ -32,11 +32,11 @@ class HandClaims:
         held.append((by, now))
 
     def end(self, key: str, by: Any) -> None:
-        """The user gives it back."""
+        """Note that the user gives the claim back."""
         self._held[key] = [one for one in self._held.get(key, []) if one[0] is not by]
 
     def forget(self, by: Any) -> None:
-        """What ran in this process is no more."""
+        """Forget the claims of a dead process or a closed event loop."""
         for key in self._held:
             self.end(key, by)
 
@@ -47,10 +47,10 @@ class _Touch:
 
 
 class Touches:
-    """Which entries were touched.
+    """The entries that were touched.
 
     Args:
-        run: Has the server, whose entries are looked at.
+        run: Has the server, whose entries are read.
     """
 
     def __init__(self, run: Any) -> None:
@@ -58,13 +58,13 @@ class Touches:
         self._all: list[_Touch] = []
 
     def begin(self, key: str, ttl: float) -> _Touch:
-        """A user asks for it."""
+        """Note that a user begins to touch a key."""
         touch = _Touch(key, ttl, self._run.world.now)
         self._all.append(touch)
         return touch
 
     def end(self, touch: _Touch, *, touched: bool) -> None:
-        """What the user was told; if the entry has a new life, it is the one that was asked for."""
+        """Judge the user's answer; if the entry has a new life, it must be the requested one."""
         run, now = self._run, self._run.world.now
         touch.ended = now
         beside = any(

@@ -1,4 +1,4 @@
-"""Listens at the server's door: what each connection says and hears, for stories that need every word."""
+"""Listens at the server: the commands and replies of each connection, for stories that need every word."""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,7 +17,7 @@ class Eavesdropper:
     """Turns the bytes of one connection into lines of the story.
 
     Args:
-        tell: Takes a line.
+        tell: Prints a line.
     """
 
     def __init__(self, tell: Callable[[str], None]) -> None:
@@ -25,7 +25,7 @@ class Eavesdropper:
         self._up, self._down = hiredis.Reader(), hiredis.Reader()
 
     def asked(self, data: bytes) -> None:
-        """Bytes to the server."""
+        """Tell the story the bytes sent to the server."""
         self._up.feed(data)
         while (words := self._up.gets()) is not False:
             shown = [_shown(word) for word in words] if isinstance(words, list) else [repr(words)]
@@ -37,7 +37,7 @@ class Eavesdropper:
             self._tell("  > " + " ".join(shown))
 
     def answered(self, data: bytes) -> None:
-        """Bytes from the server."""
+        """Tell the story the bytes sent by the server."""
         self._down.feed(data)
         while (frame := self._down.gets()) is not False:
             kind = "push" if isinstance(frame, hiredis.PushNotification) else "reply"

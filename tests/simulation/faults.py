@@ -1,7 +1,7 @@
-"""Faults: what each kind does to a run, and how they are drawn.
+"""Faults: the effect of each kind on a run, and their random choice.
 
-To add one: write a function here that breaks something and returns what ends it (or ``None``), say in its docstring
-what it is in the world, and name it in ``KINDS`` with a weight, by which ``draw`` picks it up.
+To add one, write a function here that breaks something and returns its end (or ``None``). Name the real cause in its
+docstring, and add it to ``KINDS`` with a weight, which ``draw`` chooses by.
 """
 
 import random
@@ -16,20 +16,20 @@ End = Callable[[], None] | None
 
 
 def reset(run: Any, fault: Fault) -> End:
-    """The connection of one instance is reset, in the middle of whatever is under way."""
+    """The connection of one instance is reset, in the middle of its commands and replies."""
     for connection in run.network.of(fault.who):
         connection.cut()
     return None
 
 
 def hold(run: Any, fault: Fault) -> End:
-    """A black hole, or half of one: bytes of one instance are kept, both ways or one way; nobody is told."""
+    """A black hole, or half of one: the bytes of one instance are kept, both ways or one way; neither end is told."""
     run.network.hold(fault.who, up=fault.how != "down", down=fault.how != "up")
     return lambda: run.network.heal(fault.who)
 
 
 def slow(run: Any, fault: Fault) -> End:
-    """Bytes of one instance, or of all, take longer."""
+    """The bytes of one instance, or of all, take longer."""
     names = [fault.who] if fault.who else run.plan.instances
     for name in names:
         run.network.slow_down(name, float(fault.how))
@@ -42,13 +42,13 @@ def slow(run: Any, fault: Fault) -> End:
 
 
 def late(run: Any, fault: Fault) -> End:
-    """What is under way when a connection of this instance is aborted arrives seconds later."""
+    """The bytes under way on an aborted connection of this instance arrive seconds later."""
     run.network.keep_late(fault.who, on=True)
     return lambda: run.network.keep_late(fault.who, on=False)
 
 
 def freeze(run: Any, _fault: Fault) -> End:
-    """The server does nothing for a while; its kernel goes on taking bytes."""
+    """The server stops for a while; its kernel goes on taking bytes."""
     run.host.freeze()
     return lambda: run.host.thaw() if run.host.frozen else None
 
@@ -60,7 +60,7 @@ def crash(run: Any, fault: Fault) -> End:
         return None
     run.host.crash(silent=bool(silent))
     if what == "old":
-        run.holder_lost()  # rights come back that were given back long ago
+        run.holder_lost()  # a right returns that its holder gave back long ago
     kept = {"same": run.host.server.snapshot(), "old": run.snapshot, "empty": None}[what]
 
     def end() -> None:
@@ -74,7 +74,7 @@ def crash(run: Any, fault: Fault) -> End:
 
 
 def snapshot(run: Any, _fault: Fault) -> End:
-    """The server saves its data: what ``crash old`` comes back with."""
+    """The server saves its data, for ``crash old`` to return with."""
     if run.host.listening:
         run.snapshot = run.host.server.snapshot()
     return None
@@ -83,7 +83,7 @@ def snapshot(run: Any, _fault: Fault) -> End:
 def state(run: Any, fault: Fault) -> End:
     """The server answers errors: oom, readonly, loading, misconf, busy, masterdown; or it is paused."""
     setattr(run.host.server.state, fault.how, True)
-    run.holder_lost()  # it may refuse to take back a right
+    run.holder_lost()  # the server may refuse to take back a right
 
     def end() -> None:
         setattr(run.host.server.state, fault.how, False)
@@ -117,14 +117,14 @@ def die(run: Any, fault: Fault) -> End:
 
 
 def move(run: Any, fault: Fault) -> End:
-    """The event loop of one instance is closed over its open cache, which goes on on another."""
+    """The event loop of one instance is closed over its open cache, which goes on on a new loop."""
     for instance in run.living(fault.who):
         instance.move()
     return None
 
 
 def flush(run: Any, _fault: Fault) -> End:
-    """Somebody empties the server."""
+    """Another client empties the server."""
     run.host.server.flush()
     run.host.flush()
     return None
@@ -137,7 +137,7 @@ def evict(run: Any, fault: Fault) -> End:
 
 
 def foreign(run: Any, fault: Fault) -> End:
-    """Somebody else writes bytes of his own under one of our keys."""
+    """Another client writes foreign bytes under one of the cache's keys."""
     key, _, data = fault.how.partition(" ")
     run.host.write(f"fc:e:{key}".encode(), data.encode())
     return None
@@ -151,7 +151,7 @@ def step(run: Any, fault: Fault) -> End:
 
 
 def scripts(run: Any, _fault: Fault) -> End:
-    """``SCRIPT FLUSH``: the server knows none of our scripts any more."""
+    """``SCRIPT FLUSH``: the server forgets all scripts of the cache."""
     run.host.server.scripts.clear()
     return None
 
@@ -181,14 +181,14 @@ _STATES = ("oom", "oom", "readonly", "loading", "misconf", "misconf", "busy", "m
 
 
 def strike(run: Any, fault: Fault) -> End:
-    """Let it happen."""
+    """Begin the fault, and return its end."""
     return KINDS[fault.kind][0](run, fault)
 
 
 def draw(rng: random.Random, instances: list[str], keys: list[str], until: float, *, may_kill: bool) -> list[Fault]:
-    """Faults for one run: of a few kinds only, so that each kind meets itself and calm times.
+    """Draw the faults of one run: of a few kinds only, so that a kind meets itself, and calm times.
 
-    ``may_kill``: whether an instance may end its last connection on the server, which late bytes would else survive.
+    ``may_kill``: True if an instance may end its last connection on the server; else late bytes survive on it.
     """
     count = rng.choice((0, 1, 2, 2, 3, 4, 6))
     if count > 1 and rng.random() < 0.3:
@@ -201,17 +201,17 @@ def draw(rng: random.Random, instances: list[str], keys: list[str], until: float
         faults.append(Fault(rng.uniform(0.3, until / 2), "snapshot"))
     if not may_kill:
         faults = [fault for fault in faults if fault.kind != "late"]
-        # Longer than the silence after which a connection is given up.
+        # Longer than the silence after which an instance drops a connection.
         faults.append(Fault(rng.uniform(0.1, until), "hold", rng.choice(instances), rng.uniform(6.5, 9.0), "up"))
     for fault in [fault for fault in faults if fault.kind == "late"]:
-        # Much is under way, and then an error reply makes it give the connection up.
+        # Many bytes are under way, and then an error reply makes the instance drop the connection.
         faults.append(Fault(fault.at, "slow", fault.who, 1.5, "0.6"))
         faults.append(Fault(fault.at + rng.uniform(0.2, 0.6), "state", "", 0.3, "readonly"))
     return sorted(faults, key=lambda fault: fault.at)
 
 
 def _together(rng: random.Random, count: int, instances: list[str], keys: list[str], until: float) -> list[Fault]:
-    """All that can be wrong with one connection, one soon after the other."""
+    """Draw several faults of one connection, one soon after the other."""
     who, at = rng.choice(instances), rng.uniform(0.1, until)
     faults = [_one(rng, rng.choice(_OF_THE_WAY), instances, keys, until) for _ in range(count)]
     for fault in faults:

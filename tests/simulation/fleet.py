@@ -1,7 +1,7 @@
-"""The fleet: instances of the real cache, each on an event loop of its own, and the calls their users make.
+"""The fleet: instances of the real cache, each on its own event loop, and the calls of their users.
 
-Nothing of the cache is replaced: an ``AioEngine`` is given a clock, randomness and tokens, and dials a unix socket that
-leads into the simulated network. What users do, what their loaders do and what they got goes to the model.
+No part of the cache is replaced: an ``AioEngine`` gets a clock, randomness and tokens, and dials a unix socket that
+leads into the simulated network. The users' calls, loads and answers go to the model.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ SPACE = "n"
 
 
 class _Named(AioEngine):
-    """An engine with a name of the plan's on each of its event loops: its own has the host and the process in it."""
+    """An engine named by the plan on each of its event loops; the engine's own name holds the host and the process."""
 
     named = ""
 
@@ -37,15 +37,15 @@ class Instance(Users):
     """One life of one process.
 
     Args:
-        run: The run it is part of.
-        name: The same for every life at this place.
-        life: Which life it is.
+        run: The run that it belongs to.
+        name: The name, the same for every life at this place.
+        life: The number of the life.
     """
 
     def __init__(self, run: Any, name: str, life: int) -> None:
         super().__init__(run, name)
         self.life, plan = life, run.plan
-        self.loop = SimLoop(self.world, name, run.network.connect)  # type: ignore[abstract] # only what the cache uses
+        self.loop = SimLoop(self.world, name, run.network.connect)  # type: ignore[abstract] # as far as the cache uses it
         self.world.loops.append(self.loop)
         draw = random.Random(f"{plan.seed}:{name}:{life}")
         self._draw = draw
@@ -56,30 +56,30 @@ class Instance(Users):
         self.views = {"": self.cache, SPACE: self.cache.namespace(SPACE)}
         self.link: LinkState | None = None
         self._away_since: float | None = self.world.now
-        self._held: dict[str, Any] = {}  # what near was seen to hold
+        self._held: dict[str, Any] = {}  # near's entries at the last look
         self.tasks: set[asyncio.Task[Any]] = set()
         self.opening = self.start(self.engine.ensure_ready(), "enter")
 
     def start(self, coro: Coroutine[Any, Any, Any], name: str) -> "asyncio.Task[Any]":
-        """Run something on this process's loop."""
+        """Start a task on this process's loop."""
         task: asyncio.Task[Any] = self.loop.create_task(coro, name=name)
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
         return task
 
     def says_heard(self) -> bool:
-        """Whether it does not say that it is offline, or would at the next look at the clock."""
+        """Return True unless the instance reports that it is offline, or would at its next look at the clock."""
         link = self.engine.link
         if link.state is LinkState.SUSPECT:
             return bool(self.world.now < link.confirmed + self.model.max_staleness)
         return link.state is LinkState.ONLINE
 
     def says_online(self) -> bool:
-        """Whether calls go to the server."""
+        """Return True if calls go to the server."""
         return self.engine.link.state is LinkState.ONLINE
 
     def look(self) -> None:
-        """After each turn: what changed in the link, and what near would say now."""
+        """After each turn, note a changed link, and judge near's answers."""
         state = self.engine.link.state
         if state is not self.link:
             self.run.tell(
@@ -106,11 +106,11 @@ class Instance(Users):
         self._away_since = None
 
     def spans_away(self) -> list[tuple[float, float]]:
-        """When it was not online, until now, and when it stood still."""
+        """Return the times until now at which the instance was not online or its loop stalled."""
         return [*self.stalled, *([] if self._away_since is None else [(self._away_since, self.world.now)])]
 
     def peek(self) -> None:
-        """What near would answer to a call that began now, and until when."""
+        """Judge each answer that near would give to a call now, and its lifetime."""
         model, lifetimes, seen = self.model, self.run.lifetimes, self._held
         at = (model.order(), self.world.now)
         items = self.engine.near.items
@@ -132,13 +132,13 @@ class Instance(Users):
                     lifetimes.judge_held(value, held, self, heard)
 
     def stall(self, seconds: float) -> None:
-        """Its loop has no turn for so long."""
+        """Give the loop no turn for this many seconds."""
         self.loop.stall(seconds)
         self.stalled.append((self.world.now, self.loop.busy_until))
         self.not_calm_at = self.loop.busy_until
 
     def move(self) -> None:
-        """Its event loop is closed over the open cache; what ran there is no more, and the next call is on another."""
+        """Close the event loop over the open cache; the loop's tasks are lost, and the next call runs on a new loop."""
         self.run.tell(self.name, "moves to another event loop")
         for running in self.running:
             running.ended = self.world.now
@@ -153,11 +153,11 @@ class Instance(Users):
         self.loop = SimLoop(self.world, self.name, self.run.network.connect)  # type: ignore[abstract] # as above
         self.world.loops.append(self.loop)
         self.run.moved(self, old)
-        self.run.holder_lost()  # nobody tells the server that the old loop's loads are over
+        self.run.holder_lost()  # the server is not told that the old loop's loads are over
         self.opening = self.start(self.engine.ensure_ready(), "enter")
 
     def kill(self, *, silent: bool) -> None:
-        """The process dies; its kernel says goodbye, unless the machine died too."""
+        """Kill the process; its kernel closes the connections, unless the machine died too."""
         if self.dead:
             return
         self.dead = True

@@ -1,7 +1,7 @@
-"""The machine that the server runs on: it accepts, freezes, crashes, and hands bytes between server and network.
+"""The server's machine: it accepts, freezes, crashes, and moves bytes between server and network.
 
-The server itself does no I/O: it takes bytes and gives bytes. Whatever it has for anybody, pushes for others among it,
-goes out after each piece it worked on.
+The server itself does no I/O: it takes bytes and returns bytes. After each piece of input, all output goes out,
+pushes to other clients included.
 """
 
 import random
@@ -22,11 +22,11 @@ class Host:
 
     Args:
         world: Time and events.
-        seed: What the order after a freeze, and everything random in the server, is drawn from.
-        engine: Which server it is.
-        maxmemory: Bytes; beyond it any key is evicted.
-        noperm: Commands that nobody may run.
-        expiry_every: Seconds between the server's own looks for keys that are due; 0 = it never gets round to it.
+        seed: Seed of the order after a freeze, and of the server's random choices.
+        engine: The engine of the server.
+        maxmemory: Bytes; above it the server evicts keys.
+        noperm: Commands that no user may run.
+        expiry_every: Seconds between the server's own searches for due keys; 0 = it never searches.
     """
 
     def __init__(
@@ -38,8 +38,8 @@ class Host:
         self.server.state.noperm = frozenset(noperm)
         self.listening = True
         self.frozen = False
-        self.on_put: Callable[[bytes, Any], None] | None = None  # told of what is stored
-        self.heard: dict[str, float] = {}  # when something came from a process last
+        self.on_put: Callable[[bytes, Any], None] | None = None  # called for each stored value
+        self.heard: dict[str, float] = {}  # by process, the time of its last bytes
         self._connections: list[Connection] = []
         self._backlog: list[tuple[Connection, bytes]] = []
         self._leaving: list[Connection] = []
@@ -55,12 +55,12 @@ class Host:
     # -- bytes -----------------------------------------------------------------------------------------------------
 
     def accept(self, connection: Connection) -> Any:
-        """A new connection; returns the server's end of it."""
+        """Accept a connection and return the server's end of it."""
         self._connections.append(connection)
         return self.server.connect()
 
     def received(self, connection: Connection, data: bytes) -> None:
-        """Bytes have arrived on this machine."""
+        """Take bytes that have arrived on this machine."""
         if connection not in self._connections:
             return
         if self.frozen:
@@ -73,7 +73,7 @@ class Host:
         self.flush()
 
     def left(self, connection: Connection) -> None:
-        """The other end has closed."""
+        """Note that the other end has closed."""
         if self.frozen:
             self._leaving.append(connection)
         elif connection in self._connections:
@@ -81,7 +81,7 @@ class Host:
             connection.client.drop()
 
     def flush(self) -> None:
-        """Send what the server has for anybody."""
+        """Send the server's output to each client."""
         gone = False
         for connection in self._connections:
             out = connection.client.take()
@@ -102,7 +102,7 @@ class Host:
         self.frozen = True
 
     def thaw(self) -> None:
-        """Work on what has piled up, of each connection in order."""
+        """Run the commands that have piled up, in order for each connection."""
         self.frozen = False
         backlog, self._backlog = self._backlog, []
         queues: dict[Connection, list[bytes]] = {}
@@ -116,7 +116,7 @@ class Host:
             self.left(connection)
 
     def crash(self, *, silent: bool) -> None:
-        """The server is gone; ``silent``: its machine too, so that nobody is told."""
+        """End the server; ``silent``: with its machine, so that no client is told."""
         self.listening = False
         self.frozen = False
         self._backlog.clear()
@@ -130,22 +130,22 @@ class Host:
                 connection.cut()
 
     def restart(self, snapshot: Snapshot | None) -> None:
-        """It is back, with these data."""
+        """Start the server again, with these data."""
         self.server.restart(snapshot)
         self.watch(self.on_put)
         self.listening = True
 
     def watch(self, on_put: Callable[[bytes, Any], None] | None) -> None:
-        """Be told of what is stored, in this life of the server and the next."""
+        """Call ``on_put`` for each stored value, in this life of the server and the next."""
         self.on_put = self.server.keys.on_put = on_put
 
     def go_on(self) -> None:
-        """A pause has ended."""
+        """Run the commands that waited for the end of a pause."""
         self.server.go_on()
         self.flush()
 
     def evict(self, kind: str) -> str | None:
-        """Evict one key of a kind; which."""
+        """Evict one key of a kind, and return it."""
         prefix = f"fc:{kind}:".encode()
         keys = [key for key in self.names() if key.startswith(prefix)]
         if not keys:
@@ -156,18 +156,18 @@ class Host:
         return key.decode()
 
     def names(self) -> list[bytes]:
-        """The keys that are stored, due or not."""
+        """Return the stored keys, due or not."""
         return [key for _, key in self.server.snapshot().stored]
 
     def write(self, key: bytes, value: bytes) -> None:
-        """Somebody else writes."""
+        """Write a key as another client."""
         client = self.server.connect()
         client.receive(b"*3\r\n$3\r\nSET\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n" % (len(key), key, len(value), value))
         client.drop()
         self.flush()
 
     def rights(self) -> list[str]:
-        """The leases and claims that somebody has."""
+        """Return the leases and claims that have a holder."""
         self.server.expire_due()
         self.flush()
         stored = self.server.snapshot().stored.items()
@@ -175,6 +175,6 @@ class Host:
 
 
 def _is_lease(key: bytes, stored: Any) -> bool:
-    """A placeholder of ours, and not what somebody else wrote."""
+    """Return True for a placeholder of the cache, False for another client's bytes."""
     value = stored.value
     return key.startswith(b"fc:e:") and stored.due is not None and len(value) == RIGHT_SIZE and value[:1] == b"L"

@@ -1,4 +1,4 @@
-"""How the calls of one process are judged: how long they took, and whether they may have got what they got."""
+"""Judges the calls of one process: their time, and whether the promises allow their answers."""
 
 from typing import Any
 
@@ -10,16 +10,16 @@ from tests.simulation.watched import Seen
 __all__ = ["OPERATION_TIMEOUT", "Judging"]
 
 OPERATION_TIMEOUT = 0.25
-# Timers look every 2 ms, and bytes that wait in the socket may put a judgement off.
+# Timers check every 2 ms, and bytes that wait in the socket may postpone a timeout.
 SLACK = 0.12
 
 
 class Judging:
-    """What one process is held to; a life of it is ``fleet.Instance``.
+    """The demands on one process; ``fleet.Instance`` is a life of it.
 
     Args:
-        run: The run it is part of.
-        name: Of the process.
+        run: The run that it belongs to.
+        name: The name of the process.
     """
 
     engine: Any
@@ -34,23 +34,23 @@ class Judging:
         self.met_at = self.online_at = NEVER
         self.heard_at = self.not_calm_at = self.world.now
         self.entered_at = -NEVER
-        self.away_at = self.world.now  # when it was not online last
+        self.away_at = self.world.now  # the last time at which it was not online
         self.stalled: list[tuple[float, float]] = []
         self.calls = 0
         self.running: list[Running] = []
         self.removing: list[Removal] = []
-        self.claimed: dict[str, float] = {}  # by key, since when a user here has the claim by hand
+        self.claimed: dict[str, float] = {}  # by key, the time from which a user here has held the claim
 
     def says_online(self) -> bool:
-        """Whether calls go to the server."""
+        """Return True if calls go to the server."""
         raise NotImplementedError
 
     def says_heard(self) -> bool:
-        """Whether it does not say that it is offline."""
+        """Return True unless the instance reports that it is offline."""
         raise NotImplementedError
 
     def _check_deadline(self, op: Op, began: float, *, online: bool) -> None:
-        """Promise 4: one operation timeout in all, nothing while offline; and what loads take, here and elsewhere."""
+        """Promise 4: one operation timeout in all, none while offline; and the time of loads, here and elsewhere."""
         now = self.world.now
         took = now - began
         away = not online and self.online_at < began and self.met_at < began
@@ -68,7 +68,7 @@ class Judging:
         if op.load_timeout is not None and op.verb in {
             "get_or_set",
             "refresh",
-        }:  # of others nobody is waited for any longer, but an own load without a flight
+        }:  # the call no longer waits for another's load, but for its own load without a flight
             allowed = min(allowed, bounded + op.load.take)
         if took > allowed:
             raise Violation(
@@ -76,7 +76,7 @@ class Judging:
             )
 
     def _loading(self, keys: list[str], began: float, now: float) -> float:
-        """How long anybody was loading one of the keys meanwhile, with what it takes to hear of it."""
+        """Return how long any instance was loading one of the keys meanwhile, and the time to hear of it."""
         spans = sorted(
             (max(load.began, began), min(load.ended, now))
             for key in keys
@@ -113,7 +113,7 @@ class Judging:
         return f"version {value.version} (value {number}, {'near' if near else 'shared'})"
 
     def _unconfirmed_bound(self, number: Any, op: Op | None = None) -> float:
-        """What bounds near offline for this call; what shared has not confirmed was bounded by whoever loaded it."""
+        """Return the offline bound of this call; a value that shared has not confirmed has its loader's bound, too."""
         own = self._offline_ttl(op)
         value = self.model.values.get(number)
         if value is None or self.run.lifetimes.is_backed(number):
@@ -130,7 +130,7 @@ class Judging:
         return usual if own is None else own
 
     def _check_offline(self, value: Value, op: Op, key: str, began: float) -> None:
-        """Offline near answers only what was confirmed within the ``offline_ttl`` of the call."""
+        """Judge an offline answer from near: only values confirmed within the call's ``offline_ttl`` are allowed."""
         bound = self._offline_ttl(op)
         most = self.heard_at + (bound + 0.001 if bound else 0.0)
         if began <= most or (bound and not self.run.lifetimes.is_backed(value.number)):
@@ -142,14 +142,14 @@ class Judging:
         )
 
     def _is_own_load(self, number: Any, since: float) -> bool:
-        """Whether it was loaded here meanwhile, and stored: a removal that landed before has refused it then."""
+        """Return True if this instance loaded and stored it meanwhile: an earlier removal would have refused it."""
         value = self.model.values.get(number)
         if value is None or value.loader is not self or value.made < since:
             return False
         return bool(self.run.calm(self, value.began - 3 * OPERATION_TIMEOUT))
 
     def _bound(self, value: Value, op: Op) -> None:
-        """How long a value of this call may be answered."""
+        """Set how long a value of this call may be answered."""
         value.bound = max(self._offline_ttl(op), self.model.max_staleness)
         value.ttl, value.stale = op.ttl, op.stale
         if value.loader is not None and op.load.keep is not None:

@@ -2,11 +2,11 @@
 
 Rules:
 
-1. What the server stores ends when the server lets go of it: fresh until ``due - grace - stale``, and until
-   ``due - grace`` for who allows stale values. A copy of it ends no later, whenever it was read.
-2. What shared did not confirm ends ``offline_ttl`` after its loader began, or was touched, and ``max_staleness`` after
-   it while its instance is online; and never after its own ``ttl`` and ``stale``.
-3. The server keeps what was stored as long as it was asked to, and what is not to be kept not at all.
+1. A stored value ends when the server drops it: it is fresh until ``due - grace - stale``, and until ``due - grace``
+   for callers that allow stale values. A copy of it ends no later, whenever it was read.
+2. A value that shared did not confirm ends ``offline_ttl`` after its loader began, or after its touch, and
+   ``max_staleness`` after that while its instance is online; and never after its own ``ttl`` and ``stale``.
+3. The server keeps a value for the requested time, and does not store a value that must not be kept.
 4. Without tracking a copy ends a second after the server got the question, or half of ``max_staleness``.
 """
 
@@ -22,17 +22,17 @@ __all__ = ["Lifetimes"]
 ENTRY = b"fc:e:"
 # The server counts in whole milliseconds, as do the fields of an entry.
 TICK = 0.0021
-# A loader's result may live a little shorter than it was asked to, so that what was stored together does not end so.
+# A loader's result may live a little shorter than requested, so that values stored together do not end together.
 SHORTER = 0.94
 NEVER = float("inf")
 
 
 class Lifetimes:
-    """What was stored and until when.
+    """The stored values and their ends.
 
     Args:
         model: Knows the values.
-        step: By how much the server's clock is ahead of the world's now.
+        step: Returns by how much the server's clock is ahead of the world's.
     """
 
     def __init__(self, model: Model, step: Callable[[], float]) -> None:
@@ -40,14 +40,14 @@ class Lifetimes:
         self._least_step = 0.0
         self._ends: dict[int, tuple[float, float]] = {}  # fresh, stale; by the server's clock
         self._heads: dict[int, bytes] = {}
-        self._changed: dict[str, float] = {}  # when another entry was stored under a key
+        self._changed: dict[str, float] = {}  # by key, the time at which another entry was stored
 
     def stepped(self) -> None:
-        """The server's clock has jumped."""
+        """Note that the server's clock has jumped."""
         self._least_step = min(self._least_step, self._step())
 
     def stored(self, key: bytes, blob: Any, due: int | None) -> None:
-        """The server stores something, or gives it another end."""
+        """Note and judge that the server stores a value, or gives it another end."""
         header = parse_header(blob) if key.startswith(ENTRY) and isinstance(blob, bytes) else None
         if header is None or due is None:
             return
@@ -56,7 +56,7 @@ class Lifetimes:
         except ValueError:
             return
         if value is None or value.key != key[len(ENTRY) :].decode():
-            return  # somebody else's, or a counter
+            return  # another client's value, or a counter
         stale_end = due / 1000 - GRACE
         fresh, stale = self._ends.get(value.number, (-NEVER, -NEVER))
         self._ends[value.number] = (max(fresh, stale_end - header.stale), max(stale, stale_end))
@@ -80,35 +80,36 @@ class Lifetimes:
         return self._model.clock() + self._step()
 
     def changed_since(self, key: str, since: float) -> bool:
-        """Whether another entry was stored meanwhile."""
+        """Return True if another entry was stored since then."""
         return self._changed.get(key, -NEVER) >= since
 
     def is_backed(self, number: int) -> bool:
-        """Whether the server ever had it."""
+        """Return True if the server ever had the value."""
         return number in self._ends
 
-    # -- what may be answered --------------------------------------------------------------------------------------
+    # -- allowed answers -------------------------------------------------------------------------------------------
 
     def end(self, value: Value, *, stale: bool) -> float:
-        """Until when it may be answered by what the server said: world time."""
+        """Return until when the value may be answered, by the server's statement, in world time."""
         ends = self._ends.get(value.number)
         return -NEVER if ends is None else ends[stale] - self._least_step + TICK
 
     def judge(self, value: Value, by: Any, at: float, *, stale: bool, own: bool, joined: bool) -> None:
-        """Whether a call that began then may be answered with it.
+        """Judge a value that answered a call.
 
         Args:
-            value: What it got.
+            value: The answer.
             by: The instance.
-            at: When the call began.
-            stale: Whether it allows stale values.
-            own: Whether its own loader brought it, or it may have.
-            joined: Whether it came while the load ran.
+            at: The time at which the call began.
+            stale: True if the call allows stale values.
+            own: True if the call's own loader brought the value, or may have.
+            joined: True if the call came while the load ran.
         """
         if own or at <= self.end(value, stale=stale):
             return
         most = value.bound
-        if by.away_at < value.started:  # it was online all the time: the server refused to store it, or was not asked
+        # It was online all the time: the server refused the value, or was not asked to store it.
+        if by.away_at < value.started:
             most = min(most, self._model.max_staleness)
         bound = value.started + most if joined else self._unconfirmed_end(value, value.bound, stale=stale)
         if at <= bound + self._held_up(value, by, at):
@@ -120,7 +121,7 @@ class Lifetimes:
         )
 
     def judge_held(self, value: Value, held: Any, by: Any, heard: float | None) -> None:
-        """Whether near may keep it for so long. ``heard``: without tracking, when the server last got a question."""
+        """Judge the life of an entry in near. ``heard``: without tracking, the time of the server's last question."""
         ends = (held.fresh_until, held.stale_until)
         if held.unconfirmed:
             slack = self._held_up(value, by, self._model.clock())
@@ -147,6 +148,6 @@ class Lifetimes:
         return max(end, at + (bound if stale else min(bound, ttl)))
 
     def _held_up(self, value: Value, by: Any, at: float) -> float:
-        """How long a write may have waited before it knew that it is not confirmed, and its process stood still."""
+        """Return how long the process stalled, and how long a write waited before it knew that it is not confirmed."""
         stood: float = sum(max(0.0, min(until, at) - max(since, value.started)) for since, until in by.stalled)
         return TICK + stood + (value.slack if value.loader is None else 0.0)

@@ -4,11 +4,11 @@ Rules:
 
 1. One loop is one process. Within a loop callbacks run first in, first out, as asyncio's own code relies on; between
    loops any order is legal, and the scheduler draws it.
-2. A turn is what a turn of a real loop is: what arrived on sockets is queued, then the timers that are due, then what
-   was queued when the turn began is run.
-3. Time stands still while anybody has something to do, and then jumps to what comes next. A process may be *busy* or
+2. A turn is as on a real loop: bytes that arrived on sockets are queued, then the due timers, then all callbacks run
+   that were queued when the turn began.
+3. Time stands still while any loop or event is due, and then jumps to the next one. A process may be *busy* or
    *stalled*: it has no turn until a given time, while bytes and timers pile up, also in the middle of a turn.
-4. Everything random comes from generators seeded by the plan: the same plan is the same run, callback by callback.
+4. All randomness comes from generators seeded by the plan: the same plan is the same run, callback by callback.
 """
 
 import asyncio
@@ -31,16 +31,16 @@ class SimLoop(asyncio.AbstractEventLoop):
     """The event loop of one simulated process.
 
     Args:
-        world: Whose time it has.
-        name: For the story.
-        connect: Opens a simulated connection: ``create_unix_connection`` asks it.
+        world: The world, whose time the loop has.
+        name: The name in the story.
+        connect: Opens a simulated connection, for ``create_unix_connection``.
     """
 
     def __init__(self, world: "World", name: str, connect: Callable[..., Any]) -> None:
         self.world, self.name, self._connect = world, name, connect
         self._ready: deque[asyncio.Handle] = deque()
         self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
-        self._left = 0  # of a turn that a stall interrupted
+        self._left = 0  # callbacks left in a turn that a stall interrupted
         self.busy_until = -1.0
         self.lag = 0.0  # seconds this loop's clock stood still while the host slept
         self.dead = False
@@ -80,7 +80,7 @@ class SimLoop(asyncio.AbstractEventLoop):
         return timer
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
-        """Forget it when its time comes."""
+        """Do nothing: a cancelled timer is dropped at its time."""
 
     def create_future(self) -> "asyncio.Future[Any]":
         return asyncio.Future(loop=self)
@@ -96,10 +96,10 @@ class SimLoop(asyncio.AbstractEventLoop):
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         self.defects.append(f"{context.get('message')}: {context.get('exception')!r}")
 
-    # -- what the world asks ---------------------------------------------------------------------------------------
+    # -- the world's questions -------------------------------------------------------------------------------------
 
     def next_time(self, now: float) -> float:
-        """When it has something to do next."""
+        """Return the time of the loop's next turn."""
         if self._ready or self._left:
             due = now
         else:
@@ -113,12 +113,12 @@ class SimLoop(asyncio.AbstractEventLoop):
         return due if due > busy else busy  # noqa: FURB136 - a call would cost four times as much
 
     def alarms(self, name: str) -> list[str]:
-        """The timers that will call a function of this name."""
+        """Return the timers that will call a function of this name."""
         timers = [timer for _, _, timer in self._timers if not timer.cancelled()]
         return [repr(timer) for timer in timers if getattr(timer._callback, "__name__", "") == name]  # type: ignore[attr-defined] # asyncio's own
 
     def turn(self) -> None:
-        """One turn, or what is left of one."""
+        """Run one turn, or the rest of one."""
         ready, timers = self._ready, self._timers
         if not self._left:
             now = self.time()
@@ -140,11 +140,11 @@ class SimLoop(asyncio.AbstractEventLoop):
             events._set_running_loop(None)
 
     def stall(self, seconds: float) -> None:
-        """Have no turn for so long."""
+        """Have no turn for this many seconds."""
         self.busy_until = max(self.busy_until, self.world.now) + seconds
 
     def kill(self) -> None:
-        """The process is no more: nothing of it ever runs again."""
+        """Kill the process: no callback of it runs again."""
         self.dead = True
         self.world.loops.remove(self)
         self.world.buried.append((list(self._ready), list(self._timers)))
@@ -154,10 +154,10 @@ class SimLoop(asyncio.AbstractEventLoop):
 
 
 class World:
-    """Virtual time, the events that belong to no process, and who is next.
+    """Virtual time, the events outside all processes, and the choice of the next turn.
 
     Args:
-        seed: What the order of turns is drawn from.
+        seed: Seed of the order of turns.
     """
 
     def __init__(self, seed: int) -> None:
@@ -165,26 +165,26 @@ class World:
         self.loops: list[SimLoop] = []
         self.random = random.Random(seed)
         self.turns = 0
-        self.buried: list[Any] = []  # what dead processes left: finalised now, it would act after its death
+        self.buried: list[Any] = []  # remains of dead processes: a finaliser that ran now would act after the death
         self.after_turn: Callable[[SimLoop], None] = lambda _loop: None
         self._events: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []
         self._numbers = 0
 
     def number(self) -> int:
-        """One more than the last: what is due at one time comes in the order it was asked for."""
+        """Return the last number plus one: events of the same time happen in the order of their requests."""
         self._numbers += 1
         return self._numbers
 
     def at(self, when: float, happen: Callable[..., None], *args: Any) -> None:
-        """Let something happen outside all processes: the network, the server, a fault."""
+        """Let an event happen outside all processes: in the network, on the server, a fault."""
         heapq.heappush(self._events, (when, self.number(), happen, args))
 
     def later(self, delay: float, happen: Callable[..., None], *args: Any) -> None:
-        """The same, from now."""
+        """Let an event happen after a delay."""
         self.at(self.now + delay, happen, *args)
 
     def run(self, until: float, done: Callable[[], bool] = lambda: False) -> bool:
-        """Go on until ``done()`` or the time is up; whether it was done."""
+        """Go on until ``done()`` or the time is up; return ``done()``."""
         draw = self.random
         while not done():
             now, due, runnable = self.now, NEVER, []

@@ -1,17 +1,17 @@
-"""The source of truth, and what the promises allow a call to answer. It knows no cache: only who did what, and when.
+"""The source of truth, and the answers that the promises allow. It knows no cache: only calls, callers and times.
 
 Rules:
 
-1. Every value that is ever cached has a number of its own; the model knows its key, the version of the source it shows
-   and where it came from.
+1. Every value that is ever cached has its own number; the model knows its key, the version of the source it shows and
+   its origin.
 2. A *removal* is a change of the source together with the ``delete``, ``set``, tag or ``clear`` that tells the cache. A
-   value is *superseded* by it if it shows an older version.
-3. To a call that began after a removal was acknowledged, no superseded value is answered: from shared at once; from
-   near within ``max_staleness``, or ``offline_ttl`` while the instance says that it is offline; by the instance that
-   removed it, acknowledged or not, at once. What is not acknowledged counts from when its instance owes it no more.
-4. ``set`` stores whatever is there: two writers of one key that overlap may land in either order. So may a write that
-   was not acknowledged, with everything until it is.
-5. What a restarted server has forgotten does not come back for an instance that knew it before.
+   value is *superseded* by a removal if it shows an older version.
+3. A call that began after a removal was acknowledged gets no superseded value: from shared at once; from near within
+   ``max_staleness``, or ``offline_ttl`` while the instance says that it is offline; on the removing instance, even
+   without an acknowledgement, at once. A removal that is not acknowledged counts from when it is no longer pending.
+4. ``set`` stores over any entry: two overlapping writers of one key may land in either order. So may a write that was
+   not acknowledged, with all writes until it is.
+5. If a restarted server has forgotten a removal, its value does not come back for an instance that knew of it.
 6. Of two loads of one key that overlap, the first must have been disturbed: by a removal of the key, a fault, or a link
    that was not online.
 """
@@ -21,7 +21,7 @@ from typing import Any
 
 __all__ = ["Load", "Model", "Removal", "Value", "Violation"]
 
-# Before a load is seen to begin, its lease was on the way for one operation and a tag's version for another.
+# When a load is seen to begin, its lease was on the way for one operation before, and a tag's version for another.
 LEASE_WAY = 0.6
 NEVER = float("inf")
 
@@ -58,28 +58,28 @@ class Value:
     def __init__(self, number: int, key: str, version: int, began: float, origin: str) -> None:
         self.number, self.key, self.version, self.began, self.origin = number, key, version, began, origin
         self.made = self.started = began
-        self.ttl: float | None = NEVER  # what it was asked to live; none = it is not to be kept
+        self.ttl: float | None = NEVER  # its requested life; None = it must not be kept
         self.stale = 0.0
-        self.bound = NEVER  # seconds from its start that it is good for unconfirmed
+        self.bound = NEVER  # seconds from its start for which an unconfirmed value may be answered
         self.slack = 0.0
         self.touched: tuple[float, float] | None = None  # unconfirmed: when, and for how long
         self.loader: Any = None  # the instance that loaded it
         self.op: Any = None  # the call whose loader brought it
-        self.writer: Removal | None = None  # the write it came with, if no loader made it
+        self.writer: Removal | None = None  # the write that brought it, if no loader did
 
     def life(self, *, stale: bool) -> float:
-        """Seconds it was asked to live."""
+        """Return its requested life in seconds."""
         return (self.ttl or 0.0) + (self.stale if stale else 0.0)
 
 
 class Removal:
-    """A change of the source and how the cache was told of it.
+    """A change of the source, and the verb that told the cache.
 
     Attributes:
-        by: Whose call it was, one life of an instance.
+        by: The caller's instance, one life of it.
         versions: The source's new version by key.
-        acked: Place in the order of events when the server was known to have done it, and the time.
-        over: Time after which it cannot land any more.
+        acked: The acknowledgement: its place in the order of events, and the time.
+        over: The time after which it cannot land any more.
     """
 
     __slots__ = (
@@ -105,7 +105,7 @@ class Removal:
 
 
 class Load:
-    """A loader that runs."""
+    """A running loader."""
 
     __slots__ = ("asked", "began", "by", "ended", "key")
 
@@ -114,14 +114,14 @@ class Load:
 
 
 class Model:
-    """Everything known about the truth.
+    """All knowledge of the truth.
 
     Args:
         clock: The world's time.
-        keys: Their tags, by key.
-        max_staleness: Promise 3.
-        offline_ttl: Promise 3, offline.
-        load_wait: After it a caller waits for others no more.
+        keys: The tags by key.
+        max_staleness: The bound of promise 3.
+        offline_ttl: The bound of promise 3, offline.
+        load_wait: The longest time that a caller waits for another load.
     """
 
     def __init__(
@@ -141,25 +141,25 @@ class Model:
         self.removals: dict[str, list[Removal]] = {key: [] for key in keys}
         self.unsettled: list[Removal] = []
         self.loads: dict[str, list[Load]] = {key: [] for key in keys}
-        self.forgot: list[float] = []  # when the server came back with an older past
+        self.forgot: list[float] = []  # times at which the server came back with an older past
         self.disturbed: dict[str, float] = {}  # by key; "" for all
         self._order = 0
 
     # -- what happens ----------------------------------------------------------------------------------------------
 
     def order(self) -> int:
-        """The next place in the order of events."""
+        """Return the next place in the order of events."""
         self._order += 1
         return self._order
 
     def value(self, key: str, version: int, origin: str, began: float | None = None) -> Value:
-        """A new value."""
+        """Make a new value."""
         number = len(self.values) + 1
         made = self.values[number] = Value(number, key, version, self.clock() if began is None else began, origin)
         return made
 
     def change(self, verb: str, by: Any, keys: list[str], targets: list[tuple[str, str]]) -> Removal:
-        """The source changes; the cache is told next."""
+        """Change the source; the call that tells the cache is next."""
         versions = {}
         for key in keys:
             self.versions[key] += 1
@@ -167,14 +167,14 @@ class Model:
         return self.removal(verb, by, versions, targets)
 
     def removal(self, verb: str, by: Any, versions: dict[str, int], targets: list[tuple[str, str]]) -> Removal:
-        """The cache is told, of a change or of none."""
+        """Note that a call tells the cache, of a change or of none."""
         removal = Removal(verb, by, versions, targets, self.clock())
         for key in versions:
             self.removals[key].append(removal)
         return removal
 
     def returned(self, removal: Removal, *, acked: bool) -> None:
-        """The call came back."""
+        """Note that the call has returned."""
         removal.returned, removal.returned_at = self.order(), self.clock()
         if acked:
             self.acknowledged(removal)
@@ -182,23 +182,23 @@ class Model:
             self.unsettled.append(removal)
 
     def cancelled(self, removal: Removal) -> None:
-        """Its caller gave up: it may have been done, or will be, or never."""
+        """Note that the caller was cancelled: the removal may have landed, may land later, or never."""
         self.unsettled.append(removal)
 
     def settled(self, removal: Removal) -> None:
-        """It is owed no more."""
+        """Note that the removal is no longer pending."""
         if removal.returned == NEVER:
             removal.over = self.clock()
         else:
             self.acknowledged(removal)
 
     def acknowledged(self, removal: Removal) -> None:
-        """The server has done it."""
+        """Note that the server has done it."""
         removal.acked, removal.acked_at = self.order(), self.clock()
         removal.over = removal.acked_at
 
     def load_began(self, key: str, by: Any, asked: float, calm: Callable[[Any, float], bool]) -> Load:
-        """A loader begins. ``calm``: whether nothing was wrong with an instance and the server since a time."""
+        """Note and judge a loader's begin. ``calm``: returns True if instance and server were well since a time."""
         now = self.clock()
         if now - asked >= self.load_wait - 0.001:
             return Load(key, by, now, asked)  # it has waited long enough and loads for itself
@@ -218,7 +218,7 @@ class Model:
                 )
         return load
 
-    # -- what may be answered --------------------------------------------------------------------------------------
+    # -- allowed answers -------------------------------------------------------------------------------------------
 
     def judge(
         self,
@@ -232,17 +232,17 @@ class Model:
         offline: bool = False,
         offline_ttl: float | None = None,
     ) -> None:
-        """Whether a call of an instance may have been answered so.
+        """Judge the answer of a call of an instance.
 
         Args:
-            number: The value it got.
-            key: The key it asked for.
+            number: The value of the answer.
+            key: The key of the call.
             by: The instance's life.
-            began: When the call began: place in the order of events, and time.
-            near: Whether near (or a load that was joined) answered.
-            last_resort: Whether it was the exception of promise 3: offline, and the loader had failed.
-            offline: Whether the instance said so when the call began, which is when a batch looks into near.
-            offline_ttl: What bounds near then; ``None`` = as for any call.
+            began: The begin of the call: place in the order of events, and time.
+            near: True if near (or a joined load) answered.
+            last_resort: True for the exception of promise 3: offline, and the loader had failed.
+            offline: True if the instance reported offline when the call began; a batch reads near at that time.
+            offline_ttl: The bound of near then; ``None`` = as for any call.
         """
         value = self.values.get(number) if isinstance(number, int) else None
         if value is None or value.key != key:
@@ -274,7 +274,7 @@ class Model:
         return max(self.max_staleness, self.offline_ttl if offline_ttl is None else offline_ttl) + 1e-6
 
     def _may_follow(self, value: Value, removal: Removal, by: Any) -> bool:
-        """Whether the write that brought the value may have landed after the removal."""
+        """Return True if the write that brought the value may have landed after the removal."""
         writer = value.writer
         if writer is None or writer is removal:
             return False
@@ -282,9 +282,9 @@ class Model:
         return (min(writer.over, writer.returned_at) if own else writer.over) >= removal.began_at
 
     def _forgotten(self, value: Value, removal: Removal, by: Any) -> bool:
-        """Whether the server has forgotten the removal, and the instance never knew of it."""
+        """Return True if the server has forgotten the removal, and the instance never knew of it."""
         return any(removal.acked_at <= lost and value.began <= lost and by.met_at > lost for lost in self.forgot)
 
     def disturb(self, key: str = "") -> None:
-        """Something happened to a key, or to all, that allows a second load."""
+        """Note an event on a key, or on all, that allows a second load."""
         self.disturbed[key] = self.clock()

@@ -1,4 +1,4 @@
-"""Deliberate defects that exchange a method or more; rows of the table of rules name them, see ``tests/rules``."""
+"""Deliberate defects that replace one method or more; rows of the table of rules name them, see ``tests/rules``."""
 
 import asyncio
 from typing import Any
@@ -49,7 +49,7 @@ def fill_in_the_awaiting_coroutine() -> list[Exchange]:
 
 
 def noloop() -> list[Exchange]:
-    """``CLIENT TRACKING ON NOLOOP``: nothing that happens inside our own commands is pushed to us."""
+    """``CLIENT TRACKING ON NOLOOP``: the server pushes no change made by the cache's own commands."""
     original = handshake.handshake
 
     async def shake(ask: Any, *args: Any, **more: Any) -> Any:
@@ -63,7 +63,7 @@ def noloop() -> list[Exchange]:
 
 
 def no_fill_token() -> list[Exchange]:
-    """What was read is put into near, whatever was pushed since."""
+    """Near takes a value that was read, even after a push for its key."""
     fill = Coherence.fill
 
     def blindly(self: Coherence, token: Any, held: Any) -> bool:
@@ -74,12 +74,12 @@ def no_fill_token() -> list[Exchange]:
 
 
 def join_a_detached_flight() -> list[Exchange]:
-    """A flight can be joined although its key was removed since it began."""
+    """A caller can join a flight whose key was removed since it began."""
     return [(Flights, "detach_key", _nothing)]
 
 
 def capture_tags_after_the_load() -> list[Exchange]:
-    """An entry gets the versions its tags have when it is stored."""
+    """An entry gets its tags' versions at the time of the store."""
     send = Loading.send
 
     def sent(self: Loading, run: Any, right: Any, value: Any, captured: Any, times: Any) -> Any:
@@ -90,7 +90,7 @@ def capture_tags_after_the_load() -> list[Exchange]:
 
 
 def counter_versions() -> list[Exchange]:
-    """A tag that is not there begins at version one again."""
+    """A missing tag begins at version one again."""
     stamp = Entries.stamp
 
     def counted(self: Entries, mark: bytes = b"V") -> bytes:
@@ -100,17 +100,17 @@ def counter_versions() -> list[Exchange]:
 
 
 def no_journal() -> list[Exchange]:
-    """What the server did not acknowledge is forgotten."""
+    """A removal that the server did not acknowledge is forgotten."""
     return [(Journal, "defer", _no)]
 
 
 def replay_after_reads() -> list[Exchange]:
-    """The journal is replayed some time after the handshake, and what is owed is read meanwhile."""
+    """The journal is replayed some time after the handshake, and keys with pending removals are read meanwhile."""
     return [(Recovery, "_replay", _not_now), (Journal, "has_pending_key", _no), (Journal, "has_pending_tag", _no)]
 
 
 def horizon_from_receive_time() -> list[Exchange]:
-    """Near is trusted from when a reply came, not from when its command was sent."""
+    """Near is trusted from the time of a reply, not from the time of its command."""
     replied = Link.replied
 
     def received(self: Link, _sent_at: float, oldest: float | None, now: float) -> None:
@@ -120,7 +120,7 @@ def horizon_from_receive_time() -> list[Exchange]:
 
 
 def lease_not_voided_by_set() -> list[Exchange]:
-    """Who has a lease stores, whatever stands there by now."""
+    """The holder of a lease stores over any entry."""
     swap = Shared.swap
 
     def store(self: Shared, key: str, expected: bytes, blob: bytes, server_ttl_ms: int, stored: Any) -> Any:
@@ -143,7 +143,7 @@ def lease_not_voided_by_set() -> list[Exchange]:
 
 
 def no_timer_for_waiters() -> list[Exchange]:
-    """Who waits for a lease waits for the push alone."""
+    """A caller that waits for a lease waits for the push only."""
     news = Loading.wait_for_change
 
     async def forever(self: Loading, future: Any, _remaining: float, give_up: float) -> bool:
@@ -153,7 +153,7 @@ def no_timer_for_waiters() -> list[Exchange]:
 
 
 def near_kept_across_epochs() -> list[Exchange]:
-    """What near held from another connection is trusted on the next."""
+    """Near's entries of an earlier connection are trusted on the next."""
     on_state = Coherence.on_state
 
     def kept(self: Coherence, new: LinkState, *, new_epoch: bool) -> None:
@@ -163,22 +163,22 @@ def near_kept_across_epochs() -> list[Exchange]:
 
 
 def unconfirmed_served_online() -> list[Exchange]:
-    """What shared did not confirm stays in near when the link is back."""
+    """Values that shared did not confirm stay in near when the link is back."""
     return [(Near, "forget_unconfirmed", _nothing)]
 
 
 def journal_not_replayed_on_a_live_link() -> list[Exchange]:
-    """What is owed waits for the next handshake."""
+    """Pending removals wait for the next handshake."""
     return [(Recovery, "_replay_live", _nothing)]
 
 
 def no_detach_for_a_tag() -> list[Exchange]:
-    """A flight can be joined although a tag of it was removed since it began."""
+    """A caller can join a flight whose tag was removed since it began."""
     return [(Flights, "detach_tag", _nothing)]
 
 
 def claim_ignored() -> list[Exchange]:
-    """Whoever finds an entry that may not be used loads it anew."""
+    """A caller that finds an unusable entry loads it anew, without a claim."""
     claim = Shared.claim
 
     def granted(self: Shared, *args: Any) -> Any:
@@ -203,7 +203,7 @@ def claim_ignored() -> list[Exchange]:
 
 
 def trust_the_restarted() -> list[Exchange]:
-    """A server that came back with an older past is believed."""
+    """A server that came back with an older past is trusted."""
     return [(Recovery, "_clear_if_server_restarted", _not_now)]
 
 
@@ -213,12 +213,12 @@ def rights_not_given_back() -> list[Exchange]:
 
 
 def waiters_not_woken() -> list[Exchange]:
-    """A push wakes nobody."""
+    """A push wakes no waiter."""
     return [(Coherence, "_wake", _nothing)]
 
 
 def leases_not_renewed() -> list[Exchange]:
-    """A load that takes longer than its lease loses it."""
+    """A load longer than its lease loses it."""
     return [(Shared, "renew", _nothing)]
 
 
@@ -232,7 +232,7 @@ def never_suspect() -> list[Exchange]:
 
 
 def any_push_is_our_own() -> list[Exchange]:
-    """After a store of ours every push for that key is taken for our own."""
+    """After a store by this instance, every push for that key counts as its own."""
 
     def push(self: Session, frame: list[Any]) -> None:
         keys = frame[1] if len(frame) > 1 else None
@@ -248,11 +248,11 @@ def any_push_is_our_own() -> list[Exchange]:
     return [(Session, "_push", push)]
 
 
-# -- what the simulation found, put back ------------------------------------------------------------------------------
+# -- defects that the simulation found, put back -----------------------------------------------------------------------
 
 
 def detached_flight_answers_all() -> list[Exchange]:
-    """A look-up that was overtaken by a removal answers also those who came after the removal."""
+    """A look-up that a removal overtook also answers callers that came after the removal."""
     end = Flights.end
 
     def told(self: Flights, flight: Any, outcome: Any) -> None:
@@ -268,7 +268,7 @@ def detached_flight_answers_all() -> list[Exchange]:
 
 
 def rights_kept_while_suspect() -> list[Exchange]:
-    """What was granted too late is given back only if the link is online at that moment."""
+    """A right that was granted too late is given back only if the link is online at that moment."""
     return [(CommandSender, "_connected", CommandSender._open)]
 
 
@@ -284,7 +284,7 @@ def clear_forgotten_with_a_snapshot() -> list[Exchange]:
 
 
 def timer_left_behind_by_sleep() -> list[Exchange]:
-    """A timer that was set before the host slept is taken for one that will ring in time."""
+    """A timer set before the host slept counts as one that will ring in time."""
     arm, flush = aio.AioConnection._arm, aio.AioConnection._flush
     rings: dict[aio.AioConnection, float] = {}
 
@@ -305,7 +305,7 @@ def timer_left_behind_by_sleep() -> list[Exchange]:
 
 
 def token_outlives_its_call() -> list[Exchange]:
-    """A token that was given back is good for a reply that comes late, although no push can void it any more."""
+    """A token that was given back is good for a late reply, although no push can void it any more."""
     done = Coherence.close_fill
 
     def kept(self: Coherence, token: Any) -> None:
@@ -317,17 +317,17 @@ def token_outlives_its_call() -> list[Exchange]:
 
 
 def ending_entries_claimed() -> list[Exchange]:
-    """An entry is replaced although it may be gone before its claim is heard of."""
+    """An entry is replaced although it may be gone before the claim is answered."""
     return [(Lookup, "is_ending", False)]
 
 
 def joined_whatever_its_age() -> list[Exchange]:
-    """Who joins a load without the server gets its value, however long ago it began."""
+    """A caller that joins a load without the server gets its value, even a very old one."""
     return [(PolicyContext, "unconfirmed_life", lambda *_args: float("inf"))]
 
 
 def cancelled_refresh_raises_ours() -> list[Exchange]:
-    """Who joins a refresh whose loader was cancelled gets an error of ours."""
+    """A caller that joins a refresh with a cancelled loader gets an internal error."""
     call = Loading.call
 
     async def called(self: Loading, run: Any) -> Any:

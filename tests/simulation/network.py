@@ -1,13 +1,14 @@
-"""The network between the fleet and its server: connections whose bytes take time, come in pieces, or never.
+"""The network between the fleet and its server: connections whose bytes take time, come in pieces, or never come.
 
 Rules:
 
 1. Bytes of one direction of one connection arrive in order, in pieces cut anywhere; nothing else is promised.
-2. A *held* direction keeps what is sent (the kernel goes on trying) and delivers it when it heals. Nobody is told.
-3. A cut delivers some of what is under way, to the byte, and then a reset.
-4. An aborted connection with linger 0 drops what is kept and sends a reset, which a held direction loses: the server
-   then still has the connection. Without linger the kernel goes on, and the bytes arrive whenever the network heals.
-5. ``late`` bytes of an aborted connection are those a router kept: they arrive seconds after everybody forgot them.
+2. A *held* direction keeps the bytes sent (the kernel goes on trying) and delivers them when it heals. Neither end is
+   told.
+3. A cut delivers some of the bytes under way, to the byte, and then a reset.
+4. An aborted connection with linger 0 drops the kept bytes and sends a reset, which a held direction loses: the server
+   then still has the connection. Without linger the kernel goes on, and the bytes arrive when the network heals.
+5. ``late`` bytes of an aborted connection are those a router kept: they arrive seconds after the abort.
 """
 
 import asyncio
@@ -33,12 +34,12 @@ _SILENT, _unfilled = os.pipe()
 
 
 class _Socket:
-    """As much of a socket as the wire looks at."""
+    """The parts of a socket that the wire uses."""
 
     def __init__(self, transport: "Transport") -> None:
         self._transport = transport
         self.linger: bytes | None = None
-        self.given_away = False  # whoever asks for the number closes it
+        self.given_away = False  # the process may close the descriptor by its number
 
     def fileno(self) -> int:
         if self._transport.is_closing():
@@ -69,11 +70,11 @@ class Transport(asyncio.Transport):
         return self._socket if name == "socket" else default
 
     def give_away(self) -> None:
-        """Its loop is no more: whoever has the descriptor may close it."""
+        """Note that the loop is closed: the process may close the descriptor by its number."""
         self._socket.given_away = not self._closing
 
     def closed_by_number(self, *, at_once: bool) -> None:
-        """The descriptor is closed, without the loop."""
+        """Close the descriptor, without the loop."""
         self._closing = True
         self._connection.aborted(at_once=at_once)
 
@@ -99,13 +100,13 @@ class Transport(asyncio.Transport):
     # -- from the network ------------------------------------------------------------------------------------------
 
     def receive(self, data: bytes) -> None:
-        """Bytes are in the kernel's buffer; the loop reads all of them in its next turn."""
+        """Put bytes into the kernel's buffer; the loop reads all of them in its next turn."""
         if not self._closing:
             self.arrived.append(data)
             self._wake()
 
     def ended(self, error: Exception | None) -> None:
-        """The other side is gone."""
+        """Note that the other side is gone."""
         if not self._closing:
             self._end = (error,)
             self._wake()
@@ -169,7 +170,7 @@ class Direction:
             self.then(self._arrive, piece)
 
     def then(self, happen: Callable[..., None], *args: Any) -> None:
-        """Let something arrive after everything sent before it."""
+        """Let an event arrive after all bytes sent before it."""
         if self.held:
             self._kept.append((happen, args))
             return
@@ -188,7 +189,7 @@ class Direction:
             self._deliver(piece)
 
     def heal(self, patience: float = 0.0) -> None:
-        """What was kept is sent again, up to so many seconds later: the kernel tries ever more seldom."""
+        """Send the kept bytes again, up to this many seconds later: the kernel tries at growing pauses."""
         self.held = False
         kept, self._kept = self._kept, []
         self._last = max(self._last, self._world.now + patience * self._network.random.random())
@@ -196,11 +197,11 @@ class Direction:
             self.then(happen, *args)
 
     def drop_kept(self) -> None:
-        """The kernel forgets what it could not deliver."""
+        """Drop the bytes that the kernel could not deliver."""
         self._kept.clear()
 
     def cut(self) -> None:
-        """Of what is under way some bytes arrive, then nothing any more."""
+        """Deliver some of the bytes under way, then nothing more."""
         data = b"".join(self.under_way)
         self.under_way.clear()
         self.dead = True
@@ -209,7 +210,7 @@ class Direction:
             self._deliver(part)
 
     def delay_all(self, seconds: float) -> None:
-        """A router keeps everything under way for so long."""
+        """Delay all bytes under way by this many seconds, as a router does."""
         data = b"".join(self.under_way)
         self.under_way.clear()
         self.dead = True
@@ -230,45 +231,45 @@ class Connection:
         self.client: Any = None  # the server's end
         self.ear: Any = network.ear(loop.name) if network.ear is not None else None
         self.closed_there = False
-        self.late = False  # what is under way when it is aborted comes late
+        self.late = False  # its bytes under way at an abort come late
 
     def opened(self) -> None:
-        """The server has accepted."""
+        """Note that the server has accepted."""
         self.client = self.network.host.accept(self)
 
     def _at_server(self, data: bytes) -> None:
         self.network.host.received(self, data)
 
     def aborted(self, *, at_once: bool) -> None:
-        """The process gave it up."""
+        """Note that the process has aborted the connection."""
         self.down.dead = True
         if not at_once:
             self.up.then(self.gone_at_server)
         elif self.up.held:
-            self.up.drop_kept()  # and the reset is lost: the server goes on believing in it
+            self.up.drop_kept()  # and the reset is lost: the server keeps the connection
         elif self.late:
             self.up.delay_all(self.network.lateness())
         else:
             self.up.then(self.gone_at_server)
 
     def gone_at_server(self) -> None:
-        """The server hears that the process is gone."""
+        """Tell the server that the process is gone."""
         self.up.dead = True
         self.network.host.left(self)
 
     def open_here(self) -> bool:
-        """Whether the process lives and has not closed it."""
+        """Return True if the process lives and has not closed the connection."""
         return not (self.owner.dead or self.transport.is_closing())
 
     def cut(self) -> None:
-        """A reset comes from somewhere between, to both sides."""
+        """Reset the connection from somewhere between, at both sides."""
         self.up.cut()
         self.down.cut()
         self.transport.ended(ConnectionResetError("reset by the network"))
         self.network.host.left(self)
 
     def closed_by_server(self) -> None:
-        """The server has closed its end."""
+        """Note that the server has closed its end."""
         if not self.closed_there:
             self.closed_there = True
             self.down.then(self.transport.ended, None)
@@ -279,10 +280,10 @@ class Network:
 
     Args:
         world: Time and events.
-        seed: What delays and cuts are drawn from.
+        seed: Seed of delays and cuts.
         host: The server's machine.
         latency: Usual seconds one way.
-        cut_chance: How often what is written arrives in two pieces.
+        cut_chance: The share of writes that arrive in two pieces.
     """
 
     def __init__(self, world: World, seed: int, host: Any, *, latency: float, cut_chance: float) -> None:
@@ -295,7 +296,7 @@ class Network:
         self.ear: Callable[[str], Any] | None = None  # listens to new connections
 
     def lateness(self) -> float:
-        """How long a router keeps late bytes."""
+        """Return how long a router keeps late bytes."""
         return 0.2 + 6 * self.random.random()
 
     async def connect(self, loop: SimLoop, factory: Callable[[], asyncio.BufferedProtocol]) -> Any:
@@ -328,35 +329,35 @@ class Network:
         connection.late = name in self.late
 
     def of(self, name: str) -> list[Connection]:
-        """The connections of one process, old ones too."""
+        """Return the connections of one process, old ones too."""
         return [connection for connection in self.connections if connection.owner.name == name]
 
     def alive(self, loop: SimLoop) -> bool:
-        """Whether anything that this process wrote may still reach the server."""
+        """Return True if bytes of this process may still reach the server."""
         return any(one.owner is loop and not one.up.dead for one in self.connections)
 
     def hold(self, name: str, *, up: bool, down: bool) -> None:
-        """A black hole, or half of one; what is held already stays so: nothing may overtake what is kept."""
+        """Begin a black hole, or half of one; a held direction stays held, so that no byte overtakes a kept one."""
         already_up, already_down = self.held.get(name, (False, False))
         self.held[name] = (up or already_up, down or already_down)
         for connection in self.of(name):
             connection.up.held, connection.down.held = self.held[name]
 
     def heal(self, name: str) -> None:
-        """The black hole is gone."""
+        """End the black hole."""
         self.held.pop(name, None)
         for connection in self.of(name):
             connection.up.heal(0.0 if connection.open_here() else RETRANSMISSION)
             connection.down.heal()
 
     def slow_down(self, name: str, extra: float) -> None:
-        """Bytes of this process take longer, or with 0 no longer."""
+        """Slow this process's bytes down by ``extra`` seconds; 0 ends it."""
         self.slow[name] = extra
         for connection in self.of(name):
             connection.up.extra = connection.down.extra = extra
 
     def keep_late(self, name: str, *, on: bool) -> None:
-        """What is under way when a connection of this process is aborted comes late."""
+        """Let the bytes under way on an aborted connection of this process come late, or no longer."""
         (self.late.add if on else self.late.discard)(name)
         for connection in self.of(name):
             connection.late = on

@@ -1,6 +1,6 @@
-"""What a run does, as plain data: instances, operations, faults. A plan and its seed are the whole run.
+"""The plan of a run, as plain data: instances, operations, faults. A plan and its seed are the whole run.
 
-Plans are drawn by ``workload`` and ``faults``, made smaller by ``shrink``, and kept as JSON for what was found once.
+``workload`` and ``faults`` draw plans, ``shrink`` makes them smaller, and plans that found a defect are kept as JSON.
 """
 
 from typing import Literal
@@ -11,15 +11,15 @@ __all__ = ["Fault", "Load", "Op", "Plan", "read", "written"]
 
 
 class Load(Struct, omit_defaults=True):
-    """What a loader does.
+    """A loader's behaviour.
 
     Attributes:
-        take: Seconds it takes.
-        late: It looks at the source when it ends, not when it begins.
+        take: Its time in seconds.
+        late: True if it reads the source at its end, not at its begin.
         fate: ``""``, ``fails``, ``blocks`` (its whole process, for ``take``), ``dies`` (and its process with it), or
-            ``cancels`` (what it waits for was cancelled).
-        nostore: It says that its result is not to be kept.
-        keep: It says for how long its result is fresh, and stale.
+             ``cancels`` (the awaitable in it was cancelled).
+        nostore: True if it asks not to keep its result.
+        keep: The times for which its result is fresh, and stale.
     """
 
     take: float = 0.05
@@ -35,13 +35,13 @@ class Op(Struct, omit_defaults=True):
     Attributes:
         at: Seconds after the start.
         who: Name of the instance.
-        verb: Of the cache; those that change the source do that first.
-        keys: What it is about; for ``tags`` the one tag. ``n:k`` is the key ``k`` in the namespace ``n``.
-        cancel: The caller gives up after so many seconds.
+        verb: The verb of the cache; those that change the source do that first.
+        keys: The keys; for ``tags`` the one tag. ``n:k`` is the key ``k`` in the namespace ``n``.
+        cancel: Seconds after which the caller is cancelled.
         pause: Seconds between the change of the source and the call.
-        load_timeout: Seconds the caller waits for a load at most.
-        offline_ttl: Its own bound of what near answers offline.
-        wait: Seconds it waits for a claim by hand.
+        load_timeout: Longest time that the caller waits for a load, in seconds.
+        offline_ttl: The call's own bound of near's answers offline.
+        wait: Seconds that a manual claim waits.
     """
 
     at: float
@@ -68,7 +68,7 @@ class Fault(Struct, omit_defaults=True):
         kind: See ``faults``.
         who: Name of an instance, or ``""`` for the server or all.
         lasts: Seconds until it is over.
-        how: What the kind needs to know more.
+        how: Further details for the kind.
     """
 
     at: float
@@ -79,7 +79,7 @@ class Fault(Struct, omit_defaults=True):
 
 
 class Plan(Struct, omit_defaults=True):
-    """Everything a run depends on."""
+    """All inputs of a run."""
 
     seed: int
     instances: list[str]
@@ -99,10 +99,10 @@ class Plan(Struct, omit_defaults=True):
 
 
 def written(plan: Plan) -> bytes:
-    """The plan as JSON."""
+    """Return the plan as JSON."""
     return json.format(json.encode(plan), indent=1)
 
 
 def read(data: bytes) -> Plan:
-    """The plan back from JSON."""
+    """Return the plan from JSON."""
     return json.decode(data, type=Plan)

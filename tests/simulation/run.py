@@ -1,6 +1,6 @@
-"""One run: puts world, server, network and fleet together, plays a plan, and looks at everything that must hold.
+"""One run: puts world, server, network and fleet together, plays a plan, and checks every demand.
 
-A run ends with ``None`` or with the ``Violation`` it met; its story says what happened until then.
+A run ends with ``None`` or with its first ``Violation``; its story tells the events until then.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ __all__ = ["Run", "play"]
 RECOVERY = 30.0
 # The longest lease.
 LEASE = 10.5
-# From when a link is back until what was lost with the last one is given back, and heard of.
+# Seconds from a link's return until the server has taken back lost rights, and waiters have heard of it.
 BACK = 1.0
 
 
@@ -78,7 +78,7 @@ class Run:
         self.story: list[tuple[float, str, str]] = []
         self.snapshot: Any = None
         self.holder_lost_at = -1.0
-        self.away: list[tuple[float, float]] = []  # when an instance was not online, or stood still
+        self.away: list[tuple[float, float]] = []  # times at which an instance was not online or stalled
         self._not_calm_at = -1.0
         self._active = 0
         self._left = len(plan.faults) + len(plan.ops)
@@ -99,11 +99,11 @@ class Run:
     # -- what happens ----------------------------------------------------------------------------------------------
 
     def tell(self, who: str, text: str) -> None:
-        """Add to the story."""
+        """Add a line to the story."""
         self.story.append((self.world.now, who, text))
 
     def birth(self, name: str) -> None:
-        """A new life at this place, if there is none."""
+        """Begin a new life at this place, if there is none."""
         if name in self.instances and not self.instances[name].dead:
             return
         self._lives += 1
@@ -113,7 +113,7 @@ class Run:
         self.tell(name, "starts")
 
     def living(self, name: str) -> list[Instance]:
-        """The instance of this name, if it lives; with ``""`` all."""
+        """Return the instance of this name, if it lives; with ``""`` all."""
         return [one for one in self.instances.values() if not one.dead and name in {"", one.name}]
 
     def _call(self, op: Op) -> None:
@@ -145,11 +145,11 @@ class Run:
         self.model.disturb()
 
     def holder_lost(self) -> None:
-        """Whoever held a lease may never give it back: it died, or the server does not take it back."""
+        """Note that a lease may never be given back: its holder died, or the server does not take it back."""
         self.holder_lost_at = self.world.now
 
     def moved(self, instance: Instance, old: SimLoop) -> None:
-        """An instance lives on another event loop."""
+        """Note that an instance lives on a new event loop."""
         del self._by_loop[old]
         self._left_loops.append(old)
         self._by_loop[instance.loop] = instance
@@ -163,10 +163,10 @@ class Run:
             self.failed(violation)
 
     def excused(self, since: float, until: float) -> float:
-        """How long of this time nobody could say what became of a right: somebody's link was away, or he stood still.
+        """Return the part of this time in which a right's state was unknown: a link was away, or an instance stalled.
 
-        A right that was asked for on a connection that was cut is given back as soon as there is another; only one
-        whose holder is no more lasts as long as it was granted for.
+        A right requested on a cut connection is given back on the next connection. Only a right whose holder is dead
+        lasts for its whole time.
         """
         spans = [*self.away, *(span for one in self.living("") for span in one.spans_away())]
         total, end = 0.0, since
@@ -178,17 +178,17 @@ class Run:
         return total + (self.longest_lease if self.holder_lost_at > since - self.longest_lease else 0.0)
 
     def calm(self, instance: Instance, since: float) -> bool:
-        """Whether nothing was wrong with an instance and the server since then."""
-        if self._active or self.plan.maxmemory is not None:  # a full server evicts leases too
+        """Return True if an instance and the server were well since then."""
+        if self._active or self.plan.maxmemory is not None:  # a full server evicts leases, too
             return False
         return self._not_calm_at < since and instance.not_calm_at < since and instance.says_online()
 
     def disturbed_since(self, since: float) -> bool:
-        """Whether a fault began, was or ended since then."""
+        """Return True if a fault began, lasted or ended since then."""
         return bool(self._active) or self._not_calm_at >= since
 
     def failed(self, error: BaseException | None) -> None:
-        """A call ended with a violation, or with a defect of the simulation."""
+        """Note that a call ended with a violation; raise a defect of the simulation."""
         if self.violation is None:
             if not isinstance(error, Violation):
                 raise error or AssertionError("no error")
@@ -206,7 +206,7 @@ class Run:
         instance.peek()
 
     def _settle(self) -> None:
-        """Removals that were not acknowledged: those that are owed no more are done."""
+        """Settle the removals that were not acknowledged and are no longer pending."""
         model = self.model
         for removal in list(model.unsettled):
             instance = removal.by
@@ -233,7 +233,7 @@ class Run:
     # -- the whole -------------------------------------------------------------------------------------------------
 
     def play(self) -> None:
-        """From the first call until nothing is left to be done."""
+        """Play from the first call until nothing is left to do."""
         try:
             self._play()
         except Violation as violation:
@@ -241,7 +241,7 @@ class Run:
         self.over = True
 
     def bury(self) -> None:
-        """End what dead processes, or a broken promise, left in the middle of something."""
+        """End the remains of dead processes, or of a broken promise."""
         for loop in (*self._by_loop, *self._left_loops):
             for task in asyncio.all_tasks(loop):
                 with suppress(Exception):
@@ -253,7 +253,7 @@ class Run:
         self.tell("", "all faults are over")
         self._recover()
         self._go_on(world.now + self.plan.max_staleness + 0.1)
-        self._recover()  # from what shows itself late: nobody has asked a dead connection anything yet
+        self._recover()  # a dead connection may show itself late, at its next call
         self._wait_for_rights()
         self._read_all()
         self._look_for_leftovers()
@@ -288,12 +288,12 @@ class Run:
 
     @property
     def longest_lease(self) -> float:
-        """The server counts a lease by its own clock, which may be set back meanwhile."""
+        """Return the longest lease: the server counts it by its own clock, which may be set back meanwhile."""
         back = sum(max(0.0, -float(fault.how)) for fault in self.plan.faults if fault.kind == "step")
         return LEASE + back
 
     def _wait_for_rights(self) -> None:
-        """A lease or claim is left only by a holder that was lost, and not for longer than its time."""
+        """Wait for leases and claims of lost holders to expire; no other may be left."""
         rights = self.host.rights()
         if rights and self.holder_lost_at >= self.world.now - self.longest_lease:
             self._go_on(self.world.now + self.longest_lease)
@@ -302,7 +302,7 @@ class Run:
             raise Violation("leftovers", f"nobody loads, and the server has {rights}")
 
     def _read_all(self) -> None:
-        """At quiescence all instances agree with the source, and with each other."""
+        """Check that all instances agree with the source, and with each other, after all is quiet."""
         for instance in self.living(""):
             for key in self.plan.keys:
                 instance.ask_at_the_end(key)
@@ -345,7 +345,7 @@ class Run:
 
 
 class _Errors(logging.Handler):
-    """The cache logs an error only for a defect, or for values that cannot be encoded, of which there are none here."""
+    """Collects the cache's error logs: it logs an error only for a defect, or for values that cannot be encoded."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
@@ -356,20 +356,20 @@ class _Errors(logging.Handler):
 
 
 def play(plan: Plan, *, every_word: bool = False) -> Run:
-    """Play a plan; the run says what came of it, with ``every_word`` on the wire too."""
+    """Play a plan and return the run, with its violation; ``every_word`` adds the bytes on the wire to the story."""
     collecting, log, errors = gc.isenabled(), logging.getLogger("fleetcache"), _Errors()
     kept = len(_INHERITED)
     was = (log.level, log.propagate)
     log.addHandler(errors)
     log.setLevel(logging.ERROR)
     log.propagate = False
-    gc.disable()  # a dead process's coroutines would be finalised in the middle of somebody else's turn
+    gc.disable()  # a dead process's coroutines would be finalised in the middle of another process's turn
     try:
         run = Run(plan, every_word=every_word)
         run.play()
         run.bury()
     finally:
-        del _INHERITED[kept:]  # left behind on other loops by this run; the sockets of other tests stay
+        del _INHERITED[kept:]  # this run's remains on other loops; the sockets of other tests stay
         if collecting:
             gc.enable()
         log.removeHandler(errors)

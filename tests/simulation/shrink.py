@@ -1,7 +1,7 @@
 """Makes a failing plan smaller: fewer instances, calls and faults, as long as the same promise is broken.
 
-Parts are left out in halves, quarters and so on; what is left cannot lose any one of them. The seed stays, so that
-everything random is drawn as before.
+It leaves parts out in halves, quarters and so on, until no single part can go. The seed stays, so that all random
+choices are the same as before.
 """
 
 from collections.abc import Callable
@@ -14,12 +14,12 @@ from tests.simulation.run import play
 
 __all__ = ["shrink"]
 
-# Plays that are worth it; a story is read by a person, who waits for it.
+# The most plays; a person waits for the smaller plan.
 MOST_PLAYS = 400
 
 
 def shrink(plan: Plan, rule: str, *, most: int = MOST_PLAYS) -> Plan:
-    """The smallest plan found that breaks the same promise."""
+    """Return the smallest plan found that breaks the same promise."""
     left = [most]
 
     def breaks(smaller: Plan) -> bool:
@@ -71,7 +71,7 @@ def _fewer(plan: Plan, what: str, breaks: Callable[[Plan], bool]) -> Plan:
 
 
 def _simpler(plan: Plan, breaks: Callable[[Plan], bool]) -> Plan:
-    """Without what a run usually has, where it does not matter."""
+    """Return the plan without the usual settings that do not matter for it."""
     for field, value in (("cut_chance", 0.0), ("expiry_every", 0.1), ("near_items", 1000), ("maxmemory", None)):
         if getattr(plan, field) != value:
             simpler = structs.replace(plan, **{field: value})

@@ -1,4 +1,4 @@
-"""Tells what happened in a run: who did what and when, in the words of the design."""
+"""Tells the story of a run: the events, each with its instance and its time, in the words of the design."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ __all__ = ["told"]
 
 
 def told(run: Any) -> str:
-    """The story of a run, one line for each event, and the promise that was broken."""
+    """Return the story of a run, one line for each event, and the broken promise."""
     plan = run.plan
     counts = f"{len(plan.instances)} instances, {len(plan.ops)} calls, {len(plan.faults)} faults"
     lines = [f"seed {plan.seed}: {counts}"]

@@ -11,7 +11,7 @@ from tests.simulation.network import Network
 
 
 def loop_of(world: World, name: str = "A", connect: Any = None) -> SimLoop:
-    loop = SimLoop(world, name, connect)  # type: ignore[abstract] # only what the cache uses
+    loop = SimLoop(world, name, connect)  # type: ignore[abstract] # only the part that the cache uses
     world.loops.append(loop)
     return loop
 
@@ -68,7 +68,7 @@ def test_a_host_that_slept_has_a_clock_that_lags() -> None:
 
 
 class Host:
-    """Takes bytes and remembers them."""
+    """A host that records the bytes it gets."""
 
     listening = True
 
@@ -98,7 +98,7 @@ class Protocol(asyncio.BufferedProtocol):
 
 
 class Scene:
-    """One process that is connected."""
+    """One connected process."""
 
     def __init__(self, seed: int = 1, cut_chance: float = 1.0) -> None:
         self.world, self.host = World(seed), Host()
@@ -165,7 +165,7 @@ def test_a_cut_delivers_a_beginning_and_tells_both_sides() -> None:
 
 
 class Somebody:
-    """An instance as the model sees it."""
+    """An instance, as far as the model uses it."""
 
     def __init__(self, name: str) -> None:
         self.name, self.dead, self.heard, self.met_at = name, False, True, 0.0
@@ -265,7 +265,7 @@ def test_a_second_load_needs_a_reason() -> None:
     with pytest.raises(Violation, match="one load"):
         model.load_began("k", truth.b, truth.now, lambda *_: True)
     model.load_began("k", truth.b, truth.now, lambda *_: False)  # something was wrong
-    model.load_began("k", truth.b, truth.now - 15, lambda *_: True)  # it has waited as long as anybody must
+    model.load_began("k", truth.b, truth.now - 15, lambda *_: True)  # it has waited for the whole load_wait
     truth.remove(truth.b)
     model.load_began("k", truth.b, truth.now, lambda *_: True)
 

@@ -1,4 +1,4 @@
-"""The fleet under simulation keeps its promises, and the simulation would see it if it did not."""
+"""The fleet under simulation keeps its promises, and the simulation notices a fleet that breaks them."""
 
 import hashlib
 import multiprocessing
@@ -20,14 +20,14 @@ from tests.simulation.shrink import shrink
 from tests.simulation.story import told
 
 ROOT = Path(__file__).parents[2]
-# In every run of the tests as many as take a few seconds; CI plays a few thousand.
+# The tests run as many schedules as fit in a few seconds; CI plays a few thousand.
 SCHEDULES = int(os.environ.get("FLEETCACHE_SCHEDULES", "300"))
 
 
 def test_random_fleets_keep_every_promise() -> None:
     size = 25
     chunks = [range(first, min(first + size, SCHEDULES)) for first in range(0, SCHEDULES, size)]
-    # Processes of their own, started fresh: what measures the coverage of this one would make it ten times as slow.
+    # New processes, because the measure of coverage in this one would make the runs ten times as slow.
     with ProcessPoolExecutor(os.cpu_count() or 1, mp_context=multiprocessing.get_context("spawn")) as pool:
         found = [one for chunk in pool.map(broken, chunks) for one in chunk]
     assert not found, f"to see the story: python -m tests.simulation {found[0][0]}\n{found}"
@@ -88,8 +88,8 @@ def test_one_load_is_shared_by_all_who_ask_at_once() -> None:
     assert [who for _, who, text in run.story if text.startswith("loads")] in (["A"], ["B"], ["C"])
 
 
-# Plans that blamed the cache for what the simulation did: it read near's counter as a version, forgot that the server's
-# clock counts leases, looked too early at a link that was dead, did not wait for a stalled loop, overtook held bytes.
+# Plans that blamed the cache for defects of the simulation: it read near's counter as a version, forgot that the
+# server's clock counts leases, judged a dead link too early, did not wait for a stalled loop, overtook held bytes.
 BLAMED = [200053, 203980, 211099, 214505, 220964, 238167, 242853]
 
 

@@ -1,4 +1,4 @@
-"""What the simulation relies on: bytes cut anywhere, expiry and eviction when told, one seed one life."""
+"""The simulated server's own parts: bytes cut anywhere, expiry and eviction on request, the same life by a seed."""
 
 from random import Random
 

@@ -1,4 +1,4 @@
-"""Each script of the cache with each outcome: the reply, who hears of it and what is left, as on real servers."""
+"""Each script of the cache with each outcome: the reply, the pushes and the key afterwards, as on real servers."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +21,7 @@ INCR = (ONE, LONGER, HEADS[1])
 
 @dataclass(frozen=True)
 class Case:
-    """``there``: what stands under the key, for a minute; ``says``: the reply, with lives in words."""
+    """``there``: the key's value before, for a minute; ``says``: the reply, with lives in words."""
 
     script: str
     there: bytes | None
@@ -83,7 +83,7 @@ CASES = [
 
 
 def steps_of(case: Case, *, registered: bool, whole: bool) -> list[Step]:
-    """Client 0 runs it, 1 holds a copy, 2 looks at what is left and overwrites it: who hears of that?"""
+    """Client 0 runs it, 1 holds a copy, 2 reads the key afterwards and overwrites it: the steps show each push."""
     there = [Send(2, (("SET", KEY, case.there, "PX", LIFE),))] if case.there is not None else []
     return [
         *(Connect(client) for client in range(3)),

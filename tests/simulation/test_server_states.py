@@ -1,4 +1,4 @@
-"""The simulated server refuses what real ones refuse, in each error state, with the same code word."""
+"""The simulated server refuses the same commands as real ones, in each error state, with the same code word."""
 
 from typing import cast
 
@@ -47,7 +47,7 @@ REFUSED: tuple[Command, ...] = (
     ("INFO", "replication"),
     ("CLIENT", "SETNAME", "me"),
     ("CLIENT", "TRACKING", "ON"),
-    ("CLIENT", "KILL", "ID", IdOf(0)),  # ourselves: 0
+    ("CLIENT", "KILL", "ID", IdOf(0)),  # the client itself: 0
     ("SCRIPT", "LOAD", SCRIPTS["put"].text),
     ("SCRIPT", "EXISTS", SCRIPTS["put"].sha),
     ("GET", b"there"),
@@ -80,7 +80,7 @@ def test_a_server_in_this_state_refuses_the_same(fresh_server: StartServer, name
     well = simulated.server.state
     simulated.server.state = type(well)(**fields)
     if name == "loading":
-        simulated.server.tracking.flushed()  # what it held is gone first
+        simulated.server.tracking.flushed()  # its old keys are gone first
     during = steps[len(BEFORE) :][:2]
     with provoke(server):
         truth += play(real, during)
@@ -95,5 +95,5 @@ def test_a_server_in_this_state_refuses_the_same(fresh_server: StartServer, name
 
 
 def play_well(engine: str) -> list[object]:
-    """Return what a server without any trouble says."""
+    """Return the replies of a server without any trouble."""
     return list(play(Simulated(cast("Engine", engine)), [*BEFORE, Send(0, REFUSED)]))

@@ -1,4 +1,4 @@
-"""What the users of one process do: their calls, their loaders, and how what they got is judged."""
+"""The users of one process: their calls, their loaders, and the judgement of their answers."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -16,14 +16,14 @@ __all__ = ["LoaderError", "Users"]
 
 
 class LoaderError(Exception):
-    """What a user's loader raises."""
+    """The error of a user's loader."""
 
 
 class Users(Judging):
     """The calls of one process; arguments as for ``Judging``."""
 
     def call(self, op: Op) -> None:
-        """A user's call comes in."""
+        """Begin a user's call."""
         task = self.start(self._call(op), op.verb)
         self.calls += 1
         task.add_done_callback(self._ended)
@@ -31,7 +31,7 @@ class Users(Judging):
             self.loop.call_later(op.cancel, task.cancel)
 
     def start(self, coro: Coroutine[Any, Any, Any], name: str) -> "asyncio.Task[Any]":
-        """Run something on this process's loop."""
+        """Start a task on this process's loop."""
         raise NotImplementedError
 
     def _ended(self, task: "asyncio.Task[Any]") -> None:
@@ -40,7 +40,7 @@ class Users(Judging):
             self.run.failed(task.exception())
 
     def ask_at_the_end(self, key: str) -> None:
-        """Read a key when everything is over."""
+        """Read a key after the last event."""
 
         async def ask() -> None:
             op = Op(self.world.now, self.name, "get_or_set", [key])
@@ -75,7 +75,7 @@ class Users(Judging):
             raise
         except Exception as error:
             if self.dead or self.run.over:
-                return  # what the process left behind is finalised
+                return  # a finaliser of the dead process's remains
             raise Violation("never down", f"{self.name}: {op.verb} {names} raised {error!r}") from error
         tell(self.name, f"{op.verb} {names} -> {outcome}")
         self._check_deadline(op, began[1], online=online)
@@ -86,7 +86,7 @@ class Users(Judging):
         return await Watched(coro, self.engine.counters, self.says_online, seen)
 
     def _view(self, key: str) -> tuple[Any, str]:
-        """The cache or the namespace that a key is in, and its name there."""
+        """Return the cache or the namespace of a key, and its name there."""
         space, _, name = key.rpartition(":")
         return self.views[space], name
 
@@ -148,7 +148,7 @@ class Users(Judging):
         return loader
 
     async def _load(self, keys: list[str], op: Op, asked: float) -> dict[str, Any]:
-        """A user's loader."""
+        """Load as a user's loader does."""
         model, tell, load = self.model, self.run.tell, op.load
         loads = [model.load_began(key, self, asked, self.run.calm) for key in keys]
         self.running += loads
@@ -192,11 +192,11 @@ class Users(Judging):
             raise asyncio.CancelledError
 
     def stall(self, seconds: float) -> None:
-        """Its loop has no turn for so long."""
+        """Give the loop no turn for this many seconds."""
         raise NotImplementedError
 
     def kill(self, *, silent: bool) -> None:
-        """The process dies."""
+        """Kill the process."""
         raise NotImplementedError
 
     def _as_told(self, number: int, load: Load) -> Any:
@@ -215,7 +215,7 @@ class Users(Judging):
             return "another has it"
         working = Running(key, self, self.world.now, began[1])
         try:
-            self.run.history[key].append(working)  # who needs the claim waits for it as for a load
+            self.run.history[key].append(working)  # a call that needs the claim waits for it as for a load
             self.run.claims.begin(key, self)
             await asyncio.sleep(op.load.take)
         finally:
@@ -227,7 +227,7 @@ class Users(Judging):
     # -- writing ---------------------------------------------------------------------------------------------------
 
     async def _remove(self, removal: Removal, op: Op, what: Callable[[], Coroutine[Any, Any, Any]]) -> str:
-        """Tell the cache of a change; whether it was acknowledged is what ``strict`` says."""
+        """Tell the cache of a change; ``strict`` tells whether it was acknowledged."""
         shown = ", ".join(f"{key} version {version}" for key, version in removal.versions.items())
         self.run.tell(self.name, f"source now has {shown}")
         acked = False

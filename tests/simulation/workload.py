@@ -1,7 +1,7 @@
-"""What users do, drawn from a seed: few keys, few verbs, and many calls at the same moment.
+"""The users' calls, drawn from a seed: few keys, few verbs, and many calls at the same moment.
 
-Each plan draws its own small set of verbs, lifetimes and load times ("swarm testing"): a run that does few kinds of
-things does each of them often, and kinds meet that a mixture of everything would keep apart.
+Each plan draws its own small set of verbs, lifetimes and load times ("swarm testing"): a run with few kinds of calls
+makes each of them often, and kinds meet that a mixture of all would keep apart.
 """
 
 import random
@@ -18,7 +18,7 @@ _TAGS: tuple[list[str], ...] = ([], ["x"], ["x", "y"], ["y"])
 
 
 def draw(seed: int) -> Plan:
-    """The plan of a seed."""
+    """Return the plan of a seed."""
     rng = random.Random(seed)
     instances = list("ABCD"[: rng.choice((1, 2, 2, 3, 3, 4))])
     keys = {f"k{number}": rng.choice(_TAGS) for number in range(rng.choice((1, 1, 2, 3)))}
@@ -48,7 +48,7 @@ def draw(seed: int) -> Plan:
 
 
 def _add_more(rng: random.Random, plan: Plan, until: float) -> None:
-    """What few calls ask for: of each plan few of these, so that each meets itself and plain calls."""
+    """Add rare kinds of calls: a few kinds for each plan, so that each meets itself and plain calls."""
     if rng.random() < 0.4:
         return
     wishes = rng.sample(list(_MORE), rng.choice((1, 1, 2, 3)))
@@ -59,7 +59,7 @@ def _add_more(rng: random.Random, plan: Plan, until: float) -> None:
 
 
 def _namespace(rng: random.Random, plan: Plan, until: float) -> None:
-    """Some keys are in a namespace, too, which has a ``clear()`` of its own."""
+    """Put some keys in a namespace, too, which has its own ``clear()``."""
     plan.keys |= {f"n:{name}": tags for name, tags in plan.keys.items()}
     for op in plan.ops:
         if op.verb not in {"tags", "clear", "incr"} and rng.random() < 0.5:
@@ -89,7 +89,7 @@ def _results_decide(rng: random.Random, plan: Plan, _until: float) -> None:
 
 
 def _claims(rng: random.Random, plan: Plan, until: float) -> None:
-    """Some work on keys in a way of their own."""
+    """Let some calls work on keys with manual claims."""
     for _ in range(rng.choice((2, 6, 12))):
         load = Load(rng.choice((0.01, 0.3, 4.0)) * rng.uniform(0.5, 1.5))
         at, who, key = rng.uniform(0.0, until), rng.choice(plan.instances), rng.choice(list(plan.keys))
@@ -99,7 +99,7 @@ def _claims(rng: random.Random, plan: Plan, until: float) -> None:
 
 
 def _touches(rng: random.Random, plan: Plan, until: float) -> None:
-    """Entries with stale times are given new lives."""
+    """Give entries with stale times new lives."""
     for _ in range(rng.choice((3, 10))):
         at, who, key = rng.uniform(0.0, until), rng.choice(plan.instances), rng.choice(list(plan.keys))
         plan.ops.append(Op(at, who, "touch", [key], ttl=rng.choice((0.5, 2.0, 60.0))))
@@ -109,17 +109,17 @@ def _touches(rng: random.Random, plan: Plan, until: float) -> None:
 
 
 def _untracked(_rng: random.Random, plan: Plan, _until: float) -> None:
-    """The server pushes nothing."""
+    """Let the server push nothing."""
     plan.noperm.append("CLIENT TRACKING")
 
 
 def _unknown_run(_rng: random.Random, plan: Plan, _until: float) -> None:
-    """The server does not say whether it is another than before."""
+    """Let the server hide its run id."""
     plan.noperm.append("INFO")
 
 
 def _other_loops(rng: random.Random, plan: Plan, until: float) -> None:
-    """An event loop ends over an open cache, which goes on on another."""
+    """Close an event loop over an open cache, which goes on on a new loop."""
     for _ in range(rng.choice((1, 2))):
         plan.faults.append(Fault(rng.uniform(0.3, until), "move", rng.choice(plan.instances)))
 
@@ -138,7 +138,7 @@ _MORE: dict[str, Callable[[random.Random, Plan, float], None]] = {
 
 
 def _add_seldom(rng: random.Random, plan: Plan, until: float) -> None:
-    """Verbs that are asked for seldom, among the others."""
+    """Add rarely used verbs."""
     for _ in range(rng.choice((2, 6, 12))):
         verb, key = rng.choice(("add", "add", "touch", "incr")), rng.choice(list(plan.keys))
         op = Op(rng.uniform(0.0, until), rng.choice(plan.instances), verb, [key], ttl=rng.choice((0.5, 60.0)))
@@ -147,7 +147,7 @@ def _add_seldom(rng: random.Random, plan: Plan, until: float) -> None:
 
 
 class _Taste:
-    """What one plan likes."""
+    """The choices of one plan."""
 
     def __init__(self, rng: random.Random, keys: dict[str, list[str]]) -> None:
         self.reads = _some(rng, _READS, 3)
@@ -175,7 +175,7 @@ def _ops(
     count = rng.choice((6, 15, 30, 60))
     while len(ops) < count:
         at = rng.uniform(0.0, until)
-        if troubles and rng.random() < 0.4:  # much is to be seen just before and just after something breaks
+        if troubles and rng.random() < 0.4:  # many things can go wrong just before and just after a fault
             at = max(0.0, rng.choice(troubles) + rng.uniform(-0.3, 0.7))
         crowd = range(rng.choice((1, 1, 2, 4)))
         spread = rng.choice((0.0, 0.002, 0.05))
@@ -215,5 +215,5 @@ def _op(rng: random.Random, taste: _Taste, at: float, instances: list[str], keys
 
 
 def _some(rng: random.Random, weights: dict[str, int], most: int) -> list[str]:
-    """A few verbs, the usual ones more often."""
+    """Draw a few verbs, the usual ones more often."""
     return rng.choices(list(weights), list(weights.values()), k=rng.randint(1, most))

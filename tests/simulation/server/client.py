@@ -1,4 +1,4 @@
-"""One connection, as the server sees it: bytes in, bytes out, in the order in which the server makes them."""
+"""One connection, on the server's side: bytes in, bytes out, in the order in which the server makes them."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -19,14 +19,14 @@ class SimClient:
     Attributes:
         server: Its server.
         id: Its number there.
-        closed: The server has closed this connection; what ``take`` still gives goes out before the end.
-        database: As ``SELECT`` says.
-        protocol: 2 or 3, as ``HELLO`` says.
-        name: As ``SETNAME`` says.
-        authenticated: Whether it may do anything.
-        tracking: Whether it is told of what it read.
-        noloop: Whether it is not told while the server works for it.
-        running: Whether the server works for it now.
+        closed: True if the server has closed this connection; ``take`` still returns the last bytes.
+        database: The database set by ``SELECT``.
+        protocol: 2 or 3, set by ``HELLO``.
+        name: The name set by ``SETNAME``.
+        authenticated: True if it may run commands.
+        tracking: True if the server pushes changes of keys that it has read.
+        noloop: True if it gets no push for its own commands.
+        running: True while the server runs its command.
     """
 
     def __init__(self, server: "SimServer", number: int) -> None:
@@ -45,7 +45,7 @@ class SimClient:
 
     @property
     def keys(self) -> Keyspace:
-        """What its server holds."""
+        """The keys of its server."""
         return self.server.keys
 
     def receive(self, data: bytes) -> None:
@@ -55,7 +55,7 @@ class SimClient:
             self.go_on()
 
     def go_on(self) -> None:
-        """Run what has come and is complete, up to a command that must wait for the end of a pause."""
+        """Run the complete commands, up to one that must wait for the end of a pause."""
         try:
             while not self.closed and (args := self._command()) is not None:
                 if self.server.must_wait(args):
@@ -67,18 +67,18 @@ class SimClient:
             self.end()
 
     def take(self) -> bytes:
-        """Return what goes out to the client now."""
+        """Return the bytes for the client."""
         out = bytes(self._out)
         self._out.clear()
         return out
 
     def drop(self) -> None:
-        """Nothing more comes in or goes out: the connection was lost, or the client killed."""
+        """Stop reading and writing: the connection was lost, or the client killed."""
         self._out.clear()
         self.end()
 
     def end(self) -> None:
-        """Close, after what is still to go out."""
+        """Close, after the bytes that still go out."""
         self.closed = True
         self.server.clients.pop(self.id, None)
 
@@ -87,14 +87,14 @@ class SimClient:
         self._out += encode(reply, self.protocol)
 
     def push(self, key: bytes | None) -> None:
-        """Append a push, behind the reply if one is being made; RESP2 has none."""
+        """Append a push, behind a reply in the making; RESP2 has no pushes."""
         if self._holding_back:
             self._pending.append(key)
         elif self.protocol == 3:
             self._out += encode_push(key)
 
     def hold_back(self) -> None:
-        """From now on pushes wait for the reply."""
+        """Let pushes wait for the reply from now on."""
         self._holding_back = True
 
     def let_go(self) -> None:

@@ -1,4 +1,4 @@
-"""What a command is: how many arguments it takes, which flags it has, which arguments are keys, and what it does."""
+"""A command: its number of arguments, its flags, the positions of its keys, and its function."""
 
 import re
 from collections.abc import Callable
@@ -13,7 +13,7 @@ SYNTAX = "ERR syntax error"
 
 
 class NotSimulated(Exception):
-    """Something real servers understand and this one was not told of: the simulation must learn it first."""
+    """A feature of real servers that this one does not have: the simulation must learn it first."""
 
 
 @dataclass(frozen=True)
@@ -21,11 +21,11 @@ class Command:
     """One command.
 
     Attributes:
-        run: Gets the client and the arguments after the name.
-        arity: Arguments with the name; negative is at least.
-        flags: As ``COMMAND INFO`` says, and ``may_replicate``, which it keeps to itself.
-        keys: Which arguments after the name are keys.
-        only_valkey: Flags it has there beside the others.
+        run: The function; it gets the client and the arguments after the name.
+        arity: Number of arguments with the name; negative is at least.
+        flags: The flags of ``COMMAND INFO``, and ``may_replicate``, which the server does not show.
+        keys: The positions of keys among the arguments after the name.
+        only_valkey: Further flags on Valkey.
     """
 
     run: Callable[[Any, list[bytes]], Reply]
@@ -35,7 +35,7 @@ class Command:
     only_valkey: frozenset[str] = frozenset()
 
     def takes(self, count: int) -> bool:
-        """Whether so many arguments, the name among them, are allowed."""
+        """Return True if this many arguments, with the name, are allowed."""
         return count == self.arity if self.arity > 0 else count >= -self.arity
 
     def keys_among(self, args: list[bytes]) -> list[bytes]:

@@ -1,7 +1,7 @@
-"""What the server holds, and when it lets go of it.
+"""The stored keys, and the time at which the server drops each.
 
-A key that is due is gone for whoever looks, but it is *removed*, and those who hold a copy are told, only when somebody
-looks (lazily) or when ``remove_due`` is called (the active cycle). Every change goes through ``changed``.
+A due key is gone for readers. The server *removes* it, and tells the clients with a copy, only when a command reads it
+(lazily) or when ``remove_due`` is called (the active cycle). Every change goes through ``changed``.
 """
 
 import random
@@ -19,7 +19,7 @@ OVERHEAD = 64
 
 @dataclass(frozen=True)
 class Stored:
-    """A value, a string or a ``frozenset`` for a foreign type, and when it is due in ms."""
+    """A value, a string or a ``frozenset`` for a foreign type, and its due time in ms."""
 
     value: bytes | frozenset[bytes]
     due: int | None = None
@@ -27,7 +27,7 @@ class Stored:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Everything that was stored at one moment."""
+    """All stored keys at one moment."""
 
     stored: dict[Place, Stored]
 
@@ -37,13 +37,13 @@ class Keyspace:
 
     Args:
         clock: The server's own clock, in seconds.
-        random: Decides which keys the active cycle finds first.
-        changed: Told of each key that was written or removed.
-        keeps_due: Whether due keys are not removed now, although gone for readers: on a replica, or in a pause.
-        snapshot: What to begin with; what is due by now is left out, as at a real start.
+        random: Chooses the keys that the active cycle finds first.
+        changed: Called for each key that was written or removed.
+        keeps_due: Returns True if due keys are not removed now, although gone for readers: on a replica, or in a pause.
+        snapshot: The keys to begin with; keys due by now are left out, as at a real start.
 
     Attributes:
-        on_put: Told of each key that is written, with what stands there then.
+        on_put: Called for each key that is written, with its new value.
     """
 
     def __init__(
@@ -64,11 +64,11 @@ class Keyspace:
         return len(self._stored)
 
     def now(self) -> int:
-        """Milliseconds by the server's clock."""
+        """Return the milliseconds of the server's clock."""
         return int(self._clock() * 1000)
 
     def get(self, place: Place) -> Stored | None:
-        """Look at a key; a due one is removed by that."""
+        """Read a key; a due one is removed by that."""
         stored = self._stored.get(place)
         if stored is None or not self._is_due(stored):
             return stored
@@ -78,14 +78,14 @@ class Keyspace:
 
     def put(self, place: Place, stored: Stored) -> None:
         """Write a key."""
-        self.get(place)  # one that is due is removed first, and told of
+        self.get(place)  # a due key is removed first, and its removal pushed
         self._stored[place] = stored
         self._changed(place[1])
         if self.on_put is not None:
             self.on_put(place[1], stored)
 
     def delete(self, place: Place) -> bool:
-        """Remove a key; whether it was there, and not due."""
+        """Remove a key; return True if it was there, and not due."""
         return self.get(place) is not None and self.remove(place)
 
     def remove(self, place: Place) -> bool:
@@ -95,7 +95,7 @@ class Keyspace:
         return True
 
     def remove_due(self, limit: int | None) -> int:
-        """Remove keys that are due, as the active cycle does: in no order. Returns how many."""
+        """Remove due keys in random order, as the active cycle does; return the number."""
         due = [] if self._keeps_due() else list(self._due())
         self._random.shuffle(due)
         for place in due[:limit]:
@@ -103,21 +103,21 @@ class Keyspace:
         return len(due[:limit])
 
     def pick(self, key: bytes | None = None) -> Place | None:
-        """Any place, or any that has this key."""
+        """Return any place, or any with this key."""
         places = [place for place in self._stored if key is None or place[1] == key]
         return self._random.choice(places) if places else None
 
     def flush(self, database: int | None) -> None:
-        """Empty one database or all. Nobody is told key by key."""
+        """Empty one database or all, without a push for each key."""
         self._stored = {} if database is None else {at: kept for at, kept in self._stored.items() if at[0] != database}
 
     def snapshot(self) -> Snapshot:
-        """Return what is stored now."""
+        """Return a copy of all keys."""
         return Snapshot(dict(self._stored))
 
     @property
     def size(self) -> int:
-        """Bytes, roughly."""
+        """Return the size in bytes, roughly."""
         return sum(
             OVERHEAD + len(key) + (len(stored.value) if isinstance(stored.value, bytes) else 0)
             for (_, key), stored in self._stored.items()

@@ -1,4 +1,4 @@
-"""Scripts, run by a real Lua 5.1 as in the servers: the text that is sent is what runs, nothing is written twice."""
+"""Scripts, run by a real Lua 5.1 as in the servers: the cache's own text runs, without a second version of it."""
 
 import functools
 import hashlib
@@ -36,7 +36,7 @@ def _compiled(text: bytes) -> Callable[..., Any]:
 class _Run:
     """One run of one script for one client.
 
-    Its client's first read registers: with Redis 7.0 every key that was declared, with others the key that was read.
+    The client's first read registers: with Redis 7.0 every declared key, with other servers the key that was read.
     """
 
     def __init__(self, client: "SimClient", keys: list[bytes]) -> None:
@@ -89,7 +89,7 @@ def _from_lua(value: Any) -> Reply:
     if isinstance(value, bytes | int):
         return int(value) if not isinstance(value, bytes) else value
     if isinstance(value, float):
-        return int(value) if abs(value) < 2**63 else LEAST_INTEGER  # as the processor casts what does not fit
+        return int(value) if abs(value) < 2**63 else LEAST_INTEGER  # as the processor casts a number that does not fit
     if value[b"err"] is not None:
         return ErrorReply(value[b"err"].decode())
     if value[b"ok"] is not None:
@@ -121,7 +121,8 @@ def _run(client: "SimClient", text: bytes, args: list[bytes]) -> Reply:
         raise ErrorReply("ERR Number of keys can't be greater than number of args")
     if count < 0:
         raise ErrorReply("ERR Number of keys can't be negative")
-    if client.server.state.masterdown:  # the flag says that it may run, for scripts that declare as much: ours do not
+    # The flag allows only scripts that declare as much, and the cache's scripts do not.
+    if client.server.state.masterdown:
         raise ErrorReply(MASTERDOWN)
     keys, values = args[1 : 1 + count], args[1 + count :]
     call = _lua.table_from({b"call": _Run(client, keys).call})

@@ -1,6 +1,6 @@
 """Replies and pushes as bytes, in RESP2 and RESP3.
 
-What a command answers is a plain Python value; what has no Python type of its own has one here.
+The result of a command is a plain Python value; types that Python lacks are defined here.
 """
 
 from dataclasses import dataclass
@@ -17,13 +17,13 @@ class Status:
 
 @dataclass(frozen=True)
 class Text:
-    """A verbatim string; RESP2 has none and takes it as bytes."""
+    """A verbatim string; RESP2 has none and sends it as bytes."""
 
     text: str
 
 
 class ErrorReply(Exception):
-    """An error reply, raised by the command that answers so. The text begins with the code word."""
+    """An error reply, raised by the command. The text begins with the code word."""
 
 
 Reply = bytes | int | None | Status | Text | ErrorReply | list["Reply"] | dict[bytes, "Reply"]

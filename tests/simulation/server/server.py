@@ -1,6 +1,6 @@
-"""The server: what it holds, who is connected, and the way of one command through it.
+"""The server: its keys, its clients, and the path of one command through it.
 
-It does nothing by itself: it runs commands as bytes come in, and expires, evicts, flushes and restarts when told to.
+It does nothing by itself: it runs commands as bytes come in, and expires, evicts, flushes and restarts on request.
 """
 
 import hashlib
@@ -29,20 +29,20 @@ _CONTAINERS = {"CLIENT", "SCRIPT"}
 
 
 class SimServer:
-    """A Redis or Valkey as far as this cache can tell.
+    """A Redis or Valkey, as far as this cache can tell.
 
     Args:
         clock: The server's wall clock, in seconds. It may jump.
-        random: Decides whatever the real one leaves to chance.
-        maxmemory: Bytes; beyond it any key is evicted before the next command. None is no limit.
-        engine: Which of the two it is, where they differ.
+        random: Makes all choices that a real server leaves to chance.
+        maxmemory: Bytes; above it any key is evicted before the next command. None is no limit.
+        engine: The engine, for the differences between both.
 
     Attributes:
         maxmemory: As given.
-        tracking: Who is told of what; ``tracking.most`` limits it.
+        tracking: The registrations of readers; ``tracking.most`` limits it.
         run_id: Names this life of the server.
-        evicted: Keys it has evicted in this life.
-        clients: Who is connected, by id.
+        evicted: The number of keys evicted in this life.
+        clients: The connected clients, by id.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class SimServer:
 
     @property
     def state(self) -> State:
-        """The error states it is in; to be changed at any time, see ``go_on`` for the end of a pause."""
+        """The error states, to be changed at any time; see ``go_on`` for the end of a pause."""
         return self._state
 
     @state.setter
@@ -91,7 +91,7 @@ class SimServer:
         return self._replid(self.state.promotions - 1) if self.state.promotions else "0" * 40
 
     def _replid(self, promotions: int) -> str:
-        """Of the life and the promotions in it, so that nothing is drawn for it."""
+        """Derived from the life and its promotions, so that no random number is drawn for it."""
         return hashlib.sha1(f"{self.run_id} {promotions}".encode()).hexdigest()  # noqa: S324 - no secret
 
     # -- what happens to it ----------------------------------------------------------------------------------------
@@ -106,11 +106,11 @@ class SimServer:
         return client
 
     def expire_due(self, limit: int | None = None) -> int:
-        """Let the active expiry cycle find up to ``limit`` keys that are due. Returns how many it removed."""
+        """Let the active expiry cycle remove up to ``limit`` due keys. Return the number of removed keys."""
         return self.keys.remove_due(limit)
 
     def evict(self, key: bytes | None = None) -> bytes | None:
-        """Evict one key, this one or any. Returns which, None if there was none."""
+        """Evict one key, this one or any. Return it, or None if there was none."""
         place = self.keys.pick(key)
         if place is None:
             return None
@@ -125,7 +125,7 @@ class SimServer:
         self.tracking.flushed()
 
     def snapshot(self) -> Snapshot:
-        """Return what is stored now."""
+        """Return a copy of all keys."""
         return self.keys.snapshot()
 
     def restart(self, snapshot: Snapshot | None = None) -> None:
@@ -135,14 +135,14 @@ class SimServer:
         self._begin(snapshot)
 
     def go_on(self) -> None:
-        """After ``state.paused`` has ended: run what waited."""
+        """After ``state.paused`` has ended: run the commands that waited."""
         for client in list(self.clients.values()):
             client.go_on()
 
     # -- the way of a command --------------------------------------------------------------------------------------
 
     def execute(self, client: SimClient, args: list[bytes]) -> None:
-        """Run one command; its reply, and the pushes it causes, are appended to what goes out."""
+        """Run one command; append its reply, and the pushes it causes, to the outgoing bytes."""
         client.running = True
         try:
             client.answer(self._reply(client, args))
@@ -170,10 +170,10 @@ class SimServer:
             self.has_run(client, command, command.keys_among(words))
 
     def look_up(self, args: list[bytes]) -> tuple[str, Command | None, list[bytes]]:
-        """Return a command's full name, what it is (None: never heard of), and its arguments.
+        """Return a command's full name, its definition (None: unknown to servers), and its arguments.
 
         Raises:
-            NotSimulated: Real servers know it.
+            NotSimulated: Real servers know the command.
         """
         parts = 2 if args[0].upper().decode(errors="replace") in _CONTAINERS else 1
         name = " ".join(arg.upper().decode(errors="replace") for arg in args[:parts])
@@ -185,12 +185,12 @@ class SimServer:
         return name, commands[name], args[parts:]
 
     def has_run(self, client: SimClient, command: Command, keys: list[bytes]) -> None:
-        """Register what a client has read. It counts whatever the answer was."""
+        """Register the keys that a client has read, even by a command that fails."""
         if client.tracking and "readonly" in command.flags:
             self.tracking.register(client.id, keys)
 
     def must_wait(self, args: list[bytes]) -> bool:
-        """Whether the server is paused for such a command."""
+        """Return True if the server is paused for such a command."""
         if not self.state.paused:
             return False
         _, command, _ = self.look_up(args)
@@ -204,7 +204,7 @@ class SimServer:
         if limit is not None and not (state.paused or state.busy or state.readonly):
             while self.keys.size > limit and self.evict() is not None:
                 pass
-        self.full = state.oom and not state.readonly  # a replica leaves that to its primary
+        self.full = state.oom and not state.readonly  # a replica leaves evictions to its primary
         self.tracking.limit()
 
 

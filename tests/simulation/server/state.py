@@ -1,6 +1,6 @@
-"""What the server refuses, in which words, and in which order it looks.
+"""The server's refusals: their words, and the order of its checks.
 
-The order is that of the real ones: a server that is both full and loading answers by the first that applies.
+The order is that of the real servers: a server that is both full and loading answers by the first that applies.
 """
 
 from collections.abc import Set as AbstractSet
@@ -21,19 +21,19 @@ class State:
     """Error states, to be switched at any time.
 
     Attributes:
-        oom: Full, and nothing may be evicted: ``-OOM`` for what could need memory.
+        oom: Full without evictable keys: ``-OOM`` for commands that could need memory.
         readonly: A replica: ``-READONLY`` for writes, and ``HELLO`` says so.
         masterdown: A replica that lost its primary and does not serve old data.
         loading: Reads its snapshot: ``-LOADING`` for nearly everything.
         misconf: Cannot save: ``-MISCONF`` for writes and ``PING``.
         noreplicas: Too few replicas to be allowed to write: ``-NOREPLICAS`` for writes.
-        busy: A script runs and runs: ``-BUSY`` for nearly everything.
-        paused: ``CLIENT PAUSE WRITE``: writes and scripts wait, and all behind them on the same connection.
+        busy: A script does not end: ``-BUSY`` for nearly everything.
+        paused: ``CLIENT PAUSE WRITE``: writes and scripts wait, and all commands behind them on the same connection.
         noperm: Commands, such as ``GET`` or ``CLIENT KILL``, that the user may not run: ``-NOPERM``.
-        unknown: Commands this server never heard of.
-        password: Asked of everyone who connects from now on.
-        max_clients: Beyond it a connection gets an error and its end.
-        promotions: How often it was a replica and became a primary.
+        unknown: Commands that this server does not know.
+        password: The password that each new client must send from now on.
+        max_clients: Above it a new connection gets an error and its end.
+        promotions: The number of its promotions from replica to primary.
     """
 
     oom: bool = False
@@ -57,7 +57,7 @@ class State:
 
     @property
     def refuses_nothing(self) -> bool:
-        """Whether there is nothing to look for: the usual case, and each command asks."""
+        """Return True if no state refuses a command: the usual case, and each command asks."""
         reasons = self.oom or self.readonly or self.misconf or self.noreplicas or self.noperm
         return not (reasons or self.masterdown or self.loading or self.busy)
 
@@ -76,7 +76,7 @@ NOAUTH = "NOAUTH Authentication required."
 
 
 def forbidden(name: str, flags: Flags, state: State, engine: Engine, *, authenticated: bool) -> ErrorReply | None:
-    """Why this client may not run a command, or None. Looked at first, before room is made."""
+    """Return the refusal of a command for this client's rights, or None. Checked first, before room is made."""
     if authenticated and not state.noperm:
         return None
     return _first(
@@ -89,7 +89,7 @@ def forbidden(name: str, flags: Flags, state: State, engine: Engine, *, authenti
 
 
 def refusal(name: str, flags: Flags, state: State, engine: Engine, *, full: bool) -> ErrorReply | None:
-    """Why the server does not begin with a command, or None."""
+    """Return the refusal of a command before it begins, or None."""
     if state.refuses_nothing:
         return None
     writes = "write" in flags
@@ -110,7 +110,7 @@ def refusal(name: str, flags: Flags, state: State, engine: Engine, *, full: bool
 def refusal_in_script(
     name: str, flags: Flags, state: State, engine: Engine, *, dirty: bool, full: bool
 ) -> ErrorReply | None:
-    """Why a script may not call a command, or None. Once it has written it is not stopped halfway."""
+    """Return the refusal of a command in a script, or None. A script that has written is not stopped halfway."""
     if state.refuses_nothing and "noscript" not in flags:
         return None
     writes = "write" in flags and not dirty

@@ -1,9 +1,9 @@
-"""Who is told of which key, in the default mode of ``CLIENT TRACKING``.
+"""The registrations of ``CLIENT TRACKING`` in its default mode: which client gets a push for which key.
 
 1. A read-only command registers its keys for its client, hit or miss, error or not.
-2. A change of a key, by anybody, tells everyone registered, once, and forgets all of them.
-3. Who runs the command that changes it is told right after the reply; everybody else at once.
-4. A flush tells everyone who tracks, with a null, registered or not.
+2. A change of a key, by any client, is pushed to each registered client, once, and removes the registrations.
+3. The client whose command changes the key gets its push right after the reply; all other clients at once.
+4. A flush is pushed to each tracking client, with a null, registered or not.
 5. Registrations are by client id: they outlive ``TRACKING OFF``, ``HELLO 2`` and the connection, and are then ignored.
 """
 
@@ -15,7 +15,7 @@ __all__ = ["Listener", "Tracking"]
 
 
 class Listener(Protocol):
-    """A client as tracking sees it."""
+    """A client, as far as tracking uses it."""
 
     tracking: bool
     noloop: bool
@@ -23,7 +23,7 @@ class Listener(Protocol):
     """Whether it is this client's command that the server works on now, from its arrival to its reply."""
 
     def push(self, key: bytes | None) -> None:
-        """Tell it of a key, or with None of all."""
+        """Push a key, or None for all keys, to the client."""
         ...
 
 
@@ -31,11 +31,11 @@ class Tracking:
     """The table of registrations.
 
     Args:
-        clients: All that are connected, by id.
-        random: Which keys go when the table is full.
+        clients: The connected clients, by id.
+        random: Chooses the keys that go when the table is full.
 
     Attributes:
-        most: Keys in the table; beyond it any are told of and forgotten (``tracking-table-max-keys``).
+        most: Most keys in the table; above it any are pushed and dropped (``tracking-table-max-keys``).
     """
 
     def __init__(self, clients: Mapping[int, Listener], random: random.Random) -> None:
@@ -50,21 +50,21 @@ class Tracking:
             self._holders.setdefault(key, {})[client_id] = None
 
     def changed(self, key: bytes) -> None:
-        """Tell whoever has read the key."""
+        """Push the key to each client that has read it."""
         for client_id in self._holders.pop(key, ()):
             client = self._clients.get(client_id)
             if client is not None and client.tracking and not (client.noloop and client.running):
                 client.push(key)
 
     def flushed(self) -> None:
-        """Tell everyone that everything is gone."""
+        """Push to each tracking client that all keys are gone."""
         self._holders.clear()
         for client in self._clients.values():
             if client.tracking:
                 client.push(None)
 
     def limit(self) -> None:
-        """Before each command: bring the table back under its limit, a hundred keys at a time and ever more."""
+        """Before each command: shrink the table below its limit, a hundred keys at a time and ever more."""
         if len(self._holders) <= self.most:
             self._over = 0
             return

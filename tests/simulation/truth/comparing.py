@@ -1,4 +1,4 @@
-"""Running the same steps on both sides, and making steps that they disagree on few."""
+"""Runs the same steps on both sides, and shortens steps that they disagree on."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -16,12 +16,12 @@ Make = Callable[..., SimServer]
 
 
 def simulated(engine: str, steps: Sequence[Step], make: Make = SimServer) -> list[Any]:
-    """Return what the simulated server shows in each step."""
+    """Return the simulated server's frames of each step."""
     return play(Simulated(cast("Engine", engine), make), steps)
 
 
 def real(server: Server, steps: Sequence[Step], after: Sequence[Any]) -> list[Any]:
-    """Return what a real server shows; once more if this machine was so slow that lifetimes were in danger."""
+    """Return a real server's frames; play again if this machine was so slow that lifetimes were in danger."""
     while True:
         side = Real(server)
         begun = time.monotonic()
@@ -40,7 +40,7 @@ def compared(server: Server, steps: Sequence[Step], make: Make = SimServer) -> s
 
 
 def few(server: Server, steps: Sequence[Step], make: Make = SimServer) -> list[Step]:
-    """Leave out steps for as long as there is still a disagreement."""
+    """Leave out steps as long as both sides still disagree."""
     kept = list(steps)
     size = len(kept) // 2
     while size:
@@ -55,5 +55,5 @@ def few(server: Server, steps: Sequence[Step], make: Make = SimServer) -> list[S
 def _still(server: Server, steps: Sequence[Step], make: Make) -> bool:
     try:
         return compared(server, steps, make) is not None
-    except (KeyError, TypeError):  # a step speaks of a client that no longer connects
+    except (KeyError, TypeError):  # a step names a client that no longer connects
         return False

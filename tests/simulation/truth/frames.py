@@ -1,6 +1,6 @@
-"""What is sent and what comes back, without what may differ between two servers that do the same.
+"""Frames sent and received, without the parts that may differ between two equal servers.
 
-A push, an error and an end of connection have types of their own, so that they cannot be taken for a reply.
+A push, an error and an end of connection have their own types, so that they cannot be taken for a reply.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from fleetcache.wire.reasons import reply_reason
 
 __all__ = ["END", "Command", "End", "Failed", "IdOf", "Push", "frame_of"]
 
-# Of INFO: the simulated server says no more.
+# The fields of INFO that the simulated server has.
 INFO = {"redis_version", "server_name", "valkey_version", "run_id"}
 
 
@@ -35,7 +35,7 @@ class Push:
 
 @dataclass(frozen=True)
 class Failed:
-    """An error reply: its code word, and what the cache reads out of it."""
+    """An error reply: its code word, and the cache's reason for it."""
 
     code: str
     reason: str
@@ -50,7 +50,7 @@ END: Final = End()
 
 
 def frame_of(raw: Any) -> Any:
-    """Return what counts of a frame."""
+    """Return the parts of a frame that are compared."""
     if isinstance(raw, hiredis.PushNotification):
         kind, keys = raw
         assert kind == b"invalidate"
@@ -60,7 +60,7 @@ def frame_of(raw: Any) -> Any:
         return Failed(str(raw).split(" ", 1)[0], reply_reason(raw))
     if isinstance(raw, list) and raw[:1] == [b"server"]:  # HELLO in RESP2
         raw = dict(zip(raw[::2], raw[1::2], strict=True))
-    if isinstance(raw, dict):  # HELLO: which build and which connection it is does not matter
+    if isinstance(raw, dict):  # HELLO: the build and the number of the connection do not matter
         return {key: value for key, value in raw.items() if key not in {b"id", b"version"}}
     text = raw if isinstance(raw, str) else raw.decode(errors="replace") if isinstance(raw, bytes) else ""
     if text.startswith("# Server"):

@@ -1,7 +1,7 @@
-"""Random sequences of commands, from a seed: every command that is simulated, each in the ways it may go.
+"""Random sequences of commands, from a seed: every simulated command, each with its possible outcomes.
 
-What the clock decides is decided beforehand: a life is a millisecond, and over by the next step, or one of many that
-lie five seconds apart or more, none twice in a sequence.
+No outcome depends on the machine's speed: a life is a millisecond, and over by the next step, or one of many that
+differ by five seconds or more, each used once in a sequence.
 """
 
 from collections.abc import Iterator
@@ -67,7 +67,7 @@ class _Dice:
 
     def __init__(self, seed: int) -> None:
         self.random = Random(seed)
-        # Half of a mint's life is compared with others: 12.5 s modulo 20, and the whole 5 s modulo 20.
+        # Half of a mint's life is compared with other lives: 12.5 s modulo 20, and the whole 5 s modulo 20.
         self._lives = iter(self.random.sample([5_000, *range(20_000, 20_000_000, 20_000)], 999))
         self._keeps = iter(self.random.sample(range(25_000, 40_000_000, 40_000), 999))
 
@@ -115,18 +115,18 @@ def _steps(dice: _Dice) -> list[Step]:
     if kind < 0.03:
         return [Connect(client)]
     if kind < 0.07:
-        dying = SCRIPTS["put"].call(dice.key(), dice.entry(), 1, whole=True)  # registers before it is due
+        dying = SCRIPTS["put"].call(dice.key(), dice.entry(), 1, whole=True)  # registers the key before it is due
         return [Send(client, (dying,), passing=True), Send(dice.client(), (("GET", dice.key()),)), Expire(CLIENTS)]
     if kind < 0.25:
         return [Send(client, dice.random.choice(list(_together(dice))))]
     commands = tuple(_command(dice) for _ in range(dice.random.choice((1, 1, 1, 2, 3))))
-    if kind < 0.4:  # what becomes due must come last: the rest of the write would race with the clock
+    if kind < 0.4:  # a key that becomes due must come last: the rest of the write would race with the clock
         return [Send(client, (*commands, _short_lived(dice)), passing=True)]
     return [Send(client, commands)]
 
 
 def _together(dice: _Dice) -> Iterator[tuple[Command, ...]]:
-    """Yield what goes out in one write: as the cache has it, and what two commands make of each other."""
+    """Yield the commands of one write: as the cache sends them, and two commands that affect each other."""
     key, other = dice.key(), dice.key()
     look = (("GET", key), ("PTTL", key))
     yield look

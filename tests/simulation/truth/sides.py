@@ -1,4 +1,4 @@
-"""The two sides of the comparison: a real server and the simulated one, behind the same few verbs."""
+"""The two sides of the comparison: a real server and the simulated one, with the same few methods."""
 
 import select
 import socket
@@ -18,10 +18,10 @@ from .frames import END, Command, IdOf, Push, frame_of
 
 __all__ = ["Real", "Side", "Simulated"]
 
-# A life of 1 ms is over 2 ms later at the latest: the server counts in whole ones.
+# A life of 1 ms is over 2 ms later at the latest: the server counts in whole milliseconds.
 PASSING = 0.0021
 
-# What was to come would have come by then, on a quiet machine; on a busy one a fault may go unseen once.
+# On a quiet machine any frame comes within this time; on a busy one a wrong frame may go unseen once.
 SILENCE = 0.05
 
 _NOTHING = object()
@@ -35,7 +35,7 @@ class Side(ABC):
 
     @abstractmethod
     def connect(self, client: int) -> None:
-        """Connect anew; a connection that this client had is closed."""
+        """Connect anew; the client's earlier connection is closed."""
 
     @abstractmethod
     def write(self, client: int, data: bytes) -> None:
@@ -51,12 +51,12 @@ class Side(ABC):
 
     @abstractmethod
     def expire(self, left: int) -> int:
-        """Let the active cycle remove what is due, until so many keys are left. Returns how many there are."""
+        """Let the active cycle remove due keys, until this many keys are left. Return the number of keys."""
 
     def exchange(self, client: int, commands: Sequence[Command]) -> list[Any]:
         """Send in one write; return all frames, earlier pushes first, up to the reply to a ``PING`` behind them.
 
-        By then every push that the commands cause has come, or the connection has ended.
+        By then every push of these commands has come, or the connection has ended.
         """
         lines = [tuple(self._ids[arg.client] if isinstance(arg, IdOf) else arg for arg in line) for line in commands]
         self.write(client, b"".join(hiredis.pack_command(line) for line in [*lines, ("PING",)]))  # type: ignore[arg-type]  # stub: 1-tuple
@@ -72,10 +72,10 @@ class Side(ABC):
 
 
 class Real(Side):
-    """A real server, emptied; its active cycle stands still but for ``expire``.
+    """A real server, emptied; its active cycle runs only in ``expire``.
 
     Attributes:
-        owner: A connection beside the clients, for what is done to the server.
+        owner: A connection beside the clients, for acts on the server.
     """
 
     def __init__(self, server: Server) -> None:
@@ -109,10 +109,10 @@ class Real(Side):
             try:
                 self._sockets[client].sendall(data)
             except BrokenPipeError:
-                return  # what came before the end is still to be read
+                return  # the frames before the end can still be read
 
     def is_silent(self, client: int) -> bool:
-        """Whether nothing comes for a while."""
+        """Return True if no byte comes for a while."""
         return not select.select([self._sockets[client]], [], [], SILENCE)[0]
 
     def read(self, client: int) -> Any:
@@ -157,7 +157,7 @@ class Real(Side):
 
 
 class Simulated(Side):
-    """The simulated server. Its time stands still but for ``pass_time``."""
+    """The simulated server. Its time moves only in ``pass_time``."""
 
     def __init__(self, engine: Engine, make: Callable[..., SimServer] = SimServer) -> None:
         super().__init__()
@@ -177,12 +177,12 @@ class Simulated(Side):
         self.deliver()
 
     def deliver(self) -> None:
-        """Let everybody have what the server has to say."""
-        for number, other in self._clients.items():  # whatever is to go out goes out after each turn of the server
+        """Give each client the server's output."""
+        for number, other in self._clients.items():  # all output goes out after each turn of the server
             self._readers[number].feed(other.take())
 
     def is_silent(self, client: int) -> bool:
-        """Whether nothing has come."""
+        """Return True if no byte has come."""
         return not self._readers[client].has_data()
 
     def read(self, client: int) -> Any:

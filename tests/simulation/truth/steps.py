@@ -1,4 +1,4 @@
-"""What happens to a server, step by step, and how two sides that lived through the same are compared."""
+"""Acts on a server, step by step, and the comparison of two sides after the same steps."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -13,25 +13,25 @@ from .sides import Real, Side, Simulated
 
 __all__ = ["Act", "Connect", "Expire", "Send", "Step", "difference", "play"]
 
-# Lifetimes in play lie five seconds apart or more; a sequence that took longer than this proves nothing.
+# Lifetimes in play differ by five seconds or more; a sequence that took longer than this proves nothing.
 SLACK_MS = 2500
-# A value is shown in full up to here.
+# The longest value that is shown in full.
 BRIEF = 20
-# Each waits about two milliseconds for time to pass, and counts whole ones.
+# Each side waits about two milliseconds for time to pass, and counts whole ones.
 ROUNDING_MS = 100
 
 
 class Step(ABC):
-    """One step. ``after`` is what the other side said of the same step, where one must wait for the other."""
+    """One step. ``after`` is the other side's result of the same step, for a side that must wait for it."""
 
     @abstractmethod
     def play(self, side: Side, after: Any) -> list[Any]:
-        """Do it, and return what was seen."""
+        """Play the step on a side, and return the frames."""
 
 
 @dataclass(frozen=True)
 class Connect(Step):
-    """A client connects, in place of the one that had its number."""
+    """A client connects; an earlier client of this number is closed."""
 
     client: int
 
@@ -43,7 +43,7 @@ class Connect(Step):
 
 @dataclass(frozen=True)
 class Send(Step):
-    """A client sends commands in one write. ``passing``: then time passes, and what lives a millisecond is due."""
+    """A client sends commands in one write. ``passing``: then time passes, and keys with a life of 1 ms are due."""
 
     client: int
     commands: tuple[Command, ...]
@@ -80,7 +80,7 @@ _SCRIPT_NAMES: dict[object, str] = {
 
 @dataclass(frozen=True)
 class Expire(Step):
-    """The active cycle runs until nothing is due. It goes in no order, so its pushes are sorted."""
+    """The active cycle runs until no key is due. Its order is random, so the pushes are sorted."""
 
     clients: int
 
@@ -93,7 +93,7 @@ class Expire(Step):
 
 @dataclass(frozen=True)
 class Act(Step):
-    """Something is done to the server, to each side in its own way; what the two return is compared."""
+    """An act on the server, on each side in its own way; both results are compared."""
 
     name: str
     to_real: Callable[[Real], Any]
@@ -116,7 +116,7 @@ def _by_key(frame: Any) -> bytes:
 
 
 def play(side: Side, steps: Sequence[Step], after: Sequence[Any] = ()) -> list[list[Any]]:
-    """Return what was seen in each step."""
+    """Return the frames of each step."""
     return [step.play(side, seen) for step, seen in zip_longest(steps, after)]
 
 
