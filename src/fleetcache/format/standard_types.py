@@ -198,34 +198,36 @@ CLASS: Final = Kind(5, "class", _unreadable, _unreadable)
 REGISTERED: Final = Kind(6, "registered", _unreadable, _unreadable)
 
 
+_ROWS: Final[Mapping[type, Kind]] = {
+    tuple: Kind(10, "tuple", list, _read_list(tuple)),
+    set: Kind(11, "set", list, _read_list(set)),
+    frozenset: Kind(12, "frozenset", list, _read_list(frozenset)),
+    Decimal: Kind(13, "Decimal", str, _read_text(Decimal)),
+    date: Kind(14, "date", date.isoformat, _read_date),
+    datetime: Kind(15, "datetime", _moment, _read_moment(datetime)),
+    time: Kind(16, "time", _moment, _read_moment(time)),
+    timedelta: Kind(
+        17,
+        "timedelta",
+        lambda value: [value.days, value.seconds, value.microseconds],
+        _read_timedelta,
+    ),
+    UUID: Kind(18, "UUID", lambda value: value.hex, _read_uuid),
+    complex: Kind(19, "complex", lambda value: [value.real, value.imag], _read_complex),
+    deque: Kind(20, "deque", lambda value: [[*value], value.maxlen], _read_deque),
+    OrderedDict: Kind(21, "OrderedDict", pairs_of, lambda node: OrderedDict(_read_pairs(node))),
+    Counter: Kind(22, "Counter", pairs_of, lambda node: Counter(_read_pairs(node))),
+    defaultdict: Kind(23, "defaultdict", _default, _read_default),
+    re.Pattern: Kind(24, "Pattern", _pattern, read_pattern),
+}
+
+
 @cache
 def _table() -> dict[type, Kind]:
-    """Return the table. It is made at first use, for it imports modules that many apps do not need."""
+    """Return the table. It is made at first use, for its last rows import modules that many apps do not need."""
     import ipaddress  # noqa: PLC0415 - as said
     import pathlib  # noqa: PLC0415 - as said
 
-    rows: dict[type, Kind] = {
-        tuple: Kind(10, "tuple", list, _read_list(tuple)),
-        set: Kind(11, "set", list, _read_list(set)),
-        frozenset: Kind(12, "frozenset", list, _read_list(frozenset)),
-        Decimal: Kind(13, "Decimal", str, _read_text(Decimal)),
-        date: Kind(14, "date", date.isoformat, _read_date),
-        datetime: Kind(15, "datetime", _moment, _read_moment(datetime)),
-        time: Kind(16, "time", _moment, _read_moment(time)),
-        timedelta: Kind(
-            17,
-            "timedelta",
-            lambda value: [value.days, value.seconds, value.microseconds],
-            _read_timedelta,
-        ),
-        UUID: Kind(18, "UUID", lambda value: value.hex, _read_uuid),
-        complex: Kind(19, "complex", lambda value: [value.real, value.imag], _read_complex),
-        deque: Kind(20, "deque", lambda value: [[*value], value.maxlen], _read_deque),
-        OrderedDict: Kind(21, "OrderedDict", pairs_of, lambda node: OrderedDict(_read_pairs(node))),
-        Counter: Kind(22, "Counter", pairs_of, lambda node: Counter(_read_pairs(node))),
-        defaultdict: Kind(23, "defaultdict", _default, _read_default),
-        re.Pattern: Kind(24, "Pattern", _pattern, read_pattern),
-    }
     texts: tuple[type, ...] = (
         ipaddress.IPv4Address,
         ipaddress.IPv6Address,
@@ -238,9 +240,10 @@ def _table() -> dict[type, Kind]:
         pathlib.PurePosixPath,
         pathlib.PureWindowsPath,
     )
-    for code, kind in enumerate(texts, 30):
-        rows[kind] = Kind(code, kind.__name__, str, _read_text(kind))
-    return rows
+    return {
+        **_ROWS,
+        **{kind: Kind(code, kind.__name__, str, _read_text(kind)) for code, kind in enumerate(texts, 30)},
+    }
 
 
 @cache
