@@ -10,8 +10,6 @@
 """
 
 import re
-import types
-import typing
 from collections.abc import Callable
 from typing import Any, Final, Literal
 
@@ -24,7 +22,7 @@ from .msgspec_hooks import from_plain, to_plain
 from .registered_types import registered
 from .round_trip import Proof, proof_of
 from .standard_types import NotHeldError
-from .type_check import Fit, fit_of
+from .type_check import Fit, describe_type, effective, fit_of
 from .values import (
     ALL_GIVEN,
     GIVEN,
@@ -107,7 +105,9 @@ class Codecs:
             return INT, b"%d" % value, value
         try:
             if self._chosen is None:
-                return PICKLE, *_pickled(value, declared)
+                from . import pickling  # noqa: PLC0415 - few caches choose pickle
+
+                return PICKLE, *pickling.encode(value, declared)
             return self._chosen.write(value, kind, declared)
         except (CodecError, MemoryError):
             raise
@@ -135,7 +135,9 @@ class Codecs:
             if codec_id == MARKED_JSON:
                 return self._json.reader(declared).decode_marked(payload)
             if codec_id == PICKLE and self.name == "pickle":
-                return _unpickled(payload, declared)
+                from . import pickling  # noqa: PLC0415 - as above
+
+                return pickling.decode(payload, declared)
         except (CodecError, MemoryError):
             raise
         except Exception as error:
@@ -178,7 +180,7 @@ class _Reader:
         self._marked: Callable[[bytes | memoryview], Any] | None = None
 
     def _unmarked(self, _payload: Any) -> Any:
-        raise CodecError(f"{_type_name(self.declared)} is written with marks, and these bytes have none")
+        raise CodecError(f"{describe_type(self.declared)} is written with marks, and these bytes have none")
 
     @property
     def typed(self) -> bool:
@@ -266,7 +268,7 @@ class _Format:
             if change is not None:
                 raise CodecError(describe_change(value, *change, declared)) from error
             if reader.marks_only:
-                raise CodecError(f"{a(kind)} is not of the declared type {_type_name(declared)}") from error
+                raise CodecError(f"{a(kind)} is not of the declared type {describe_type(declared)}") from error
             raise refused or error from None  # the error without marks explains more
 
     def _write_made(self, value: Any, reader: _Reader) -> tuple[int, bytes, Any]:
@@ -291,7 +293,7 @@ class _Format:
         if held.why:
             return CodecError(f"{a(type(held.part))} cannot be stored: {held.why}")
         if reader.marks_only:
-            return CodecError(f"{_type_name(reader.declared)} does not name the type {type(held.part).__name__}")
+            return CodecError(f"{describe_type(reader.declared)} does not name the type {type(held.part).__name__}")
         if reader.typed:
             return CodecError(describe_change(value, *change, reader.declared)) if change else refused or held
         try:  # find out how msgspec would bring back this one part
@@ -314,7 +316,7 @@ class _Format:
         return found
 
     def _build_reader(self, declared: Any) -> _Reader:
-        declared = _effective(declared)
+        declared = effective(declared)
         openness = _Openness()
         try:
             decode = self._decoder(declared, dec_hook=from_plain).decode
@@ -329,15 +331,8 @@ class _Format:
             try:
                 _ = reader.fit
             except Exception:  # noqa: BLE001 - reading an annotation may raise anything; msgspec's error explains more
-                raise CodecError(f"values of type {_type_name(declared)} cannot be stored: {error}") from error
+                raise CodecError(f"values of type {describe_type(declared)} cannot be stored: {error}") from error
             return reader
-
-
-def _effective(declared: Any) -> Any:
-    """Return ``Any`` for types that say nothing about how a value is built: ``object``, type variables, protocols."""
-    if declared is object or isinstance(declared, typing.TypeVar):
-        return Any
-    return Any if getattr(typing.get_origin(declared) or declared, "_is_protocol", False) else declared
 
 
 class _Openness:
@@ -370,43 +365,6 @@ class _Openness:
             self.look(getattr(node, name))
 
 
-def _pickled(value: Any, declared: Any) -> tuple[bytes, Any]:
-    from .pickling import dumps  # noqa: PLC0415 - few caches choose pickle
-
-    payload = dumps(value)
-    # Every reader would refuse a value of another type, and a payload that does not unpickle must not be stored.
-    return payload, value if type(value) in SCALARS and declared is Any else _unpickled(payload, declared)
-
-
-def _unpickled(payload: bytes | memoryview, declared: Any) -> Any:
-    from .pickling import loads  # noqa: PLC0415 - as above
-
-    value = loads(payload)
-    if not _is_a(value, declared):
-        raise CodecError(f"expected {_type_name(declared)}, got {type(value).__name__}")
-    return value
-
-
-def _is_a(value: object, declared: Any) -> bool:
-    """Return True if the outermost type fits. Pickle keeps types by itself; this finds entries of another type."""
-    declared = _effective(declared)
-    origin, arguments = typing.get_origin(declared), typing.get_args(declared)
-    if origin is typing.Union or origin is types.UnionType:
-        return any(_is_a(value, choice) for choice in arguments)
-    if origin is typing.Annotated:
-        return _is_a(value, arguments[0])
-    if origin is Literal:
-        return value in arguments
-    kind = type(None) if declared is None else origin or declared
-    if kind is Any or not isinstance(kind, type) or typing.is_typeddict(kind):
-        return True
-    return isinstance(value, (int, float) if kind is float else kind)
-
-
 def _with_type(what: str, declared: Any, error: Exception) -> str:
-    wanted = "" if declared is Any else f" as {_type_name(declared)}"
+    wanted = "" if declared is Any else f" as {describe_type(declared)}"
     return f"{what}{wanted}: {error}"
-
-
-def _type_name(declared: Any) -> str:
-    return declared.__qualname__ if isinstance(declared, type) and not typing.get_args(declared) else repr(declared)

@@ -258,3 +258,15 @@ def _defaults(kind: Any) -> dict[str, Callable[[], Any]]:
 
 def _itself(value: Any) -> Any:
     return value
+
+
+def effective(declared: Any) -> Any:
+    """Return ``Any`` for types that say nothing about how a value is built: ``object``, type variables, protocols."""
+    if declared is object or isinstance(declared, typing.TypeVar):
+        return Any
+    return Any if getattr(typing.get_origin(declared) or declared, "_is_protocol", False) else declared
+
+
+def describe_type(declared: Any) -> str:
+    """Return the name of a declared type for an error, such as ``User`` or ``dict[str, int]``."""
+    return declared.__qualname__ if isinstance(declared, type) and not typing.get_args(declared) else repr(declared)
