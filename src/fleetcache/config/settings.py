@@ -1,12 +1,8 @@
-"""All settings: a table with the variable, conversion, default, meaning and reason of each, and the frozen result.
-
-``Settings.from_env``, the checks at construction and the page of settings in the documentation all read that table.
-"""
+"""The settings of one cache: read from arguments and environment by the table of variables, checked, and frozen."""
 
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from msgspec import Struct
@@ -14,197 +10,18 @@ from msgspec.structs import force_setattr
 
 from ..errors import ConfigError
 from ..log import TELL
-from .durations import MAX_TTL, Duration, refusal, seconds, text
-from .sizes import count, size
+from .durations import Duration, refusal
 from .spelling import known
-from .url import BOOLEANS, Address, CredentialProvider
+from .url import Address, CredentialProvider
+from .variables import DRIVERS, VARIABLES
 
-__all__ = ["VARIABLES", "Codec", "Driver", "Settings", "Variable"]
+__all__ = ["Codec", "Driver", "Settings", "problems"]
 
 Driver = Literal["auto", "redis", "memory", "embedded", "null"]
 Codec = Literal["msgpack", "json", "pickle"]
 
-DRIVERS = "auto, redis, memory, embedded, null"
-CODECS = "msgpack, json, pickle"
-MAX_OPERATION = 10.0  # seconds; no caller waits longer for a cache, and in other libraries "timeout" is a lifetime
-MAX_CONNECT = 60.0  # seconds; a server that takes longer is unavailable
-MIN_STALENESS = 0.1  # seconds; below, every pause of the process's own loop would look like a silent server
-MAX_STALENESS = 60.0  # seconds; above, no user would call the bound "soon"
-MAX_VALUE = 512 * 10**6  # bytes; the servers' own limit is 512 MiB, and this limit leaves room for the entry's header
-MAX_PREFIX = 64  # bytes; the prefix is stored once per key
-MAX_EMBEDDED_DIR = 76  # bytes; 103 with the private folder and the socket's name, the limit of macOS (Linux: 107)
-MIN_EMBEDDED = 8 * 10**6  # bytes; the empty server needs one to two million, and its connections need more
 # Bytes. A smaller number lacks its unit: the near cache would hold some dozens of entries, and no value be stored.
 LITTLE_NEAR, LITTLE_VALUE = 16_000, 1_000
-MIN_KEY = 32  # bytes; as strong as a signature of 256 bits
-
-
-def _choice(value: object, *, name: str, choices: str) -> str:
-    word = value.strip().lower() if isinstance(value, str) else value
-    if not isinstance(word, str) or word not in choices.split(", "):
-        raise refusal(name, value, "is unknown", choices)
-    return word
-
-
-def _url(value: object, *, name: str) -> str | None:
-    """Check only that the URL is text. It is read where it is used, and the driver ``memory`` does not use it."""
-    if value is not None and not isinstance(value, str):
-        raise refusal(name, value, "is not a URL", "text such as redis://localhost:6379/0")
-    return (value or "").strip() or None
-
-
-def _prefix(value: object, *, name: str) -> str:
-    accepted = f"1 to {MAX_PREFIX} bytes without blanks, control characters and braces, no colon at either end"
-    if not isinstance(value, str) or not value:
-        raise refusal(name, value, "is no prefix", accepted)
-    if "://" in value:  # a URL in the wrong variable: as a prefix it would put its password into every key
-        raise refusal(name, value, "is a URL", accepted)
-    if not value.isprintable() or set(value) & set("{} ") or value.strip(":") != value:
-        raise refusal(name, value, "would break keys", accepted)
-    if len(value.encode()) > MAX_PREFIX:
-        raise refusal(name, value, "is too long", accepted)
-    return value
-
-
-def _embedded_dir(value: object, *, name: str) -> str | None:
-    """Check only how the path is written. Its first use shows whether it is usable, and health reports the result."""
-    accepted = f"an absolute path of at most {MAX_EMBEDDED_DIR} bytes, for a socket has to fit into it"
-    if value is None or value == "":
-        return None
-    if not isinstance(value, str) or not value.startswith("/") or not value.isprintable():
-        raise refusal(name, value, "is no place for a server", accepted)
-    if len(value.encode()) > MAX_EMBEDDED_DIR:
-        raise refusal(name, value, "is too long", accepted)
-    return value
-
-
-def _operation_timeout(value: Duration, *, name: str) -> float:
-    result = seconds(value, name=name)
-    if result > MAX_OPERATION:
-        problem = f"is over {text(MAX_OPERATION)}: it is what one operation on the server may take"
-        raise refusal(name, value, problem, "a shorter one; the lifetime of entries is CACHE_TTL (ttl)")
-    return result
-
-
-def _boolean(value: object, *, name: str) -> bool:
-    result = BOOLEANS.get(value.strip().lower()) if isinstance(value, str) else value
-    if not isinstance(result, bool):
-        raise refusal(name, value, "is not a boolean", ", ".join(BOOLEANS))
-    return result
-
-
-def _signing_keys(value: object, *, name: str) -> tuple[bytes, ...]:
-    """Return the keys from text or bytes; an error gives the length of a short key and nothing else of it."""
-    keys = value.split(",") if isinstance(value, str) else [value] if isinstance(value, bytes) else value
-    if not isinstance(keys, list | tuple) or not all(isinstance(key, str | bytes) for key in keys):
-        raise ConfigError(f"{name} is a value of type {type(value).__name__}; accepted: a tuple of bytes")
-    result = tuple(key.strip().encode(errors="surrogatepass") if isinstance(key, str) else key for key in keys)
-    for number, key in enumerate(result, start=1):
-        if len(key) < MIN_KEY:
-            problem = f"{name}: key {number} of {len(result)} has {len(key)} bytes"
-            raise ConfigError(f"{problem}; accepted: {MIN_KEY} bytes or more each, new,old to rotate")
-    return result
-
-
-class Variable(Struct, frozen=True):
-    """One setting.
-
-    Attributes:
-        env: The setting's environment variable.
-        field: The setting's name as an argument and attribute of ``Settings``.
-        kind: The kind of its values: choice, url, text, duration, size, count, boolean, keys.
-        default: The value without a setting, as a user would write it.
-        parse: Called with the value and ``name=`` for the error; returns the value for ``Settings``.
-        meaning: The effect of the setting.
-        reason: The reason for the default.
-    """
-
-    env: str
-    field: str
-    kind: str
-    default: Any
-    parse: Callable[..., Any]
-    meaning: str
-    reason: str
-
-    @property
-    def label(self) -> str:
-        """The setting's name in errors: the variable and the argument."""
-        return f"{self.env} ({self.field})"
-
-
-_lifetime = partial(seconds, maximum=MAX_TTL)
-_lifetime_or_none = partial(seconds, zero=True, maximum=MAX_TTL)
-
-# If two variables have the same field, the first set variable wins.
-VARIABLES: tuple[Variable, ...] = (
-    Variable("CACHE_DRIVER", "driver", "choice", "auto", partial(_choice, choices=DRIVERS),
-             f"{DRIVERS}; auto is redis with a URL, else memory; embedded starts a server on this host; "
-             "null stores nothing",
-             "an app without settings runs, and one variable makes its cache shared"),
-    Variable("CACHE_REDIS_URL", "url", "url", None, _url,
-             "the server, in the form of REDIS_URL",
-             "wins over REDIS_URL, which is often the job queue's"),
-    Variable("REDIS_URL", "url", "url", None, _url,
-             "the server: redis:// rediss:// unix:// (valkey:// and valkeys:// are the first two)",
-             "the variable that hosting platforms set by themselves"),
-    Variable("CACHE_PREFIX", "prefix", "text", "fleetcache", _prefix,
-             "first part of every key on the server",
-             "two services that both keep it share their entries, so the cache logs a warning"),
-    Variable("CACHE_TTL", "ttl", "duration", "5m", _lifetime,
-             "how long an entry is fresh; at most 30d",
-             "long enough to take the load off, short enough to heal a forgotten invalidation"),
-    Variable("CACHE_STALE", "stale", "duration", "0", _lifetime_or_none,
-             "how long after that an entry may still answer while it is loaded anew",
-             "nothing loads in the background unless asked to: the request's session may be closed by then"),
-    Variable("CACHE_OPERATION_TIMEOUT", "operation_timeout", "duration", "250ms", _operation_timeout,
-             "longest wait for one operation on the server; at most 10s",
-             "many times the round trip of a healthy server, and a user notices no single wait of this length"),
-    Variable("CACHE_CONNECT_TIMEOUT", "connect_timeout", "duration", "2s", partial(seconds, maximum=MAX_CONNECT),
-             "longest whole handshake; at most 1m",
-             "name look-up, TLS and a dozen commands over a slow network; no request waits for it"),
-    Variable("CACHE_MAX_STALENESS", "max_staleness", "duration", "2s",
-             partial(seconds, minimum=MIN_STALENESS, maximum=MAX_STALENESS),
-             "how far a near answer may be behind the server, whatever the network does; 100ms to 1m",
-             "costs an idle connection a command in two thirds of a second, and outlasts a lost packet"),
-    Variable("CACHE_OFFLINE_TTL", "offline_ttl", "duration", "30s", _lifetime_or_none,
-             "how long near may answer without the server; 0 is not at all",
-             "takes most of the load off the origin during an outage"),
-    Variable("CACHE_LOAD_WAIT", "load_wait", "duration", "30s", _lifetime,
-             "longest wait for another caller's load",
-             "about when the proxies in front give up on the request"),
-    Variable("CACHE_NEAR_MAX_ITEMS", "near_max_items", "count", 10_000, count,
-             "entries in the near store, per process",
-             "a few MB of overhead at most, and the hot part of most key sets"),
-    Variable("CACHE_NEAR_MAX_BYTES", "near_max_bytes", "size", "32MB", size,
-             "bytes in the near store, per process; 0 is no near store",
-             "several processes of it fit into a small container"),
-    Variable("CACHE_MAX_VALUE_BYTES", "max_value_bytes", "size", "4MB", partial(size, minimum=1, maximum=MAX_VALUE),
-             "larger values are answered uncached; at most 512MB",
-             "at 1 Gbit/s one such value already delays all callers on the connection by some 30ms"),
-    Variable("CACHE_REQUIRED", "required", "boolean", False, _boolean,
-             "without the server health is unhealthy and ready is 503",
-             "the cache should never be the reason that an app is down"),
-    Variable("CACHE_STRICT", "strict", "boolean", False, _boolean,
-             "programming errors raise where they would otherwise be logged",
-             "in production the user gets an answer and the developers a log line"),
-    Variable("CACHE_TRUST_RESTART", "trust_restart", "boolean", False, _boolean,
-             "keep the entries after the server restarted or failed over",
-             "an old snapshot brings removed entries back"),
-    Variable("CACHE_CODEC", "codec", "choice", "msgpack", partial(_choice, choices=CODECS),
-             f"{CODECS}; pickle needs CACHE_SIGNING_KEY",
-             "small, fast, and reading it runs nothing"),
-    Variable("CACHE_SIGNING_KEY", "signing_keys", "keys", (), _signing_keys,
-             "entries are signed with the first key and verified with all: new,old rotates; 32 bytes or more each",
-             "programs that can write to the server are usually trusted; for pickle that is not enough"),
-    Variable("CACHE_EMBEDDED_DIR", "embedded_dir", "text", None, _embedded_dir,
-             "where the embedded server makes its private folder, made with mode 0700 if it is not there; "
-             "XDG_RUNTIME_DIR, TMPDIR or /tmp when it is not set",
-             "sockets of one user belong there, and all processes of the user find them there"),
-    Variable("CACHE_EMBEDDED_MAX_BYTES", "embedded_max_bytes", "size", "128MB", partial(size, minimum=MIN_EMBEDDED),
-             "memory of the embedded server; when full, it drops the least recently used entries",
-             "several times near's, and a quarter of a small container; it is taken only as it fills"),
-)  # fmt: skip
 
 _DEFAULTS: dict[str, Any] = {variable.field: variable.default for variable in VARIABLES}
 _BY_FIELD = {variable.field: variable for variable in VARIABLES}

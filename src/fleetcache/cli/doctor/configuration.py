@@ -13,8 +13,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ...config.durations import shown, text
-from ...config.settings import VARIABLES, Settings, Variable, problems
+from ...config.settings import Settings, problems
 from ...config.url import Address, hidden
+from ...config.variables import VARIABLES, Variable
 from .findings import Code, Finding, Severity
 
 __all__ = ["Configuration", "Limit", "Row", "advise", "memory_limit", "near_misses", "read", "workers_from"]

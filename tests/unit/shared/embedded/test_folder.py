@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fleetcache.config.settings import MAX_EMBEDDED_DIR
+from fleetcache.config.variables import MAX_EMBEDDED_DIR
 from fleetcache.shared.embedded.attach import join
 from fleetcache.shared.embedded.errors import EmbeddedError
 from fleetcache.shared.embedded.folder import Folder
