@@ -1,4 +1,4 @@
-"""What one input may cost: none may hang us, none may take memory that its size does not explain."""
+"""Bounds of one input's cost: none may run for long, none may take memory that its size does not explain."""
 
 import time
 import tracemalloc
@@ -6,18 +6,18 @@ from collections.abc import Callable
 
 __all__ = ["OverBoundsError", "bounded"]
 
-# Processor time, which does not grow when the machine is busy. Inputs are some kilobytes and are, unrolled, some MB.
+# Processor time, which does not grow when the machine is busy. Inputs have some kilobytes; unrolled, they have some MB.
 MOST_SECONDS = 2.0
-# The parser goes 1,024 levels deep with room for 9,999 elements each; nothing else comes near it.
+# The parser goes 1,024 levels deep with room for 9,999 elements each; no other part comes near it.
 MOST_BYTES = 100_000_000
 
 
 class OverBoundsError(AssertionError):
-    """An input took too long or too much."""
+    """An input took too long or too much memory."""
 
 
 def bounded(one_input: Callable[[bytes], None], data: bytes) -> None:
-    """Run one input and look at what it cost. ``tracemalloc`` must have been started."""
+    """Run one input and check its cost. ``tracemalloc`` must have been started."""
     tracemalloc.reset_peak()
     held = tracemalloc.get_traced_memory()[0]
     began = time.process_time()

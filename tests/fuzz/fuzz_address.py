@@ -1,4 +1,4 @@
-"""Addresses: any text is read as a URL or refused, in time, and what may be a password is never shown."""
+"""Addresses: any text is read as a URL or refused, in time, and a possible password is never shown."""
 
 import traceback
 
@@ -21,7 +21,7 @@ WORDS = (
 
 
 def one_input(data: bytes) -> None:
-    """One URL with a secret in the place of the password."""
+    """Read one URL with a secret in the place of the password."""
     source = Source(data)
     start = source.pick(SCHEMES) + (source.text(WORDS) if source.chance(3) else "")
     url = start + (f"{source.text(WORDS)}:{SECRET}@" if source.byte() % 2 else "") + source.text(WORDS)

@@ -1,7 +1,7 @@
-"""The codec and what judges values: any bytes read as any type, any value written as any type.
+"""The codec and its judgement of values: any bytes read as any type, any value written as any type.
 
-Reading says ``CodecError`` and nothing else. What writing accepts, every reader gets as the writer did. No bytes are
-ever read as a pickle here: whoever chose pickle reads what is signed, and ``fuzz_entries`` shows that nothing else is.
+Reading raises ``CodecError`` and nothing else. Each reader gets an accepted value as its writer did. No bytes are ever
+read as a pickle here: a user with pickle reads signed entries only, and ``fuzz_entries`` shows it.
 """
 
 from contextlib import suppress
@@ -37,7 +37,7 @@ SEEDS = [bytes([way, *range(0, 200, 9), way, 77]) * 3 for way in range(10)]
 
 
 def read(source: Source) -> None:
-    """Any bytes."""
+    """Read any bytes."""
     way = source.byte() % 3
     payload = source.pick(HOSTILE)
     if way == 1:
@@ -54,7 +54,7 @@ def read(source: Source) -> None:
 
 
 def write(source: Source) -> None:
-    """Any value."""
+    """Write any value."""
     codecs = source.pick(WRITERS)
     given, declared = value(source), source.pick(TYPES)
     immutable(given)
@@ -65,12 +65,12 @@ def write(source: Source) -> None:
         return
     again = codecs.decode(codec_id, payload, declared)
     assert find_change(back, again) is None, (given, back, again)
-    if codecs.name != "pickle":  # which keeps what a class says of itself
+    if codecs.name != "pickle":  # pickle keeps a class's own state
         allowed = frozenset() if declared is Any else ALL_GIVEN
         assert find_change(given, again, allowed) is None, (given, again)
 
 
 def one_input(data: bytes) -> None:
-    """One value written or some bytes read."""
+    """Write one value or read some bytes."""
     source = Source(data)
     (write if source.byte() % 2 else read)(source)

@@ -1,7 +1,7 @@
-"""What stands under a key, judged: any reply in the place of an entry, with near filled from what is good.
+"""The judgement of a key's content: any reply in the place of an entry; near takes good entries only.
 
-Nothing raises. What is answered has exactly the tags that are current; with signatures it is, byte for byte, what
-somebody with the key wrote to this key. A pickle that is not signed is never read: the one planted here would fail.
+Nothing raises. An answered entry has exactly the current tags; with signatures it is, byte for byte, an entry that a
+holder of the signing key wrote to this key. An unsigned pickle is never read: the planted one would fail.
 """
 
 import pickle
@@ -27,7 +27,7 @@ __all__ = ["SEEDS", "one_input"]
 SEEDS = [bytes([way, *range(0, 240, 5), 31 * way]) * 2 for way in range(8)]
 LAYOUT = Layout("p")
 KEYS = (b"k" * 32, b"o" * 32)
-# Odd replies to GET and PTTL: what a server of another mind, or a stand-in for one, may say.
+# Odd replies to GET and PTTL, as another server or a proxy may send.
 ODD: tuple[Any, ...] = (
     None,
     True,
@@ -49,7 +49,7 @@ ODD: tuple[Any, ...] = (
 
 
 def boom() -> None:
-    """What reading a planted pickle would run."""
+    """Fail; reading a planted pickle would run this."""
     raise AssertionError("a pickle that nobody signed was read")
 
 
@@ -62,7 +62,7 @@ BOMB = pickle.dumps(Bomb())
 
 
 def entries(source: Source, *, signed: bool) -> tuple[Entries, Coherence]:
-    """With the version of two tags known."""
+    """Return the judge of entries, with the versions of two tags known."""
     coherence = Coherence(Near(50, 20_000), LAYOUT, Flights(), Counters(), lambda: 10.0)
     coherence.tracking = source.byte() % 2 == 1
     coherence.keep_version(ALL_TAG, b"a" * 16, 10.0)
@@ -83,7 +83,7 @@ def entries(source: Source, *, signed: bool) -> tuple[Entries, Coherence]:
 
 
 def genuine(source: Source, writer: Entries) -> bytes:
-    """An entry as it is stored."""
+    """Return an entry as it is stored."""
     try:
         answer = writer.encode(value(source, 2), Any)
     except CodecError:
@@ -93,7 +93,7 @@ def genuine(source: Source, writer: Entries) -> bytes:
 
 
 def planted(source: Source, blob: bytes) -> Any:
-    """Something in its place."""
+    """Return a reply in the entry's place."""
     way = source.byte() % 6
     if way == 0:
         return source.pick(ODD)
@@ -106,7 +106,7 @@ def planted(source: Source, blob: bytes) -> Any:
 
 
 def one_input(data: bytes) -> None:
-    """One look at one key."""
+    """Read one key once."""
     source = Source(data)
     signed = source.byte() % 2 == 1
     judge, coherence = entries(source, signed=signed)

@@ -1,4 +1,4 @@
-"""The entry format: any bytes are an entry or not. What was packed is found again, whatever it holds."""
+"""The entry format: any bytes are an entry or not. A packed entry is found again, with any content."""
 
 from fleetcache.format import entry
 from tests.fuzz.source import Source
@@ -9,13 +9,13 @@ SEEDS = [bytes([way, *range(0, 220, 5)]) for way in range(8)]
 
 
 def tags(source: Source) -> entry.Tags:
-    """Tags as they are written: with names of at most 255 bytes."""
+    """Return tags as they are written: with names of at most 255 bytes."""
     names = [source.take(source.pick((3, 20, 255))).decode(errors="ignore") for _ in range(source.below(6))]
     return tuple((name, source.take(16).ljust(16, b"\0")) for name in names)
 
 
 def look(blob: bytes) -> None:
-    """Everything that reads an entry's bytes; none raises, and none finds more than there is."""
+    """Run each reader of an entry's bytes; none raises, and none finds more than there is."""
     for cut in (False, True):
         header = entry.parse_header(blob, cut=cut)
         if header is None:
@@ -37,7 +37,7 @@ def look(blob: bytes) -> None:
 
 
 def one_input(data: bytes) -> None:
-    """One entry as it was packed, spoilt, and bytes of any kind."""
+    """Read one entry as it was packed, spoilt, and bytes of any kind."""
     source = Source(data)
     signed, carried = source.byte() % 2 == 1, tags(source)
     lifetimes = (source.below(10**7) / 3, source.below(10**7) / 7, float(source.pick((0, 1, 10**12))))

@@ -1,6 +1,6 @@
 """Templates and arguments: any template is compiled or refused at once, any argument is written or refused by name.
 
-What comes out is a key, the same each time, and two calls share it only if they are the same.
+The result is a key, the same each time, and two calls share it only if they are equal.
 """
 
 from contextlib import suppress
@@ -29,7 +29,7 @@ def nothing() -> None: ...
 
 
 def made(*args: Any, **named: Any) -> Any:
-    """A key made by a function: anything at all."""
+    """Return any key, as a user's key function may."""
     return next(iter((*args, *named.values())), None)
 
 
@@ -52,7 +52,7 @@ FUNCTIONS: tuple[Any, ...] = (
 
 
 def one_input(data: bytes) -> None:
-    """One function with one template, called twice."""
+    """Call one function with one template twice."""
     source = Source(data)
     function = source.pick(FUNCTIONS)
     template: Any = source.pick((None, "{a}:{b}", "k:{a}", "{a}-{b}", source.text(WORDS), source.text(WORDS), made, 5))
@@ -74,7 +74,7 @@ def one_input(data: bytes) -> None:
 
 
 def spelt(part: Any) -> Any:
-    """Equal for what is the same in type and value; sets and dicts in whatever order they were filled."""
+    """Return an equal value for values of the same type and content; the order of sets and dicts does not count."""
     if isinstance(part, (list, tuple)):
         return (type(part), *map(spelt, part))
     if isinstance(part, dict):

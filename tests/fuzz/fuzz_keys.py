@@ -1,4 +1,4 @@
-"""Keys, tags and namespaces: any text is one or is refused, and what is one finds its way to the server and back."""
+"""Keys, tags and namespaces: any text is accepted or refused, and an accepted one comes back from the server."""
 
 from contextlib import suppress
 from typing import Any
@@ -54,7 +54,7 @@ ODD: tuple[Any, ...] = (
 
 
 def one_input(data: bytes) -> None:
-    """One name in each place it may stand."""
+    """Use one name in each possible place."""
     source = Source(data)
     name: Any = source.pick(ODD) if source.chance(6) else source.text(WORDS)
     layout = Layout(source.pick(("p", "a:b", "é")))

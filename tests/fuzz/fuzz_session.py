@@ -1,7 +1,7 @@
-"""The session and the pushes' way into near: whatever a server says, in whatever pieces.
+"""The session and the path of pushes into near: any bytes from the server, in any pieces.
 
-What is well formed comes out as it was meant, to the right call. What is not ends in ``ProtocolError`` and in nothing
-else, and how the bytes were cut never changes what happened before.
+A well-formed frame reaches the right call unchanged. A malformed one ends in ``ProtocolError`` and in nothing else. The
+cuts between pieces never change the frames before them.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,7 @@ LIMIT = 100_000
 
 
 class Watched:
-    """A session with calls to answer that writes down what it says."""
+    """A session with calls to answer; it records its events."""
 
     def __init__(self, calls: list[int], own: bytes | None) -> None:
         self.events: list[Any] = []
@@ -42,7 +42,7 @@ class Watched:
         return lambda replies: self.events.append((number, plain(replies)))
 
     def feed(self, pieces: list[bytes]) -> bool:
-        """Whether the peer was found to be broken."""
+        """Return True if the session found its peer to be broken."""
         try:
             for piece in pieces:
                 self.session.feed(piece)
@@ -52,7 +52,7 @@ class Watched:
 
 
 def plain(value: Any) -> Any:
-    """Comparable: errors as their text, NaN as a word."""
+    """Return the value in a comparable form: errors as their text, NaN as a word."""
     if isinstance(value, list):
         return [plain(part) for part in value]
     if isinstance(value, dict):
@@ -61,7 +61,7 @@ def plain(value: Any) -> Any:
 
 
 def well_formed(source: Source, calls: list[int]) -> tuple[bytes, list[Any]]:
-    """Bytes of pushes between as many replies as are asked for, and what must come of them."""
+    """Return bytes of the requested replies with pushes between them, and the events that must follow."""
     events: list[Any] = []
     raw = b""
     for number, commands in enumerate(calls):
@@ -79,7 +79,7 @@ def well_formed(source: Source, calls: list[int]) -> tuple[bytes, list[Any]]:
 
 
 def one_input(data: bytes) -> None:
-    """One connection's life, twice: in one piece and in many."""
+    """Play one connection twice: in one piece and in many."""
     source = Source(data)
     calls = [1 + source.below(3) for _ in range(source.below(8))]
     own = source.pick((None, b"p:e:k"))

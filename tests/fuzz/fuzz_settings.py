@@ -1,4 +1,4 @@
-"""Settings: any environment, any arguments, any URL. Read or refused by name, and a secret is never repeated."""
+"""Settings: any environment, any arguments, any URL are read or refused by name, and a secret is never repeated."""
 
 import traceback
 from collections.abc import Callable
@@ -14,7 +14,7 @@ __all__ = ["SEEDS", "one_input"]
 
 SEEDS = [bytes([way, *range(0, 230, 6)]) for way in range(12)]
 SECRET = "hunter2hunter2"  # noqa: S105 - stands for a password
-SHORT_KEY = "k3y-that-is-too-short"  # what a signing key may look like, and be refused for
+SHORT_KEY = "k3y-that-is-too-short"  # a plausible signing key that is refused
 WORDS = (
     "redis", "memory", "embedded", "null", "auto", "redis://", "rediss://", "unix://", "memory://",
     f":{SECRET}@", "localhost", ":6379",
@@ -30,7 +30,7 @@ ODD: tuple[Any, ...] = (
 
 
 def refused_well(make: Callable[[], Settings]) -> None:
-    """It is made, or refused with an error that can be printed, in one line, without the secret."""
+    """Make settings, or check that the error can be printed in one line, without the secret."""
     try:
         said = repr(make())
     except ConfigError as error:
@@ -42,7 +42,7 @@ def refused_well(make: Callable[[], Settings]) -> None:
 
 
 def one_input(data: bytes) -> None:
-    """One environment, one call with arguments, one URL."""
+    """Read one environment, one call with arguments, one URL."""
     source = Source(data)
     environ = {source.pick(VARIABLES).env: source.text(WORDS) for _ in range(source.below(6))}
     if source.chance(4):

@@ -1,4 +1,4 @@
-"""Frames as a server writes them, each with what it means: an oracle for the parser, and the material to be spoilt."""
+"""Frames as a server writes them, each with its meaning: an oracle for the parser, and the material to be spoilt."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from tests.fuzz.source import Source
 
 __all__ = ["HOSTILE", "frame", "push"]
 
-# What no server sends: huge counts and lengths, broken numbers, kinds that nobody knows, what is not RESP at all.
+# Bytes that no server sends: huge counts and lengths, broken numbers, unknown kinds, other protocols.
 HOSTILE = (
     b"*2147483647\r\n", b"~4294967295\r\n", b"%2147483647\r\n", b">2147483647\r\n", b"*9999\r\n", b"*10000\r\n",
     b"$2147483647\r\n", b"$9223372036854775807\r\n", b"$-2\r\n", b"*-2\r\n", b"$01\r\n", b"*99999999999999999999\r\n",
@@ -22,7 +22,7 @@ HOSTILE = (
 
 
 def frame(source: Source, depth: int = 4) -> tuple[bytes, Any]:  # noqa: PLR0911 - one exit for each kind of frame
-    """A reply and what the session should hand over. Error replies mean their text."""
+    """Return a reply and the session's value of it. For an error reply, the value is its text."""
     kind = source.byte() % (10 if depth else 7)
     if kind == 0:
         blob = source.pick(HOSTILE) if source.chance(3) else source.blob()
@@ -53,7 +53,7 @@ def frame(source: Source, depth: int = 4) -> tuple[bytes, Any]:  # noqa: PLR0911
 
 
 def push(source: Source) -> tuple[bytes, list[Any]]:
-    """A push: an invalidation of keys ours, others' and none, or something with any content."""
+    """Return a push: an invalidation of own keys, foreign keys or no keys, or any other content."""
     if source.chance(4):
         raw, value = frame(source)
         return b">2\r\n$10\r\ninvalidate\r\n" + raw, [b"invalidate", value]

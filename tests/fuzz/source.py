@@ -1,4 +1,4 @@
-"""Bytes as a row of decisions, so that whoever makes bytes (Hypothesis, atheris, chance) makes whole inputs of them."""
+"""Bytes as a row of decisions, so that any maker of bytes (Hypothesis, atheris, chance) makes whole inputs of them."""
 
 from collections.abc import Sequence
 from typing import TypeVar
@@ -18,42 +18,42 @@ class Source:
 
     @property
     def more(self) -> bool:
-        """Whether anything is left to decide by."""
+        """True if there are bytes left to decide by."""
         return self._at < len(self._data)
 
     def take(self, size: int) -> bytes:
-        """The next bytes, at most so many."""
+        """Return the next bytes, at most this many."""
         taken = self._data[self._at : self._at + size]
         self._at += size
         return taken
 
     def rest(self) -> bytes:
-        """All that is left."""
+        """Return all bytes that are left."""
         return self.take(len(self._data))
 
     def byte(self) -> int:
-        """0 to 255."""
+        """Return a number from 0 to 255."""
         return (self.take(1) or b"\0")[0]
 
     def below(self, end: int) -> int:
-        """A number from 0 to one less than ``end``."""
+        """Return a number from 0 to one less than ``end``."""
         width = max(1, ((end - 1).bit_length() + 7) // 8)
         return int.from_bytes(self.take(width)) % end
 
     def pick(self, choices: Sequence[T]) -> T:
-        """One of them."""
+        """Return one of the choices."""
         return choices[self.below(len(choices))]
 
     def chance(self, one_in: int) -> bool:
-        """Seldom true, and never once the bytes are used up."""
+        """Return True seldom, and never after the last byte."""
         return self.byte() % one_in == one_in - 1
 
     def blob(self) -> bytes:
-        """A few bytes, or some more."""
+        """Return a few bytes, or some more."""
         return self.take(self.below(300) if self.chance(8) else self.below(12))
 
     def text(self, words: Sequence[str] = ("a",)) -> str:
-        """Words that mean something where the text goes, between any others, sometimes very often repeated."""
+        """Return words with a meaning in this place, between other words, sometimes repeated very often."""
         parts = []
         for _ in range(self.below(7)):
             part = self.pick(words) if self.byte() % 2 else self.take(self.below(6)).decode(errors="surrogateescape")
@@ -63,7 +63,7 @@ class Source:
         return "".join(parts)
 
     def cut(self, data: bytes) -> list[bytes]:
-        """The data in pieces: whole, byte by byte, or cut here and there."""
+        """Return the data in pieces: whole, byte by byte, or cut here and there."""
         way = self.byte() % 4
         if way == 0:
             return [data]
@@ -73,7 +73,7 @@ class Source:
         return [data[begin:end] for begin, end in zip([0, *places], [*places, len(data)], strict=True)]
 
     def spoilt(self, data: bytes) -> bytes:
-        """The data, changed in a few places: other bytes, more, less, a part twice."""
+        """Return the data, changed in a few places: other bytes, more, less, a part twice."""
         for _ in range(self.below(4)):
             at = self.below(len(data) + 1)
             way = self.byte() % 5

@@ -1,4 +1,4 @@
-"""What the targets found in parts whose own tests would not have thought of it."""
+"""Defects that the targets found in parts whose own tests had missed them."""
 
 from dataclasses import dataclass
 from decimal import Decimal

@@ -1,7 +1,7 @@
 """A plugin of pytest: each test that a row names fails with the row's defect, and passes right after that without it.
 
 ``python -m pytest -p tests.rules.again --rows name,name tests/unit/near/test_store.py``. With ``--seek`` the
-tests need not be named by any row: the summary shows which of them find the defect.
+tests need not be named by any row: the summary shows the tests that find each defect.
 """
 
 import gc
@@ -32,7 +32,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 class _Finders:
-    """Runs them, and remembers what was found."""
+    """Runs the tests, and records the defects that each finds."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
@@ -42,7 +42,7 @@ class _Finders:
         self.rows = [row for row in chosen if self.seeks or not row.simulated]
         self.found: dict[str, list[str]] = {row.name: [] for row in self.rows}
         self.ill: list[str] = []
-        self.last = ""  # what failed last
+        self.last = ""  # the text of the last failure
 
     def _of(self, item: pytest.Item) -> list[Row]:
         if self.seeks:
@@ -63,7 +63,7 @@ class _Finders:
             with mutated(row.name):
                 failed = any(self._failures(item))
             gc.collect()
-            if failed and not self._passes(item):  # a test that fails whenever it is run again has found nothing
+            if failed and not self._passes(item):  # a test that fails at each further run has found nothing
                 self.ill.append(item.nodeid)
                 break
             if failed:
@@ -80,12 +80,12 @@ class _Finders:
         reporter.write_line(line)
 
     def _passes(self, item: pytest.Item) -> bool:
-        """Whether it passes as the code is; once more, if what an earlier defect left behind was in the way."""
+        """Return True if the test passes on the real code; try twice, as an earlier defect's leftovers may fail it."""
         return not any(self._failures(item)) or not any(self._failures(item))
 
     def _failures(self, item: pytest.Item) -> Iterator[pytest.TestReport]:
-        # What it shares with its neighbours stays, and it is itself set up anew: else it had no parameters and fixtures
-        # the next time, and would fail whatever the defect.
+        # The fixtures shared with its neighbours stay, and the test is set up anew: else it would have no parameters and
+        # fixtures the next time, and would fail with any defect.
         neighbour: Any = item.parent
         for report in runtestprotocol(item, nextitem=neighbour, log=False):
             if report.failed:

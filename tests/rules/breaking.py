@@ -1,4 +1,4 @@
-"""Puts a defect into the code that runs, and takes it out again."""
+"""Puts a defect into the running code, and takes it out again."""
 
 import ast
 import inspect
@@ -16,7 +16,7 @@ __all__ = ["altered", "mutated"]
 
 @contextmanager
 def mutated(name: str) -> Iterator[None]:
-    """The cache with one defect, while the block lasts."""
+    """Give the cache one defect, for the block."""
     row = ROWS[name]
     with ExitStack() as stack:
         if isinstance(row.defect, tuple):
@@ -30,7 +30,7 @@ def mutated(name: str) -> Iterator[None]:
 
 @contextmanager
 def _code(function: FunctionType, code: CodeType) -> Iterator[None]:
-    """A function that does something else: whoever has kept it anywhere gets this, too."""
+    """Replace a function's code; each holder of the function gets the new code, too."""
     before = function.__code__
     function.__code__ = code
     try:
@@ -40,10 +40,10 @@ def _code(function: FunctionType, code: CodeType) -> Iterator[None]:
 
 
 def altered(row: Row) -> CodeType:
-    """The code of the row's symbol, with the defect in its text.
+    """Return the code of the row's symbol, with the defect in its text.
 
     Raises:
-        LookupError: The text is not there exactly once: the rule has another form now, and so must its row.
+        LookupError: The text is not there exactly once: the rule's code has changed, and so must its row.
     """
     assert isinstance(row.defect, tuple)
     old, new = row.defect
@@ -65,7 +65,7 @@ def altered(row: Row) -> CodeType:
 
 
 def _last_line(source: str, first: int) -> int:
-    """Of the function that begins there, its decorators counted."""
+    """Return the last line of the function that begins there, with its decorators."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             begins = min([node.lineno, *(one.lineno for one in node.decorator_list)])
@@ -88,5 +88,5 @@ def _find(code: CodeType, qualname: str, first: int) -> CodeType:
 
 
 def exchanges(row: Row) -> list[Exchange]:
-    """What a row exchanges, if it does not change a text."""
+    """Return the replaced methods of a row without a change of text."""
     return [] if isinstance(row.defect, tuple) else row.defect()

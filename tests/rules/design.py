@@ -1,4 +1,4 @@
-"""The rules of the design that no module opens with: promises, the server, loading, writing, the wire."""
+"""The rules of the design that no module's docstring has: promises, the server, loading, writing, the wire."""
 
 __all__ = ["DESIGN"]
 
@@ -16,7 +16,7 @@ DESIGN = {
     "promise.7": "Nobody changes your value, and a hit equals a miss.",
     "promise.8": "No setup is needed: nothing set is memory, a URL is shared.",
     "promise.9": "Sync and async behave alike.",
-    # What stands on the server.
+    # Keys on the server.
     "life.sent": "Lifetimes in near count from when the read or the store was sent, never from its answer.",
     "life.server": "The server keeps an entry for ttl + stale + a grace; freshness comes from what it says is left, "
     "and the last seconds are spent: not served.",

@@ -1,8 +1,8 @@
-"""What a row of the table of rules is: a rule of the design, its place in the code, a defect there, and what finds it.
+"""A row of the table of rules: a rule of the design, its place in the code, a defect there, and the test that finds it.
 
-A *rule* has an id. The rules at the head of a module have the module's name and their number: ``coherence.2``. Those of
-the design that no module opens with are in ``design.py``. A *defect* breaks a rule on purpose, at run time, and in no
-other code than the test's. Whoever breaks the rule by mistake is found by the same test or simulation.
+A *rule* has an id. The rules at the head of a module have the module's name and their number: ``coherence.2``. The
+rules that no module opens with are in ``design.py``. A *defect* breaks a rule on purpose, at run time, and only in the
+test's code. The same test or simulation finds a change that breaks the rule by mistake.
 """
 
 import importlib
@@ -26,11 +26,11 @@ class Row(NamedTuple):
     """One row.
 
     Attributes:
-        name: Of the defect.
+        name: The name of the defect.
         rule: Id of the rule that it breaks.
-        breaks: What is wrong then, in one sentence.
-        where: Where the rule is kept: ``module:symbol``, below ``fleetcache``.
-        defect: Text of the symbol's source and what stands there instead; or a function that returns what is exchanged.
+        breaks: The wrong behaviour, in one sentence.
+        where: The place of the rule in the code: ``module:symbol``, below ``fleetcache``.
+        defect: Text of the symbol's source and its replacement; or a function that returns the replaced methods.
         found_by: ``SIMULATION``, a plan or a test; of a test's parameters one that fails is enough.
     """
 
@@ -43,12 +43,12 @@ class Row(NamedTuple):
 
     @property
     def simulated(self) -> bool:
-        """Whether it is found in virtual time, and not by a test."""
+        """True if the simulation finds it, False if a test does."""
         return "::" not in self.found_by
 
 
 def place(where: str) -> tuple[Any, str, Any]:
-    """The owner, the name and the value of a symbol.
+    """Return the owner, the name and the value of a symbol.
 
     Raises:
         LookupError: There is no such symbol.
@@ -66,7 +66,7 @@ def place(where: str) -> tuple[Any, str, Any]:
 
 
 def function_of(found: Any) -> FunctionType:
-    """The function behind a method, a property or a decorated function.
+    """Return the function behind a method, a property or a decorated function.
 
     Raises:
         LookupError: There is none.

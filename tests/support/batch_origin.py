@@ -6,7 +6,7 @@ __all__ = ["BatchOrigin"]
 
 
 class BatchOrigin:
-    """A batch loader that writes down what it was asked for."""
+    """A batch loader that records the keys of each call."""
 
     def __init__(self, *, lacks: tuple[str, ...] = ()) -> None:
         self.asked: list[list[str]] = []

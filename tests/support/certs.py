@@ -21,7 +21,7 @@ Kind = Literal["good", "other_ca", "expired", "other_host"]
 
 @dataclass(frozen=True)
 class Certificates:
-    """Paths of PEM files: what a server shows (``cert``, ``key``) and what a client must trust (``ca``)."""
+    """Paths of PEM files: the server's (``cert``, ``key``), and the CA that a client must trust (``ca``)."""
 
     ca: Path
     cert: Path

@@ -15,19 +15,19 @@ __all__ = ["VARIANTS", "Driver", "On", "commands_of"]
 On = Callable[[Callable[[Cache], Awaitable[None]]], None]
 """Runs an async test body with one open cache."""
 
-# The last reads every answer from the server, so that what near answers is held to the same. By the other engine where
-# there is one: each body runs on each engine, and with and without near.
+# The last variant reads every answer from the server, so that near's answers are compared with the server's. It uses
+# the other engine if there is one: each body runs on each engine, and with and without near.
 VARIANTS = ("memory", "valkey", f"{'redis' if 'redis' in engines() else 'valkey'} without near")
 
 
 class Driver:
-    """Opens caches of one kind, all sharing what caches of this kind can share.
+    """Opens caches of one kind; caches of a shared kind share their entries.
 
     Args:
         variant: One of ``VARIANTS``; or one that ends in "on threads": ``SyncCache``, and the same tests; or
             in "on aio": ``SyncCache.aio``.
-        server: A clean one, if the variant needs one.
-        prefix: Of this test alone.
+        server: A clean server, if the variant needs one.
+        prefix: The prefix of this test only.
     """
 
     def __init__(self, variant: str, server: Server | None, prefix: str) -> None:
@@ -39,9 +39,9 @@ class Driver:
         return self.server.url if self.server is not None else "memory://"
 
     def cache(self, **settings: Any) -> Cache:
-        """A new cache. Two of them share what is stored only where there is a server.
+        """Return a new cache. Two caches share their entries only if there is a server.
 
-        A machine that is busy with other tests must not look like a dead server: timeouts are long.
+        Timeouts are long, because a machine that is busy with other tests must not look like a dead server.
         """
         unhurried = {"operation_timeout": "5s", "connect_timeout": "10s", "max_staleness": "30s"}
         near = {} if self.has_near else {"near_max_bytes": 0}
@@ -50,7 +50,7 @@ class Driver:
 
 
 def commands_of(client: Client) -> dict[str, int]:
-    """How often each command was called so far, but for those that looking takes."""
+    """Return how often each command was called so far, without the commands of this function."""
     lines = client("INFO", "commandstats").decode().splitlines()
     calls = (line.removeprefix("cmdstat_").split(":calls=") for line in lines if line.startswith("cmdstat_"))
     return {name: int(rest.split(",")[0]) for name, rest in calls if name not in {"info", "hello"}}

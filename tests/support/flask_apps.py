@@ -1,4 +1,4 @@
-"""What the tests with Flask share: apps of one process share caches, which somebody has to close."""
+"""A fixture for the tests with Flask: apps of one process share caches, and the fixture closes them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ __all__ = ["closing_caches"]
 
 @contextmanager
 def closing_caches() -> Iterator[None]:
-    """Close, at the end, what apps have opened."""
+    """Close, at the end, all caches that apps have opened."""
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""A forked child that does something and tells what came out, for tests of what a fork leaves intact."""
+"""A forked child that runs a story and returns its result, for tests of the state after a fork."""
 
 import json
 import os
@@ -13,10 +13,10 @@ MAX_SECONDS = 60  # seconds; a child that hangs would outlive the tests and hold
 
 
 def in_a_child(story: Callable[[], Any]) -> Any:
-    """Fork, and return what ``story`` returned in the child, or what it raised."""
+    """Fork, and return the result of ``story`` in the child, or the text of its error."""
     reading, writing = os.pipe()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # that the parent has threads is what this is about
+        warnings.simplefilter("ignore", DeprecationWarning)  # the tests fork a parent with threads on purpose
         pid = os.fork()
     if pid == 0:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
@@ -26,7 +26,7 @@ def in_a_child(story: Callable[[], Any]) -> Any:
         except BaseException as error:  # noqa: BLE001 - told to the parent
             said = json.dumps(repr(error))
         os.write(writing, said.encode())
-        os._exit(0)  # nothing of the parent's may be torn down here
+        os._exit(0)  # skips the cleanup: it would touch the parent's state
     os.close(writing)
     with os.fdopen(reading) as pipe:
         said = pipe.read()

@@ -1,4 +1,4 @@
-"""Names of parametrised tests that are the same in every process: several may run the tests together."""
+"""Names of parametrised tests that are the same in every process, because several processes may share the tests."""
 
 import re
 
@@ -6,7 +6,7 @@ __all__ = ["same_everywhere"]
 
 
 def same_everywhere(value: object) -> str:
-    """Return what the value looks like, without the address of an object or the order of a set."""
+    """Return the value as text, without the address of an object or the order of a set."""
     if isinstance(value, set | frozenset):
         value = sorted(value, key=repr)
     return re.sub(r" at 0x[0-9a-f]+", "", ascii(value))[:60]

@@ -1,4 +1,4 @@
-"""Reads what the modules of a package import, from their source and without running it."""
+"""Reads the imports of a package's modules, from their source and without running it."""
 
 import ast
 from collections.abc import Iterator
@@ -14,9 +14,9 @@ class Import:
 
     Attributes:
         target: Within the package, without its name (``wire.session``); else the full name (``msgspec.json``).
-        inside: Whether the target is in the package.
-        typing_only: Whether it stands under ``if TYPE_CHECKING``.
-        line: Where.
+        inside: True if the target is in the package.
+        typing_only: True if it stands under ``if TYPE_CHECKING``.
+        line: The line of the import.
     """
 
     module: str
@@ -39,7 +39,7 @@ def modules(package: Path) -> dict[str, Path]:
 
 
 def imports(package: Path) -> Iterator[Import]:
-    """Yield every import of every module, those inside functions too."""
+    """Yield every import of every module, also those inside functions."""
     known = modules(package)
     for module, path in known.items():
         tree = ast.parse(path.read_text())
@@ -55,7 +55,7 @@ def imports(package: Path) -> Iterator[Import]:
 
 
 def _targets(node: ast.AST, home: list[str]) -> Iterator[list[str]]:
-    """Yield full dotted names, a name imported from a module as if it were one: whether it is turns out later."""
+    """Yield full dotted names, as if each imported name were a module; ``_longest_module`` finds out if it is one."""
     if isinstance(node, ast.Import):
         for alias in node.names:
             yield alias.name.split(".")

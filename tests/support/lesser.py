@@ -1,4 +1,4 @@
-"""A proxy that knows RESP2 and few commands, as some that stand before servers in the field."""
+"""A proxy with RESP2 and few commands, as some proxies in the field."""
 
 import socket
 import threading
@@ -11,17 +11,17 @@ from tests.support.servers import Server
 
 __all__ = ["CLOSE", "Lesser"]
 
-CLOSE = b""  # instead of an answer
+CLOSE = b""  # the proxy hangs up instead of an answer
 _MORE = object()
 
 
 class Lesser:
-    """Stands before a server as long as its ``with`` block.
+    """A proxy before a server, for its ``with`` block.
 
     Args:
-        server: Where it passes on what it knows.
-        password: What it asks for by itself before anything else, in ``AUTH`` alone.
-        **answers: What it answers to commands that it does not know, by their first words.
+        server: The server for the commands that the proxy knows.
+        password: The proxy's own password, which a client must send first, in ``AUTH``.
+        **answers: Answers to unknown commands, by the command's first word.
     """
 
     def __init__(self, server: Server, *, password: str | None = None, **answers: bytes) -> None:
@@ -34,7 +34,7 @@ class Lesser:
 
     @property
     def url(self) -> str:
-        """Of the proxy."""
+        """The URL of the proxy."""
         login = "" if self._password is None else f":{self._password}@"
         return f"redis://{login}127.0.0.1:{self._listener.getsockname()[1]}"
 

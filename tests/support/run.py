@@ -1,4 +1,4 @@
-"""Runs an async test and looks at what it leaves behind: tasks still pending, errors that nobody fetched."""
+"""Runs an async test and checks its leftovers: tasks still pending, errors that no code fetched."""
 
 import asyncio
 import gc
@@ -9,7 +9,7 @@ __all__ = ["run"]
 
 T = TypeVar("T")
 
-# Passes of the event loop that tasks which are about to end may still take: a cancelled one needs a few.
+# Passes of the event loop that ending tasks may still take: a cancelled task needs a few.
 _LAST_PASSES = 10
 
 
@@ -17,12 +17,12 @@ def run(coro: Coroutine[Any, Any, T]) -> T:
     """Run ``coro`` in a fresh event loop and return its result.
 
     Raises:
-        AssertionError: It left a task pending, or something was reported to the loop's exception handler, such as an
-            exception of a task that was never retrieved.
+        AssertionError: The test left a task pending, or the loop's exception handler got a report, such as an exception
+            of a task that was never retrieved.
     """
     reports: list[dict[str, Any]] = []
     result = asyncio.run(_watched(coro, reports), debug=False)
-    gc.collect()  # what was never retrieved is reported when it is collected
+    gc.collect()  # unretrieved errors are reported when they are collected
     assert not reports, f"reported to the event loop: {reports}"
     return result
 

@@ -23,22 +23,22 @@ TRANSPORTS: tuple[Transport, ...] = ("tcp", "tls", "unix")
 
 
 class Server(server.Server):
-    """One running server; constructing it starts it. ``stop()``, or leaving the ``with`` block, ends it for good.
+    """One running server; the constructor starts it. ``stop()``, or leaving the ``with`` block, ends it for good.
 
     Args:
         engine: ``valkey`` or ``redis``, or the path of a binary.
-        transport: How clients reach it. TLS is the server's own, or a terminator of ours where it was built without.
+        transport: The clients' transport. TLS is the server's own, or a terminator's if the server was built without it.
         *config: More arguments, such as ``"--maxmemory", "5mb"``.
-        save: When it writes snapshots: ``"3600 1"`` leaves one behind at a clean end. Never by default.
+        save: The times of snapshots: ``"3600 1"`` leaves one behind at a clean end. Never by default.
         user: An ACL user for clients, allowed everything; None is the default user.
-        password: Its password; for the default user the ``requirepass``.
-        certs: For TLS: what it shows, and what the URL says to trust.
+        password: The user's password; for the default user the ``requirepass``.
+        certs: For TLS: the server's certificate, and the CA that the URL trusts.
 
     Attributes:
         engine: As given.
         transport: As given.
         certs: As given, or the good ones.
-        address: Where it listens. Stays the same over a restart.
+        address: The address it listens on. It stays the same over a restart.
         folder: Its private folder: ``dump.rdb``, ``log``, sockets.
     """
 
@@ -57,7 +57,7 @@ class Server(server.Server):
         self.certs = certs or certificates()
         self._login = (user, password)
         self._baseline: Baseline | None = None
-        # DEBUG is how tests make a server slow; it is refused by default.
+        # The tests slow a server down with DEBUG; servers refuse it by default.
         options = ["--save", save, "--enable-debug-command", "yes", *config]
         if user is not None:
             options += ["--user", user, "on", f">{password}" if password else "nopass", "~*", "&*", "+@all"]
@@ -97,7 +97,7 @@ class Server(server.Server):
         return Client.tcp(HOST, self.address.port, tls=context, login=login)
 
     def reset(self) -> None:
-        """Forget what a test left: connections, data, scripts, changed settings and users."""
+        """Remove a test's leftovers: connections, data, scripts, changed settings and users."""
         if not self.alive:
             raise RuntimeError(f"a test ended the {self.engine} server that others share: it should use fresh_server")
         self.thaw()
@@ -114,7 +114,7 @@ class Server(server.Server):
 
     def _commands(self) -> list[list[str]]:
         if self.transport != "tls":
-            return super()._commands()  # by unix socket alone the port is 0, which is none
+            return super()._commands()  # with a unix socket only, the port is 0
         if does_tls(self._binary):
             options = ["--port", "0", "--tls-port", str(self.address.port), "--tls-auth-clients", "no"]
             options += ["--tls-cert-file", str(self.certs.cert), "--tls-key-file", str(self.certs.key)]

@@ -1,4 +1,4 @@
-"""A connection of the thread shell to a socket of the test, without its link thread."""
+"""A connection of the thread engine to a socket of the test, without its link thread."""
 
 import socket
 import threading
@@ -14,7 +14,7 @@ from fleetcache.wire.session import Call
 
 __all__ = ["LONG", "Scene"]
 
-# Longer than anything here takes on a busy machine; what is broken waits for it.
+# Longer than any wait here on a busy machine; a broken part waits for all of it.
 LONG = 20.0
 
 
@@ -57,7 +57,7 @@ class Scene:
         self.handled: list[Any] = []
 
     def ask(self, key: str, patience: float = LONG) -> threading.Thread:
-        """A thread sends a call and waits for its reply; when this returns it is sent."""
+        """Start a thread that sends a call and waits for its reply; return when the call is sent."""
 
         def main() -> None:
             with self.monitor.locked():
@@ -71,14 +71,14 @@ class Scene:
         return thread
 
     def is_read(self) -> bool:
-        """Whether a thread reads, or is about to."""
+        """Return True if a thread reads, or is about to."""
         return self.wire._reading.taken
 
     def close(self) -> None:
-        """End both ends."""
+        """Close both ends."""
         self.peer.close()
         self.wire.abandon(reset=False)
 
 
 def _nothing(*_args: Any) -> Any:
-    """What a cache would be told."""
+    """Take the place of a cache's callback."""

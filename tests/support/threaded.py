@@ -1,6 +1,6 @@
-"""``SyncCache`` in the clothes of ``Cache``, so that a test written for tasks holds threads to the same promise.
+"""``SyncCache`` with the interface of ``Cache``, so that a test written for tasks checks threads, too.
 
-Every call runs in a thread of its own; loaders written as ``async def`` are waited for by the thread that runs them.
+Each call runs in its own thread; a loader written as ``async def`` is awaited for the thread that runs it.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from fleetcache.engine.threads.monitor import finish
 
 __all__ = ["Threaded", "inline", "threaded"]
 
-# As many callers as a test has at once; idle threads cost nothing.
+# The most callers that a test has at once; idle threads cost nothing.
 _POOL = ThreadPoolExecutor(400, thread_name_prefix="caller")
 
 _AT_ONCE = {"peek", "stats", "status_now", "closed", "tried", "settings", "bypass", "key", "around_refresh"}
@@ -30,7 +30,7 @@ async def _in_thread(call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any
 
 
 def _plain(loader: Any) -> Any:
-    """A ``def`` that waits in its thread for what an ``async def`` gives on the test's loop."""
+    """Return a ``def`` that waits in its thread for the result of an ``async def`` on the test's loop."""
     if not callable(loader):
         return loader
     loop = asyncio.get_running_loop() if _has_loop() else None
@@ -65,7 +65,7 @@ def _has_loop() -> bool:
 
 
 class _Wrapped:
-    """Something of the sync face, its calls to be awaited."""
+    """A part of the sync face, with awaitable calls."""
 
     def __init__(self, inner: Any) -> None:
         self._inner = inner
@@ -100,22 +100,22 @@ class Threaded(_Wrapped):
     """A ``SyncCache`` or a namespace of one."""
 
     def namespace(self, *args: Any, **kwargs: Any) -> "Threaded":
-        """As of the cache."""
+        """Return a namespace, as the cache does."""
         return Threaded(self._inner.namespace(*args, **kwargs))
 
     async def claim(self, *args: Any, **kwargs: Any) -> Any:
-        """As of the cache."""
+        """Claim a key, as the cache does."""
         claim = await _in_thread(self._inner.claim, *args, **kwargs)
         return None if claim is None else _Wrapped(claim)
 
     def cached(self, fn: Any = None, **options: Any) -> Any:
-        """As of the cache, on an ``async def`` or a ``def``."""
+        """Cache an ``async def`` or a ``def``, as the cache does."""
         return self._cached(fn) if fn is not None else lambda function: self._cached(function, **options)
 
     def _cached(self, fn: Any, **options: Any) -> Any:
         @functools.wraps(fn)
         def load(*args: Any, **kwargs: Any) -> Any:
-            # Called in a thread; the loop is the one that the test runs on now.
+            # Called in a thread; the loop is the test's current one.
             return _plain_now(fn, *args, **kwargs)
 
         return _Function(self._inner.cached(**options)(load))
@@ -134,12 +134,12 @@ def _plain_now(fn: Any, *args: Any, **kwargs: Any) -> Any:
 
 
 def threaded(url: str, **settings: Any) -> Cache:
-    """A cache for threads that tests take for ``Cache``."""
+    """Return a cache for threads that tests use as ``Cache``."""
     return cast("Cache", Threaded(SyncCache(url, **settings)))
 
 
 class Inline(Threaded):
-    """The same in the caller's own thread, which blocks meanwhile: what a call costs is then what it takes."""
+    """The same in the caller's own thread, which blocks: the time of a call is then its cost."""
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._inner, name)
@@ -161,7 +161,7 @@ class Inline(Threaded):
 
 
 def _step(loader: Any) -> Any:
-    """A loader that waits for nothing, as a ``def``."""
+    """Return a ``def`` of a loader that awaits nothing."""
     if not callable(loader):
         return loader
 
@@ -174,5 +174,5 @@ def _step(loader: Any) -> Any:
 
 
 def inline(url: str, **settings: Any) -> Cache:
-    """A cache for threads that tests take for ``Cache``, used by one thread."""
+    """Return a cache for threads that tests use as ``Cache``, with one thread."""
     return cast("Cache", Inline(SyncCache(url, **settings)))

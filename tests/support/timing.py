@@ -1,4 +1,4 @@
-"""How long one awaited call takes its caller, with what the machine did to other processes meanwhile left out."""
+"""The time that an awaited call takes its caller, without the time that the machine gave to other processes."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -10,13 +10,13 @@ __all__ = ["Stalls", "kept_waiting", "timed"]
 
 
 def kept_waiting() -> float:
-    """Seconds this thread was ready to run and another had the processor: no cost of the call. Linux tells."""
+    """Return the seconds in which this thread was ready but another had the processor: no cost of a call. Linux only."""
     schedule = Path("/proc/thread-self/schedstat")
     return int(schedule.read_text().split()[1]) / 1e9 if schedule.exists() else 0.0
 
 
 async def timed(call: Callable[[], Awaitable[object]]) -> tuple[float, object]:
-    """How many seconds a call took, and what it gave; what it raised is given, too."""
+    """Return the seconds that a call took, and its result or its exception."""
     waited, began = kept_waiting(), perf_counter()
     try:
         given: object = await call()
@@ -26,13 +26,13 @@ async def timed(call: Callable[[], Awaitable[object]]) -> tuple[float, object]:
 
 
 class Stalls:
-    """How long the event loop was held up while this was entered, beyond what a turn of it takes.
+    """The time that callbacks held up the event loop during the ``with`` block, beyond a normal turn.
 
-    For scenes that share a loop, and an interpreter with threads that start servers: what they take of it is no cost of
-    a call. Who waits for an answer does not hold the loop up, so it hides nothing of that.
+    For scenes that share a loop, and an interpreter with threads that start servers: the time of these is no cost of a
+    call. A call that waits for an answer does not hold the loop up, so the measure hides no waiting.
 
     Attributes:
-        seconds: All stalls together.
+        seconds: The sum of all stalls.
     """
 
     _LOOK, _TURN = 0.005, 0.01  # seconds

@@ -1,4 +1,4 @@
-"""How long what lives: in near, on the server, offline."""
+"""Lifetimes: in near, on the server, offline."""
 
 from tests.rules.rule import Row
 

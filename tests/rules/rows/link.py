@@ -1,4 +1,4 @@
-"""The way to the server: what the link proves, when it knocks again, and what is said of it."""
+"""The link to the server: its proofs, its attempts to reconnect, and its reports."""
 
 from tests.rules.rule import Row
 

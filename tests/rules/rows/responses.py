@@ -1,4 +1,4 @@
-"""Cached responses of FastAPI and Starlette: what is in a key, what is recorded, what is kept, what is answered."""
+"""Cached responses of FastAPI and Starlette: their keys, the recording of requests, the stored response, the answer."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Leases, claims and waits: who may load, and what the others do meanwhile."""
+"""Leases, claims and waits: the right to load, and the callers that wait for it."""
 
 from fleetcache.policy.loading import Loading
 from tests.rules.rule import Exchange, Row
@@ -9,7 +9,7 @@ KEPT_FROM_ANOTHER = "tests/unit/policy/test_claims.py::test_those_of_one_process
 
 
 def lease_is_never_asked() -> list[Exchange]:
-    """Nobody asks whether others load."""
+    """A caller does not ask whether another process loads."""
 
     async def lease(self: Loading, run: object) -> object:
         return await self._load(run, None, None)  # type: ignore[arg-type]  # as it is called

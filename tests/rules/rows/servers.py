@@ -1,4 +1,4 @@
-"""Servers and proxies of every kind, URLs, and what is said of them."""
+"""Servers and proxies of every kind, URLs, and the reports about them."""
 
 from tests.rules.rule import Row
 

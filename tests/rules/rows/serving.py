@@ -1,4 +1,4 @@
-"""What stands between the cache and a web server: probes, responses, Django, a server of this host's own."""
+"""The code between the cache and a web server: probes, responses, Django, the embedded server."""
 
 from tests.rules.rule import Row
 

@@ -1,4 +1,4 @@
-"""What only whole fleets in virtual time find: races, lost bytes, lost servers."""
+"""Defects that only whole fleets in virtual time find: races, lost bytes, lost servers."""
 
 from tests.rules.rule import Row
 from tests.simulation import mutations as wrong

@@ -1,4 +1,4 @@
-"""Threads on one connection: who reads, who sends, and what becomes of a connection that is given up."""
+"""Threads on one connection: the reading thread, the sending threads, and the end of a dropped connection."""
 
 from functools import partial
 from typing import Any
@@ -11,7 +11,7 @@ LEADER = "tests/unit/engine/threads/test_leader_follower.py::"
 
 
 def loaders_inside_the_rules() -> list[Exchange]:
-    """A loader runs while its thread has the monitor."""
+    """A loader runs while its thread holds the monitor."""
 
     async def load(_self: ThreadRuntime, loader: Any, *args: Any) -> Any:
         return partial(call_plain, loader, *args)()

@@ -1,4 +1,4 @@
-"""What is stored comes back as it was: the codec, and the marks of what msgpack and JSON have no form for."""
+"""A stored value comes back unchanged: the codec, and its marks for values that msgpack and JSON have no form for."""
 
 from tests.rules.rule import Row
 

@@ -1,4 +1,4 @@
-"""One connection: frames in order, states, what is judged when, and how it ends."""
+"""One connection: frames in order, states, timeouts, and its end."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ ADDRESS = "tests/unit/config/test_url.py::"
 
 
 def pushes_after_all_replies() -> list[Exchange]:
-    """They wait until everything that arrived was parsed."""
+    """Pushes wait until everything that arrived was parsed."""
     feed = Session.feed
 
     def fed(self: Session, data: Any) -> float | None:

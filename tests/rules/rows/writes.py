@@ -1,4 +1,4 @@
-"""Removals, what is owed, tags, and what a lost server forgot."""
+"""Removals, pending removals, tags, and the removals that a lost server forgot."""
 
 from tests.rules.rule import Row
 
