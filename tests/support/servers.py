@@ -27,7 +27,7 @@ class Server(server.Server):
 
     Args:
         engine: ``valkey`` or ``redis``, or the path of a binary.
-        transport: The clients' transport. TLS is the server's own, or a terminator's if the server was built without it.
+        transport: The clients' transport. TLS is the server's own, or a terminator's if the server was built without.
         *config: More arguments, such as ``"--maxmemory", "5mb"``.
         save: The times of snapshots: ``"3600 1"`` leaves one behind at a clean end. Never by default.
         user: An ACL user for clients, allowed everything; None is the default user.

@@ -10,7 +10,7 @@ __all__ = ["Stalls", "kept_waiting", "timed"]
 
 
 def kept_waiting() -> float:
-    """Return the seconds in which this thread was ready but another had the processor: no cost of a call. Linux only."""
+    """Return the seconds in which this thread was ready but another had the processor: no cost of a call. Linux."""
     schedule = Path("/proc/thread-self/schedstat")
     return int(schedule.read_text().split()[1]) / 1e9 if schedule.exists() else 0.0
 
