@@ -1,4 +1,4 @@
-"""The ``fleetcache`` command as it is installed: what it is called, and what it says when something is not there."""
+"""The installed ``fleetcache`` command: its name, and its message if an extra is missing."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""``fleetcache doctor`` as it is typed: what it prints, its JSON, its exit status, and that it never shows a secret."""
+"""``fleetcache doctor`` as a user types it: its output, its JSON, its exit status; it never shows a secret."""
 
 import json
 import os
@@ -24,7 +24,7 @@ Doctor = Callable[..., Result]
 
 @pytest.fixture
 def doctor(monkeypatch: pytest.MonkeyPatch, prefix: str) -> Doctor:
-    """Runs the command with some variables and no others that look like ours."""
+    """Yield a function that runs the command with these variables and no others of the cache's names."""
     for name in os.environ:
         if "CACHE" in name or "REDIS" in name or name == "WEB_CONCURRENCY":
             monkeypatch.delenv(name)
@@ -38,7 +38,7 @@ def doctor(monkeypatch: pytest.MonkeyPatch, prefix: str) -> Doctor:
 
 
 def bounded(server: Server, user: str = "") -> str:
-    """The URL of a server that leaves nothing to do."""
+    """Return the URL of a server that needs no change."""
     with server.client() as client:
         client("CONFIG", "SET", "maxmemory", "100mb", "maxmemory-policy", "allkeys-lru")
     return server.url.replace("//", f"//{user}")

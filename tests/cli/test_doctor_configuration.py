@@ -1,4 +1,4 @@
-"""``fleetcache doctor`` on the configuration: where each setting comes from, what is wrong, what is nearly right."""
+"""``fleetcache doctor`` on the configuration: the source of each setting, wrong settings, names with a slip."""
 
 from pathlib import Path
 from typing import Any
@@ -281,7 +281,8 @@ def test_this_machine_has_a_limit() -> None:
 def test_the_default_prefix_on_a_server_should_be_changed() -> None:
     assert severities(advice(Code.PREFIX, url="redis://h")) == ["warning"]
     assert severities(advice(Code.PREFIX, url="redis://h", prefix="shop")) == ["ok"]
-    assert severities(advice(Code.PREFIX, driver="embedded")) == ["warning"]  # other services of this user have it too
+    # Other services of this user share the embedded server.
+    assert severities(advice(Code.PREFIX, driver="embedded")) == ["warning"]
     assert advice(Code.PREFIX) == []
 
 

@@ -1,4 +1,4 @@
-"""The page on the doctor: its tables are those of the code, and what it shows is what is said."""
+"""The page on the doctor: its tables equal the code, and its examples equal the real output."""
 
 import re
 from dataclasses import fields

@@ -1,4 +1,4 @@
-"""``fleetcache doctor --key``: what the server holds of one key, in the words of the cache, and never its value."""
+"""``fleetcache doctor --key``: the server's entry of one key, in the words of the cache, and never its value."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -20,7 +20,7 @@ Prepare = Callable[[Cache], Awaitable[Any]]
 
 
 def explained(server: Server, prefix: str, prepare: Prepare | None, key: str = "k", **environ: str) -> KeyReport:
-    """What is said of a key after an app did something to it."""
+    """Return the doctor's report on a key, after ``prepare`` has used the cache."""
 
     async def main() -> Report:
         unhurried = {"CACHE_OPERATION_TIMEOUT": "5s", "CACHE_CONNECT_TIMEOUT": "10s"}

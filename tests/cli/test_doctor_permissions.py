@@ -1,4 +1,4 @@
-"""``fleetcache doctor`` on permissions: each that is missing is named, with the line that grants it, and no other."""
+"""``fleetcache doctor`` on permissions: it names each missing one, with the line that grants it, and no other."""
 
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -21,12 +21,12 @@ from tests.support.run import run
 from tests.support.servers import Server
 
 PAGE = Path(__file__).parents[2] / "docs" / "server.md"
-# These servers refuse HELLO and AUTH to nobody, whatever the ACL says.
+# Servers never refuse HELLO and AUTH, under any ACL.
 REFUSABLE = [permission.rule for permission in PERMISSIONS if permission.rule not in ("+hello", "+auth")]
 
 
 def user_without(server: Server, prefix: str, *missing: str, keys: str | None = None) -> str:
-    """The URL of the smallest user, but for what is missing."""
+    """Return the URL of the smallest user, without the missing rules."""
     name, _, password, pattern, *rules = acl_line(prefix).split()[2:]
     granted = [rule for rule in rules if rule not in missing]
     with server.client() as client:
@@ -36,7 +36,7 @@ def user_without(server: Server, prefix: str, *missing: str, keys: str | None = 
 
 
 async def check_once(url: str, prefix: str) -> list[Checked]:
-    """What is found out on one connection."""
+    """Return the permissions, as checked on one connection."""
     address = Settings(url=url).address
     assert address is not None
     async with await Visit.to(address, 10.0, Closings(monotonic)) as visit:
@@ -69,7 +69,7 @@ def test_exactly_what_is_missing_is_named_with_the_line_that_grants_it(
     async def main() -> None:
         url = user_without(server, prefix, missing)
         with server.client() as client:
-            for script in SCRIPTS.values():  # as after an app has been there: a script fails for what it calls, too
+            for script in SCRIPTS.values():  # as after an app's first calls: a script fails for its commands, too
                 client("SCRIPT", "LOAD", script.text)
             refused = [each for each in await check_once(url, prefix) if not each.granted]
             assert [(each.rule, each.grant) for each in refused] == [(missing, f"ACL SETUSER app {missing}")]

@@ -1,4 +1,4 @@
-"""``fleetcache doctor`` against real servers: what they are, what they lack, and servers that cannot be used."""
+"""``fleetcache doctor`` against real servers: their kind, their missing features, and servers that cannot be used."""
 
 import asyncio
 from collections.abc import Callable
@@ -108,7 +108,7 @@ def test_a_connection_that_is_cut_in_the_middle_is_a_finding(server: Server, pre
     with Proxy(server) as proxy:
         cut = asyncio.Event()
 
-        def clock() -> float:  # the first thing that is measured is the last thing that is heard
+        def clock() -> float:  # the first measurement is the server's last answer
             if not cut.is_set():
                 cut.set()
                 proxy.cut()
@@ -120,7 +120,7 @@ def test_a_connection_that_is_cut_in_the_middle_is_a_finding(server: Server, pre
     assert report.permissions
 
 
-# -- what a server lacks ---------------------------------------------------------------------------------------------
+# -- missing features of a server --------------------------------------------------------------------------------------
 
 
 def test_a_cluster_is_not_supported_and_a_replica_is_the_wrong_server(fresh_server: StartServer, prefix: str) -> None:
@@ -182,7 +182,7 @@ def test_another_database_is_looked_at_and_told(server: Server, prefix: str) -> 
     assert one(report, Code.SERVER).severity is Severity.OK
 
 
-# -- what a server says that the test machine does not have ------------------------------------------------------------
+# -- answers of servers that the test machine does not have -----------------------------------------------------------
 
 
 def judged(code: Code, *, info: dict[str, str] | None = None, save: str | None = "", **more: Any) -> Finding:

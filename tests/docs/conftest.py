@@ -1,4 +1,4 @@
-"""What examples find in their environment: nothing, or the server of a test."""
+"""The environment of the examples: empty, or with the server of a test."""
 
 import logging
 import os
@@ -13,7 +13,7 @@ Environment = Callable[[str], None]
 
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch, shared_servers: GetServer, prefix: str) -> Environment:
-    """Sets the variables that ``Cache.from_env()`` reads: none for ``memory``, a server's for ``shared``."""
+    """Set the variables that ``Cache.from_env()`` reads: none for ``memory``, a server's for ``shared``."""
 
     def use(kind: str) -> None:
         for name in os.environ:
@@ -22,7 +22,7 @@ def environment(monkeypatch: pytest.MonkeyPatch, shared_servers: GetServer, pref
         if kind == "shared":
             monkeypatch.setenv("REDIS_URL", shared_servers("valkey", "tcp").url)
             monkeypatch.setenv("CACHE_PREFIX", prefix)
-            # A machine that is busy with other tests must not change what a page prints.
+            # A machine that is busy with other tests must not change the output of a page.
             monkeypatch.setenv("CACHE_OPERATION_TIMEOUT", "5s")
 
     return use

@@ -1,4 +1,4 @@
-"""The pages as data: which there are, and what stands in them. Code blocks, headings and links are read here, once."""
+"""The pages as data: their list and their content. This module alone reads code blocks, headings and links."""
 
 import re
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ _HEADING = re.compile(r"^(?P<level>#{1,6}) +(?P<text>.+?) *$", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Block:
-    """One fenced block: ``info`` is what stands behind the fence, ``line`` the number of its first line of code."""
+    """One fenced block: ``info`` is the text behind the fence, ``line`` the number of its first line of code."""
 
     info: str
     code: str
@@ -34,12 +34,12 @@ class Block:
 
     @property
     def is_for_threads(self) -> bool:
-        """Whether it is the second form of the example before it: ```` ```python threads ````."""
+        """True if it is the second form of the example before it: ```` ```python threads ````."""
         return "threads" in self.info.split()
 
 
 def blocks(text: str, language: str) -> list[Block]:
-    """The blocks of a language, in their order."""
+    """Return the blocks of a language, in their order."""
     found = [
         Block(match["info"].strip(), match["code"], text.count("\n", 0, match.start("code")) + 1)
         for match in _FENCE.finditer(text)
@@ -48,21 +48,21 @@ def blocks(text: str, language: str) -> list[Block]:
 
 
 def prose(text: str) -> str:
-    """The text without its blocks."""
+    """Return the text without its blocks."""
     return _FENCE.sub("", text)
 
 
 def headings(text: str) -> list[tuple[int, str]]:
-    """Level and words of each heading."""
+    """Return level and words of each heading."""
     return [(len(match["level"]), match["text"]) for match in _HEADING.finditer(prose(text))]
 
 
 def anchors(text: str) -> set[str]:
-    """What a link may name behind ``#``, as the site makes it of headings."""
+    """Return the names that a link may have behind ``#``, as the site makes them of headings."""
     return {slugify(words.replace("`", ""), "-") for _, words in headings(text)}
 
 
 def links(text: str) -> Iterator[str]:
-    """Where the links of a page lead."""
+    """Yield the targets of a page's links."""
     for match in _LINK.finditer(re.sub(r"`[^`\n]*`", "code", prose(text))):
         yield match["target"]

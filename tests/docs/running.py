@@ -1,7 +1,7 @@
-"""Runs the examples of a page as a reader would: from top to bottom, in one module and one event loop.
+"""Runs the examples of a page as a reader does: from top to bottom, in one module and one event loop.
 
-A line ``print(...)  # expected`` is held to what it says; ``...`` at the end stands for whatever follows. A block may
-``await`` at its top, as in ``python -m asyncio``.
+The output of a line ``print(...)  # expected`` must be the expected text; ``...`` at the end stands for any rest. A
+block may ``await`` at its top, as in ``python -m asyncio``.
 """
 
 import ast
@@ -27,7 +27,7 @@ _EXPECTED = re.compile(r"^\s*print\(.*\)  # (?P<said>.+)$")
 
 
 class Example:
-    """The examples of one page; each continues the one before."""
+    """The examples of one page; each continues the example before."""
 
     def __init__(self, name: str, runner: asyncio.Runner) -> None:
         self._name = name
@@ -45,7 +45,7 @@ class Example:
         self._printed[caller.f_back.f_lineno].append(said)
 
     def run(self, block: Block) -> None:
-        """Run one block and compare what it prints."""
+        """Run one block and compare its output."""
         self._printed.clear()
         tree = ast.parse(block.code)
         ast.increment_lineno(tree, block.line - 1)  # errors and prints name the page's line
@@ -64,11 +64,11 @@ class Example:
         assert fits, f"{self._name}:{number} prints {said or 'nothing'}, the page says {expected!r}"
 
     def close(self) -> None:
-        """Close what the page left open."""
+        """Close the caches that the page left open."""
         for value in vars(self.module).copy().values():
             if isinstance(value, Cache) and not value.closed:
                 self._runner.run(value.close())
-        for engine in set(_ENGINES) - self._before:  # some are held by frameworks
+        for engine in set(_ENGINES) - self._before:  # frameworks hold some engines
             if isinstance(engine, SyncEngine):
                 end(engine)
 
@@ -79,7 +79,7 @@ def _fits(said: str, expected: str) -> bool:
 
 @contextmanager
 def example(name: str) -> Iterator[Example]:
-    """The examples of one page, with a module that types and pickles of theirs can be found in."""
+    """Yield the examples of one page, with a module in which its types and pickles can be found."""
     with asyncio.Runner() as runner:
         page = Example(name, runner)
         sys.modules[page.module.__name__] = page.module

@@ -17,7 +17,7 @@ ON_PAGES = [name for page in REFERENCE for name in _NAMED.findall(page.read_text
 
 
 def adapters() -> list[str]:
-    """Modules of contrib that users import: each has an extra of its name."""
+    """Return the modules of contrib that users import: each has an extra of its name."""
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     folder = ROOT / "src" / "fleetcache" / "contrib"
     return sorted(
@@ -31,13 +31,13 @@ PUBLIC = ["fleetcache", "fleetcache.ops", "fleetcache.testing", *adapters()]
 
 
 def missing(module: str, named: Iterable[str]) -> Iterator[str]:
-    """Public names of a module that no page has."""
+    """Yield the public names of a module that no page has."""
     known = set(named)
     yield from (full for name in importlib.import_module(module).__all__ if (full := f"{module}.{name}") not in known)
 
 
 def found(name: str) -> Any:
-    """The object that a page names."""
+    """Return the object that a page names."""
     parts = name.split(".")
     for length in range(len(parts) - 1, 0, -1):
         try:
@@ -51,7 +51,7 @@ def found(name: str) -> Any:
 
 
 def tools() -> tuple[Any, Any]:
-    """What makes the pages; the other tests here work without it."""
+    """Return the tools that make the pages; the other tests here run without them."""
     return importlib.import_module("griffe"), importlib.import_module("docs.tools.reference")
 
 
@@ -72,7 +72,7 @@ def test_a_name_on_no_page_is_seen() -> None:
 
 @pytest.mark.parametrize("name", ON_PAGES)
 def test_a_name_on_a_page_can_be_imported_and_is_documented(name: str) -> None:
-    if name != "fleetcache.MISSING":  # its text stands below it in the source, where Python does not keep it
+    if name != "fleetcache.MISSING":  # its text stands below it in the source, and Python does not keep it
         assert (found(name).__doc__ or "").strip()
     assert found(name) is not None
 

@@ -1,4 +1,4 @@
-"""The page on what cannot be cached: each value that it calls refused is refused, by both faces."""
+"""The page on values that cannot be cached: both faces refuse each value that the page calls refused."""
 
 import asyncio
 import sys

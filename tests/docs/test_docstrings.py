@@ -1,4 +1,4 @@
-"""Every example in a docstring of the package runs and prints what it says."""
+"""Every example in a docstring of the package runs and prints the output shown."""
 
 import ast
 import doctest
@@ -17,13 +17,13 @@ MODULES = ["fleetcache", *(module.name for module in pkgutil.walk_packages(fleet
 
 @cache
 def classes(module: ModuleType) -> frozenset[str]:
-    """Names of the classes that the module's file defines."""
+    """Return the names of the classes that the module's file defines."""
     tree = ast.parse(inspect.getsource(module))
     return frozenset(node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef))
 
 
 class Finder(doctest.DocTestFinder):
-    """Runs the examples of a class among the names of its file: public classes say that they are of ``fleetcache``."""
+    """Runs a class's examples with the names of its file, because public classes have the module ``fleetcache``."""
 
     def _from_module(self, module: ModuleType, found: object) -> bool:
         if inspect.isclass(found):

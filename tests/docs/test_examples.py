@@ -1,6 +1,6 @@
-"""Every example of the pages runs as it stands, with a server and without, and prints what the page says it prints.
+"""Every example of the pages runs unchanged, with a server and without, and prints the output that the page shows.
 
-A page has two readers: one follows it with asyncio, the other types what is marked as the form for threads.
+A page has two readers: one follows it with asyncio, the other types the blocks marked for threads.
 """
 
 from pathlib import Path
@@ -11,9 +11,9 @@ from tests.docs.conftest import Environment
 from tests.docs.pages import PAGES, ROOT, Block, blocks
 from tests.docs.running import example
 
-# Code of others stands only beside ours, in the pages for those who come from there. It is not ours to run.
+# Code of other libraries stands only beside ours, on the pages for their users. These tests do not run it.
 OTHERS = {'title="cashews"', 'title="aiocache"', 'title="fastapi-cache"', 'title="Django"', 'title="by hand"'}
-# Pages that print what differs between memory and a server.
+# Pages whose output differs between memory and a server.
 ONLY = {"docs/health.md": "memory", "docs/metrics.md": "memory"}
 
 
@@ -27,7 +27,7 @@ def ours(page: Path) -> list[Block]:
 
 
 def followed(page: Path, face: str) -> list[Block]:
-    """What the reader of one kind types."""
+    """Return the blocks that a reader of one kind types."""
     return [block for block in ours(page) if block.is_for_threads is (face == "threads")]
 
 
@@ -44,7 +44,7 @@ RUNS = [
 def test_the_examples_run(page: Path, face: str, kind: str, environment: Environment, tmp_path: Path) -> None:
     environment(kind)
     with pytest.MonkeyPatch.context() as patch, example(page.stem) as shown:
-        patch.chdir(tmp_path)  # what an example writes goes there
+        patch.chdir(tmp_path)  # the folder for files that an example writes
         for block in followed(page, face):
             shown.run(block)
 
@@ -76,5 +76,5 @@ def test_code_of_others_stands_only_in_the_pages_for_those_who_come_from_there()
 
 def test_code_that_is_not_run_here_stands_only_where_another_test_runs_it() -> None:
     elsewhere = [name_of(page) for page in PAGES if blocks(page.read_text(encoding="utf-8"), "py")]
-    # A site with its settings: tests/frameworks/test_django_page.py. Files of a test suite: tests/testing/test_docs.py.
+    # tests/frameworks/test_django_page.py runs a site with its settings, tests/testing/test_docs.py the files of a suite.
     assert elsewhere == ["docs/django.md", "docs/testing.md"]

@@ -1,4 +1,4 @@
-"""The shape of every page: two lines that say what it is about, and at the end what happens when it fails."""
+"""The shape of every page: two lines on its subject, and at the end its failures."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The README keeps its promises: it is short, its app runs, and what it shows of an outage is what an outage shows."""
+"""The README keeps its promises: it is short, its app runs, and its outage looks like a real outage."""
 
 import json
 import re
@@ -19,7 +19,7 @@ from tests.support.run import run
 from tests.support.waiting import eventually
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-# What differs from one outage to the next: when, where, on which machine, how fast.
+# Fields that differ from one outage to the next: time, place, machine, speed.
 VOLATILE = {"since", "instance", "server", "version", "last_error", "last_reply_age", "engine", "fleetcache"}
 
 
@@ -28,7 +28,7 @@ def client(app: Any) -> httpx.AsyncClient:
 
 
 def shown(text: str) -> dict[str, Any]:
-    """The report of a degraded instance, as a page shows it."""
+    """Return the report of a degraded instance, as a page shows it."""
     (report,) = [json.loads(block.code) for block in blocks(text, "json")]
     assert report["status"] == "degraded"
     return dict(report)

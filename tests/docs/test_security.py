@@ -1,4 +1,4 @@
-"""What SECURITY.md says and no other test holds: signed entries stay where they are, types and sizes are looked at."""
+"""Statements of SECURITY.md that no other test checks: signed entries cannot move, types and sizes are checked."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ async def load() -> str:
 
 
 async def role_after_moving(server: Server, prefix: str, **settings: Any) -> str:
-    """What a guest's role is after somebody copied the administrator's entry over it."""
+    """Return a guest's role after an attacker copied the administrator's entry over it."""
     async with Cache(server.url, prefix=prefix, near_max_bytes=0, **settings) as cache:
         await cache.set("role:guest", "guest")
         await cache.set("role:admin", "admin")

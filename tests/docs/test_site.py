@@ -1,4 +1,4 @@
-"""What the site adds to the pages: those of the root, links that still lead somewhere, nothing that others serve."""
+"""The site's changes to the pages: pages of the root, links that still lead somewhere, no files of other servers."""
 
 import logging
 from types import SimpleNamespace

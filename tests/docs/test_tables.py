@@ -1,4 +1,4 @@
-"""What pages list is what the code has: settings, fields, reasons, metrics, alerts, the by-hand code of the story."""
+"""Lists on the pages equal the code: settings, fields, reasons, metrics, alerts, the manual code of the story."""
 
 import re
 from typing import Any
@@ -16,9 +16,9 @@ from fleetcache.ops.metrics import REASONS
 from fleetcache.wire.link import LinkState
 from tests.docs.pages import DOCS, PAGES, ROOT, blocks, prose
 
-# What looks like a metric: the option and the mark of the pytest plugin.
+# Words that look like metrics: the option and the mark of the pytest plugin.
 NO_METRICS = {"fleetcache_fresh", "fleetcache_real"}
-# Names with a slip, which the doctor's page shows as such.
+# Names with a slip, which the doctor's page shows on purpose.
 SLIPS = {"CACHE_TTLS", "CACHE_REDIS_URI", "CACHE_URL"}
 STORY = (ROOT / "benchmarks" / "story.py").read_text(encoding="utf-8")
 
@@ -98,7 +98,7 @@ def test_the_code_by_hand_is_the_one_that_is_measured() -> None:
 
 
 def plain(code: str) -> str:
-    """Without blank lines and indentation, which a class adds."""
+    """Return the code without blank lines and indentation, which a class adds."""
     return "\n".join(line.strip() for line in code.splitlines() if line.strip())
 
 

@@ -1,4 +1,4 @@
-"""Both faces side by side: the first example of a page stands there for asyncio and, right behind it, for threads."""
+"""Both faces side by side: the first example of a page is there for asyncio and, right behind it, for threads."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 from docs.tools.site import TWINS
 from tests.docs.pages import DOCS, PAGES, ROOT, Block, blocks
 
-# The door, and the pages whose examples show a verb.
+# The first page, and the pages whose examples show a verb.
 BOTH = [
     "index",
     "quickstart",
@@ -27,7 +27,7 @@ BOTH = [
     "testing",
     "health",
 ]
-# Here the two are apps of two frameworks, or two ways to test.
+# Pages whose two examples are apps of two frameworks, or two ways to test.
 OF_THEIR_OWN = {"quickstart", "testing", "workers"}
 
 ASYNC = """```python
@@ -57,7 +57,7 @@ def text_of(name: str) -> str:
 
 
 def twins(text: str) -> list[tuple[str, str]]:
-    """The code of each example that has two forms."""
+    """Return both forms of each example that has two."""
     return [(code_of(each["asyncio"]), code_of(each["open"] + each["rest"])) for each in TWINS.finditer(text)]
 
 
@@ -72,13 +72,13 @@ def begins_with_both(text: str) -> bool:
 
 
 def without_await(code: str) -> list[str]:
-    """The lines of an example with the words of asyncio taken out; words of an import in any order."""
+    """Return the lines of an example without the words of asyncio; the words of an import in any order."""
     plain = re.sub(r"\bCache\b", "SyncCache", re.sub(r"\b(async|await) ", "", code))
     return ["".join(sorted(line)) if line.startswith("from ") else line for line in plain.splitlines()]
 
 
 def say_the_same(asyncio: str, threads: str) -> bool:
-    """What is for threads may begin with more, where the other goes on from the block before."""
+    """Return True if both are equal; code for threads may begin with more, if asyncio's goes on from a block before."""
     said = without_await(asyncio)
     return without_await(threads)[-len(said) :] == said
 
@@ -117,5 +117,5 @@ def test_what_is_for_threads_awaits_nothing_and_stands_behind_its_twin(page: Pat
     text = page.read_text(encoding="utf-8")
     marked: list[Block] = [b for kind in ("python", "py") for b in blocks(text, kind) if b.is_for_threads]
     assert not any(re.search(r"\b(async|await|asyncio)\b", block.code) for block in marked)
-    if page.is_relative_to(DOCS):  # elsewhere are no tabs
+    if page.is_relative_to(DOCS):  # other pages have no tabs
         assert sorted(code for _, code in twins(text)) == sorted(block.code for block in marked)

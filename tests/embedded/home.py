@@ -1,4 +1,4 @@
-"""Where the tests' embedded servers live, who lives there, and the processes that use them."""
+"""The folder of the tests' embedded servers, the servers' processes, and the processes that use them."""
 
 import os
 import shutil
@@ -20,26 +20,26 @@ from tests.support.waiting import wait_until
 __all__ = ["LINGER", "SOON", "Home", "User", "descriptors", "ended"]
 
 _ROOT = Path(__file__).parents[2]
-LINGER = 0.3  # seconds a server outlives its last user in tests
-SOON = 10.0  # seconds in which it must be gone; it takes one, but the machine may be busy
+LINGER = 0.3  # seconds that a server outlives its last user in tests
+SOON = 10.0  # seconds until the server must be gone; it takes one, but the machine may be busy
 
 
 class User(Worker):
-    """One process with an embedded cache, see ``worker``. Constructing it starts it, and waits until it connected."""
+    """One process with an embedded cache, see ``worker``. The constructor starts it and waits until it is connected."""
 
-    def __init__(self, base: Path) -> None:  # not the parent's: another module and other arguments
+    def __init__(self, base: Path) -> None:  # instead of the parent class's: another module and other arguments
         command = [sys.executable, "-m", "tests.embedded.worker", str(base), str(LINGER)]
         self.process = subprocess.Popen(command, cwd=_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603 - ours
         self.pid: int = self.receive()
 
     def ask(self, do: str, **command: Any) -> Any:
-        """Give a command and wait for the answer."""
+        """Send a command and return the answer."""
         self.send(do, **command)
         return self.receive()
 
 
 class Home:
-    """A folder for servers, short enough for a socket. Leaving it ends whatever is still there."""
+    """A folder for servers, with a path short enough for a socket. The end of the ``with`` block ends all servers."""
 
     def __init__(self) -> None:
         self.base = Path(tempfile.mkdtemp(prefix="fc-")).resolve()
@@ -47,13 +47,13 @@ class Home:
         self._users: list[User] = []
 
     def user(self) -> User:
-        """Another process of ours."""
+        """Start another process with a cache."""
         self._users.append(User(self.base))
         return self._users[-1]
 
     @property
     def supervisors(self) -> list[psutil.Process]:
-        """Who runs a server here. The one that is about to fork is not yet one."""
+        """The processes that run a server here. A process that is about to fork does not count yet."""
         return [
             process
             for process in psutil.process_iter(["cmdline", "pid"])
@@ -62,22 +62,22 @@ class Home:
 
     @property
     def supervisor(self) -> psutil.Process:
-        """The one, and no other."""
+        """The only supervisor."""
         (found,) = self.supervisors
         return found
 
     @property
     def server(self) -> psutil.Process:
-        """The server itself: the supervisor's first child, a shell being the second."""
+        """The server itself: the supervisor's first child; the second is a shell."""
         return self.supervisor.children()[0]
 
     def raw(self) -> Client:
-        """A raw client of the server."""
+        """Return a raw client of the server."""
         return Client.unix(str(self.folder.socket))
 
     def is_left(self) -> bool:
-        """Whether neither a process nor a file is left."""
-        return not self.folder.path.exists() and not self.supervisors  # the dear look only when the cheap one is good
+        """Return True if neither a process nor a file is left."""
+        return not self.folder.path.exists() and not self.supervisors  # the cheap check first
 
     def __enter__(self) -> Self:
         return self
@@ -93,7 +93,7 @@ class Home:
 
 
 def ended(process: psutil.Process) -> bool:
-    """Whether it runs no more. Who was nobody's child may wait for a first process that does not care."""
+    """Return True if the process has ended. An orphan may stay a zombie, if the first process does not reap it."""
     try:
         return bool(process.status() == psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
@@ -101,5 +101,5 @@ def ended(process: psutil.Process) -> bool:
 
 
 def descriptors() -> int:
-    """How many files this process has open."""
+    """Return the number of files that this process has open."""
     return len(os.listdir("/dev/fd"))  # noqa: PTH208 - pathlib has no cheaper way

@@ -1,4 +1,4 @@
-"""Where there can be no server the cache goes on in memory, says why, and comes back by itself."""
+"""If no server can run, the cache goes on in memory, reports the reason, and reconnects by itself."""
 
 import asyncio
 import gc
@@ -31,7 +31,7 @@ async def embedded(home: Home, **settings: Any) -> AsyncIterator[Cache]:
 
 
 def a_server(home: Home, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a script be what is started as the server."""
+    """Start a script in the place of the server."""
     binary = home.base / "server"
     binary.write_text(f"#!/bin/sh\n{script}\n")
     binary.chmod(0o755)
@@ -39,7 +39,7 @@ def a_server(home: Home, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def works_in_memory(cache: Cache) -> Health:
-    """Nothing raises, values come back, and health says that they are this process's own."""
+    """Check that no verb raises, values come back, and health says that they are this process's own."""
     loads = 0
 
     async def load() -> int:
@@ -85,7 +85,7 @@ def test_a_folder_that_cannot_be_made_is_memory_until_it_can(home: Home, caplog:
 
 @contextmanager
 def unprivileged() -> Iterator[None]:
-    """As a user whom permissions stop: root is another one for a moment."""
+    """Run as a user with limited permissions: root becomes another user for a moment."""
     me = os.geteuid()
     if me == 0:
         os.seteuid(12345)
@@ -180,7 +180,7 @@ def test_a_server_that_never_listens_costs_no_call_more_than_its_timeout(
         assert (await works_in_memory(cache)).reason == "connecting"
         assert took < seat.TIMEOUT / 2  # one operation timeout, on a busy machine
         await cache.close()
-        assert time.monotonic() - began < seat.TIMEOUT  # nor does the end wait for the start
+        assert time.monotonic() - began < seat.TIMEOUT  # nor does the end wait for the start of a server
 
     before = descriptors()
     run(scene())

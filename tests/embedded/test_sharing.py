@@ -1,4 +1,4 @@
-"""All processes of a user on a host share one server, whoever started it, and it goes when they have gone."""
+"""All processes of a user on a host share one server, which any of them starts; it ends after the last of them."""
 
 import os
 import signal
@@ -20,7 +20,7 @@ def test_two_processes_share_values_and_changes(home: Home) -> None:
     assert one.ask("put", key="k", value="first")
     assert other.ask("get", key="k") == "first"
     assert one.ask("put", key="k", value="second")
-    wait_until(lambda: other.ask("get", key="k") == "second")  # its near copy was pushed out
+    wait_until(lambda: other.ask("get", key="k") == "second")  # a push removed its near copy
     for user in (one, other):
         report = user.ask("health")
         assert (report["driver"], report["active"], report["reason"]) == ("embedded", "embedded", None)
@@ -59,7 +59,8 @@ def test_the_server_outlives_who_happened_to_start_it(home: Home) -> None:
     starter, other = home.user(), home.user()
     server, supervisor = home.server, home.supervisor
     assert supervisor.ppid() != starter.pid
-    assert os.getsid(supervisor.pid) != os.getsid(starter.pid)  # Ctrl-C and a closed terminal are not for it
+    # The supervisor gets neither Ctrl-C nor the hangup of a closed terminal.
+    assert os.getsid(supervisor.pid) != os.getsid(starter.pid)
     assert starter.ask("put", key="k", value="kept")
     starter.kill()
     assert other.ask("get", key="k") == "kept"
@@ -83,7 +84,7 @@ def test_it_ends_when_all_were_killed_and_leaves_nothing(home: Home) -> None:
 def test_it_ends_when_all_have_closed_their_caches(home: Home) -> None:
     users = [home.user(), home.user()]
     assert users[0].ask("leave")
-    assert users[1].ask("put", key="k", value="v")  # while one is there it stays
+    assert users[1].ask("put", key="k", value="v")  # the server stays for the last process
     assert users[1].ask("leave")
     wait_until(home.is_left, SOON)
     assert all(user.process.poll() is None for user in users)
@@ -92,9 +93,9 @@ def test_it_ends_when_all_have_closed_their_caches(home: Home) -> None:
 def test_it_stays_while_it_is_used_however_long(home: Home) -> None:
     with join(home.folder, MAX_BYTES):
         server = home.server
-        for _ in range(3):  # others come and go
+        for _ in range(3):  # processes that come and go
             join(home.folder, MAX_BYTES).close()
-            time.sleep(LINGER)  # what must not happen has this long to happen
+            time.sleep(LINGER)  # time for a server to end by mistake
         assert home.server == server
     wait_until(home.is_left, SOON)
 
@@ -152,7 +153,7 @@ def test_who_comes_while_it_ends_gets_a_new_one(home: Home) -> None:
             for turn in range(6):
                 with join(home.folder, MAX_BYTES), home.raw() as raw:
                     assert raw("PING") in {b"PONG", "PONG"}
-                time.sleep(LINGER + 0.05 * ((number + turn) % 5))  # about when it is ended
+                time.sleep(LINGER + 0.05 * ((number + turn) % 5))  # about the time at which the server ends
         except BaseException as error:  # noqa: BLE001 - told to the test below
             failures.append(error)
 

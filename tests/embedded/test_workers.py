@@ -19,15 +19,15 @@ from tests.support.waiting import eventually, wait_until
 
 ROOT = Path(__file__).parents[2]
 WORKERS = 4
-PATIENCE = 30.0  # seconds for all workers to be up, and for each to have got a request: who is busy gets none
-PACE = 0.005  # seconds between two requests: one that sleeps in between leaves some to the others
+PATIENCE = 30.0  # seconds until all workers are up, and until each has had a request: a busy worker gets none
+PACE = 0.005  # seconds between two requests: a worker that sleeps in between leaves some to the others
 UVICORN = ["uvicorn", "--workers", str(WORKERS), "--log-level", "warning", "--uds"]
 GUNICORN = ["gunicorn", "--workers", str(WORKERS), "--worker-class", "asgi", "--log-level", "warning", "--bind"]
 
 
 @contextmanager
 def serving(command: list[str], home: Home) -> Iterator[httpx.AsyncHTTPTransport]:
-    """An HTTP server with several workers, on a unix socket; ended as a service manager would."""
+    """Run an HTTP server with several workers on a unix socket, and end it as a service manager does."""
     http = home.base / "http"
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("CACHE_", "REDIS_"))}
     ours = {"CACHE_DRIVER": "embedded", "CACHE_PREFIX": "shop", "LOADS": str(home.base / "loads")}
@@ -58,13 +58,13 @@ def serving(command: list[str], home: Home) -> Iterator[httpx.AsyncHTTPTransport
 
 
 async def ask(http: httpx.AsyncClient, path: str) -> tuple[int, Any]:
-    """The process that answered, and what it said."""
+    """Return the process that answered, and its answer."""
     body = (await http.get(path)).json()
     return body["pid"], body["said"]
 
 
 async def ask_often(http: httpx.AsyncClient, path: str) -> list[tuple[int, Any]]:
-    """One request after the other, none of them waiting for the one before."""
+    """Send one request after the other, without waiting for the answers."""
 
     async def ask_later(number: int) -> tuple[int, Any]:
         await asyncio.sleep(PACE * number)
@@ -74,7 +74,7 @@ async def ask_often(http: httpx.AsyncClient, path: str) -> list[tuple[int, Any]]
 
 
 async def ask_all(http: httpx.AsyncClient, path: str) -> dict[int, set[str]]:
-    """Ask until every worker has answered; what each of them said, all that was said at once."""
+    """Ask until every worker has answered; return the answers by process, all from the same time."""
     said: dict[int, set[str]] = {}
 
     async def all_have_answered() -> bool:
@@ -93,7 +93,7 @@ def test_the_workers_share_one_cache(command: list[str], home: Home) -> None:
             reports: dict[int, dict[str, Any]] = {}
 
             async def all_are_up() -> bool:
-                with suppress(httpx.ConnectError):  # the socket is there before anybody listens
+                with suppress(httpx.ConnectError):  # the socket exists before a worker listens
                     reports.update(await ask_often(http, "/health"))
                 return len(reports) == WORKERS and all(report["shared"] for report in reports.values())
 

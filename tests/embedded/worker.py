@@ -1,6 +1,6 @@
 """One process of a user with an embedded cache: reads commands as lines of JSON, and answers each with one.
 
-Run as ``python -m tests.embedded.worker BASE LINGER``: where the folder is, and how long the server outlives its users.
+Run it as ``python -m tests.embedded.worker BASE LINGER``: the folder, and the time that a server outlives its users.
 """
 
 import asyncio
@@ -15,18 +15,18 @@ from fleetcache.shared.embedded import launch
 
 
 async def put(cache: Cache, key: str, value: str) -> bool:
-    """Store a value, and say whether the server has it."""
+    """Store a value, and return True if the server has it."""
     await cache.set(key, value, strict=True)
     return True
 
 
 async def get(cache: Cache, key: str) -> Any:
-    """What the cache has."""
+    """Return the cache's value."""
     return await cache.get(key)
 
 
 async def health(cache: Cache) -> dict[str, Any]:
-    """The report."""
+    """Return the health report."""
     return (await cache.health()).as_dict()
 
 
@@ -37,7 +37,7 @@ async def leave(cache: Cache) -> bool:
 
 
 async def main(cache: Cache, answers: int = 1) -> None:
-    """Answer commands until there are no more."""
+    """Answer commands until the input ends."""
     loop = asyncio.get_running_loop()
     await cache.open()
     say(os.getpid(), answers)
@@ -54,12 +54,12 @@ class ForkError(Exception):
 
 
 def say(answer: Any, descriptor: int) -> None:
-    """Answer with a line."""
+    """Write an answer as a line."""
     os.write(descriptor, json.dumps(answer).encode() + b"\n")
 
 
 def run(base: str, linger: str) -> None:
-    """Be a worker. At ``fork`` the parent waits without a word, and the child goes on with the same cache."""
+    """Run a worker. At ``fork`` the parent waits silently, and the child goes on with the same cache."""
     launch.LINGER = float(linger)
     cache = Cache("embedded://", embedded_dir=base, prefix="workers", operation_timeout="2s")
     try:

@@ -1,7 +1,7 @@
 """The server that the library was born for, as real processes: a Valkey, the origin and several instances.
 
-The demo plays all its acts in ``tests/examples/demo/test_command.py``. Here are their twins, the same acts where the
-promise cannot hold, which must find that; and what the app answers.
+The demo plays all its acts in ``tests/examples/demo/test_command.py``. Here are their twins, the same acts without the
+promise, which must report it; and the app's own answers.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from examples.geo.origin import Window
 from tests.support.clock import ManualClock
 
 TRACE = os.environ.get("FLEETCACHE_TRACE")  # a real log, where there is one
-FASTER = 4  # than the demo, which is to be watched
+FASTER = 4  # than the demo, which people watch
 SEED = 7
 
 
@@ -40,7 +40,7 @@ def scene() -> Iterator[Scene]:
 
 
 def play(scene: Scene, requests: Sequence[str], *acts: Act, seconds: float = 0.5, rate: float = RATE) -> list[Finding]:
-    """Play acts and return what they found."""
+    """Play acts and return their findings."""
 
     async def tell() -> list[Finding]:
         async with Traffic(scene.urls, rate) as traffic:
@@ -79,7 +79,7 @@ def test_without_memory_requests_fail() -> None:
 
 
 def test_who_changed_a_setting_removes_it_again_from_a_snapshot_that_is_trusted() -> None:
-    """The twin, an instance that does not live to do so, is in ``tests/faults/test_lost_past.py``."""
+    """Its twin, an instance that ends before it can, is in ``tests/faults/test_lost_past.py``."""
     with Scene(instances=1, CACHE_TRUST_RESTART="true") as scene:
         findings = play(scene, scene.new_addresses(3), killed_under_load, back_with_an_old_snapshot)
     assert "nothing of the old snapshot is answered" not in failed(findings)
@@ -93,7 +93,7 @@ def test_an_origin_without_calls_means_an_old_answer_or_a_clear_error() -> None:
             async with Traffic(scene.urls) as traffic:
                 first = await traffic.send(old)
                 scene.limit_origin(0)
-                await asyncio.sleep(0.3)  # now all that was answered is stale
+                await asyncio.sleep(0.3)  # now all answered entries are stale
                 return first, await traffic.send(old), await traffic.send(new)
 
         first, again, refused = asyncio.run(ask())
@@ -107,7 +107,7 @@ def test_an_origin_without_calls_means_an_old_answer_or_a_clear_error() -> None:
     [
         ("GET", "/locate/8.8.8.8", None, 200),
         ("GET", "/locate/2001:4860:4860::8888", None, 200),
-        ("GET", "/locate/10.1.2.3", None, 200),  # private: known to be nowhere
+        ("GET", "/locate/10.1.2.3", None, 200),  # private: the address has no place
         ("GET", "/locate/8.8.8", None, 400),
         ("GET", "/locate/example.org", None, 400),
         ("GET", "/countries/nobody", None, 404),

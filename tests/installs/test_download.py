@@ -1,4 +1,4 @@
-"""What a newcomer downloads for ``make demo``. Not part of ``make test``: it asks the package index."""
+"""The download size of ``make demo`` for a newcomer. Not part of ``make test``: it asks the package index."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Requests to an app without a socket, and one at the bare ASGI level where a client would hide what was sent."""
+"""Requests to an app without a socket, and at the bare ASGI level where an HTTP client would hide sent bytes."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -12,13 +12,13 @@ __all__ = ["client", "lifespan", "raw"]
 
 @asynccontextmanager
 async def client(app: Any) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of ``app``."""
+    """Yield a client of ``app``."""
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://ops") as opened:
         yield opened
 
 
 async def raw(app: Any, method: str, path: str) -> tuple[int, dict[str, str], bytes]:
-    """Status, headers and every byte of body that the app sends."""
+    """Return status, headers and every byte of body that the app sends."""
     sent: list[dict[str, Any]] = []
 
     async def receive() -> dict[str, Any]:
@@ -36,7 +36,7 @@ async def raw(app: Any, method: str, path: str) -> tuple[int, dict[str, str], by
 
 @asynccontextmanager
 async def lifespan(app: Any) -> AsyncIterator[None]:
-    """What a server tells an app at its start and end."""
+    """Send the app a server's messages at its start and end."""
     told: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
     said: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
     running = asyncio.create_task(app({"type": "lifespan", "asgi": {"version": "3.0"}}, told.get, said.put))

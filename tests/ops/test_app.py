@@ -1,4 +1,4 @@
-"""The routes, on the memory driver: who gets which status, which methods, which words, and what nobody ever sees."""
+"""The routes, on the memory driver: statuses, methods, words, and the details that no answer shows."""
 
 import asyncio
 import subprocess
@@ -147,7 +147,7 @@ def test_two_hundred_probes_at_once_run_a_check_once() -> None:
 
 
 class Untouchable:
-    """A cache of which nothing may be asked."""
+    """A cache that fails at any use."""
 
     def __getattribute__(self, name: str) -> Any:
         raise AssertionError(f"live asked for {name}")

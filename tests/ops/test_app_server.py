@@ -1,4 +1,4 @@
-"""The routes while a real server comes, freezes, dies and returns, and what they cost it."""
+"""The routes while a real server freezes, dies and returns, and the server's cost of a probe."""
 
 import asyncio
 import time
@@ -23,7 +23,7 @@ PASSWORD = "hunter2-of-the-url"  # noqa: S105 - looked for in every answer
 
 @asynccontextmanager
 async def watched(url: str, *, detail: Any = "brief", **settings: Any) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of the routes of a cache that is not opened by anybody else."""
+    """Yield a client of the routes of a cache that no other code opens."""
     cache = Cache(url, prefix="ops", **settings)
     try:
         async with client(OpsApp(cache, detail=detail)) as http:
@@ -46,7 +46,7 @@ async def until(http: httpx.AsyncClient, status: str) -> None:
 
 
 def gets(server: Server) -> int:
-    """How many GET commands the server has run."""
+    """Return how many GET commands the server has run."""
     with server.client() as raw:
         stats = bytes(raw("INFO", "commandstats")).decode()
     lines = [line for line in stats.splitlines() if line.startswith("cmdstat_get:")]
@@ -101,7 +101,7 @@ def test_a_server_that_was_never_there_is_degraded_and_ready() -> None:
 def test_ready_waits_for_the_first_attempt_to_end_either_way(fresh_server: StartServer) -> None:
     async def scene() -> None:
         server = fresh_server("tls")
-        server.freeze()  # its kernel accepts the connection, and nobody greets
+        server.freeze()  # its kernel accepts the connection, but no greeting comes
         async with watched(server.url, operation_timeout="50ms", connect_timeout="500ms") as http:
             ready = await http.get("/readyz")
             assert (ready.status_code, ready.json()["because"]) == (503, "connecting")
@@ -124,7 +124,7 @@ def test_a_frozen_server_delays_live_and_metrics_not_at_all_and_health_by_one_ti
         server = fresh_server()
         async with watched(server.url, operation_timeout="1s") as http:
             await until(http, "healthy")
-            await asyncio.sleep(1)  # so that the next probe sends a command of its own
+            await asyncio.sleep(1)  # so that the next probe sends its own command
             server.freeze()
             began = time.monotonic()
             asking = asyncio.gather(*(http.get("/healthz") for _ in range(20)))
@@ -145,7 +145,7 @@ def test_a_frozen_server_delays_live_and_metrics_not_at_all_and_health_by_one_ti
 def test_probes_cost_the_server_one_command_a_second_however_many_ask(fresh_server: StartServer) -> None:
     async def scene() -> None:
         server = fresh_server()
-        # The heartbeat is the same command: at this bound it comes every 20 s, and so not in this scene.
+        # The heartbeat is the same command. At this bound it comes every 20 s, and so not in this scene.
         async with watched(server.url, max_staleness="1m") as http:
             await until(http, "healthy")
             before, began, probes = gets(server), time.monotonic(), 0
@@ -155,7 +155,7 @@ def test_probes_cost_the_server_one_command_a_second_however_many_ask(fresh_serv
                 probes += len(answers)
             took = time.monotonic() - began
             assert probes >= 400
-            # At least one shows that the command is real; how many more depends on how long a round takes here.
+            # At least one command shows that the probe is real; further ones depend on the time of a round here.
             assert 1 <= gets(server) - before <= took + 1
 
     run(scene())
@@ -184,7 +184,7 @@ def test_no_answer_shows_the_password_that_a_server_repeats() -> None:
     """Old servers and proxies quote the arguments of a command that they do not know."""
 
     async def repeats(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(ConnectionResetError):  # how we leave a server that we cannot use
+        with suppress(ConnectionResetError):  # the client drops a server that it cannot use
             while await reader.read(4096):
                 writer.write(f"-ERR unknown command `X`, with args beginning with: `{PASSWORD}`, \r\n".encode())
         writer.close()

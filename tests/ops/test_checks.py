@@ -1,4 +1,4 @@
-"""The user's own checks: judged by what they return or raise, each in its own time, shared by all who ask at once."""
+"""The user's own checks: judged by their result or error, each with its own timeout, shared by concurrent probes."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -187,7 +187,7 @@ def test_no_checks_are_no_results() -> None:
     assert run(Checks(None).results()) == run(Checks({}).results()) == {}
 
 
-# Without their types, for what a type checker would not let through.
+# Without their types, for arguments that a type checker would reject.
 _check: Any = Check
 _checks: Any = Checks
 

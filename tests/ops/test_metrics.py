@@ -1,4 +1,4 @@
-"""Metrics: everything that is counted, under names that follow Prometheus' rules and labels that cannot grow."""
+"""Metrics: every counter, under names that follow Prometheus' rules, with a bounded number of labels."""
 
 import asyncio
 import re
@@ -25,7 +25,7 @@ SOURCES = Path(fleetcache.__file__).parent
 
 
 class Still:
-    """A cache that stands still at what a test says."""
+    """A cache with fixed numbers, set by the test."""
 
     tried, closed = True, False
 
@@ -48,7 +48,7 @@ def still(**stats: Any) -> Still:
 
 
 def scraped(cache: Any) -> dict[str, float]:
-    """Samples by name and labels, as Prometheus writes them: ``name{label="value"}``."""
+    """Return samples by name and labels, as Prometheus writes them: ``name{label="value"}``."""
     registry = CollectorRegistry()
     registry.register(collector(cache))
     return {written(sample): sample.value for family in registry.collect() for sample in family.samples}
@@ -214,4 +214,4 @@ def test_a_registry_that_the_user_has_takes_it_and_apps_do_not_share_theirs() ->
     assert registry.get_sample_value("fleetcache_up") == 1
     with pytest.raises(ValueError, match="Duplicated"):
         registry.register(collector(Cache("memory://")))
-    assert OpsApp(cache) is not OpsApp(cache)  # neither is refused as a duplicate
+    assert OpsApp(cache) is not OpsApp(cache)  # the second app is not refused as a duplicate

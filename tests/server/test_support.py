@@ -1,4 +1,4 @@
-"""The harness itself: if a server or a proxy here does not do what it says, the tests that use it mean nothing."""
+"""The harness itself: the other tests prove nothing if a server or a proxy here does not do as documented."""
 
 import asyncio
 import os
@@ -147,7 +147,7 @@ class TestServer:
             pid, server_folder = done.stdout.split()
             wait_until(lambda: not psutil.pid_exists(int(pid)) and not Path(server_folder.decode()).exists())
 
-    # Python 3.12 and newer warn where threads are about; this child only leaves.
+    # Python 3.12 and newer warn of a fork with threads; this child only exits.
     @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
     def test_survives_a_fork_of_the_test_run(self, fresh_server: StartServer) -> None:
         server = fresh_server()

@@ -1,4 +1,4 @@
-"""The fault proxy does what it says, before servers of every engine and transport."""
+"""The fault proxy works as documented, before servers of every engine and transport."""
 
 import gc
 import os
@@ -68,7 +68,7 @@ def test_delays_each_byte_alike_and_in_order(proxy: Proxy, client: Client) -> No
     for number in range(10):
         client.send(("ECHO", number))
     assert [client.frame() for _ in range(10)] == [str(number).encode() for number in range(10)]
-    assert 0.1 <= time.monotonic() - started < 0.6  # 1 s if the delays added up
+    assert 0.1 <= time.monotonic() - started < 0.6  # seconds; 1 s if the delays added up
 
 
 def test_stalls_up_and_delivers_later_in_order(proxy: Proxy, client: Client, any_server: Server) -> None:
@@ -186,4 +186,4 @@ def test_a_connection_that_comes_as_it_stops_leaves_no_socket_open(server: Serve
             with socket.create_connection(("127.0.0.1", proxy.port)):
                 proxy.stop()
             del proxy
-        gc.collect()  # what was left open would say so now, and fail this test
+        gc.collect()  # a socket left open would warn now, and fail this test

@@ -1,4 +1,4 @@
-"""The page on testing: its files are written as they stand, and pytest runs them, as a reader would."""
+"""The page on testing: the tests write its files unchanged, and pytest runs them, as a reader would."""
 
 import re
 from pathlib import Path
@@ -15,7 +15,7 @@ PAGE = (DOCS / "testing.md").read_text(encoding="utf-8")
 
 
 def files(face: str) -> dict[str, str]:
-    """What the page shows to a reader of one kind, by the name in the title of each block."""
+    """Return the page's files for a reader of one kind, by the name in the title of each block."""
     found = [*blocks(PAGE, "py"), *blocks(PAGE, "toml")]
     named = [(re.findall(r'title="(.+)"', block.info)[0], block) for block in found]
     shown = {name: block.code for name, block in named if not block.is_for_threads}
@@ -32,7 +32,7 @@ def face(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def project(face: str, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
-    """A folder with these files, in an environment that names a server which nobody can reach."""
+    """A folder with these files, in an environment that names an unreachable server."""
     monkeypatch.setenv("REDIS_URL", "redis://cache.invalid:1")
     monkeypatch.setenv("CACHE_PREFIX", "shop")
     monkeypatch.syspath_prepend(pytester.path)
@@ -55,7 +55,7 @@ def test_an_example_that_promises_too_much_is_seen(project: pytest.Pytester) -> 
 
 
 def test_no_example_is_left_out() -> None:
-    assert blocks(PAGE, "python") == []  # those are run one after the other, in one module, for the other pages
+    assert blocks(PAGE, "python") == []  # the pages' other tests would run these one after the other, in one module
 
 
 def test_the_page_tells_of_every_switch_and_act_of_the_proxy() -> None:

@@ -1,4 +1,4 @@
-"""The switches of ``Proxy``: what a cache behind one sees while a fault is in force, and how it ends."""
+"""The switches of ``Proxy``: the view of a cache behind it during a fault, and the fault's end."""
 
 import asyncio
 import socket
@@ -30,7 +30,7 @@ def proxy(server: Server) -> Iterator[Proxy]:
 
 @pytest.fixture
 def with_cache(proxy: Proxy, prefix: str) -> Callable[[Body], None]:
-    """Runs a body with a cache behind the proxy, online at first."""
+    """Yield a function that runs a body with a cache behind the proxy, online at first."""
 
     def run_with(body: Body, **settings: Any) -> None:
         async def main() -> None:
@@ -134,7 +134,7 @@ def test_a_fault_ends_with_its_block_or_when_told_and_only_once(proxy: Proxy) ->
     away = proxy.away()
     away.end()
     with proxy.away():
-        away.end()  # over already: it does not end another one
+        away.end()  # it is over already, and does not end another one
         with pytest.raises(ConnectionRefusedError):
             ping(proxy)
     assert ping(proxy) == b"+PONG\r\n"

@@ -12,7 +12,7 @@ from tests.testing.inner import APP, INI
 
 pytest_plugins = ["pytester"]
 
-# Of no use to anybody who asks it: a cache that did would say so in its health.
+# An unreachable server: the health of a cache that used it would show it.
 NOWHERE = "redis://cache.invalid:1"
 
 
@@ -27,7 +27,7 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytes
 
 
 def outcomes(project: pytest.Pytester, *options: str, fresh: bool, **files: str) -> dict[str, int]:
-    """Run tests of the app in this process."""
+    """Run tests of the app in this process, and return their outcomes."""
     project.makeini(INI.format(fresh=str(fresh).lower()))
     project.makepyfile(**files)
     return project.runpytest_inprocess(*options).parseoutcomes()
@@ -172,7 +172,7 @@ def test_one_test_can_do_without(project: pytest.Pytester) -> None:
 
 
 def test_which_caches_are_the_apps(project: pytest.Pytester) -> None:
-    """Those made at import, and those from the environment; what a test makes with a URL is its own."""
+    """Caches made at import, and those from the environment; a cache that a test makes with a URL is the test's own."""
     found = outcomes(
         project,
         fresh=True,

@@ -43,7 +43,7 @@ TESTS = """
 def outcomes(
     request: pytest.FixtureRequest, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> dict[str, int]:
-    """What a run of these tests comes to."""
+    """Run these tests, and return their outcomes."""
     monkeypatch.delenv("REDIS_URL", raising=False)
     pytester.makeini(INI.format(fresh=str(request.param).lower()))
     pytester.makepyfile(test_app=TESTS)

@@ -1,7 +1,7 @@
 # pyright: strict, reportUnnecessaryTypeIgnoreComment=true
-"""What type checkers make of the public API. Never run: mypy and pyright read it, both strictly.
+"""The type checkers' view of the public API. Never run: mypy and pyright read it, both strictly.
 
-Lines that end in ``type: ignore`` must be errors: an ignore that is not needed is an error itself.
+Lines that end in ``type: ignore`` must be errors, because an unneeded ignore is an error itself.
 """
 
 from collections.abc import Callable, Coroutine
@@ -213,7 +213,7 @@ async def methods(service: Service) -> None:
     assert_type(await Service.user(service, "ann"), User)
 
 
-# -- what must be an error ---------------------------------------------------------------------------------------------
+# -- errors -----------------------------------------------------------------------------------------------------------
 
 
 async def refused(service: Service) -> None:

@@ -1,7 +1,7 @@
 # pyright: strict, reportUnnecessaryTypeIgnoreComment=true
-"""What type checkers make of the public API for threads. Never run: mypy and pyright read it, both strictly.
+"""The type checkers' view of the public API for threads. Never run: mypy and pyright read it, both strictly.
 
-Lines that end in ``type: ignore`` must be errors: an ignore that is not needed is an error itself.
+Lines that end in ``type: ignore`` must be errors, because an unneeded ignore is an error itself.
 """
 
 from collections.abc import Callable
@@ -174,7 +174,7 @@ def beside_a_loop(cache: Cache) -> None:
     assert_type(doubled(2), int)
 
 
-# -- what must be an error ---------------------------------------------------------------------------------------------
+# -- errors -----------------------------------------------------------------------------------------------------------
 
 
 def refused(service: Service) -> None:

@@ -1,4 +1,4 @@
-"""The demo as a user runs it: what it prints, its exit status, and what is missing when it cannot run."""
+"""The demo as a user runs it: its output, its exit status, and its message if it cannot run."""
 
 import json
 import sys
@@ -16,7 +16,7 @@ from examples.demo.stage import Stage
 from fleetcache.shared.embedded.binary import ON_PATH
 
 MIN_STORY = ["--seconds", "5"]
-SOON = 5.0  # seconds in which a run that cannot succeed has said so
+SOON = 5.0  # seconds until a run that cannot succeed has ended
 
 
 app = typer.Typer()
@@ -72,7 +72,7 @@ def test_no_time_of_the_story_is_lost(played: Result) -> None:
 
 @pytest.fixture
 def broken_promise(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A story of one act, in which a promise is broken."""
+    """A story of one act, which breaks a promise."""
 
     async def play(stage: Stage, _: float) -> None:
         stage.find("the earth is flat", "a ship sank behind the horizon", held=False)
@@ -97,7 +97,7 @@ def no_server(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def cannot_run(*arguments: str) -> str:
-    """Run the demo where it cannot run; return what it says."""
+    """Run the demo in a state in which it cannot run; return its message."""
     began = time.monotonic()
     result = demo(*MIN_STORY, *arguments)
     assert result.exit_code == 2, result.output

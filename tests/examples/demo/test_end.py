@@ -1,4 +1,4 @@
-"""However the demo ends, nothing of it stays: no process, no folder, and the terminal is as it was."""
+"""At any end of the demo nothing of it stays: no process, no folder, and the terminal is as before."""
 
 import os
 import pty
@@ -17,8 +17,8 @@ import pytest
 from tests.support.waiting import wait_until
 
 START = 40  # seconds, on a busy machine
-CHILDREN = 4  # a server, the origin, two instances, not counting those who watch over them
-# As in a terminal's foreground: what is started in the background ignores Ctrl-C, and we may have been.
+CHILDREN = 4  # a server, the origin, two instances, without their watchers
+# Like a job in a terminal's foreground: a background job ignores Ctrl-C, and these tests may be one.
 CODE = """
 import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -34,7 +34,7 @@ OTHER_SCREEN, BACK = "\x1b[?1049h", "\x1b[?1049l"
 
 
 class Terminal:
-    """One end of a pseudo terminal, read by a thread: whoever writes to it never has to wait."""
+    """One end of a pseudo terminal, read by a thread, so that a writer never waits."""
 
     def __init__(self, columns: int, lines: int) -> None:
         self._ours, self.theirs = pty.openpty()
@@ -53,16 +53,16 @@ class Terminal:
         os.close(self._ours)
 
     def _read(self) -> None:
-        with suppress(OSError):  # how Linux says that nobody holds the other end any more
+        with suppress(OSError):  # Linux raises this when the other end is closed
             while data := os.read(self._ours, 65_536):
                 self._shown += data
 
 
 @contextmanager
 def running(folder: Path, out: int) -> Iterator[subprocess.Popen[bytes]]:
-    """A demo whose output goes to a file descriptor and whose files go to a folder."""
+    """Run a demo with its output in a file descriptor and its files in a folder."""
     environment = os.environ | {"TMPDIR": str(folder), "TERM": "xterm-256color"}
-    for size in ("COLUMNS", "LINES"):  # the terminal's size is its own; readline sets these in whoever imports it
+    for size in ("COLUMNS", "LINES"):  # the terminal has its own size; readline sets these on import
         environment.pop(size, None)
     demo = subprocess.Popen(  # noqa: S603 - ours
         COMMAND, stdin=out, stdout=out, stderr=out, env=environment, start_new_session=True
@@ -75,7 +75,7 @@ def running(folder: Path, out: int) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def end(demo: subprocess.Popen[bytes], number: signal.Signals, folder: Path) -> int:
-    """End a demo by a signal, hold that nothing is left, and return its exit status."""
+    """End a demo by a signal, check that nothing is left, and return its exit status."""
     children = psutil.Process(demo.pid).children(recursive=True)
     assert len(children) >= CHILDREN
     demo.send_signal(number)

@@ -1,4 +1,4 @@
-"""The demo's table of networks: what it knows, and that it claims nothing about anybody."""
+"""The demo's table of networks: its entries, all of reserved networks, so that it claims nothing about a real one."""
 
 import ipaddress
 

@@ -1,4 +1,4 @@
-"""What the live screen and the last page of the demo show of what they are told."""
+"""The live screen and the last page of the demo: they show the numbers and findings of the story."""
 
 import io
 from collections.abc import Sequence
@@ -52,7 +52,7 @@ def numbers(*, alive: bool = True, left: int = 45, instances: Sequence[InstanceN
 
 
 def frame(told: Numbers | None, *findings: Finding, act: int = 0, width: int = 100, height: int = 40) -> list[str]:
-    """One frame of the screen as lines of text, without colours."""
+    """Return one frame of the screen as lines of text, without colours."""
     screen = Screen(terminal(width, height), Plan(instances=3))
     screen.act(act)
     screen.say("the origin lifts its limit")

@@ -1,4 +1,4 @@
-"""What the demo counts as a failed request, and what as a clear refusal."""
+"""The demo's count of failed requests and of clear refusals."""
 
 from typing import Any
 
@@ -52,4 +52,4 @@ def test_a_clear_refusal_is_no_failure_and_an_answer_neither() -> None:
     for _ in range(2):
         tally.note(answer(200, {}))
     assert (tally.requests, tally.refused, tally.failed) == (3, 1, 0)
-    assert tally.pairs == {("a", "/locate/8.8.8.8")}  # a cache of its own would have asked once
+    assert tally.pairs == {("a", "/locate/8.8.8.8")}  # one pair: a cache of its own would have asked once
