@@ -76,5 +76,5 @@ def test_code_of_others_stands_only_in_the_pages_for_those_who_come_from_there()
 
 def test_code_that_is_not_run_here_stands_only_where_another_test_runs_it() -> None:
     elsewhere = [name_of(page) for page in PAGES if blocks(page.read_text(encoding="utf-8"), "py")]
-    # tests/frameworks/test_django_page.py runs a site with its settings, tests/testing/test_docs.py the files of a suite.
+    # tests/frameworks/test_django_page.py runs a site with settings, tests/testing/test_docs.py the files of a suite.
     assert elsewhere == ["docs/django.md", "docs/testing.md"]
