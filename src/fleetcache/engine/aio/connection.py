@@ -19,7 +19,7 @@ from ...wire.hints import lost
 from ...wire.reconnect import Deadline, Reconnector
 from ...wire.session import AnyCall
 from .dialing import dial
-from .loop_end import without_farewell
+from .runtime import without_farewell
 
 __all__ = ["AioConnection"]
 

@@ -16,7 +16,7 @@ from typing import Any, NoReturn, ParamSpec, TypeVar
 
 from ...clock import Clock
 from ...errors import Closed, Unavailable
-from .loop_end import without_farewell
+from .runtime import without_farewell
 
 __all__ = ["WAY_OUT", "ElsewhereError", "not_known", "on_its_loop", "sent_to"]
 

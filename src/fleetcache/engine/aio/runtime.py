@@ -10,9 +10,8 @@ from ...clock import Clock
 from ...futures import Future, tell_unanswered
 from ...log import TELL, Teller
 from ...policy.ports import Alarm, FlightPort, Landed, LoaderEndedError, Work
-from .loop_end import without_farewell
 
-__all__ = ["AioRuntime", "call_awaited", "tell_defect"]
+__all__ = ["AioRuntime", "call_awaited", "tell_defect", "without_farewell"]
 
 
 class AioRuntime:
@@ -130,6 +129,11 @@ async def call_awaited(loader: Callable[..., Any], *args: Any) -> Any:
         raise
     except BaseException as error:  # noqa: BLE001 - handed on
         raise LoaderEndedError(error) from None
+
+
+def without_farewell(task: "asyncio.Task[Any]") -> None:
+    """Let a task of the cache end with its loop, without a warning from asyncio: no caller waits for it any more."""
+    task._log_destroy_pending = False  # type: ignore[attr-defined] # noqa: SLF001 - as asyncio does with its own
 
 
 def tell_defect(tell: Teller, error: BaseException | None) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fleetcache.engine.aio.loop_end import without_farewell
+from fleetcache.engine.aio.runtime import without_farewell
 
 
 def left_behind(treat: Callable[["asyncio.Task[Any]"], object]) -> None:
