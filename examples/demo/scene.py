@@ -15,7 +15,7 @@ from typing import Any, Self
 
 import httpx
 
-from fleetcache.testing.free_port import HOST, free_port
+from fleetcache.testing.server import HOST, free_port
 
 from .plan import Plan, SceneError
 from .processes import Process, environment

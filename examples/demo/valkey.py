@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 from fleetcache.shared.embedded.binary import find_server
-from fleetcache.testing.free_port import HOST, free_port
+from fleetcache.testing.server import HOST, free_port
 
 from .plan import SceneError
 from .processes import Process

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from fleetcache.testing.free_port import free_port
+from fleetcache.testing.server import free_port
 from tests.support.servers import Server
 from tests.support.waiting import wait_until
 

@@ -15,7 +15,7 @@ from dogpile.cache.api import NO_VALUE
 
 from fleetcache import CodecError, ConfigError, SyncCache
 from fleetcache.contrib.dogpile import FleetBackend, Mutex
-from fleetcache.testing.free_port import free_port
+from fleetcache.testing.server import free_port
 from tests.conftest import GetServer
 from tests.support.servers import Server
 from tests.support.waiting import wait_until

@@ -18,7 +18,7 @@ from litestar.testing import TestClient
 
 from examples.litestar import app as example
 from fleetcache.contrib.litestar import FleetStore
-from fleetcache.testing.free_port import free_port
+from fleetcache.testing.server import free_port
 from tests.conftest import GetServer
 from tests.support.servers import Server
 from tests.support.waiting import wait_until

@@ -10,7 +10,7 @@ from litestar.stores.base import NamespacedStore
 
 from fleetcache import CodecError, KeyRuleError
 from fleetcache.contrib.litestar import FleetStore
-from fleetcache.testing.free_port import free_port
+from fleetcache.testing.server import free_port
 from tests.conftest import GetServer
 from tests.support.run import run
 from tests.support.servers import Server

@@ -8,8 +8,7 @@ from typing import Literal
 from urllib.parse import quote, urlencode
 
 from fleetcache.testing import server
-from fleetcache.testing.free_port import HOST, free_port
-from fleetcache.testing.server import Address
+from fleetcache.testing.server import HOST, Address, free_port
 from tests.support import tls
 from tests.support.baseline import Baseline
 from tests.support.certs import Certificates, certificates

@@ -4,9 +4,8 @@ docs/testing.md shows their use. With pytest, most of the tools are fixtures.
 """
 
 from .clock import ManualClock
-from .faults import Fault
 from .override import memory_cache, override
-from .proxy import Proxy
+from .proxy import Fault, Proxy
 from .server import Server
 from .waiting import eventually, wait_until
 

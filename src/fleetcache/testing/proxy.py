@@ -12,15 +12,36 @@ from typing import Literal, Self, TypeVar
 
 from ..config.durations import Duration, seconds
 from ..config.url import Address
-from .faults import Fault
-from .free_port import HOST, free_port
 from .pipes import CutError, Pipe, Way, reset
-from .server import Server
+from .server import HOST, Server, free_port
 
-__all__ = ["Direction", "Proxy"]
+__all__ = ["Direction", "Fault", "Proxy"]
 
 T = TypeVar("T")
 Direction = Literal["up", "down", "both"]  # up: client to server
+
+
+class Fault:
+    """A fault in force, returned by the switches of ``Proxy``: lasts until ``with`` ends or ``end()`` is called."""
+
+    def __init__(self, name: str, undo: Callable[[], None]) -> None:
+        self._name, self._undo = name, undo
+        self._over = False
+
+    def end(self) -> None:
+        """Undo the fault. A second call has no effect."""
+        if not self._over:
+            self._over = True
+            self._undo()
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+    def __repr__(self) -> str:
+        return f"<Fault {self._name}{', over' if self._over else ''}>"
 
 
 class Proxy:

@@ -5,6 +5,7 @@ other.
 """
 
 import os
+import random
 import shutil
 import signal
 import socket
@@ -16,11 +17,14 @@ from pathlib import Path
 from typing import Self
 
 from ..shared.embedded.binary import find_server
-from .free_port import HOST, free_port
 from .processes import Processes
 
-__all__ = ["Address", "PortTakenError", "Server"]
+__all__ = ["HOST", "Address", "PortTakenError", "Server", "free_port"]
 
+HOST = "127.0.0.1"
+# Below the range from which Linux and macOS take outgoing ports. While a server is down, no other connection may get
+# its port, least of all the client under test, which would connect to itself.
+_PORTS = range(12000, 30000)
 _START_TIMEOUT = 10.0  # seconds; a start takes 20 ms, but the machine may be busy
 _TRIES = 5  # ports; another process may take a port between the check and the server's bind
 
@@ -203,3 +207,20 @@ def _accepts(address: Address) -> bool:
 def _remove_folder(folder: Path, owner: int) -> None:
     if os.getpid() == owner:  # a forked child leaves its parent's folder alone
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def free_port() -> int:
+    """Return a port of the loopback interface that is free now. Another process may still take it before you do.
+
+    Raises:
+        RuntimeError: None of 200 ports tried is free.
+    """
+    for port in random.sample(_PORTS, 200):
+        with socket.socket() as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                sock.bind((HOST, port))
+            except OSError:
+                continue
+            return port
+    raise RuntimeError(f"no free port among 200 of {_PORTS}")

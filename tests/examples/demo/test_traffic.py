@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from examples.demo.traffic import Answer, Tally, Traffic, failures
-from fleetcache.testing.free_port import HOST, free_port
+from fleetcache.testing.server import HOST, free_port
 from tests.support.run import run
 
 BUSY = {"error": "origin_busy", "detail": "", "retry_after": 7}

@@ -9,7 +9,7 @@ import pytest
 
 from fleetcache import Cache, ConfigError
 from fleetcache.policy.claims import MANY
-from fleetcache.testing.free_port import free_port
+from fleetcache.testing.server import free_port
 from tests.conftest import StartServer
 from tests.support.client import Client
 from tests.support.drivers import Driver, On, commands_of

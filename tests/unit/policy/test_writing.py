@@ -3,7 +3,7 @@
 import pytest
 
 from fleetcache import MISSING, Cache, CodecError, Unavailable
-from fleetcache.testing.free_port import free_port
+from fleetcache.testing.server import free_port
 from tests.support.run import run
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from fleetcache import Cache
-from fleetcache.testing.free_port import free_port
+from fleetcache.testing.server import free_port
 from fleetcache.wire.reconnect import IDLE_TIMES
 from tests.support.proxy import Proxy
 from tests.support.run import run

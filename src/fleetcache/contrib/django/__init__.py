@@ -15,7 +15,6 @@ except ModuleNotFoundError as missing:
         name=missing.name,
     ) from missing
 
-from .backend import FleetCache, NotCounted, NotPicklable, cache_of
-from .views import health
+from .backend import FleetCache, NotCounted, NotPicklable, cache_of, health
 
 __all__ = ["FleetCache", "NotCounted", "NotPicklable", "cache_of", "health"]

@@ -1,4 +1,7 @@
-"""The backend: maps Django's cache API to fleetcache, and decides the points that Django leaves to backends."""
+"""The backend: maps Django's cache API to fleetcache, and decides the points that Django leaves to backends.
+
+``health`` is the view of a cache's health, for probes and for operators.
+"""
 # ruff: noqa: ASYNC109 - Django calls the life of an entry its timeout
 
 import asyncio
@@ -6,18 +9,20 @@ import pickle
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Final, NoReturn
+from typing import Any, Final, Literal, NoReturn
 
 from django.core.cache import DEFAULT_CACHE_ALIAS, caches
 from django.core.cache.backends.base import DEFAULT_TIMEOUT, BaseCache
 from django.db.models import QuerySet
+from django.http import HttpRequest, JsonResponse
+from django.views.decorators.http import require_safe
 
 from fleetcache import MISSING, CodecError, ConfigError, SyncCache, Unavailable
 
 from ..safe_key import any_key
 from .process import shared
 
-__all__ = ["MAX_TTL", "MIN_TTL", "FleetCache", "NotCounted", "NotPicklable", "cache_of"]
+__all__ = ["MAX_TTL", "MIN_TTL", "FleetCache", "NotCounted", "NotPicklable", "cache_of", "health"]
 
 # The core's bounds, in seconds: TIMEOUT=None and any longer timeout become MAX_TTL, a shorter one becomes MIN_TTL.
 MAX_TTL: Final = 30 * 86_400.0
@@ -311,6 +316,28 @@ def cache_of(alias: str = DEFAULT_CACHE_ALIAS) -> SyncCache:
     if not isinstance(backend, FleetCache):
         raise ConfigError(f"CACHES[{alias!r}] is a {type(backend).__name__}; accepted: an alias of FleetCache")
     return backend.fleetcache
+
+
+@require_safe
+def health(
+    _request: HttpRequest, alias: str = DEFAULT_CACHE_ALIAS, detail: Literal["brief", "full"] = "brief"
+) -> JsonResponse:
+    """Return the health of one alias as JSON, with status 200, or 503 when unhealthy, which needs ``required``.
+
+    Use it as ``path("healthz", health)``; pass the other arguments in the URL pattern: ``{"detail": "full"}``.
+
+    Args:
+        alias: An alias of ``CACHES``.
+        detail: ``brief`` is fit for strangers, ``full`` shows all fields of the report; neither shows a secret.
+
+    Raises:
+        ConfigError: An unknown ``detail``, or the alias has another backend.
+    """
+    if detail not in ("brief", "full"):
+        raise ConfigError(f"health: detail = {detail!r} is unknown; accepted: brief, full")
+    report = cache_of(alias).health()
+    body = report.as_dict() if detail == "full" else report.brief()
+    return JsonResponse(body, status=report.status.http_status, headers={"Cache-Control": "no-store"})
 
 
 def _on_a_loop() -> bool:

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from fleetcache.engine.threads.dialing import dial_blocking
-from fleetcache.testing.free_port import free_port
+from fleetcache.testing.server import free_port
 from tests.support.clock import ManualClock
 
 
