@@ -30,7 +30,7 @@ def cache(request: pytest.FixtureRequest, prefix: str) -> Iterator[SyncCache]:
 
 
 class Held:
-    """A loader for both worlds, that waits for its sign."""
+    """A loader for both worlds, which waits for a signal."""
 
     def __init__(self) -> None:
         self.loads: list[str] = []
@@ -157,7 +157,7 @@ def test_a_thread_takes_over_from_a_loop_that_ended_in_the_middle(cache: SyncCac
 
     waiting: list[Any] = []
     with ThreadPoolExecutor(1) as pool:
-        with pytest.raises(AssertionError, match="left pending"):  # the thread wanted it still, and the loop ends it
+        with pytest.raises(AssertionError, match="left pending"):  # the thread still waits for it, and the loop ends it
             run(leaves())
         assert waiting[0].result(5) == "by the thread"
 
@@ -170,7 +170,7 @@ def test_loaders_errors_are_everybodys_and_a_def_is_told(cache: SyncCache) -> No
         with pytest.raises(LookupError, match="no such user"):
             await cache.aio.get_or_set("k", fails)
         with pytest.raises(TypeError, match="write it as `async def`"):
-            await cache.aio.get_or_set("k", lambda: 1)  # type: ignore[arg-type,return-value] # that is what is tested
+            await cache.aio.get_or_set("k", lambda: 1)  # type: ignore[arg-type,return-value] # the error under test
 
     run(body())
 
@@ -221,7 +221,7 @@ def test_a_frozen_server_does_not_hold_up_the_loop(fresh_server: StartServer, pr
         assert await cache.aio.get("other", "none") == "none"
         took = time.monotonic() - before
         heart.cancel()
-        assert took > 0.5  # it did wait for the server
+        assert took > 0.5  # seconds: it waited for the server
 
     with SyncCache(frozen.url, prefix=prefix, operation_timeout="1s") as cache:
         run(body(cache))

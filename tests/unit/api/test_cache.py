@@ -1,4 +1,4 @@
-"""Working without: a context that bypasses the cache, and the driver that stores nothing."""
+"""Apps without a cache: a context that bypasses it, and the driver that stores nothing."""
 
 import asyncio
 
@@ -58,7 +58,7 @@ def test_removals_of_a_bypassed_context_still_go_out(on: On) -> None:
         await cache.set("tagged", 1, tags=["t"])
         with cache.bypass():
             assert await cache.delete("deleted")
-            await cache.set("set", 2)  # what was there is no longer true
+            await cache.set("set", 2)  # the old value is no longer true
             await cache.invalidate_tags("t")
         assert await cache.get_many(keys) == {"kept": 1}
         with cache.bypass():
@@ -105,7 +105,7 @@ def test_a_task_started_in_a_bypass_is_bypassed_until_that_block_is_left(on: On)
         with cache.bypass():
             task = asyncio.create_task(outlives())
             await asyncio.sleep(0)
-        with cache.bypass():  # somebody else's
+        with cache.bypass():  # a block of its own, which the task was not started in
             go.set()
             assert await task == "stored"
 

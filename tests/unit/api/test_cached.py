@@ -1,4 +1,4 @@
-"""``@cache.cached``: the function stays what it was, and equal calls share one result."""
+"""``@cache.cached``: the function keeps its name and signature, and equal calls share one result."""
 
 import asyncio
 import inspect
@@ -13,7 +13,7 @@ from tests.support.functions import Place, counting, memory
 from tests.support.run import run
 from tests.support.waiting import eventually
 
-# -- it stays what it was --------------------------------------------------------------------------------------------
+# -- name, documentation and signature ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("options", [{}, {"ttl": "5m"}])
@@ -106,7 +106,7 @@ def test_keys_that_compare_equal_but_differ_are_kept_apart() -> None:
 
     single, double = memory.cached(one), memory.cached(two)
     for a, b in ((1, True), (0.0, -0.0), ((1,), (True,)), (1, 1.0)):
-        for _ in range(2):  # the second time from the keys seen lately
+        for _ in range(2):  # the second time from the recently used keys
             assert single.key(a) != single.key(b)
             assert double.key(a, "x") != double.key(b, "x")
             assert double.key("x", a) != double.key("x", b)

@@ -1,4 +1,4 @@
-"""``cached(clearable=True)``: one call removes what a function ever returned, in every instance, and nothing else."""
+"""``cached(clearable=True)``: one call removes all results of a function, in every instance, and nothing else."""
 
 import asyncio
 from typing import Any
@@ -75,7 +75,7 @@ def test_every_instance_forgets(remote: Driver) -> None:
             await here.invalidate_all(strict=True)
             await eventually(lambda: there.peek("x") is None)
             assert await there("x") == Place("x 1")
-            assert len(calls) == 1  # and its own load, not what was there before
+            assert len(calls) == 1  # one load of its own, without the removed value
 
     run(main())
 
@@ -99,7 +99,7 @@ def test_a_load_that_began_before_is_not_kept(on: On) -> None:
         second = asyncio.create_task(slow())
         await asyncio.sleep(0)
         go.set()
-        assert await first == 1  # it asked before
+        assert await first == 1  # it began before the removal
         assert await second == await slow() == 2
 
     on(body)
@@ -185,7 +185,7 @@ def test_strict_tells_when_the_server_did_not_acknowledge() -> None:
             await locate("a")
             with pytest.raises(Unavailable):
                 await locate.invalidate_all(strict=True)
-            await locate.invalidate_all()  # owed, and true here already
+            await locate.invalidate_all()  # pending on the server, and already true here
             await locate("a")
             assert len(calls) == 2
 

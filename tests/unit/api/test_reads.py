@@ -64,7 +64,7 @@ def test_a_declared_type_is_what_comes_back(on: On) -> None:
         assert await cache.get("k", type=User) == ann
         assert await cache.get("k") == {"name": "Ann", "tags": ["a"]}
         assert await cache.get("k", "?", type=int) == "?"
-        assert await cache.get("k", type=User) == ann  # a wrong question removed nothing
+        assert await cache.get("k", type=User) == ann  # the wrong type removed nothing
 
     on(body)
 
@@ -84,7 +84,7 @@ def test_nobody_changes_anybody_elses_value(on: On) -> None:
 
 def test_the_caller_that_loads_gets_what_later_callers_get(on: On) -> None:
     async def load() -> tuple[int, ...]:
-        return [1, 2]  # type: ignore[return-value]  # the wrong annotation is what is tested
+        return [1, 2]  # type: ignore[return-value]  # the wrong annotation is under test
 
     async def body(cache: Cache) -> None:
         assert await cache.get_or_set("k", load) == (1, 2)
@@ -129,7 +129,7 @@ def test_peek_answers_from_near_alone(driver: Driver) -> None:
     async def main() -> None:
         async with driver.cache() as cache, driver.cache() as other:
             await other.set("k", "value")
-            assert cache.peek("k") is None  # shared may have it, near has not
+            assert cache.peek("k") is None  # shared may have it, near does not
             await cache.set("k", User("Ann", []), type=User)
             known = cache.peek("k", type=User)
             assert known == (User("Ann", []) if driver.has_near else None)

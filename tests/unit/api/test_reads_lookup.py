@@ -1,4 +1,4 @@
-"""``lookup``: an entry with its times. They follow from what is left of the entry's own life, by whatever driver."""
+"""``lookup``: an entry with its times, which follow from the remaining life of the entry, on any driver."""
 
 import asyncio
 from collections.abc import Callable
@@ -22,7 +22,7 @@ def test_it_shows_what_is_there_with_its_times(on: On) -> None:
         assert await cache.lookup("k") is None
         await cache.set("k", [1, 2], ttl="1m")
         await cache.namespace("n").set("k", "named", ttl="1h")
-        for _ in range(2):  # from the server, where there is one, and then from near
+        for _ in range(2):  # from the server, if any, and then from near
             found = await cache.lookup("k")
             assert found is not None
             assert (found.value, found.stale) == ([1, 2], False)
@@ -47,7 +47,7 @@ def test_what_it_shows_is_the_callers_own(on: On) -> None:
             assert found is not None
             assert found.value == [1]
             found.value.append(2)
-        assert await cache.lookup("k", type=int) is None  # it is none of that type
+        assert await cache.lookup("k", type=int) is None  # the value is not of that type
 
     on(body)
 
@@ -81,12 +81,12 @@ def test_another_instance_is_told_the_same_age(remote: Driver) -> None:
             await one.set("k", "v", ttl="10s", stale="10s")
             await asyncio.sleep(1)
             ages: list[float] = []
-            for cache in (one, other, other):  # its own near, the server, the other's near
+            for cache in (one, other, other):  # its own near, the server, the other instance's near
                 found = await cache.lookup("k", type=str)
                 assert found is not None
                 ages.append(found.age)
             assert 1 <= min(ages) <= max(ages) < 5
-            assert max(ages) - min(ages) < 0.9  # they were asked one after the other
+            assert max(ages) - min(ages) < 0.9  # the reads came one after the other
 
     run(main())
 
@@ -98,8 +98,8 @@ def test_near_and_the_server_tell_the_same_of_a_stale_entry(play: Callable[..., 
             found = await scene.cache.lookup("k", type=str)
             assert found is not None
             assert (found.value, found.stale) == ("old", True)
-            assert -15 < found.fresh_for <= -10  # of 30 stale seconds 20 are left
-            assert 70 <= found.age < 75  # a ttl of 60, and 10 beyond
+            assert -15 < found.fresh_for <= -10  # of 30 stale seconds, 20 are left
+            assert 70 <= found.age < 75  # a ttl of 60, and 10 beyond it
         assert scene.origin.calls == 0
         assert await scene.cache.get("k") is None
 
@@ -144,7 +144,7 @@ def test_offline_near_tells_what_it_loaded_and_when(fresh_server: Any, prefix: s
             found = await cache.lookup("k", type=str)
             assert found is not None
             assert (found.value, found.stale) == ("v", False)
-            assert 15 < found.fresh_for <= 20  # it is not for long: nobody could remove it
+            assert 15 < found.fresh_for <= 20  # shortened, because no removal could reach it
             assert 0 <= found.age < 5
 
     run(main())

@@ -1,4 +1,4 @@
-"""Functions whose results nothing can store: told at decoration where it is certain, else counted by name."""
+"""Functions whose results cannot be stored: reported at decoration if it is certain, else counted by name."""
 
 import functools
 import logging
@@ -33,13 +33,13 @@ class User:
 
 @dataclass
 class Response:
-    """The user's own: it can be stored."""
+    """A user's own class, which can be stored."""
 
     name: str
 
 
 def returning(kind: Any, face: Any) -> Callable[..., Any]:
-    """A function of a face with that return annotation."""
+    """Return a function of a face with that return annotation."""
 
     def load() -> Any: ...
 
@@ -129,7 +129,7 @@ def test_of_a_flask_app_it_is_told_when_the_app_begins() -> None:
 
 
 class Handle:
-    """Nothing that a codec knows."""
+    """A class that no codec knows."""
 
 
 def handle() -> Handle:
@@ -178,13 +178,13 @@ def test_names_that_are_made_at_run_time_are_bounded() -> None:
 
 
 class Row:
-    """As SQLAlchemy's mapped classes look to others."""
+    """A class like SQLAlchemy's mapped classes."""
 
     __mapper__ = "the table"
 
 
 class Out:
-    """As Django's models do."""
+    """A class like Django's models."""
 
     _meta = "the table"
 
@@ -197,11 +197,11 @@ def test_of_rows_the_error_says_the_next_step(value: Any, caplog: pytest.LogCapt
     assert "Out.model_validate(row)" in caplog.text
 
 
-# -- annotations that name what is not there ---------------------------------------------------------------------------
+# -- annotations with missing names ------------------------------------------------------------------------------------
 
 
 def hidden() -> "OnlyForCheckers":
-    return User("Ada")  # type: ignore[return-value]  # what cannot be stored without a type
+    return User("Ada")  # type: ignore[return-value]  # cannot be stored without a type
 
 
 async def hidden_async() -> "list[OnlyForCheckers]":
@@ -243,7 +243,7 @@ def test_the_name_that_is_not_there_is_told_at_the_first_call(
     assert name in told[0].message
     assert function.__name__ in told[0].message
     for record in caplog.records:
-        assert name in record.message  # that a result is not kept says why, too
+        assert name in record.message  # the message that a result is not kept also gives the reason
     caplog.clear()
     played(face("memory://"), function, type=User if function is hidden else list[User] if face is Cache else int)
     assert not caplog.records

@@ -1,4 +1,4 @@
-"""``cached`` on a ``def``, and what the face says of itself."""
+"""``cached`` on a ``def``, and the function's own methods."""
 
 import inspect
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Who is told of a value that cannot be stored, and what a closed cache says; the same on every driver."""
+"""The errors of a value that cannot be stored, and of a closed cache; the same on every driver."""
 
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ from tests.support.run import run
 
 
 class Pair(NamedTuple):
-    """What nobody declares here, so that it would come back as a list."""
+    """A type that these calls do not declare, so that its value would come back as a list."""
 
     one: int
     other: object

@@ -1,4 +1,4 @@
-"""Wrong use is an error of its own that names what is wrong, before anything is sent."""
+"""Wrong use raises an error of its own that names the mistake, before any command is sent."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -114,7 +114,7 @@ def test_wrong_use_is_named(name: str) -> None:
 
 
 def test_nothing_of_it_is_sent(remote: Driver) -> None:
-    """The server sees no command more than before, and the cache goes on."""
+    """The server gets no further command, and the cache goes on."""
     assert remote.server is not None
 
     async def main() -> None:
@@ -163,7 +163,7 @@ def test_namespaces_nest_only_as_deep_as_their_names_fit() -> None:
         view.namespace("z")
 
 
-# -- what only the loader's answer can show ----------------------------------------------------------------------------
+# -- mistakes that only the loader's result shows ----------------------------------------------------------------------
 
 
 def plain() -> int:

@@ -276,10 +276,10 @@ def test_any_text_in_one_variable_is_read_or_refused_by_name(variable: Any, valu
 def test_settings_are_frozen_and_can_be_varied() -> None:
     settings = Settings(ttl="1h")
     with pytest.raises(AttributeError):
-        settings.ttl = 5  # type: ignore[misc]  # that it cannot be done is what is tested
+        settings.ttl = 5  # type: ignore[misc]  # the error under test
     assert structs.replace(settings, stale=5.0) == Settings(ttl=3600, stale="5s")
     with pytest.raises(TypeError):
-        Settings("redis")  # type: ignore[call-arg]  # keyword-only, as is tested here
+        Settings("redis")  # type: ignore[call-arg]  # keyword-only, as tested here
     assert pickle.loads(pickle.dumps(settings)) == settings  # noqa: S301 - our own bytes, for worker processes
 
 

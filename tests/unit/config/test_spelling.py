@@ -1,4 +1,4 @@
-"""Options in the wrong place, or by a wrong name: the error says how to write it; ``help()`` shows what there is."""
+"""Options in the wrong place, or by a wrong name: the error gives the right spelling; ``help()`` lists the options."""
 
 import inspect
 import pydoc
@@ -19,7 +19,7 @@ faces = pytest.mark.parametrize("cache", [threads, tasks], ids=["threads", "task
 
 
 def played(call: Callable[[], Any]) -> None:
-    """Make a call, and await what has to be awaited."""
+    """Make a call, and await its result if it is awaitable."""
     answer = call()
     if inspect.isawaitable(answer):
 

@@ -137,7 +137,7 @@ REFUSED = [
     ("redis://[127.0.0.1]", "has no valid host"),
     ("redis://a..b", "has no valid host"),
     ("redis://" + "a" * 64 + ".example", "has no valid host"),
-    ("redis://" + "".join(map(chr, range(0x4E00, 0x6E00))), "has no valid host"),  # to encode it takes half a minute
+    ("redis://" + "".join(map(chr, range(0x4E00, 0x6E00))), "has no valid host"),  # its encoding takes half a minute
     ("redis://h%00", "has no valid host"),
     ("redis://h%20h", "has no valid host"),
     ("redis://:%FF@h", "has percent-encoded bytes that are not UTF-8"),
@@ -191,7 +191,7 @@ def test_refuses_what_is_no_text(url: str) -> None:
     assert SECRET not in str(caught.value)
 
 
-# Each is wrong somewhere, and each holds the secret where a user could have put it.
+# Each URL is wrong somewhere, and each holds the secret in a place where a user could have put it.
 LEAKS = [
     f"redis://:{SECRET}@h,g",
     f"redis://h1:{SECRET},h2",
@@ -207,7 +207,7 @@ LEAKS = [
     f"redis://u:{SECRET}@h#",
     f"redis://u:{SECRET}\x00@h",
     f"redis://u:{SECRET} @h",
-    f"redis://u:{SECRET}\u2100@h:port",  # what the standard library's parser puts into its own error
+    f"redis://u:{SECRET}\u2100@h:port",  # the standard library's parser puts this into its own error
     f"redis://u:{SECRET}/x@h",
     f"redis://u:x/{SECRET}@h",
     f"redis://u:12/{SECRET}@h",
@@ -326,7 +326,7 @@ def test_a_password_given_as_an_option_is_shown_nowhere_either() -> None:
 
 def test_an_address_is_frozen() -> None:
     with pytest.raises(AttributeError):
-        Address().host = "other"  # type: ignore[misc]  # that it cannot be done is what is tested
+        Address().host = "other"  # type: ignore[misc]  # the error under test
 
 
 @pytest.mark.parametrize("url", ["redis://h", "unix:///s"])
@@ -395,7 +395,7 @@ def test_an_encrypted_key_is_an_error_and_no_question_on_the_terminal(tmp_path: 
     file = tmp_path / "ours.pem"
     file.write_bytes(encrypted + ours.cert_chain_pems[0].bytes())
     code = f"from fleetcache.config.url import Address; Address.parse('rediss://h?ssl_certfile={file}').ssl_context()"
-    # With a session of its own it has no terminal, and OpenSSL would put its question on stderr.
+    # In its own session the process has no terminal, and OpenSSL would put its question on stderr.
     asked = subprocess.run(  # noqa: S603 - our own interpreter
         [sys.executable, "-c", code], check=False, input="", capture_output=True, text=True, start_new_session=True
     )

@@ -1,4 +1,4 @@
-"""What one turn of the loop asks goes to the server in few writes, the first of them before the turn is over."""
+"""The calls of one turn of the loop go to the server in few writes, the first of them before the turn is over."""
 
 import asyncio
 
@@ -12,7 +12,7 @@ from tests.support.servers import Server
 
 @pytest.fixture
 def writes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many calls each write had."""
+    """The number of calls in each write."""
     found: list[int] = []
     flush = AioConnection._flush
 

@@ -1,4 +1,4 @@
-"""Which address of a name is taken, and that no socket is lost on the way."""
+"""The choice among the addresses of a name; no socket is lost on the way."""
 
 import asyncio
 import socket
@@ -28,7 +28,7 @@ def listening(backlog: int = 100) -> Iterator[int]:
 
 @contextmanager
 def leading_nowhere() -> Iterator[int]:
-    """A port that takes no more connections and says nothing: its queue is full."""
+    """Yield a port that takes no more connections and does not answer: its queue is full."""
     with ExitStack() as stack:
         port = stack.enter_context(listening(backlog=0))
         for _ in range(8):
@@ -39,7 +39,7 @@ def leading_nowhere() -> Iterator[int]:
 
 
 def resolving_to(*ports: int) -> None:
-    """The running loop takes every name for these."""
+    """Let the running loop resolve every name to these ports."""
     infos = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (HOST, port)) for port in ports]
 
     async def getaddrinfo(*_: Any, **__: Any) -> list[Any]:
@@ -94,12 +94,12 @@ def test_cancelled_at_any_moment_it_leaves_no_socket_open(others: int) -> None:
         await asyncio.wait((dialling,))
         if not dialling.cancelled():
             dialling.result().close()
-        for _ in range(5):  # what was still under way closes its own
+        for _ in range(5):  # connections still under way close their own
             await asyncio.sleep(0)
         return dialling.cancelled()
 
     async def main(ports: list[int]) -> None:
-        await cancelled_after(0, ports)  # the loop's own files
+        await cancelled_after(0, ports)  # opens the loop's own files
         before = open_files()
         ended = [await cancelled_after(turns, ports) for turns in (*range(30), 2000)]
         assert open_files() == before

@@ -1,4 +1,4 @@
-"""A call amid another call of its thread: near answers, what it changes is done after, nothing is waited for."""
+"""A call inside another call of its thread: near answers, its changes are applied after, and it waits for nothing."""
 
 import logging
 import os
@@ -19,7 +19,7 @@ from tests.support.waiting import wait_until
 
 @contextmanager
 def amid(cache: SyncCache) -> Iterator[None]:
-    """What a signal handler or a finalizer finds that runs between two steps of a rule."""
+    """Run the block between two steps of a rule, as a signal handler or a finalizer may run."""
     with cast("SyncEngine", cache._engine).monitor.locked():
         yield
 
@@ -33,7 +33,7 @@ def cache(request: pytest.FixtureRequest, prefix: str) -> Iterator[SyncCache]:
 
 
 def elsewhere(call: Callable[[], object]) -> list[object]:
-    """What a call says in another thread."""
+    """Return the result of a call in another thread."""
     said: list[object] = []
     thread = threading.Thread(target=lambda: said.append(call()))
     thread.start()
@@ -55,7 +55,7 @@ def test_what_it_removes_is_gone_at_once_and_everywhere_after(
 ) -> None:
     with amid(cache):
         assert (cache.get("a"), cache.peek("b"), cache.lookup("a") is None) == (1, 2, False)
-        assert not remove(cache)  # none is known to be removed
+        assert not remove(cache)  # no removal is acknowledged
         assert (cache.get("a"), cache.peek("a"), cache.lookup("a"), cache.get_many(["a"])) == (None, None, None, {})
         assert elsewhere(lambda: cache.peek("a")) == [None]  # for every thread
     assert cache.get("a") is None
@@ -67,7 +67,7 @@ def test_what_it_removes_is_gone_at_once_and_everywhere_after(
 def test_what_it_sets_is_there_after_in_the_order_it_asked(cache: SyncCache) -> None:
     with amid(cache):
         cache.set("a", "new")
-        assert cache.get("a") is None  # the old one is not true any more
+        assert cache.get("a") is None  # the old value is not true any more
         cache.set("b", "new")
         cache.delete("b")
         cache.delete("c")
@@ -128,7 +128,8 @@ def test_what_only_the_server_knows_is_refused(cache: SyncCache) -> None:
         for call in refused:
             with pytest.raises(Unavailable, match="in the middle of another call"):
                 call()
-    assert cache.get_many(["a", "b", "n", "x"]) == {"b": "new"}  # what was refused as unacknowledged is done after all
+    # The refused removals happen all the same: refused means not acknowledged.
+    assert cache.get_many(["a", "b", "n", "x"]) == {"b": "new"}
 
 
 def test_it_gives_a_claim_back(cache: SyncCache) -> None:
@@ -148,7 +149,7 @@ def test_it_closes_the_cache_when_the_call_is_over() -> None:
         cache.close()
         assert cache.get("a") == 1
     assert not cache.closed
-    cache.delete("b")  # the next turn that is over
+    cache.delete("b")  # the next turn that ends
     assert cache.closed
     with pytest.raises(Closed):
         cache.get("a")
@@ -159,11 +160,11 @@ def test_the_link_thread_closes_it_too(server: Server, prefix: str) -> None:
         cache.set("a", 1)
         with amid(cache):
             cache.close()
-        wait_until(lambda: cache.closed)  # nobody calls any more
+        wait_until(lambda: cache.closed)  # no further call comes
 
 
 def test_a_thread_that_waits_for_another_removes_at_once(cache: SyncCache) -> None:
-    """It is amid a call, and has let the others in."""
+    """The thread is inside a call, but it has released the monitor for other threads."""
     begun, go, removed = threading.Event(), threading.Event(), threading.Event()
 
     def load() -> str:
@@ -181,7 +182,7 @@ def test_a_thread_that_waits_for_another_removes_at_once(cache: SyncCache) -> No
     def left() -> object:
         if threading.current_thread() is joining and not removed.is_set():
             with sleeps():
-                cache.delete("a")  # as a signal handler does in the midst of the wait
+                cache.delete("a")  # as a signal handler does in the middle of the wait
                 wait_until(lambda: not monitor.notes)
                 removed.set()
         return sleeps()
@@ -196,14 +197,14 @@ def test_a_thread_that_waits_for_another_removes_at_once(cache: SyncCache) -> No
 
 
 def test_what_a_signal_throws_into_a_wait_leaves_nothing_half_done(cache: SyncCache) -> None:
-    """The thread was out of the rules: near and the connection are as good as before."""
+    """The thread had released the monitor: near and the connection are as good as before."""
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
     def kill() -> None:
         def waits() -> bool:
-            with amid(cache):  # then who waits has let the others in
+            with amid(cache):  # then the waiting thread has released the monitor
                 turn = cache._engine.claims._turns["report"]
                 if turn.queue:
                     os.kill(os.getpid(), signal.SIGUSR1)
@@ -230,7 +231,7 @@ def test_what_a_signal_throws_into_a_wait_leaves_nothing_half_done(cache: SyncCa
 
 
 def test_the_log_is_written_when_the_rule_is_left(cache: SyncCache) -> None:
-    """Handlers of logs have locks, which a thread may hold that waits for the rules."""
+    """Log handlers have locks, which may be held by a thread that waits for the monitor."""
     owned: list[bool] = []
     monitor = cast("SyncEngine", cache._engine).monitor
 
@@ -241,7 +242,7 @@ def test_the_log_is_written_when_the_rule_is_left(cache: SyncCache) -> None:
     handler = Handler()
     logging.getLogger("fleetcache").addHandler(handler)
     try:
-        assert isinstance(cache.get_or_set("strange", object), object)  # what cannot be kept is told once
+        assert isinstance(cache.get_or_set("strange", object), object)  # a value that cannot be kept is reported once
         cache.peek("strange")
     finally:
         logging.getLogger("fleetcache").removeHandler(handler)
@@ -249,7 +250,7 @@ def test_the_log_is_written_when_the_rule_is_left(cache: SyncCache) -> None:
 
 
 def test_to_start_a_thread_is_not_to_wait_for_it() -> None:
-    """A finalizer that runs in it before it says that it runs may want the rules."""
+    """A finalizer that runs in the new thread before it reports its start may need the monitor."""
     go, done = threading.Event(), threading.Event()
 
     class Slow(threading.Thread):
@@ -264,7 +265,7 @@ def test_to_start_a_thread_is_not_to_wait_for_it() -> None:
 
 
 def test_what_is_noted_is_not_put_back_meanwhile(cache: SyncCache) -> None:
-    """By what the interrupted rule does next, before it is left."""
+    """The next steps of the interrupted rule, before its end, do not store it again."""
     with amid(cache):
         cache.delete("a")
         near = cache._engine.near
