@@ -2,7 +2,7 @@
 
 import traceback
 
-from fleetcache.config.url import Address, hidden
+from fleetcache.config.url import Address, redact
 from fleetcache.errors import ConfigError
 from tests.fuzz.source import Source
 
@@ -25,7 +25,7 @@ def one_input(data: bytes) -> None:
     source = Source(data)
     start = source.pick(SCHEMES) + (source.text(WORDS) if source.chance(3) else "")
     url = start + (f"{source.text(WORDS)}:{SECRET}@" if source.byte() % 2 else "") + source.text(WORDS)
-    assert len(hidden(url)) <= 200
+    assert len(redact(url)) <= 200
     try:
         address = Address.parse(url)
     except ConfigError as error:

@@ -5,8 +5,8 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
-from fleetcache.config.durations import seconds, shown, text
-from fleetcache.config.sizes import MAX_SIZE, count, size
+from fleetcache.config.durations import format_duration, parse_duration, shorten
+from fleetcache.config.sizes import MAX_SIZE, parse_count, parse_size
 from fleetcache.errors import ConfigError
 from tests.fuzz.source import Source
 
@@ -42,17 +42,17 @@ def one_input(data: bytes) -> None:
     value = given(source)
     least, most = source.pick(((None, None), (0.1, 60.0), (None, 2_592_000.0)))
     with suppress(ConfigError):
-        length = seconds(value, name="X", zero=source.byte() % 2 == 1, minimum=least, maximum=most)
+        length = parse_duration(value, name="X", zero=source.byte() % 2 == 1, minimum=least, maximum=most)
         assert type(length) is float
         assert 0 <= length < math.inf
         assert least is None or length >= least
         assert most is None or length <= most
-        again = seconds(text(length), name="X", zero=True)
+        again = parse_duration(format_duration(length), name="X", zero=True)
         assert abs(again - length) <= max(0.0006, length * 1e-9)
     with suppress(ConfigError):
-        assert 0 <= size(value, name="X") <= MAX_SIZE
+        assert 0 <= parse_size(value, name="X") <= MAX_SIZE
     with suppress(ConfigError):
-        assert 1 <= count(value, name="X") <= MAX_SIZE
-    line = shown(value)
+        assert 1 <= parse_count(value, name="X") <= MAX_SIZE
+    line = shorten(value)
     assert len(line) < 1_000
     assert "redis://" not in line

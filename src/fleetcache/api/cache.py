@@ -16,7 +16,7 @@ from .verbs import ALL, AsyncVerbs
 if TYPE_CHECKING:
     from .sync_view import SyncView
 
-__all__ = ["Cache", "chosen", "defaults", "described"]
+__all__ = ["Cache", "defaults", "describe", "resolve_settings"]
 
 
 class Cache(AsyncVerbs):
@@ -44,7 +44,7 @@ class Cache(AsyncVerbs):
     """
 
     def __init__(self, url: str | None = None, *, settings: Settings | None = None, **overrides: Any) -> None:
-        self._face(AioEngine(chosen(type(self).__name__, url, settings, overrides)))
+        self._face(AioEngine(resolve_settings(type(self).__name__, url, settings, overrides)))
 
     def _face(self, engine: Engine) -> None:
         self._view: SyncView | None = None
@@ -79,7 +79,7 @@ class Cache(AsyncVerbs):
         return self._engine.settings
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {described(self._engine)}>"
+        return f"<{type(self).__name__} {describe(self._engine)}>"
 
     @property
     def sync(self) -> "SyncView":
@@ -154,7 +154,7 @@ class Cache(AsyncVerbs):
         return self._engine.reporter.report()
 
 
-def chosen(name: str, url: str | None, settings: Settings | None, overrides: dict[str, Any]) -> Settings:
+def resolve_settings(name: str, url: str | None, settings: Settings | None, overrides: dict[str, Any]) -> Settings:
     """Return the settings of a new cache.
 
     Raises:
@@ -174,7 +174,7 @@ def defaults(settings: Settings) -> CallOptions:
     return CallOptions(ttl=settings.ttl, stale=settings.stale, tags=ALL, offline_ttl=settings.offline_ttl)
 
 
-def described(engine: Engine) -> str:
+def describe(engine: Engine) -> str:
     """Return the driver, address and state of a cache in one line, without secrets."""
     where = f" {engine.address.safe}" if engine.address is not None else ""
     return f"{engine.driver}{where} {engine.stats().link}"

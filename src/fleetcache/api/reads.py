@@ -9,21 +9,21 @@ from contextvars import ContextVar
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, Never, ParamSpec, TypedDict, TypeVar, Unpack, overload
 
-from ..config.durations import MAX_TTL, Duration, seconds
+from ..config.durations import MAX_TTL, Duration, parse_duration
 from ..config.spelling import by_name, misplaced
 from ..engine.aio.other_loops import ElsewhereError, on_its_loop, sent_to
 from ..format.keys import ALL_TAG, check_key, check_tags
 from ..policy.options import MINIMUM_TTL, CallOptions
 from ..policy.ports import load_apart
 from ..policy.reading import LoadRequest
-from ..policy.results import Loader, Wrapping, plain
+from ..policy.results import Loader, Wrapping, unwrap
 from ..policy.return_types import declared_type
 from .fast_path import FastPath
 
 if TYPE_CHECKING:
     from ..engine.engine import Engine
 
-__all__ = ["ALL", "BYPASSED", "FunctionOptions", "ReadingVerbs", "kind_of", "several"]
+__all__ = ["ALL", "BYPASSED", "FunctionOptions", "ReadingVerbs", "check_keys", "type_name"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -113,14 +113,14 @@ class ReadingVerbs(FastPath):
     ) -> CallOptions:
         defaults = self._defaults
         return CallOptions(
-            ttl=defaults.ttl if ttl is None else seconds(ttl, name="ttl", minimum=MINIMUM_TTL, maximum=MAX_TTL),
-            stale=defaults.stale if stale is None else seconds(stale, name="stale", zero=True, maximum=MAX_TTL),
+            ttl=defaults.ttl if ttl is None else parse_duration(ttl, name="ttl", minimum=MINIMUM_TTL, maximum=MAX_TTL),
+            stale=defaults.stale if stale is None else parse_duration(stale, name="stale", zero=True, maximum=MAX_TTL),
             tags=self._tags + check_tags(tags) if tags else self._tags,
             offline_ttl=defaults.offline_ttl
             if offline_ttl is None
-            else seconds(offline_ttl, name="offline_ttl", zero=True, maximum=MAX_TTL),
+            else parse_duration(offline_ttl, name="offline_ttl", zero=True, maximum=MAX_TTL),
             early=early,
-            load_timeout=None if load_timeout is None else seconds(load_timeout, name="load_timeout"),
+            load_timeout=None if load_timeout is None else parse_duration(load_timeout, name="load_timeout"),
         )
 
     @property
@@ -210,7 +210,7 @@ class ReadingVerbs(FastPath):
                 sees every acknowledged write: for read-modify-write, such as a session.
             offline_ttl: How long the near cache may answer while the server cannot be heard; 0 = not at all.
         """
-        names = {self._key(key): key for key in several(keys)}
+        names = {self._key(key): key for key in check_keys(keys)}
         if self._is_bypassed or not names:
             return {}
         rules = await self._engine.ensure_ready()
@@ -274,11 +274,11 @@ class ReadingVerbs(FastPath):
     async def _obtain(self, asked: LoadRequest) -> Any:
         engine = self._engine
         if self._is_bypassed:
-            return plain(await load_apart(engine.rules.ports, asked.loader, *asked.args))
+            return unwrap(await load_apart(engine.rules.ports, asked.loader, *asked.args))
         try:
             rules = await engine.ensure_ready()
         except ElsewhereError:
-            return plain(await load_apart(engine.rules.ports, asked.loader, *asked.args))
+            return unwrap(await load_apart(engine.rules.ports, asked.loader, *asked.args))
         return await rules.policy.get_or_set(asked)
 
     @overload
@@ -308,11 +308,11 @@ class ReadingVerbs(FastPath):
     async def _renew(self, asked: LoadRequest) -> Any:
         engine = self._engine
         if self._is_bypassed:
-            return plain(await load_apart(engine.rules.ports, asked.loader, *asked.args))
+            return unwrap(await load_apart(engine.rules.ports, asked.loader, *asked.args))
         try:
             rules = await engine.ensure_ready()
         except ElsewhereError as error:
-            value = plain(await load_apart(engine.rules.ports, asked.loader, *asked.args))
+            value = unwrap(await load_apart(engine.rules.ports, asked.loader, *asked.args))
             # The entry on the cache's own loop is older than the value that this caller has seen.
             await sent_to(error, partial(_forget, self, asked.key), int)
             return value
@@ -338,14 +338,14 @@ class ReadingVerbs(FastPath):
         if _others:
             misplaced(ReadingVerbs.get_or_set_many, _others)
         options = self._options(ttl, stale, tags, offline_ttl=offline_ttl)
-        names = {self._key(key): key for key in several(keys)}
+        names = {self._key(key): key for key in check_keys(keys)}
         engine = self._engine
         if not names:
             return {}
 
         def by_full_names(loaded: Any, missing: list[str]) -> dict[str, Any]:
             if not isinstance(loaded, Mapping):
-                raise TypeError(f"the loader of get_or_set_many must return a mapping, not {kind_of(loaded)}")
+                raise TypeError(f"the loader of get_or_set_many must return a mapping, not {type_name(loaded)}")
             return {full: loaded[names[full]] for full in missing if names[full] in loaded}
 
         async def awaited(loaded: Awaitable[Any], missing: list[str]) -> dict[str, Any]:
@@ -365,7 +365,7 @@ class ReadingVerbs(FastPath):
                 apart = True
         if apart:
             found = {
-                full: plain(value) for full, value in (await load_apart(engine.rules.ports, load, list(names))).items()
+                full: unwrap(value) for full, value in (await load_apart(engine.rules.ports, load, list(names))).items()
             }
         else:
             found = await rules.batches.get_or_set_many(names, load, options, type, _group(loader))
@@ -390,12 +390,12 @@ async def _forget(verbs: ReadingVerbs, full: str) -> int:
     return await rules.writing.delete_many([full], strict=False)
 
 
-def several(keys: Any) -> Iterable[str]:
+def check_keys(keys: Any) -> Iterable[str]:
     """Return ``keys`` if they are several keys; refuse one key, which would be read letter by letter."""
     if isinstance(keys, str | bytes):
-        raise TypeError(f"keys must be several keys, not the one {kind_of(keys)} {keys[:60]!r}: write [key]")
+        raise TypeError(f"keys must be several keys, not the one {type_name(keys)} {keys[:60]!r}: write [key]")
     if not isinstance(keys, Iterable):
-        raise TypeError(f"keys must be several keys, such as a list of str, not {kind_of(keys)}")
+        raise TypeError(f"keys must be several keys, such as a list of str, not {type_name(keys)}")
     return keys
 
 
@@ -409,12 +409,12 @@ def _group(loader: Any) -> str:
         hint = "pass the function itself, without calling it" if isinstance(loader, Awaitable) else "write an async def"
         if isinstance(loader, Coroutine):
             loader.close()  # or Python would also warn that the coroutine was never awaited
-        raise TypeError(f"the loader must be a function, not a {kind_of(loader)}: {hint}")
+        raise TypeError(f"the loader must be a function, not a {type_name(loader)}: {hint}")
     named = loader if getattr(loader, "__qualname__", None) else type(loader)
     return f"{named.__module__}.{named.__qualname__}"
 
 
-def kind_of(value: object) -> str:
+def type_name(value: object) -> str:
     """Return the name of a value's type, for messages."""
     return type(value).__name__
 

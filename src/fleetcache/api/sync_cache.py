@@ -10,7 +10,7 @@ from ..engine.threads.pool import Around
 from ..engine.threads.runtime import has_room
 from ..policy.single_flight import CURRENT
 from ..telemetry.health import Health
-from .cache import chosen, defaults, described
+from .cache import defaults, describe, resolve_settings
 from .sync_verbs import SyncVerbs
 from .verbs import ALL, AsyncVerbs
 
@@ -69,7 +69,7 @@ class SyncCache(SyncVerbs):
     """
 
     def __init__(self, url: str | None = None, *, settings: Settings | None = None, **overrides: Any) -> None:
-        self._face(SyncEngine(chosen(type(self).__name__, url, settings, overrides)))
+        self._face(SyncEngine(resolve_settings(type(self).__name__, url, settings, overrides)))
 
     def _face(self, engine: SyncEngine) -> None:
         self._home = engine
@@ -105,7 +105,7 @@ class SyncCache(SyncVerbs):
         return cache
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {described(self._engine)}>"
+        return f"<{type(self).__name__} {describe(self._engine)}>"
 
     @property
     def aio(self) -> "AioView":

@@ -9,7 +9,7 @@ from ..engine.threads.runtime import call_alone
 from ..errors import ConfigError
 from ..policy.options import CallOptions
 from ..policy.reading import LoadRequest
-from ..policy.results import SyncLoader, SyncWrapping, plain
+from ..policy.results import SyncLoader, SyncWrapping, unwrap
 from .cached import KeyedFunction
 from .storable import check_storable
 
@@ -92,7 +92,7 @@ class SyncCachedFunction(KeyedFunction[P, T]):
             return way(asked)
 
         def alone() -> T:
-            result: T = plain(call_alone(loader, *asked.args))
+            result: T = unwrap(call_alone(loader, *asked.args))
             return result
 
         return self._sync._runner.run_loading(loader, make, alone)  # noqa: SLF001 - as above

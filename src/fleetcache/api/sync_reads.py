@@ -12,10 +12,10 @@ from ..config.durations import Duration
 from ..config.spelling import by_name, misplaced
 from ..engine.threads.runtime import call_alone, call_plain
 from ..policy.lookup import DecodedValue
-from ..policy.results import SyncLoader, SyncWrapping, plain
+from ..policy.results import SyncLoader, SyncWrapping, unwrap
 from ..policy.return_types import declared_type
 from .fast_path import FastPath
-from .reads import LoadOptions, RefreshOptions, several
+from .reads import LoadOptions, RefreshOptions, check_keys
 from .verbs import AsyncVerbs
 
 __all__ = ["Runner", "SyncReadingVerbs"]
@@ -221,7 +221,7 @@ class SyncReadingVerbs(FastPath):
         return self._loading(loader, make)
 
     def _loading(self, loader: Any, make: Callable[[Any], Coroutine[Any, Any, Any]]) -> Any:
-        return self._runner.run_loading(loader, make, lambda: plain(call_alone(loader)))
+        return self._runner.run_loading(loader, make, lambda: unwrap(call_alone(loader)))
 
     @by_name
     def get_or_set_many(
@@ -242,7 +242,7 @@ class SyncReadingVerbs(FastPath):
         """
         if _others:
             misplaced(SyncReadingVerbs.get_or_set_many, _others)
-        names = list(several(keys))
+        names = list(check_keys(keys))
 
         @wraps(loader)
         def load(missing: list[str]) -> Any:
@@ -255,6 +255,6 @@ class SyncReadingVerbs(FastPath):
 
         def alone() -> dict[str, T]:
             loaded = call_alone(loader, names)
-            return {name: plain(loaded[name]) for name in names if name in loaded}
+            return {name: unwrap(loaded[name]) for name in names if name in loaded}
 
         return self._runner.run_loading(load, make, alone)

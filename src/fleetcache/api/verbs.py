@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Never, ParamSpec, Self, TypeVar, Unpack, overload
 
-from ..config.durations import MAX_TTL, Duration, seconds
+from ..config.durations import MAX_TTL, Duration, parse_duration
 from ..config.spelling import by_name, misplaced
 from ..engine.aio.other_loops import not_known, on_its_loop
 from ..errors import Unavailable
@@ -13,7 +13,7 @@ from ..policy.claims import Grant
 from ..policy.options import MINIMUM_TTL, CallOptions
 from ..policy.results import Found, Loader, Wrapping
 from ..telemetry.stats import Stats
-from .reads import ALL, BYPASSED, FunctionOptions, ReadingVerbs, kind_of, several
+from .reads import ALL, BYPASSED, FunctionOptions, ReadingVerbs, check_keys, type_name
 
 if TYPE_CHECKING:
     from .cached import CachedFunction, Decorator
@@ -86,7 +86,7 @@ class AsyncVerbs(ReadingVerbs):
             misplaced(AsyncVerbs.set_many, _others)
         options = self._options(ttl, stale, tags, offline_ttl=offline_ttl)
         if not isinstance(mapping, Mapping):
-            raise TypeError(f"set_many takes a mapping of keys to values, not {kind_of(mapping)}")
+            raise TypeError(f"set_many takes a mapping of keys to values, not {type_name(mapping)}")
         values = {self._key(key): value for key, value in mapping.items()}
         engine = self._engine
         rules = await engine.ensure_ready()
@@ -159,7 +159,7 @@ class AsyncVerbs(ReadingVerbs):
     @on_its_loop(bool)
     async def touch(self, key: str, ttl: Duration) -> bool:
         """Let a fresh entry live ``ttl`` from now; return ``False`` if there is none. Every instance drops its copy."""
-        full, life = self._key(key), seconds(ttl, name="ttl", minimum=MINIMUM_TTL, maximum=MAX_TTL)
+        full, life = self._key(key), parse_duration(ttl, name="ttl", minimum=MINIMUM_TTL, maximum=MAX_TTL)
         rules = await self._engine.ensure_ready()
         return not self._is_bypassed and await rules.writing.touch(full, life, self._defaults)
 
@@ -178,7 +178,7 @@ class AsyncVerbs(ReadingVerbs):
     @on_its_loop(int)
     async def delete_many(self, keys: Iterable[str], *, strict: bool = False) -> int:
         """Remove many keys in as few writes as fit; return the number of live values that are known to be removed."""
-        names = [self._key(key) for key in several(keys)]
+        names = [self._key(key) for key in check_keys(keys)]
         rules = await self._engine.ensure_ready()
         return await rules.writing.delete_many(names, strict=strict)
 
@@ -229,11 +229,11 @@ class AsyncVerbs(ReadingVerbs):
         """
         if _others:
             misplaced(AsyncVerbs.claim, _others)
-        full, life = self._key(key), seconds(ttl, name="ttl", minimum=MIN_CLAIM_TTL, maximum=MAX_TTL)
+        full, life = self._key(key), parse_duration(ttl, name="ttl", minimum=MIN_CLAIM_TTL, maximum=MAX_TTL)
         if isinstance(wait, bool):
             patience = self._engine.settings.load_wait if wait else 0.0
         else:
-            patience = seconds(wait, name="wait", zero=True, maximum=MAX_TTL)
+            patience = parse_duration(wait, name="wait", zero=True, maximum=MAX_TTL)
         rules = await self._engine.ensure_ready()
         grant = await rules.claims.take(full, life, patience, ask=not self._is_bypassed)
         return None if grant is None else Claim(self, grant)

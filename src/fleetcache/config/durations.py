@@ -1,6 +1,6 @@
 """Converts durations, as people write them, to float seconds and back, for the whole package.
 
-Also builds the error for a wrong setting (``refusal``), because every other conversion refuses in the same words.
+Also builds the error for a wrong setting (``config_error``), because every other conversion refuses in the same words.
 """
 
 import math
@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from ..errors import ConfigError
 
-__all__ = ["MAX_TTL", "Duration", "refusal", "seconds", "shown", "text"]
+__all__ = ["MAX_TTL", "Duration", "config_error", "format_duration", "parse_duration", "shorten"]
 
 Duration = int | float | str | timedelta
 
@@ -31,7 +31,7 @@ _MAX_SHOWN = 80  # characters of a wrong value in a message: enough to recognise
 _WIDEST_SHOWN = 256  # bits of a wrong integer; the interpreter itself refuses to print very long ones
 
 
-def seconds(
+def parse_duration(
     value: Duration, *, name: str, zero: bool = False, minimum: float | None = None, maximum: float | None = None
 ) -> float:
     """Convert a duration to seconds.
@@ -56,26 +56,26 @@ def seconds(
     """
     result = _number(value)
     if result is None:
-        raise refusal(name, value, "is not a duration", ACCEPTED)
+        raise config_error(name, value, "is not a duration", ACCEPTED)
     if not math.isfinite(result):
-        raise refusal(name, value, "is not finite", ACCEPTED)
+        raise config_error(name, value, "is not finite", ACCEPTED)
     if result < 0 or (result == 0 and not zero):
-        raise refusal(name, value, "must not be negative" if zero else "must be more than zero", ACCEPTED)
+        raise config_error(name, value, "must not be negative" if zero else "must be more than zero", ACCEPTED)
     if minimum is not None and result < minimum:
-        raise refusal(name, value, f"is under {text(minimum)}", ACCEPTED)
+        raise config_error(name, value, f"is under {format_duration(minimum)}", ACCEPTED)
     if maximum is not None and result > maximum:
-        raise refusal(name, value, f"is over {text(maximum)}", ACCEPTED)
+        raise config_error(name, value, f"is over {format_duration(maximum)}", ACCEPTED)
     return result
 
 
-def text(length: float) -> str:
+def format_duration(length: float) -> str:
     """Write seconds the short way people do.
 
     Args:
         length: Seconds. Rounded to a microsecond below one second, to a millisecond above.
 
     Returns:
-        Text that ``seconds`` reads back.
+        Text that ``parse_duration`` reads back.
 
     Example:
         >>> text(5400), text(0.25), text(90.5)
@@ -84,7 +84,7 @@ def text(length: float) -> str:
     if not math.isfinite(length):
         return str(length)
     if length < 0:
-        return f"-{text(-length)}"
+        return f"-{format_duration(-length)}"
     if length < 1:
         thousandths = round(length * 1000, 3)
     else:
@@ -102,7 +102,7 @@ def text(length: float) -> str:
     return written
 
 
-def refusal(name: str, value: object, problem: str, accepted: str) -> ConfigError:
+def config_error(name: str, value: object, problem: str, accepted: str) -> ConfigError:
     """Build the error for a wrong setting: its name, its value, the problem, and the accepted values.
 
     Args:
@@ -114,10 +114,10 @@ def refusal(name: str, value: object, problem: str, accepted: str) -> ConfigErro
     Returns:
         The error, to be raised by the caller.
     """
-    return ConfigError(f"{name} = {shown(value)} {problem}; accepted: {accepted}")
+    return ConfigError(f"{name} = {shorten(value)} {problem}; accepted: {accepted}")
 
 
-def shown(value: object) -> str:
+def shorten(value: object) -> str:
     """Show a wrong value in one short line, without raising and without the password of a URL set in the wrong place.
 
     Args:

@@ -10,7 +10,7 @@ from msgspec.structs import force_setattr
 
 from ..errors import ConfigError
 from ..log import TELL
-from .durations import Duration, refusal
+from .durations import Duration, config_error
 from .spelling import known
 from .url import Address, CredentialProvider
 from .variables import DRIVERS, VARIABLES
@@ -133,14 +133,14 @@ class Settings(Struct, frozen=True, kw_only=True):
         if self.driver != "redis" or self.url:
             return None
         accepted = f"REDIS_URL or CACHE_REDIS_URL (url), or another driver: {DRIVERS}"
-        return refusal(_BY_FIELD["driver"].label, self.driver, "needs a URL", accepted)
+        return config_error(_BY_FIELD["driver"].label, self.driver, "needs a URL", accepted)
 
     def _required_problem(self) -> ConfigError | None:
         if not self.required or self.has_server:
             return None
         accepted = "REDIS_URL (url) with driver auto or redis, driver embedded, or CACHE_REQUIRED=false"
         problem = f"needs a server, and the driver is {self.resolved_driver}"
-        return refusal(_BY_FIELD["required"].label, self.required, problem, accepted)
+        return config_error(_BY_FIELD["required"].label, self.required, problem, accepted)
 
     def _url_problem(self) -> ConfigError | None:
         try:
@@ -153,7 +153,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         if self.codec != "pickle" or self.signing_keys:
             return None
         accepted = "CACHE_SIGNING_KEY (signing_keys) with 32 bytes or more, or another codec: msgpack, json"
-        return refusal(_BY_FIELD["codec"].label, self.codec, "needs a signing key", accepted)
+        return config_error(_BY_FIELD["codec"].label, self.codec, "needs a signing key", accepted)
 
     def _provider_problem(self) -> ConfigError | None:
         provider: object = self.credential_provider

@@ -5,9 +5,9 @@ The whole package uses these two conversions. They refuse a value in the same wo
 
 import re
 
-from .durations import refusal
+from .durations import config_error
 
-__all__ = ["MAX_SIZE", "count", "size"]
+__all__ = ["MAX_SIZE", "parse_count", "parse_size"]
 
 # The largest number that a 64-bit server and Python's own containers can count; a larger number is a typing error.
 MAX_SIZE = 2**63 - 1
@@ -29,7 +29,7 @@ _UNITS = {
 _SIZE = r"([0-9]{1,19})([A-Za-z]*)"
 
 
-def size(value: int | str, *, name: str, minimum: int = 0, maximum: int = MAX_SIZE) -> int:
+def parse_size(value: int | str, *, name: str, minimum: int = 0, maximum: int = MAX_SIZE) -> int:
     """Convert a size to bytes.
 
     Args:
@@ -50,17 +50,17 @@ def size(value: int | str, *, name: str, minimum: int = 0, maximum: int = MAX_SI
     """
     result = _number(value)
     if result is None:
-        raise refusal(name, value, "is not a size", ACCEPTED)
+        raise config_error(name, value, "is not a size", ACCEPTED)
     if result < 0:
-        raise refusal(name, value, "must not be negative", ACCEPTED)
+        raise config_error(name, value, "must not be negative", ACCEPTED)
     if result < minimum:
-        raise refusal(name, value, f"is under {minimum} bytes", ACCEPTED)
+        raise config_error(name, value, f"is under {minimum} bytes", ACCEPTED)
     if result > maximum:
-        raise refusal(name, value, f"is over {maximum} bytes", ACCEPTED)
+        raise config_error(name, value, f"is over {maximum} bytes", ACCEPTED)
     return result
 
 
-def count(value: int | str, *, name: str) -> int:
+def parse_count(value: int | str, *, name: str) -> int:
     """Convert a count.
 
     Args:
@@ -80,7 +80,7 @@ def count(value: int | str, *, name: str) -> int:
     plain = isinstance(value, str) and value.strip().isdigit()
     result = _number(value) if plain or isinstance(value, int) else None
     if result is None or not 1 <= result <= MAX_SIZE:
-        raise refusal(name, value, "is not a count", "a whole number, 1 or more")
+        raise config_error(name, value, "is not a count", "a whole number, 1 or more")
     return result
 
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any, NoReturn, TypeVar
 
 from ..errors import ConfigError
-from .durations import seconds, shown
+from .durations import parse_duration, shorten
 
 __all__ = ["by_name", "decorated_with", "known", "misplaced", "renamed"]
 
@@ -35,7 +35,7 @@ def misplaced(verb: Any, others: tuple[Any, ...]) -> NoReturn:
     parameters = verb.__signature__.parameters.values()
     options = [parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
     meant = _meant(others[0])
-    example = f", as in {meant}={shown(others[0])}" if meant in options else ""
+    example = f", as in {meant}={shorten(others[0])}" if meant in options else ""
     raise TypeError(f"{verb.__name__}() takes its options by name{example}; they are {', '.join(options)}")
 
 
@@ -47,7 +47,7 @@ def decorated_with(value: object) -> None:
     """
     if isinstance(value, str | int | float | timedelta) and not isinstance(value, bool):
         meant = _meant(value) or "key"
-        raise ConfigError(f"cached({shown(value)}): options go by name, as in @cached({meant}={shown(value)})")
+        raise ConfigError(f"cached({shorten(value)}): options go by name, as in @cached({meant}={shorten(value)})")
 
 
 def known(given: dict[str, Any], names: Iterable[str], what: str) -> dict[str, Any]:
@@ -79,7 +79,7 @@ def _meant(value: Any) -> str:
     if isinstance(value, type):
         return "type"
     try:
-        seconds(value, name="ttl", zero=True)
+        parse_duration(value, name="ttl", zero=True)
     except ConfigError:
         return ""
     return "ttl"

@@ -213,7 +213,7 @@ class _Reader:
         }
 
     def _wrong(self, problem: str, accepted: str = _ACCEPTED) -> ConfigError:
-        return ConfigError(f"{self._name} = {hidden(self._url)!r} {problem}; accepted: {accepted}")
+        return ConfigError(f"{self._name} = {redact(self._url)!r} {problem}; accepted: {accepted}")
 
     def _scheme(self) -> str:
         scheme, separator, _ = self._url.partition("://")
@@ -307,7 +307,7 @@ class _Reader:
         return {**options, "ssl_cert_reqs": checks, "ssl_check_hostname": hostname}
 
 
-def hidden(url: str) -> str:
+def redact(url: str) -> str:
     """Show a URL, however malformed, without any part that may be a password.
 
     Args:

@@ -10,8 +10,8 @@ from typing import Any
 from msgspec import Struct
 
 from ..errors import ConfigError
-from .durations import MAX_TTL, Duration, refusal, seconds, text
-from .sizes import count, size
+from .durations import MAX_TTL, Duration, config_error, format_duration, parse_duration
+from .sizes import parse_count, parse_size
 from .url import BOOLEANS
 
 __all__ = ["CODECS", "DRIVERS", "MAX_EMBEDDED_DIR", "MAX_PREFIX", "VARIABLES", "Variable"]
@@ -32,27 +32,27 @@ MIN_KEY = 32  # bytes; as strong as a signature of 256 bits
 def _choice(value: object, *, name: str, choices: str) -> str:
     word = value.strip().lower() if isinstance(value, str) else value
     if not isinstance(word, str) or word not in choices.split(", "):
-        raise refusal(name, value, "is unknown", choices)
+        raise config_error(name, value, "is unknown", choices)
     return word
 
 
 def _url(value: object, *, name: str) -> str | None:
     """Check only that the URL is text. It is read where it is used, and the driver ``memory`` does not use it."""
     if value is not None and not isinstance(value, str):
-        raise refusal(name, value, "is not a URL", "text such as redis://localhost:6379/0")
+        raise config_error(name, value, "is not a URL", "text such as redis://localhost:6379/0")
     return (value or "").strip() or None
 
 
 def _prefix(value: object, *, name: str) -> str:
     accepted = f"1 to {MAX_PREFIX} bytes without blanks, control characters and braces, no colon at either end"
     if not isinstance(value, str) or not value:
-        raise refusal(name, value, "is no prefix", accepted)
+        raise config_error(name, value, "is no prefix", accepted)
     if "://" in value:  # a URL in the wrong variable: as a prefix it would put its password into every key
-        raise refusal(name, value, "is a URL", accepted)
+        raise config_error(name, value, "is a URL", accepted)
     if not value.isprintable() or set(value) & set("{} ") or value.strip(":") != value:
-        raise refusal(name, value, "would break keys", accepted)
+        raise config_error(name, value, "would break keys", accepted)
     if len(value.encode()) > MAX_PREFIX:
-        raise refusal(name, value, "is too long", accepted)
+        raise config_error(name, value, "is too long", accepted)
     return value
 
 
@@ -62,24 +62,24 @@ def _embedded_dir(value: object, *, name: str) -> str | None:
     if value is None or value == "":
         return None
     if not isinstance(value, str) or not value.startswith("/") or not value.isprintable():
-        raise refusal(name, value, "is no place for a server", accepted)
+        raise config_error(name, value, "is no place for a server", accepted)
     if len(value.encode()) > MAX_EMBEDDED_DIR:
-        raise refusal(name, value, "is too long", accepted)
+        raise config_error(name, value, "is too long", accepted)
     return value
 
 
 def _operation_timeout(value: Duration, *, name: str) -> float:
-    result = seconds(value, name=name)
+    result = parse_duration(value, name=name)
     if result > MAX_OPERATION:
-        problem = f"is over {text(MAX_OPERATION)}: it is what one operation on the server may take"
-        raise refusal(name, value, problem, "a shorter one; the lifetime of entries is CACHE_TTL (ttl)")
+        problem = f"is over {format_duration(MAX_OPERATION)}: it is what one operation on the server may take"
+        raise config_error(name, value, problem, "a shorter one; the lifetime of entries is CACHE_TTL (ttl)")
     return result
 
 
 def _boolean(value: object, *, name: str) -> bool:
     result = BOOLEANS.get(value.strip().lower()) if isinstance(value, str) else value
     if not isinstance(result, bool):
-        raise refusal(name, value, "is not a boolean", ", ".join(BOOLEANS))
+        raise config_error(name, value, "is not a boolean", ", ".join(BOOLEANS))
     return result
 
 
@@ -123,8 +123,8 @@ class Variable(Struct, frozen=True):
         return f"{self.env} ({self.field})"
 
 
-_lifetime = partial(seconds, maximum=MAX_TTL)
-_lifetime_or_none = partial(seconds, zero=True, maximum=MAX_TTL)
+_lifetime = partial(parse_duration, maximum=MAX_TTL)
+_lifetime_or_none = partial(parse_duration, zero=True, maximum=MAX_TTL)
 
 # If two variables have the same field, the first set variable wins.
 VARIABLES: tuple[Variable, ...] = (
@@ -150,11 +150,11 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("CACHE_OPERATION_TIMEOUT", "operation_timeout", "duration", "250ms", _operation_timeout,
              "longest wait for one operation on the server; at most 10s",
              "many times the round trip of a healthy server, and a user notices no single wait of this length"),
-    Variable("CACHE_CONNECT_TIMEOUT", "connect_timeout", "duration", "2s", partial(seconds, maximum=MAX_CONNECT),
+    Variable("CACHE_CONNECT_TIMEOUT", "connect_timeout", "duration", "2s", partial(parse_duration, maximum=MAX_CONNECT),
              "longest whole handshake; at most 1m",
              "name look-up, TLS and a dozen commands over a slow network; no request waits for it"),
     Variable("CACHE_MAX_STALENESS", "max_staleness", "duration", "2s",
-             partial(seconds, minimum=MIN_STALENESS, maximum=MAX_STALENESS),
+             partial(parse_duration, minimum=MIN_STALENESS, maximum=MAX_STALENESS),
              "how far a near answer may be behind the server, whatever the network does; 100ms to 1m",
              "costs an idle connection a command in two thirds of a second, and outlasts a lost packet"),
     Variable("CACHE_OFFLINE_TTL", "offline_ttl", "duration", "30s", _lifetime_or_none,
@@ -163,13 +163,14 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("CACHE_LOAD_WAIT", "load_wait", "duration", "30s", _lifetime,
              "longest wait for another caller's load",
              "about when the proxies in front give up on the request"),
-    Variable("CACHE_NEAR_MAX_ITEMS", "near_max_items", "count", 10_000, count,
+    Variable("CACHE_NEAR_MAX_ITEMS", "near_max_items", "count", 10_000, parse_count,
              "entries in the near store, per process",
              "a few MB of overhead at most, and the hot part of most key sets"),
-    Variable("CACHE_NEAR_MAX_BYTES", "near_max_bytes", "size", "32MB", size,
+    Variable("CACHE_NEAR_MAX_BYTES", "near_max_bytes", "size", "32MB", parse_size,
              "bytes in the near store, per process; 0 is no near store",
              "several processes of it fit into a small container"),
-    Variable("CACHE_MAX_VALUE_BYTES", "max_value_bytes", "size", "4MB", partial(size, minimum=1, maximum=MAX_VALUE),
+    Variable("CACHE_MAX_VALUE_BYTES", "max_value_bytes", "size", "4MB",
+             partial(parse_size, minimum=1, maximum=MAX_VALUE),
              "larger values are answered uncached; at most 512MB",
              "at 1 Gbit/s one such value already delays all callers on the connection by some 30ms"),
     Variable("CACHE_REQUIRED", "required", "boolean", False, _boolean,
@@ -191,7 +192,8 @@ VARIABLES: tuple[Variable, ...] = (
              "where the embedded server makes its private folder, made with mode 0700 if it is not there; "
              "XDG_RUNTIME_DIR, TMPDIR or /tmp when it is not set",
              "sockets of one user belong there, and all processes of the user find them there"),
-    Variable("CACHE_EMBEDDED_MAX_BYTES", "embedded_max_bytes", "size", "128MB", partial(size, minimum=MIN_EMBEDDED),
+    Variable("CACHE_EMBEDDED_MAX_BYTES", "embedded_max_bytes", "size", "128MB",
+             partial(parse_size, minimum=MIN_EMBEDDED),
              "memory of the embedded server; when full, it drops the least recently used entries",
              "several times near's, and a quarter of a small container; it is taken only as it fills"),
 )  # fmt: skip

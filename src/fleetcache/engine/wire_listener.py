@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from ..clock import Clock
-from ..config.durations import text
+from ..config.durations import format_duration
 from ..config.settings import Settings
 from ..config.url import Address
 from ..log import Teller
@@ -106,7 +106,7 @@ class WireListener:
         if greeting is not None and not greeting.tracking:
             engine.coherence.tracking = False
             engine.coherence.copies.clear()
-            said, life = greeting.no_tracking_because, text(engine.coherence.untracked_life)
+            said, life = greeting.no_tracking_because, format_duration(engine.coherence.untracked_life)
             words = "the cache server does not push changes (%s): near copies live %s at most"
             engine.tell(logging.WARNING, "no_tracking", words, said, life, reason="no_tracking")
 

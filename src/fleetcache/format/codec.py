@@ -28,11 +28,11 @@ from .values import (
     GIVEN,
     JSON_SCALARS,
     SCALARS,
-    a,
     describe_change,
     find_change,
     immutable,
     is_plain,
+    with_article,
 )
 
 __all__ = ["INT", "JSON", "MARKED_JSON", "MARKED_MSGPACK", "MSGPACK", "PICKLE", "Codecs", "immutable"]
@@ -112,7 +112,7 @@ class Codecs:
         except (CodecError, MemoryError):
             raise
         except Exception as error:
-            raise CodecError(_with_type(f"{a(kind)} cannot be stored", declared, error)) from error
+            raise CodecError(_with_type(f"{with_article(kind)} cannot be stored", declared, error)) from error
 
     def decode(self, codec_id: int, payload: bytes | memoryview, declared: Any) -> Any:
         """Decode bytes to a value of the declared type (``Any``: a value of plain types).
@@ -268,7 +268,9 @@ class _Format:
             if change is not None:
                 raise CodecError(describe_change(value, *change, declared)) from error
             if reader.marks_only:
-                raise CodecError(f"{a(kind)} is not of the declared type {describe_type(declared)}") from error
+                raise CodecError(
+                    f"{with_article(kind)} is not of the declared type {describe_type(declared)}"
+                ) from error
             raise refused or error from None  # the error without marks explains more
 
     def _write_made(self, value: Any, reader: _Reader) -> tuple[int, bytes, Any]:
@@ -291,7 +293,7 @@ class _Format:
     ) -> Exception:
         """Return the error for a value that marks do not hold, either."""
         if held.why:
-            return CodecError(f"{a(type(held.part))} cannot be stored: {held.why}")
+            return CodecError(f"{with_article(type(held.part))} cannot be stored: {held.why}")
         if reader.marks_only:
             return CodecError(f"{describe_type(reader.declared)} does not name the type {type(held.part).__name__}")
         if reader.typed:

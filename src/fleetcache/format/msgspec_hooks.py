@@ -8,7 +8,7 @@ from typing import Any, cast
 from ..errors import CodecError
 from .registered_types import registered, registration
 from .standard_types import is_leaf, read_leaf, standard
-from .values import a, describe_unsupported
+from .values import describe_unsupported, with_article
 
 __all__ = ["from_plain", "is_model", "to_plain"]
 
@@ -36,7 +36,7 @@ def to_plain(value: Any) -> Any:
     try:
         return cast("str", dump(round_trip=True, by_alias=False, warnings="error"))
     except Exception as error:  # noqa: BLE001 - the model's code may raise anything; the text holds values, so not chained
-        raise CodecError(f"{a(type(value))} cannot be stored: {type(error).__name__}") from None
+        raise CodecError(f"{with_article(type(value))} cannot be stored: {type(error).__name__}") from None
 
 
 def from_plain(declared: Any, plain: Any) -> Any:

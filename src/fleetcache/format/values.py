@@ -31,7 +31,6 @@ __all__ = [
     "GIVEN",
     "JSON_SCALARS",
     "SCALARS",
-    "a",
     "dataclass_fields",
     "describe_change",
     "describe_unsupported",
@@ -39,6 +38,7 @@ __all__ = [
     "find_change",
     "immutable",
     "is_plain",
+    "with_article",
 ]
 
 # These come out of the codec exactly as they went in. JSON has no bytes, NaN or infinity.
@@ -311,11 +311,11 @@ def describe_change(value: object, part: object, back: object, declared: Any = A
     if declared is Any:
         whole = _as_generic(type(value))
         if part is value:
-            return f"{a(kind)} would come back {change}: pass type={whole} or annotate the loader"
-        inside = f"{a(kind)} inside the {type(value).__name__}"
+            return f"{with_article(kind)} would come back {change}: pass type={whole} or annotate the loader"
+        inside = f"{with_article(kind)} inside the {type(value).__name__}"
         return f"{inside} would come back {change}: declare the whole (type={whole}) or annotate the loader"
     path = "" if part is value else _path_to(value, part)
-    what = f"{type(value).__name__}{path} ({kind.__name__})" if path else a(kind)
+    what = f"{type(value).__name__}{path} ({kind.__name__})" if path else with_article(kind)
     if kind is type(back):
         return (
             f"{what} would come back {change}: leave it out of the type, register_type() it, or return NoStore(value)"
@@ -354,13 +354,16 @@ def describe_unsupported(value: object) -> str:
     """Return the error text for a value that only pickle could store."""
     for base in (str, int, float, bytes):
         if isinstance(value, base):
-            return f"{a(type(value))} would come back as {base.__name__}: pass a plain {base.__name__}"
-    what, ways = f"{a(type(value))} cannot be stored", "return plain types, a dataclass, a Struct or a pydantic model"
+            return f"{with_article(type(value))} would come back as {base.__name__}: pass a plain {base.__name__}"
+    what, ways = (
+        f"{with_article(type(value))} cannot be stored",
+        "return plain types, a dataclass, a Struct or a pydantic model",
+    )
     if any(hasattr(type(value), mark) for mark in _ORM_MARKS):
         return f"{what}: it is tied to its session; {ways} made of it, such as Out.model_validate(row)"
     return f"{what}: {ways}, or register_type() it"
 
 
-def a(kind: type) -> str:
+def with_article(kind: type) -> str:
     """Return the type's name with its article, for an error."""
     return f"{'an' if kind.__name__[0] in 'AEIOaeio' else 'a'} {kind.__name__}"

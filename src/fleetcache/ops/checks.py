@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..clock import Clock, monotonic
-from ..config.durations import Duration, refusal, seconds
+from ..config.durations import Duration, config_error, parse_duration
 from ..errors import ConfigError
 
 __all__ = ["EVERY", "Check", "CheckFunction", "Checks", "Result"]
@@ -60,10 +60,10 @@ class Check:
         fn: object = self.fn
         critical: object = self.critical
         if not callable(fn):
-            raise refusal("Check.fn", fn, "cannot be called", "an async function without arguments")
+            raise config_error("Check.fn", fn, "cannot be called", "an async function without arguments")
         if not isinstance(critical, bool):
-            raise refusal("Check.critical", critical, "is not a boolean", "True, False")
-        object.__setattr__(self, "limit", seconds(self.timeout, name="Check.timeout"))
+            raise config_error("Check.critical", critical, "is not a boolean", "True, False")
+        object.__setattr__(self, "limit", parse_duration(self.timeout, name="Check.timeout"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ class Checks:
     def __init__(self, checks: Mapping[str, Check | CheckFunction] | None, clock: Clock = monotonic) -> None:
         given: object = {} if checks is None else checks
         if not isinstance(given, Mapping):
-            raise refusal("checks", given, "is no mapping", "a dict of names and async functions or Check(...)")
+            raise config_error("checks", given, "is no mapping", "a dict of names and async functions or Check(...)")
         self._runners = {_name(name): _Runner(_check(name, check), clock) for name, check in given.items()}
         self._clock = clock
         self._began = 0.0
@@ -163,7 +163,7 @@ class _Runner:
 
 def _name(name: object) -> str:
     if not isinstance(name, str) or not name:
-        raise refusal("the name of a check", name, "is no name", "text that is not empty")
+        raise config_error("the name of a check", name, "is no name", "text that is not empty")
     return name
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from ..config.durations import refusal
+from ..config.durations import config_error
 from ..telemetry.health import Health, Status
 from .checks import Result
 
@@ -19,7 +19,7 @@ def check_detail(detail: object) -> bool:
         ConfigError: ``detail`` is neither ``brief`` nor ``full``.
     """
     if detail not in ("brief", "full"):
-        raise refusal("detail", detail, "is unknown", "brief, full")
+        raise config_error("detail", detail, "is unknown", "brief, full")
     return detail == "full"
 
 

@@ -29,8 +29,8 @@ class Right(NamedTuple):
 
     run: Load
     seen: Lookup
-    base: bytes | None = None
-    mark: bytes | None = None
+    expected_stamp: bytes | None = None
+    claim_token: bytes | None = None
 
 
 class BatchLoad:
@@ -98,7 +98,8 @@ class BatchLoad:
         waiting: dict[str, float] = {}
         for right in await self._rights(runs):
             run, seen = right.run, right.seen
-            if seen.state in {EntryState.FRESH, EntryState.STALE} and seen.answer is not None and right.base is None:
+            usable = seen.state in {EntryState.FRESH, EntryState.STALE}
+            if usable and seen.answer is not None and right.expected_stamp is None:
                 self._values[run.key] = seen.answer.value
                 self._ctx.flights.end(run.flight, Outcome(Resolution.RETURN, answer=seen.answer))
             elif seen.state is EntryState.LOADING:
@@ -125,7 +126,7 @@ class BatchLoad:
 
         def take(look: tuple[Load, Lookup], got: Any) -> None:
             right = asked.pop(look[0].key)
-            rights.append(self._right(right, got) if right.base or right.mark else right)
+            rights.append(self._right(right, got) if right.expected_stamp or right.claim_token else right)
 
         try:
             await stream(ctx, looks, ask, take, budget)
@@ -146,12 +147,13 @@ class BatchLoad:
                 ctx.shared.discard(run.key, seen.stamp)
             placeholder = ctx.entries.stamp(b"L")
             future = ctx.shared.acquire(run.key, placeholder, ms, run.declared, run.token)
-            return Right(run, seen, base=placeholder), future
+            return Right(run, seen, expected_stamp=placeholder), future
         if seen.is_ending:
             return Right(run, Lookup(EntryState.LOADING, remaining=seen.remaining)), None
         if seen.state in _REPLACEABLE:
-            mark = ctx.entries.stamp(b"C")
-            return Right(run, seen, mark=mark), ctx.shared.claim(run.key, mark, ms, run.declared, run.token)
+            claim_token = ctx.entries.stamp(b"C")
+            future = ctx.shared.claim(run.key, claim_token, ms, run.declared, run.token)
+            return Right(run, seen, claim_token=claim_token), future
         return Right(run, seen), None
 
     def _right(self, asked: Right, got: Any) -> Right:
@@ -160,7 +162,7 @@ class BatchLoad:
         if isinstance(got, ClaimReply):
             seen = got.seen
             if got.granted and seen.state in _REPLACEABLE and not seen.is_ending:
-                return Right(run, seen, seen.stamp, asked.mark)
+                return Right(run, seen, seen.stamp, asked.claim_token)
             if got.granted:
                 self._give_back(asked)
             if seen.state in _SETTLED:
@@ -168,22 +170,22 @@ class BatchLoad:
             return Right(run, Lookup(EntryState.LOADING, remaining=0.0 if got.granted else got.remaining))
         if isinstance(got, Lookup):
             if got.state is EntryState.GRANTED:
-                return Right(run, got, base=asked.base)
+                return Right(run, got, expected_stamp=asked.expected_stamp)
             return Right(
                 run, got if got.state in _SETTLED or got.state is EntryState.LOADING else Lookup(EntryState.LOADING)
             )
         return Right(run, Lookup(EntryState.UNAVAILABLE))
 
     def _give_back(self, right: Right) -> None:
-        self._loading.rights.release(right.run, right.base, right.mark)
+        self._loading.rights.release(right.run, right.expected_stamp, right.claim_token)
 
     async def _load(self, granted: list[Right]) -> None:
         """Call the loader once for all granted keys; each key is stored, or released if the mapping lacks it."""
         ctx = self._ctx
         stops = [
-            self._loading.rights.renew_while_loading(run, base, mark)
-            for run, _, base, mark in granted
-            if base is not None
+            self._loading.rights.renew_while_loading(run, expected_stamp, claim_token)
+            for run, _, expected_stamp, claim_token in granted
+            if expected_stamp is not None
         ]
         try:
             captured = await ctx.capture(self._options.tags, self._budget)
@@ -262,7 +264,7 @@ class BatchLoad:
             run.budget = self._budget
             value = unwrapped[run.key]
             self._values[run.key] = value[0].value
-            finish = self._loading.send(run, (right.base, right.mark), value, captured, times)
+            finish = self._loading.send(run, (right.expected_stamp, right.claim_token), value, captured, times)
             return finish, len(value[0].payload or b"") + SMALL
 
         def end(right: Right, outcome: Outcome | None) -> None:

@@ -52,13 +52,13 @@ class _Waiter:
 class _ClaimQueue:
     """The claim of one key in this process: its holder, the queue of waiting callers, and its mark on the server."""
 
-    __slots__ = ("_holder", "alarm", "key", "mark", "queue", "since", "ttl", "yields")
+    __slots__ = ("_holder", "alarm", "claim_token", "key", "queue", "since", "ttl", "yields")
 
     def __init__(self, holder: Grant) -> None:
         self.key = holder.key
         self.hand_to(holder)
         self.queue: deque[_Waiter] = deque()
-        self.mark = b""  # of our claim on the server; empty: the server knows of none
+        self.claim_token = b""  # of our claim on the server; empty: the server knows of none
         self.alarm: Alarm | None = None
         self.since = 0.0  # when the server granted it
         self.yields = False  # whether other processes come first
@@ -155,20 +155,20 @@ class Claims:
             turn.yields = False
             pause = ctx.ports.clock() + min(YIELD, grant.ttl * YIELD_PART)
             await ctx.ports.wait(ctx.ports.future(), min(until, pause))
-        while not turn.mark:
+        while not turn.claim_token:
             watch = ctx.coherence.watch(key, ctx.ports.future())
-            mark = ctx.entries.stamp(b"C")
+            claim_token = ctx.entries.stamp(b"C")
             try:
-                claimed = await ctx.ask(ctx.shared.claim(key, mark, ms, Any, None, look=False), ctx.budget())
+                claimed = await ctx.ask(ctx.shared.claim(key, claim_token, ms, Any, None, look=False), ctx.budget())
                 if not isinstance(claimed, ClaimReply) or claimed.seen.state is EntryState.UNAVAILABLE:
                     return True  # the server cannot be asked: a grant that comes later is given back at its reply
                 if claimed.granted:
-                    turn.mark, turn.since = mark, ctx.ports.clock()
+                    turn.claim_token, turn.since = claim_token, ctx.ports.clock()
                     self._keep_alive(turn, key, ms)
                 elif not await self._news(watch.future, claimed.remaining, until):
                     return False
             except BaseException:
-                ctx.shared.unclaim(key, mark)  # perhaps granted: no other code would give it back
+                ctx.shared.unclaim(key, claim_token)  # perhaps granted: no other code would give it back
                 raise
             finally:
                 ctx.coherence.unwatch(watch)
@@ -180,8 +180,8 @@ class Claims:
         def ring() -> None:
             turn.alarm = None
             self._turn(key)
-            if turn.mark:
-                self._ctx.shared.renew(key, turn.mark, ms, claim=True)
+            if turn.claim_token:
+                self._ctx.shared.renew(key, turn.claim_token, ms, claim=True)
                 turn.alarm = self._ctx.ports.call_later(ms / 3000, ring)
 
         turn.alarm = self._ctx.ports.call_later(ms / 3000, ring)
@@ -202,7 +202,7 @@ class Claims:
         """
         following = turn.queue.popleft() if turn.queue else None
         if following is None or self._ctx.ports.clock() - turn.since >= turn.ttl:
-            turn.yields = bool(turn.mark)
+            turn.yields = bool(turn.claim_token)
             self._unclaim(turn)
         if following is None:
             del self._turns[turn.key]
@@ -215,9 +215,9 @@ class Claims:
         if turn.alarm is not None:
             turn.alarm.cancel()
             turn.alarm = None
-        if turn.mark:
-            self._ctx.shared.unclaim(turn.key, turn.mark)
-            turn.mark = b""
+        if turn.claim_token:
+            self._ctx.shared.unclaim(turn.key, turn.claim_token)
+            turn.claim_token = b""
 
     def give_all_back(self) -> None:
         """Release all claims before closing, so that no caller waits for work that this process will not do."""

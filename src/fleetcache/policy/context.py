@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from ..config.durations import MAX_TTL, seconds
+from ..config.durations import MAX_TTL, parse_duration
 from ..errors import Closed
 from ..log import TELL, Teller
 from ..telemetry.stats import Counters
@@ -209,6 +209,6 @@ class PolicyContext(Struct):
 def kept_options(options: CallOptions, ttl: Any, stale: Any) -> CallOptions:
     """Return the options with the times that the loader's result sets (``Keep``), checked."""
     return options.kept(
-        None if ttl is None else seconds(ttl, name="Keep.ttl", minimum=MINIMUM_TTL, maximum=MAX_TTL),
-        None if stale is None else seconds(stale, name="Keep.stale", zero=True, maximum=MAX_TTL),
+        None if ttl is None else parse_duration(ttl, name="Keep.ttl", minimum=MINIMUM_TTL, maximum=MAX_TTL),
+        None if stale is None else parse_duration(stale, name="Keep.stale", zero=True, maximum=MAX_TTL),
     )

@@ -210,16 +210,16 @@ class Loading:
         """
         ctx = self._ctx
         self._renew_token(run)
-        mark = ctx.entries.stamp(b"C")
+        claim_token = ctx.entries.stamp(b"C")
         run.lease = ctx.times.lease(run.group)
-        future = ctx.shared.claim(run.key, mark, round(run.lease * 1000), run.declared, run.token)
+        future = ctx.shared.claim(run.key, claim_token, round(run.lease * 1000), run.declared, run.token)
         try:
             claimed = await ctx.ask(future, run.budget)
             if not isinstance(claimed, ClaimReply):
                 return NO_LOOK
             seen = await self.settled(run, claimed.seen)
         except BaseException:
-            ctx.shared.unclaim(run.key, mark)  # as with a lease
+            ctx.shared.unclaim(run.key, claim_token)  # as with a lease
             raise
         if not claimed.granted:
             if seen.state in {EntryState.EXPIRED, EntryState.INVALID} or (
@@ -231,9 +231,9 @@ class Loading:
             anew and seen.state is EntryState.FRESH
         )
         if not replaceable or seen.is_ending or (only is not None and seen.stamp != only):
-            ctx.shared.unclaim(run.key, mark)
+            ctx.shared.unclaim(run.key, claim_token)
             return seen
-        return await self._load(run, seen.stamp, mark)
+        return await self._load(run, seen.stamp, claim_token)
 
     async def refresh(self, run: Load, stamp: bytes) -> None:
         """Replace the entry with this version stamp in the background, if the claim is granted.
@@ -261,15 +261,15 @@ class Loading:
 
     # -- loading and storing -----------------------------------------------------------------------------------------
 
-    async def _load(self, run: Load, base: bytes | None, mark: bytes | None) -> Outcome:
-        """Run the loader; store by swapping ``base`` (our placeholder, or the entry under our claim ``mark``).
+    async def _load(self, run: Load, expected_stamp: bytes | None, claim_token: bytes | None) -> Outcome:
+        """Run the loader; store by swapping ``expected_stamp``: our placeholder, or the entry under our claim.
 
-        Without a base the value is not stored on the server.
+        Without a stamp to replace, the value is not stored on the server.
         """
         ctx = self._ctx
-        if base is None:
+        if expected_stamp is None:
             return await self._load_unconfirmed(run)
-        renewal = self.rights.renew_while_loading(run, base, mark)
+        renewal = self.rights.renew_while_loading(run, expected_stamp, claim_token)
         try:
             captured = await ctx.capture(run.options.tags, run.budget)
             started = ctx.ports.clock()
@@ -277,11 +277,11 @@ class Loading:
             cost = ctx.ports.clock() - started
             answer, options = self.unwrap(run, result)
         except BaseException:
-            self.rights.release(run, base, mark)
+            self.rights.release(run, expected_stamp, claim_token)
             raise
         finally:
             renewal()
-        return await self.send(run, (base, mark), (answer, options), captured, (started, cost))()
+        return await self.send(run, (expected_stamp, claim_token), (answer, options), captured, (started, cost))()
 
     def send(
         self,
@@ -301,9 +301,9 @@ class Loading:
             times: When the loader started, and how long it took.
         """
         ctx = self._ctx
-        (base, mark), (answer, options) = right, value
-        if base is None or answer.payload is None or options is None or captured is None:
-            self.rights.release(run, base, mark)
+        (expected_stamp, claim_token), (answer, options) = right, value
+        if expected_stamp is None or answer.payload is None or options is None or captured is None:
+            self.rights.release(run, expected_stamp, claim_token)
             return partial(self._unstored, run, answer, options, times)
         stamp, blob = ctx.entries.pack(run.key, answer, captured, options, times[1])
         current: list[bool] = []
@@ -315,22 +315,22 @@ class Loading:
                 held = ctx.entries.near_entry(answer, options.tags, life, born=sent_at, cost=times[1], stamp=stamp)
                 ctx.coherence.fill(run.token, held)
 
-        future = ctx.shared.swap(run.key, base, blob, options.server_ttl_ms, stored)
-        if mark is not None:
-            ctx.shared.unclaim(run.key, mark)  # in the same write: a caller waiting for the claim wakes to the value
+        future = ctx.shared.swap(run.key, expected_stamp, blob, options.server_ttl_ms, stored)
+        if claim_token is not None:
+            ctx.shared.unclaim(run.key, claim_token)  # in the same write: a waiting caller wakes to the value
 
         async def outcome() -> Outcome:
             try:
                 result = await ctx.ask(future, run.budget)
             except BaseException:
-                self.rights.release(run, base, mark)  # has an effect only if the swap was refused as an error
+                self.rights.release(run, expected_stamp, claim_token)  # has an effect only if the swap was refused
                 raise
             if result is True and current == [True] and not run.flight.detached:
                 return Outcome(Resolution.RETURN, answer=answer)
             if isinstance(result, bool):  # the entry was removed or replaced meanwhile, or one of its tags was removed
                 return Outcome(Resolution.RETURN, Resolution.RETRY, answer=answer)
-            if mark is None:
-                ctx.shared.release(run.key, base)
+            if claim_token is None:
+                ctx.shared.release(run.key, expected_stamp)
             return await self._unstored(run, answer, options, times)
 
         return outcome

@@ -230,7 +230,7 @@ class SharedPort(Protocol):
     def capture(self, tags: Any, then: Callable[[], Any], future: Future) -> Future | None: ...  # noqa: D102
     def acquire(self, key: str, placeholder: bytes, lease_ms: int, declared: Any, token: Any) -> Future | None: ...  # noqa: D102
     def claim(  # noqa: D102
-        self, key: str, mark: bytes, lease_ms: int, declared: Any, token: Any, *, look: bool = True
+        self, key: str, claim_token: bytes, lease_ms: int, declared: Any, token: Any, *, look: bool = True
     ) -> Future | None: ...
     def is_claimed(self, key: str) -> Future | None: ...  # noqa: D102
     def swap(  # noqa: D102
@@ -238,7 +238,7 @@ class SharedPort(Protocol):
     ) -> Future | None: ...
     def renew(self, key: str, stamp: bytes, ms: int, *, claim: bool = False) -> None: ...  # noqa: D102
     def release(self, key: str, placeholder: bytes) -> None: ...  # noqa: D102
-    def unclaim(self, key: str, mark: bytes) -> None: ...  # noqa: D102
+    def unclaim(self, key: str, claim_token: bytes) -> None: ...  # noqa: D102
     def discard(self, key: str, stamp: bytes) -> None: ...  # noqa: D102
     def put(  # noqa: D102
         self, key: str, blob: bytes, server_ttl_ms: int, token: Any, hold: Callable[[float], Any], number: int

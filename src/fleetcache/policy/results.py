@@ -21,7 +21,7 @@ __all__ = [
     "SyncLoader",
     "SyncWrapping",
     "Wrapping",
-    "plain",
+    "unwrap",
 ]
 
 P = ParamSpec("P")
@@ -102,7 +102,7 @@ class Found(Struct, Generic[T_co], frozen=True):
         def __init__(self, value: T_co, fresh_for: float, age: float, stale: bool) -> None: ...
 
 
-def plain(result: Any) -> Any:
+def unwrap(result: Any) -> Any:
     """Return the value of a loader's result, for callers that keep nothing anyway."""
     return result.value if isinstance(result, Keep | NoStore) else result
 

@@ -23,31 +23,31 @@ class Rights:
     def __len__(self) -> int:
         return len(self._held)
 
-    def release(self, run: Load, base: bytes | None, mark: bytes | None) -> None:
+    def release(self, run: Load, expected_stamp: bytes | None, claim_token: bytes | None) -> None:
         """Release the lease, or the claim."""
-        if mark is not None:
-            self._ctx.shared.unclaim(run.key, mark)
-        elif base is not None:
-            self._ctx.shared.release(run.key, base)
+        if claim_token is not None:
+            self._ctx.shared.unclaim(run.key, claim_token)
+        elif expected_stamp is not None:
+            self._ctx.shared.release(run.key, expected_stamp)
 
-    def renew_while_loading(self, run: Load, base: bytes, mark: bytes | None) -> Callable[[], None]:
+    def renew_while_loading(self, run: Load, expected_stamp: bytes, claim_token: bytes | None) -> Callable[[], None]:
         """Renew the right every third of its length while the loader runs; return a function that stops the renewal."""
         ctx, lease = self._ctx, run.lease
         run.flight.loads = True
         ms = round(lease * 1000)
         alarms: list[Alarm] = []
-        right = (run, base, mark)
+        right = (run, expected_stamp, claim_token)
 
         def keep_base() -> None:
             # The entry must not end before its refresh does, or other processes would find none and load as well. It
             # stays expired: no life is added beyond the grace.
-            ctx.shared.renew(run.key, base, min(ms, round(GRACE * 1000)))
+            ctx.shared.renew(run.key, expected_stamp, min(ms, round(GRACE * 1000)))
 
         def ring() -> None:
-            if mark is None:
-                ctx.shared.renew(run.key, base, ms)
+            if claim_token is None:
+                ctx.shared.renew(run.key, expected_stamp, ms)
             else:
-                ctx.shared.renew(run.key, mark, ms, claim=True)
+                ctx.shared.renew(run.key, claim_token, ms, claim=True)
                 keep_base()
             alarms[:] = [ctx.ports.call_later(lease / 3, ring)]
 
@@ -55,7 +55,7 @@ class Rights:
             alarms[0].cancel()
             self._held.remove(right)
 
-        if mark is not None:
+        if claim_token is not None:
             keep_base()
         alarms.append(ctx.ports.call_later(lease / 3, ring))
         self._held.append(right)
@@ -63,5 +63,5 @@ class Rights:
 
     def release_all(self) -> None:
         """Release all leases and claims before closing: the fleet need not wait for loads that still run here."""
-        for run, base, mark in self._held:
-            self.release(run, base, mark)
+        for run, expected_stamp, claim_token in self._held:
+            self.release(run, expected_stamp, claim_token)

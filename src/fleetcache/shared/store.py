@@ -55,7 +55,7 @@ class Shared(SharedReading):
         return self._run("acquire", raw, (placeholder, lease_ms), answered, future, lost)
 
     def claim(
-        self, key: str, mark: bytes, lease_ms: int, declared: Any, token: FillToken | None, *, look: bool = True
+        self, key: str, claim_token: bytes, lease_ms: int, declared: Any, token: FillToken | None, *, look: bool = True
     ) -> Future | None:
         """Take the right to replace an entry, and ``look`` at the entry again; the future gets a ``ClaimReply``."""
         if not self._open():
@@ -64,7 +64,7 @@ class Shared(SharedReading):
 
         def answered(replies: list[Any]) -> ClaimReply:
             set_, left, *entry = replies
-            self.rights.answered(sibling, mark)
+            self.rights.answered(sibling, claim_token)
             if isinstance(set_, ReplyError):
                 return ClaimReply(
                     Lookup(EntryState.UNAVAILABLE, reason=self.record_refusal("store", set_)), 0.0, granted=False
@@ -73,7 +73,7 @@ class Shared(SharedReading):
             if granted:
                 self._counters.claims += 1
                 if future.done():
-                    self.unclaim(key, mark)
+                    self.unclaim(key, claim_token)
             if not look:
                 seen = Lookup(EntryState.ABSENT)
             elif large:
@@ -84,8 +84,12 @@ class Shared(SharedReading):
 
         large = raw in self.large.keys
         entry_of: tuple[Command, ...] = self.large.asks(raw) if large else (("GET", raw), ("PTTL", raw))
-        commands: tuple[Command, ...] = (("SET", sibling, mark, "NX", "PX", lease_ms), ("PTTL", sibling), *entry_of)
-        lost = partial(self.rights.lost, sibling, mark, lease_ms / 1000)
+        commands: tuple[Command, ...] = (
+            ("SET", sibling, claim_token, "NX", "PX", lease_ms),
+            ("PTTL", sibling),
+            *entry_of,
+        )
+        lost = partial(self.rights.lost, sibling, claim_token, lease_ms / 1000)
         call = self._call(commands if look else commands[:2], answered, future, lost)
         return future
 
@@ -133,9 +137,9 @@ class Shared(SharedReading):
         """Give a lease back without storing a value."""
         self.give_back(self._layout.entry(key), placeholder, own=True)
 
-    def unclaim(self, key: str, mark: bytes) -> None:
+    def unclaim(self, key: str, claim_token: bytes) -> None:
         """Give a claim back."""
-        self.give_back(self._layout.claim(key), mark)
+        self.give_back(self._layout.claim(key), claim_token)
 
     def give_back(self, raw: bytes, stamp: bytes, *, own: bool = False) -> None:
         """Compare and delete, now or in the next handshake.

@@ -1,6 +1,6 @@
 """Time that a test moves by hand."""
 
-from ..config.durations import Duration, seconds
+from ..config.durations import Duration, parse_duration
 
 __all__ = ["ManualClock"]
 
@@ -38,4 +38,4 @@ class ManualClock:
         Raises:
             ConfigError: The duration is negative: a clock cannot go back.
         """
-        self.now += seconds(duration, name="advance", zero=True)
+        self.now += parse_duration(duration, name="advance", zero=True)

@@ -10,7 +10,7 @@ import weakref
 from collections.abc import Callable
 from typing import Literal, Self, TypeVar
 
-from ..config.durations import Duration, seconds
+from ..config.durations import Duration, parse_duration
 from ..config.url import Address
 from .pipes import CutError, Pipe, Way, reset
 from .server import HOST, Server, free_port
@@ -133,7 +133,7 @@ class Proxy:
         Raises:
             ConfigError: ``by`` is no duration.
         """
-        self.delay(seconds(by, name="slow"), "down")
+        self.delay(parse_duration(by, name="slow"), "down")
         return Fault("slow", lambda: self.delay(0, "down"))
 
     def blackhole(self) -> Fault:

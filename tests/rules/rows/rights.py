@@ -3,8 +3,8 @@
 from fleetcache.policy.loading import Loading
 from tests.rules.rule import Exchange, Row
 
-SWAP = "future = ctx.shared.swap(run.key, base, blob, options.server_ttl_ms, stored)"
-GIVE_BACK = "        if mark is not None:\n            ctx.shared.unclaim(run.key, mark)"
+SWAP = "future = ctx.shared.swap(run.key, expected_stamp, blob, options.server_ttl_ms, stored)"
+GIVE_BACK = "        if claim_token is not None:\n            ctx.shared.unclaim(run.key, claim_token)"
 KEPT_FROM_ANOTHER = "tests/unit/policy/test_claims.py::test_those_of_one_process_do_not_keep_it_from_another"
 
 
@@ -31,8 +31,8 @@ ROWS = [
         "A claim that was granted for an entry that ends at once is not given back.",
         "policy.loading:Loading._claim",
         (
-            "            ctx.shared.unclaim(run.key, mark)\n            return seen\n",
-            "            seen.is_ending or ctx.shared.unclaim(run.key, mark)\n            return seen\n",
+            "            ctx.shared.unclaim(run.key, claim_token)\n            return seen\n",
+            "            seen.is_ending or ctx.shared.unclaim(run.key, claim_token)\n            return seen\n",
         ),
         "plan claim_kept_for_an_ending_entry",
     ),
@@ -41,7 +41,7 @@ ROWS = [
         "right.renewed",
         "A refresh renews its claim, and not the entry under it, which ends meanwhile.",
         "policy.rights:Rights.renew_while_loading",
-        ("ctx.shared.renew(run.key, base, min(ms, round(GRACE * 1000)))", "return"),
+        ("ctx.shared.renew(run.key, expected_stamp, min(ms, round(GRACE * 1000)))", "return"),
         "plan base_not_renewed",
     ),
     Row(
@@ -64,7 +64,7 @@ ROWS = [
         "right.returned",
         "close() leaves the leases of loads that still run.",
         "policy.rights:Rights.release_all",
-        ("self.release(run, base, mark)", "pass"),
+        ("self.release(run, expected_stamp, claim_token)", "pass"),
         "tests/unit/policy/test_loading.py::test_close_gives_back_the_right_of_a_load_that_does_not_end",
     ),
     Row(
@@ -112,7 +112,7 @@ ROWS = [
         "right.by_hand",
         "A claim by hand that was given back stays on the server.",
         "policy.claims:Claims._unclaim",
-        ("self._ctx.shared.unclaim(turn.key, turn.mark)", "pass"),
+        ("self._ctx.shared.unclaim(turn.key, turn.claim_token)", "pass"),
         "tests/unit/policy/test_claims.py::test_in_the_fleet_too",
     ),
     Row(
@@ -121,9 +121,9 @@ ROWS = [
         "A refresh stores over whatever has replaced the entry that it set out to replace.",
         "policy.loading:Loading.send",
         (
-            "ctx.shared.swap(run.key, base, blob, options.server_ttl_ms, stored)",
+            "ctx.shared.swap(run.key, expected_stamp, blob, options.server_ttl_ms, stored)",
             (
-                "ctx.shared.swap(run.key, base, blob, options.server_ttl_ms, stored) if mark is None "
+                "ctx.shared.swap(run.key, expected_stamp, blob, options.server_ttl_ms, stored) if claim_token is None "
                 "else ctx.shared.put("
                 "run.key, blob, options.server_ttl_ms, run.token, lambda at: ctx.entries.near_entry("
                 "answer, options.tags, ctx.near_life(options, at), stamp=stamp), ctx.coherence.journal.next())"

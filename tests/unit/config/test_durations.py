@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleetcache.config.durations import MAX_TTL, Duration, refusal, seconds, shown, text
+from fleetcache.config.durations import MAX_TTL, Duration, config_error, format_duration, parse_duration, shorten
 from fleetcache.errors import ConfigError
 
 READ: list[tuple[Duration, float]] = [
@@ -59,23 +59,23 @@ JUNK = [
 
 @pytest.mark.parametrize(("value", "expected"), READ)
 def test_reads(value: Duration, expected: float) -> None:
-    result = seconds(value, name="ttl")
+    result = parse_duration(value, name="ttl")
     assert result == expected
     assert type(result) is float
 
 
-@pytest.mark.parametrize("value", [*JUNK, None, b"5m", [5], True, False, 3 + 0j], ids=shown)
+@pytest.mark.parametrize("value", [*JUNK, None, b"5m", [5], True, False, 3 + 0j], ids=shorten)
 def test_refuses_what_is_no_duration(value: Duration) -> None:
     with pytest.raises(ConfigError, match=r"^ttl = .* is not a duration; accepted: .*1h30m"):
-        seconds(value, name="ttl")
+        parse_duration(value, name="ttl")
 
 
 @pytest.mark.parametrize(
-    "value", [math.nan, math.inf, -math.inf, 10**400, -(10**400), 10**5000, "9" * 400, "9" * 5000], ids=shown
+    "value", [math.nan, math.inf, -math.inf, 10**400, -(10**400), 10**5000, "9" * 400, "9" * 5000], ids=shorten
 )
 def test_refuses_what_is_not_finite(value: Duration) -> None:
     with pytest.raises(ConfigError, match=r"^ttl = .* is not finite; accepted: ") as caught:
-        seconds(value, name="ttl", zero=True)
+        parse_duration(value, name="ttl", zero=True)
     assert len(str(caught.value)) < 300
 
 
@@ -83,23 +83,23 @@ def test_refuses_what_is_not_finite(value: Duration) -> None:
 @pytest.mark.parametrize("zero", [False, True])
 def test_refuses_negative(value: Duration, zero: bool) -> None:
     with pytest.raises(ConfigError, match=r"^ttl = .* must "):
-        seconds(value, name="ttl", zero=zero)
+        parse_duration(value, name="ttl", zero=zero)
 
 
 @pytest.mark.parametrize("value", [0, 0.0, "0", "0s", "0ms", timedelta()])
 def test_zero_only_where_it_means_something(value: Duration) -> None:
-    assert seconds(value, name="stale", zero=True) == 0
+    assert parse_duration(value, name="stale", zero=True) == 0
     with pytest.raises(ConfigError, match=r"^ttl = .* must be more than zero"):
-        seconds(value, name="ttl")
+        parse_duration(value, name="ttl")
 
 
 def test_bounds_are_inclusive_and_named() -> None:
-    assert seconds("30d", name="ttl", maximum=MAX_TTL) == MAX_TTL
+    assert parse_duration("30d", name="ttl", maximum=MAX_TTL) == MAX_TTL
     with pytest.raises(ConfigError, match=r"^ttl = '31d' is over 30d; accepted"):
-        seconds("31d", name="ttl", maximum=MAX_TTL)
-    assert seconds("100ms", name="max_staleness", minimum=0.1) == 0.1
+        parse_duration("31d", name="ttl", maximum=MAX_TTL)
+    assert parse_duration("100ms", name="max_staleness", minimum=0.1) == 0.1
     with pytest.raises(ConfigError, match=r"^max_staleness = '99ms' is under 100ms; accepted"):
-        seconds("99ms", name="max_staleness", minimum=0.1)
+        parse_duration("99ms", name="max_staleness", minimum=0.1)
 
 
 WRITTEN = [
@@ -127,49 +127,49 @@ WRITTEN = [
 
 @pytest.mark.parametrize(("length", "expected"), WRITTEN)
 def test_writes(length: float, expected: str) -> None:
-    assert text(length) == expected
+    assert format_duration(length) == expected
 
 
 @given(st.integers(min_value=1, max_value=10**12))
 def test_text_is_read_back_to_the_millisecond(milliseconds: int) -> None:
     length = milliseconds / 1000
-    assert seconds(text(length), name="ttl") == pytest.approx(length, rel=1e-15, abs=0)
+    assert parse_duration(format_duration(length), name="ttl") == pytest.approx(length, rel=1e-15, abs=0)
 
 
 @given(st.floats(min_value=0, max_value=10**9))
 def test_text_is_always_read_back(length: float) -> None:
-    assert seconds(text(length), name="ttl", zero=True) == pytest.approx(length, abs=0.000_501)
+    assert parse_duration(format_duration(length), name="ttl", zero=True) == pytest.approx(length, abs=0.000_501)
 
 
 @pytest.mark.parametrize("length", [2.0**53 - 1, 2.0**53, 1e300, 1.7e308])
 def test_the_longest_lengths_are_written_too(length: float) -> None:
-    assert seconds(text(length), name="t") == length
+    assert parse_duration(format_duration(length), name="t") == length
 
 
 @given(st.timedeltas(min_value=timedelta(microseconds=1)))
 def test_every_positive_timedelta_is_a_duration(length: timedelta) -> None:
-    assert seconds(length, name="ttl") == length.total_seconds()
+    assert parse_duration(length, name="ttl") == length.total_seconds()
 
 
 @given(st.text() | st.text("0123456789.dhms ") | st.floats() | st.integers() | st.none() | st.binary())
 def test_reads_or_refuses_and_never_anything_else(value: Duration) -> None:
     try:
-        assert 0 <= seconds(value, name="ttl", zero=True) < math.inf
+        assert 0 <= parse_duration(value, name="ttl", zero=True) < math.inf
     except ConfigError as error:
         assert str(error).startswith("ttl = ")  # noqa: PT017 - either outcome is right, and both are checked
 
 
 def test_what_is_shown_of_a_wrong_value_is_short_and_no_secret() -> None:
-    assert shown("x" * 1000) == repr("x" * 80 + "...")
-    assert shown(2**4096) == "an integer of 4097 bits"
-    assert shown(b"secret") == "a value of type bytes"
-    assert shown({"password": "secret"}) == "a value of type dict"
-    assert "secret" not in shown("redis://:secret@host")
-    assert "secret" not in shown("user:secret@host")
-    assert (shown(True), shown(None), shown("\udc80"), shown(1.5)) == ("True", "None", r"'\udc80'", "1.5")
+    assert shorten("x" * 1000) == repr("x" * 80 + "...")
+    assert shorten(2**4096) == "an integer of 4097 bits"
+    assert shorten(b"secret") == "a value of type bytes"
+    assert shorten({"password": "secret"}) == "a value of type dict"
+    assert "secret" not in shorten("redis://:secret@host")
+    assert "secret" not in shorten("user:secret@host")
+    assert (shorten(True), shorten(None), shorten("\udc80"), shorten(1.5)) == ("True", "None", r"'\udc80'", "1.5")
 
 
 def test_a_refusal_names_the_value_and_the_choices() -> None:
-    assert str(refusal("CACHE_CODEC", "xml", "is unknown", "msgpack")) == (
+    assert str(config_error("CACHE_CODEC", "xml", "is unknown", "msgpack")) == (
         "CACHE_CODEC = 'xml' is unknown; accepted: msgpack"
     )

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleetcache.config.durations import shown
-from fleetcache.config.sizes import MAX_SIZE, count, size
+from fleetcache.config.durations import shorten
+from fleetcache.config.sizes import MAX_SIZE, parse_count, parse_size
 from fleetcache.errors import ConfigError
 
 READ: list[tuple[int | str, int]] = [
@@ -50,13 +50,13 @@ JUNK = [
 
 @pytest.mark.parametrize(("value", "expected"), READ)
 def test_reads(value: int | str, expected: int) -> None:
-    assert size(value, name="near_max_bytes") == expected
+    assert parse_size(value, name="near_max_bytes") == expected
 
 
-@pytest.mark.parametrize("value", [*JUNK, None, True, False, 1.0, b"1", [1]], ids=shown)
+@pytest.mark.parametrize("value", [*JUNK, None, True, False, 1.0, b"1", [1]], ids=shorten)
 def test_refuses_what_is_no_size(value: int | str) -> None:
     with pytest.raises(ConfigError, match=r"^near_max_bytes = .* is not a size; accepted: .*32MiB"):
-        size(value, name="near_max_bytes")
+        parse_size(value, name="near_max_bytes")
 
 
 @pytest.mark.parametrize(
@@ -67,22 +67,22 @@ def test_refuses_what_is_no_size(value: int | str) -> None:
         ("2kB", "is over 1000 bytes"),
         (10**5000, "is over 1000 bytes"),
     ],
-    ids=shown,
+    ids=shorten,
 )
 def test_refuses_what_is_out_of_bounds(value: int | str, problem: str) -> None:
     with pytest.raises(ConfigError, match=rf"^max_value_bytes = .* {problem}; accepted: "):
-        size(value, name="max_value_bytes", minimum=10, maximum=1000)
+        parse_size(value, name="max_value_bytes", minimum=10, maximum=1000)
 
 
 def test_bounds_are_inclusive() -> None:
-    assert [size(value, name="x", minimum=10, maximum=1000) for value in (10, "1kB")] == [10, 1000]
+    assert [parse_size(value, name="x", minimum=10, maximum=1000) for value in (10, "1kB")] == [10, 1000]
     with pytest.raises(ConfigError, match="is over"):
-        size("9999999999GiB", name="x")
+        parse_size("9999999999GiB", name="x")
 
 
 @pytest.mark.parametrize(("value", "expected"), [(1, 1), ("1", 1), (" 10000 ", 10_000), (MAX_SIZE, MAX_SIZE)])
 def test_counts(value: int | str, expected: int) -> None:
-    assert count(value, name="near_max_items") == expected
+    assert parse_count(value, name="near_max_items") == expected
 
 
 @pytest.mark.parametrize(
@@ -90,19 +90,19 @@ def test_counts(value: int | str, expected: int) -> None:
 )
 def test_refuses_what_is_no_count(value: int | str) -> None:
     with pytest.raises(ConfigError, match=r"^near_max_items = .* is not a count; accepted: a whole number, 1 or more"):
-        count(value, name="near_max_items")
+        parse_count(value, name="near_max_items")
 
 
 @given(
     st.integers(min_value=0, max_value=10**9), st.sampled_from(["", "B", "kB", "KB", "KiB", "MB", "MiB", "GB", "GiB"])
 )
 def test_a_unit_only_multiplies(number: int, unit: str) -> None:
-    assert size(f"{number}{unit}", name="x") == number * size(f"1{unit}", name="x")
+    assert parse_size(f"{number}{unit}", name="x") == number * parse_size(f"1{unit}", name="x")
 
 
 @given(st.text() | st.text("0123456789kKMGiB ") | st.integers() | st.floats() | st.none())
 def test_reads_or_refuses_and_never_anything_else(value: int | str) -> None:
-    for convert in (size, count):
+    for convert in (parse_size, parse_count):
         try:
             assert convert(value, name="x") >= 0
         except ConfigError as error:

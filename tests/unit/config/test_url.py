@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 from rich.pretty import pretty_repr
 
-from fleetcache.config.url import Address, AsyncCredentialProvider, CredentialProvider, hidden
+from fleetcache.config.url import Address, AsyncCredentialProvider, CredentialProvider, redact
 from fleetcache.errors import ConfigError
 
 SECRET = "hunter2"  # noqa: S105 - stands for a password in every URL below
@@ -317,7 +317,7 @@ def test_safe(url: str, expected: str) -> None:
     ],
 )
 def test_a_malformed_url_is_shown_as_far_as_it_helps(url: str, expected: str) -> None:
-    assert hidden(url) == expected
+    assert redact(url) == expected
 
 
 def test_a_password_given_as_an_option_is_shown_nowhere_either() -> None:

@@ -6,16 +6,16 @@ import pickle
 import pytest
 
 from fleetcache import MISSING, Keep, NoStore
-from fleetcache.policy.results import plain
+from fleetcache.policy.results import unwrap
 
 
 @pytest.mark.parametrize("result", [NoStore([1]), Keep([1], ttl="1m"), [1]], ids=repr)
 def test_a_caller_alone_gets_the_value_itself(result: object) -> None:
-    assert plain(result) == [1]
+    assert unwrap(result) == [1]
 
 
 def test_a_wrapper_inside_a_value_is_part_of_the_value() -> None:
-    assert plain([NoStore(1)]) == [NoStore(1)]
+    assert unwrap([NoStore(1)]) == [NoStore(1)]
 
 
 def test_lifetimes_are_given_by_name() -> None:

@@ -12,9 +12,9 @@ from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ...config.durations import shown, text
+from ...config.durations import format_duration, shorten
 from ...config.settings import Settings, problems
-from ...config.url import Address, hidden
+from ...config.url import Address, redact
 from ...config.variables import VARIABLES, Variable
 from .findings import Code, Finding, Severity
 
@@ -97,12 +97,12 @@ def _written(variable: Variable, value: Any) -> str:
     if variable.kind == "keys":
         return f"*** ({len(variable.parse(value, name=variable.label))} of them)"
     if variable.kind == "url":
-        return hidden(str(value))
+        return redact(str(value))
     if variable.kind == "duration":
-        return text(variable.parse(value, name=variable.label))
+        return format_duration(variable.parse(value, name=variable.label))
     if variable.kind == "boolean":
         return str(variable.parse(value, name=variable.label)).lower()
-    return shown(value).strip("'")
+    return shorten(value).strip("'")
 
 
 NAMES = tuple(variable.env for variable in VARIABLES)

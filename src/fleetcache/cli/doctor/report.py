@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from ...config.durations import text
+from ...config.durations import format_duration
 from ...format.keys import ALL_TAG, function_tag
 from .configuration import Row
 from .findings import Code, Finding, Severity
@@ -192,17 +192,17 @@ def _facts(report: KeyReport) -> Iterator[tuple[str, str]]:
     why = f" ({WHYS.get(report.why, report.why)})" if report.why else ""
     yield "state", f"{report.state}: {STATES.get(report.state, '')}{why}"
     if report.fresh_for is not None:
-        stale = f"; stale for {text(report.stale_for)} after that" if report.stale_for else ""
+        stale = f"; stale for {format_duration(report.stale_for)} after that" if report.stale_for else ""
         yield "fresh", f"{_left(report.fresh_for)}{stale}"
     if report.kept_for is not None:
-        yield "kept", f"for {text(report.kept_for)}"
+        yield "kept", f"for {format_duration(report.kept_for)}"
     if report.held_for is not None:
-        yield "being loaded", f"the right to it is held for {text(report.held_for)} more"
+        yield "being loaded", f"the right to it is held for {format_duration(report.held_for)} more"
     if report.size is not None:
         yield "size", f"{report.size:,} bytes"
     if report.codec is not None:
         yield "value", f"{report.payload:,} bytes of {report.codec}{', signed' if report.signed else ''}"
-        yield "load", f"took {text(report.load_seconds or 0.0)}"
+        yield "load", f"took {format_duration(report.load_seconds or 0.0)}"
     for tag in report.tags:
         yield "tag", f"{_tag(tag.name)}: {'current' if tag.current else 'not current, so the entry is not answered'}"
     yield "near", "each process has its own, and this one has just begun: in the app, await cache.explain(key)"
@@ -219,4 +219,4 @@ def _tag(name: str) -> str:
 
 
 def _left(seconds: float) -> str:
-    return f"for {text(seconds)}" if seconds > 0 else f"no more, since {text(-seconds)}"
+    return f"for {format_duration(seconds)}" if seconds > 0 else f"no more, since {format_duration(-seconds)}"

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from math import ceil
 from typing import Any
 
-from ...config.durations import text
+from ...config.durations import format_duration
 from ...config.settings import Settings
 from ...wire.handshake import ServerInfo
 from ...wire.session import ReplyError
@@ -201,10 +201,9 @@ async def measure(visit: Visit, key: bytes, clock: Callable[[], float]) -> Laten
 
 def judge_latency(latency: Latency, operation_timeout: float) -> Finding:
     """Compare the latency with the timeout of one operation: a slower reply counts as no answer."""
-    said = (
-        f"{latency.trips} round trips: p50 {text(latency.p50)}, p99 {text(latency.p99)}, longest {text(latency.most)}"
-    )
-    bound = f"CACHE_OPERATION_TIMEOUT is {text(operation_timeout)}"
+    p50, p99, longest = (format_duration(trip) for trip in (latency.p50, latency.p99, latency.most))
+    said = f"{latency.trips} round trips: p50 {p50}, p99 {p99}, longest {longest}"
+    bound = f"CACHE_OPERATION_TIMEOUT is {format_duration(operation_timeout)}"
     action = "a server nearer to the app or with less load; else a longer CACHE_OPERATION_TIMEOUT"
     if latency.p99 >= operation_timeout:
         message = f"{said}; {bound}: such calls count as unanswered"

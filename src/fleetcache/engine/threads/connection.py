@@ -25,7 +25,7 @@ from .dialing import dial_blocking
 from .leader_follower import LeaderFollowerConnection, read
 from .monitor import ThreadFuture, begin
 from .tls import Tls
-from .uwsgi import advice
+from .uwsgi import uwsgi_warning
 
 __all__ = ["ThreadConnection"]
 
@@ -146,7 +146,7 @@ class ThreadConnection(LeaderFollowerConnection):
 
     def start(self) -> None:
         """Start the link thread."""
-        if (words := advice(sys.modules.get("uwsgi"), os.getpid())) is not None:
+        if (words := uwsgi_warning(sys.modules.get("uwsgi"), os.getpid())) is not None:
             self._hooks.tell(logging.WARNING, "uwsgi", words)
         try:
             begin(self._thread)

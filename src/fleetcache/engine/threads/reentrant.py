@@ -22,7 +22,7 @@ from ...policy.context import Budget, PolicyContext
 from ...policy.lookup import DecodedValue, EntryState, Lookup
 from ...policy.options import CallOptions
 from ...policy.reading import LoadRequest, Policy
-from ...policy.results import Found, plain
+from ...policy.results import Found, unwrap
 from ...policy.writing import Writing
 from ...telemetry.stats import Counters
 from .monitor import Monitor
@@ -114,7 +114,7 @@ class Inside:
     async def refresh(self, asked: LoadRequest) -> Any:
         """Return the result of the loader, and store nothing."""
         self._engine.ctx.check_open()
-        return plain(self._load(asked.loader, *asked.args))
+        return unwrap(self._load(asked.loader, *asked.args))
 
     async def get_or_set_many(
         self, keys: Iterable[str], loader: Callable[..., Any], options: CallOptions, declared: Any, _group: str
@@ -124,7 +124,7 @@ class Inside:
         found = await self.get_many(wanted, declared, options)
         missing = [key for key in wanted if key not in found]
         loaded = self._load(loader, missing) if missing else {}
-        return found | {key: plain(loaded[key]) for key in missing if key in loaded}
+        return found | {key: unwrap(loaded[key]) for key in missing if key in loaded}
 
     def _load(self, loader: Callable[..., Any], *args: Any) -> Any:
         self._engine.counters.loads += 1

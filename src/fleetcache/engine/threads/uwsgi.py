@@ -5,10 +5,10 @@ uWSGI is recognised by the module that it puts into its processes.
 
 from typing import Any
 
-__all__ = ["advice"]
+__all__ = ["uwsgi_warning"]
 
 
-def advice(uwsgi: Any, pid: int) -> str | None:
+def uwsgi_warning(uwsgi: Any, pid: int) -> str | None:
     """Return a warning about uWSGI's options for this process, and the remedy; ``None`` if no problem is known.
 
     Args:

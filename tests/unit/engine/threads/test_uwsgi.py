@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from fleetcache import SyncCache
-from fleetcache.engine.threads.uwsgi import advice
+from fleetcache.engine.threads.uwsgi import uwsgi_warning
 
 PID = 42
 HOOKS = {"py-call-uwsgi-fork-hooks": True}
@@ -28,7 +28,7 @@ def uwsgi(*, master: int, has_threads: int = 1, options: dict[str, Any] | None =
     ],
 )
 def test_a_missing_option_is_named(module: Any, option: str) -> None:
-    assert option in str(advice(module, PID))
+    assert option in str(uwsgi_warning(module, PID))
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_a_missing_option_is_named(module: Any, option: str) -> None:
     ],
 )
 def test_nothing_is_said_where_nothing_is_wrong(module: Any) -> None:
-    assert advice(module, PID) is None
+    assert uwsgi_warning(module, PID) is None
 
 
 @pytest.mark.parametrize("missing", [True, False])
