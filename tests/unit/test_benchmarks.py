@@ -1,4 +1,4 @@
-"""The benchmarks say what they found, also when a peer is missing, a budget is missed or a row fails."""
+"""The benchmarks report their findings, also if a peer is missing, a budget is missed or a row fails."""
 
 import asyncio
 import json
@@ -104,7 +104,7 @@ def test_rounds_alternate() -> None:
     effort = Effort(quick=True, rounds=3, seconds=0.0)
     subjects = {name: calling(order.append, name) for name in ("ours", "base")}
     found = asyncio.run(alternate(subjects, effort, least=1))
-    measured = order[-6:]  # what comes before is the calibration
+    measured = order[-6:]  # the calls before are the calibration
     assert measured == ["ours", "base", "base", "ours", "ours", "base"]
     assert {name: len(values) for name, values in found.items()} == {"ours": 3, "base": 3}
 
@@ -116,7 +116,7 @@ def test_a_quick_run_of_one_row_prints_json() -> None:
     (measured,) = told["rows"]
     assert measured["row"] == "get"
     assert measured["verdict"] in {"ok", "MISSED"}
-    assert measured["ours"] > 0 < measured["base"]  # which is less says nothing of so short a run on a busy machine
+    assert measured["ours"] > 0 < measured["base"]  # a run this short on a busy machine does not tell the faster one
     assert {"cashews", "aiocache"} <= measured["peers"].keys()
 
 
@@ -124,7 +124,7 @@ def test_a_quick_run_of_a_row_of_threads_has_its_own_peers() -> None:
     command = [sys.executable, str(RUN), "--quick", "--json", "--only", "sync-near"]
     ran = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)  # noqa: S603 - ours
     (measured,) = json.loads(ran.stdout)["rows"]
-    assert measured["ours"] > 0 < measured["base"]  # which is less says nothing of so short a run on a busy machine
+    assert measured["ours"] > 0 < measured["base"]  # a run this short on a busy machine does not tell the faster one
     assert {"Django", "dogpile.cache", "cachebox"} == measured["peers"].keys()
     assert measured["peers"]["Django"] > measured["base"]
 

@@ -1,4 +1,4 @@
-"""Imports go one way. The rooms stand in the line below, lowest first; a room imports only what stands before it."""
+"""Imports go one way. The rooms stand in the line below, lowest first; a room imports only from rooms before it."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -10,8 +10,8 @@ from tests.support.imports import Import, imports, modules
 
 PACKAGE = Path(__file__).parents[2] / "src" / "fleetcache"
 
-# Rooms of one step do not know each other; the last are users, and see each other. The package's own ``__init__``
-# imports what it likes, and only users import it.
+# Rooms of one step do not know each other; the rooms of the last step are users, and see each other. The package's own
+# ``__init__`` imports any of them, and only users import it.
 LINE = [
     {"errors", "clock", "futures", "log"},
     {"config", "format"},
@@ -25,10 +25,10 @@ LINE = [
 ]
 STEP = {room: step for step, rooms in enumerate(LINE) for room in rooms}
 USERS = LINE[-1]
-PUBLIC = {"", "ops", "testing"}  # what users import from
+PUBLIC = {"", "ops", "testing"}  # the modules that users import from
 CORE_MAY_USE = sys.stdlib_module_names | {"hiredis", "msgspec"}
 NOBODY_MAY_USE = {"redis", "valkey"}
-NO_IO = {"socket", "select", "selectors", "asyncio", "threading"}  # of ssl it names the errors
+NO_IO = {"socket", "select", "selectors", "asyncio", "threading"}  # the wire imports ssl, but only for its errors
 
 
 def room_of(module: str) -> str:
@@ -65,7 +65,7 @@ def check_wire(package: Path) -> Iterator[str]:
 
 
 def check_public(package: Path) -> Iterator[str]:
-    """Adapters see what every user sees; the core does not go through the package's own ``__init__``."""
+    """Adapters use the public modules; the core does not go through the package's own ``__init__``."""
     for found in imports(package):
         if not found.inside or not found.module:
             continue
@@ -145,7 +145,7 @@ def test_what_is_allowed_is_not_reported(tmp_path: Path, module: str, source: st
 
 
 def made_up(folder: Path, module: str, source: str) -> Path:
-    """A package with the usual rooms, all modules empty but one."""
+    """Make a package with the usual rooms, all modules empty but one."""
     package = folder / "fleetcache"
     names = (
         "api.cache near.store near.helpers format.entry policy.reading telemetry.health wire.session "

@@ -30,7 +30,7 @@ def test_a_record_has_its_fields_and_is_found_where_it_was_told(caplog: pytest.L
 
 
 def logging_calls(tree: ast.AST) -> Iterator[ast.Call]:
-    """Calls of a logger: ``log.warning(...)``, and what goes to a ``tell``."""
+    """Yield calls of a logger: ``log.warning(...)``, and calls of a ``tell``."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             name, of = node.func.attr, node.func.value
@@ -39,7 +39,7 @@ def logging_calls(tree: ast.AST) -> Iterator[ast.Call]:
 
 
 def test_only_one_place_writes_records_and_adapters_name_the_fields_themselves() -> None:
-    """An adapter sees only what a user sees: it hands ``extra`` over by itself."""
+    """An adapter uses the public API only: it passes ``extra`` by itself."""
     odd = []
     for path in PACKAGE.rglob("*.py"):
         for call in logging_calls(ast.parse(path.read_text())):
@@ -64,7 +64,7 @@ def test_no_text_repeats_the_name_of_the_logger() -> None:
 
 
 def events_in_the_code() -> set[str]:
-    """Of what is handed to a ``tell``, whatever it is called where it stands, and what adapters write."""
+    """Return the events that are passed to a ``tell`` under any name, and those that adapters write."""
     found = set()
     for path in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):

@@ -1,4 +1,4 @@
-"""What is in the repository is for everybody: it names no machine, and its lock files fit what the project asks for."""
+"""The repository is fit for everybody: it names no machine, and its lock files fit the project's requirements."""
 
 import re
 import subprocess
@@ -21,7 +21,7 @@ HOMES = r"/hom[e]/\w|/User[s]/\w|/roo[t]/|[A-Z]:\\User[s]\\"
 
 
 def project_files() -> list[Path]:
-    """What git tracks or would; without git, all that is not hidden."""
+    """Return the files that git tracks or would track; without git, all files that are not hidden."""
     if (ROOT / ".git").exists():
         command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
         listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout  # noqa: S603 - fixed
@@ -34,7 +34,7 @@ def project_files() -> list[Path]:
 
 
 def machine_traces(text: str, *, checkout: Path) -> Iterator[str]:
-    """Lines that only make sense on one machine, or that name where packages come from."""
+    """Yield lines that only make sense on one machine, or that name a source of packages."""
     patterns = [REGISTRIES, HOMES]
     if len(checkout.parts) > 2:  # a short one, say "/app", is a word that others may use
         patterns.append(re.escape(str(checkout)) + r"(?!\w)")
@@ -65,7 +65,7 @@ def test_traces_are_seen(line: str) -> None:
 
 
 def pinned(lock: str) -> dict[str, list[Requirement]]:
-    """Requirements of a lock file by name; a name has several where markers tell them apart."""
+    """Return the requirements of a lock file by name; a name has several if markers tell them apart."""
     found: dict[str, list[Requirement]] = {}
     for entry in lock.replace("\\\n", " ").splitlines():
         if entry and not entry.startswith(("#", " ")):
@@ -75,7 +75,7 @@ def pinned(lock: str) -> dict[str, list[Requirement]]:
 
 
 def unmet(wanted: Iterable[str], lock: str) -> list[str]:
-    """Those of ``wanted`` that the lock does not pin to a version that fits."""
+    """Return the requirements of ``wanted`` that the lock does not pin to a fitting version."""
     pins = pinned(lock)
 
     def met(requirement: Requirement) -> bool:

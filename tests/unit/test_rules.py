@@ -1,4 +1,4 @@
-"""The table of rules is whole: each rule has a defect, and what the table names is there."""
+"""The table of rules is whole: each rule has a defect, and the names in the table exist."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A hit is the same as the miss that stored it, and no bytes whatever raise anything but ``CodecError``."""
+"""A hit equals the miss that stored it, and any bytes raise ``CodecError`` and nothing else."""
 
 import contextlib
 import pickle
@@ -142,7 +142,7 @@ NOON = datetime(2020, 1, 1, 12, tzinfo=UTC)
 
 
 def round_trip(codecs: Codecs, value: object, declared: Any = Any) -> Any:
-    """The value as later readers get it, which must be what the writer got."""
+    """Return the value that later readers get, which must equal the writer's."""
     codec_id, payload, back = codecs.encode(value, declared)
     again = codecs.decode(codec_id, payload, declared)
     assert same(again, back)
@@ -150,7 +150,7 @@ def round_trip(codecs: Codecs, value: object, declared: Any = Any) -> Any:
 
 
 def same(a: object, b: object) -> bool:
-    """Equal in value and types, at every depth; NaN is NaN."""
+    """Return True for equal values and types, at every depth; NaN is NaN."""
     if type(a) is not type(b):
         return False
     if isinstance(a, (list, tuple)) and isinstance(b, (list, tuple)):
@@ -158,7 +158,7 @@ def same(a: object, b: object) -> bool:
     if isinstance(a, dict) and isinstance(b, dict):
         return same(list(a.items()), list(b.items()))
     if isinstance(a, Decimal):
-        return str(a) == str(b)  # one kind of NaN cannot be compared
+        return str(a) == str(b)  # a signaling NaN cannot be compared
     return a == b or (a != a and b != b)  # noqa: PLR0124 - NaN
 
 
@@ -594,7 +594,7 @@ def test_broken_pickles_are_refused(payload: bytes) -> None:
             PKL.decode(PICKLE, broken, Any)
 
 
-# -- what nobody can change
+# -- unchangeable values
 
 
 @pytest.mark.parametrize(

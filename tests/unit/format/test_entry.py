@@ -1,4 +1,4 @@
-"""The bytes of an entry: what was packed is parsed, and nothing else is taken for one."""
+"""The bytes of an entry: a packed entry is parsed, and no other bytes are taken for one."""
 
 import pytest
 from hypothesis import example, given
@@ -29,7 +29,7 @@ times = st.floats(0, 2_592_000).map(lambda seconds: round(seconds, 3))
 
 
 def test_the_layout_is_what_the_module_says() -> None:
-    """The wire format is shared with releases that are not written yet: it changes with its number only."""
+    """The wire format is shared with future releases: it changes only with its number."""
     fixed = bytes((2, 1, 0, 2)) + (60_000).to_bytes(4) + (5_000).to_bytes(4) + (250).to_bytes(4)
     start = (35 + 18 + 20).to_bytes(2)
     written = HEAD + fixed + start + b"\x01*" + VERSION + b"\x03geo" + b"w" * 16
@@ -92,7 +92,7 @@ def changed(place: int, value: int) -> bytes:
         changed(HEAD_SIZE, FORMAT_WRITTEN + 1),
         changed(HEAD_SIZE, FORMAT_WRITTEN - 1),
         changed(HEAD_SIZE, 0),
-        *(changed(HEAD_SIZE + 2, flag) for flag in (2, 4, 8, 0x10, 0x20, 0x40, 0x80)),  # of later releases
+        *(changed(HEAD_SIZE + 2, flag) for flag in (2, 4, 8, 0x10, 0x20, 0x40, 0x80)),  # flags of later releases
         pack(HEAD, 1, (1.0, 0.0, 0.0), b"", 0, signed=False)[:-2] + (20).to_bytes(2) + b"payload",
     ],
 )
@@ -132,7 +132,7 @@ def test_a_placeholder_is_a_head_and_nothing_more() -> None:
         (HEAD, True),
         (ENTRY, True),
         (b"L" + bytes(16), True),
-        (b"F" + bytes(16) + b"2 3000", False),  # the mark of a failed load, of a later release
+        (b"F" + bytes(16) + b"2 3000", False),  # the mark of a failed load, in a later release
         (HEAD[:-1], False),
         (b"x" * 40, False),
         (b"", False),

@@ -1,4 +1,4 @@
-"""What functions are called in keys: two functions of one cache never share a name."""
+"""The names of functions in keys: two functions of one cache never share a name."""
 
 import functools
 import subprocess
@@ -21,13 +21,13 @@ HERE = __name__
 def defined(
     source: str, *, name: str = "load", module: str = "shop.prices", file: str | None = "/srv/prices.py"
 ) -> Any:
-    """A function of a module that is written here, in a namespace of its own."""
+    """Return a function of a made-up module, in its own namespace."""
     known: dict[str, Any] = {"__name__": module} | ({} if file is None else {"__file__": file})
     exec(compile(source, file or "<cell>", "exec"), known)  # noqa: S102 - modules as a test needs them
     return known[name]
 
 
-# -- what a name and arguments do not tell -----------------------------------------------------------------------------
+# -- differences beyond name and arguments -----------------------------------------------------------------------------
 
 
 def loader_of(region: str) -> Callable[[str], str]:
@@ -265,7 +265,7 @@ def test_a_function_behind_wraps_has_its_own_name() -> None:
 def test_one_function_with_two_decorators_is_two_functions() -> None:
     names = Names()
     name = names.take(retried(3)(priced))
-    assert names.take(retried(3)(priced)) == name  # the app factory again
+    assert names.take(retried(3)(priced)) == name  # the app factory runs again
     for other in (priced, retried(2)(priced), retried(3)(retried(3)(priced)), retried(3, bool)(priced)):
         with pytest.raises(KeyRuleError, match="other decorators below: pass key="):
             names.take(other)

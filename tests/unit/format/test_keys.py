@@ -1,4 +1,4 @@
-"""What may be a key or a tag, and where each stands on the server."""
+"""Valid keys and tags, and the place of each on the server."""
 
 from enum import StrEnum
 

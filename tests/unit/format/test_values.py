@@ -1,4 +1,4 @@
-"""What is stored comes back equal in value and in type, at any depth, from every codec; or it is refused."""
+"""A stored value comes back equal in value and in type, at any depth, from every codec; or it is refused."""
 
 import dataclasses
 import functools
@@ -70,7 +70,7 @@ class Slotted:
 
 @dataclasses.dataclass
 class Quiet:
-    """Equal to every other of its class."""
+    """Equal to every other instance of its class."""
 
     name: str
     seen: Any = dataclasses.field(default=0, compare=False)
@@ -176,7 +176,7 @@ def evaluated() -> Remembers:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Equal in value and in type, as a test sees it: by what is printed, and by what printing leaves out."""
+    """Return True if value and type are equal: by the printed form, and by the parts that printing leaves out."""
     if type(one) is not type(other):
         return False
     if isinstance(one, (set, frozenset)):
@@ -186,7 +186,7 @@ def same(one: Any, other: Any) -> bool:
     return repr(one) == repr(other)
 
 
-# Of the standard library: as they are, without a type and with one.
+# Of the standard library: without a declared type and with one.
 STANDARD: list[tuple[Any, Any]] = [
     ((1, "a", (2.5, None)), tuple[int, str, tuple[float, None]]),
     ((), tuple[int, ...]),
@@ -238,7 +238,7 @@ STANDARD: list[tuple[Any, Any]] = [
 
 
 def inside(value: Any) -> list[Any]:
-    """The value at several depths."""
+    """Return the value at several depths."""
     nested = [value, [value], {"k": value}, (1, [value]), [[{"a": [value]}]], {"x": (value, value)}]
     return nested if isinstance(value, (set, dict, list, deque)) else [*nested, {value: 1}, deque([value])]
 
@@ -266,7 +266,7 @@ def test_with_its_type_a_plain_value_comes_back_as_itself(codecs: Codecs, value:
         assert same(codecs.decode(codec_id, payload, kind), whole)
 
 
-# Of a declared type: what came back as another value, or not at all, before.
+# Of a declared type: values that earlier came back changed, or not at all.
 DECLARED: list[tuple[Any, Any]] = [
     (Gross(10.0), Gross),
     (late_total(), Total),
@@ -323,7 +323,7 @@ def test_a_value_of_the_declared_type_comes_back_as_itself(codecs: Codecs, value
     codec_id, payload, back = codecs.encode(value, declared)
     assert same(back, value), (back, value)
     assert same(codecs.decode(codec_id, payload, declared), value)
-    for other in MARKING:  # whichever codec a process has chosen, it reads both
+    for other in MARKING:  # a process reads both codecs, with either setting
         assert same(other.decode(codec_id, payload, declared), value)
 
 
@@ -334,7 +334,7 @@ class Numbered:
 
 
 def test_what_a_type_makes_of_plain_data_is_stored() -> None:
-    """A default that is another each time is made once: a hit is what the miss was."""
+    """A default that differs each time is made once: a hit equals the miss."""
     for codecs in MARKING:
         for given, declared in (({"name": "x"}, Numbered), ([{"name": "x"}], list[Numbered])):
             codec_id, payload, back = codecs.encode(given, declared)
@@ -381,7 +381,7 @@ def with_private() -> Private:
 
 
 class Odd(tzinfo):
-    """A zone of somebody's own, whose offset depends on the date."""
+    """A user's own time zone, whose offset depends on the date."""
 
     def utcoffset(self, when: datetime | None) -> timedelta | None:
         return None if when is None else timedelta(hours=1)
@@ -471,7 +471,7 @@ def test_what_marks_nothing_costs_nothing() -> None:
 
 
 def test_the_marks_are_part_of_the_format() -> None:
-    """Releases side by side read each other: a mark never changes."""
+    """Releases side by side read each other's entries: a mark never changes."""
     ext = msgspec.msgpack.Ext
     plain = msgspec.msgpack.encode
     assert CODECS[0].encode((1, 2), Any)[:2] == (MARKED_MSGPACK, plain(ext(10, plain([1, 2]))))
@@ -485,7 +485,7 @@ def test_the_marks_are_part_of_the_format() -> None:
 
 
 def test_a_member_is_known_by_its_name_and_never_by_its_place() -> None:
-    for codecs in (Codecs("msgpack"), Codecs("json")):  # new ones: how a type is read is kept
+    for codecs in (Codecs("msgpack"), Codecs("json")):  # new codecs, because a codec keeps its reader of a type
         codec_id, payload, _ = codecs.encode(Missing("x"), Found | Missing)
         assert codecs.decode(codec_id, payload, Missing | Found) == Missing("x")
         assert codecs.decode(codec_id, payload, Missing) == Missing("x")
@@ -564,7 +564,7 @@ def test_a_mark_holds_what_its_kind_is_made_of(mark: str) -> None:
 
 
 def test_a_value_has_a_hundred_patterns_at_most() -> None:
-    """To compile them takes long, and whoever can write to the server chooses them."""
+    """Compiling patterns is slow, and anyone with write access to the server chooses them."""
     for codecs in MARKING:
         assert len(codecs.encode([re.compile("a")] * 100, Any)[2]) == 100
         with pytest.raises(CodecError):
@@ -619,7 +619,7 @@ def test_most_values_need_no_comparison(
 def test_what_kinds_do_not_tell_is_not_proven(exact: frozenset[type], value: Any, declared: Any) -> None:
     try:
         proof = proof_of(msgspec.inspect.type_info(declared), exact)
-    except TypeError:  # none of msgspec's types
+    except TypeError:  # msgspec does not know the type
         return
     module: Any = msgspec.json if exact is JSON_SCALARS else msgspec.msgpack
     try:

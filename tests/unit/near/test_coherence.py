@@ -1,4 +1,4 @@
-"""Coherence: what voids a token, what a push does, and who is woken."""
+"""Coherence: the causes that void a token, the effects of a push, and the waiters that are woken."""
 
 from collections.abc import Callable
 from typing import Any
@@ -156,6 +156,6 @@ def test_a_token_that_was_given_back_fills_no_more() -> None:
     world = World()
     token = world.it.open_fill("k", TAGS)
     world.it.close_fill(token)
-    world.push(LAYOUT.entry("k"))  # voids every token it knows; this one's late reply was read before the change
+    world.push(LAYOUT.entry("k"))  # voids every token it knows; this token's late reply was read before the change
     assert not world.it.fill(token, world.held())
     assert "k" not in world.near.items

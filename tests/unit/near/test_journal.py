@@ -1,4 +1,4 @@
-"""The journal: what is owed, what clears it, and what happens when there is too much."""
+"""The journal: pending removals, the replies that clear them, and its overflow."""
 
 import pytest
 
@@ -108,7 +108,7 @@ def test_everything_is_cleared_only_by_a_success_of_everything() -> None:
 
 
 def test_a_removal_sent_after_the_overflow_is_not_lost_with_it() -> None:
-    """Everything was owed at 1; a removal that failed at 2 must not be cleared by a success of 1."""
+    """Everything was pending at 1; a removal that failed at 2 must not be cleared by a success of 1."""
     journal = Journal(most=0)
     journal.defer(KEY, journal.next())
     journal.defer(TAG, journal.next())

@@ -1,4 +1,4 @@
-"""Removals that were acknowledged of late: how long they are known, and by whom they are missed."""
+"""Recently acknowledged removals: the time for which they are known, and the servers that lack them."""
 
 import pytest
 
@@ -29,12 +29,12 @@ def test_only_another_history_may_lack_them() -> None:
     ("history", "lacks"),
     [
         (HERE, False),
-        (History("run", "history", was_replica=True), False),  # we met it after it was promoted
-        (History("run", "new name"), False),  # its first replica came
+        (History("run", "history", was_replica=True), False),  # the cache met it after its promotion
+        (History("run", "new name"), False),  # the server's first replica came
         (History("run", "new name", was_replica=True), True),  # it was demoted and is the primary again
         (History("another run", "history"), True),
         (History(None, "history"), True),
-        (History(), False),  # it says nothing: then all is distrusted, as at each connection
+        (History(), False),  # without a name all servers are distrusted, as at each connection
     ],
 )
 def test_what_another_history_means(history: History, lacks: bool) -> None:
@@ -64,7 +64,7 @@ def test_they_are_kept_for_a_minute_while_the_server_answers() -> None:
 
 
 def test_an_outage_does_not_use_up_their_minute() -> None:
-    """What was acknowledged a second before the server died is what its successor lacks, however late that comes."""
+    """A removal acknowledged a second before the server died is missing on its successor, even after a long outage."""
     recent, clock = made()
     recent.done(A)
     clock.advance(600)

@@ -1,4 +1,4 @@
-"""The order in which entries leave: what a scan, a burst, an invalidation and a full house do to the hot set."""
+"""The order of eviction: the effect of a scan, a burst, an invalidation and a full store on the hot set."""
 
 from collections import OrderedDict
 
@@ -8,7 +8,7 @@ from fleetcache.near.s3fifo import MAX_FREQ, PATIENCE, PROMOTE, S3Fifo
 
 
 class Entry:
-    """The least that the queue needs, with a weight."""
+    """The least parts that the queue needs, with a weight."""
 
     def __init__(self, weight: int = 1) -> None:
         self.freq = 0
@@ -17,7 +17,7 @@ class Entry:
 
 
 class Store:
-    """The queue as near drives it: look up, mark, put, evict what is too much."""
+    """The queue as near uses it: look up, mark, put, evict the excess."""
 
     def __init__(self, max_items: int, max_weight: int = 10**9) -> None:
         self.max_items = max_items
@@ -36,7 +36,7 @@ class Store:
 
 
 class Lru:
-    """The negative twin: what most caches do."""
+    """The negative twin: plain LRU, as in most caches."""
 
     def __init__(self, max_items: int) -> None:
         self.max_items = max_items
@@ -55,7 +55,7 @@ HOT = [f"hot:{number}" for number in range(50)]
 
 
 def hot_hits_after_scan(store: Store | Lru, *, times_each: int = 1) -> int:
-    """Make keys hot, read ten times the store's size of keys never read again, and count who is still there."""
+    """Make keys hot, read ten times the store's size of keys never read again, and count the hot keys still there."""
     for _ in range(4):
         for key in HOT:
             store.access(key)

@@ -1,4 +1,4 @@
-"""Near: what it holds, what it drops, what it is charged, and what threads see that read and write at once."""
+"""Near: its entries, its evictions, its accounting, and threads that read and write at once."""
 
 import gc
 import random
@@ -207,7 +207,7 @@ def test_repr_tells_the_operator_the_fill_and_nobody_the_value() -> None:
 
 
 def fill(near: Near, count: int, tags: Callable[[int], tuple[str, ...]]) -> None:
-    """Entries as they come from the wire: nothing in one is shared with another."""
+    """Put entries as they come from the wire: no part of one is shared with another."""
     for number in range(count):
         value = f"{number:0100d}"
         near.put(
@@ -251,7 +251,7 @@ def test_an_entry_costs_at_most_350_bytes_over_its_value_and_key(puts: int, at_m
     values = sum(entry.size for entry in near.items.values())
     keys = sum(map(sys.getsizeof, near.items))
     assert len(near) == 10_000
-    # The budget is 350; what is asked for here is what was measured and a little, so that growth is noticed early.
+    # The budget is 350; the bound here is the measured cost and a little, so that growth is noticed early.
     assert (total - values - keys) / len(near) <= at_most
 
 
@@ -299,13 +299,13 @@ TAGS = st.sampled_from(["*", "*users", "a", "b", "c"])
 
 
 class NearAgainstDict(RuleBasedStateMachine):
-    """Near may hold less than the dict, never anything else; its sums are those of what it holds."""
+    """Near may hold fewer entries than the dict, never other ones; its sums are those of its entries."""
 
     @initialize(max_items=st.integers(1, 20), max_bytes=st.sampled_from([2_000, 8_000, 10**6]))
     def start(self, max_items: int, max_bytes: int) -> None:
         self.near = Near(max_items, max_bytes)
         self.model: dict[str, NearEntry] = {}
-        self.dropped = 0  # entries that left although nobody forgot them
+        self.dropped = 0  # entries that left without being forgotten
 
     def forget_in_model(self, gone: Callable[[str, NearEntry], bool]) -> int:
         keys = [key for key, entry in self.model.items() if gone(key, entry)]
@@ -382,7 +382,7 @@ def check_sums(near: Near) -> None:
     assert near.bytes == sizes + own_tags + sum(TAG_BYTES + sys.getsizeof(tag) for tag in index)
     assert near.bytes <= near.max_bytes
     assert len(near) <= near.max_items
-    # One place each, and a vacant one is nobody's.
+    # Each entry has one place, and a vacant place has no entry.
     queue = near._queue
     places = [*queue._small, *queue._main]
     assert len(places) == len(set(places))
@@ -436,7 +436,7 @@ def _switching_often() -> Iterator[None]:
 
 
 def numbered(number: int, unique: int) -> NearEntry:
-    """An entry every part of which says which one it is."""
+    """Return an entry whose every part shows its number."""
     tags = ("*", f"tag:{number % 20}")
     return held((number, unique), size=unique % 700, tags=tags, stale_until=unique % 11, backed=unique % 9 > 0)
 
@@ -459,7 +459,7 @@ def write(near: Near, rng: random.Random, steps: int, turn: threading.Lock) -> N
             near.forget_unconfirmed,
             near.clear,
         ]
-        with turn:  # writers take turns, as the monitor has them do
+        with turn:  # the writers take turns, as under the monitor
             near.put(f"key:{number}", numbered(number, rng.randrange(10**6)))
             if rng.random() < 0.05:
                 rng.choices(removals, weights=[60, 20, 15, 4, 1])[0]()

@@ -1,4 +1,4 @@
-"""Tag copies: equal to what the entry carries is current, another is outdated, none is unknown."""
+"""Tag copies: a version equal to the entry's is current, another one is outdated, a missing one is unknown."""
 
 import gc
 import os
@@ -131,7 +131,7 @@ def test_what_copies_are_charged_is_no_less_than_what_they_take(length: int, cou
     try:
         before, _ = tracemalloc.get_traced_memory()
         for name in names:
-            tag = str(name.encode(), "ascii")  # as it comes from the server: a text of its own
+            tag = str(name.encode(), "ascii")  # as from the server: a new string object
             held.keep(tag, os.urandom(16), float("inf"))
             version = held.version(tag, 0.0)
             assert version is not None

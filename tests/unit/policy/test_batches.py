@@ -55,13 +55,13 @@ BATCHES: dict[str, tuple[Call, int]] = {
     "get_many": (lambda cache: cache.get_many(MANY), 1),
     "set_many": (lambda cache: cache.set_many(dict.fromkeys(MANY, 1)), 1),
     "delete_many": (lambda cache: cache.delete_many(MANY), 1),
-    # what is there, the leases, the values
+    # one trip each for the entries, the leases, the values
     "get_or_set_many": (lambda cache: cache.get_or_set_many(MANY, BatchOrigin().load), 3),
 }
 
 
 def reads(client: Client) -> int:
-    """How often the server read from a connection: a small batch that is written at once is read at once."""
+    """Return how often the server read from a connection: a small batch in one write is one read."""
     lines = client("INFO", "stats").decode().splitlines()
     return int(next(line.split(":")[1] for line in lines if line.startswith("total_reads_processed")))
 
@@ -79,5 +79,5 @@ def test_a_batch_is_one_write(remote: Driver, name: str) -> None:
             return reads(client) - before - 1
 
     with remote.server.client() as client:
-        # What was written at once may be read in pieces; 100 round trips could not hide among so few.
+        # One write may be read in pieces; 100 round trips could not hide among so few.
         assert trips <= run(main(client)) <= trips * 10

@@ -1,4 +1,4 @@
-"""Claims by hand: one in the fleet, handed on at once, gone with its holder; without a server a lock of the process."""
+"""Manual claims: one in the fleet, handed on at once, gone with its holder; without a server, a lock of the process."""
 
 import asyncio
 import gc
@@ -16,7 +16,7 @@ from tests.support.drivers import Driver, On, commands_of
 from tests.support.run import run
 from tests.support.waiting import eventually
 
-SOON = 8.0  # seconds; well under the 10 that a claim lives, so that nobody was waiting for its end
+SOON = 8.0  # seconds; well under the 10 that a claim lives, so that no waiter got it by its end
 
 
 async def in_time(waiting: Any) -> Any:
@@ -42,7 +42,7 @@ def test_there_is_one_at_a_time(on: On) -> None:
         assert not await cache.is_claimed("k")
         again = await cache.claim("k", wait=False)
         assert again is not None
-        assert not await claim.release()  # what is over is not given back twice: it is another's now
+        assert not await claim.release()  # a released claim is not released twice: another caller holds it now
         assert await cache.is_claimed("k")
         assert await again.release()
 
@@ -137,7 +137,7 @@ def test_those_of_one_process_do_not_ask_the_server_one_by_one(remote: Driver) -
 
 
 def test_those_of_one_process_do_not_keep_it_from_another(remote: Driver) -> None:
-    """However many of them wait, and whenever they ask again."""
+    """Even if many callers of the process wait and ask again."""
 
     async def main() -> None:
         async with remote.cache() as cache, remote.cache() as other:
@@ -165,7 +165,7 @@ def test_what_was_handed_on_is_renewed_no_oftener(remote: Driver) -> None:
             raw, _ = on_server(remote)
             with raw:
                 claim = await cache.claim("k", ttl="100ms")
-                for _ in range(5):  # each has it for longer than it lives, so that it is asked for anew
+                for _ in range(5):  # each holder keeps it for longer than its life, so that it is requested anew
                     following = asyncio.create_task(cache.claim("k", ttl="100ms"))
                     await asyncio.sleep(0.12)
                     assert claim is not None
@@ -366,7 +366,7 @@ def test_nobody_refreshes_an_entry_that_is_claimed(remote: Driver) -> None:
             assert claim is not None
             await asyncio.sleep(0.1)
             assert await b.get_or_set("k", load, stale="1h") == "old"
-            assert await b.claim("k", wait="100ms") is None  # and what it had in the background is over
+            assert await b.claim("k", wait="100ms") is None  # and its background refresh is over
             assert loads == []
             await claim.release()
 
@@ -409,7 +409,7 @@ def test_who_waits_for_another_does_not_wait_for_a_dead_server(
 
 @pytest.fixture
 def make(driver: Driver) -> Callable[..., Cache]:
-    """Makes caches of the face at hand."""
+    """Return a maker of caches of the tested face."""
     from tests.support.threaded import threaded  # noqa: PLC0415 - as the drivers do
 
     return threaded if driver.variant.endswith("on threads") else Cache

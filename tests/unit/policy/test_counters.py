@@ -1,4 +1,4 @@
-"""incr: exact among many, and clear about what is no counter; the same on every driver, signed and not."""
+"""incr: exact with many callers, and a clear error for other values; the same on every driver, signed and not."""
 
 import asyncio
 import hashlib
@@ -142,7 +142,7 @@ def test_counts_are_exact_to_int64_and_an_error_beyond(on: On) -> None:
         await cache.set("k", exact + 1, ttl="1h")
         assert await cache.incr("k", ttl="1s") == exact + 2
         seen = await cache.explain("k")
-        assert (seen.near_fresh_for or seen.shared_fresh_for or 0) > 3000  # its own life, whoever counts
+        assert (seen.near_fresh_for or seen.shared_fresh_for or 0) > 3000  # its own life, which further calls keep
 
     on(body)
 
@@ -219,7 +219,7 @@ def test_an_answer_that_is_none_is_no_count(
 def test_many_at_once_on_one_signed_counter_all_succeed_with_few_commands(
     remote: Driver, start: str, create: bool
 ) -> None:
-    """As every alias of Django counts."""
+    """Each alias of Django's cache counts this way."""
     assert remote.server is not None
 
     async def main(client: Client) -> None:
@@ -232,8 +232,9 @@ def test_many_at_once_on_one_signed_counter_all_succeed_with_few_commands(
             totals = await asyncio.gather(*(cache.incr("k", create=create) for _ in range(128)))
             after = commands_of(client)
             assert sorted(totals) == list(range(1, 129))
-            if not remote.variant.endswith("on threads"):  # there the system says who comes first, and how many meet
-                assert totals == sorted(totals)  # in the order in which they came
+            # Threads run in the system's order, and any number of them meet.
+            if not remote.variant.endswith("on threads"):
+                assert totals == sorted(totals)  # in the order of their calls
                 assert sum(after.values()) - sum(before.values()) <= 8 * 128 / 4
             assert sum(after.values()) - sum(before.values()) <= 8 * 128
 
@@ -281,7 +282,7 @@ def test_each_call_of_a_sum_is_told_its_own(remote: Driver) -> None:
             told = await asyncio.gather(
                 *absent, cache.incr("k", 5), cache.incr("k", create=False), return_exceptions=True
             )
-            # Those who came before it was made may have found nothing.
+            # The calls before its creation may have found no counter.
             assert [type(one) for one in told[:3]] == [KeyError] * 3
             assert told[3:] == [5, 6]
             most = 2**63 - 1

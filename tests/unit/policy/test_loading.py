@@ -1,4 +1,4 @@
-"""get_or_set and refresh: one load, what the loader's result decides, and who waits how long."""
+"""get_or_set and refresh: one load, the loader's own decisions by its result, and the waits of callers."""
 
 import asyncio
 from contextlib import suppress
@@ -163,7 +163,7 @@ def test_the_first_caller_may_be_the_impatient_one(on: On) -> None:
         origin = Origin(waits=True)
         with pytest.raises(LoadTimeout):
             await cache.get_or_set("k", origin.load, load_timeout="10ms")
-        await eventually(lambda: origin.cancelled)  # nobody wants it any more
+        await eventually(lambda: origin.cancelled)  # no caller is left
         origin.go.set()
         assert await cache.get_or_set("k", origin.load) == "value 2"
 
@@ -256,7 +256,7 @@ def test_close_gives_back_the_right_of_a_load_that_does_not_end(server: Server, 
 
         async def load() -> str:
             while not ending.is_set():
-                with suppress(asyncio.CancelledError):  # what a loader should not do
+                with suppress(asyncio.CancelledError):  # as a loader should not do
                     await ending.wait()
             return "late"
 

@@ -1,4 +1,4 @@
-"""Lifetimes: what is left of an entry, what a call asked for, and when a hit starts a refresh early."""
+"""Lifetimes: the rest of an entry's life, a call's options, and the time of an early refresh."""
 
 import math
 import random
@@ -22,7 +22,7 @@ def options(ttl: float = 60.0, stale: float = 0.0, *, early: bool = False) -> Ca
         (20_001, True, False),
         (20_000, False, True),
         (10_001, False, True),
-        (10_000, False, False),  # spent: the base of a refresh, no more
+        (10_000, False, False),  # spent: only the base of a refresh
         (1, False, False),
     ],
 )
@@ -73,7 +73,7 @@ def test_nothing_loads_in_the_background_unless_asked_to() -> None:
 
 def test_options_are_frozen() -> None:
     with pytest.raises(AttributeError):
-        options().ttl = 1.0  # type: ignore[misc]  # what is tested
+        options().ttl = 1.0  # type: ignore[misc]  # the error under test
 
 
 def test_an_early_refresh_is_the_likelier_the_closer_the_end_and_the_costlier_the_load() -> None:

@@ -1,4 +1,4 @@
-"""Flights: who joins, who leaves, who is told, and loaders that wait for each other."""
+"""Flights: callers that join and leave, their outcome, and loaders that wait for each other."""
 
 from contextvars import copy_context
 from typing import Any
@@ -149,7 +149,7 @@ def test_detaching_what_is_not_there_does_nothing() -> None:
 
 
 def inside(flight: Flight, other: Flight) -> Any:
-    """Have the loader of ``flight`` wait for another."""
+    """Let the loader of ``flight`` wait for another flight."""
 
     def loader() -> Any:
         CURRENT.set((flight, None))

@@ -1,4 +1,4 @@
-"""Batches of any size: everything is done, nobody else notices, and nothing is taken for an outage."""
+"""Batches of any size: all keys are done, other callers are not delayed, and the cache sees no outage."""
 
 import asyncio
 import tracemalloc
@@ -25,7 +25,7 @@ FACES = {"tasks": Cache, "threads": threaded, "tasks of threads": tasked}
 
 
 def nothing_happened(cache: Any) -> bool:
-    """No sign of an outage, nor of a bound that was met."""
+    """Return True if there was no outage, and no bound was reached."""
     stats = cache.stats()
     return (stats.timeouts, stats.overload, stats.journal, stats.journal_overflows, stats.link) == (
         0,
@@ -102,7 +102,7 @@ def test_many_batches_at_once_share_the_connection(remote: Driver) -> None:
             assert nothing_happened(cache)
 
     run(main())
-    assert MAX_CALLS // 4 < most <= 4 * MAX_CALLS  # those that began before others came had more
+    assert MAX_CALLS // 4 < most <= 4 * MAX_CALLS  # batches that began before others came had more
 
 
 def test_large_values_are_bounded_by_their_bytes(remote: Driver) -> None:
@@ -143,7 +143,7 @@ async def load_ones(keys: list[str]) -> dict[str, str]:
 
 
 def test_a_batch_takes_little_memory_beside_its_values(remote: Driver) -> None:
-    """Near is as large as it may be, and beside it and the values there are at most 64 MB."""
+    """Near is as large as it may be; beside near and the values there are at most 64 MB."""
 
     async def main() -> None:
         async with remote.cache() as cache:
@@ -161,7 +161,7 @@ def test_a_batch_takes_little_memory_beside_its_values(remote: Driver) -> None:
 
 
 def test_who_asks_for_one_key_beside_a_batch_has_its_answer_in_time(remote: Driver) -> None:
-    """As a condition: nobody's time runs out, however busy the machine is."""
+    """As a condition: no caller's timeout passes, even on a busy machine."""
 
     async def main() -> None:
         async with remote.cache(operation_timeout="5s") as cache:
@@ -205,7 +205,7 @@ def test_the_timeout_of_a_batch_counts_from_its_last_reply(server: Server, prefi
 
 
 def test_a_batch_that_fits_costs_one_timeout_in_all(server: Server, prefix: str) -> None:
-    """Loading takes four steps, each of which is answered in time. They share one operation timeout."""
+    """Loading takes four steps, each answered in time. They share one operation timeout."""
 
     async def load(keys: list[str]) -> dict[str, int]:
         return dict.fromkeys(keys, 1)
@@ -252,8 +252,8 @@ def test_a_server_that_goes_in_the_middle_costs_one_timeout_and_own_writes_are_s
                 began = perf_counter()
                 with pytest.raises(Unavailable):
                     await writing
-                assert perf_counter() - began < 10  # not a timeout for each write of many
-                await eventually(lambda: cache.stats().link == "offline")  # until then only what is confirmed counts
+                assert perf_counter() - began < 10  # not a timeout for each of many writes
+                await eventually(lambda: cache.stats().link == "offline")  # until then only confirmed values count
                 assert len(await cache.get_many(KEYS)) == len(KEYS)
 
     with Proxy(server) as proxy:
@@ -286,7 +286,7 @@ def test_removals_of_a_batch_that_was_cancelled_are_done_all_the_same(server: Se
 
 
 def test_what_a_batch_was_granted_before_it_was_cancelled_is_free_at_once(server: Server, prefix: str) -> None:
-    """Nobody waits for the leases of a load that does not come, whether they were granted or on their way."""
+    """No caller waits for the leases of a load that does not come, granted or on their way."""
 
     async def never(keys: list[str]) -> dict[str, int]:
         raise AssertionError(f"{len(keys)} keys were loaded although their caller has gone")

@@ -1,4 +1,4 @@
-"""add, incr and touch as scripts, called as any client would: what each does with what may stand under a key."""
+"""add, incr and touch as scripts, called as by any client: the effect of each on each possible value of a key."""
 
 import struct
 from typing import Any
@@ -123,10 +123,10 @@ def test_incr_takes_a_placeholder_for_nothing(client: Client) -> None:
     "there",
     [
         entry(b"40", codec=1),  # not a plain integer
-        entry(b"40", tags=OTHER_TAGS),  # perhaps invalidated: the caller must look
+        entry(b"40", tags=OTHER_TAGS),  # perhaps invalidated: the caller must decide
         entry(b"text"),
         entry(b""),
-        entry(str(2**53).encode()),  # beyond what Lua counts
+        entry(str(2**53).encode()),  # beyond Lua's exact integers
         b"foreign",
     ],
 )
@@ -161,7 +161,7 @@ def test_incr_stops_where_it_can_no_longer_count(client: Client, held: int, delt
     assert payload_of(client("GET", KEY)) == str(held - delta).encode()
 
 
-# -- what the connection hears, and a full server ----------------------------------------------------------------------
+# -- pushes to the connection, and a full server -----------------------------------------------------------------------
 
 
 def tracked(server: Server) -> Client:
@@ -200,7 +200,7 @@ def test_the_writer_hears_its_own_push_as_the_very_next_frame_and_no_second(serv
 
 
 def test_after_add_the_writer_hears_of_foreign_changes(server: Server) -> None:
-    """It fills near with what it stored: somebody else's removal must reach it."""
+    """It fills near with its stored value: another client's removal must reach it."""
     with tracked(server) as writer, server.client() as other:
         run(writer, "add", entry(b"new"), 60_000)
         writer.drain()

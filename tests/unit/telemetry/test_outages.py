@@ -1,4 +1,4 @@
-"""What the log says of outages: a pair of warnings for each, one pair a minute at most, then a count."""
+"""Outages in the log: a pair of warnings for each, one pair a minute at most, then a count."""
 
 import logging
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from tests.support.clock import ManualClock
 
 
 class Scene(logging.Handler):
-    """Outages on a clock of their own, and the log that they write."""
+    """Outages on a manual clock, and the log that they write."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Frames that no server of ours sends: refused before they cost anything, and never taken for what they are not."""
+"""Frames that no server sends: refused before they cost anything, and never taken for another frame."""
 
 import time
 import tracemalloc
@@ -14,7 +14,7 @@ BEFORE = [b"", b"+OK\r\n", b"*2\r\n", b"*1\r\n*2\r\n:1\r\n", b">2\r\n$10\r\ninva
 
 
 def answers(*pieces: bytes, commands: int = 1) -> list[Any]:
-    """What a call of so many commands, and more calls like it, are answered with."""
+    """Return the answers of ten calls, each of this many commands."""
     got: list[Any] = []
     session = Session(lambda frame: got.append(list(frame)), 1_000_000)
     for _ in range(10):
@@ -41,7 +41,7 @@ def test_what_announces_too_many_elements_is_refused_before_room_is_made(before:
         assert tracemalloc.get_traced_memory()[1] < 1_000_000
     finally:
         tracemalloc.stop()
-    assert time.process_time() - began < 2  # one that is let through takes seconds
+    assert time.process_time() - began < 2  # seconds; a frame that is let through takes several
 
 
 def test_as_many_as_are_allowed_are_taken() -> None:
@@ -59,7 +59,7 @@ def test_a_value_may_look_like_anything(text: bytes) -> None:
 
 @pytest.mark.parametrize("text", [b"*2147483647", b"|1", b"$99999", b"*1", b"|"])
 def test_a_line_may_look_like_anything(text: bytes) -> None:
-    """The parser takes the first character of a line at once: then nothing is left over, though it is inside one."""
+    """The parser takes the first character of a line at once: then no byte is left, although the line goes on."""
     for pieces in cuts(b"+%b\r\n:7\r\n" % text):
         assert answers(*pieces) == [text, 7]
         with pytest.raises(ProtocolError, match="elements"):
@@ -78,14 +78,14 @@ def test_a_large_value_comes_whole_and_what_follows_it_is_looked_at(before: byte
 
 
 def test_a_frame_with_attributes_is_refused() -> None:
-    """The parser would hand them out as a reply, and every later reply would be the one of the call before it."""
+    """The parser would return them as a reply, and every later reply would be the one of the call before it."""
     for pieces in cuts(b"+1\r\n|1\r\n+ttl\r\n:5\r\n+2\r\n"):
         with pytest.raises(ProtocolError, match="attributes"):
             answers(*pieces)
 
 
 def test_false_is_a_reply() -> None:
-    """And not the parser's word for "there is no more": every later reply would be the one of the call before it."""
+    """It is not the parser's word for "no further frame"; else every later reply would go to the wrong call."""
     for pieces in cuts(b"#f\r\n#t\r\n:1\r\n"):
         assert answers(*pieces) == [False, True, 1]
 

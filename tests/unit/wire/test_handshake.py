@@ -1,4 +1,4 @@
-"""The handshake against a scripted server: what it asks, in which order, and what each answer means."""
+"""The handshake against a scripted server: its commands, their order, and the meaning of each answer."""
 
 import asyncio
 from collections.abc import Callable
@@ -17,15 +17,15 @@ REPLICATION = b"# Replication\r\nrole:master\r\nmaster_replid:def\r\n"
 
 
 class Turns(list[Any]):
-    """Answers one after the other."""
+    """Answers in turn."""
 
 
 class Scripted:
-    """Answers by the command's first words; writes down what was asked.
+    """A server that answers by the command's first words, and records the commands.
 
     Args:
         **answers: Replies instead of those of a healthy server, by command with ``_`` for blanks; ``Turns`` are
-            one after the other.
+            given in turn.
     """
 
     def __init__(self, **answers: Any) -> None:
@@ -61,7 +61,7 @@ class Scripted:
 
     @property
     def probed(self) -> bool:
-        """Whether the push for the probe would be in by now: after the reply to its ``SET``."""
+        """Return True if the push for the probe has come by now: after the reply to its ``SET``."""
         return any(command[0] == "DEL" for command in self.asked)
 
     @property
@@ -164,7 +164,7 @@ def test_a_server_of_the_wrong_kind_is_refused(hello: dict[bytes, bytes], reason
 
 
 def test_a_replica_is_found_out_without_resp3_too() -> None:
-    """Its HELLO would say so; a server that refuses HELLO says it elsewhere."""
+    """Its HELLO would tell; a server that refuses HELLO tells it by another command."""
     with pytest.raises(HandshakeError, match="point the URL at the primary") as caught:
         shake(Scripted(HELLO="NOPROTO no", INFO_replication=REPLICATION.replace(b"master\r", b"slave\r")))
     assert caught.value.reason == "readonly"
@@ -214,7 +214,7 @@ def test_a_server_without_resp3_is_used_without_tracking(answer: str) -> None:
 
 
 def test_words_of_the_server_do_not_repeat_what_we_said() -> None:
-    """Redis before 7.0 shows the arguments of a command that it does not know, the password among them."""
+    """Redis before 7.0 shows the arguments of an unknown command, with the password among them."""
     said = "ERR unknown command `HELLO`, with args beginning with: `3`, `AUTH`, `default`, `secret`, "
     greeting = shake(Scripted(HELLO=said), credentials=("secret",))
     assert greeting.no_tracking_because == "the server refused RESP3: ERR unknown command `HELLO`"
@@ -252,7 +252,7 @@ def test_a_password_is_given_twice_at_most(answer: str) -> None:
 
 def test_careful_asks_what_every_server_answers_before_it_says_hello() -> None:
     script = Scripted(GET="NOAUTH no matter")
-    with pytest.raises(HandshakeError):  # it matters at the end
+    with pytest.raises(HandshakeError):  # the refused GET counts at the end
         shake(script, credentials=("secret",), careful=True)
     assert script.asked[:3] == [("AUTH", "secret"), ("GET", b"p:me"), ("HELLO", 3, "SETNAME", "me")]
 
@@ -322,7 +322,7 @@ def test_our_last_connection_is_ended_before_the_cache_recovers() -> None:
         ServerInfo(client_id=3, run_id="another run, where 3 may be anybody"),
         ServerInfo(client_id=3, run_id=None),
         ServerInfo(client_id=None, run_id="abc"),
-        ServerInfo(client_id=7, run_id="abc"),  # ourselves
+        ServerInfo(client_id=7, run_id="abc"),  # the connection itself
     ],
 )
 def test_nobody_else_is_ever_killed(previous: ServerInfo | None) -> None:
@@ -353,7 +353,7 @@ def test_a_user_who_may_not_read_is_refused(answer: str, reason: str) -> None:
 
 
 def test_the_self_test_does_not_wait_for_better_times() -> None:
-    """A server that is busy answers its probe later; everything before is asked again until it does."""
+    """A busy server answers its probe later; all commands before it are repeated until the server answers them."""
     script = Scripted()
     shake(script)
     assert script.impatient == ["GET", "SET", "DEL"]

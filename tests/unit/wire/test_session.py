@@ -1,4 +1,4 @@
-"""The protocol without I/O: replies go to the oldest call, pushes come in order, however the bytes were cut."""
+"""The protocol without I/O: replies go to the oldest call, pushes come in order, with any cuts of the bytes."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ LIMIT = 1000
 
 
 class Gate:
-    """A gate that keeps what it was opened with."""
+    """A gate that records its result."""
 
     def __init__(self) -> None:
         self.results: list[Any] = []
@@ -37,7 +37,7 @@ class Gate:
 
 
 class Wire:
-    """A session that writes down, in order, everything that it tells."""
+    """A session that records, in order, all that it reports."""
 
     def __init__(self, frame_limit: int = LIMIT) -> None:
         self.events: list[Any] = []

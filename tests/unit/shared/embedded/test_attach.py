@@ -1,4 +1,4 @@
-"""Who has a seat knows that the folder is the one that the others find."""
+"""A process with a seat knows that its folder is the one that other processes find."""
 
 import shutil
 from typing import Any
@@ -11,7 +11,7 @@ from tests.embedded.home import Home
 
 
 def test_a_seat_in_a_folder_that_was_replaced_meanwhile_is_none(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Between opening the folder and locking it: whoever ended the last server has removed it."""
+    """Between opening the folder and locking it, the end of the last server has removed it."""
     replaced: list[bool] = []
     shared = FileLock.try_shared
 

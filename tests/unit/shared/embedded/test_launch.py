@@ -1,4 +1,4 @@
-"""What is started: a server without a port and without a disk, bounded in memory, that knows nothing of our secrets."""
+"""The started server: without a port and without a disk, bounded in memory, without the process's secrets."""
 
 import os
 import shutil
@@ -40,14 +40,14 @@ def test_it_is_bounded_and_private(home: Home, binary: Path, monkeypatch: pytest
                 b"save": b"",
                 b"appendonly": b"no",
             }
-            for number in range(100):  # more than fits: it takes them all, and others go
+            for number in range(100):  # more than fits: the server takes each, and evicts others
                 raw("SET", f"k{number}", b"x" * 500_000)
             assert raw("EXISTS", "k99") == 1
             assert 10 < raw("DBSIZE") < 40
 
 
 def leftovers(home: Home) -> None:
-    """As after a host that lost its power."""
+    """Leave the files of a host that lost its power."""
     home.folder.path.mkdir(0o700)
     with socket.socket(socket.AF_UNIX) as sock:
         sock.bind(str(home.folder.socket))

@@ -1,4 +1,4 @@
-"""Locks end with whoever holds them, and a forked child holds none of its parent's."""
+"""Locks end with their holder, and a forked child holds none of its parent's."""
 
 import fcntl
 import os
@@ -32,7 +32,7 @@ def test_many_share_or_one_is_alone(tmp_path: Path) -> None:
 def test_closing_twice_closes_nobody_elses_file(tmp_path: Path) -> None:
     lock = opened(tmp_path / "lock")
     lock.close()
-    with (tmp_path / "other").open("w") as other:  # gets the number that was freed
+    with (tmp_path / "other").open("w") as other:  # gets the number of the freed descriptor
         lock.close()
         other.write("still open")
 
@@ -66,7 +66,7 @@ def test_a_forked_child_does_not_hold_what_its_parent_held(tmp_path: Path) -> No
 
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # as above
 def test_a_plain_descriptor_is_held_by_the_child_too(tmp_path: Path) -> None:
-    """The twin: without what ``FileLock`` does at a fork, the lock outlives its holder."""
+    """The twin: without the work of ``FileLock`` at a fork, the lock outlives its holder."""
     path = tmp_path / "lock"
     plain = os.open(path, os.O_RDWR | os.O_CREAT)
     fcntl.flock(plain, fcntl.LOCK_SH)
@@ -84,7 +84,7 @@ def test_a_plain_descriptor_is_held_by_the_child_too(tmp_path: Path) -> None:
 
 
 def forked_and_told(told: int) -> int:
-    """A child that says when it is there, and then does nothing until it is killed."""
+    """Fork a child that reports its start, and then waits until it is killed."""
     if child := os.fork():
         return child
     try:

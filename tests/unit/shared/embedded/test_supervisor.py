@@ -1,4 +1,4 @@
-"""The supervisor by itself: when it ends what it started, and what it leaves."""
+"""The supervisor by itself: the time at which it ends the server, and the files that it leaves."""
 
 import os
 import signal
@@ -19,7 +19,7 @@ SLEEP = ["/bin/sleep", "60"]
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    monkeypatch.chdir(tmp_path)  # the supervisor goes into its folder; this brings us back
+    monkeypatch.chdir(tmp_path)  # the supervisor goes into its folder; this brings the test back
     path = tmp_path / "folder"
     path.mkdir(0o700)
     before = children()  # servers that other tests share
