@@ -16,12 +16,27 @@ import functools
 import inspect
 import time
 from collections.abc import Callable, Coroutine, Iterable
-from typing import Any, ParamSpec, Protocol, TypeVar, cast, overload
+from typing import Any, ParamSpec, Protocol, TypeVar, cast, get_args, overload
 
 from fleetcache import ConfigError
 
 from .lifespan import get_cache, lifespan
-from .responses.options import Cookies, Duration, Identity, Strip, checked
+from .responses.options import (
+    Cookies,
+    Duration,
+    Identity,
+    Options,
+    Strip,
+    check_choice,
+    check_cookies,
+    check_duration,
+    check_loading,
+    check_max_bytes,
+    check_methods,
+    check_names,
+    check_statuses,
+    check_vary,
+)
 from .responses.serving import Endpoint
 
 __all__ = ["AsyncCache", "CachedEndpoint", "EndpointDecorator", "cached_response", "get_cache", "lifespan"]
@@ -179,44 +194,39 @@ def cached_response(
         >>> user.key(42).endswith("user(user_id=42)")
         True
     """
+    _check_cache(cache)
+    options = Options(
+        loading=check_loading(ttl, stale, offline_ttl, early=early),
+        tags=check_names("tags", tags), clearable=clearable,
+        vary=check_vary(vary), query=None if query is None else check_names("query", query),
+        ignore=frozenset(part.lower() for part in check_names("ignore", ignore)),
+        max_age=check_duration("max_age", max_age, like="ttl"),
+        authorization=check_choice("authorization", authorization, get_args(Identity)),
+        cookies=check_cookies(cookies), set_cookie=check_choice("set_cookie", set_cookie, get_args(Strip)),
+        methods=check_methods(methods), statuses=check_statuses(statuses),
+        client_reload=client_reload, max_bytes=check_max_bytes(max_bytes), clock=clock,
+    )  # fmt: skip
+    return cast("EndpointDecorator", functools.partial(_decorate, cache, name, options))
+
+
+def _check_cache(cache: object) -> None:
     if cache is not None and not inspect.iscoroutinefunction(getattr(cache, "get_or_set", None)):
         raise ConfigError(
             f"cached_response: {type(cache).__name__} is no cache of an event loop; accepted: a Cache or a namespace "
             "of one, or nothing for that of the app; options by name: @cached_response(ttl=...)"
         )
-    options = checked(
-        ttl=ttl,
-        stale=stale,
-        early=early,
-        offline_ttl=offline_ttl,
-        tags=tags,
-        vary=vary,
-        query=query,
-        ignore=ignore,
-        max_age=max_age,
-        authorization=authorization,
-        cookies=cookies,
-        set_cookie=set_cookie,
-        methods=methods,
-        statuses=statuses,
-        max_bytes=max_bytes,
-        clearable=clearable,
-        client_reload=client_reload,
-        clock=clock,
-    )
 
-    def decorate(function: Callable[..., Any], /) -> Any:
-        endpoint = Endpoint(cache, function, options, name)
 
-        # Starlette treats only a function as an endpoint.
-        @functools.wraps(function)
-        async def serve(*args: Any, **kwargs: Any) -> Any:
-            return await endpoint.serve(args, kwargs)
+def _decorate(cache: Any, name: str | None, options: Options, function: Callable[..., Any], /) -> Any:
+    endpoint = Endpoint(cache, function, options, name)
 
-        known: Any = serve
-        known.__signature__ = endpoint.injected.signature
-        known.invalidate, known.invalidate_all = endpoint.invalidate, endpoint.invalidate_all
-        known.key, known.uncached = endpoint.key, function
-        return known
+    # Starlette treats only a function as an endpoint.
+    @functools.wraps(function)
+    async def serve(*args: Any, **kwargs: Any) -> Any:
+        return await endpoint.serve(args, kwargs)
 
-    return cast("EndpointDecorator", decorate)
+    known: Any = serve
+    known.__signature__ = endpoint.injected.signature
+    known.invalidate, known.invalidate_all = endpoint.invalidate, endpoint.invalidate_all
+    known.key, known.uncached = endpoint.key, function
+    return known

@@ -1,17 +1,35 @@
-"""Options of cached responses, checked once, at the decorator.
+"""Options of cached responses, checked once, at the decorator. Each check raises ``ConfigError`` for a wrong value.
 
 Each option that caches more than HTTP allows a shared cache by itself is separate, and off by default.
 """
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
-from typing import Any, Literal, TypedDict, get_args
+from typing import Any, Literal, TypedDict, TypeVar, cast, get_args
 
 from msgspec import Struct
 
 from fleetcache import ConfigError, Settings
 
-__all__ = ["Cookies", "Duration", "Identity", "Loading", "Options", "Strip", "checked"]
+__all__ = [
+    "Cookies",
+    "Duration",
+    "Identity",
+    "Loading",
+    "Options",
+    "Strip",
+    "check_choice",
+    "check_cookies",
+    "check_duration",
+    "check_loading",
+    "check_max_bytes",
+    "check_methods",
+    "check_names",
+    "check_statuses",
+    "check_vary",
+]
+
+T = TypeVar("T")
 
 Duration = float | str | timedelta
 Identity = Literal["bypass", "key", "ignore"]
@@ -24,21 +42,19 @@ _COOKIES = (*get_args(Identity), 'or names of cookies such as ("session",)')
 _NEVER_KEPT = frozenset({206, 304})
 
 
-class Loading(TypedDict, total=False):
-    """Options passed to ``get_or_set`` unchanged."""
+class Loading(TypedDict):
+    """Options passed to ``get_or_set`` unchanged; durations in seconds."""
 
-    ttl: Duration | None
-    stale: Duration | None
+    ttl: float | None
+    stale: float | None
     early: bool
-    offline_ttl: Duration | None
+    offline_ttl: float | None
 
 
 class Options(Struct, frozen=True):
     """All options of ``cached_response`` except its cache."""
 
     loading: Loading
-    ttl: float | None
-    stale: float
     tags: tuple[str, ...]
     clearable: bool
     vary: tuple[str, ...]
@@ -60,68 +76,59 @@ class Options(Struct, frozen=True):
         return f"private, {said}" if personal else said
 
 
-def checked(
-    *,
-    ttl: Duration | None,
-    stale: Duration | None,
-    early: bool,
-    offline_ttl: Duration | None,
-    tags: Iterable[str],
-    vary: Iterable[str],
-    query: Iterable[str] | None,
-    ignore: Iterable[str],
-    max_age: Duration | None,
-    authorization: Identity,
-    cookies: Cookies,
-    set_cookie: Strip,
-    methods: Iterable[str],
-    statuses: Iterable[int],
-    max_bytes: int,
-    clearable: bool,
-    client_reload: bool,
-    clock: Callable[[], float],
-) -> Options:
-    """Return the checked options, each in the form in which it is used.
+def check_loading(
+    ttl: Duration | None, stale: Duration | None, offline_ttl: Duration | None, *, early: bool
+) -> Loading:
+    """Return the options for ``get_or_set``, with durations in seconds."""
+    return {
+        "ttl": check_duration("ttl", ttl),
+        "stale": check_duration("stale", stale),
+        "early": early,
+        "offline_ttl": check_duration("offline_ttl", offline_ttl),
+    }
 
-    Raises:
-        ConfigError: An option is wrong; the text names it, its value and the choices.
-    """
-    _seconds("offline_ttl", offline_ttl)
-    _chosen("authorization", authorization, get_args(Identity))
-    _chosen("set_cookie", set_cookie, get_args(Strip))
-    kept = frozenset(_several("statuses", statuses, int))
+
+def check_statuses(statuses: Iterable[int]) -> frozenset[int]:
+    """Return the statuses of responses that are stored."""
+    kept = frozenset(check_names("statuses", statuses, int))
     if not kept or kept & _NEVER_KEPT or not all(200 <= status <= 599 for status in kept):  # noqa: PLR2004 - RFC 9110 §15
         raise _wrong("statuses", sorted(kept), "final statuses such as (200, 404); never 206 and 304")
-    names = frozenset(method.upper() for method in _several("methods", methods, str)) - {"HEAD"}
+    return kept
+
+
+def check_methods(methods: Iterable[str]) -> frozenset[str]:
+    """Return the methods whose responses are stored, without HEAD."""
+    names = frozenset(method.upper() for method in check_names("methods", methods)) - {"HEAD"}
     if not names:
         raise _wrong("methods", tuple(methods), 'methods such as ("GET",); HEAD is answered from what GET has stored')
-    fields = tuple(_several("vary", vary, str))
+    return names
+
+
+def check_vary(vary: Iterable[str]) -> tuple[str, ...]:
+    """Return the names of request headers that decide the answer."""
+    fields = check_names("vary", vary)
     if "*" in fields:
         raise _wrong("vary", fields, 'names of request headers such as ("Accept-Language",)')
+    return fields
+
+
+def check_max_bytes(max_bytes: int) -> int:
+    """Return the size of the largest body that is stored."""
     if type(max_bytes) is not int or max_bytes < 1:
         raise _wrong("max_bytes", max_bytes, "a number of bytes, at least 1")
-    return Options(
-        loading={"ttl": ttl, "stale": stale, "early": early, "offline_ttl": offline_ttl},
-        ttl=_seconds("ttl", ttl),
-        stale=_seconds("stale", stale) or 0.0,
-        tags=tuple(_several("tags", tags, str)),
-        clearable=clearable,
-        vary=fields,
-        query=None if query is None else tuple(_several("query", query, str)),
-        ignore=frozenset(name.lower() for name in _several("ignore", ignore, str)),
-        max_age=_seconds("max_age", max_age, like="ttl"),
-        authorization=authorization,
-        cookies=_cookies(cookies),
-        set_cookie=set_cookie,
-        methods=names,
-        statuses=kept,
-        client_reload=client_reload,
-        max_bytes=max_bytes,
-        clock=clock,
-    )
+    return max_bytes
 
 
-def _seconds(name: str, value: Duration | None, like: str | None = None) -> float | None:
+def check_cookies(cookies: Cookies) -> Identity | frozenset[str]:
+    """Return what requests with cookies do, or the names of the cookies that decide the answer."""
+    if isinstance(cookies, str):
+        return cast("Identity", check_choice("cookies", cookies, _COOKIES))
+    if not isinstance(cookies, Iterable):
+        raise _wrong("cookies", cookies, ", ".join(_COOKIES))
+    return frozenset(check_names("cookies", cookies))
+
+
+def check_duration(name: str, value: Duration | None, like: str | None = None) -> float | None:
     """Return the duration in seconds, within the bounds of the setting named ``like``."""
     if value is None:
         return None
@@ -133,28 +140,22 @@ def _seconds(name: str, value: Duration | None, like: str | None = None) -> floa
         raise ConfigError(f"cached_response: {name}{str(error).partition(f'({field})')[2]}") from None
 
 
-def _several(name: str, values: Any, kind: type) -> Collection[Any]:
+def check_names(name: str, values: Iterable[T], kind: type = str) -> tuple[T, ...]:
+    """Return several names, or with ``kind`` several numbers."""
     if isinstance(values, str | bytes) or not isinstance(values, Iterable):
         raise _wrong(name, values, f"several of {kind.__name__}, such as a tuple")
-    found = list(values)
+    found = tuple(values)
     for value in found:
         if isinstance(value, bool) or not isinstance(value, kind) or value == "":
             raise _wrong(name, value, f"several of {kind.__name__}")
     return found
 
 
-def _cookies(value: Any) -> Any:
-    if isinstance(value, str):
-        _chosen("cookies", value, _COOKIES)
-        return value
-    if not isinstance(value, Iterable):
-        raise _wrong("cookies", value, ", ".join(_COOKIES))
-    return frozenset(_several("cookies", value, str))
-
-
-def _chosen(name: str, value: object, choices: tuple[str, ...]) -> None:
+def check_choice(name: str, value: T, choices: tuple[object, ...]) -> T:
+    """Return one of the choices."""
     if value not in choices:
-        raise _wrong(name, value, ", ".join(choices))
+        raise _wrong(name, value, ", ".join(map(str, choices)))
+    return value
 
 
 def _wrong(name: str, value: object, accepted: str) -> ConfigError:

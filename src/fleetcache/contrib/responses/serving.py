@@ -217,7 +217,7 @@ class Endpoint:
 
     async def _looked_up(self, call: Call, key: str) -> Any:
         """Answer a request whose own response is not stored: with ``no-store``, or of HEAD."""
-        cache, stale = self.cache(call.request), self._options.stale > 0
+        cache, stale = self.cache(call.request), bool(self._options.loading["stale"])
         stored = await cache.get(key, UNSTORED, type=StoredResponse, allow_stale=stale)
         if stored.status == UNSTORED.status or stored.rendering != call.rendering:
             return await self._past_cache(call, "fwd=miss")
@@ -306,7 +306,7 @@ class Endpoint:
         says = lifetime(headers, options.clock())
         if refused is not None or says == 0 or call.request.scope.get("session"):
             return None
-        ttl = min((life for life in (says, options.ttl) if life is not None), default=None)
+        ttl = min((life for life in (says, options.loading["ttl"]) if life is not None), default=None)
         stored = stored_response(response, direct=direct, rendering=call.rendering)
         return Keep(stored, ttl=ttl, stale=None if may_be_stale(headers) else 0)
 
