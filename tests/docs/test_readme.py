@@ -8,17 +8,20 @@ from typing import Any
 import httpx
 import pytest
 
+from docs.tools.site import ROOT_PAGES
 from fleetcache import Cache, Settings
 from fleetcache.ops import OpsApp
 from fleetcache.ops.metrics import REASONS
 from tests.conftest import StartServer
 from tests.docs.conftest import Environment
-from tests.docs.pages import DOCS, ROOT, blocks, links
+from tests.docs.pages import DOCS, ROOT, anchors, blocks, links
 from tests.docs.running import example
 from tests.support.run import run
 from tests.support.waiting import eventually
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+SITE: str = PROJECT["urls"]["Documentation"]
 # Fields that differ from one outage to the next: time, place, machine, speed.
 VOLATILE = {"since", "instance", "server", "version", "last_error", "last_reply_age", "engine", "fleetcache"}
 
@@ -59,11 +62,14 @@ def test_the_words_that_readers_search_for_stand_before_the_code(word: str) -> N
     assert word.lower() in README.partition("```")[0].lower()
 
 
-def test_the_second_paragraph_behind_the_bullets_names_the_limits() -> None:
-    _, _, rest = README.partition("\n- **")
-    bullets, text, *_ = ("- **" + rest).split("\n\n")
+def test_the_first_paragraph_is_the_problem_and_the_promise_the_second_what_it_is_not() -> None:
+    title, first, second, bullets, commands, use, *_ = README.split("\n\n")
+    assert title == "# fleetcache"
+    assert all(word in first for word in ("fast, and wrong", "outage", "two-tier cache", "cache stampede"))
+    assert second.startswith("It is not ")
     assert len(re.findall(r"^- \*\*", bullets, re.MULTILINE)) == 6
-    assert text.startswith("It is not ")
+    assert [command.split("#")[0].strip() for command in commands.splitlines()] == ["make demo", "make test"]
+    assert use == "## Use it"
 
 
 def test_the_failure_table_has_each_way_in_which_a_server_fails() -> None:
@@ -74,20 +80,41 @@ def test_the_failure_table_has_each_way_in_which_a_server_fails() -> None:
     assert named <= set(REASONS)
 
 
-def dead_on_an_index(readme: str, urls: dict[str, str]) -> list[str]:
-    """Return the links that lead nowhere on a package index: relative ones, once the project has an address."""
-    return [link for link in links(readme) if urls and not link.startswith(("https://", "#"))]
+def dead_on_an_index(readme: str, site: str) -> list[str]:
+    """Return the links that lead nowhere on a package index: it has the README alone, and the site has the pages."""
+    return [link for link in links(readme) if not (link.startswith(site) and _is_there(link.removeprefix(site)))]
 
 
-def test_its_links_work_on_a_package_index_as_soon_as_the_project_has_an_address() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert dead_on_an_index(README, project.get("urls", {})) == []
+def _is_there(path: str) -> bool:
+    path, _, anchor = path.partition("#")
+    name = path.removesuffix(".html") + ".md"
+    page = ROOT / name if name in ROOT_PAGES else DOCS / name
+    if not path.endswith(".html") or not page.exists():
+        return False
+    return not anchor or anchor in anchors(page.read_text(encoding="utf-8"))
 
 
-def test_a_link_that_is_dead_on_an_index_is_seen() -> None:
-    text = "[a](docs/tags.md) [b](https://docs.example/tags.html) [c](#use-it)"
-    assert dead_on_an_index(text, {"Documentation": "https://docs.example"}) == ["docs/tags.md"]
-    assert dead_on_an_index(text, {}) == []
+def test_each_link_works_on_a_package_index_too() -> None:
+    assert README.count("](") == len(list(links(README))) > 20
+    assert dead_on_an_index(README, SITE) == []
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "docs/tags.md",
+        "tags.html",
+        "#use-it",
+        "https://docs.example/tags.html",
+        f"{SITE}nowhere.html",
+        f"{SITE}tags.md",
+        f"{SITE}tags/",
+        f"{SITE}tags.html#nowhere",
+        f"{SITE}LICENSE.html",
+    ],
+)
+def test_a_link_that_is_dead_on_an_index_is_seen(target: str) -> None:
+    assert dead_on_an_index(f"[a]({target}) [b]({SITE}tags.html) [c]({SITE}SECURITY.html)", SITE) == [target]
 
 
 def test_its_defaults_are_those_of_the_code() -> None:
