@@ -96,7 +96,9 @@ class NearEntry(msgspec.Struct, gc=False, eq=False):
     def __repr__(self) -> str:
         """Describe the entry without its value, which may be a secret."""
         what = "encoded" if self.encoded else "object"
-        return f"<Held {what} size={self.size} tags={self.tags} fresh_until={self.fresh_until:.3f} freq={self.freq}>"
+        return (
+            f"<NearEntry {what} size={self.size} tags={self.tags} fresh_until={self.fresh_until:.3f} freq={self.freq}>"
+        )
 
     @property
     def encoded(self) -> bool:

@@ -200,7 +200,7 @@ def test_repr_tells_the_operator_the_fill_and_nobody_the_value() -> None:
     near.put("a", held("very secret"))
     assert repr(near).startswith("<Near 1/10 items, ")
     assert "secret" not in repr(near.items["a"])
-    assert "<Held object size=100" in repr(near.items["a"])
+    assert "<NearEntry object size=100" in repr(near.items["a"])
 
 
 # --- memory ---------------------------------------------------------------------------------------------------------
