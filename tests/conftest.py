@@ -1,7 +1,7 @@
 """Fixtures for tests against real servers.
 
-``valkey`` comes with the dev dependencies and is always there. ``redis`` is used where a ``redis-server`` is on PATH,
-and must be there when FLEETCACHE_REQUIRE_REDIS is 1. With FLEETCACHE_EVENT_LOOP=uvloop all event loops are uvloop's.
+``valkey`` comes with the dev dependencies and is always there. The tests use ``redis`` if ``redis-server`` is on PATH;
+with FLEETCACHE_REQUIRE_REDIS=1 it must be there. With FLEETCACHE_EVENT_LOOP=uvloop all event loops are uvloop's.
 """
 
 import gc
@@ -26,7 +26,7 @@ __all__ = ["driver", "on", "play", "remote"]
 
 _numbers = itertools.count(1)
 
-# How long an example takes says more of what else the machine does than of ours.
+# The time of an example depends more on the machine's load than on the code.
 settings.register_profile("busy", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy")
 
@@ -45,7 +45,7 @@ def pytest_report_header() -> str:
 
 
 class StartServer(Protocol):
-    """What ``fresh_server`` is: ``Server(...)`` for the engine at hand, stopped when the test ends."""
+    """The type of ``fresh_server``: ``Server(...)`` for the current engine, stopped when the test ends."""
 
     def __call__(
         self,
@@ -63,7 +63,7 @@ GetServer = Callable[[str, Transport], Server]
 
 @pytest.fixture(scope="session")
 def shared_servers() -> Iterator[GetServer]:
-    """One server for each engine and transport, started when first asked for, clean at each asking."""
+    """One server for each engine and transport, started at the first request, clean at each request."""
     started: dict[tuple[str, Transport], Server] = {}
     with ExitStack() as stack:
 
@@ -79,19 +79,19 @@ def shared_servers() -> Iterator[GetServer]:
 
 @pytest.fixture(params=[f"{engine}-tcp" for engine in engines()])
 def server(request: pytest.FixtureRequest, shared_servers: GetServer) -> Server:
-    """A clean server of each engine, by TCP. Not to be killed or frozen: see ``fresh_server``."""
+    """A clean server of each engine, by TCP. A test must not kill or freeze it: see ``fresh_server``."""
     return shared_servers(request.param.partition("-")[0], "tcp")
 
 
 @pytest.fixture(params=[(engine, transport) for engine in engines() for transport in TRANSPORTS], ids="-".join)
 def any_server(request: pytest.FixtureRequest, shared_servers: GetServer) -> Server:
-    """A clean server of each engine by each transport. Not to be killed or frozen."""
+    """A clean server of each engine by each transport. A test must not kill or freeze it."""
     return shared_servers(*request.param)
 
 
 @pytest.fixture(params=list(engines()))
 def fresh_server(request: pytest.FixtureRequest) -> Iterator[StartServer]:
-    """Starts servers of each engine that a test may treat as it likes; they end with it."""
+    """Starts servers of each engine that a test may kill or freeze; they end with the test."""
     with ExitStack() as stack:
 
         def start(*arguments: Any, **options: Any) -> Server:
@@ -102,22 +102,23 @@ def fresh_server(request: pytest.FixtureRequest) -> Iterator[StartServer]:
 
 @pytest.fixture
 def one_server(shared_servers: GetServer) -> Server:
-    """A clean Valkey, by TCP. Not to be killed or frozen."""
+    """A clean Valkey, by TCP. A test must not kill or freeze it."""
     return shared_servers("valkey", "tcp")
 
 
 @pytest.fixture
 def one_fresh_server() -> Iterator[StartServer]:
-    """Starts Valkey servers that a test may treat as it likes."""
+    """Starts Valkey servers that a test may kill or freeze."""
     with ExitStack() as stack:
         yield lambda *arguments, **options: stack.enter_context(Server("valkey", *arguments, **options))
 
 
 @pytest.fixture(autouse=True, scope="module")
 def _nothing_is_left() -> Iterator[None]:
-    """A cache that a test forgot would go on knocking at the shared servers, and disturb tests that count there.
+    """Check that a test leaves no cache open: it would go on reconnecting to the shared servers.
 
-    A socket that it forgot would be held against the file that runs next, when it is collected.
+    Its commands would disturb tests that count commands. A forgotten socket would fail a later file, in which it is
+    collected.
     """
     before = _links()
     yield

@@ -1,4 +1,4 @@
-"""``fleetcache doctor`` with ``CACHE_DRIVER=embedded``: it looks at the server that the app would have."""
+"""``fleetcache doctor`` with ``CACHE_DRIVER=embedded`` checks the server that the app would start or join."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,7 @@ from tests.embedded.home import LINGER, Home
 
 @pytest.fixture
 def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
-    """Where servers live that go soon after their last user."""
+    """A folder for servers that end soon after their last user."""
     monkeypatch.setattr(launch, "LINGER", LINGER)
     with Home() as found:
         yield found

@@ -1,4 +1,4 @@
-"""The page on containers: its files parse, its probes are routes, its settings are ours, its server starts."""
+"""The page on containers: its files parse, its probes are routes, its settings exist, its server starts."""
 
 import re
 import shlex
@@ -19,7 +19,7 @@ from tests.support.run import run
 
 PAGE = (DOCS / "containers.md").read_text(encoding="utf-8")
 DOCKERFILE = blocks(PAGE, "dockerfile")[0].code
-URL = "redis://cache:6379/0"  # of the secret
+URL = "redis://cache:6379/0"  # the URL in the secret
 
 
 def file(name: str) -> Any:
@@ -56,7 +56,7 @@ def test_near_takes_a_quarter_of_the_memory_limit_at_most() -> None:
 
 
 def paths() -> dict[str, str]:
-    """Return each probe's path, and the one that is scraped."""
+    """Return the path of each probe, and of the scrape."""
     deployed = file("deployment.yaml")["spec"]["template"]
     found = {name: probe["httpGet"]["path"] for name, probe in container().items() if name.endswith("Probe")}
     found["scrape"] = deployed["metadata"]["annotations"]["prometheus.io/path"]

@@ -1,4 +1,4 @@
-"""Every link leads somewhere: to a page, to a heading of it, to a file of the repository. No network is asked."""
+"""Every link leads somewhere: to a page, to a heading of it, to a file of the repository. No network is used."""
 
 import re
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ import yaml
 
 from tests.docs.pages import DOCS, PAGES, ROOT, anchors, links, prose
 
-# A file of ours named in passing, perhaps with a test in it: `tests/unit/format/test_keys.py::test_it`.
+# A file of the repository named in passing, perhaps with a test in it: `tests/unit/format/test_keys.py::test_it`.
 _FILE = re.compile(r"`((?:src|tests|docs|examples|benchmarks)/[\w./-]+)(?:::(\w+))?`")
 
 
@@ -20,7 +20,7 @@ def text_of(page: Path) -> str:
 
 
 def dead(page: Path, text: str) -> Iterator[str]:
-    """Links of a page that lead nowhere."""
+    """Yield the links of a page that lead nowhere."""
     for target in links(text):
         if target.startswith(("https://", "mailto:")):
             continue

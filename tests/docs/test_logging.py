@@ -25,7 +25,7 @@ def lines_of_the_page() -> list[Line]:
 
 
 def lines_of_the_code() -> Iterator[Line]:
-    """Calls of a ``tell`` and of an adapter's logger whose text stands in the function around them."""
+    """Yield the calls of a ``tell`` and of an adapter's logger whose text stands in the same function."""
     for path in PACKAGE.rglob("*.py"):
         for function in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -47,7 +47,7 @@ def _line(call: ast.Call, function: ast.AST) -> Iterator[Line]:
 
 
 def _text(node: ast.expr, function: ast.AST) -> str | None:
-    """The text of a record as a pattern; ``None`` if another function makes it."""
+    """Return the text of a record as a pattern; ``None`` if another function makes it."""
     if isinstance(node, ast.Constant):
         return None if node.value == "%s" else _pattern(str(node.value))
     if isinstance(node, ast.JoinedStr):
@@ -70,7 +70,7 @@ def _pattern(text: str) -> str:
 
 
 def texts_in_the_code() -> str:
-    """All texts of the package, for those that a function makes and hands on."""
+    """Return all texts of the package, for records whose text another function makes."""
     texts = [
         str(node.value)
         for path in PACKAGE.rglob("*.py")
@@ -99,7 +99,7 @@ def test_every_line_of_the_page_is_in_the_code() -> None:
 
 
 def _made_elsewhere(said: Line, texts: str) -> bool:
-    """A doubt about a setting: its middle stands in the code, its names and numbers do not."""
+    """Return True for a doubt about a setting: the code has its middle, but not its names and numbers."""
     middle = re.sub(r"^\S+( \(\w+\) is \d+)?|: \S+$|: a number.*$", "", said.text).strip()
     return said.event == "doubtful_setting" and len(middle) > 20 and middle in texts
 

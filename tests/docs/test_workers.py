@@ -63,7 +63,7 @@ def loads(where: Path) -> set[int]:
     def both_answered() -> bool:
         try:
             said = get(where, "/price/7")
-        except ConnectionRefusedError:  # bound, and nobody listens yet
+        except ConnectionRefusedError:  # bound, but no worker listens yet
             return False
         workers.add(said["worker"])
         loaders.add(said["loaded_by"])

@@ -10,7 +10,7 @@ from tests.embedded.home import LINGER, Home
 
 @pytest.fixture
 def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
-    """Where servers live that go soon after their last user, and at the end of the test at the latest."""
+    """A folder for servers that end soon after their last user, and at the end of the test at the latest."""
     monkeypatch.setattr(launch, "LINGER", LINGER)
     with Home() as found:
         yield found

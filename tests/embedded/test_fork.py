@@ -1,4 +1,4 @@
-"""A forked process has a seat of its own: the server stays for it when its parent is gone."""
+"""A forked process has its own seat: the server stays for it after the parent's end."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ def test_a_forked_child_goes_on_with_the_same_server_and_keeps_it(home: Home) ->
     server = home.server
     child = parent.ask("fork")
     assert child not in {None, parent.pid}
-    assert parent.ask("get", key="k") == "of the parent"  # the child answers, by a connection of its own
+    assert parent.ask("get", key="k") == "of the parent"  # the child answers, on its own connection
     os.kill(parent.pid, signal.SIGKILL)
     assert parent.ask("put", key="k", value="of the child")
     other = home.user()

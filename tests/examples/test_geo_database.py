@@ -1,4 +1,4 @@
-"""The real database behind the example's origin, in a process of its own: it is not one to import beside others."""
+"""The real database behind the example's origin, in its own process: it is not to be imported beside other code."""
 
 import json
 import subprocess

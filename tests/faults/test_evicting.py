@@ -1,4 +1,4 @@
-"""A server whose store turns over within a load evicts its lease: each process loads one at a time still."""
+"""A server that evicts all of its store within a load evicts the lease, too: each process still loads one at a time."""
 
 import asyncio
 import os
@@ -22,7 +22,7 @@ TAKES = 0.3
 
 
 class Counted:
-    """A loader that says how many of it ran at once."""
+    """A loader that counts its calls, and the most that ran at once."""
 
     def __init__(self) -> None:
         self.now = self.most = self.calls = 0
@@ -43,7 +43,7 @@ class Counted:
 
 @contextmanager
 def turned_over(server: Server) -> Iterator[None]:
-    """Somebody else writes so much that nothing stays for long."""
+    """Let another client write so much that no key stays for long."""
     over = threading.Event()
 
     def write() -> None:
@@ -65,7 +65,7 @@ def turned_over(server: Server) -> Iterator[None]:
 
 
 async def found_out(cache: Cache) -> None:
-    """Load until the cache knows."""
+    """Load until the cache knows that the server evicts."""
     warming = Counted()
 
     async def knows() -> bool:
@@ -84,7 +84,7 @@ ASKS: dict[str, Ask] = {
 
 
 async def crowd(cache: Cache, ask: Ask) -> Counted:
-    """Some callers, three of them within a load. Each loads in the end: nothing stays on the server for the next."""
+    """Let callers ask, three within one load. Each of them loads, because no value stays on the server for the next."""
     origin, callers = Counted(), []
     for _ in range(6):
         callers.append(asyncio.ensure_future(_held(ask(cache, origin))))
@@ -132,7 +132,7 @@ def test_twin_who_does_not_look_whether_the_server_evicts_loads_beside_himself(
 
 
 def test_a_loader_that_asks_for_its_own_key_is_told_so_still(fresh_server: StartServer, prefix: str) -> None:
-    """Its first load may not be joined any more, but the second would wait for it."""
+    """A caller may no longer join its first load, but its second would wait for it."""
 
     async def main() -> None:
         async with Cache(server.url, prefix=prefix, operation_timeout="5s") as cache:
@@ -140,7 +140,7 @@ def test_a_loader_that_asks_for_its_own_key_is_told_so_still(fresh_server: Start
 
             async def load() -> str:
                 with server.client() as client:
-                    assert client("DEL", cache._engine.layout.entry("k")) == 1  # as an eviction does: no lease any more
+                    assert client("DEL", cache._engine.layout.entry("k")) == 1  # as an eviction does: the lease is gone
                 await eventually(lambda: cache._engine.flights.get("k") is None)
                 turnover.evicting = True
                 return await cache.get_or_set("k", load)

@@ -1,4 +1,4 @@
-"""What an operator who shows warnings sees of a server that goes and comes back, in both faces."""
+"""The warnings that an operator sees of a server that goes and comes back, in both faces."""
 
 import asyncio
 import logging
@@ -17,7 +17,7 @@ from tests.support.waiting import eventually, wait_until
 
 
 def lines(caplog: pytest.LogCaptureFixture) -> list[tuple[Any, ...]]:
-    """What default logging shows of ours: warnings and worse."""
+    """Return the cache's records that default logging shows: warnings and worse."""
     return [
         (vars(record)["event"], vars(record)["reason"], vars(record)["driver"], record.getMessage())
         for record in caplog.records
@@ -91,7 +91,7 @@ def test_who_refuses_us_cannot_be_used_and_no_secret_is_told(
 
 
 async def _flap(proxy: Proxy, cache: Cache, seconds: float) -> int:
-    """How many connections a cache makes of which each ends as soon as it is online."""
+    """Reset each connection as soon as it is online; return the number of connections."""
     before, until = proxy.connections, time.monotonic() + seconds
     while time.monotonic() < until:
         if cache.stats().link == "online":

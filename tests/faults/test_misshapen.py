@@ -1,4 +1,4 @@
-"""A server that answers a command as no server does: quiet for the caller, one reason in health, the link stays."""
+"""A server with a wrong answer to one command: no error for the caller, one reason in health, the link stays."""
 
 import asyncio
 import logging
@@ -26,7 +26,7 @@ EVALS = {script.sha: name for name, script in SCRIPTS.items()}
 
 
 class Liar:
-    """Relays to a real server, command by command, and answers some by itself. It has no tracking."""
+    """Relays to a real server, command by command, and answers some itself. The proxy has no tracking."""
 
     def __init__(self, server: Server) -> None:
         self.server = server
@@ -84,7 +84,7 @@ async def lying(server: Server) -> AsyncIterator[tuple[Liar, str]]:
 
 
 async def use(cache: Any, number: int) -> None:
-    """Every verb; none raises but those that say so."""
+    """Use every verb; only ``incr`` may raise."""
     key = f"key{number}"
 
     async def load() -> str:
@@ -120,7 +120,7 @@ def test_no_shape_of_a_reply_costs_the_link_or_a_traceback(
             await cache.get("warm")
             for number, odd in enumerate(ODD.values()):
                 if (what, odd) in {("GET", ODD["text"]), ("GETRANGE", ODD["text"]), ("PTTL", ODD["number"])}:
-                    continue  # as it may be
+                    continue  # a legal answer
                 liar.lies = {what: odd}
                 await use(cache, number)
             liar.lies = {}

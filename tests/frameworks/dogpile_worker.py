@@ -1,7 +1,7 @@
 """One process of a fleet with a dogpile region: reads commands as lines of JSON, answers with lines of JSON.
 
-Run as ``python -m tests.frameworks.dogpile_worker VARIANT URL PREFIX FOLDER``. Each run of a creator leaves one byte in
-the file of its key, which counts them for the whole fleet.
+Run it as ``python -m tests.frameworks.dogpile_worker VARIANT URL PREFIX FOLDER``. Each run of a creator leaves one byte
+in the file of its key, which counts them for the whole fleet.
 """
 
 import json
@@ -20,7 +20,7 @@ LEASES = {"ours": "1s", "for_long": "30s", "alone": "1s"}
 
 
 class LockedAlone(FleetBackend):
-    """As every backend without a mutex of its own: dogpile takes a lock of the process."""
+    """A backend without a mutex, as most are: dogpile takes a lock of the process."""
 
     def get_mutex(self, key: str) -> None:  # type: ignore[override] # noqa: ARG002 - dogpile allows none
         return None
@@ -30,7 +30,7 @@ register_backend("alone", __name__, "LockedAlone")  # type: ignore[no-untyped-ca
 
 
 def ask(region: CacheRegion, folder: Path, key: str, take: float = 0.0, expires: float = 60) -> dict[str, Any]:
-    """All threads ask for a key at once; its creator takes so many seconds."""
+    """Let all threads ask for a key at once; its creator takes ``take`` seconds."""
 
     def create() -> str:
         with (folder / key).open("ab", buffering=0) as file:
@@ -43,7 +43,7 @@ def ask(region: CacheRegion, folder: Path, key: str, take: float = 0.0, expires:
 
 
 def main(variant: str, url: str, prefix: str, folder: str) -> None:
-    """Answer commands until there are no more."""
+    """Answer commands until the input ends."""
     region = make_region(serializer=lambda value: json.dumps(value).encode(), deserializer=json.loads).configure(
         "alone" if variant == "alone" else "fleetcache",
         arguments={"url": url, "prefix": prefix, "operation_timeout": "2s", "lease": LEASES[variant]},
@@ -56,7 +56,7 @@ def main(variant: str, url: str, prefix: str, folder: str) -> None:
 
 
 def say(answer: dict[str, Any]) -> None:
-    """Answer with a line."""
+    """Write an answer as a line."""
     sys.stdout.write(json.dumps(answer) + "\n")
     sys.stdout.flush()
 

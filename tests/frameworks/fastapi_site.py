@@ -17,12 +17,12 @@ app, calls = FastAPI(lifespan=lifespan(Cache.from_env())), count(1)
 @app.api_route("/slow/{item}", methods=["GET", "HEAD"], include_in_schema=False)
 @cached_response(ttl="5m")
 async def slow(item: str) -> dict[str, object]:
-    """Take long enough that all who ask at once ask before it has ended."""
+    """Load so slowly that all concurrent requests come before its end."""
     await asyncio.sleep(0.5)
     return {"item": item, "process": os.getpid(), "call": next(calls)}
 
 
 @app.delete("/slow/{item}")
 async def remove(item: str) -> None:
-    """Everywhere."""
+    """Remove the response from every process."""
     await slow.invalidate(item)

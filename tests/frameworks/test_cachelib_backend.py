@@ -1,4 +1,4 @@
-"""The cachelib backend keeps cachelib's contract, in memory and on a server, and never raises for a server's sake."""
+"""The cachelib backend keeps cachelib's contract, in memory and on a server; no fault of the server makes it raise."""
 
 import subprocess
 import sys
@@ -24,7 +24,7 @@ SECRET = "from the vault"  # noqa: S105 - of these tests alone
 
 @dataclass
 class Point:
-    """A class that pickle alone can keep without a type."""
+    """A class that only pickle can keep without a type."""
 
     x: int
 
@@ -34,7 +34,7 @@ Make = Callable[..., FleetCache]
 
 @pytest.fixture(params=["memory", "server"])
 def make(request: pytest.FixtureRequest, prefix: str) -> Iterator[Make]:
-    """Makes backends of one place."""
+    """Yield a maker of backends of one kind."""
     made: list[FleetCache] = []
     url = "memory://" if request.param == "memory" else request.getfixturevalue("shared_servers")("valkey", "tcp").url
 
@@ -118,7 +118,7 @@ def test_timeouts() -> None:
     with override(backend.cache, clock=clock):
         for key, timeout in {"default": None, "short": 1, "delta": timedelta(minutes=2), "ever": 0}.items():
             backend.set(key, key, timeout=timeout)
-        backend.set("beyond", "beyond", timeout=31 * DAY)  # what Flask gives a session
+        backend.set("beyond", "beyond", timeout=31 * DAY)  # the lifetime of Flask's sessions
         backend.add("added", "added", 0)
         seen = []
         for seconds in (2, 60, 60, 30 * DAY - 123, 2):
@@ -161,11 +161,11 @@ def test_what_cannot_be_pickled_is_told_as_cachelib_does(make: Make) -> None:
     assert backend.get("k2") is None
 
 
-# -- whose pickles are read --------------------------------------------------------------------------------------------
+# -- the pickles that are read -----------------------------------------------------------------------------------------
 
 
 class Fatal:
-    """Ends the test when it is unpickled."""
+    """An object that ends the test when it is unpickled."""
 
     def __reduce__(self) -> tuple[Any, tuple[str]]:
         return pytest.fail, ("a forged pickle was read",)
@@ -200,7 +200,7 @@ def test_a_secret_is_rotated_without_losing_what_is_there(server: Server, prefix
         each.cache.close()
 
 
-# -- how it is made ----------------------------------------------------------------------------------------------------
+# -- construction ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("secret", [None, "", b"", [], ["", "old"]])
@@ -223,7 +223,7 @@ def test_a_ready_cache_is_used_as_it_is() -> None:
     backend = FleetCache(cache, 60)
     assert backend.set("k", [1])
     assert cache.get("k") == [1]
-    with pytest.raises(PicklingError, match="Point"):  # its codec is not pickle
+    with pytest.raises(PicklingError, match="Point"):  # the cache's codec is not pickle
         backend.set("k", Point(1))
     with pytest.raises(ConfigError, match="give secret_key, ttl where it is made"):
         FleetCache(cache, secret_key=SECRET, ttl="1m")
@@ -249,7 +249,7 @@ def test_a_server_that_dies_raises_nothing_and_takes_nothing_back(fresh_server: 
     assert [backend.inc("new3"), backend.add("new3", 3), backend.get("new3")] == [4, False, 4]
     assert [backend.delete("gone"), backend.delete_many("gone"), backend.has("gone")] == [False, ["gone"], False]
     backend.set("session", {"user": 1})
-    assert backend.get("session") == {"user": 1}  # this process has it
+    assert backend.get("session") == {"user": 1}  # from this process's memory
     assert [backend.clear(), backend.get("session"), backend.get("kept")] == [False, None, None]
     backend.cache.close()
 

@@ -184,8 +184,9 @@ def test_sessions_survive_an_outage_and_are_there_when_it_is_over(server: Server
             assert buyer.post("/cart/plum").get_json() == ["pear", "plum"]
             assert buyer.get("/cart").get_json() == ["pear", "plum"]
         wait_until(lambda: link().link == "online")
-        assert reader.get("/cart").get_json() == ["pear"]  # although each request has stored it anew
-        assert buyer.get("/cart").get_json() == []  # what changed meanwhile is gone, and the old one never comes back
+        assert reader.get("/cart").get_json() == ["pear"]  # although each request has stored the old cart again
+        # Changes made in the outage are gone, and the old cart never comes back.
+        assert buyer.get("/cart").get_json() == []
 
 
 def test_cookies_of_strangers_are_no_errors(url: str, prefix: str) -> None:

@@ -1,4 +1,4 @@
-"""The backend's contract, in Django's words: the same with ``get`` and ``aget``, with a server and without."""
+"""The backend's contract, in Django's words: equal for ``get`` and ``aget``, with a server and without."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -19,7 +19,7 @@ from tests.support.servers import Server
 
 
 class Face:
-    """The backend of an alias, its methods to be called without await: the sync ones, or the async ones."""
+    """The backend of an alias, with methods to call without await: the sync ones, or the async ones."""
 
     def __init__(self, kind: str, alias: str = "default") -> None:
         self.kind, self.alias = kind, alias
@@ -56,7 +56,7 @@ def server(shared_servers: Callable[[str, str], Server]) -> Server:
 
 
 def left(key: str) -> float:
-    """Seconds that the server, or memory, keeps it."""
+    """Return the seconds for which the server, or memory, keeps the entry."""
     found = cache_of().explain(cache.make_key(key))
     seconds = found.near_fresh_for if found.shared_fresh_for is None else found.shared_fresh_for
     assert seconds is not None

@@ -1,4 +1,4 @@
-"""One cache in a process, whatever Django makes of it: an object per thread, per request and per event loop."""
+"""One cache per process, although Django makes a backend object per thread, per request and per event loop."""
 
 import asyncio
 import contextvars
@@ -103,7 +103,7 @@ def test_what_a_test_overrides_is_closed_after_it_and_nothing_else() -> None:
     assert inner.closed
     assert not outer.closed
     assert cache_of() is outer
-    kept.set("k", 1)  # who still has the object gets a cache that works
+    kept.set("k", 1)  # an old backend object has a working cache
     assert kept.get("k") == 1
 
 
@@ -128,7 +128,7 @@ def test_a_sync_call_never_waits_for_a_load_of_its_own_loop() -> None:
 
         task = asyncio.create_task(cache.aget_or_set("k", load))
         await began.wait()
-        assert cache.get_or_set("k", lambda: "at once") == "at once"  # else: until the load_wait of 30 s is over
+        assert cache.get_or_set("k", lambda: "at once") == "at once"  # else the task waits for the load_wait of 30 s
         go.set()
         assert await task == "by the task"
 

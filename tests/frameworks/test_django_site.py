@@ -1,4 +1,4 @@
-"""What Django builds on its cache, on a real server: sessions, pages, fragments, views; health, and the checks."""
+"""Django's users of the cache, on a real server: sessions, pages, fragments, views; health, and the checks."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -26,7 +26,7 @@ def server(shared_servers: Callable[[str, str], Server], prefix: str) -> Iterato
         yield server
 
 
-# -- what Django builds on it ----------------------------------------------------------------------------------------
+# -- Django's users of the cache -------------------------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("server")
@@ -122,7 +122,7 @@ def test_health_refuses_what_it_cannot_tell() -> None:
 
 
 def found(*, deploy: bool = False, **said: Any) -> list[CheckMessage]:
-    """What our checks say of these settings."""
+    """Return the messages of our checks about these settings."""
     caches = {"CACHES": said.pop("CACHES", {"default": {"BACKEND": BACKEND, "LOCATION": "memory://"}})}
     with override_settings(**caches, **said):
         messages = run_checks(tags=["caches"], include_deployment_checks=deploy)

@@ -1,4 +1,4 @@
-"""dogpile's regions in several processes: one creation in the fleet, soon another after a creator was killed."""
+"""dogpile's regions in several processes: one creation in the fleet, and another soon after a creator was killed."""
 
 import time
 from collections.abc import Iterator
@@ -15,18 +15,18 @@ from tests.support.forking import in_a_child
 from tests.support.servers import Server
 from tests.support.waiting import wait_until
 
-LEASE = 1.0  # seconds; of the variant "ours"
+LEASE = 1.0  # seconds; the lease of the variant "ours"
 
 
 @pytest.fixture
 def server(shared_servers: GetServer) -> Server:
-    """One engine is enough for what processes do."""
+    """One engine is enough for the behaviour of processes."""
     return shared_servers("valkey", "tcp")
 
 
 @contextmanager
 def fleet(variant: str, server: Server, prefix: str, folder: Path, count: int) -> Iterator[list[Worker]]:
-    """Processes that share a server."""
+    """Yield processes that share a server."""
     workers = [
         Worker(variant, server.url, prefix, str(folder), module="tests.frameworks.dogpile_worker") for _ in range(count)
     ]
@@ -44,7 +44,7 @@ def creations(folder: Path, key: str) -> int:
 
 
 def created(variant: str, server: Server, prefix: str, folder: Path, rounds: int) -> int:
-    """How often a new key was created when all threads of three processes ask for it at once."""
+    """Count the creations of a new key that all threads of three processes ask for at once."""
     with fleet(variant, server, prefix, folder, 3) as workers:
         for number in range(rounds):
             for worker in workers:
@@ -77,7 +77,7 @@ def test_the_old_value_answers_while_another_process_creates(server: Server, pre
 
 
 def waits_for_a_killed_creator(variant: str, server: Server, prefix: str, folder: Path, slack: float) -> bool:
-    """Whether others have no value a lease of "ours" and ``slack`` seconds after its creator was killed."""
+    """Return True if the value is missing a lease of "ours" and ``slack`` seconds after its creator was killed."""
     with fleet(variant, server, prefix, folder, 3) as (creator, *others):
         creator.send("ask", key="k", take=60)
         wait_until(lambda: creations(folder, "k") == 1)
@@ -106,7 +106,7 @@ def test_a_forked_child_does_not_have_its_parents_mutex(server: Server, prefix: 
 
         def child() -> list[bool]:
             said = [mutex.locked(), mutex.acquire(wait=False)]
-            mutex.release()  # though it was not acquired here
+            mutex.release()  # although this one does not hold it
             said += [mutex.locked(), mutex.acquire(wait=False)]
             cache.close()
             return said

@@ -1,4 +1,4 @@
-"""The cache of an app: its lifespan, its dependency, its health routes, and what happens without one."""
+"""The cache of an app: its lifespan, its dependency, its health routes, and an app without a cache."""
 
 import asyncio
 import subprocess
@@ -85,7 +85,7 @@ def test_endpoints_find_the_cache_of_their_app_and_of_the_app_around_it() -> Non
             asking(two) as second,
         ):
             assert [(await second.get("/a")).json() for _ in range(2)] == ["a 1"] * 2
-            assert (await second.get("/inner/a")).json() == "a 1"  # the last app begun is the one around it
+            assert (await second.get("/inner/a")).json() == "a 1"  # the app begun last is the outer one
             assert [(await first.get("/a")).json() for _ in range(2)] == ["a 2"] * 2
             assert (await second.get("/inner/a", "PUT")).status_code == 200
             assert (await second.get("/a")).json() == "a 3"

@@ -114,7 +114,7 @@ def test_a_pause_ends_by_the_monotonic_clock(monkeypatch: pytest.MonkeyPatch) ->
         async with memory_cache() as cache, asking(shop(cache, lambda: now[0])) as client:
             says: list[Any] = [await client.did("/never") for _ in range(2)]
             assert says == ["miss", "unstorable"]
-            now[0] -= 3600  # as when a host's clock is set right
+            now[0] -= 3600  # as when an operator corrects a host's clock
             monotonic.advance(4.9)
             assert await client.did("/never") == "unstorable"
             monotonic.advance(0.2)

@@ -1,4 +1,4 @@
-"""What dependencies put on a response, and say of it."""
+"""Dependencies of an endpoint: their headers belong to each request alone, and their caching headers count."""
 
 from itertools import count
 from typing import Annotated

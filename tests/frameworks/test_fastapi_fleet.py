@@ -1,4 +1,4 @@
-"""Two uvicorn processes with one cache: one load, one removal, and what goes over a real connection."""
+"""Two uvicorn processes with one cache, over a real connection: one load, one removal."""
 
 import asyncio
 from collections import Counter
@@ -23,7 +23,7 @@ async def at_once(clients: list[httpx.AsyncClient], path: str) -> list[httpx.Res
 
 
 async def forgotten_by(client: httpx.AsyncClient, path: str, old: bytes, tries: int = 200) -> None:
-    """A push takes a moment; a response of before is never given for longer than ``max_staleness``."""
+    """Wait for the push; an old response is never given for longer than ``max_staleness``."""
     for _ in range(tries):
         if (await client.get(path)).content != old:
             return

@@ -1,4 +1,4 @@
-"""Two requests get one response only where nothing that the endpoint may see tells them apart."""
+"""Two requests share a response only if the endpoint sees no difference between them."""
 
 from typing import Annotated, Any
 from uuid import UUID
@@ -95,7 +95,7 @@ async def search(words: Annotated[list[str], Body()]) -> str:
 
 
 async def alike(client: Asking, one: str, other: str, **headers: str) -> bool:
-    """Whether the second is answered with the response to the first, when nothing else is stored."""
+    """Return True if the second request gets the response to the first, with an empty cache before."""
     await cache.clear()
     await client.get(one)
     return await client.did(other, **headers) == "hit"
@@ -103,14 +103,14 @@ async def alike(client: Asking, one: str, other: str, **headers: str) -> bool:
 
 SHARED = [
     ("/plain/7", "/plain/07?q=a", True),
-    ("/plain/7?ids=1&ids=2", "/plain/7?ids=2&ids=1&q=a", True),  # a set
-    ("/plain/7", "/plain/7?utm_source=mail", True),  # nobody can see it
+    ("/plain/7?ids=1&ids=2", "/plain/7?ids=2&ids=1&q=a", True),  # the endpoint takes a set
+    ("/plain/7", "/plain/7?utm_source=mail", True),  # the endpoint does not see it
     (f"/plain/7?at={UUID_TEXT}", f"/plain/7?at={UUID_TEXT.upper()}", True),
     ("/plain/7", "/plain/8", False),
     ("/plain/7", "/plain/7?q=b", False),
     ("/plain/7?q=1,q=2", "/plain/7?q=1", False),
     ("/model", "/model?color=red", True),
-    ("/model?sizes=1&sizes=2", "/model?sizes=2&sizes=1", False),  # a list
+    ("/model?sizes=1&sizes=2", "/model?sizes=2&sizes=1", False),  # the endpoint takes a list
     ("/nested/1", "/nested/1?utm_source=mail", True),
     ("/nested/1", "/nested/2", False),
     ("/nested/1", "/nested/1?count=5", False),

@@ -1,4 +1,4 @@
-"""Stale responses, made anew in the background by a request of its own; and what clients may ask of the cache."""
+"""Stale responses, renewed in the background by a request of their own; and the directives of clients' requests."""
 
 from collections.abc import AsyncIterator, Callable
 from itertools import chain, count, repeat
@@ -22,7 +22,7 @@ from tests.support.servers import Server
 
 
 class Session:
-    """As of a database: closed when its request is over."""
+    """Like a database's session: closed at the end of its request."""
 
     open = True
 
@@ -40,7 +40,7 @@ async def session(response: Response) -> AsyncIterator[Session]:
 
 
 def shop(cache: Cache, says: Callable[[int], int] = lambda call: call, **options: Any) -> FastAPI:
-    """Counts its calls, or fails as ``says`` says."""
+    """Return an app that counts its calls, or fails if ``says`` fails."""
     app, calls = FastAPI(), count(1)
 
     @app.get("/")
@@ -71,7 +71,7 @@ def test_a_stale_response_is_answered_at_once_and_made_anew_by_a_request_of_its_
             old = await client.get("/")
             assert (old.text, old.headers["age"]) == ("1", "61")
             assert old.headers["cache-status"] == "fleetcache; hit; ttl=-1"
-            await until(client, "2")  # with a session that is open
+            await until(client, "2")  # with an open session
             new = await client.get("/")
             assert (did(new), new.headers["x-mine"], new.headers.get_list("x-dependency")) == ("hit", "yes", ["here"])
             assert cache.stats().load_failures == 0
@@ -103,7 +103,7 @@ SHORT = "response:short()"
 
 
 def short(cache: Cache, first: int = 1) -> FastAPI:
-    """Soon stale, and then for long."""
+    """Return an app whose response is stale soon, and then for long."""
     app, calls = FastAPI(), count(first)
 
     @app.get("/")
@@ -216,7 +216,7 @@ def test_plain_starlette_endpoints_refresh_too() -> None:
     run(scene())
 
 
-# -- what clients ask ------------------------------------------------------------------------------------------------
+# -- clients' directives ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

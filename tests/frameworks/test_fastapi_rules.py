@@ -1,4 +1,4 @@
-"""What HTTP says of responses, rule by rule."""
+"""The rules of HTTP for cached responses, one by one."""
 
 import pytest
 from starlette.datastructures import Headers

@@ -1,4 +1,4 @@
-"""The example app under gunicorn, made before its workers are forked: as it is deployed."""
+"""The example app under gunicorn, as deployed: made before its workers are forked."""
 
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ def test_workers_forked_from_a_ready_app_share_prices_and_carts(
         def both_have_answered() -> bool:
             try:
                 answers.append(get(where, "/price/pear"))
-            except ConnectionRefusedError:  # nobody listens yet
+            except ConnectionRefusedError:  # no worker listens yet
                 return False
             return len({answer["worker"] for answer in answers}) == 2
 
@@ -31,7 +31,7 @@ def test_workers_forked_from_a_ready_app_share_prices_and_carts(
         assert {(answer["price"], answer["loads"]) for answer in answers} == {(3, 1)}
         cart, headers = asked(where, "/cart/pear", "POST")
         cookie = headers["Set-Cookie"].partition(";")[0]
-        for number in range(2, 8):  # whichever worker answers
+        for number in range(2, 8):  # by any worker
             cart, _ = asked(where, "/cart/pear", "POST", cookie)
             assert cart == ["pear"] * number
         assert get(where, "/healthz")["status"] == "healthy"

@@ -1,4 +1,4 @@
-"""How the Litestar store is made, opened and closed: with the app, as often as that starts, and whatever loop asks."""
+"""The Litestar store is made, opened and closed with the app, at each start of the app, and on any event loop."""
 
 import asyncio
 import subprocess
@@ -20,7 +20,7 @@ from tests.support.servers import Server
 
 @pytest.fixture
 def server(shared_servers: GetServer) -> Server:
-    """One engine is enough: the tests of the core have them all."""
+    """One engine is enough: the tests of the core run with all of them."""
     return shared_servers("valkey", "tcp")
 
 
@@ -53,7 +53,7 @@ def test_it_closes_what_it_made_and_begins_anew(server: Server, prefix: str) -> 
             assert not cache.closed
             async with child:
                 assert await child.get("k") == b"v"
-            assert not cache.closed  # another of its stores is open
+            assert not cache.closed  # another store of this cache is open
         assert cache.closed
 
     run(lifespan())
@@ -83,7 +83,7 @@ def test_a_cache_of_yours_stays_open(server: Server, prefix: str) -> None:
 
 @contextmanager
 def in_an_app(store: FleetStore) -> Iterator[None]:
-    """While the loop of an app runs, in a thread, and has used the store."""
+    """Run an app's loop, which has used the store, in a thread."""
     begun, over = threading.Event(), threading.Event()
 
     async def app() -> None:

@@ -20,13 +20,13 @@ ROOT = Path(__file__).parents[2]
 
 @contextmanager
 def uvicorns(app: str, count: int, folder: Path, **environ: str) -> Iterator[list[Path]]:
-    """So many instances of an app; ends them, and holds their logs to silence.
+    """Run this many instances of an app; end them, and assert that their logs have no traceback.
 
     Args:
         app: Module and name.
-        count: How many processes.
-        folder: For their sockets and logs.
-        **environ: Variables beside those of this process, none of which is the cache's.
+        count: The number of processes.
+        folder: The folder for their sockets and logs.
+        **environ: Variables beside those of this process, without the cache's.
     """
     cleaned = {
         name: value for name, value in os.environ.items() if not name.startswith("CACHE_") and "REDIS" not in name
@@ -61,5 +61,5 @@ def _listens(where: Path) -> bool:
 
 
 def client_of(where: Path) -> httpx.AsyncClient:
-    """A client of one instance."""
+    """Return a client of one instance."""
     return httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(uds=str(where)), base_url="http://shop", timeout=20)

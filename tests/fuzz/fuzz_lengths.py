@@ -21,7 +21,7 @@ WORDS = (
 
 
 def given(source: Source) -> Any:
-    """What somebody may write for one."""
+    """Return any text or number that a user may write."""
     way = source.byte() % 6
     if way == 0:
         return int.from_bytes(source.take(source.byte() % 200), signed=True)
@@ -37,7 +37,7 @@ def given(source: Source) -> Any:
 
 
 def one_input(data: bytes) -> None:
-    """One value read as each of them."""
+    """Read one value as a duration, a size and a count."""
     source = Source(data)
     value = given(source)
     least, most = source.pick(((None, None), (0.1, 60.0), (None, 2_592_000.0)))

@@ -1,4 +1,4 @@
-"""Signatures: any bytes may be one, and only the right ones are."""
+"""Signatures: any bytes may be offered, and only the right ones are accepted."""
 
 from fleetcache.format.signing import Signer
 from tests.fuzz.source import Source
@@ -9,7 +9,7 @@ SEEDS = [bytes([way, *range(0, 120, 3)]) for way in range(4)]
 
 
 def one_input(data: bytes) -> None:
-    """One signature, right, spoilt, of something else, by somebody else."""
+    """Check one signature: right, spoilt, of other bytes, by another key."""
     source = Source(data)
     old, new = b"o" + source.blob(), b"n" + source.blob()
     context, said = source.blob(), source.blob()

@@ -1,7 +1,7 @@
-"""Runs one target, or each in turn, for as long as asked: ``python -m tests.fuzz.run session --seconds 120``.
+"""Runs one target, or each in turn, for a given time: ``python -m tests.fuzz.run session --seconds 120``.
 
-With atheris, which follows the branches that an input takes, if it is installed; else by changing inputs at random.
-An input that fails is written to a file, and ``--input FILE`` runs it again.
+With atheris installed, it follows the branches that an input takes; else it changes inputs at random. A failing input
+is written to a file, and ``--input FILE`` runs it again.
 """
 
 import argparse
@@ -24,8 +24,8 @@ __all__ = ["TARGETS", "load", "main"]
 
 HERE = Path(__file__).parent
 TARGETS = tuple(sorted(path.stem.removeprefix("fuzz_") for path in HERE.glob("fuzz_*.py")))
-MAX_LENGTH = 4096  # bytes of an input: decisions enough for any of them
-KEPT = 500  # inputs to go on from, where nothing says which are worth it
+MAX_LENGTH = 4096  # bytes of an input: enough decisions for each target
+KEPT = 500  # inputs to go on from, without atheris, which would choose them
 
 
 def _say(line: str) -> None:
@@ -34,12 +34,12 @@ def _say(line: str) -> None:
 
 
 def load(target: str) -> Any:
-    """The target's module: ``one_input`` and ``SEEDS``. Nothing of fleetcache is imported before."""
+    """Return the target's module: ``one_input`` and ``SEEDS``. Nothing of fleetcache is imported before."""
     return importlib.import_module(f"tests.fuzz.fuzz_{target}")
 
 
 def main() -> int:
-    """As the command line says; 1 if an input failed."""
+    """Run the targets of the command line; return 1 if an input failed."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz.run", description="Fuzzes what reads foreign bytes.")
     parser.add_argument("target", choices=[*TARGETS, "all"])
     parser.add_argument("--seconds", type=float, default=60, help="how long, in all (60)")
@@ -66,7 +66,7 @@ def main() -> int:
 
 
 def _run(target: str, options: argparse.Namespace, seconds: float, *, guided: bool) -> bool:
-    """A process for each: a crash of the parser itself is a finding too, and must not end the others' turn."""
+    """Run a process for each target: a crash of the parser is a finding, too, and must not end the other targets."""
     function = "_guided" if guided else "_at_random"
     call = (
         f"from tests.fuzz import run; run.{function}({target!r}, {seconds!r}, {options.seed!r}, {str(options.keep)!r})"

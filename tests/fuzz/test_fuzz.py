@@ -1,6 +1,6 @@
-"""Every target for a moment, with inputs of Hypothesis; and that a target that fails is found, told and replayed.
+"""Every target for a moment, with inputs of Hypothesis; a failing target is found, reported and replayed.
 
-``FLEETCACHE_FUZZ`` multiplies the inputs; ``make fuzz SECONDS=600`` runs for as long as it says.
+``FLEETCACHE_FUZZ`` multiplies the inputs; ``make fuzz SECONDS=600`` runs for that time.
 """
 
 import gc
@@ -47,7 +47,7 @@ def test_nothing_but_the_declared_errors_and_all_within_bounds(target: str) -> N
 
 
 def some_input_fails() -> bool:
-    """Whether the session's target finds a fault within inputs that are the same each time."""
+    """Return True if the session's target finds a fault within inputs that are the same each time."""
     chance = random.Random(5)
     try:
         for _ in range(300):

@@ -1,4 +1,4 @@
-"""Values of every kind that people cache, plain ones and others, made of decisions."""
+"""Values of every kind that users cache, plain ones and others, made of decisions."""
 
 import re
 from collections import Counter, OrderedDict, defaultdict, deque
@@ -65,7 +65,7 @@ class Box(Generic[T]):
 
 
 class Opaque:
-    """What no codec but pickle has bytes for."""
+    """A class that only pickle has bytes for."""
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Opaque)
@@ -95,7 +95,7 @@ ODD = (
 
 
 def value(source: Source, depth: int = 4) -> Any:  # noqa: PLR0911 - one exit for each kind of value
-    """A value; at the end of the bytes, ``None``."""
+    """Return a value; at the end of the bytes, ``None``."""
     kind = source.byte() % (18 if depth else 11)
     if kind < 11:
         return _scalar(source, kind)

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 PIPS = ["22.3.1", "23.0.1", "23.2.1", "newest"]
 STAMPS = {"requirements-demo.txt": ".demo-installed", "requirements-dev.txt": ".dev-installed"}
 STAMPS["requirements-bench.txt"] = ".bench-installed"
-PATIENCE = 300  # seconds: the larger locks are downloads of 170 MB where nothing is cached
+PATIENCE = 300  # seconds: without pip's cache, the larger locks are downloads of 170 MB
 
 
 def run(*command: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
@@ -35,14 +35,14 @@ def venv(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 
 def line_that_installs(lock: str, venv: Path) -> list[str]:
-    """The Makefile's own command for a lock, as make would run it in another environment."""
+    """Return the Makefile's own command for a lock, as make would run it in another environment."""
     shown = run("make", "--dry-run", "--always-make", f"VENV={venv}", str(venv / STAMPS[lock])).stdout
     (line,) = [line for line in shown.splitlines() if f"--requirement {lock}" in line]
     return line.split()
 
 
 def without_build(command: list[str]) -> list[str]:
-    """Resolve and download as for an installation, but leave the environment as it is: the same for the next lock."""
+    """Resolve and download as for an installation, but leave the environment unchanged for the next lock."""
     return [*command, "--dry-run"]
 
 
@@ -56,7 +56,7 @@ def test_the_makefile_installs_the_lock(lock: str, venv: Path) -> None:
 @pytest.mark.timeout(PATIENCE)
 @pytest.mark.parametrize("venv", ["23.0.1"], indirect=True)
 def test_resolving_a_lock_is_what_old_pips_fail_at(venv: Path) -> None:
-    """The twin: without --no-deps the newest release of something stops this pip, as it did on fresh machines."""
+    """The twin: without --no-deps the newest release of a dependency stops this pip, as on fresh machines."""
     resolving = [word for word in line_that_installs("requirements-dev.txt", venv) if word != "--no-deps"]
     done = run(*without_build(resolving))
     assert "In --require-hashes mode, all requirements must have their versions pinned" in done.stderr

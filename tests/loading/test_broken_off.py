@@ -1,4 +1,4 @@
-"""A loader that ends by a ``BaseException`` of its own, as ``pytest.fail`` raises: it is for its caller alone."""
+"""A loader that ends by a ``BaseException`` of its own, as ``pytest.fail`` raises: only its caller gets it."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -13,7 +13,7 @@ from tests.support.waiting import eventually
 
 
 class Stop(BaseException):
-    """As ``gevent.Timeout``, or what ``pytest.skip`` raises."""
+    """A ``BaseException``, as are ``gevent.Timeout`` and the exception of ``pytest.skip``."""
 
 
 class Stops(Origin):
@@ -60,7 +60,7 @@ def test_it_reaches_its_caller_after_one_call(on: On, ask: Ask) -> None:
             await ask(cache, origin)
         assert origin.calls == 1
         assert await cache.get("k") is None
-        assert await cache.get_or_set("k", origin.load) == "value 2"  # nothing of the first load is in the way
+        assert await cache.get_or_set("k", origin.load) == "value 2"  # no trace of the first load is in the way
 
     on(body)
 
@@ -96,7 +96,7 @@ def test_a_refresh_behind_a_stale_value_is_a_failed_one(on: On, caplog: pytest.L
         await eventually(lambda: cache.stats().flights == 0)
         again = stopping.calls
         assert await cache.get_or_set("k", stopping.load, ttl="10ms", stale="1m") == "value 1"
-        assert stopping.calls == again  # and a pause
+        assert stopping.calls == again  # no further load during the pause
         assert not [record for record in caplog.records if "defect" in record.message]
 
     on(body)

@@ -16,7 +16,7 @@ from tests.support.tasked import tasked
 from tests.support.waiting import eventually
 
 Task = asyncio.Task[Any]
-BUSY = 5.0  # seconds; what ends by itself ends long before, also on a busy machine
+BUSY = 5.0  # seconds; a wait that ends by itself ends long before, also on a busy machine
 
 
 @asynccontextmanager
@@ -111,7 +111,7 @@ def test_a_loader_that_waits_for_a_task_that_asks_for_its_key_is_a_cycle(opened:
 @both
 def test_a_task_that_a_loader_does_not_wait_for_gets_the_value(opened: Any) -> None:
     async def main() -> None:
-        kept: set[Task] = set()  # as asyncio's documentation says that background tasks should be kept
+        kept: set[Task] = set()  # asyncio's documentation keeps background tasks this way
         asked: list[Task] = []
 
         async with opened() as cache:
@@ -121,7 +121,7 @@ def test_a_task_that_a_loader_does_not_wait_for_gets_the_value(opened: Any) -> N
                 kept.add(task)
                 task.add_done_callback(kept.discard)
                 asked.append(task)
-                await asyncio.sleep(0.2)  # it waits by now, and has looked whether it may
+                await asyncio.sleep(0.2)  # by now it waits, and has checked for a cycle
                 return "value"
 
             loading = asyncio.create_task(cache.get_or_set("k", load))

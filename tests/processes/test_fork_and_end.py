@@ -1,4 +1,4 @@
-"""Processes: they fork, in whatever state their threads are, and they end, without a hang and without a word."""
+"""Processes fork, with their threads in any state, and end, without a hang and without a message."""
 
 import asyncio
 import os
@@ -25,11 +25,11 @@ def test_a_child_starts_clean_whatever_the_parents_threads_held(server: Server, 
         cache.set("k", "value")
         go = threading.Event()
         loader = threading.Thread(target=cache.get_or_set, args=("held", lambda: go.wait(10) and "loaded"))
-        loader.start()  # a flight, and a lease of the parent's
+        loader.start()  # a flight, and a lease of the parent
         wait_until(lambda: cache.stats().loads == 1)
         inside, out = threading.Event(), threading.Event()
         holder = threading.Thread(target=_hold, args=(cache, inside, out))
-        holder.start()  # every lock there is
+        holder.start()  # holds every lock
         inside.wait()
 
         def child() -> dict[str, Any]:
@@ -55,7 +55,7 @@ def test_a_child_starts_clean_whatever_the_parents_threads_held(server: Server, 
         assert cache.get("from the child") == "hello"
         assert cache.get("k") is None
         assert cache.get("held") == "loaded"
-        assert cache.stats().epoch == 1  # nobody touched the parent's connection
+        assert cache.stats().epoch == 1  # no child used the parent's connection
 
 
 def _hold(cache: SyncCache, inside: threading.Event, out: threading.Event) -> None:
@@ -81,7 +81,7 @@ def test_a_fork_that_python_is_not_told_of_starts_clean_too(
 
 
 def test_a_child_of_a_cache_in_use_by_a_loop_starts_clean(server: Server, prefix: str) -> None:
-    """The near store's lock is held by another thread at the fork, and removals are under way."""
+    """Another thread holds the near store's lock at the fork, and removals are under way."""
 
     async def main() -> Any:
         async with Cache(server.url, prefix=prefix, operation_timeout="2s") as cache:
@@ -127,7 +127,7 @@ def test_a_process_ends_without_a_hang_and_without_a_word(server: Server, prefix
     if story == "ends_after_a_signal" and said[1]:  # the signal struck a removal on its way
         said = said[0], said[1].replace(UNACKNOWLEDGED.format(1), "")
     assert (process.returncode, *said) == (0, "", "")
-    if story == "ends_with_a_load_in_a_daemon_thread":  # its lease is given back: nobody waits for it
+    if story == "ends_with_a_load_in_a_daemon_thread":  # its lease is given back, so that no process waits for it
         with SyncCache(server.url, prefix=prefix, operation_timeout="2s") as cache:
             began = time.monotonic()
             assert cache.get_or_set("held", lambda: "ours") == "ours"

@@ -9,11 +9,11 @@ from tests.support.gunicorn import get, gunicorn
 from tests.support.servers import Server
 from tests.support.waiting import wait_until
 
-# The worker's arguments, and which app it runs.
+# The worker's arguments, and its app.
 KINDS = {
     "prefork": (["--preload", "--worker-class", "sync"], "app"),
     "threads": (["--preload", "--worker-class", "gthread", "--threads", "4"], "app"),
-    "gevent": (["--worker-class", "gevent"], "app"),  # it patches in the worker: nothing may be imported before
+    "gevent": (["--worker-class", "gevent"], "app"),  # it patches in the worker, so that nothing may be imported before
     "uvicorn": (["--preload", "--worker-class", "uvicorn.workers.UvicornWorker"], "asgi"),
 }
 

@@ -1,4 +1,4 @@
-"""Real processes, each with a cache of its own, steered by lines of JSON and never outliving the test."""
+"""Real processes, each with its own cache, steered by lines of JSON; they end with the test."""
 
 import json
 import selectors
@@ -17,20 +17,20 @@ _ROOT = Path(__file__).parents[2]
 
 
 class Worker:
-    """One process; see ``worker``. ``module`` may be another that is spoken to in the same way."""
+    """One process; see ``worker``. ``module`` may name another module with the same commands."""
 
     def __init__(self, *arguments: str, module: str = "tests.promises.worker") -> None:
         command = [sys.executable, "-m", module, *arguments]
         self.process = subprocess.Popen(command, cwd=_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603 - ours
 
     def send(self, do: str, **command: Any) -> None:
-        """Give a command."""
+        """Send a command."""
         assert self.process.stdin is not None
         self.process.stdin.write(json.dumps({"do": do} | command).encode() + b"\n")
         self.process.stdin.flush()
 
     def receive(self, timeout: float = 10) -> Any:
-        """The next answer; ``None`` if there is none in time. Answers are short, so a line comes whole."""
+        """Return the next answer; ``None`` if none comes in time. Answers are short, so that a line comes whole."""
         assert self.process.stdout is not None
         with selectors.DefaultSelector() as selector:
             selector.register(self.process.stdout, selectors.EVENT_READ)
@@ -39,7 +39,7 @@ class Worker:
         return json.loads(self.process.stdout.readline())
 
     def kill(self) -> None:
-        """SIGKILL, and wait until it is gone."""
+        """Kill the process by SIGKILL, and wait for its end."""
         self.process.kill()
         self.process.wait()
         for pipe in (self.process.stdin, self.process.stdout):
@@ -52,9 +52,9 @@ class Fleet:
 
     Args:
         variant: A function of ``variants``.
-        url: Of the server.
+        url: The URL of the server.
         prefix: CACHE_PREFIX.
-        count: How many processes.
+        count: The number of processes.
     """
 
     def __init__(self, variant: Variant, url: str, prefix: str, count: int) -> None:
@@ -62,16 +62,16 @@ class Fleet:
         self.workers = [Worker(variant.__name__, url, prefix, str(self.folder)) for _ in range(count)]
 
     def loads(self, key: str) -> int:
-        """How often the key was loaded so far, by whomever."""
+        """Return how often any process loaded the key."""
         path = self.folder / key
         return path.stat().st_size if path.exists() else 0
 
     def all(self, do: str, **command: Any) -> list[Any]:
-        """Have all do the same at once; their answers."""
+        """Let all processes do the same at once, and return their answers."""
         for worker in self.workers:
             worker.send(do, **command)
         answers = []
-        for worker in self.workers:  # one after the other: with the first that does not answer it is over
+        for worker in self.workers:  # one after the other: the first missing answer ends it
             answers.append(worker.receive())
             assert answers[-1] is not None, f"process {worker.process.pid} did not answer: {do} {command}"
         return answers

@@ -28,7 +28,7 @@ def server(one_server: Server) -> Server:
 
 @pytest.fixture(params=["tcp", "unix"])
 def either(request: pytest.FixtureRequest, shared_servers: GetServer) -> Server:
-    """A clean Valkey, by TCP and by its socket. Not to be killed or frozen."""
+    """A clean Valkey, by TCP and by its socket. A test must not kill or freeze it."""
     return shared_servers("valkey", request.param)
 
 
@@ -62,21 +62,22 @@ def test_nothing_superseded_stays_after_a_storm(server: Server, prefix: str) -> 
 
 
 async def reply_and_push_together(server: Server, prefix: str) -> int:
-    """Superseded values in near after replies arrived in one piece with the pushes that outdated them."""
+    """Count superseded values in near after replies arrived together with the pushes that outdated them."""
     keys = [f"k{number}" for number in range(10)]
     with Proxy(server) as proxy, SyncCache(proxy.url, prefix=prefix, operation_timeout="5s") as reader:
         async with Cache(server.url, prefix=prefix, operation_timeout="5s") as writer:
             await writer.set_many(dict.fromkeys(keys, "old"), ttl="1m")
             proxy.stall("down")
             reads = asyncio.ensure_future(asyncio.to_thread(reader.get_many, keys, type=str))
-            await eventually(lambda: proxy.held("down") > len(keys) * len("old"))  # in one write: all or none
+            # One write: it has all replies or none.
+            await eventually(lambda: proxy.held("down") > len(keys) * len("old"))
             await writer.delete_many(keys, strict=True)
             with server.client() as client:  # the server has written its pushes once it has answered a later command
                 client("PING")
             proxy.release("down")
             assert await reads == dict.fromkeys(keys, "old")  # asked before the removal
             await eventually(lambda: proxy.held("down") == 0)
-            reader.get("nothing")  # replies come in order: every push is in now
+            reader.get("nothing")  # replies come in order: every push has arrived
             return sum(reader.peek(key, type=str) == "old" for key in keys)
 
 

@@ -1,4 +1,4 @@
-"""``SyncCache`` as promises are held against it, and naive ones; see ``tests/promises/variants``."""
+"""``SyncCache`` as the promises are checked on it, and naive variants; see ``tests/promises/variants``."""
 
 from typing import Any, cast
 
@@ -11,14 +11,14 @@ __all__ = ["deaf", "forgets_what_it_owes", "inline", "not_one_at_a_time", "threa
 
 
 def deaf(url: str, **settings: Any) -> Cache:
-    """Pushes are not listened to."""
+    """Near ignores the server's pushes."""
     cache = threaded(url, **settings)
     replace(cache._engine.coherence, on_invalidation=nothing, heard_all_tag=nothing)
     return cache
 
 
 def trusts_for_ever(url: str, **settings: Any) -> Cache:
-    """Near answers for as long as the entry lives, whether the server can be heard or not."""
+    """Near answers until the entry expires, even if the server is silent."""
     cache = threaded(url, **settings)
     link = cache._engine.link
     replace(
@@ -28,14 +28,14 @@ def trusts_for_ever(url: str, **settings: Any) -> Cache:
 
 
 def forgets_what_it_owes(url: str, **settings: Any) -> Cache:
-    """A removal that nobody acknowledged was bad luck."""
+    """A removal without an acknowledgement is forgotten."""
     cache = threaded(url, **settings)
     replace(cache._engine.coherence.journal, defer=nothing)
     return cache
 
 
 class _Open:
-    """A door without a lock."""
+    """A lock that never locks."""
 
     def __enter__(self) -> None: ...
 
@@ -52,7 +52,7 @@ class _Open:
 
 
 def not_one_at_a_time(url: str, **settings: Any) -> Cache:
-    """Threads run the rules all at once."""
+    """Threads run the rules at the same time."""
     cache = threaded(url, **settings)
     cast("SyncEngine", cache._engine).monitor._lock = _Open()
     return cache

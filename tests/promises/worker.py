@@ -1,7 +1,7 @@
 """One process of a fleet: reads commands as lines of JSON, asks its cache, answers with lines of JSON.
 
-Run as ``python -m tests.promises.worker VARIANT URL PREFIX FOLDER``. Each run of a loader leaves one byte in the file
-of its key, which counts them for the whole fleet.
+Run it as ``python -m tests.promises.worker VARIANT URL PREFIX FOLDER``. Each run of a loader leaves one byte in the
+file of its key, which counts them for the whole fleet.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from tests.support.loops import use_loop
 
 
 async def ask(cache: Cache, folder: Path, key: str, callers: int = 1, take: float = 0.0) -> dict[str, Any]:
-    """So many callers ask for a key at once; the loader takes so many seconds."""
+    """Ask for a key by this many callers at once; the loader takes ``take`` seconds."""
 
     async def load() -> str:
         with (folder / key).open("ab", buffering=0) as file:
@@ -31,13 +31,13 @@ async def ask(cache: Cache, folder: Path, key: str, callers: int = 1, take: floa
 
 
 async def clear(cache: Cache, _folder: Path) -> dict[str, Any]:
-    """Remove everything; answers when the server has acknowledged it."""
+    """Remove everything; answer after the server's acknowledgement."""
     await cache.clear(strict=True)
     return {}
 
 
 async def main(variant: str, url: str, prefix: str, folder: str) -> None:
-    """Answer commands until there are no more."""
+    """Answer commands until the input ends."""
     loop = asyncio.get_running_loop()
     async with getattr(variants, variant)(url, prefix=prefix, operation_timeout="2s") as cache:
         say({"ready": True})
@@ -47,7 +47,7 @@ async def main(variant: str, url: str, prefix: str, folder: str) -> None:
 
 
 def say(answer: dict[str, Any]) -> None:
-    """Answer with a line."""
+    """Write an answer as a line."""
     sys.stdout.write(json.dumps(answer) + "\n")
     sys.stdout.flush()
 

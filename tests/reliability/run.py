@@ -22,12 +22,12 @@ from tests.support.engines import engines
 from tests.support.run import run
 from tests.support.servers import TRANSPORTS, Transport
 
-# How many are busy at the same time. More would be quicker, and measure each other.
+# Scenes that are busy at the same time. More would be quicker, and would disturb each other's times.
 TURNS = 3
 
 
 async def played(names: list[str], engine: str, transport: Transport) -> list[Outcome]:
-    """Those faults, on that engine, with the cache as it comes."""
+    """Play these faults on this engine, with the real cache and its default settings."""
     way = Way(Cache, {}, most_rounds=100, turns=asyncio.Semaphore(TURNS))
     return await play_all(names, all_faults(), (engine, transport), way, Limits.now)
 

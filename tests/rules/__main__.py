@@ -1,9 +1,9 @@
-"""Breaks each rule on purpose and looks whether that is found: ``make rules``.
+"""Breaks each rule on purpose and checks that a test finds it: ``make rules``.
 
 python -m tests.rules                            all rows of the table
 python -m tests.rules no_journal touch_loses     these
-python -m tests.rules no_journal --seek tests/unit tests/faults   which of these tests find it
-python -m tests.rules no_journal --seek simulation               which seed does, kept in seeds.json
+python -m tests.rules no_journal --seek tests/unit tests/faults   the tests that find it
+python -m tests.rules no_journal --seek simulation               the seed that finds it, kept in seeds.json
 """
 
 import argparse
@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def main() -> int:
-    """As the command line says."""
+    """Run the rows of the command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.rules", description="Breaks each rule on purpose.")
     parser.add_argument("names", nargs="*", metavar="NAME", help="rows; none = all")
     parser.add_argument("--seek", nargs="+", metavar="WHERE", help="tests, or simulation: what finds the defects")
@@ -55,7 +55,7 @@ def _play(names: list[str], processes: int, budget: int) -> list[str]:
 
 
 def found_by_seeds(names: Iterable[str], processes: int, budget: int = BUDGET) -> dict[str, int | None]:
-    """What finds each of them, looked for in processes of their own: what measures coverage here would slow it down."""
+    """Return the seed that finds each row, played in new processes, because the measure of coverage would slow them."""
     names = list(names)
     with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
         return dict(zip(names, pool.map(seed_that_finds, names, repeat(budget)), strict=True))

@@ -1,4 +1,4 @@
-"""Which seed of the simulation finds a defect: the one that found it last, or another."""
+"""The seed of the simulation that finds a defect: the last known one, or another."""
 
 import gc
 import json
@@ -14,26 +14,26 @@ from tests.simulation.run import play
 
 __all__ = ["BUDGET", "FOUND", "known_seeds", "seed_that_finds", "write_seeds"]
 
-# Plans that broke a promise before the cache was mended, each made smaller, by the seed it was drawn from.
+# Plans that broke a promise before the cache was fixed, each made smaller, by the seed of the original plan.
 FOUND = Path(__file__).parents[1] / "simulation" / "found"
 
-# A defect is found within so many schedules, as many as CI plays.
+# A defect is found within this many schedules, as many as CI plays.
 BUDGET = 3000
 
 
 def known_seeds() -> dict[str, int]:
-    """By the row's name, the seed that found its defect last. Where the order of events has changed others may."""
+    """Return the last known seed by the row's name. If the order of events has changed, another seed may find it."""
     seeds: dict[str, int] = json.loads(SEEDS_FILE.read_text(encoding="utf-8"))
     return seeds
 
 
 def write_seeds(seeds: dict[str, int]) -> None:
-    """Keep what found them."""
+    """Keep the seeds that found the defects."""
     SEEDS_FILE.write_text(json.dumps(seeds, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def seed_that_finds(name: str, budget: int = BUDGET) -> int | None:
-    """The known seed, or else the first of so many; for a plan that is kept, the seed in it or none."""
+    """Return the known seed, or else the first that finds it; for a kept plan, its seed or None."""
     kind, _, kept = ROWS[name].found_by.partition(" ")
     if kind == "plan":
         with mutated(name):

@@ -1,4 +1,4 @@
-"""Each rule that is broken on purpose is found broken. ``make rules`` tries all; here is what takes little time."""
+"""Each rule that is broken on purpose is found broken. ``make rules`` tries all; this file tries the quick ones."""
 
 import os
 from pathlib import Path
@@ -15,7 +15,7 @@ from tests.simulation.run import play
 
 SIMULATED = [row for row in ROWS.values() if row.simulated]
 TESTED = [row for row in ROWS.values() if not row.simulated]
-# Tests in these files need no server, and little time; all others are for ``make rules``.
+# Tests in these files need no server, and little time; all other rows are for ``make rules``.
 QUICK = ("tests/unit/near/test_store.py", "tests/unit/near/test_s3fifo.py")
 
 
@@ -36,14 +36,14 @@ def test_without_the_defect_the_same_run_keeps_every_promise(row: Row) -> None:
     assert play(plan).violation is None
 
 
-@pytest.mark.timeout(600)  # some ten tests, each of them twice, on a machine that may be busy
+@pytest.mark.timeout(600)  # ten tests or so, each of them twice, on a machine that may be busy
 def test_tests_find_the_defects_that_are_theirs() -> None:
     rows = [row for row in TESTED if row.found_by.startswith(QUICK)]
     assert run_tests(rows, sorted({row.found_by for row in rows})) == 0, "see above: NOT FOUND"
 
 
 def test_a_defect_that_nothing_finds_is_told(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """Nor does a test find it that fails without it, too."""
+    """Nor does a test count that fails without the defect, too."""
     blind = tmp_path / "test_blind.py"
     blind.write_text(
         "def test_that_sees_nothing(tmp_path, monkeypatch) -> None:\n    assert tmp_path.exists()\n"

@@ -1,4 +1,4 @@
-"""Runs the simulation for as many seeds as asked, in all processors, or plays one seed and tells its story.
+"""Runs the simulation for a range of seeds, on all processors, or plays one seed and tells its story.
 
 python -m tests.simulation 0:2000           seeds 0 to 1999
 python -m tests.simulation 4711             one seed; if it breaks a promise, made smaller and told
@@ -30,14 +30,14 @@ from tests.simulation.story import told
 
 __all__ = ["main"]
 
-# Seeds of one task of a process: enough that handing them out costs nothing, few enough for a progress that moves.
+# Seeds of one task of a process: enough that handing them out costs nothing, few enough to show progress.
 CHUNK = 25
 # Tasks of one process.
 PER_PROCESS = 200
 
 
 def main() -> int:
-    """As the command line says."""
+    """Run the seeds of the command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description="Simulates a whole fleet.")
     parser.add_argument("what", help="seeds as FIRST:END, one seed, or a file with a plan")
     parser.add_argument("--words", action="store_true", help="tell every word on the wire too")
@@ -99,7 +99,7 @@ def _many(seeds: range, options: argparse.Namespace) -> int:
 
 def _played(seeds: range, options: argparse.Namespace) -> Iterator[list[tuple[int, str, str]]]:
     spawn = multiprocessing.get_context("spawn")
-    # A process keeps 20 KB of each schedule it has played, so all make way for others now and then: together, since an
+    # A process keeps 20 KB of each schedule it has played, so all are replaced now and then: together, because an
     # executor that replaces them one by one (max_tasks_per_child) can wait for ever, as of Python 3.11.
     share = CHUNK * PER_PROCESS * options.processes
     for begin in range(0, len(seeds), share):

@@ -11,7 +11,7 @@ __all__ = ["broken"]
 
 
 def broken(seeds: range, mutation: str | None = None) -> list[tuple[int, str, str]]:
-    """The seeds of a range that break a promise: with its rule, and what happened."""
+    """Return the seeds of a range that break a promise, each with its rule and its violation."""
     found = []
     with mutated(mutation) if mutation else nullcontext():
         for seed in seeds:

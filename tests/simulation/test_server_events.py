@@ -1,4 +1,4 @@
-"""What befalls a server: eviction, a full tracking table, a pause, a restart, a password. As with real ones."""
+"""Events of a server: eviction, a full tracking table, a pause, a restart, a password. All as on real servers."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -35,7 +35,7 @@ def _set(**fields: Any) -> Callable[[Simulated], None]:
 
 
 def _evict_in_real(side: Real) -> list[Any]:
-    """In one write, so that it is our own next command that evicts; the owner does not come into it."""
+    """Evict in one write, so that the client's own next command evicts; the owner is not involved."""
     side.owner("CONFIG", "SET", "maxmemory-policy", "allkeys-random")
     ok, *frames = side.exchange(0, [("CONFIG", "SET", "maxmemory", 1), ("GET", "other")])
     assert ok == b"OK"
@@ -128,7 +128,7 @@ def _replid(side: Real | Simulated) -> str:
 
 
 def _new_history(act: Callable[[Any], object]) -> Callable[[Any], bool]:
-    """Whether an act gave the data another history."""
+    """Return an act that returns True if it gave the data another history."""
 
     def acted(side: Any) -> bool:
         before = _replid(side)

@@ -1,6 +1,6 @@
-"""The simulated server answers as real ones do: the same random commands, and every reply and push compared.
+"""The simulated server answers as real ones do: both get the same random commands, and each reply and push is compared.
 
-A sequence is known by its seed. FLEETCACHE_SEQUENCES says how many to run on each engine.
+A sequence is known by its seed. FLEETCACHE_SEQUENCES sets their number on each engine.
 """
 
 import os
@@ -13,7 +13,7 @@ from tests.simulation.truth.sequences import sequence
 from tests.simulation.truth.steps import Step
 from tests.support.servers import Server
 
-# Some two seconds on each engine. A run of 5,000 on each found no more than these do.
+# About two seconds on each engine. A run of 5,000 on each found no more than these do.
 SEQUENCES = int(os.environ.get("FLEETCACHE_SEQUENCES", "60"))
 
 

@@ -1,4 +1,4 @@
-"""The comparison can see: a simulated server that is wrong in one thing disagrees with the real ones soon."""
+"""The comparison finds defects: a simulated server with one wrong detail soon disagrees with the real ones."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,7 +17,7 @@ from tests.simulation.truth.sequences import sequence
 from tests.simulation.truth.steps import difference
 from tests.support.servers import Server
 
-# Nearly all are found within the first dozen.
+# Nearly all defects are found within the first dozen.
 SEEDS = range(60)
 
 

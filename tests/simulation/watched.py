@@ -1,4 +1,4 @@
-"""A user's call, awaited step by step, so that it is known which step answered and from where."""
+"""A user's call, awaited step by step, to know the step and the place of its answer."""
 
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -7,7 +7,7 @@ __all__ = ["Seen", "Watched"]
 
 
 class Seen:
-    """How a call came to its answer."""
+    """The places that a call's answer came from."""
 
     __slots__ = ("joined", "last_resort", "near", "offline", "partly_near", "steps")
 
@@ -17,7 +17,7 @@ class Seen:
 
 
 class Watched:
-    """A coroutine, awaited step by step, so that it is known which step answered and from where."""
+    """A coroutine, awaited step by step, to know the step and the place of its answer."""
 
     def __init__(self, coro: Coroutine[Any, Any, Any], counters: Any, heard: Callable[[], bool], seen: Seen) -> None:
         self._coro, self._counters, self._heard, self._seen = coro, counters, heard, seen
@@ -36,7 +36,7 @@ class Watched:
                 return ended.value
             finally:
                 seen.joined = seen.joined or counters.joins != joins
-                # Without a pause only near can answer. After one it does when the server could not be heard.
+                # Without a pause only near can answer. After a pause it answers only if the server could not be heard.
                 here = counters.near_hits != near or (counters.stale_hits != stale and not self._heard())
                 seen.near = here or seen.steps == 1
                 seen.partly_near = seen.partly_near or seen.near

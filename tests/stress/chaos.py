@@ -1,4 +1,4 @@
-"""Faults in a random order that a seed fixes: of the process, the network, the server itself. One at a time."""
+"""Random faults in an order fixed by a seed: of the process, the network, the server itself. One at a time."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -13,12 +13,12 @@ __all__ = ["Chaos"]
 
 
 class Chaos:
-    """Does something to a server or to the way to it, mends it, and does the next thing.
+    """Begins a fault of a server or of the network to it, ends it, and begins the next.
 
     Args:
-        server: One that nobody else uses.
-        proxy: What its clients come through.
-        random: Decides what, when and for how long.
+        server: A server that no other test uses.
+        proxy: The proxy of the server's clients.
+        random: Chooses faults, times and durations.
     """
 
     def __init__(self, server: Server, proxy: Proxy, random: Random) -> None:
@@ -37,7 +37,7 @@ class Chaos:
         self.done: list[str] = []
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Until told to stop; everything is mended then."""
+        """Run until told to stop; then all faults have ended."""
         while not stop.is_set():
             fault = self._random.choice(self._faults)
             self.done.append(fault.__name__.removeprefix("_"))
@@ -58,7 +58,7 @@ class Chaos:
         self._server.thaw()
 
     async def _cut(self) -> None:
-        """In the middle of a frame, by FIN or by RST."""
+        """Cut in the middle of a frame, by FIN or by RST."""
         end = self._random.choice((self._proxy.cut, self._proxy.reset, self._cut_in_a_frame))
         await asyncio.to_thread(end)
 

@@ -24,13 +24,13 @@ INSTANCES = 5
 
 
 async def read(world: World, cache: Cache, key: str) -> int:
-    """Every entry carries one of the tags."""
+    """Read a key; every entry has one of the tags."""
     value: int = await cache.get_or_set(key, partial(world.load, key), tags=(TAG_OF[key],), type=int)
     return value
 
 
 async def invalidate(world: World, client: Client, layout: Layout, cache: Cache, _tally: Tally) -> None:
-    """Everything of one tag changes; and now and then a tag's key gets lost, as by eviction."""
+    """Invalidate one tag, after a change of all its keys; now and then a tag's key is lost, as by eviction."""
     tag = world.random.choice(TAGS)
     for key in KEYS:
         world.versions[key] += TAG_OF[key] == tag
@@ -60,7 +60,7 @@ def _wrong_at_last(server: Server, prefix: str) -> int:
 def test_twin_versions_that_come_back_revive_what_was_invalidated(
     server: Server, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A counter that begins at 1 again, where each version was new."""
+    """Versions are a counter that begins at 1 again, instead of new ones."""
     made = Entries.stamp
     monkeypatch.setattr(Entries, "stamp", lambda self, mark=b"V": made(self, mark) if mark else (1).to_bytes(16, "big"))
     assert _wrong_at_last(server, prefix) > 0

@@ -1,4 +1,4 @@
-"""Brings a server that several tests share back to how it was, so that no test sees another one's traces."""
+"""Resets a server that several tests share, so that no test sees another one's traces."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -17,11 +17,11 @@ class Baseline:
 
     @classmethod
     def read(cls, client: Client) -> Self:
-        """Take note of how a server is now."""
+        """Read the settings and users of a server."""
         return cls(_config(client), _users(client))
 
     def restore(self, client: Client) -> None:
-        """Drop everybody's connections, data and scripts, and set settings and users back."""
+        """Drop all connections, data and scripts, and set settings and users back."""
         client.pipeline(
             ("CLIENT", "KILL", "TYPE", "normal"),
             ("CLIENT", "KILL", "TYPE", "pubsub"),

@@ -1,6 +1,6 @@
-"""A raw blocking RESP3 connection, for tests that look at a server from outside.
+"""A raw blocking RESP3 connection, for tests that inspect a server from outside.
 
-It keeps the exact order in which the server sent replies and pushes, and hides nothing.
+It returns all replies and pushes in the server's exact order.
 """
 
 import socket

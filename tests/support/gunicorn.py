@@ -1,4 +1,4 @@
-"""gunicorn for real, on a unix socket: with any app, any kind of worker."""
+"""A real gunicorn on a unix socket, with any app and any kind of worker."""
 
 import http.client
 import json
@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 
 @contextmanager
 def gunicorn(app: str, arguments: Sequence[str], environ: Mapping[str, str], folder: Path) -> Iterator[Path]:
-    """Two workers; ends them, and holds the log to silence."""
+    """Run two workers; end them, and assert that the log has no errors."""
     where, log = folder / "socket", folder / "log"
     command = [sys.executable, "-m", "gunicorn", app, "--workers", "2", "--bind", f"unix:{where}", *arguments]
     with log.open("wb") as output:
@@ -48,10 +48,10 @@ class _Unix(http.client.HTTPConnection):
 
 
 def asked(where: Path, path: str, method: str = "GET", cookie: str = "") -> tuple[Any, http.client.HTTPMessage]:
-    """The answer to a request of its own connection, and its headers.
+    """Send a request on its own connection; return the answer, and its headers.
 
     Raises:
-        ConnectionRefusedError: The socket is bound, and nobody listens yet.
+        ConnectionRefusedError: The socket is bound, but no worker listens yet.
     """
     with closing(_Unix("localhost", timeout=10)) as connection:
         connection.host = str(where)
@@ -62,5 +62,5 @@ def asked(where: Path, path: str, method: str = "GET", cookie: str = "") -> tupl
 
 
 def get(where: Path, path: str) -> Any:
-    """The answer alone."""
+    """Send a request and return the answer."""
     return asked(where, path)[0]

@@ -1,4 +1,4 @@
-"""The event loop that tests run on: asyncio's own, or uvloop's where ``FLEETCACHE_EVENT_LOOP=uvloop`` asks for it."""
+"""The event loop of the tests: asyncio's own, or uvloop's with ``FLEETCACHE_EVENT_LOOP=uvloop``."""
 
 import asyncio
 import importlib
@@ -12,10 +12,10 @@ ON_UVLOOP = os.environ.get(VARIABLE) == "uvloop"
 
 
 def use_loop() -> None:
-    """Have every ``asyncio.run`` of this process, and of its children by fork, make loops of the kind asked for.
+    """Let every ``asyncio.run`` of this process, and of its forked children, make loops of the configured kind.
 
     Raises:
-        ValueError: The variable names a kind that is not known.
+        ValueError: The variable names an unknown kind.
     """
     kind = os.environ.get(VARIABLE) or "asyncio"
     if kind == "uvloop":
@@ -25,9 +25,10 @@ def use_loop() -> None:
 
 
 def close_over_connections(loop: asyncio.AbstractEventLoop) -> None:
-    """Close a loop on which connections are open, as a program does that never closes its cache.
+    """Close a loop with open connections, as a program does that never closes its cache.
 
-    uvloop warns of each. As an error, which warnings are in tests, that keeps it from closing, and it waits for ever.
+    uvloop warns of each connection. Tests turn warnings into errors, which keep the loop from closing, so that it waits
+    for ever.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)

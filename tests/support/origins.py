@@ -1,4 +1,4 @@
-"""A loader for tests: it counts, fails or waits as told."""
+"""A loader for tests, which counts, fails or waits as told."""
 
 import asyncio
 
@@ -6,11 +6,11 @@ __all__ = ["Origin"]
 
 
 class Origin:
-    """A loader that counts, and waits until it is let go.
+    """A loader that counts its calls, and waits for a signal.
 
     Args:
         error: Raised instead of an answer.
-        waits: Whether it waits for ``go``.
+        waits: True to wait for ``go``.
     """
 
     def __init__(self, error: Exception | None = None, *, waits: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""The fault proxy under the name that tests know. It is public: ``fleetcache.testing``."""
+"""The fault proxy of ``fleetcache.testing``, under the name that tests know."""
 
 from fleetcache.testing import Proxy
 from fleetcache.testing.proxy import Direction

@@ -1,4 +1,4 @@
-"""The stage for the policy's table: one cache under test, another instance, a raw client, a loader that can be held."""
+"""The scene for the policy's table: a cache under test, another instance, a raw client, a loader that can be held."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -16,7 +16,7 @@ CLAIM = b"C" + b"c" * 16
 
 
 class Origin:
-    """A loader that counts and can be held."""
+    """A loader that counts its calls and can be held."""
 
     def __init__(self) -> None:
         self.calls = 0
@@ -34,7 +34,7 @@ class Origin:
 
 
 class Scene:
-    """One cache under test, another instance, and the server as it is."""
+    """The cache under test, another instance, and the server."""
 
     def __init__(self, cache: Cache, other: Cache, raw: Client, prefix: str) -> None:
         self.cache, self.other, self.raw, self.origin = cache, other, raw, Origin()
@@ -44,11 +44,11 @@ class Scene:
         return await self.cache.get_or_set("k", self.origin.load, **options)
 
     async def age(self, left_ms: int, **options: Any) -> None:
-        """Have an entry of the other instance on the server that is kept so long yet."""
+        """Store an entry by the other instance, with this much of its life left on the server."""
         await self.other.set("k", "old", ttl="1m", **options)
         blob = self.raw("GET", self.entry)
         self.raw("SET", self.entry, blob, "PX", left_ms)
-        await eventually(lambda: self.other.peek("k") is None)  # it has heard of it
+        await eventually(lambda: self.other.peek("k") is None)  # a push has removed its near copy
 
     def is_entry(self) -> bool:
         blob: bytes | None = self.raw("GET", self.entry)

@@ -1,7 +1,7 @@
 """A TLS terminator in front of a server that has no TLS of its own, run as a child process.
 
-A process and not a thread: freezing or killing the server then freezes or kills its TLS with it, as if the server did
-TLS itself. It runs as a plain script on the standard library, so it is up in a moment.
+It is a process and not a thread: freezing or killing the server then freezes or kills its TLS with it, as if the
+server did TLS itself. It is a plain script on the standard library, so that it starts in a moment.
 """
 
 import asyncio
@@ -46,7 +46,7 @@ async def _serve(port: int, upstream: str, context: ssl.SSLContext) -> None:
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await _relay((reader, writer), upstream)
 
-    # Handshakes that fail are the client's to report: a test of a wrong CA must not print a traceback here.
+    # The client reports failed handshakes: a test of a wrong CA must not print a traceback here.
     asyncio.get_running_loop().set_exception_handler(lambda _loop, _context: None)
     listener = await asyncio.start_server(connected, "127.0.0.1", port, ssl=context)
     await listener.serve_forever()

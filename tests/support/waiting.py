@@ -1,4 +1,4 @@
-"""Waiting for a condition, under the name that tests know. It is public: ``fleetcache.testing``."""
+"""The functions of ``fleetcache.testing`` that wait for a condition, under the name that tests know."""
 
 from fleetcache.testing import eventually, wait_until
 

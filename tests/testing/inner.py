@@ -2,7 +2,7 @@
 
 import warnings
 
-with warnings.catch_warnings():  # which client it wants is not our business
+with warnings.catch_warnings():  # the client that it prefers does not matter here
     warnings.simplefilter("ignore")
     import starlette.testclient  # noqa: F401 - once here, and not again in each inner run
 

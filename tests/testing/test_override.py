@@ -1,4 +1,4 @@
-"""``override``: what app code holds works on another cache for a while, and on its own again afterwards."""
+"""``override``: objects that app code holds use another cache for a while, and their own again afterwards."""
 
 import asyncio
 import gc
@@ -16,7 +16,7 @@ from tests.support.run import run
 from tests.support.servers import Server
 from tests.support.waiting import wait_until
 
-# As in an app: made at import, for a server that no test can reach.
+# Made at import, as in an app, for a server that no test can reach.
 cache = Cache("redis://cache.invalid:1", prefix="shop", ttl="10m")
 prices = cache.namespace("prices")
 asked: list[str] = []
@@ -35,7 +35,7 @@ def _nothing_asked() -> None:
 
 @contextmanager
 def loop_in_a_thread() -> Iterator[asyncio.AbstractEventLoop]:
-    """As a test client runs the app: on a loop that goes on while the test does not look."""
+    """A loop that runs while the test does something else, as a test client runs the app."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()

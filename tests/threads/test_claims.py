@@ -1,4 +1,4 @@
-"""Claims in both worlds: threads and tasks of one cache take turns, and a thread that is interrupted takes none."""
+"""Claims in both worlds: threads and tasks of one cache take turns, and an interrupted thread takes none."""
 
 import asyncio
 import ctypes
@@ -14,7 +14,7 @@ from tests.support.waiting import eventually, wait_until
 
 
 class Interrupted(BaseException):
-    """As KeyboardInterrupt, for a thread that is not the main one."""
+    """Like KeyboardInterrupt, for a thread that is not the main one."""
 
 
 @pytest.mark.parametrize("kind", ["memory", "server"])

@@ -1,7 +1,7 @@
 # pyright: strict, reportUnnecessaryTypeIgnoreComment=true
-"""What type checkers make of cached endpoints. Never run: mypy and pyright read it, both strictly.
+"""The type checkers' view of cached endpoints. Never run: mypy and pyright read it, both strictly.
 
-Lines that end in ``type: ignore`` must be errors: an ignore that is not needed is an error itself.
+Lines that end in ``type: ignore`` must be errors, because an unneeded ignore is an error itself.
 """
 
 from collections.abc import Callable, Coroutine

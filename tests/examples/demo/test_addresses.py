@@ -1,4 +1,4 @@
-"""The addresses that the demo asks for: the same ones for the same seed, or those of a file, line by line."""
+"""The addresses that the demo asks for: equal for equal seeds, or those of a file, line by line."""
 
 import gzip
 from collections import Counter

@@ -1,4 +1,4 @@
-"""What functions are called, what their keys are made of, and how their loads nest."""
+"""The names of functions, the parts of their keys, and nested loads."""
 
 from tests.rules.rule import Row
 

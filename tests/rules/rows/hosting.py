@@ -1,4 +1,4 @@
-"""Where the cache lives: in a Django process, and beside a server of this host's own."""
+"""The cache in a Django process, and beside an embedded server."""
 
 from typing import Any
 

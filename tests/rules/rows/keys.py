@@ -1,4 +1,4 @@
-"""Keys of functions: which calls share one."""
+"""Keys of functions: the calls that share a key."""
 
 from tests.rules.rule import Row
 

@@ -1,4 +1,4 @@
-"""The in-process store: its lock, its bounds, and whom it lets go."""
+"""The in-process store: its lock, its bounds, and its evictions."""
 
 from tests.rules.rule import Row
 

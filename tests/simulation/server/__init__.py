@@ -1,6 +1,6 @@
-"""A Redis or Valkey without I/O and without time of its own: bytes in, bytes out, as the real ones would answer.
+"""A Redis or Valkey without I/O and without its own time: bytes in, bytes out, with the replies of the real ones.
 
-Held to the truth by ``test_server_truth.py``, which runs the same commands against it and against real servers.
+``test_server_truth.py`` checks it against real servers, by the same commands.
 """
 
 from .client import SimClient

@@ -12,7 +12,7 @@ __all__ = ["TABLE", "VERSIONS"]
 
 DATABASES = 16
 VERSIONS = {"redis": "7.0.15", "valkey": "9.1.2"}
-# The Redis that Valkey says it is compatible with.
+# The version of Redis that Valkey reports for compatibility.
 COMPATIBLE = "7.2.4"
 
 OK = Status("OK")

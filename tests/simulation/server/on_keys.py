@@ -71,7 +71,7 @@ def _set(on: _Context, args: list[bytes]) -> Reply:
 
 
 def _set_options(args: list[bytes]) -> tuple[set[str], int | None]:
-    """Return which options are there, and how long the key is to live, in ms."""
+    """Return the options given, and the key's life in ms."""
     options: set[str] = set()
     amount: bytes | None = None
     left = [arg.decode(errors="replace") for arg in args]
@@ -143,6 +143,6 @@ TABLE = {
     "DEL": Command(_del, -2, flags("write"), "all"),
     "UNLINK": Command(_del, -2, flags("write fast"), "all"),
     "PEXPIRE": Command(_pexpire, -3, flags("write fast"), "first"),
-    # The cache never sends it; somebody else's set under a key of ours is made with it.
+    # The cache never sends it; it makes another client's set under one of the cache's keys.
     "SADD": Command(_sadd, -3, flags("write denyoom fast"), "first"),
 }
