@@ -1,4 +1,4 @@
-"""Clocks: one that goes on while the host sleeps, and a near hit's way to read one and count the readings."""
+"""Clocks: a clock that goes on while the host sleeps, and a near hit's way to read one and count the readings."""
 
 import time
 from functools import partial

@@ -1,4 +1,4 @@
-"""A caller's future: it ends with ``NO_ANSWER`` when no reply came, and a reply that came first stays."""
+"""A caller's future: it ends with ``NO_ANSWER`` without a reply, and an earlier reply stays."""
 
 import asyncio
 

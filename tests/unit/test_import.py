@@ -1,4 +1,4 @@
-"""What ``import fleetcache`` brings: all public names, nothing optional, and no threads before they are asked for."""
+"""``import fleetcache``: all public names, no optional module, and no thread before its first use."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The sdist is the repository: who unpacks it has the Makefile's two commands."""
+"""The sdist is the repository: an unpacked one has the Makefile's two commands."""
 
 import re
 import subprocess
@@ -30,7 +30,7 @@ def test_whatever_the_makefile_names_is_there(unpacked: Path) -> None:
 
 def test_all_that_is_in_the_repository_is_in_the_sdist(unpacked: Path) -> None:
     if not (ROOT / ".git").exists():
-        assert (ROOT / "PKG-INFO").is_file()  # we run in an unpacked sdist
+        assert (ROOT / "PKG-INFO").is_file()  # the tests run in an unpacked sdist
         return
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True).stdout  # noqa: S607 - whichever git made the checkout
     tracked = [name for name in listed.split("\0") if name and (ROOT / name).is_file()]

@@ -13,7 +13,7 @@ from fleetcache.testing import ManualClock, memory_cache
 
 Ask = Callable[[Any], Any]
 
-# Each of them writes the near hit out, because a call costs a third of a hit.
+# Each face writes the near hit out, because a call costs a third of a hit.
 FACES: dict[str, Ask] = {
     "peek": lambda cache: cache.peek("k", MISSING, type=str),
     "get": lambda cache: asyncio.run(cache.get("k", MISSING, type=str)),

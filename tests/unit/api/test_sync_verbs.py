@@ -1,4 +1,4 @@
-"""What tests hold the verbs to, held against ``SyncCache`` and its ``aio``: one policy, so the same tests."""
+"""The tests of the verbs, on ``SyncCache`` and its ``aio``: one policy, so the same tests."""
 
 from collections.abc import Callable
 
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.usefixtures("pushes_at_once")
 
 @pytest.fixture(params=["memory on threads", "valkey on threads", "memory on aio", "valkey on aio"])
 def driver(request: pytest.FixtureRequest, shared_servers: Callable[[str, Transport], Server], prefix: str) -> Driver:
-    """Memory and a server, each asked by threads and by tasks."""
+    """Memory and a server, each used by threads and by tasks."""
     variant: str = request.param
     return Driver(variant, None if variant.startswith("memory") else shared_servers("valkey", "tcp"), prefix)
 
@@ -39,11 +39,11 @@ def server(one_server: Server) -> Server:
 
 @pytest.fixture(params=["valkey on threads", "valkey on aio"])
 def remote(request: pytest.FixtureRequest, server: Server, prefix: str) -> Driver:
-    """That server, asked by threads and by tasks."""
+    """The server, used by threads and by tasks."""
     return Driver(request.param, server, prefix)
 
 
 @pytest.fixture
 def pushes_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For tests that look right after the server was asked to push: no pause after a caller has read for itself."""
+    """Remove the pause after a caller's own read, for tests that look right after a command that causes a push."""
     monkeypatch.setattr(connection, "READ_BY_OTHERS", 0.0001)

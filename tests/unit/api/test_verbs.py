@@ -26,7 +26,7 @@ def test_add_stores_only_what_is_not_there(on: On) -> None:
     async def body(cache: Cache) -> None:
         assert await cache.add("k", "first")
         assert not await cache.add("k", "second")
-        assert not await cache.add("k", 2)  # whatever its type
+        assert not await cache.add("k", 2)  # also with a value of another type
         assert await cache.get("k") == "first"
         await cache.delete("k")
         assert await cache.add("k", "third", type=str)
@@ -92,7 +92,7 @@ def test_touch_gives_a_fresh_entry_a_new_life(on: On) -> None:
         assert await cache.touch("k", "10ms")
         await eventually(lambda: absent(cache, "k"))
         assert await cache.get("k", allow_stale=True) == "value"
-        assert not await cache.touch("k", "1m")  # stale is not fresh
+        assert not await cache.touch("k", "1m")  # a stale entry is not fresh
         await cache.set("k", "value", ttl="1m", tags=["t"])
         assert await cache.touch("k", "1h")
         seen = await cache.explain("k")

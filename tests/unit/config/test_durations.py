@@ -1,4 +1,4 @@
-"""Durations: every form that is accepted, every one that is refused, and text and seconds as each other's inverse."""
+"""Durations: every accepted form, every refused one, and text and seconds as each other's inverse."""
 
 import math
 from datetime import timedelta

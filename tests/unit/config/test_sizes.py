@@ -1,4 +1,4 @@
-"""Sizes and counts: every unit, every refusal, and nothing but ConfigError for whatever text."""
+"""Sizes and counts: every unit, every refusal, and ConfigError alone for any other text."""
 
 import pytest
 from hypothesis import given

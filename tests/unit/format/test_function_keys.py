@@ -195,7 +195,7 @@ arguments = st.recursive(
 
 
 def identity(value: Any) -> Any:
-    """Equal for two values if and only if they are the same in types and value, at every depth."""
+    """Return equal values exactly for equal types and values, at every depth."""
     if isinstance(value, (list, tuple)):
         return (type(value), tuple(map(identity, value)))
     if isinstance(value, frozenset):
@@ -518,7 +518,7 @@ def test_its_repr_tells_the_function() -> None:
     ("function", "template", "tag"),
     [
         (locate, "geo:{ip}", "**geo:{}"),
-        (one, "geo:{x}", "**geo:{}"),  # the same keys, the same family
+        (one, "geo:{x}", "**geo:{}"),  # the same keys, so the same family
         (locate, "geo:{ip}:{lang}", "**geo:{}:{}"),
         (none, "fixed", "**fixed"),
         (locate, None, f"**{__name__}.locate"),

@@ -51,7 +51,7 @@ def test_other_values_are_read_from_bytes_and_views(view: type[bytes] | type[mem
         ("x", int | None, False),
         ("a", Literal["a", "b"], True),
         ("c", Literal["a", "b"], False),
-        ([1], list[str], True),  # the outermost type is what counts
+        ([1], list[str], True),  # only the outermost type counts
         ({1}, Any, True),
         ({1}, object, True),
     ],

@@ -1,4 +1,4 @@
-"""Types of the user's own: kept by what their functions make of them, known by name, and never imported."""
+"""A user's own types: kept in the form of their functions, known by name, and never imported."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +14,7 @@ CODECS = [Codecs("msgpack"), Codecs("json")]
 
 
 class Array:
-    """As a foreign array: == gives an array, whose truth is an error."""
+    """Like NumPy's arrays: == returns an array, whose truth value is an error."""
 
     def __init__(self, *numbers: int) -> None:
         self.numbers = numbers
@@ -30,7 +30,7 @@ class Array:
 
 @dataclass
 class Packed:
-    """msgspec could take it apart; its functions come first all the same."""
+    """msgspec could take the type apart; its registered functions come first all the same."""
 
     text: str
 

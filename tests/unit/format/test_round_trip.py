@@ -1,4 +1,4 @@
-"""The quick look: a value whose parts are of the declared kinds is proven, any other is compared part by part."""
+"""The quick check: a value with parts of the declared kinds is proven, any other value is compared part by part."""
 
 import dataclasses
 from datetime import UTC, datetime, timedelta, timezone

@@ -1,4 +1,4 @@
-"""Nobody without a key can make an entry that we accept, and keys can be rotated."""
+"""A process without a key cannot make an accepted entry, and keys can be rotated."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""Zones: a key or one offset is stored, a zone with rules of its own is refused."""
+"""Time zones: a named zone or one fixed offset is stored, a zone with its own rules is refused."""
 
 from datetime import UTC, datetime, time, timedelta, timezone, tzinfo
 from typing import Any

@@ -1,4 +1,4 @@
-"""Coherence: what becomes of near and of tag copies when the link or a tag changes."""
+"""Coherence: the effect on near and on tag copies when the link or a tag changes."""
 
 import gc
 import sys
@@ -83,7 +83,7 @@ def test_without_tracking_copies_live_a_second() -> None:
 
 
 def test_the_tag_on_every_entry_is_remembered_beyond_its_connection() -> None:
-    """By it a restarted server is known to have forgotten removals."""
+    """It tells the cache that a restarted server has forgotten removals."""
     world = World()
     world.push(None)
     world.it.on_state(LinkState.ONLINE, new_epoch=True)
@@ -126,7 +126,7 @@ def test_flights_that_are_detached_stay_with_their_passengers() -> None:
 
 @pytest.mark.parametrize("near_bytes", [1_000_000, 4_000_000])
 def test_tags_take_no_more_than_near_may(near_bytes: int) -> None:
-    """Entries, their tags and the versions of the tags, all of which are long: together they stay within the bound."""
+    """Entries, their tags and the versions of the tags are all long; together they stay within the bound."""
     near = Near(100_000, near_bytes)
     it = Coherence(near, LAYOUT, Flights(), Counters(), lambda: 0.0)
     it.tracking = True

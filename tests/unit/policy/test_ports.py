@@ -1,4 +1,4 @@
-"""The ports of policy: which errors of a loader let an old value answer, and what its one caller gets."""
+"""The ports of policy: the errors of a loader that let an old value answer, and the error that its one caller gets."""
 
 import asyncio
 from collections.abc import Callable

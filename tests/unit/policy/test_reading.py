@@ -1,4 +1,4 @@
-"""The policy's table, row by row, against real servers; the states are made by a raw client."""
+"""The policy's table, row by row, against real servers; a raw client makes the states."""
 
 import asyncio
 import time
@@ -74,12 +74,12 @@ def test_stale_stays_when_its_refresh_fails(play: Callable[..., None]) -> None:
         await eventually(lambda: scene.cache.stats().load_failures)
         await eventually(lambda: not scene.raw("EXISTS", scene.claim))
         assert await scene.ask(stale="30s") == "old"
-        assert scene.origin.calls == 1  # next try after a pause
+        assert scene.origin.calls == 1  # the next try comes after a pause
 
     play(body)
 
 
-# -- there is one, and it cannot be used -------------------------------------------------------------------------------
+# -- an unusable entry -------------------------------------------------------------------------------------------------
 
 
 async def spent(scene: Scene) -> None:
@@ -142,7 +142,7 @@ def test_who_does_not_get_the_claim_waits_for_its_holder_or_its_end(play: Callab
     play(body)
 
 
-# -- somebody loads ----------------------------------------------------------------------------------------------------
+# -- another load ------------------------------------------------------------------------------------------------------
 
 
 def test_a_placeholder_is_waited_for(play: Callable[..., None]) -> None:
@@ -179,7 +179,7 @@ def test_after_the_longest_wait_a_caller_loads_and_stores_nothing(play: Callable
     play(body, load_wait="50ms")
 
 
-# -- nothing there -----------------------------------------------------------------------------------------------------
+# -- no entry ----------------------------------------------------------------------------------------------------------
 
 
 def test_where_nothing_is_a_lease_is_taken_and_fulfilled(play: Callable[..., None]) -> None:

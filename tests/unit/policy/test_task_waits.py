@@ -1,4 +1,4 @@
-"""Which task waits for which: every way to write a wait is seen, and a task that nobody waits for is told apart."""
+"""The waits between tasks: every way to write a wait is seen, and a task without a waiter is told apart."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -1,4 +1,4 @@
-"""How calls are sent: scripts by their hash and once as text, refusals kept until the server accepts again."""
+"""Commands: scripts by their hash and once as text, refusals kept until the server accepts again."""
 
 import hashlib
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Entries: a packed value is read back, and every other content of a key has a verdict of its own."""
+"""Entries: a packed value is read back, and every other content of a key has its own verdict."""
 
 import os
 from typing import Any

@@ -1,4 +1,4 @@
-"""Keys whose value no reply may hold: known by the command that met one, asked for their size, and forgotten again."""
+"""Keys with values larger than a reply: known by the command that met one, measured, and forgotten again."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Recovery: the step of the handshake that is the cache's own, and the heartbeat that proves who answers."""
+"""Recovery: the cache's own step of the handshake, and the heartbeat that proves the server's identity."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -28,7 +28,7 @@ def played(remote: Driver, body: Body) -> None:
 
 
 def beaten(cache: Cache, standing: Any) -> None:
-    """Let a heartbeat have been answered."""
+    """Answer a heartbeat."""
     engine = cache._engine
     captured = engine.coherence.captured(("*",))
     assert captured is not None

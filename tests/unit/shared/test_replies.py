@@ -1,4 +1,4 @@
-"""What shape each reply may have: each real one passes, and nothing else does."""
+"""The shape of each reply: every real one passes, and no other shape does."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The verbs on the server: rights that one caller has, stores that compare first, and nothing sent to no server."""
+"""The verbs on the server: rights of one caller, stores that compare first, and nothing sent without a server."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -52,7 +52,7 @@ def test_one_instance_has_the_lease_until_it_gives_it_back(remote: Driver) -> No
         seen = await acquire(other, theirs)
         assert seen.state is EntryState.LOADING
         assert 0 < seen.remaining <= 10
-        other.shared.release("k", theirs)  # not theirs to give back
+        other.shared.release("k", theirs)  # this instance does not hold it
         assert (await acquire(other, theirs)).state is EntryState.LOADING
         one.shared.release("k", mine)
         await reply(one, one.shared.ping())

@@ -1,4 +1,4 @@
-"""Rights that nobody knows of: when they are given back, and when once more."""
+"""Rights without a known holder: the time at which the cache gives them back, and repeats it."""
 
 from fleetcache.shared.stray_rights import Rights
 from tests.support.clock import ManualClock

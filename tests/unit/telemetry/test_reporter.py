@@ -1,4 +1,4 @@
-"""Stats and health are pictures of one moment: nobody changes one for somebody else."""
+"""Stats and health are snapshots: no caller changes another caller's."""
 
 import subprocess
 import sys

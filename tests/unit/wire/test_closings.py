@@ -1,4 +1,4 @@
-"""Which commands the other end closes the connection at, told from one that is just going away."""
+"""Commands at which the other end closes the connection, told from a server that is just going away."""
 
 import pytest
 
@@ -44,7 +44,7 @@ def test_a_server_that_is_going_away_closes_at_anything() -> None:
     for _ in range(10):
         closed(known, HELLO, answered=False)
     assert known.refusal(HELLO) is None
-    closed(known, ("GET", "k"), answered=False)  # asked before HELLO, and closed as well
+    closed(known, ("GET", "k"), answered=False)  # sent before HELLO, and closed as well
     closed(known, HELLO, answered=True)
     assert known.refusal(HELLO) is None, "not twice in a row"
 

@@ -1,4 +1,4 @@
-"""When the server is asked for its count of evictions, and how the answers change the verdict."""
+"""The times at which the link asks for the server's count of evictions, and the effect of the answers."""
 
 import pytest
 
@@ -23,7 +23,7 @@ def test_it_is_asked_in_the_handshake_then_once_a_minute_and_after_a_push() -> N
     turnover.heard(b"evicted_keys:6")
     assert not turnover.evicting
     turnover.suspect()
-    turnover.begin()  # another connection: its number says nothing about the one before
+    turnover.begin()  # another connection, whose count says nothing about the earlier one
     assert turnover.is_due()
     turnover.heard(b"evicted_keys:9000")
     assert not turnover.evicting

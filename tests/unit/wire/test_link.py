@@ -1,4 +1,4 @@
-"""The link: a table of moves, and when silence is suspect, offline, or the end; time is an argument."""
+"""The link: a table of moves, and the silence that is suspect, offline, or the end; time is an argument."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ LEGAL = {
 
 
 class Told:
-    """A link, its clock, and what its listener was told."""
+    """A link, its clock, and the reports to its listener."""
 
     def __init__(self) -> None:
         self.clock = ManualClock()
@@ -124,7 +124,7 @@ def test_silence_is_suspect_then_offline_then_the_end() -> None:
 
 
 def test_a_process_that_slept_does_not_take_the_server_for_dead() -> None:
-    """The silence counts from the oldest question: who asked nothing was not refused an answer."""
+    """The silence counts from the oldest question: without a question, no answer is missing."""
     told = Told().online()
     told.clock.advance(3600)
     sent = told.clock()
@@ -199,7 +199,7 @@ def test_near_is_trusted_until_max_staleness_after_the_newest_answered_command_w
     told.clock.advance(1)
     told.link.replied(start + 0.5, None, told.clock())
     assert told.link.trusted_until == start + 0.5 + STALENESS
-    told.link.replied(start + 0.1, None, told.clock())  # an older one says nothing new
+    told.link.replied(start + 0.1, None, told.clock())  # an older reply changes nothing
     assert told.link.trusted_until == start + 0.5 + STALENESS
 
 
@@ -230,7 +230,7 @@ def test_backoff_grows_to_its_cap_and_is_jittered_over_its_whole_length() -> Non
 
 @pytest.mark.parametrize(("held", "reason", "wait"), [(10, "reset", 0.1), (9.9, "reset", 1.0), (0, "interrupted", 0.1)])
 def test_only_a_connection_that_held_begins_the_backoff_anew(held: float, reason: str, wait: float) -> None:
-    """Else a server that drops each connection after its handshake is asked for ten new ones a second, by everybody."""
+    """Else each instance would ask for ten connections a second at a server that drops each after its handshake."""
     told = Told()
     told.link.lost("refused", told.clock())
     for _ in range(20):

@@ -294,7 +294,7 @@ def test_replies_are_not_decoded() -> None:
     assert future.results == [[blob]]
 
 
-# -- what proves that the server we mean is there --------------------------------------------------------------------
+# -- the proof of the server's identity --------------------------------------------------------------------------------
 
 NOT_ME = [
     "MOVED 3999 127.0.0.1:6381",

@@ -1,4 +1,4 @@
-"""The engine on an event loop: it moves to the loop that uses it, and a closed engine says so."""
+"""The engine on an event loop: it moves to the loop that uses it, and raises ``Closed`` after its end."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""A second event loop beside the one a cache lives on: its callers get their answers, and nothing is lost."""
+"""A second event loop beside the cache's own: its callers get their answers, and nothing is lost."""
 
 import asyncio
 import subprocess
@@ -28,7 +28,7 @@ class Home:
         self.thread.start()
 
     def do(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Await there."""
+        """Await a call on the home loop."""
 
         async def there() -> T:
             return await call()
@@ -37,7 +37,7 @@ class Home:
 
     @contextmanager
     def blocked(self) -> Iterator[None]:
-        """It does not turn."""
+        """Block the loop, so that it has no turn."""
         held, begun = threading.Event(), threading.Event()
 
         def block() -> None:
@@ -254,7 +254,7 @@ def test_what_is_asked_of_a_loop_that_is_about_to_end_is_done(
     async def ending() -> None:
         await cache.set("k", "old")
         stored.set()
-        asking.wait(5)  # it does not turn, and then it has only its end to run
+        asking.wait(5)  # the loop has no turn, and then it only runs its end
         held.wait(0.1)
 
     async def load() -> str:

@@ -1,4 +1,4 @@
-"""A task of the cache whose loop ends without a close: asyncio reports nothing about it."""
+"""A loop ends during a task of the cache, without a close: asyncio reports nothing about the task."""
 
 import asyncio
 import gc

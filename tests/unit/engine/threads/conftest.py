@@ -1,4 +1,4 @@
-"""One server for these tests: more engines show nothing more of threads and processes."""
+"""One server for these tests: to threads and processes, the replies of all engines are the same."""
 
 from collections.abc import Iterator
 
@@ -16,7 +16,7 @@ def server(one_server: Server) -> Server:
 
 @pytest.fixture
 def scene() -> Iterator[Scene]:
-    """Return a connection whose other end the test has."""
+    """A connection with its other end in the test."""
     made = Scene()
     yield made
     made.close()

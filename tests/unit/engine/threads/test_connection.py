@@ -1,4 +1,4 @@
-"""The thread shell by itself: a wire between threads and a socket of the test's, without its link thread."""
+"""The thread engine by itself: a wire between threads and a socket of the test, without its link thread."""
 
 import threading
 import time
@@ -45,7 +45,7 @@ def test_a_connection_that_is_given_up_is_reset(scene: Scene) -> None:
 
 
 def test_an_alarm_wakes_the_link_thread_in_time(scene: Scene) -> None:
-    """A lease is renewed when it is due, however long the link thread meant to sleep."""
+    """A lease is renewed in time, even if the link thread meant to sleep longer."""
     rang = threading.Event()
 
     def main() -> None:

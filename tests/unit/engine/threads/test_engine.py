@@ -58,5 +58,5 @@ def test_a_forked_child_has_parts_of_its_own(engine: SyncEngine) -> None:
         assert engine.monitor is not parent[0]
         assert engine.pid == os.getpid() != parent[1]
 
-    with engine.monitor.locked():  # as another thread of the parent may
+    with engine.monitor.locked():  # as another thread of the parent may hold it
         assert in_a_child(looks) is None

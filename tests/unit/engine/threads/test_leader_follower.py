@@ -36,7 +36,7 @@ def test_one_thread_reads_for_all(scene: Scene) -> None:
 
 
 def test_who_has_waited_long_enough_judges_the_connection() -> None:
-    """And not the link thread, whose turn may come late: the next caller would wait as long for the same server."""
+    """The link thread's turn may come late: the next caller would then wait as long for the same server."""
     timeout = 0.05
     scene = Scene(timeout)
     ports = ThreadRuntime(time.monotonic, lambda: 0.5, scene.monitor, RefreshPool([]), timeout)

@@ -1,4 +1,4 @@
-"""The monitor: threads take turns in the rules, and changes of a call from inside are done after the rule."""
+"""The monitor: threads take turns in the rules, and changes of a call from inside are applied after the rule."""
 
 import threading
 from typing import Any
@@ -20,7 +20,7 @@ async def outside(call: Any) -> Any:
 
 
 class Noted:
-    """A note that counts how often it was done, and fails if it was told to."""
+    """A note that counts its runs, and fails if it was told to."""
 
     def __init__(self, error: Exception | None = None) -> None:
         self.error, self.times = error, 0

@@ -1,4 +1,4 @@
-"""Refreshes in the background: where they run, within what, and how many; who ends them."""
+"""Refreshes in the background: their threads, their context, their number, and their end."""
 
 import threading
 import time
@@ -84,7 +84,7 @@ def test_a_refresh_runs_within_what_it_was_told(cache: SyncCache) -> None:
         return 1
 
     stale(cache, "k", load)
-    assert told == ["load"]  # a request's own load has the request around it
+    assert told == ["load"]  # a caller's own load has the caller's context around it
     time.sleep(0.06)
     stale(cache, "k", load)
     wait_until(lambda: len(told) == 6)
@@ -120,13 +120,13 @@ def test_the_pool_is_bounded_and_takes_more_when_it_has_room() -> None:
 
 
 def test_a_refresh_that_comes_as_a_thread_is_about_to_end_runs_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else its key would have a refresh for ever that never ends, and never another one."""
+    """Else its key would have an endless refresh, and never another one."""
     monkeypatch.setattr(sync_pool, "IDLE", 0.01)
     pool = RefreshPool([])
     over: list[str] = []
 
     class Idle(deque[Any]):
-        def remove(self, thread: Any) -> None:  # it has waited in vain, and a request comes at this very moment
+        def remove(self, thread: Any) -> None:  # its wait was in vain, and a request comes at this very moment
             if over == ["first"]:
                 assert pool.start(lambda: None, lambda: over.append("second"))
             super().remove(thread)
@@ -134,7 +134,7 @@ def test_a_refresh_that_comes_as_a_thread_is_about_to_end_runs_all_the_same(monk
     pool._idle = Idle()
     assert pool.start(lambda: None, lambda: over.append("first"))
     wait_until(lambda: over == ["first", "second"])
-    wait_until(lambda: not pool._places)  # and then it ends
+    wait_until(lambda: not pool._places)  # and then the thread ends
 
 
 def test_close_waits_for_no_loader_longer_than_an_operation_timeout(server: Server, prefix: str) -> None:

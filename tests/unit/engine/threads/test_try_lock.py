@@ -1,4 +1,4 @@
-"""A lock that one thread at a time has, by a token: no signal can come between its taking and the ``try``."""
+"""A lock that one thread holds, by a token: no signal can come between its acquisition and the ``try``."""
 
 import threading
 

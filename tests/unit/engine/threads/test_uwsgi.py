@@ -1,4 +1,4 @@
-"""Under uWSGI the log says which of its options is missing, once and only where that matters."""
+"""Under uWSGI the log names the missing options, once and only in a process that needs them."""
 
 import os
 import sys
@@ -15,7 +15,7 @@ HOOKS = {"py-call-uwsgi-fork-hooks": True}
 
 
 def uwsgi(*, master: int, has_threads: int = 1, options: dict[str, Any] | None = None) -> SimpleNamespace:
-    """What its module looks like in a process of its own."""
+    """Return a module as a uWSGI process has it."""
     return SimpleNamespace(masterpid=lambda: master, has_threads=has_threads, opt={"master": True} | (options or {}))
 
 
@@ -35,11 +35,11 @@ def test_a_missing_option_is_named(module: Any, option: str) -> None:
     "module",
     [
         None,
-        SimpleNamespace(),  # something else of that name
+        SimpleNamespace(),  # another module of that name
         uwsgi(master=7),  # in a worker
         uwsgi(master=0),  # without a master
         uwsgi(master=PID, options=HOOKS),
-        SimpleNamespace(masterpid=lambda: 7, opt={}),  # one that does not tell whether it has threads
+        SimpleNamespace(masterpid=lambda: 7, opt={}),  # a module that does not tell whether it has threads
     ],
 )
 def test_nothing_is_said_where_nothing_is_wrong(module: Any) -> None:
@@ -51,7 +51,7 @@ def test_the_log_has_it_from_the_first_use_on(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, missing: bool
 ) -> None:
     stand_in = uwsgi(master=os.getpid(), options=None if missing else HOOKS)
-    # The real one exists in processes of uWSGI only, and those take a C compiler.
+    # The real module exists only in processes of uWSGI, and to build it takes a C compiler.
     monkeypatch.setitem(sys.modules, "uwsgi", stand_in)
     with SyncCache("unix:///nowhere", prefix="test") as cache:
         cache.get("k")

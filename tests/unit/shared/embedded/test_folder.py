@@ -1,4 +1,4 @@
-"""Where the folder is, and that nothing is used that somebody else may have made."""
+"""The place of the folder; no folder is used that another user may have made."""
 
 import os
 import stat
@@ -126,7 +126,7 @@ def test_what_is_not_safely_ours_is_refused_and_left_alone(home: Home, made: obj
 
 def test_a_folder_of_another_user_is_refused(home: Home) -> None:
     home.folder.path.mkdir(0o700)
-    other = Folder(home.folder.path, ME + 1)  # the same as if it belonged to another: it is not that user's
+    other = Folder(home.folder.path, ME + 1)  # as if another user owned the folder
     with pytest.raises(EmbeddedError, match=f"belongs to user {ME}, not to {ME + 1}") as caught:
         other.open()
     assert caught.value.reason == "embedded_unsafe"
