@@ -255,6 +255,8 @@ class Connection:
     def gone_at_server(self) -> None:
         """Tell the server that the process is gone."""
         self.up.dead = True
+        if self.owner.dead:
+            self.network.on_last_bytes()
         self.network.host.left(self)
 
     def open_here(self) -> bool:
@@ -294,6 +296,7 @@ class Network:
         self.slow: dict[str, float] = {}
         self.late: set[str] = set()
         self.ear: Callable[[str], Any] | None = None  # listens to new connections
+        self.on_last_bytes: Callable[[], None] = lambda: None  # those of a dead process have arrived at the server
 
     def lateness(self) -> float:
         """Return how long a router keeps late bytes."""

@@ -62,6 +62,7 @@ class Run:
             expiry_every=plan.expiry_every,
         )
         self.network = Network(self.world, plan.seed + 2, self.host, latency=plan.latency, cut_chance=plan.cut_chance)
+        self.network.on_last_bytes = self.holder_lost  # the kernel may deliver them long after the death
         if every_word:
             self.network.ear = lambda name: Eavesdropper(lambda line: self.tell(name, line))
         self.model = Model(
