@@ -9,7 +9,8 @@ import random
 from collections.abc import Coroutine
 from typing import Any
 
-from fleetcache.api.verbs import ALL, AsyncVerbs
+from fleetcache.api.namespace import Namespace
+from fleetcache.api.scope import ALL, Scope
 from fleetcache.engine.aio.engine import AioEngine
 from fleetcache.policy.options import CallOptions
 from fleetcache.wire.link import LinkState
@@ -52,7 +53,7 @@ class Instance(Users):
         self.engine = _Named(run.settings, clock=lambda: self.world.now, random=draw.random, token=draw.randbytes)
         self.engine.instance = self.engine.named = f"{name}{life}"
         defaults = CallOptions(ttl=run.settings.ttl, stale=0.0, tags=ALL, offline_ttl=run.settings.offline_ttl)
-        self.cache = AsyncVerbs(self.engine, "", ALL, defaults)
+        self.cache = Namespace(Scope(self.engine, "", ALL, defaults))
         self.views = {"": self.cache, SPACE: self.cache.namespace(SPACE)}
         self.link: LinkState | None = None
         self._away_since: float | None = self.world.now

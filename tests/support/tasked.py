@@ -12,6 +12,8 @@ __all__ = ["tasked"]
 class Tasked(AioView):
     """The view, opened and closed with its cache."""
 
+    _cache: SyncCache
+
     @property
     def settings(self) -> Settings:
         return self._cache.settings

@@ -7,70 +7,87 @@ next. The task's event loop is never blocked, and any number of loops may be use
 import inspect
 from collections.abc import Callable, Coroutine
 from functools import wraps
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, Protocol, TypeVar, cast
 
 from ..engine.threads.engine import SyncEngine
 from ..engine.threads.tasks import follow
-from ..policy.options import CallOptions
 from ..telemetry.health import Health
-from .verbs import AsyncVerbs, Namespace
-
-if TYPE_CHECKING:
-    from .sync_cache import SyncCache
+from .namespace import Namespace
+from .scope import Scope
 
 __all__ = ["AioView"]
+
+V = TypeVar("V", bound=type[Namespace])
+
+
+class Viewed(Protocol):
+    """The cache behind the view: a ``SyncCache``."""
+
+    _scope: Scope
+
+    @property
+    def closed(self) -> bool: ...
+    @property
+    def tried(self) -> bool: ...
+    def status_now(self) -> Health: ...
 
 
 def _followed(verb: Callable[..., Coroutine[Any, Any, Any]]) -> Callable[..., Coroutine[Any, Any, Any]]:
     """Return the verb, wrapped to run under the monitor."""
 
     @wraps(verb)
-    async def followed(self: "AioVerbs", *args: Any, **kwargs: Any) -> Any:
-        engine = cast("SyncEngine", self._home.active)
+    async def followed(self: Namespace, *args: Any, **kwargs: Any) -> Any:
+        engine = cast("SyncEngine", self._scope.root.active)
         engine.check_process()
         return await follow(engine.monitor, verb(self, *args, **kwargs))
 
     return followed
 
 
-class AioVerbs(AsyncVerbs):
-    """The async verbs over the engine of a ``SyncCache``."""
-
-    if not TYPE_CHECKING:  # type checkers see the types of ``Cache.get``
-
-        async def get(self, key: Any, default: Any = None, *, type: Any = Any, allow_stale: bool = False) -> Any:  # noqa: A002 - the field's word
-            """As ``Cache.get``; an entry that the near cache holds as bytes is decoded without the monitor."""
-            held = self._near_hit(key)
-            if held is not None:
-                answer = self._engine.entries.decode_near(held, type)
-                if answer is not None:
-                    return answer.value
-                self._counters.near_hits -= 1  # the entry is of another type
-            return await self._ask(key, default, type=type, allow_stale=allow_stale)
-
-        _ask = _followed(AsyncVerbs.get)
-
-    def _part(self, prefix: str, tags: tuple[str, ...], defaults: CallOptions) -> Namespace:
-        return AioNamespace(self._home, prefix, tags, defaults)
+_ask = _followed(Namespace.get)
 
 
-# These verbs only call another verb, which runs under the monitor. ``get`` is defined above.
-_END_IN_ANOTHER = {"get", "get_or_set", "refresh", "set", "delete", "invalidate_tags", "clear"}
-for _name, _verb in inspect.getmembers(AsyncVerbs, inspect.iscoroutinefunction):
-    if _name not in _END_IN_ANOTHER:
-        setattr(AioVerbs, _name, _followed(_verb))
+@wraps(Namespace.get)
+async def _get(self: Namespace, key: Any, default: Any = None, *, type: Any = Any, allow_stale: bool = False) -> Any:  # noqa: A002 - the field's word
+    """As ``Cache.get``; an entry that the near cache holds as bytes is decoded without the monitor."""
+    held = self._near_hit(key)
+    if held is not None:
+        answer = self._engine.entries.decode_near(held, type)
+        if answer is not None:
+            return answer.value
+        self._counters.near_hits -= 1  # the entry is of another type
+    return await _ask(self, key, default, type=type, allow_stale=allow_stale)
 
 
-class AioNamespace(AioVerbs, Namespace):
+def _view_on(_view: Namespace, scope: Scope) -> Namespace:
+    return AioNamespace(scope)
+
+
+# These verbs only call another verb, which runs under the monitor. ``get`` is written above.
+_END_IN_ANOTHER = {"get", "get_or_set", "get_or_set_many", "refresh", "set", "delete", "invalidate_tags", "clear"}
+
+
+def _under_monitor(view: V) -> V:
+    """Have the verbs of a class run under the monitor of a ``SyncEngine``."""
+    for name, verb in inspect.getmembers(Namespace, inspect.iscoroutinefunction):
+        if name not in _END_IN_ANOTHER:
+            setattr(view, name, _followed(verb))
+    view.get = _get  # type: ignore[assignment, method-assign] # type checkers see the types of ``Cache.get``
+    view._view_on = _view_on  # type: ignore[assignment, method-assign] # noqa: SLF001 - namespaces of a view are views
+    return view
+
+
+@_under_monitor
+class AioNamespace(Namespace):
     """A view on a view; see ``Cache.namespace``."""
 
 
-class AioView(AioVerbs):
+@_under_monitor
+class AioView(Namespace):
     """The verbs of a ``SyncCache`` for tasks of the same process; see ``SyncCache.aio``."""
 
-    def __init__(self, cache: "SyncCache") -> None:
-        verbs = cache._verbs  # noqa: SLF001 - two faces of one cache
-        super().__init__(cache._home, "", verbs._tags, verbs._defaults)  # noqa: SLF001 - as above
+    def __init__(self, cache: Viewed) -> None:
+        super().__init__(cache._scope)  # noqa: SLF001 - two faces of one cache
         self._cache = cache
 
     def __repr__(self) -> str:

@@ -9,17 +9,17 @@ from ..engine.aio.engine import AioEngine
 from ..engine.aio.other_loops import on_its_loop
 from ..engine.engine import Engine
 from ..errors import ConfigError
-from ..policy.options import CallOptions
 from ..telemetry.health import Health
-from .verbs import ALL, AsyncVerbs
+from .namespace import Namespace
+from .scope import Scope
 
 if TYPE_CHECKING:
     from .sync_view import SyncView
 
-__all__ = ["Cache", "defaults", "describe", "resolve_settings"]
+__all__ = ["Cache", "describe", "resolve_settings"]
 
 
-class Cache(AsyncVerbs):
+class Cache(Namespace):
     """One coherent cache for every instance of a service: a near cache (L1) here, Redis or Valkey (L2) behind.
 
     While the server is away, the cache works in memory.
@@ -44,17 +44,17 @@ class Cache(AsyncVerbs):
     """
 
     def __init__(self, url: str | None = None, *, settings: Settings | None = None, **overrides: Any) -> None:
-        self._face(AioEngine(resolve_settings(type(self).__name__, url, settings, overrides)))
+        self._use_engine(AioEngine(resolve_settings(type(self).__name__, url, settings, overrides)))
 
-    def _face(self, engine: Engine) -> None:
+    def _use_engine(self, engine: Engine) -> None:
         self._view: SyncView | None = None
-        super().__init__(engine, "", ALL, defaults(engine.settings))
+        super().__init__(Scope.of(engine))
 
     @classmethod
-    def _over(cls, engine: Engine) -> Self:
+    def _from_engine(cls, engine: Engine) -> Self:
         """Return a cache over an existing engine: ``fleetcache.testing`` makes one with a clock of its own."""
         cache = cls.__new__(cls)
-        cache._face(engine)  # noqa: SLF001 - an object of this class
+        cache._use_engine(engine)  # noqa: SLF001 - an object of this class
         return cache
 
     @classmethod
@@ -70,7 +70,7 @@ class Cache(AsyncVerbs):
         """
         cache = cls(settings=Settings.from_env(environ, **overrides))
         if environ is None:
-            cache._home.register_from_env()
+            cache._scope.root.register_from_env()
         return cache
 
     @property
@@ -167,11 +167,6 @@ def resolve_settings(name: str, url: str | None, settings: Settings | None, over
     if overrides:
         raise ConfigError(f"{name}: {', '.join(sorted(overrides))} must be given to Settings")
     return settings
-
-
-def defaults(settings: Settings) -> CallOptions:
-    """Return the options of a call that names none."""
-    return CallOptions(ttl=settings.ttl, stale=settings.stale, tags=ALL, offline_ttl=settings.offline_ttl)
 
 
 def describe(engine: Engine) -> str:

@@ -6,7 +6,7 @@ The cached function keeps the name, signature and types, counts as a coroutine f
 import asyncio
 import functools
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, cast, overload
 
 from msgspec.structs import replace
@@ -21,7 +21,8 @@ from ..policy.return_types import declared_type
 from .storable import check_storable
 
 if TYPE_CHECKING:
-    from .verbs import AsyncVerbs
+    from ..engine.engine import Engine
+    from .scope import Scope
 
 __all__ = ["CachedFunction", "Decorator", "KeyedFunction"]
 
@@ -34,6 +35,29 @@ _MAX_KEYS = 4096
 # Equal arguments of the same type mean the same call, for these types. Not for float (0.0 == -0.0) or containers
 # ((1,) == (True,)).
 _PLAIN = frozenset({str, int, bool, bytes, type(None)})
+
+
+class Verbs(Protocol):
+    """The verbs below a cached function: ``Namespace``."""
+
+    _scope: "Scope"
+    _engine: "Engine"
+    _items: Mapping[str, Any]
+    _ticks: Iterator[float]
+    _link: Any
+    _counters: Any
+
+    def _near_hit(self, key: Any, *, refreshes: bool = False) -> Any: ...
+    async def _obtain(self, asked: LoadRequest) -> Any: ...
+    async def _renew(self, asked: LoadRequest) -> Any: ...
+    def _invalidate(self, tags: Iterable[str], *, strict: bool) -> Coroutine[Any, Any, None]: ...
+    def peek(self, key: str, *, type: Any) -> Any:  # noqa: A002 - the field's word
+        """Return the value of a near hit."""
+        ...
+
+    async def delete(self, key: str) -> bool:
+        """Remove an entry."""
+        ...
 
 
 class Decorator(Protocol):
@@ -64,20 +88,19 @@ class KeyedFunction(Generic[P, T]):
     # Attributes that a hit reads have slots. The dict, which holds the function's own attributes, takes longer.
     __slots__ = ("__dict__", "__weakref__", "_declared", "_keys", "_quick", "_verbs")
 
-    def __init__(
-        self, verbs: "AsyncVerbs", fn: Any, key: Any, options: CallOptions, type_: Any, *, clearable: bool
-    ) -> None:
+    def __init__(self, verbs: Verbs, fn: Any, key: Any, options: CallOptions, type_: Any, *, clearable: bool) -> None:
         if isinstance(fn, staticmethod | classmethod):
             raise ConfigError(f"put @cached below @{type(fn).__name__}, next to the function")
         functools.update_wrapper(cast("Any", self), fn)
-        self._maker = FunctionKey(fn, key, verbs._home.names, verbs._prefix)  # noqa: SLF001 - a part of the verbs
-        self._family = self._maker.tag(verbs._prefix) if clearable else None  # noqa: SLF001 - a part of the verbs
+        scope = verbs._scope  # noqa: SLF001 - a part of the verbs
+        self._maker = FunctionKey(fn, key, scope.root.names, scope.prefix)
+        self._family = self._maker.tag(scope.prefix) if clearable else None
         if self._family is not None:
             options = replace(options, tags=(self._family, *options.tags))
         self._verbs, self._fn, self._options, self._type = verbs, fn, options, type_
         self._keys: dict[Any, tuple[Any, str]] = {}
         # With an ``offline_ttl`` of its own, ``policy`` judges every near entry.
-        self._near_hit = options.offline_ttl == verbs._defaults.offline_ttl  # noqa: SLF001 - the verbs' hot path
+        self._near_hit = options.offline_ttl == scope.defaults.offline_ttl
         self._refreshes = options.refreshes
         self._quick = self._near_hit and not self._refreshes
         self._declared: Any = None
@@ -123,7 +146,7 @@ class KeyedFunction(Generic[P, T]):
 
     def _asked(self, key: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> LoadRequest:
         loader: Callable[..., Any] = functools.partial(self._fn, **kwargs) if kwargs else self._fn
-        full = self._verbs._key(key)  # noqa: SLF001 - one way to a key
+        full = self._verbs._scope.key(key)  # noqa: SLF001 - one way to a key
         return LoadRequest(full, loader, self._options, self._declare(), self._maker.group, args)
 
     def _near_or_asked(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -160,11 +183,9 @@ class CachedFunction(KeyedFunction[P, T]):
         ConfigError: The function is not ``async def``.
     """
 
-    def __init__(
-        self, verbs: "AsyncVerbs", fn: Any, key: Any, options: CallOptions, type_: Any, *, clearable: bool
-    ) -> None:
+    def __init__(self, verbs: Verbs, fn: Any, key: Any, options: CallOptions, type_: Any, *, clearable: bool) -> None:
         decorated_with(fn)
-        check_storable(getattr(fn, "__qualname__", repr(fn)), fn, type_, verbs._home.settings.codec)  # noqa: SLF001 - a part of the verbs
+        check_storable(getattr(fn, "__qualname__", repr(fn)), fn, type_, verbs._scope.root.settings.codec)  # noqa: SLF001 - a part of the verbs
         if not isinstance(fn, staticmethod | classmethod) and not inspect.iscoroutinefunction(fn):
             name = getattr(fn, "__qualname__", repr(fn))
             raise ConfigError(f"@cached on {name}: the async cache wants an `async def`; SyncCache takes a `def`")

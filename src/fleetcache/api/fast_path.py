@@ -11,6 +11,7 @@ from ..policy.options import EARLY_RANGE
 
 if TYPE_CHECKING:
     from ..engine.engine import Engine
+    from .scope import Scope
 
 __all__ = ["FastPath"]
 
@@ -19,16 +20,29 @@ D = TypeVar("D")
 
 
 class FastPath:
-    """The part of a face that answers near hits."""
+    """The part of a face that answers near hits, and all that a hit reads.
 
-    # Each face's ``bind`` copies these from the engine.
-    _engine: "Engine"
-    _items: Mapping[str, Any]
-    _clock: Callable[[], float]
-    _ticks: Iterator[float]
-    _link: Any
-    _counters: Any
-    _key: Callable[[object], str]  # returns the whole key, or raises
+    Args:
+        scope: Where the verbs of the face work.
+    """
+
+    def __init__(self, scope: "Scope") -> None:
+        self._scope = scope
+        self._key: Callable[[object], str] = scope.key  # returns the whole key, or raises
+        self._defaults = scope.defaults
+        scope.root.faces.add(self)
+        self.bind()
+
+    def bind(self) -> None:
+        """Copy the engine's parts that the hot path reads into attributes of this object."""
+        engine: Engine = self._scope.root.active
+        engine.faces.add(self)
+        self._engine = engine
+        self._items: Mapping[str, Any] = self._scope.items()
+        self._clock: Callable[[], float] = engine.clock
+        self._ticks: Iterator[float] = engine.ticks.read
+        self._link: Any = engine.link
+        self._counters: Any = engine.counters
 
     @overload
     def peek(self, key: str) -> Any: ...

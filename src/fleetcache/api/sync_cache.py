@@ -1,52 +1,26 @@
 """``SyncCache``: the face of an engine for threads. It has the settings, parts and rules of ``Cache``, and no loop."""
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Self
 
 from ..config.settings import Settings
 from ..engine.threads.engine import SyncEngine
 from ..engine.threads.pool import Around
-from ..engine.threads.runtime import has_room
-from ..policy.single_flight import CURRENT
 from ..telemetry.health import Health
-from .cache import defaults, describe, resolve_settings
-from .sync_verbs import SyncVerbs
-from .verbs import ALL, AsyncVerbs
+from .cache import describe, resolve_settings
+from .namespace import Namespace
+from .runner import InlineRunner
+from .scope import Scope
+from .sync_namespace import SyncNamespace
 
 if TYPE_CHECKING:
     from .aio_view import AioView
 
 __all__ = ["SyncCache"]
 
-T = TypeVar("T")
 
-
-class InlineRunner:
-    """Runs the rules in the calling thread, under the engine's monitor."""
-
-    def __init__(self, engine: SyncEngine) -> None:
-        self._home = engine
-
-    def run(self, coro: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine to its end and return its result. Its waits block this thread."""
-        engine = self._home if self._home.override is None else cast("SyncEngine", self._home.override)
-        engine.check_process()
-        return engine.monitor.run(coro)
-
-    def run_loading(
-        self,
-        loader: Callable[..., Any],
-        make: Callable[[Any], Coroutine[Any, Any, T]],
-        alone: Callable[[], T],
-    ) -> T:
-        """Run a verb with its loader. The ports of threads take a ``def`` as it is."""
-        if CURRENT.get() is not None and not has_room():
-            return alone()
-        return self.run(make(loader))
-
-
-class SyncCache(SyncVerbs):
+class SyncCache(SyncNamespace):
     """One coherent cache for every instance of a service, for threads: the verbs of ``Cache`` without ``await``.
 
     Any number of threads may use it. Near hits take no lock. Everything else goes over one connection, which a daemon
@@ -69,18 +43,18 @@ class SyncCache(SyncVerbs):
     """
 
     def __init__(self, url: str | None = None, *, settings: Settings | None = None, **overrides: Any) -> None:
-        self._face(SyncEngine(resolve_settings(type(self).__name__, url, settings, overrides)))
+        self._use_engine(SyncEngine(resolve_settings(type(self).__name__, url, settings, overrides)))
 
-    def _face(self, engine: SyncEngine) -> None:
-        self._home = engine
+    def _use_engine(self, engine: SyncEngine) -> None:
+        self._root = engine
         self._view: AioView | None = None
-        super().__init__(AsyncVerbs(engine, "", ALL, defaults(engine.settings)), InlineRunner(engine))
+        super().__init__(Namespace(Scope.of(engine)), InlineRunner(engine))
 
     @classmethod
-    def _over(cls, engine: SyncEngine) -> Self:
+    def _from_engine(cls, engine: SyncEngine) -> Self:
         """Return a cache over an existing engine: ``fleetcache.testing`` makes one with a clock of its own."""
         cache = cls.__new__(cls)
-        cache._face(engine)  # noqa: SLF001 - an object of this class
+        cache._use_engine(engine)  # noqa: SLF001 - an object of this class
         return cache
 
     @property
@@ -101,7 +75,7 @@ class SyncCache(SyncVerbs):
         """
         cache = cls(settings=Settings.from_env(environ, **overrides))
         if environ is None:
-            cache._home.register_from_env()
+            cache._root.register_from_env()
         return cache
 
     def __repr__(self) -> str:
@@ -170,7 +144,7 @@ class SyncCache(SyncVerbs):
             ...     yield
             >>> cache.around_refresh(fresh_connections)
         """
-        self._home.around.append(around)
+        self._root.around.append(around)
 
     @property
     def closed(self) -> bool:

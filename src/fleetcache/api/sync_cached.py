@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, overload
+from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, overload
 
 from ..config.spelling import decorated_with
 from ..engine.threads.runtime import call_alone
@@ -10,17 +10,28 @@ from ..errors import ConfigError
 from ..policy.options import CallOptions
 from ..policy.reading import LoadRequest
 from ..policy.results import SyncLoader, SyncWrapping, unwrap
-from .cached import KeyedFunction
+from .cached import KeyedFunction, Verbs
+from .runner import Run, Runner
 from .storable import check_storable
-
-if TYPE_CHECKING:
-    from .sync_verbs import SyncVerbs
 
 __all__ = ["SyncCachedFunction", "SyncDecorator"]
 
 P = ParamSpec("P")
 Q = ParamSpec("Q")
 T = TypeVar("T")
+
+
+class SyncVerbs(Protocol):
+    """The verbs below a cached function: ``SyncNamespace``."""
+
+    _run: Run
+    _runner: Runner
+
+    @property
+    def _verbs(self) -> Verbs: ...
+    def delete(self, key: str) -> bool:
+        """Remove an entry."""
+        ...
 
 
 class SyncDecorator(Protocol):
@@ -40,10 +51,10 @@ class SyncCachedFunction(KeyedFunction[P, T]):
     """
 
     def __init__(
-        self, verbs: "SyncVerbs", fn: Any, key: Any, options: CallOptions, type_: Any, *, clearable: bool
+        self, verbs: SyncVerbs, fn: Any, key: Any, options: CallOptions, type_: Any, *, clearable: bool
     ) -> None:
         decorated_with(fn)
-        check_storable(getattr(fn, "__qualname__", repr(fn)), fn, type_, verbs._verbs._home.settings.codec)  # noqa: SLF001 - two faces of one cache
+        check_storable(getattr(fn, "__qualname__", repr(fn)), fn, type_, verbs._verbs._scope.root.settings.codec)  # noqa: SLF001 - two faces of one cache
         if inspect.iscoroutinefunction(fn):
             name = getattr(fn, "__qualname__", repr(fn))
             raise ConfigError(f"@cached on {name}: the cache for threads wants a `def`; Cache takes an `async def`")
@@ -87,8 +98,8 @@ class SyncCachedFunction(KeyedFunction[P, T]):
         loader = asked.loader
         way = self._verbs._renew if anew else self._verbs._obtain  # noqa: SLF001 - the verbs without their options
 
-        def make(lent: Any) -> Coroutine[Any, Any, T]:
-            asked.loader = lent
+        def make(borrowed: Any) -> Coroutine[Any, Any, T]:
+            asked.loader = borrowed
             return way(asked)
 
         def alone() -> T:

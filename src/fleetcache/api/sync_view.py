@@ -1,32 +1,44 @@
 """``Cache.sync``: the verbs for threads of a process whose event loop runs the cache. See ``engine.portal``."""
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from ..engine.portal import LoopPortal
 from ..engine.threads.pool import Around
 from ..telemetry.health import Health
-from .sync_verbs import SyncVerbs
-
-if TYPE_CHECKING:
-    from .cache import Cache
+from .namespace import Namespace
+from .scope import Scope
+from .sync_namespace import SyncNamespace
 
 __all__ = ["SyncView"]
 
 
-class SyncView(SyncVerbs):
+class Viewed(Protocol):
+    """The cache behind the view: an open ``Cache``."""
+
+    _scope: Scope
+
+    @property
+    def closed(self) -> bool: ...
+    @property
+    def tried(self) -> bool: ...
+    async def health(self) -> Health: ...
+    def status_now(self) -> Health: ...
+
+
+class SyncView(SyncNamespace):
     """The verbs of an open ``Cache`` for threads of the same process; see ``Cache.sync``."""
 
-    def __init__(self, cache: "Cache") -> None:
-        self._bridge = LoopPortal(cache._home)  # noqa: SLF001 - two faces of one cache
-        self._cache = cache
-        super().__init__(cache, self._bridge)
+    def __init__(self, cache: Viewed) -> None:
+        scope = cache._scope  # noqa: SLF001 - two faces of one cache
+        self._cache, self._portal = cache, LoopPortal(scope.root)
+        super().__init__(Namespace(scope), self._portal)
 
     def __repr__(self) -> str:
         return f"<sync view of {self._cache!r}>"
 
     def around_refresh(self, around: Around) -> None:
         """Run every background refresh of a thread's loader within a context manager; see ``SyncCache``."""
-        self._bridge.around.append(around)
+        self._portal.around.append(around)
 
     @property
     def closed(self) -> bool:

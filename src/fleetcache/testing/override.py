@@ -148,13 +148,13 @@ def override(cache: C, other: C | None = None, *, clock: Clock | None = None) ->
 
 
 def _face_like(_cache_there: C, engine: Engine) -> C:
-    face = SyncCache._over(engine) if isinstance(engine, SyncEngine) else _cache(engine)  # noqa: SLF001 - made for tests
+    face = SyncCache._from_engine(engine) if isinstance(engine, SyncEngine) else _cache(engine)  # noqa: SLF001 - made for tests
     return cast("C", face)
 
 
 def _home(cache: Cache | SyncCache) -> Engine:
-    return cache._home  # noqa: SLF001 - the hook made for tests
+    return cache._scope.root  # noqa: SLF001 - the hook made for tests
 
 
 def _cache(engine: Engine) -> Cache:
-    return Cache._over(engine)  # noqa: SLF001 - as above
+    return Cache._from_engine(engine)  # noqa: SLF001 - as above

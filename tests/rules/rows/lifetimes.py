@@ -71,7 +71,7 @@ ROWS = [
         "batches_ignore_offline_ttl",
         "life.offline",
         "get_or_set_many answers offline for as long as the cache allows, whatever its call asked for.",
-        "api.reads:ReadingVerbs.get_or_set_many",
+        "api.loads:Loads.get_or_set_many",
         ("tags, offline_ttl=offline_ttl)", "tags)"),
     ),
     Row(

@@ -75,7 +75,7 @@ ROWS = [
         "threads_are_told_nothing",
         "promise.9",
         "A thread that asks for strict is not told what a task would be.",
-        "api.sync_verbs:SyncVerbs.delete",
+        "api.sync_writes:SyncWrites.delete",
         ("strict=strict", "strict=False"),
         "tests/threads/test_link_thread.py::test_a_thread_that_asks_for_it_is_told_what_was_not_acknowledged",
     ),

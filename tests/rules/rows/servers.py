@@ -67,7 +67,7 @@ ROWS = [
         "loaded_on_the_caches_loop",
         "engine.aio.other_loops.3",
         "A loader runs on another loop than its caller's.",
-        "api.reads:ReadingVerbs._obtain",
+        "api.loads:Loads._obtain",
         ("except ElsewhereError:", ASKED_AT_HOME),
         f"{SECOND_LOOP}::test_a_cached_function_answers_on_both_loops",
     ),

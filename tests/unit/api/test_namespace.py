@@ -3,12 +3,12 @@
 from functools import partial
 
 from fleetcache import MISSING, Cache
-from fleetcache.api.verbs import AsyncVerbs
+from fleetcache.api.namespace import Namespace
 from tests.support.drivers import On
 from tests.support.waiting import eventually
 
 
-async def gone(view: AsyncVerbs) -> bool:
+async def gone(view: Namespace) -> bool:
     return await view.get("k", MISSING) is MISSING
 
 

@@ -8,11 +8,11 @@ from fleetcache.engine.threads import connection
 from tests.loading.test_broken_off import *  # noqa: F403 - as above
 from tests.support.drivers import Driver
 from tests.support.servers import Server, Transport
+from tests.unit.api.test_namespace import *  # noqa: F403 - as above
 from tests.unit.api.test_reads import *  # noqa: F403 - as above
 from tests.unit.api.test_reads_lookup import *  # noqa: F403 - as above
-from tests.unit.api.test_verbs import *  # noqa: F403 - as above
-from tests.unit.api.test_verbs_errors import *  # noqa: F403 - as above
-from tests.unit.api.test_verbs_tags import *  # noqa: F403 - as above
+from tests.unit.api.test_writes import *  # noqa: F403 - as above
+from tests.unit.api.test_writes_errors import *  # noqa: F403 - as above
 from tests.unit.policy.test_batch_load import *  # noqa: F403 - as above
 from tests.unit.policy.test_batch_reads import *  # noqa: F403 - as above
 from tests.unit.policy.test_batches import *  # noqa: F403 - as the first line says

@@ -1,56 +1,29 @@
-"""Reads of threads: loaders run in the calling thread, and a stack without room for the rules calls them alone."""
-
-import threading
+"""Reads of threads: one policy with those of tasks; what a thread holds already is answered before the rules run."""
 
 import pytest
 
-from fleetcache import MISSING, Keep, NoStore, SyncCache
+from fleetcache import MISSING, SyncCache
 
 
 @pytest.fixture
 def cache() -> SyncCache:
-    return SyncCache("memory://")
+    cache = SyncCache("memory://")
+    cache.set_many({"a": 1, "b": [2]}, tags=("t",))
+    return cache
 
 
-def test_a_loader_runs_in_the_calling_thread_and_once(cache: SyncCache) -> None:
-    assert cache.get_or_set("k", threading.get_ident) == threading.get_ident()
-    assert cache.get_or_set("k", lambda: 0) == threading.get_ident()
-    assert cache.refresh("k", lambda: 5) == 5
-    assert cache.get("k") == 5
+def test_every_read_sees_what_is_stored(cache: SyncCache) -> None:
+    assert cache.get("a", type=int) == cache.peek("a", type=int) == 1
+    assert cache.get_many(["b", "a", "x"]) == {"b": [2], "a": 1}
+    found = cache.lookup("b")
+    assert found is not None
+    assert found.value == [2]
+    assert "t" in cache.explain("a").tags
 
 
-def test_a_batch_asks_its_loader_for_the_absent_keys(cache: SyncCache) -> None:
-    cache.set("a", 1)
-    asked: list[list[str]] = []
-
-    def load(keys: list[str]) -> dict[str, int]:
-        asked.append(keys)
-        return dict.fromkeys(keys, 2)
-
-    assert cache.get_or_set_many(["a", "b", "c"], load) == {"a": 1, "b": 2, "c": 2}
-    assert asked == [["b", "c"]]
-    assert cache.get_many(["c", "a", "x"]) == {"c": 2, "a": 1}
-
-
-def test_an_async_loader_is_refused_by_name(cache: SyncCache) -> None:
-    async def load() -> int:
-        return 1
-
-    with pytest.raises(TypeError, match="load"):
-        cache.get_or_set("k", load)  # type: ignore[unused-coroutine]  # the case
-    assert cache.get("k", MISSING) is MISSING
-
-
-@pytest.mark.parametrize("wrap", [NoStore, Keep], ids=["NoStore", "Keep"])
-def test_a_result_may_decide_its_own_life(cache: SyncCache, wrap: type[NoStore[int]] | type[Keep[int]]) -> None:
-    assert cache.get_or_set("k", lambda: wrap(7)) == 7
-    assert cache.get("k", MISSING) == (7 if wrap is Keep else MISSING)
-
-
-def test_a_load_that_nests_too_deeply_for_the_rules_is_answered_and_not_stored(
-    cache: SyncCache, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Without room on the stack a rule would be broken off in the middle."""
-    monkeypatch.setattr("fleetcache.api.sync_cache.has_room", lambda: False)
-    assert cache.get_or_set("outer", lambda: cache.get_or_set("inner", lambda: 1) + 1) == 2
-    assert cache.get_many(["outer", "inner"]) == {"outer": 2}
+def test_in_a_bypassed_context_there_is_nothing(cache: SyncCache) -> None:
+    with cache.bypass():
+        assert cache.get("a", MISSING) is MISSING
+        assert cache.get_many(["a"]) == {}
+        assert cache.lookup("a") is None
+    assert cache.get("a") == 1

@@ -87,7 +87,7 @@ def sellers() -> str:
 )
 @pytest.mark.parametrize("face", [SyncCache, Cache])
 def test_what_names_and_arguments_do_not_tell_must_be_told_by_a_key(face: Any, function: Any, said: str) -> None:
-    names = face("memory://")._home.names
+    names = face("memory://")._scope.root.names
     with pytest.raises(KeyRuleError, match=said):
         FunctionKey(function, None, names)
     FunctionKey(function, lambda *_, **__: "k", names)
