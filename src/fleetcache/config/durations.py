@@ -51,7 +51,7 @@ def parse_duration(
         ConfigError: The value is not a duration, not finite, negative, zero without ``zero``, or out of bounds.
 
     Example:
-        >>> seconds("1h30m", name="ttl")
+        >>> parse_duration("1h30m", name="ttl")
         5400.0
     """
     result = _number(value)
@@ -78,7 +78,7 @@ def format_duration(length: float) -> str:
         Text that ``parse_duration`` reads back.
 
     Example:
-        >>> text(5400), text(0.25), text(90.5)
+        >>> format_duration(5400), format_duration(0.25), format_duration(90.5)
         ('1h30m', '250ms', '1m30.5s')
     """
     if not math.isfinite(length):

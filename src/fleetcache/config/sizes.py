@@ -45,7 +45,7 @@ def parse_size(value: int | str, *, name: str, minimum: int = 0, maximum: int = 
         ConfigError: The value is not a size, is negative, or is out of bounds.
 
     Example:
-        >>> size("32MB", name="near_max_bytes")
+        >>> parse_size("32MB", name="near_max_bytes")
         32000000
     """
     result = _number(value)
@@ -74,7 +74,7 @@ def parse_count(value: int | str, *, name: str) -> int:
         ConfigError: The value is not a whole number, or is less than 1.
 
     Example:
-        >>> count("10000", name="near_max_items")
+        >>> parse_count("10000", name="near_max_items")
         10000
     """
     plain = isinstance(value, str) and value.strip().isdigit()
