@@ -33,18 +33,23 @@ class Block:
     line: int
 
     @property
+    def language(self) -> str:
+        """The first word behind the fence: ``""`` for a drawing or a command line."""
+        return self.info.split(" ")[0]
+
+    @property
     def is_for_threads(self) -> bool:
         """True if it is the second form of the example before it: ```` ```python threads ````."""
         return "threads" in self.info.split()
 
 
-def blocks(text: str, language: str) -> list[Block]:
-    """Return the blocks of a language, in their order."""
+def blocks(text: str, language: str | None = None) -> list[Block]:
+    """Return the blocks, or those of a language, in their order."""
     found = [
         Block(match["info"].strip(), match["code"], text.count("\n", 0, match.start("code")) + 1)
         for match in _FENCE.finditer(text)
     ]
-    return [block for block in found if block.info.split(" ")[0] == language]
+    return [block for block in found if language is None or block.language == language]
 
 
 def prose(text: str) -> str:

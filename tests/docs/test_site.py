@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from docs.tools.site import on_page_markdown, on_post_page
+from docs.tools.site import on_page_content, on_page_markdown, on_post_page
 
 
 def page(path: str) -> SimpleNamespace:
@@ -56,3 +56,10 @@ def test_what_others_serve_is_a_warning_and_so_an_error(tag: str, caplog: pytest
 def test_what_the_site_has_itself_and_links_are_fine(tag: str, caplog: pytest.LogCaptureFixture) -> None:
     on_post_page(tag, page("index.md"))
     assert caplog.records == []
+
+
+@pytest.mark.parametrize(("path", "meta"), [("api/errors.md", {"search": {"boost": 0.5}}), ("tags.md", {})])
+def test_the_reference_ranks_below_the_pages(path: str, meta: dict[str, object]) -> None:
+    ranked = SimpleNamespace(file=SimpleNamespace(src_uri=path), meta={})
+    assert on_page_content("<p>", ranked) == "<p>"
+    assert ranked.meta == meta
