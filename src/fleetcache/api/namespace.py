@@ -158,7 +158,7 @@ class Namespace(FastPath, Reads, Loads, Writes):
         else:
             patience = parse_duration(wait, name="wait", zero=True, maximum=MAX_TTL)
         rules = await self._engine.ensure_ready()
-        grant = await rules.claims.take(full, life, patience, ask=not self._scope.is_bypassed)
+        grant = await rules.claims.acquire(full, life, patience, ask=not self._scope.is_bypassed)
         return None if grant is None else Claim(self, grant)
 
     @on_its_loop(bool)
@@ -186,9 +186,9 @@ class Namespace(FastPath, Reads, Loads, Writes):
         return await rules.claims.is_taken(full)
 
     @on_its_loop(bool)
-    async def _give_back(self, grant: Grant) -> bool:
+    async def _release(self, grant: Grant) -> bool:
         self._engine.check_here()
-        return self._engine.rules.claims.give(grant)
+        return self._engine.rules.claims.release(grant)
 
     # -- views -------------------------------------------------------------------------------------------------------
 
@@ -294,7 +294,7 @@ class Claim:
             >>> await claim.release(), await claim.release()
             (True, False)
         """
-        return await self._verbs._give_back(self._grant)  # noqa: SLF001 - two halves of one concept
+        return await self._verbs._release(self._grant)  # noqa: SLF001 - two halves of one concept
 
     async def __aenter__(self) -> Self:
         return self

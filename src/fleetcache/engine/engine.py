@@ -359,7 +359,7 @@ class Engine(ABC):
         """
         await self.ports.close(self.settings.operation_timeout)
         self.policy.loading.rights.release_all()
-        self.claims.give_all_back()
+        self.claims.release_all()
         self.recovery.replay_now()
         if self.shared.usable:
             future = self.shared.ping()  # replies come in order: an answer to the ping means that the rest is answered

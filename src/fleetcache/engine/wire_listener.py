@@ -64,7 +64,7 @@ class WireListener:
             on_defect=engine.coherence.forget_all,
             heartbeat=self._heartbeat,
             prepare=prepare,
-            on_failed=self._outages.look,
+            on_failed=self._outages.check,
             on_too_large=engine.shared.large.met,
             tell=engine.tell,
         )
@@ -135,5 +135,5 @@ class WireListener:
         self._engine.counters.timeouts += 1
 
     def _heartbeat(self) -> Call:
-        self._outages.look()
+        self._outages.check()
         return self._engine.recovery.heartbeat()

@@ -133,7 +133,7 @@ class BatchLoad:
         except BaseException:
             # Cancelled: no other code would give back the rights that were granted by now, or will be.
             for right in (*rights, *asked.values()):
-                self._give_back(right)
+                self._release(right)
             raise
         return rights
 
@@ -164,7 +164,7 @@ class BatchLoad:
             if got.granted and seen.state in _REPLACEABLE and not seen.is_ending:
                 return Right(run, seen, seen.stamp, asked.claim_token)
             if got.granted:
-                self._give_back(asked)
+                self._release(asked)
             if seen.state in _SETTLED:
                 return Right(run, seen)
             return Right(run, Lookup(EntryState.LOADING, remaining=0.0 if got.granted else got.remaining))
@@ -176,7 +176,7 @@ class BatchLoad:
             )
         return Right(run, Lookup(EntryState.UNAVAILABLE))
 
-    def _give_back(self, right: Right) -> None:
+    def _release(self, right: Right) -> None:
         self._loading.rights.release(right.run, right.expected_stamp, right.claim_token)
 
     async def _load(self, granted: list[Right]) -> None:
@@ -199,7 +199,7 @@ class BatchLoad:
             }
         except BaseException as error:  # noqa: BLE001 - raised again, as the exception for its caller
             for right in granted:
-                self._give_back(right)
+                self._release(right)
             if is_failure(error) and self._stale_values(granted):
                 return
             raise self._report_error(granted, error) from None
@@ -259,7 +259,7 @@ class BatchLoad:
             sent += 1
             run = right.run
             if run.key not in unwrapped:
-                self._give_back(right)
+                self._release(right)
                 return _no_outcome, SMALL
             run.budget = self._budget
             value = unwrapped[run.key]
@@ -275,7 +275,7 @@ class BatchLoad:
             await stream(ctx, granted, store, end, self._budget)
         finally:
             for right in granted[sent:]:  # cancelled: no other code would give them back
-                self._give_back(right)
+                self._release(right)
 
     async def _wait_for_others(
         self, waiting: dict[str, float], watches: dict[str, Any], joined: dict[str, Flight]

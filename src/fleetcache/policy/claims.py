@@ -87,7 +87,7 @@ class Claims:
 
     # -- taking ------------------------------------------------------------------------------------------------------
 
-    async def take(self, key: str, ttl: float, wait: float, *, ask: bool) -> Grant | None:
+    async def acquire(self, key: str, ttl: float, wait: float, *, ask: bool) -> Grant | None:
         """Take the claim; return ``None`` if another holder had it for all of ``wait`` seconds.
 
         Args:
@@ -107,7 +107,7 @@ class Claims:
             granted = not ask or await self._is_granted(self._turns[key], grant, until)
         finally:
             if not granted:
-                self.give(grant)
+                self.release(grant)
         return grant if granted else None
 
     async def _has_turn(self, grant: Grant, until: float) -> bool:
@@ -130,7 +130,7 @@ class Claims:
                 await ports.wait(waiter.future, min(until, now + LOOK_EVERY))
                 self._turn(grant.key)
         except BaseException:
-            self.give(grant)  # the turn may have been handed over at this very moment
+            self.release(grant)  # the turn may have been handed over at this very moment
             raise
         finally:
             with suppress(ValueError):
@@ -188,7 +188,7 @@ class Claims:
 
     # -- giving back -------------------------------------------------------------------------------------------------
 
-    def give(self, grant: Grant) -> bool:
+    def release(self, grant: Grant) -> bool:
         """End the claim; ``False`` if this grant does not hold it: it was given back before, or in another process."""
         if not self.holds(grant):
             return False
@@ -219,7 +219,7 @@ class Claims:
             self._ctx.shared.unclaim(turn.key, turn.claim_token)
             turn.claim_token = b""
 
-    def give_all_back(self) -> None:
+    def release_all(self) -> None:
         """Release all claims before closing, so that no caller waits for work that this process will not do."""
         for turn in self._turns.values():
             self._unclaim(turn)

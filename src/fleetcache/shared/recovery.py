@@ -83,7 +83,7 @@ class Recovery:
         await ask(*(("SCRIPT", "LOAD", script.text) for script in SCRIPTS.values()))
         await self._clear_if_server_restarted(ask, greeting)
         await self._replay(ask)
-        await self._give_back(ask, greeting)
+        await self._release_strays(ask, greeting)
         sent_at = self._clock()
         mint = mint_command(self._layout, ALL_TAG, new_version(self._version(), self._shared.run), whole=True)
         turnover = coherence.turnover
@@ -136,7 +136,7 @@ class Recovery:
         recent.history = history
         self._counters.replayed += self.replayed
 
-    async def _give_back(self, ask: Ask, greeting: ServerInfo) -> None:
+    async def _release_strays(self, ask: Ask, greeting: ServerInfo) -> None:
         """Give back rights to load that the last connection left in doubt."""
         rights, release = self._shared.rights, SCRIPTS["release"]
         pending = rights.pending()
@@ -195,7 +195,7 @@ class Recovery:
         if self._coherence.turnover.is_due():
             self._shared.tell_turnover(self._coherence.turnover.heard)
         for raw, stamp in self._shared.rights.take_due():
-            self._shared.give_back(raw, stamp)
+            self._shared.release_raw(raw, stamp)
         read = ("GET", self._layout.tag(ALL_TAG))
         call = Call((ASK_STANDING, read) if self._greeting.is_watched else (read,), lambda replies: answered(*replies))
 

@@ -135,13 +135,13 @@ class Shared(SharedReading):
 
     def release(self, key: str, placeholder: bytes) -> None:
         """Give a lease back without storing a value."""
-        self.give_back(self._layout.entry(key), placeholder, own=True)
+        self.release_raw(self._layout.entry(key), placeholder, own=True)
 
     def unclaim(self, key: str, claim_token: bytes) -> None:
         """Give a claim back."""
-        self.give_back(self._layout.claim(key), claim_token)
+        self.release_raw(self._layout.claim(key), claim_token)
 
-    def give_back(self, raw: bytes, stamp: bytes, *, own: bool = False) -> None:
+    def release_raw(self, raw: bytes, stamp: bytes, *, own: bool = False) -> None:
         """Compare and delete, now or in the next handshake.
 
         With ``own`` the key is tracked, and this client caused its invalidation push.

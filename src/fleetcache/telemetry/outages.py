@@ -45,7 +45,7 @@ class Outages:
         if self._since is not None:
             return False
         self._since, self._told, self._reason, self._what = self._clock(), False, reason, what
-        self.look()
+        self.check()
         return True
 
     def ended(self, replayed: Callable[[], int]) -> None:
@@ -63,7 +63,7 @@ class Outages:
         """Drop the current outage, and the count of unlogged ones, after a fork or a change of event loop."""
         self._since, self._untold = None, 0
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Log the lines that are due; called at every heartbeat and every failed connection attempt."""
         now = self._clock()
         quiet = now - self._told_at

@@ -62,7 +62,7 @@ def test_the_end_of_an_outage_has_the_level_of_its_beginning(scene: Scene) -> No
 def test_the_first_time_online_is_no_news(scene: Scene) -> None:
     scene.it.ended(lambda: 0)
     scene.clock.advance(1000)
-    scene.it.look()
+    scene.it.check()
     assert scene.lines == []
 
 
@@ -71,7 +71,7 @@ def test_attempts_that_fail_are_one_outage(scene: Scene) -> None:
     for _ in range(100):
         scene.clock.advance(1)
         assert not scene.it.began("refused", "redis://h cannot be reached")
-        scene.it.look()
+        scene.it.check()
     assert scene.lines == [GONE]
 
 
@@ -79,16 +79,16 @@ def test_a_link_that_flaps_has_one_pair_a_minute_and_then_a_count(scene: Scene) 
     for _ in range(50):
         scene.outage(0.5)
         scene.clock.advance(0.5)
-        scene.it.look()
+        scene.it.check()
     assert len(scene.lines) == 2
     scene.clock.advance(10)
-    scene.it.look()
+    scene.it.check()
     (line,) = scene.lines[2:]
     assert line.startswith("the way to the cache server is unstable (reset): redis://h answers no more; it went away ")
     assert line.endswith(" 49 times more in the last 60 s")
     assert scene.fields[2][:4] == ("WARNING", "unstable", "reset", "redis")
     scene.clock.advance(100)
-    scene.it.look()
+    scene.it.check()
     assert len(scene.lines) == 3
 
 
@@ -107,10 +107,10 @@ def test_an_outage_that_lasts_is_told_though_it_began_in_the_minute_of_another(s
     scene.it.began("refused", "redis://h answers no more")
     for _ in range(58):
         scene.clock.advance(1)
-        scene.it.look()
+        scene.it.check()
         assert len(scene.lines) == 2
     scene.clock.advance(1)
-    scene.it.look()
+    scene.it.check()
     assert scene.lines[2:] == [GONE.replace("reset", "refused")]
     scene.clock.advance(5)
     scene.it.ended(lambda: 0)
@@ -122,5 +122,5 @@ def test_another_loop_or_process_begins_anew(scene: Scene) -> None:
     scene.it.forget()
     scene.it.ended(lambda: 0)
     scene.clock.advance(100)
-    scene.it.look()
+    scene.it.check()
     assert scene.lines == [GONE]

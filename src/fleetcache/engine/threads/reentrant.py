@@ -186,7 +186,7 @@ class Inside:
 
     # -- claims ------------------------------------------------------------------------------------------------------
 
-    async def take(self, *_args: Any, **_options: Any) -> Grant | None:
+    async def acquire(self, *_args: Any, **_options: Any) -> Grant | None:
         """Return ``None``: the server cannot be asked for a claim."""
         self._engine.ctx.check_open()
         return None
@@ -195,11 +195,11 @@ class Inside:
         """Return True if this process has the claim."""
         return self._engine.claims.has(key)
 
-    def give(self, grant: Grant) -> bool:
+    def release(self, grant: Grant) -> bool:
         """Note the release of a claim; return whether this process has the claim."""
         if not self._engine.claims.holds(grant):
             return False
-        self._note(_Note(partial(self._engine.claims.give, grant)))
+        self._note(_Note(partial(self._engine.claims.release, grant)))
         return True
 
     # -- the cache itself --------------------------------------------------------------------------------------------
