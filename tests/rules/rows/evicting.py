@@ -17,7 +17,7 @@ ROWS = [
     Row(
         "evictions_for_ever",
         "wire.evictions.2",
-        "Who has ever evicted is said to evict.",
+        "A server that has ever evicted counts as evicting.",
         "wire.evictions:Turnover.heard",
         ("count > self._known", "count >= self._known"),
         f"{_ASKING}::test_it_is_asked_in_the_handshake_then_once_a_minute_and_after_a_push",
@@ -25,7 +25,7 @@ ROWS = [
     Row(
         "evictions_asked_anyway",
         "wire.evictions.3",
-        "Who does not tell is asked over and over.",
+        "A server that does not tell its count is asked again and again.",
         "wire.evictions:Turnover.heard",
         ("self._tells = self.evicting = False", "self.evicting = False"),
         f"{_ASKING}::test_who_does_not_tell_is_asked_once",
@@ -33,7 +33,7 @@ ROWS = [
     Row(
         "loads_beside_itself",
         "flight.one",
-        "Whose lease was evicted is loaded once more beside the load that goes on.",
+        "A process whose lease was evicted loads once more beside its running load.",
         "policy.single_flight:Flights.ahead",
         ("return None if first is flight else first", "return None"),
         f"{_TESTS}::test_one_loads_at_a_time_in_a_process",

@@ -20,7 +20,7 @@ ROWS = (
     Row(
         "equal_is_the_same",
         "format.function_keys.2",
-        "Of keys seen lately, 1 and True are one.",
+        "Among recently used keys, 1 and True are the same.",
         "api.cached:KeyedFunction._key",
         ("if known is not None and known[0] == kinds:", "if known is not None:"),
         "tests/unit/api/test_cached.py::test_keys_that_compare_equal_but_differ_are_kept_apart",
@@ -28,7 +28,7 @@ ROWS = (
     Row(
         "argument_left_out",
         "format.function_keys.3",
-        "An argument without a text of its own takes part by its type.",
+        "An argument without its own text takes part by its type.",
         "format.function_keys:FunctionKey.key",
         ("raise self._unwritable(index, values[index], error) from error", "written = type(values[index]).__name__"),
         f"{KEYS}test_an_argument_without_a_text_of_its_own_is_named",
@@ -44,7 +44,7 @@ ROWS = (
     Row(
         "wrapper_not_asked",
         "format.function_keys.5",
-        "Calls bind to the function below a wrapper that says what it takes.",
+        "Calls bind to the function below a wrapper with its own signature.",
         "format.function_keys:_signature",
         ("if not variadic or getattr", "if getattr"),
         f"{KEYS}test_what_a_wrapper_says_of_its_parameters_wins",
@@ -132,7 +132,7 @@ ROWS = (
     Row(
         "batch_waits_for_its_own_lease",
         "flight.cycle",
-        "So does one that asks for many.",
+        "A loader that asks for many keys waits for its own lease, too.",
         "policy.batch_load:BatchLoad._wait_for_others",
         ("None if holder is None else", "None if True else"),
         f"{CYCLES}test_a_loader_that_asks_for_its_key_after_a_removal_is_a_cycle",

@@ -22,7 +22,7 @@ ROWS = [
     Row(
         "a_cache_for_each_alias",
         "contrib.django.1",
-        "Each object that Django makes has a cache of its own.",
+        "Each object that Django makes has its own cache.",
         "contrib.django.process:_find",
         ("told == said and", "False and"),
         "tests/frameworks/test_django_process.py::test_every_thread_context_and_loop_has_an_object_of_the_same_cache",
@@ -38,7 +38,7 @@ ROWS = [
     Row(
         "tasks_have_another_near",
         "contrib.django.2",
-        "Tasks look past what threads have in near.",
+        "Tasks do not see the entries that threads have put into near.",
         "contrib.django.backend:FleetCache.aget",
         ("return await cache.get(name, default)", "return await cache.lookup(name) or default"),
         "tests/frameworks/test_django_process.py::test_near_is_shared_by_get_and_aget_of_whatever_loop",
@@ -46,7 +46,7 @@ ROWS = [
     Row(
         "folders_of_all_users",
         "shared.embedded.folder.1",
-        "All users have one folder.",
+        "All users share one folder.",
         "shared.embedded.folder:Folder.choose",
         ('f"fleetcache-{uid}-v{PROTOCOL}"', 'f"fleetcache-v{PROTOCOL}"'),
         "tests/unit/shared/embedded/test_folder.py::test_each_user_has_another_one",
@@ -70,7 +70,7 @@ ROWS = [
     Row(
         "several_start_the_server",
         "shared.embedded.attach.2",
-        "Whoever comes starts a server, though another does.",
+        "Each process starts a server, even if another one is starting it.",
         "shared.embedded.attach:_find_or_start",
         ("if lock.try_alone():", "if lock.try_alone() or True:"),
         "tests/unit/shared/embedded/test_launch.py::test_what_was_left_behind_is_no_obstacle",

@@ -8,7 +8,7 @@ ROWS = [
     Row(
         "inside_old_values_answer",
         "engine.threads.reentrant.1",
-        "What was removed from inside answers until the rule is left.",
+        "A value that a call from inside removed still answers until the rule is left.",
         "near.store:Near.strike",
         ("for held in struck:", "for held in []:"),
         f"{_TESTS}::test_what_it_removes_is_gone_at_once_and_everywhere_after",
@@ -48,7 +48,7 @@ ROWS = [
     Row(
         "notes_not_done",
         "engine.threads.monitor.2",
-        "Nobody does what was noted.",
+        "No thread applies the noted changes.",
         "engine.threads.monitor:Monitor._tidy",
         ("while self.notes:", "while False:"),
         f"{_TESTS}::test_what_it_sets_is_there_after_in_the_order_it_asked",
@@ -56,7 +56,7 @@ ROWS = [
     Row(
         "threads_waited_for",
         "engine.threads.monitor.3",
-        "Who starts a thread waits until it runs.",
+        "A thread that starts another waits until it runs.",
         "engine.threads.monitor:begin",
         ("start_new_thread(_begin, (thread,))", "thread.start()"),
         f"{_TESTS}::test_to_start_a_thread_is_not_to_wait_for_it",

@@ -30,7 +30,7 @@ ROWS = [
     Row(
         "unknown_types_by_their_repr",
         "format.arguments.3",
-        "A value without a text of its own takes part in a key by its repr.",
+        "A value without its own text takes part in a key by its repr.",
         "format.arguments:_content",
         ('raise Unwritable(f"a {type(value).__qualname__} has no text of its own")', "return repr(value)"),
         KEYS + "test_what_is_not_deterministic_takes_no_part",

@@ -6,21 +6,21 @@ ROWS = [
     Row(
         "fresh_from_the_answer",
         "life.sent",
-        "Near counts the life of what it read from the answer, not from when the read was sent.",
+        "Near counts the life of an entry from the answer, not from the time its read was sent.",
         "shared.entries:Entries.see",
         ("fresh_until = sent_at + fresh_left", "fresh_until = self._coherence._clock() + fresh_left"),
     ),
     Row(
         "stored_life_from_the_answer",
         "life.sent",
-        "Near counts the life of what this instance stored from the answer, not from when the store was sent.",
+        "Near counts the life of an own store from the answer, not from the time it was sent.",
         "shared.store:Shared.swap",
         ("stored(sent_at)", "stored(self._clock())"),
     ),
     Row(
         "stale_from_the_answer",
         "life.sent",
-        "Near counts the stale time of what it read from the answer.",
+        "Near counts the stale time of an entry from the answer.",
         "shared.entries:Entries.see",
         ("min(sent_at + stale_left, most)", "min(self._coherence._clock() + stale_left, most)"),
     ),
@@ -48,7 +48,7 @@ ROWS = [
     Row(
         "nostore_is_stored",
         "life.kept",
-        "What a loader said is not to be kept is kept like anything.",
+        "A result marked NoStore is stored like any other.",
         "policy.loader_results:Unwrapping.unwrap",
         ("self._encoded(result.value, run, to_store=False), None", "self._encoded(result.value, run), run.options"),
     ),
@@ -62,7 +62,7 @@ ROWS = [
     Row(
         "offline_ttl_of_the_cache",
         "life.offline",
-        "What near answers offline is bounded by the cache's own offline_ttl, whatever the call asked for.",
+        "Offline, near answers within the cache's offline_ttl, and ignores the call's own.",
         "wire.link:Link.bound",
         ("self.confirmed + offline_ttl", "self.trusted_until"),
         "tests/unit/policy/test_reading_faults.py::test_out_of_reach_near_answers_and_one_load_serves_the_process",
@@ -70,7 +70,7 @@ ROWS = [
     Row(
         "batches_ignore_offline_ttl",
         "life.offline",
-        "get_or_set_many answers offline for as long as the cache allows, whatever its call asked for.",
+        "Offline, get_or_set_many answers within the cache's offline_ttl, and ignores the call's own.",
         "api.loads:Loads.get_or_set_many",
         ("tags, offline_ttl=offline_ttl)", "tags)"),
     ),
@@ -92,14 +92,14 @@ ROWS = [
     Row(
         "unconfirmed_from_its_end",
         "unconfirmed.bound",
-        "What was loaded without the server lives from when its loader ended, not from when it began.",
+        "A value loaded without the server lives from the end of its loader, not from its start.",
         "policy.loading:Loading._load_unconfirmed",
         ("started = ctx.ports.clock()\n        try:", "started = ctx.ports.clock() + 1.0\n        try:"),
     ),
     Row(
         "unconfirmed_as_long_online",
         "unconfirmed.bound",
-        "What shared refused lives in near for offline_ttl although the server is heard.",
+        "A value that shared refused lives in near for offline_ttl, although the server answers.",
         "policy.context:PolicyContext.unconfirmed_life",
         ("self.max_staleness if self.shared.usable else options.offline_ttl", "options.offline_ttl"),
     ),
@@ -121,7 +121,7 @@ ROWS = [
     Row(
         "no_last_resort",
         "resort.offline",
-        "Offline, a loader's failure reaches its caller although an entry within its life is at hand.",
+        "Offline, a loader's failure reaches its caller, although an entry within its life could answer.",
         "policy.loading:Loading.stale_if_error",
         ("held is None or", "True or"),
         "tests/promises/test_bounded_staleness.py::test_offline_an_entry_past_its_bound_answers_when_the_loader_fails_too",
@@ -129,7 +129,7 @@ ROWS = [
     Row(
         "unconfirmed_whatever_was_asked",
         "life.offline",
-        "What was loaded offline answers a call that wants nothing that old.",
+        "A value loaded offline answers a call whose offline_ttl is 0.",
         "policy.context:PolicyContext.near_answer",
         ("if options.offline_ttl <= 0 and not self.alone:", "if False:"),
         "tests/unit/policy/test_reading_faults.py::test_out_of_reach_near_answers_and_one_load_serves_the_process",

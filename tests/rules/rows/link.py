@@ -54,7 +54,7 @@ ROWS = [
     Row(
         "refused_info_is_asked_again",
         "shared.recovery.2",
-        "Who may not ask INFO asks it with every heartbeat.",
+        "A user without the right to INFO sends it with every heartbeat.",
         "shared.recovery:Recovery._is_the_same",
         ("greeting.is_watched = reply_reason(reply) in TRANSIENT", "pass"),
         "tests/faults/test_demoted.py::test_who_may_not_ask_is_not_for_ever_asking",
@@ -62,7 +62,7 @@ ROWS = [
     Row(
         "acknowledged_is_done",
         "past.recent",
-        "What a replaced primary acknowledged is not removed from its successor.",
+        "A removal that a replaced primary acknowledged is not repeated on its successor.",
         "near.recent_removals:Recent.missed_by",
         ("if history.may_lack(self.history)", "if False"),
         "tests/unit/near/test_recent_removals.py::test_only_another_history_may_lack_them",
@@ -70,7 +70,7 @@ ROWS = [
     Row(
         "minute_runs_out_in_an_outage",
         "past.recent",
-        "What was acknowledged just before a long outage is not removed from the server that comes after it.",
+        "A removal acknowledged just before a long outage is not repeated on the next server.",
         "near.recent_removals:Recent.missed_by",
         ("return list", "self.heard(self._clock()); return list"),
         "tests/unit/near/test_recent_removals.py::test_an_outage_does_not_use_up_their_minute",
@@ -94,7 +94,7 @@ ROWS = [
     Row(
         "given_back_once",
         "shared.stray_rights.2",
-        "What the old connection had sent runs after the handshake, and its right stays.",
+        "A late command of the old connection runs after the handshake, and its right stays.",
         "shared.stray_rights:Rights.returned",
         ("if not surely:", "if False:"),
         "tests/unit/shared/test_stray_rights.py::test_else_once_more_when_its_time_is_over",
@@ -102,7 +102,7 @@ ROWS = [
     Row(
         "any_list_is_a_place",
         "shared.replies.1",
-        "An empty list is taken for what stands under the key.",
+        "An empty list is taken for the content of the key.",
         "shared.replies:_is_there",
         ("len(reply) == 2", "True"),
         "tests/unit/shared/test_replies.py::test_nothing_else_does",
@@ -110,7 +110,7 @@ ROWS = [
     Row(
         "odd_reply_drops_the_connection",
         "shared.replies.2",
-        "A reply of another shape ends in an error of ours, and the connection is given up.",
+        "A reply of another shape ends in an internal error, and the connection is dropped.",
         "shared.replies:judged",
         ("or _SHAPES[what](reply)", "or True"),
         "tests/faults/test_misshapen.py::test_the_same_on_threads",
@@ -126,7 +126,7 @@ ROWS = [
     Row(
         "large_key_is_read",
         "shared.large_keys.2",
-        "A key whose value was too large is read again without a look at its size.",
+        "A key whose value was too large is read again without a check of its size.",
         "shared.reading:SharedReading.look",
         ("if raw in self.large.keys:", "if False:"),
         "tests/faults/test_large_keys.py::test_a_key_that_is_known_costs_no_connection",

@@ -33,7 +33,7 @@ ROWS = [
     Row(
         "replaced_by_nothing",
         "near.store.4",
-        "What was too large to be held leaves the older value there.",
+        "A value too large for near leaves the older value there.",
         "near.store:Near.put",
         ("            self._drop(key)\n", ""),
         NEAR + "test_a_value_over_an_eighth_is_refused_and_the_entry_it_was_to_replace_is_gone",
@@ -57,7 +57,7 @@ ROWS = [
     Row(
         "main_gives_way",
         "near.s3fifo.2",
-        "A scan pushes out of the main queue what is asked for often.",
+        "A scan evicts often used entries from the main queue.",
         "near.s3fifo:S3Fifo._queue_to_cut",
         ("return self._small if over and self._small_count > 1 else self._main", "return self._main or self._small"),
         EVICTION + "test_a_scan_of_one_time_keys_leaves_the_hot_set_alone",

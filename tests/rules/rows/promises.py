@@ -25,7 +25,7 @@ ROWS = [
     Row(
         "waiters_load",
         "promise.1",
-        "Who finds that another loads does not wait, and loads too.",
+        "A caller that finds another load does not wait, and loads too.",
         "policy.loading:Loading._step",
         (
             "            case EntryState.LOADING:\n                return seen\n",
@@ -35,7 +35,7 @@ ROWS = [
     Row(
         "removed_here_and_still_there",
         "promise.2",
-        "An instance goes on answering what it has removed, until the server pushes that.",
+        "An instance answers with its own removed entry until the server's push.",
         "near.coherence:Coherence.begin_removal",
         ("        self._forget_target(target, None)\n", ""),
         "tests/unit/near/test_coherence.py::test_what_voids_a_token_also_forgets_the_entry_and_detaches_its_flight",
@@ -74,7 +74,7 @@ ROWS = [
     Row(
         "threads_are_told_nothing",
         "promise.9",
-        "A thread that asks for strict is not told what a task would be.",
+        "A strict call of a thread does not raise where a task's call would.",
         "api.sync_writes:SyncWrites.delete",
         ("strict=strict", "strict=False"),
         "tests/threads/test_link_thread.py::test_a_thread_that_asks_for_it_is_told_what_was_not_acknowledged",

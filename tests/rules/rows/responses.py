@@ -47,7 +47,7 @@ ROWS = [
     Row(
         "first_field_alone",
         "contrib.responses.keys.3",
-        "Of a header that is sent twice the first field alone decides.",
+        "Only the first field of a repeated header counts.",
         "contrib.responses.keys:ResponseKeys.key",
         ("headers.getlist(name)) for", "headers.get(name)) for"),
         KEYS + "test_a_header_that_is_sent_twice_is_not_the_first_of_its_fields",
@@ -63,7 +63,7 @@ ROWS = [
     Row(
         "read_and_not_declared",
         "contrib.responses.keys.5",
-        "A response for which something was read that is not in the key is given to the next who asks.",
+        "A response made from a field outside the key is given to the next client.",
         "contrib.responses.keys:ResponseKeys.undeclared",
         ("return sorted(found)", "return []"),
         RECORDING + "test_nobody_gets_what_was_made_for_another",
@@ -79,7 +79,7 @@ ROWS = [
     Row(
         "secrets_in_keys",
         "contrib.responses.keys.6",
-        "What a client authenticates with stands in the key as it is.",
+        "A client's credentials stand in the key in plain text.",
         "contrib.responses.keys:ResponseKeys.key",
         ("_digest(msgspec.json.encode(parts))", "msgspec.json.encode(parts).decode()"),
         IDENTITY + "test_no_key_shows_a_secret",
@@ -95,7 +95,7 @@ ROWS = [
     Row(
         "nothing_is_noted",
         "contrib.responses.recording.2",
-        "What is read of a request is not noted.",
+        "The reads of a request are not recorded.",
         "contrib.responses.recording:Recorder.note",
         ("self._names.add(name)", "pass"),
         RECORDING + "test_each_look_has_a_name",
@@ -119,7 +119,7 @@ ROWS = [
     Row(
         "absent_is_not_read",
         "contrib.responses.views.2",
-        "To ask for what is not there counts as reading nothing.",
+        "A read of a missing field counts as no read.",
         "contrib.responses.views:Scope.__contains__",
         ("self.noted(key)", "key in self._plain and self.noted(key)"),
         RECORDING + "test_each_look_has_a_name",
@@ -192,7 +192,7 @@ ROWS = [
     Row(
         "headers_of_dependencies_are_lost",
         "contrib.responses.serving.1",
-        "A hit lacks what this request's dependencies put on the response.",
+        "A hit lacks the headers of this request's dependencies.",
         "contrib.responses.serving:Endpoint._answer",
         ("[] if stored.direct else call.given", "[]"),
         "tests/frameworks/test_fastapi_dependencies.py::test_what_dependencies_put_on_a_response_is_each_requests_own",
@@ -200,7 +200,7 @@ ROWS = [
     Row(
         "what_a_load_has_read_is_no_matter",
         "contrib.responses.serving.2",
-        "A response is stored although the endpoint read what its key does not hold.",
+        "A response is stored although the endpoint read a field outside its key.",
         "contrib.responses.loading:Load.__call__",
         ("        if self.undeclared:\n            return NoStore(UNSTORED)\n", ""),
         RECORDING + "test_nobody_gets_what_was_made_for_another",
@@ -208,7 +208,7 @@ ROWS = [
     Row(
         "all_queue_for_what_cannot_be_kept",
         "contrib.responses.serving.3",
-        "Each who asks for a response that cannot be kept waits for the load of the one before.",
+        "Requests for a response that cannot be stored wait for each other's loads in turn.",
         "contrib.responses.serving:Endpoint._pause",
         ("self._past[key] = (monotonic() + _PAUSE, why)", "pass"),
         SERVING + "test_what_is_not_for_everybody_is_answered_and_not_stored",
@@ -216,7 +216,7 @@ ROWS = [
     Row(
         "a_failure_is_one_callers",
         "contrib.responses.serving.4",
-        "A failure reaches its own caller alone, and each who waited runs into another.",
+        "Only one caller gets a failure, and each waiting caller runs into its own.",
         "contrib.responses.loading:Load.__call__",
         ("if not answers and not self.undeclared:", "if False:"),
         SERVING + "test_a_failure_reaches_all_who_waited",

@@ -21,7 +21,7 @@ ROWS = [
     Row(
         "no_lease",
         "right.lease",
-        "Who finds nothing loads without asking for the right.",
+        "A caller that finds nothing loads without a lease.",
         "policy.loading:Loading._lease",
         lease_is_never_asked,
     ),
@@ -47,7 +47,7 @@ ROWS = [
     Row(
         "grant_that_nobody_awaits_kept",
         "right.returned",
-        "A lease that is granted when nobody waits for it any more is not given back.",
+        "A lease granted after its caller left is not given back.",
         "shared.store:Shared.acquire",
         ("self.release(key, placeholder)", "pass"),
         "tests/faults/test_waiting.py::test_a_grant_after_its_callers_deadline_is_given_back",
@@ -55,7 +55,7 @@ ROWS = [
     Row(
         "rights_of_a_cut_connection_kept",
         "right.returned",
-        "What a connection that was cut had taken is not given back on the next.",
+        "A right taken on a cut connection is not given back on the next.",
         "shared.stray_rights:Rights.pending",
         ("list(self._lost)", "[]"),
     ),
@@ -86,7 +86,7 @@ ROWS = [
     Row(
         "claim_by_hand_kept_for_ever",
         "right.by_hand_passed",
-        "As long as somebody in a process waits for a claim by hand no other process has it.",
+        "While a caller of a process waits for a manual claim, no other process gets it.",
         "policy.claims:Claims._pass_on",
         ("if following is None or self._ctx.ports.clock() - turn.since >= turn.ttl:", "if following is None:"),
         KEPT_FROM_ANOTHER,
@@ -94,7 +94,7 @@ ROWS = [
     Row(
         "claim_by_hand_taken_back_at_once",
         "right.by_hand_passed",
-        "What a process gives back for others it asks for before they have heard of it.",
+        "A process takes a returned claim back before other processes have heard of it.",
         "policy.claims:Claims._is_granted",
         ("if turn.yields:", "if False:"),
         KEPT_FROM_ANOTHER,
@@ -118,7 +118,7 @@ ROWS = [
     Row(
         "swap_whatever_is_there",
         "right.swap",
-        "A refresh stores over whatever has replaced the entry that it set out to replace.",
+        "A refresh stores over an entry that has replaced its own.",
         "policy.loading:Loading.send",
         (
             "ctx.shared.swap(run.key, expected_stamp, blob, options.server_ttl_ms, stored)",
@@ -133,7 +133,7 @@ ROWS = [
     Row(
         "watch_after_the_read",
         "wait.watch",
-        "Who waits registers after its read: news that comes in between is missed.",
+        "A waiter registers after its read, and misses news in between.",
         "near.coherence:Coherence.watch",
         ("self._watches.setdefault(key, []).append(watch)", "self._watches.setdefault(key, [])"),
         "tests/unit/near/test_coherence.py::test_who_waits_is_woken_by_any_news_of_the_key",
@@ -141,7 +141,7 @@ ROWS = [
     Row(
         "waits_for_ever",
         "wait.capped",
-        "Who waits for others waits for as long as they take.",
+        "A caller waits for another load without a bound.",
         "policy.loading:Loading.wait_for_change",
         ("if now >= give_up:", "if False:"),
         "tests/unit/policy/test_reading.py::test_after_the_longest_wait_a_caller_loads_and_stores_nothing",
@@ -149,7 +149,7 @@ ROWS = [
     Row(
         "joins_for_ever",
         "wait.capped",
-        "Who joined a load waits for as long as it takes.",
+        "A joined caller waits for the load without a bound.",
         "policy.reading:Policy._outcome",
         ("(until, capped)", "(until,)"),
         "tests/unit/policy/test_loading.py::test_a_wait_for_others_is_capped",
@@ -165,7 +165,7 @@ ROWS = [
     Row(
         "load_timeout_ends_the_load",
         "wait.load_timeout",
-        "The load ends with the first caller whose load_timeout has run out.",
+        "The load ends with the first caller whose load_timeout is over.",
         "policy.single_flight:Flight.leave",
         ("if self.waiters <= 0 and self.outcome", "if self.outcome"),
         "tests/unit/policy/test_loading.py::test_a_callers_patience_bounds_its_wait_and_not_the_load",
@@ -173,7 +173,7 @@ ROWS = [
     Row(
         "refresh_by_put",
         "refresh.replaces",
-        "refresh answers what is there instead of loading.",
+        "refresh answers with the present value instead of a load.",
         "policy.loading:Loading._step",
         ("case EntryState.FRESH | EntryState.STALE if not anew:", "case EntryState.FRESH | EntryState.STALE:"),
         "tests/unit/policy/test_loading.py::test_refresh_loads_and_replaces_what_is_there",
@@ -197,7 +197,7 @@ ROWS = [
     Row(
         "batch_waits_with_rights",
         "batch.rights",
-        "A batch waits for others while it holds what they wait for.",
+        "A batch waits for other loads while it holds the rights that they wait for.",
         "policy.batch_load:BatchLoad._lead",
         (
             "        if granted:\n            await self._load(granted)\n",
@@ -221,7 +221,7 @@ ROWS = [
     Row(
         "loads_beside_each_other",
         "flight.joined",
-        "Nobody joins a load of this process.",
+        "No caller joins a load of its process.",
         "policy.single_flight:Flights.get",
         ("self._table.get(key)", "None"),
         "tests/unit/policy/test_loading.py::test_all_who_ask_at_once_share_one_load",
@@ -229,7 +229,7 @@ ROWS = [
     Row(
         "first_to_leave_ends_the_load",
         "flight.last",
-        "A caller that is cancelled ends the load for all who wait.",
+        "A cancelled caller ends the load for all waiting callers.",
         "policy.single_flight:Flight.leave",
         ("self.waiters <= 0", "True"),
         "tests/unit/policy/test_loading.py::test_a_cancelled_caller_leaves_the_load_to_the_others_and_the_last_one_ends_it",
@@ -237,7 +237,7 @@ ROWS = [
     Row(
         "cancelled_batch_keeps_what_it_was_granted",
         "right.returned",
-        "A batch that is cancelled gives back what it has asked for, and keeps what it was granted.",
+        "A cancelled batch gives back its requested rights, and keeps the granted ones.",
         "policy.batch_load:BatchLoad._rights",
         ("(*rights, *asked.values())", "asked.values()"),
         "tests/unit/policy/test_streaming.py::test_what_a_batch_was_granted_before_it_was_cancelled_is_free_at_once",
@@ -245,7 +245,7 @@ ROWS = [
     Row(
         "refreshed_again",
         "refresh.once",
-        "What another instance has refreshed meanwhile is loaded again.",
+        "A key that another instance has just refreshed is loaded again.",
         "policy.loading:Loading._claim",
         (" or (only is not None and seen.stamp != only)", ""),
         "tests/loading/test_background.py::test_what_another_instance_has_refreshed_is_not_loaded_again",
@@ -253,7 +253,7 @@ ROWS = [
     Row(
         "refresh_joined_past_its_tag",
         "flight.detached",
-        "Offline a background refresh is joined by those who came after a tag of it was removed.",
+        "Offline, callers that came after a tag's removal join a background refresh begun before it.",
         "policy.single_flight:Flights.detach_tag",
         ("in (self._table, self._behind):", "in (self._table,):"),
         "tests/loading/test_background.py::test_offline_nobody_joins_a_refresh_that_began_before_a_removal",
@@ -261,7 +261,7 @@ ROWS = [
     Row(
         "claim_given_back_before_the_swap",
         "right.swap_first",
-        "Who waits for a claim is woken before the value is there, and loads again.",
+        "A waiter for a claim is woken before the value is stored, and loads again.",
         "policy.loading:Loading.send",
         (f"        {SWAP}\n{GIVE_BACK}  #", f"{GIVE_BACK}\n        {SWAP}  #"),
         "tests/loading/test_background.py::test_the_claim_of_a_refresh_is_given_back_behind_its_store",

@@ -20,7 +20,7 @@ ROWS = [
     Row(
         "refused_commands_are_sent",
         "wire.closings.2",
-        "What closes the connection is sent again at each attempt.",
+        "A command that closes the connection is sent again at each attempt.",
         "wire.closings:Closings.refusal",
         ("if word in self._until else None", "if not self._until else None"),
         f"{CLOSINGS}::test_a_command_counts_when_it_closes_twice_in_a_row_the_second_time_behind_an_answer",
@@ -36,7 +36,7 @@ ROWS = [
     Row(
         "every_command_is_dispensable",
         "wire.closings.4",
-        "What the cache cannot do without is not asked any more.",
+        "A command that the cache cannot do without is no longer sent.",
         "wire.closings:Closings.closed_at",
         ("if word not in _DISPENSABLE:", "if not word:"),
         f"{CLOSINGS}::test_what_the_cache_needs_is_always_asked",
@@ -44,7 +44,7 @@ ROWS = [
     Row(
         "moved_while_in_use",
         "engine.aio.other_loops.1",
-        "A second event loop takes the cache from the one that still runs.",
+        "A second event loop takes the cache from a loop that still runs.",
         "engine.aio.engine:AioEngine.check_here",
         ("self._is_here() or not loop.is_running()", "True"),
         f"{SECOND_LOOP}::test_a_cache_is_opened_on_one_loop",
@@ -82,7 +82,7 @@ ROWS = [
     Row(
         "tags_weigh_nothing",
         "near.store.3",
-        "A tag costs near the same, however long it is.",
+        "A tag costs near the same, at any length.",
         "near.store:_weigh",
         ("MEMBER_BYTES + sys.getsizeof(tag)", "MEMBER_BYTES"),
         "tests/unit/near/test_store.py::test_what_near_is_charged_is_no_less_than_what_it_takes",
@@ -90,7 +90,7 @@ ROWS = [
     Row(
         "versions_of_tags_weigh_nothing",
         "near.store.3",
-        "What is kept of tags beside near takes memory that nobody bounds.",
+        "Versions of tags beside near take unbounded memory.",
         "near.store:Near.make_room",
         ("self.beside = beside", "self.beside = 0"),
         "tests/unit/near/test_coherence_state.py::test_tags_take_no_more_than_near_may",
@@ -98,7 +98,7 @@ ROWS = [
     Row(
         "unnamed_servers_believed",
         "past.lost",
-        "A server that does not say who it is is believed.",
+        "A server without an identity is trusted.",
         "shared.recovery:Recovery._clear_if_server_restarted",
         ("(not run and self._coherence.last_all is None)", "not run"),
         "tests/faults/test_lost_past.py::test_nor_does_one_that_does_not_say_who_it_is",
@@ -106,7 +106,7 @@ ROWS = [
     Row(
         "unnamed_servers_believed_with_an_older_tag",
         "past.lost",
-        "Of a server that does not say who it is only the newest version of the tag on every entry is distrusted.",
+        "Of a server without an identity, only the newest version of the tag on every entry is distrusted.",
         "shared.recovery:Recovery._clear_if_server_restarted",
         ("if not isinstance(version, bytes) or", "if (not run and version != self._coherence.last_all) or"),
         "tests/faults/test_lost_past.py::test_nor_does_one_that_does_not_say_who_it_is",

@@ -9,7 +9,7 @@ ROWS = [
     Row(
         "live_asks_the_cache",
         "ops.app.1",
-        "Live waits for what the cache and the checks say.",
+        "The live route waits for the cache and the checks.",
         "ops.app:OpsApp._live",
         ('return _answer({"status": "alive"})', "return _answer(await self._report())"),
         OPS + "test_live_looks_at_nothing",
@@ -73,7 +73,7 @@ ROWS = [
     Row(
         "messages_of_exceptions_are_shown",
         "ops.checks.4",
-        "The text of a check's exception is shown, with whatever secret it holds.",
+        "The text of a check's exception is shown, with any secret in it.",
         "ops.checks:_Runner._ask",
         ("error = type(caught).__name__", "error = repr(caught)"),
         OPS + "test_what_an_exception_says_is_never_shown",

@@ -23,7 +23,7 @@ ROWS = [
     Row(
         "reading_is_not_handed_on",
         "threads.handed",
-        "A thread that has its reply leaves those of the others unread.",
+        "A thread that has its reply leaves the other threads' replies unread.",
         "engine.threads.leader_follower:LeaderFollowerConnection.wait",
         ("self._promote_follower()", "pass"),
         LEADER + "test_who_has_its_reply_hands_the_reading_on",
@@ -31,7 +31,7 @@ ROWS = [
     Row(
         "frames_of_a_given_up_connection_parsed",
         "threads.over",
-        "A thread parses what it has read of a connection that was given up meanwhile.",
+        "A thread parses bytes that it read from a connection dropped in the meantime.",
         "engine.threads.leader_follower:LeaderFollowerConnection._read_as_leader",
         ("if size is not None and self._over is None:", "if size is not None:"),
         SHELL + "test_what_is_read_of_a_connection_that_was_given_up_is_not_parsed",
@@ -39,7 +39,7 @@ ROWS = [
     Row(
         "frames_of_a_given_up_connection_parsed_by_the_link_thread",
         "threads.over",
-        "The link thread parses what it has read of a connection that was given up meanwhile.",
+        "The link thread parses bytes that it read from a connection dropped in the meantime.",
         "engine.threads.connection:ThreadConnection._turn",
         (
             "                if self._over is None:\n                    self._take(size)",
@@ -58,7 +58,7 @@ ROWS = [
     Row(
         "waits_inside_the_rules",
         "threads.monitor",
-        "A thread that waits keeps the others out of the rules.",
+        "A waiting thread keeps other threads out of the rules.",
         "engine.threads.monitor:ThreadFuture.wait",
         ("with monitor.released():", "if True:"),
         LEADER + "test_one_thread_reads_for_all",
@@ -90,7 +90,7 @@ ROWS = [
     Row(
         "interrupted_waits_tear_rules",
         "threads.interrupted",
-        "Whatever a signal throws into a wait empties near and ends the connection.",
+        "An exception that a signal raises in a wait empties near and ends the connection.",
         "engine.threads.monitor:_Left.__exit__",
         ("monitor._outside = error", "monitor._outside = None"),
         "tests/unit/engine/threads/test_reentrant.py::test_what_a_signal_throws_into_a_wait_leaves_nothing_half_done",

@@ -14,7 +14,7 @@ ROWS = [
     Row(
         "equal_is_enough",
         "format.codec.2",
-        "A value is stored if its class calls what comes back equal.",
+        "A value is stored if its class calls the decoded value equal.",
         "format.codec:_Format.write",
         ("else find_change(value, back)", "else None if value == back else find_change(value, back)"),
         "tests/unit/format/test_values.py::test_a_value_of_the_declared_type_comes_back_as_itself",
@@ -22,7 +22,7 @@ ROWS = [
     Row(
         "marks_are_trusted",
         "format.codec.3",
-        "What was written with marks is not compared with what was given.",
+        "A value written with marks is not compared with the caller's.",
         "format.codec:_Format._write_marked",
         ("change is not None", "False"),
         "tests/unit/format/test_values.py::test_what_would_come_back_otherwise_is_refused",
@@ -46,7 +46,7 @@ ROWS = [
     Row(
         "marks_hold_no_marks",
         "format.marks.1",
-        "What a mark is made of is not marked itself.",
+        "The content of a mark is not marked itself.",
         "format.marks:Marks._mark_object",
         ("self.mark(row.write(value), classes)", "row.write(value)"),
         "tests/unit/format/test_values.py::test_without_a_type_a_plain_value_comes_back_as_itself",
@@ -70,7 +70,7 @@ ROWS = [
     Row(
         "two_letters_are_a_pair",
         "format.marks.4",
-        "A mark of a dict is read whatever it holds.",
+        "A mark of a dict is read with any content.",
         "format.standard_types:_read_pairs",
         ("not all(type(pair) is list for pair in node)", "False"),
         "tests/unit/format/test_values.py::test_a_mark_holds_what_its_kind_is_made_of",

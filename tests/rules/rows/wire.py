@@ -154,7 +154,7 @@ ROWS = [
     Row(
         "judged_without_a_look",
         "wire.poll",
-        "What is overdue is judged although its reply waits in the socket.",
+        "A call counts as overdue although its reply waits in the socket.",
         "wire.connection:Connection._tick",
         ("self._postponed < MAX_POSTPONE and self._has_bytes()", "False"),
         "tests/faults/test_suspect.py::test_our_own_stall_loses_no_reply_and_suspects_nobody",
@@ -201,7 +201,7 @@ ROWS = [
     Row(
         "idle_proxies_are_not_named",
         "wire.idle",
-        "A proxy that closes what is idle looks like a server that fails.",
+        "A proxy that closes idle connections looks like a failing server.",
         "wire.reconnect:Reconnector._look_for_idling",
         ("if self._idled >= IDLE_TIMES:", "if False:"),
         f"{IDLE_PROXY}::test_it_is_named",

@@ -21,7 +21,7 @@ ROWS = [
     Row(
         "full_journal_drops",
         "journal.full",
-        "A journal that is full forgets what it was told first.",
+        "A full journal forgets its oldest removals.",
         "near.journal:Journal.defer",
         ("self.pending = {ALL: self._number}", "del self.pending[next(iter(self.pending))]"),
         "tests/unit/near/test_journal.py::test_too_much_becomes_everything",
@@ -29,7 +29,7 @@ ROWS = [
     Row(
         "owed_keys_are_read",
         "journal.owed",
-        "What is owed is read from the server meanwhile.",
+        "A key with a pending removal is read from the server.",
         "near.journal:Journal.has_pending_key",
         ('bool(self.pending) and (("e", key) in self.pending or ALL in self.pending)', "False"),
         "tests/unit/near/test_journal.py::test_a_key_and_a_tag_of_one_name_are_two",
@@ -56,7 +56,7 @@ ROWS = [
     Row(
         "loop_forgets_what_is_owed",
         "loop.moved",
-        "A new event loop forgets what the old one owed.",
+        "A new event loop forgets the pending removals of the old one.",
         "engine.engine:Engine._abandon",
         (
             "self.coherence.journal, self.coherence.recent = coherence.journal, coherence.recent",
@@ -83,7 +83,7 @@ ROWS = [
     Row(
         "child_owes_what_its_parent_does",
         "fork.child",
-        "A forked child owes what its parent owes, and removes it again.",
+        "A forked child keeps its parent's pending removals, and repeats them.",
         "engine.engine:Engine.after_fork",
         ("keep_journal=False", "keep_journal=True"),
         "tests/faults/test_process.py::test_a_forked_child_starts_clean_and_the_parent_goes_on",
@@ -99,7 +99,7 @@ ROWS = [
     Row(
         "namespace_clear_removes_nothing",
         "namespace.own",
-        "What a namespace holds does not carry the tag that its clear() removes.",
+        "Entries of a namespace lack the tag that its clear() removes.",
         "api.scope:Scope.within",
         ("tags = (*tags, family_tag(path + part))", "family_tag(path + part)"),
         "tests/unit/api/test_namespace.py::test_a_namespace_has_keys_defaults_and_a_clear_of_its_own",
@@ -115,7 +115,7 @@ ROWS = [
     Row(
         "counted_and_nothing_owed",
         "promise.5",
-        "What was counted on in an outage falls back to what the server had before.",
+        "A counter used in an outage falls back to the server's old count.",
         "policy.counters:CounterRules._count_here",
         ('ctx.coherence.defer(("e", key), ctx.coherence.journal.next())', "pass"),
         "tests/faults/test_own_writes.py::"
@@ -124,7 +124,7 @@ ROWS = [
     Row(
         "refused_removals_come_first",
         "journal.turns",
-        "What is refused again and again keeps the rest of what is owed from its turn.",
+        "Refused removals come first again and again, and other pending removals get no turn.",
         "shared.recovery:Recovery._replay_live",
         ("first = self._turn % len(pending)", "first = 0"),
         "tests/faults/test_pending_removals.py::test_what_is_refused_for_ever_keeps_nothing_from_its_turn",

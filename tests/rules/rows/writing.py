@@ -36,7 +36,7 @@ ROWS = (
     Row(
         "added_and_not_owed",
         "add.away",
-        "What the server holds stays beside what was added while it was away.",
+        "The server's entry stays beside a value added while it was away.",
         "policy.writing:Writing._add_here",
         ("if not ctx.alone:", "if ctx.alone:"),
         f"{OWN}test_what_was_added_in_an_outage_is_nowhere_when_it_is_over",
@@ -44,7 +44,7 @@ ROWS = (
     Row(
         "script_counts_what_it_may_not",
         "policy.counters.1",
-        "The script counts what only we can count: it makes counters that were not to be made.",
+        "The script counts where only the caller can: it makes counters that must not be made.",
         "policy.counters:CounterRules.incr",
         ("if create and not ctx.entries.signs:", "if not ctx.entries.signs:"),
         f"{COUNTERS}test_a_counter_that_is_not_there_may_be_left_so",
@@ -60,7 +60,7 @@ ROWS = (
     Row(
         "swap_tried_once",
         "policy.counters.3",
-        "Who loses a swap to another process gives up.",
+        "A caller that loses a swap to another process gives up.",
         "policy.counters:CounterRules._lead",
         ("if written is not False:", "if True:"),
         f"{COUNTERS}test_many_instances_at_once_all_succeed",
@@ -92,7 +92,7 @@ ROWS = (
     Row(
         "batch_of_many_timeouts",
         "policy.streaming.2",
-        "Each step of a batch has an operation timeout of its own.",
+        "Each step of a batch has its own operation timeout.",
         "policy.streaming:stream",
         ("if not fits and", "if"),
         f"{LARGE}test_a_batch_that_fits_costs_one_timeout_in_all",
@@ -100,7 +100,7 @@ ROWS = (
     Row(
         "late_versions_looked_up",
         "promise.4",
-        "Versions that come after a batch has gone on are judged by what it has forgotten.",
+        "Versions that come after a batch has gone on are looked up in its forgotten state.",
         "policy.batch_reads:BatchReads.look",
         ("in enumerate(unknown[tags])", "in enumerate(unknown.pop(tags))"),
         f"{LARGE}test_versions_of_tags_that_come_too_late_for_a_batch_do_no_harm",
@@ -108,7 +108,7 @@ ROWS = (
     Row(
         "no_wait_for_room",
         "policy.streaming.4",
-        "A connection that is full is taken for one that is gone.",
+        "A full connection is taken for a lost one.",
         "policy.streaming:_room",
         ("while ctx.shared.crowded and", "while not ctx and"),
         f"{LARGE}test_too_many_writes_at_once_wait_for_room_instead_of_emptying_the_cache",
