@@ -33,7 +33,6 @@ class Scene:
         )
         self.wire = ThreadConnection(
             Address(),
-            None,
             self.link,
             WireLimits(operation_timeout, LONG, LONG, 1_000_000),
             WireHooks(
@@ -45,8 +44,6 @@ class Scene:
                 heartbeat=_nothing,
             ),
             clock=time.monotonic,
-            random=lambda: 0.5,
-            name="test",
             probe=b"probe",
             monitor=self.monitor,
         )

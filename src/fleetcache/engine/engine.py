@@ -36,7 +36,7 @@ from ..shared.recovery import Recovery
 from ..shared.store import Shared
 from ..telemetry.reporter import Reporter
 from ..telemetry.stats import Counters, Stats
-from ..wire.connection import WireLimits
+from ..wire.connection import Connection, WireLimits
 from ..wire.handshake import ServerInfo
 from ..wire.link import Link, NoLink
 from ..wire.reconnect import Reconnector
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Engine"]
 
-W = TypeVar("W", bound=Reconnector)
+C = TypeVar("C", bound=Connection)
 
 # The frame limit is so many times ``max_value_bytes``: room for a value that a release with a larger limit stored.
 FRAME_TIMES = 16
@@ -103,7 +103,8 @@ class Engine(ABC):
         self.ready = False  # whether a call can begin without waiting, as long as the loop is the same
         self._entered = clock()
         self._change = object()
-        self.wire: Reconnector | None = None
+        self.wire: Connection | None = None
+        self.reconnector: Reconnector | None = None
         self._greeting: ServerInfo | None = None  # the greeting of the last connection on another loop
         self.link: Link | NoLink
         self.loop: AbstractEventLoop | None = None  # the event loop in use, if any
@@ -249,41 +250,42 @@ class Engine(ABC):
         if self.closed:
             raise Closed("this cache was closed: open a new one")
         self._begin()
-        if self.wire is not None and not self.wire.tried:
+        if self.reconnector is not None and not self.reconnector.tried:
             await self.first_attempt(self._entered + self.settings.operation_timeout - self.clock())
         self.ready = True
         return self
 
     async def first_attempt(self, timeout: float) -> None:  # noqa: ASYNC109 - a bound, not a cancellation
         """Wait until the first attempt to connect has succeeded or failed, ``timeout`` seconds at most."""
-        if self.wire is not None and timeout > 0:
+        if self.reconnector is not None and timeout > 0:
             future = self.ports.future()
-            self.wire.on_first_attempt(future)
+            self.reconnector.on_first_attempt(future)
             await self.ports.wait(future, self.clock() + timeout)
 
-    def _new_wire(self, shell: Callable[..., W]) -> W:
-        """Make a connection of this kind for the current parts."""
+    def _new_wire(self, shell: Callable[..., C]) -> tuple[C, Reconnector]:
+        """Make a connection of this kind for the current parts, and its reconnector, which the caller starts."""
         if self.address is None or not isinstance(self.link, Link):  # the settings do not allow it
             raise AssertionError(f"driver {self.driver} without an address")
-        settings = self.settings
+        settings, embedded = self.settings, self.embedded_host is not None
+        limits = WireLimits(
+            settings.operation_timeout, settings.connect_timeout, settings.max_staleness, self.shared.large.frame
+        )
+        hooks = self._listener.hooks(self._prepare if embedded else None)
+        probe = self.layout.probe(self.instance)
         wire = self.wire = self.shared.wire = shell(
-            self.address,
-            settings.credential_provider if self.embedded_host is None else None,  # the embedded server needs none
-            self.link,
-            WireLimits(
-                settings.operation_timeout,
-                settings.connect_timeout,
-                settings.max_staleness,
-                self.shared.large.frame,
-            ),
-            self._listener.hooks(None if self.embedded_host is None else self._prepare),
+            self.address, self.link, limits, hooks, clock=self.clock, probe=probe
+        )
+        wire.greeting, self._greeting = self._greeting, None
+        reconnector = self.reconnector = Reconnector(
+            wire,
+            None if embedded else settings.credential_provider,  # the embedded server needs none
+            limits,
+            hooks,
             clock=self.clock,
             random=self._random,
             name=f"fleetcache-{self.instance}",
-            probe=self.layout.probe(self.instance),
         )
-        wire.greeting, self._greeting = self._greeting, None
-        return wire
+        return wire, reconnector
 
     def _abandon(self, *, keep_journal: bool) -> None:
         """Give up the connection and the parts of another loop or process, without touching its sockets' streams."""
@@ -292,7 +294,7 @@ class Engine(ABC):
                 self.wire.journal_unanswered()
                 self._greeting = self.wire.greeting  # the next connection ends this one on the server, too
             _INHERITED.extend(self.wire.abandon(reset=keep_journal))
-        self.wire = self.shared.wire = None
+        self.wire = self.shared.wire = self.reconnector = None
         self.shared.usable = False  # a caller that still holds the old parts must not use the old connection
         self.reporter.forget()
         coherence, rights = self.coherence, self.shared.rights

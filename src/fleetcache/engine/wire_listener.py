@@ -1,4 +1,4 @@
-"""What a cache does on the calls from its wire: on an invalidation, a timeout, and each change of the link's state."""
+"""The cache's side of its connection: callbacks for invalidations, timeouts and each change of the link's state."""
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -14,10 +14,9 @@ from ..shared.recovery import Recovery
 from ..shared.store import Shared
 from ..telemetry.outages import Outages
 from ..telemetry.stats import Counters
-from ..wire.connection import WireHooks
+from ..wire.connection import Connection, WireHooks
 from ..wire.link import Link, LinkState, NoLink
 from ..wire.reasons import EMBEDDED
-from ..wire.reconnect import Reconnector
 from ..wire.session import Call
 
 __all__ = ["WireListener"]
@@ -34,7 +33,7 @@ class Wired(Protocol):
     shared: Shared
     recovery: Recovery
     link: Link | NoLink
-    wire: Reconnector | None
+    wire: Connection | None
 
 
 class WireListener:

@@ -1,24 +1,27 @@
-"""One open connection, for every shell: its limits, its heartbeat, its overdue calls.
+"""One connection, for every shell: its limits, its heartbeat, its overdue calls.
 
-A shell moves bytes and waits, by asyncio or with a thread; it decides nothing. ``reconnect`` adds the time between two
-connections.
+A shell moves bytes and waits, by asyncio or with a thread; it decides nothing. A ``Reconnector`` has a shell, tells it
+when to connect, and waits by it.
 """
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol
 
 from msgspec import Struct
 
 from ..clock import Clock
+from ..config.url import Address, CredentialProvider
+from ..futures import Future
 from ..log import TELL, Teller
 from .handshake import Ask, ServerInfo
 from .link import Link, LinkState, Verdict
 from .reasons import reply_reason
 from .session import AnyCall, Call, Command, ProtocolError, RefusedError, Session, TooLargeError
 
-__all__ = ["Connection", "WireHooks", "WireLimits"]
+__all__ = ["Connection", "Deadline", "WireHooks", "WireLimits"]
 
 # If this process stalled, replies may already wait in the socket: check again up to 100 times, 1 ms apart, before
 # declaring a timeout.
@@ -53,31 +56,51 @@ class WireHooks(Struct, frozen=True):
     tell: Teller = TELL
 
 
+class Deadline(Protocol):
+    """A deadline that may be moved."""
+
+    def extend(self, seconds: float) -> None:
+        """Move the deadline to ``seconds`` from now."""
+        ...
+
+
 class Connection(ABC):
-    """One connection.
+    """One connection, and after it the next.
 
     Args:
+        address: The address of the server.
         link: The states of the connection.
         limits: Durations and the frame limit.
         hooks: The cache's side.
         clock: Seconds.
         probe: A key that only the self-test of tracking uses; its push does not reach ``hooks``.
+
+    Attributes:
+        over: Why the current connection is over; ``None`` while it is not.
+        greeting: The server's name, version and abilities, from the last handshake.
+        last_error: The last fault in words, for the health report.
+        detail: The same, shorter, for the log.
+        shaking: Whether TLS's own handshake is under way.
+        secrets: User and password, or the password alone, as sent to the server.
     """
 
-    def __init__(self, link: Link, limits: WireLimits, hooks: WireHooks, clock: Clock, probe: bytes) -> None:
-        self.link = link
-        self._limits, self._hooks, self._clock, self._probe = limits, hooks, clock, probe
+    def __init__(
+        self, address: Address, link: Link, limits: WireLimits, hooks: WireHooks, *, clock: Clock, probe: bytes
+    ) -> None:
+        self.address, self.link, self.probe = address, link, probe
+        self._limits, self._hooks, self._clock = limits, hooks, clock
         self.session = self._new_session()
         self._wake_at = float("inf")
         self._postponed = 0
-        self._over: str | None = None  # why the current connection is over
-        self._probe_pushed = False
+        self.over: str | None = None
+        self.probe_pushed = self.shaking = False
         self._last_heartbeat = -float("inf")
-        self._secrets: tuple[str, ...] = ()
+        self.secrets: tuple[str, ...] = ()
+        self.greeting: ServerInfo | None = None
         self.last_error: str | None = None
-        self.detail: str | None = None  # the same, shorter, for the log
+        self.detail: str | None = None
 
-    # -- for the shell -----------------------------------------------------------------------------------------------
+    # -- a shell's bytes ---------------------------------------------------------------------------------------------
 
     @abstractmethod
     def submit(self, call: AnyCall, *, at_once: bool = False) -> None:
@@ -86,6 +109,10 @@ class Connection(ABC):
     @abstractmethod
     def _arm(self, when: float) -> None:
         """Call ``_tick`` at this time, instead of at the time that was set before."""
+
+    @abstractmethod
+    def _disarm(self) -> None:
+        """Cancel the timer."""
 
     @abstractmethod
     def _has_bytes(self) -> bool:
@@ -97,7 +124,88 @@ class Connection(ABC):
 
     @abstractmethod
     def _tell_over(self) -> None:
-        """Have the task or thread that serves the connection look at ``_over``."""
+        """Have the task or thread that serves the connection look at ``over``."""
+
+    # -- a shell's waits, for the ``Reconnector`` --------------------------------------------------------------------
+
+    @abstractmethod
+    def start(self, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run the coroutine that ``run`` returns, in the background.
+
+        Raises:
+            RuntimeError: The interpreter is ending, or the system has no more threads.
+        """
+
+    @abstractmethod
+    async def connect(self) -> None:
+        """Open a connection."""
+
+    @abstractmethod
+    async def until_over(self) -> None:
+        """Serve the connection until ``over`` says why it ended."""
+
+    @abstractmethod
+    def future(self) -> Future:
+        """Return a new future."""
+
+    @abstractmethod
+    async def reply(self, future: Future) -> Any:
+        """Serve the connection until it is over or the future has a result; return that result, or ``None``."""
+
+    @abstractmethod
+    async def pause(self, seconds: float) -> None:
+        """Wait for ``seconds``."""
+
+    @abstractmethod
+    def within(self, seconds: float) -> AbstractAsyncContextManager[Deadline]:
+        """Raise ``TimeoutError`` in a wait inside this context that lasts longer."""
+
+    @abstractmethod
+    async def provided(self, provider: CredentialProvider) -> tuple[str, ...]:
+        """Ask the provider for user and password."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """End the connection for good, and the task or thread that serves it."""
+
+    @abstractmethod
+    def abandon(self, *, reset: bool) -> list[Any]:
+        """Let the connection go, in a forked child or on a loop that is gone.
+
+        Args:
+            reset: Whether this process alone has the connection: a reset keeps its unsent bytes from ever being sent.
+                Without it the server hears nothing.
+
+        Returns:
+            Objects to keep alive, because their finalizers would write to the connection.
+        """
+
+    # -- from one connection to the next -----------------------------------------------------------------------------
+
+    def renew(self) -> None:
+        """Forget the last connection, before the next attempt to connect."""
+        self.over = self.detail = None
+        self.session = self._new_session()
+        self.probe_pushed = self.shaking = False
+
+    def serve(self, greeting: ServerInfo) -> None:
+        """Take the connection into use, after its handshake."""
+        self.greeting = greeting
+        now = self._last_heartbeat = self._clock()
+        self.link.ready(now, now)
+        self._arm_next(now)
+
+    def end(self, reason: str | None = None) -> None:
+        """Close the connection and end its calls without an answer.
+
+        Args:
+            reason: Why the connection or the attempt to connect failed; ``None`` if no other follows.
+        """
+        self._abort()
+        if reason is not None:
+            self.link.lost(reason, self._clock())
+        self.session.end()
+        self._disarm()
 
     # -- calls -------------------------------------------------------------------------------------------------------
 
@@ -133,27 +241,27 @@ class Connection(ABC):
             self._hooks.on_defect()
             self.fail("error", repr(error))
             return
-        if answered is not None and self._over is None:  # a connection that was given up meanwhile proves nothing
+        if answered is not None and self.over is None:  # a connection that was given up meanwhile proves nothing
             self._postponed = 0
             self.link.replied(answered, self.session.oldest, self._clock())
 
     def _on_push(self, frame: list[Any]) -> None:
-        if len(frame) == 2 and frame[0] == b"invalidate" and frame[1] == [self._probe]:  # noqa: PLR2004 - kind and keys
-            self._probe_pushed = True
+        if len(frame) == 2 and frame[0] == b"invalidate" and frame[1] == [self.probe]:  # noqa: PLR2004 - kind and keys
+            self.probe_pushed = True
         else:
             self._hooks.on_push(frame)
 
     def fail(self, reason: str, detail: str) -> None:
         """Give the connection up."""
-        if self._over is None:
+        if self.over is None:
             self.last_error = self.without_secrets(detail)
-            self._over = reason
+            self.over = reason
             self._tell_over()
         self._abort()
 
     def without_secrets(self, said: str) -> str:
         """Mask the password in a text: a server or proxy may repeat the arguments of a command it does not know."""
-        for secret in self._secrets[-1:]:
+        for secret in self.secrets[-1:]:
             said = said.replace(secret, "***") if secret else said
         return said
 

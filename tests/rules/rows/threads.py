@@ -33,7 +33,7 @@ ROWS = [
         "threads.over",
         "A thread parses bytes that it read from a connection dropped in the meantime.",
         "engine.threads.leader_follower:LeaderFollowerConnection._read_as_leader",
-        ("if size is not None and self._over is None:", "if size is not None:"),
+        ("if size is not None and self.over is None:", "if size is not None:"),
         SHELL + "test_what_is_read_of_a_connection_that_was_given_up_is_not_parsed",
     ),
     Row(
@@ -42,7 +42,7 @@ ROWS = [
         "The link thread parses bytes that it read from a connection dropped in the meantime.",
         "engine.threads.connection:ThreadConnection._turn",
         (
-            "                if self._over is None:\n                    self._take(size)",
+            "                if self.over is None:\n                    self._take(size)",
             "                self._take(size)",
         ),
         SHELL + "test_nor_by_the_link_thread",

@@ -179,7 +179,7 @@ ROWS = [
         "wire.secrets",
         "Health and the log show the password that a server repeats as it refuses it.",
         "wire.reconnect:Reconnector._connect_and_serve",
-        ("self.without_secrets(str(error))", "str(error)"),
+        ("connection.without_secrets(str(error))", "str(error)"),
         QUOTED,
     ),
     Row(
@@ -187,7 +187,7 @@ ROWS = [
         "wire.secrets",
         "Health and the log show the password that a server repeats as it refuses RESP3.",
         "wire.reconnect:Reconnector._connect_and_serve",
-        ("self.without_secrets(greeting.no_tracking_because)", "greeting.no_tracking_because"),
+        ("connection.without_secrets(greeting.no_tracking_because)", "greeting.no_tracking_because"),
         QUOTED,
     ),
     Row(

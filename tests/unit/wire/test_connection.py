@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
+from fleetcache.config.url import Address
 from fleetcache.wire.connection import Connection, WireHooks, WireLimits
+from fleetcache.wire.handshake import ServerInfo
 from fleetcache.wire.link import Link, LinkState
 from fleetcache.wire.session import AnyCall, Call
 from tests.support.clock import ManualClock
@@ -31,7 +33,8 @@ class Shell(Connection):
             on_defect=lambda: self.told.append("defect"),
             heartbeat=lambda: Call((("PING",),)),
         )
-        super().__init__(link, WireLimits(TIMEOUT, 5.0, STALENESS, 1000), hooks, clock, b"probe")
+        limits = WireLimits(TIMEOUT, 5.0, STALENESS, 1000)
+        super().__init__(Address(), link, limits, hooks, clock=clock, probe=b"probe")
         link.opened(clock())
         link.ready(clock(), clock())
 
@@ -47,8 +50,13 @@ class Shell(Connection):
     def _abort(self) -> None:
         self.aborted += 1
 
+    def _disarm(self) -> None:
+        self.armed.clear()
+
     def _tell_over(self) -> None:
         self.told.append("over")
+
+    connect = until_over = reply = pause = within = provided = start = close = abandon = future = None  # type: ignore[assignment]  # of a shell that lives
 
 
 class Waiting:
@@ -100,17 +108,17 @@ def test_a_connection_that_cannot_be_believed_is_given_up(shell: Shell, data: by
     if reason == "protocol":
         asked(shell)
     shell.received(memoryview(data))
-    assert (shell._over, shell.aborted > 0, shell.told.count("over")) == (reason, True, 1)
+    assert (shell.over, shell.aborted > 0, shell.told.count("over")) == (reason, True, 1)
 
 
 def test_the_first_reason_stays(shell: Shell) -> None:
     shell.fail("protocol", "first")
     shell.fail("timeout", "second")
-    assert (shell._over, shell.last_error, shell.told) == ("protocol", "first", ["over"])
+    assert (shell.over, shell.last_error, shell.told) == ("protocol", "first", ["over"])
 
 
 def test_a_password_that_is_repeated_is_not_shown(shell: Shell) -> None:
-    shell._secrets = ("user", "pw")
+    shell.secrets = ("user", "pw")
     shell.fail("auth", "unknown command 'AUTH' 'user' 'pw'")
     assert shell.last_error == "unknown command 'AUTH' 'user' '***'"
 
@@ -152,3 +160,27 @@ def test_a_lost_connection_owes_what_was_not_acknowledged(shell: Shell) -> None:
     shell.submit(Call((("DEL", "k"),), lambda replies: replies[0], None, lambda: lost.append("k")))
     shell.journal_unanswered()
     assert lost == ["k"]
+
+
+def test_the_next_connection_begins_without_a_trace_of_the_last(shell: Shell, clock: ManualClock) -> None:
+    waiting, session = asked(shell), shell.session
+    shell.fail("reset", "the server closed the connection")
+    shell.end("reset")
+    assert waiting.done()
+    assert (shell.link.state, shell.armed) == (LinkState.OFFLINE, [])
+    shell.renew()
+    assert shell.over is None
+    assert shell.session is not session
+    clock.advance(1.0)
+    shell.link.opened(clock())
+    greeting = ServerInfo()
+    shell.serve(greeting)
+    assert (shell.greeting, shell.link.state, shell.link.epoch) == (greeting, LinkState.ONLINE, 2)
+    assert shell.armed, "the next heartbeat is due"
+
+
+def test_a_connection_that_is_followed_by_no_other_leaves_the_link_as_it_is(shell: Shell) -> None:
+    waiting = asked(shell)
+    shell.end()
+    assert waiting.done()
+    assert shell.link.state is LinkState.ONLINE

@@ -69,12 +69,13 @@ def test_only_connections_closed_in_a_row_are_taken_for_an_idle_proxy(
     async def main() -> None:
         async with Cache(one_server.url, prefix=prefix, **UNHURRIED) as cache:
             wire: Any = cache._engine.wire
+            reconnector: Any = cache._engine.reconnector
             wire.last_error = "closed"
             for _ in range(times):
-                wire._over = "reset"
+                wire.over = "reset"
                 wire.link.confirmed = cache._engine.clock() - 1.0
-                wire._look_for_idling()
+                reconnector._look_for_idling()
             assert ("idle timeout" in wire.last_error) is (times == IDLE_TIMES)
-            wire._over = None
+            wire.over = None
 
     run(main())

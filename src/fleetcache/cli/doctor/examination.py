@@ -13,9 +13,9 @@ from ...config.settings import Settings
 from ...config.url import Address
 from ...format.keys import Layout, check_key
 from ...telemetry.health import Health, Status
+from ...wire.closings import Closings
 from ...wire.handshake import HandshakeError, ServerInfo
 from ...wire.reasons import EMBEDDED, connect_reason
-from ...wire.reconnect import Reconnector
 from ...wire.session import ProtocolError
 from . import permissions, server
 from .configuration import advise, memory_limit, near_misses, read, workers_from
@@ -86,16 +86,17 @@ async def _with_a_cache(report: Report, settings: Settings, key: str | None, clo
             await _use(cache, name)
         health = await cache.health()
         report.health = health.as_dict()
-        wire = cache._engine.wire  # noqa: SLF001 - has the address of a server that the cache itself started
-        if wire is None:
+        engine = cache._engine  # noqa: SLF001 - has the address of a server that the cache itself started
+        address, reconnector = engine.address, engine.reconnector
+        if address is None or reconnector is None:
             if key is not None:
                 report.key = await _alone(cache, key)
             return
-        report.findings.append(_server(health, wire.address))
+        report.findings.append(_server(health, address))
         if health.reason in _AWAY:
             return
         try:
-            await _visit(report, cache, wire, (name, key, clock))
+            await _visit(report, cache, (address, reconnector.closings), (name, key, clock))
         except (OSError, ProtocolError) as error:
             report.findings.append(_lost(error))
 
@@ -133,14 +134,14 @@ def _lost(error: Exception) -> Finding:
 
 
 async def _visit(
-    report: Report, cache: Cache, wire: Reconnector, asked: tuple[str, str | None, Callable[[], float]]
+    report: Report, cache: Cache, there: tuple[Address, Closings], asked: tuple[str, str | None, Callable[[], float]]
 ) -> None:
     """Ask the server on a connection of the doctor's own."""
     name, key, clock = asked
-    settings, address = cache.settings, wire.address
+    settings, (address, closings) = cache.settings, there
     layout = Layout(settings.prefix)
     # One question may take as long as a whole handshake: a slow server should be measured, not given up.
-    async with await Visit.to(address, settings.connect_timeout, wire.closings) as visit:
+    async with await Visit.to(address, settings.connect_timeout, closings) as visit:
         greeting = ServerInfo()
         try:
             greeting = await visit.shake_hands(address, layout.probe(name))

@@ -9,14 +9,14 @@ import os
 import select
 import socket
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any, cast
 
 from ...config.url import CredentialProvider
 from ...futures import Future
+from ...wire.connection import Connection, Deadline
 from ...wire.hints import lost
-from ...wire.reconnect import Deadline, Reconnector
 from ...wire.session import AnyCall
 from .dialing import dial
 from .runtime import without_farewell
@@ -68,8 +68,8 @@ class _Timeout:
         self._timeout.reschedule(asyncio.get_running_loop().time() + seconds)
 
 
-class AioConnection(Reconnector):
-    """One connection that is kept alive on the event loop that made it; arguments as for ``Reconnector``."""
+class AioConnection(Connection):
+    """One connection on the event loop that made it; arguments as for ``Connection``."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -139,10 +139,13 @@ class AioConnection(Reconnector):
         poll.register(raw.fileno(), select.POLLIN)
         return bool(poll.poll(0))
 
-    async def _pause(self, seconds: float) -> None:
+    async def pause(self, seconds: float) -> None:
+        """Wait for ``seconds``."""
         await asyncio.sleep(seconds)
 
-    def _within(self, seconds: float) -> AbstractAsyncContextManager[Deadline]:
+    def within(self, seconds: float) -> AbstractAsyncContextManager[Deadline]:
+        """Return a timeout of asyncio."""
+
         @asynccontextmanager
         async def bound() -> AsyncIterator[Deadline]:
             async with asyncio.timeout(seconds) as timeout:
@@ -152,12 +155,13 @@ class AioConnection(Reconnector):
 
     # -- the connection's life ------------------------------------------------------------------------------------
 
-    def start(self) -> None:
-        """Begin to connect, in the background, for as long as the wire lives."""
-        self._task = self._loop.create_task(self._run(), name="fleetcache-link")
+    def start(self, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run the coroutine in a task."""
+        self._task = self._loop.create_task(run(), name="fleetcache-link")
         without_farewell(self._task)
 
-    async def _connect(self) -> None:
+    async def connect(self) -> None:
+        """Open a connection."""
         self._ended = self._loop.create_future()
         address = self.address
         connection = self.connection = _Connection(self)
@@ -168,29 +172,33 @@ class AioConnection(Reconnector):
             # because certificates are rotated.
             context = await asyncio.to_thread(address.ssl_context) if address.kind == "tls" else None
             sock = await dial(address.host, address.port)
-            self._shaking = context is not None
+            self.shaking = context is not None
             transport, _ = await self._loop.create_connection(
                 lambda: connection,
                 sock=sock,
                 ssl=context,
                 server_hostname=address.host if context is not None else None,
             )
-        self._shaking = False
+        self.shaking = False
         self._transport = transport
 
-    async def _provided(self, provider: CredentialProvider) -> tuple[str, ...]:
+    async def provided(self, provider: CredentialProvider) -> tuple[str, ...]:
+        """Ask the provider for user and password, on this loop."""
         asynchronous = getattr(provider, "get_credentials_async", None)
         return tuple(await asynchronous() if asynchronous is not None else provider.get_credentials())
 
-    def _future(self) -> Future:
+    def future(self) -> Future:
+        """Return a future of this loop."""
         return self._loop.create_future()
 
-    async def _reply(self, future: Future) -> Any:
+    async def reply(self, future: Future) -> Any:
+        """Wait until the connection is over or the future has a result."""
         ours = cast("asyncio.Future[Any]", future)
         await asyncio.wait((ours, self._ended), return_when=asyncio.FIRST_COMPLETED)
         return ours.result() if ours.done() else None
 
-    async def _until_over(self) -> None:
+    async def until_over(self) -> None:
+        """Wait until the connection is over."""
         await self._ended
 
     def _tell_over(self) -> None:

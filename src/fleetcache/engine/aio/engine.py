@@ -62,7 +62,8 @@ class AioEngine(Engine):
             return
         if old is not None:
             self._abandon(keep_journal=True)
-        self._new_wire(AioConnection).start()
+        _, reconnector = self._new_wire(AioConnection)
+        reconnector.start()
 
     @on_its_loop()
     async def close(self) -> None:

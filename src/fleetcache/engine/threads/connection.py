@@ -12,15 +12,15 @@ import select
 import socket
 import struct
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, suppress
 from threading import Thread, current_thread
 from typing import Any, Self
 
 from ...config.url import CredentialProvider
 from ...futures import Future
+from ...wire.connection import Deadline
 from ...wire.link import LinkState
-from ...wire.reconnect import Deadline
 from .dialing import dial_blocking
 from .leader_follower import LeaderFollowerConnection, read
 from .monitor import ThreadFuture, begin
@@ -74,11 +74,12 @@ class _Bound(AbstractAsyncContextManager["Deadline"]):
 class ThreadConnection(LeaderFollowerConnection):
     """One connection that is kept alive by a thread; arguments as for ``LeaderFollowerConnection``."""
 
-    _future = ThreadFuture
+    future = ThreadFuture
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._alarms: list[_Alarm] = []
+        self._life: Callable[[], Coroutine[Any, Any, None]]  # of ``start``
         self._until = float("inf")
         self._sleeps_until = -float("inf")  # when the link thread wakes up; minus infinity while it is awake
         self._wake_reader, self._wake_writer = socket.socketpair()
@@ -128,7 +129,8 @@ class ThreadConnection(LeaderFollowerConnection):
         """Raise ``TimeoutError`` in a wait of the link thread that lasts longer than ``seconds`` from now."""
         self._until = self._clock() + seconds
 
-    def _within(self, seconds: float) -> AbstractAsyncContextManager[Deadline]:
+    def within(self, seconds: float) -> AbstractAsyncContextManager[Deadline]:
+        """Return a deadline for the turns."""
         return _Bound(self, seconds)
 
     def _new_poll(self, sock: socket.socket | None) -> "select.poll":
@@ -144,20 +146,20 @@ class ThreadConnection(LeaderFollowerConnection):
 
     # -- the link thread ---------------------------------------------------------------------------------------------
 
-    def start(self) -> None:
-        """Start the link thread."""
+    def start(self, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run the coroutine in the link thread."""
+        self._life = run
         if (words := uwsgi_warning(sys.modules.get("uwsgi"), os.getpid())) is not None:
             self._hooks.tell(logging.WARNING, "uwsgi", words)
         try:
             begin(self._thread)
-        except RuntimeError:  # the interpreter is ending, or the system has no more threads: go on without a server
-            self.link.lost("unreachable", self._clock())
-            self._tell_tried()
+        except RuntimeError:
             self._close_wake_pair()
+            raise
 
     def _main(self) -> None:
         try:
-            self._monitor.run(self._run())
+            self._monitor.run(self._life())
         except Exception as error:  # noqa: BLE001 - a defect of the cache; it is in the log
             text = "the link thread ended by a defect of ours; this instance stays offline"
             self._hooks.tell(logging.ERROR, "defect", text, error=error)
@@ -168,19 +170,19 @@ class ThreadConnection(LeaderFollowerConnection):
         """Sleep until bytes arrive, a timer is due, another thread wakes this one, or ``until``; handle the event."""
         wake = min(until, self._until, self._wake_at, self._alarms[0].when if self._alarms else float("inf"))
         self._sleeps_until = wake  # from here on ``_wake`` has an effect
-        if self._over is not None and self._sock is not None:
+        if self.over is not None and self._sock is not None:
             return
         size = self._sleep(max(0.0, wake - self._clock()))
         self._sleeps_until = -float("inf")
         if size is not None:
             try:
-                if self._over is None:
+                if self.over is None:
                     self._take(size)
             finally:
                 self._reading.release(self)
             if self.session.calls:
                 self._promote_follower()
-        if self._over is None and self._rest is not None:
+        if self.over is None and self._rest is not None:
             self._write_on()
         now = self._clock()
         while self._alarms and self._alarms[0].when <= now:
@@ -227,23 +229,27 @@ class ThreadConnection(LeaderFollowerConnection):
             self._reading.release(self)
         return size
 
-    async def _until_over(self) -> None:
-        while self._over is None:
+    async def until_over(self) -> None:
+        """Take turns until the connection is over."""
+        while self.over is None:
             self._turn()
 
-    async def _reply(self, future: Future) -> Any:
-        while not future.done() and self._over is None:
+    async def reply(self, future: Future) -> Any:
+        """Take turns until the connection is over or the future has a result."""
+        while not future.done() and self.over is None:
             self._turn()
         return future.result() if isinstance(future, ThreadFuture) and future.opened else None
 
-    async def _pause(self, seconds: float) -> None:
+    async def pause(self, seconds: float) -> None:
+        """Take turns for ``seconds``."""
         until = self._clock() + seconds
         while self._clock() < until and self.link.state is not LinkState.CLOSED:
             self._turn(until)
 
     # -- the connection's life -----------------------------------------------------------------------------------------
 
-    async def _connect(self) -> None:
+    async def connect(self) -> None:
+        """Open a connection."""
         with self._monitor.released():
             sock, tls = self._dial()
             self._sending.acquire(self)
@@ -268,16 +274,17 @@ class ThreadConnection(LeaderFollowerConnection):
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             tls = None if context is None else Tls(context, address.host)
             if tls is not None:
-                self._shaking = True
+                self.shaking = True
                 tls.shake(sock)
-                self._shaking = False
+                self.shaking = False
             sock.setblocking(False)
         except BaseException:
             sock.close()
             raise
         return sock, tls
 
-    async def _provided(self, provider: CredentialProvider) -> tuple[str, ...]:
+    async def provided(self, provider: CredentialProvider) -> tuple[str, ...]:
+        """Ask the provider for user and password, without the monitor."""
         with self._monitor.released():
             return tuple(provider.get_credentials())
 
@@ -286,16 +293,16 @@ class ThreadConnection(LeaderFollowerConnection):
 
         If another thread closed the socket while the link thread polls, its descriptor could become that of a new file.
         """
-        if self._over is None:
+        if self.over is None:
             self.last_error = self.without_secrets(detail)
-            self._over = reason
+            self.over = reason
         self._tell_over()
 
     def _tell_over(self) -> None:
         self._wake()
 
     def _abort(self) -> None:
-        self._over = self._over or "dropped"
+        self.over = self.over or "dropped"
         sock = self._sock
         if sock is not None:
             with suppress(OSError):
@@ -316,7 +323,7 @@ class ThreadConnection(LeaderFollowerConnection):
     async def close(self) -> None:
         """End the connection and the thread."""
         self.link.close(self._clock())
-        self._over = self._over or "closed"
+        self.over = self.over or "closed"
         self._wake()
         if self._thread.is_alive() and current_thread() is not self._thread:
             with self._monitor.released():

@@ -87,11 +87,11 @@ class SyncEngine(Engine):
         if self.wire is not None or not self.settings.has_server:
             return
         self._entered = self.clock()
-        wire = self._new_wire(partial(ThreadConnection, monitor=self.monitor))
+        wire, reconnector = self._new_wire(partial(ThreadConnection, monitor=self.monitor))
         self._threads.timer = wire
         self.monitor.on_release, self.monitor.on_noted = wire.flush, wire.noted
         _IN_USE.add(self)
-        wire.start()
+        reconnector.start()
 
     def _torn(self) -> None:
         """Clear the near cache, end all flights and drop the connection, after a signal broke off a rule in the middle.

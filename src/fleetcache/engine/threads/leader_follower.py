@@ -9,8 +9,8 @@ from abc import abstractmethod
 from collections import deque
 from typing import Any
 
+from ...wire.connection import Connection
 from ...wire.hints import lost
-from ...wire.reconnect import Reconnector
 from ...wire.session import AnyCall
 from .monitor import Monitor, ThreadFuture
 from .tls import Tls
@@ -21,8 +21,8 @@ __all__ = ["LeaderFollowerConnection", "read"]
 READ_SIZE = 256 * 1024
 
 
-class LeaderFollowerConnection(Reconnector):
-    """The side of a connection that its callers use; further arguments as for ``Reconnector``.
+class LeaderFollowerConnection(Connection):
+    """The side of a connection that its callers use; further arguments as for ``Connection``.
 
     Args:
         monitor: Held by the calling thread, except where a method says otherwise.
@@ -83,7 +83,7 @@ class LeaderFollowerConnection(Reconnector):
         sock, out, parts = self._sock, self._out, []
         while out:
             parts.append(out.popleft())
-        if sock is None or self._over is not None:
+        if sock is None or self.over is not None:
             return
         try:
             data = parts[0] if len(parts) == 1 else b"".join(parts)
@@ -157,7 +157,7 @@ class LeaderFollowerConnection(Reconnector):
     @property
     def _is_readable(self) -> bool:
         """Return True if replies are to come that a waiting thread may read."""
-        return bool(self.session.calls) and self._over is None and self.link.serves
+        return bool(self.session.calls) and self.over is None and self.link.serves
 
     def _read_as_leader(self, future: ThreadFuture, until: float) -> None:
         """Read until the future has a result or no more replies are to come."""
@@ -174,7 +174,7 @@ class LeaderFollowerConnection(Reconnector):
                 if began:  # the bytes that were read are lost
                     self.fail("interrupted", "a call was interrupted while it read")
                 raise
-            if size is not None and self._over is None:
+            if size is not None and self.over is None:
                 self._take(size)
             left = until - self._clock() if not future.opened and self._is_readable else 0.0
 

@@ -31,7 +31,7 @@ def test_nor_by_the_link_thread(scene: Scene) -> None:
     assert scene.peer.recv(1000)
     wait_until(lambda: scene.wire._sleeps_until > 0)
     with scene.monitor.locked():
-        scene.wire._over = "timeout"
+        scene.wire.over = "timeout"
     scene.peer.sendall(b"$1\r\nA\r\n")
     link.join(LONG)
     assert scene.handled == []
