@@ -8,7 +8,7 @@ from typing import Any
 
 from griffe import Class, Extension, Function, Object, ParameterKind
 
-__all__ = ["PublicApi", "as_examples", "called_by_users"]
+__all__ = ["PublicApi", "as_examples", "called_by_users", "shown"]
 
 _EXAMPLE = re.compile(r"^( *)Example:$", re.MULTILINE)
 
@@ -25,6 +25,14 @@ def called_by_users(function: Function) -> None:
             del function.parameters[parameter.name]
 
 
+def shown(overloads: list[Function]) -> list[Function]:
+    """Return the overloads that tell a reader more than the function does: those without ``**options: Unpack[...]``.
+
+    The others are for type checkers. The function itself names each option with its default.
+    """
+    return [each for each in overloads if not any("Unpack[" in str(one.annotation) for one in each.parameters)]
+
+
 class PublicApi(Extension):
     """Prepares each object as it is read."""
 
@@ -35,11 +43,13 @@ class PublicApi(Extension):
 
     def on_function(self, *, func: Function, **_: Any) -> None:
         """Prepare one signature, and those of its overloads."""
+        func.overloads = shown(func.overloads or []) or None
         for each in [func, *(func.overloads or [])]:
             called_by_users(each)
 
     def on_class_members(self, *, cls: Class, **_: Any) -> None:
         """Prepare signatures of overloads, which the class keeps."""
-        for overloads in cls.overloads.values():
+        for name, overloads in cls.overloads.items():
+            cls.overloads[name] = shown(overloads)
             for each in overloads:
                 called_by_users(each)

@@ -2,6 +2,7 @@
 
 import importlib
 import re
+import textwrap
 import tomllib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -94,3 +95,21 @@ def test_parameters_that_serve_messages_alone_are_not_shown(tmp_path: Path) -> N
     verb = griffe.load("sample", search_paths=[tmp_path])["verb"]
     tool.called_by_users(verb)
     assert [parameter.name for parameter in verb.parameters] == ["key", "ttl", "options"]
+
+
+def test_forms_that_only_type_checkers_read_are_not_shown(tmp_path: Path) -> None:
+    griffe, tool = tools()
+    source = """
+        from typing import Any, TypedDict, Unpack, overload
+        class Options(TypedDict): ...
+        class Verbs:
+            @overload
+            def verb(self, key: str, **options: Unpack[Options]) -> int: ...
+            @overload
+            def verb(self, key: int) -> str: ...
+            def verb(self, key: Any, ttl: float = 1.0) -> Any: ...
+    """
+    (tmp_path / "sample.py").write_text(textwrap.dedent(source), encoding="utf-8")
+    forms = griffe.load("sample", search_paths=[tmp_path])["Verbs.verb"].overloads
+    assert [str(form.returns) for form in forms] == ["int", "str"]
+    assert [str(form.returns) for form in tool.shown(forms)] == ["str"]
