@@ -1,4 +1,4 @@
-"""The story: its acts in their order, and how much of the time each gets. The outage has a file of its own."""
+"""The story: its acts in their order, and each act's share of the time. The outage has its own file."""
 
 import asyncio
 import itertools
@@ -30,12 +30,12 @@ _ONLINE = 2.0  # seconds from the server's return
 _DEAD = 0.3  # share of an act that passes between kill and return
 _ORG = "acme"
 _PERIOD = 0.25  # seconds between two changes: slow enough to watch
-_AT_ONCE = 0.5  # seconds: nobody notices. It takes about one; the bound whatever the network does is two seconds
-_GIVE_UP = 1.0  # seconds: whoever has not seen a change by then has missed it
+_AT_ONCE = 0.5  # seconds; too short to notice. A change takes milliseconds; on any network the bound is two seconds
+_GIVE_UP = 1.0  # seconds; an instance that has not answered a change by then has missed it
 
 
 async def one_call_per_address(stage: Stage, seconds: float) -> None:
-    """Send addresses round robin; the origin should hear of each once, whoever was asked."""
+    """Send addresses round robin; the origin should hear of each once, through any instance."""
     requests = stage.requests[: max(1, int(stage.traffic.rate * seconds))]
     wanted = set(requests)
     stage.say(f"{len(requests):,} requests for {len(wanted):,} addresses, round robin, nothing cached yet")
@@ -62,7 +62,7 @@ async def one_call_per_address(stage: Stage, seconds: float) -> None:
 
 
 async def asked_again(stage: Stage, seconds: float) -> None:
-    """Ask for the same addresses again, each from whoever's turn it is: the origin should not notice."""
+    """Ask for the same addresses again, round robin: the origin should not notice."""
     requests = stage.requests[: max(1, int(stage.traffic.rate * seconds))]
     stage.say(f"{len(requests):,} of them again: in memory, or one hop away in {stage.scene.valkey.version}")
     before = await stage.calls()
@@ -76,7 +76,7 @@ async def asked_again(stage: Stage, seconds: float) -> None:
 
 
 async def back_with_an_old_snapshot(stage: Stage, seconds: float) -> None:
-    """Start the server from a snapshot older than some changes: what it holds should not come back."""
+    """Start the server from a snapshot older than some changes: its old settings should not come back."""
     end = time.monotonic() + seconds
     async with _load(stage, f"{stage.server} back with an old snapshot: no failed request"):
         await origin_answers_again(stage)  # the return makes the fleet go cold once, so it has to be asked
@@ -133,7 +133,7 @@ async def _nothing_stale(stage: Stage, promised: str, *, there: bool = True) -> 
 
 
 async def changed_setting(stage: Stage, seconds: float) -> None:
-    """Let one instance after the other change a setting under load; the others should see it at once."""
+    """Let one instance after the other change a setting under load; the other instances should see it at once."""
     end = time.monotonic() + seconds
     stage.say("each instance in turn changes a setting, under load")
     await _answered_from_memory(stage)
@@ -161,7 +161,7 @@ async def changed_setting(stage: Stage, seconds: float) -> None:
 
 
 async def _answered_from_memory(stage: Stage) -> None:
-    """Change the database behind the caches' backs: who does not notice has answered from memory."""
+    """Change the database behind the caches' backs: an instance that does not notice has answered from memory."""
     await stage.change(_ORG, ["AA"], by=stage.names[0])
     await stage.traffic.from_all(f"/countries/{_ORG}")
     with closing(sqlite3.connect(stage.scene.database)) as database, database:
@@ -175,7 +175,7 @@ async def _answered_from_memory(stage: Stage) -> None:
 
 
 async def _change_and_look(stage: Stage, codes: list[str], changer: int) -> list[tuple[bool, float, float]]:
-    """Change the setting; for each other instance: seen at first, asked so late, answered so late."""
+    """Change the setting; return for each other instance: seen at first, seconds to the request and to the answer."""
     names = stage.names
     changed = (await stage.change(_ORG, codes, by=names.pop(changer))).ended
     return await asyncio.gather(*(_look(stage, name, codes, changed) for name in names))
@@ -199,9 +199,9 @@ class Act:
 
     Attributes:
         title: A word or two.
-        headline: What is going on, in a sentence.
-        share: Of the seconds that the story takes.
-        play: Plays it, given its seconds.
+        headline: The event, in a sentence.
+        share: The share of the story's seconds.
+        play: Plays the act in its seconds.
     """
 
     title: str

@@ -1,4 +1,4 @@
-"""The story as plain lines with their seconds, for a pipe, a log, and a terminal that cannot do more."""
+"""The story as plain lines with their seconds, for a pipe, a log, and a simple terminal."""
 
 import time
 from types import TracebackType
@@ -14,10 +14,10 @@ __all__ = ["Lines"]
 
 
 class Lines:
-    """Prints what happens.
+    """Prints the events.
 
     Args:
-        console: Where to.
+        console: The console to print on.
     """
 
     def __init__(self, console: Console) -> None:
@@ -33,7 +33,7 @@ class Lines:
         pass
 
     def act(self, number: int) -> None:
-        """Print what the act is about."""
+        """Print the headline of the act."""
         self.say(f"{number + 1}. {ACTS[number].headline}")
 
     def say(self, line: str) -> None:
@@ -46,4 +46,4 @@ class Lines:
         self.say(f"  {'ok' if finding.held else 'FAILED'}: {finding.promised}: {finding.seen}")
 
     def count(self, numbers: Numbers) -> None:
-        """Nothing: the story has the numbers that matter."""
+        """Print nothing: the story has the important numbers."""

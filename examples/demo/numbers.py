@@ -1,6 +1,6 @@
 """The numbers on the screen: scraped from the instances and the origin, or counted by the client that sends requests.
 
-Each instance is asked as an operator's tools would: ``/healthz`` and ``/metrics``.
+Each instance is asked by ``/healthz`` and ``/metrics``, as an operator's tools would.
 """
 
 import asyncio
@@ -16,23 +16,23 @@ from .traffic import Traffic, percentile
 
 __all__ = ["InstanceNumbers", "Numbers", "Watch", "scrape"]
 
-_HISTORY = 200  # looks that a curve shows where there is room
+_HISTORY = 200  # values of a curve, if it has room
 
 
 @dataclass(frozen=True)
 class InstanceNumbers:
-    """What one instance says of itself.
+    """One instance's own report.
 
     Attributes:
-        name: Of the instance.
-        status: healthy, degraded, unhealthy; ``no answer`` when it gave none.
+        name: The name of the instance.
+        status: healthy, degraded, unhealthy; ``no answer`` without one.
         active: The driver in use.
-        reason: Why it is not as asked, if so.
+        reason: The reason why it is not the configured one, if so.
         items: Entries in near.
-        near, shared, stale: Hits by tier. Stale ones are answered while the value is loaded anew.
-        late: Offline and the loader failed: an entry past its bound answered.
+        near, shared, stale: Hits by tier. A stale entry answers while its value is loaded anew.
+        late: Answers by entries past their bound, offline and after a failed loader.
         loads: Loaders that answered.
-        owed: Removals still owed to the server.
+        owed: Removals pending on the server.
     """
 
     name: str
@@ -50,18 +50,18 @@ class InstanceNumbers:
 
 @dataclass(frozen=True)
 class Numbers:
-    """Everything at one moment.
+    """All numbers at one moment.
 
     Attributes:
-        instances: In their order.
+        instances: The instances in their order.
         server: Name and version of the server.
-        valkey_alive: Whether its process runs.
-        calls: What the origin counted, see ``Scene.calls``.
-        separate: Calls that instances with a cache of their own each would have made.
-        requests, refused, failed: As ``Tally`` has them.
-        p50, p95, p99: Seconds that the newest requests took.
-        rate: Requests a second, since the last look.
-        slowest: 99th percentiles of the last looks, oldest first.
+        valkey_alive: True if the server's process runs.
+        calls: The origin's counts, see ``Scene.calls``.
+        separate: Calls that separate caches of the instances would have made.
+        requests, refused, failed: The counts of ``Tally``.
+        p50, p95, p99: Percentiles of the newest requests, in seconds.
+        rate: Requests a second, since the numbers before.
+        slowest: The latest 99th percentiles, oldest first.
     """
 
     instances: tuple[InstanceNumbers, ...]
@@ -105,11 +105,11 @@ async def scrape(traffic: Traffic, name: str) -> InstanceNumbers:
 
 
 class Watch:
-    """Looks at everything again and again.
+    """Collects the numbers again and again.
 
     Args:
         scene: The processes.
-        traffic: The client, for its count, and to ask the instances.
+        traffic: The client, for its counts, and to ask the instances.
     """
 
     def __init__(self, scene: Scene, traffic: Traffic) -> None:

@@ -1,7 +1,7 @@
 """The demo's origin: that of ``examples/geo``, answering from a table of networks. All owners are invented.
 
-The networks are those that no host on the internet has, so that the table claims nothing about anybody: the ones for
-documentation (RFC 5737, RFC 3849) and for benchmarks (RFC 2544). A real database is ten times the size of the demo.
+No host on the internet has an address in these networks, so that the table claims nothing about a real one: they are
+for documentation (RFC 5737, RFC 3849) and for benchmarks (RFC 2544). A real database is ten times the size of the demo.
 """
 
 import ipaddress
@@ -13,7 +13,7 @@ from examples.geo.origin import Record, serve
 
 __all__ = ["TABLE", "Networks"]
 
-_IPV6_SHARE = 10  # one address in ten is IPv6: enough to meet colons in keys, few enough to stay like a server's log
+_IPV6_SHARE = 10  # one address in ten is IPv6: enough to have colons in keys, few enough to look like a server's log
 
 TABLE = """
 192.0.2.0/25        DE  Germany         Alster Hosting
@@ -45,7 +45,7 @@ class _Owned(NamedTuple):
 
 
 class Networks:
-    """What the origin knows.
+    """The origin's database.
 
     Args:
         table: One network a line: its range, the code and the name of its country, its owner; two spaces between.
@@ -55,7 +55,7 @@ class Networks:
         self._owned = [_owned(line) for line in table.strip().splitlines()]
 
     def lookup(self, ip: str) -> Record:
-        """Return what is known of an address.
+        """Return the record of an address.
 
         Args:
             ip: An IPv4 or IPv6 address, valid.
@@ -73,7 +73,7 @@ class Networks:
         return Record(ip=ip, country_code="", country="", network="", org="")
 
     def addresses(self, count: int, seed: int) -> list[str]:
-        """Draw different addresses from the networks of the table; the same ones for the same seed."""
+        """Draw different addresses from the networks of the table; equal ones for equal seeds."""
         rng = random.Random(seed)
         fours = [owned.network for owned in self._owned if owned.network.version == 4]  # noqa: PLR2004 - of the protocol
         sixes = [owned.network for owned in self._owned if owned.network.version != 4]  # noqa: PLR2004 - as above

@@ -1,4 +1,4 @@
-"""The panels of the live screen: numbers in, something to look at out. Nothing here is counted or kept.
+"""The panels of the live screen, drawn from numbers. This module counts and keeps nothing.
 
 Bars and curves are block characters, as wide as there is room.
 """
@@ -29,7 +29,7 @@ _HELD, _BROKEN = Text("✔ ", "green"), Text("✖ ", "bold red")
 
 
 def header(act: int, seconds: float, numbers: Numbers | None) -> Panel:
-    """The acts, the present one's headline, and the clock; red while the server is dead."""
+    """The acts, the present act's headline, and the clock; red while the server is dead."""
     steps = Text(no_wrap=True, overflow="ellipsis")
     for number, each in enumerate(ACTS):
         mark, style = ("✔", "green") if number < act else ("●", "bold") if number == act else ("○", "dim")
@@ -45,7 +45,7 @@ def header(act: int, seconds: float, numbers: Numbers | None) -> Panel:
 
 
 def requests(numbers: Numbers | None) -> Panel:
-    """What the client counted: how many, how they ended, how long they took."""
+    """The client's counts: requests, their outcomes, their times."""
     if numbers is None:
         return _panel("", "requests")
     grid = _grid()
@@ -58,7 +58,7 @@ def requests(numbers: Numbers | None) -> Panel:
 
 
 def tiers(numbers: Numbers | None) -> Panel:
-    """What answered the reads of the caches, by the instances' own metrics."""
+    """The tiers that answered the reads of the caches, by the instances' own metrics."""
     if numbers is None:
         return _panel("", "answered from")
     each = numbers.instances
@@ -76,7 +76,7 @@ def tiers(numbers: Numbers | None) -> Panel:
 
 
 def origin(numbers: Numbers | None, fleet: int) -> Panel:
-    """The origin's own count, beside what separate caches would have made of the same answers."""
+    """The origin's own count, beside the calls that separate caches would have made for the same answers."""
     if numbers is None:
         return _panel("", "origin calls")
     ours, separate = numbers.calls["total"], numbers.separate
@@ -96,7 +96,7 @@ def origin(numbers: Numbers | None, fleet: int) -> Panel:
 
 
 def instances(numbers: Numbers | None) -> Panel:
-    """Each instance's health and counters, and whether the server lives."""
+    """Each instance's health and counters, and the state of the server."""
     if numbers is None:
         return _panel(Align.center(Spinner("dots", "starting"), vertical="middle"), "instances")
     table = Table(box=None, expand=True, pad_edge=False, header_style="dim")
@@ -116,7 +116,7 @@ def story(lines: Sequence[tuple[float, str]]) -> Panel:
 
 
 def promises(findings: Sequence[Finding]) -> Panel:
-    """What was held so far."""
+    """The findings so far."""
     entries = [
         (_HELD if each.held else _BROKEN, Text.assemble(each.promised, ("\n" + each.seen, "dim"))) for each in findings
     ]
@@ -189,7 +189,7 @@ def _stacked(parts: Sequence[tuple[float, str]]) -> _Stacked:
 
 
 def _bar(share: float, style: str) -> _Stacked:
-    """A line that is filled up to a share of it, 0 to 1."""
+    """A line filled up to a share of its length, 0 to 1."""
     return _Stacked([(share, style)], 1)
 
 
@@ -211,10 +211,10 @@ def _sparkline(values: Sequence[float], style: str) -> _Sparkline:
 
 
 class _Newest:
-    """Entries below one another, the last one at the end; what does not fit is cut at the top.
+    """Entries below one another, the last one at the end; entries that do not fit are cut at the top.
 
     Args:
-        entries: A mark and a text each. Lines after the first are indented by the width of the mark.
+        entries: Pairs of a mark and a text. Lines after the first are indented by the width of the mark.
     """
 
     def __init__(self, entries: Sequence[tuple[Text, Text]]) -> None:

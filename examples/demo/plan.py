@@ -1,6 +1,6 @@
-"""What a run of the demo is asked for, and what it needs, looked for before any of it is imported or started.
+"""The settings of a run of the demo, and a check of its needs, made before any of them is imported or started.
 
-Standard library only: this must be able to say what is missing.
+The module uses only the standard library, because it must be able to name a missing package.
 """
 
 import importlib.util
@@ -12,17 +12,17 @@ __all__ = ["FEWEST_SECONDS", "MOST_INSTANCES", "Plan", "SceneError", "check_need
 
 FEWEST_SECONDS = 5.0  # less, and the outage would be over before near copies end
 _PACKAGES = ("httpx", "prometheus_client", "starlette", "uvicorn")
-MOST_INSTANCES = 9  # their table fills a usual terminal
+MOST_INSTANCES = 9  # a usual terminal has room for so many in the table
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What was asked for.
+    """The settings of a run.
 
     Attributes:
-        seconds: That the story takes, without start and end. 40 can be followed, and all is well under a minute.
-        instances: How many. Three are the fewest that show a majority which did not do it.
-        seed: Of the addresses and of the origin's delays. Any number would do; the same one gives the same addresses.
+        seconds: The length of the story, without start and end. People can follow 40, and all ends well under a minute.
+        instances: The number of instances. Three are the fewest with a majority that did not make a change.
+        seed: Seed of the addresses and of the origin's delays. Any number will do; equal seeds give equal addresses.
         trace: A file of addresses to send instead.
     """
 
@@ -33,14 +33,14 @@ class Plan:
 
 
 class SceneError(RuntimeError):
-    """The scene cannot be set up; says what is missing and what to do."""
+    """The scene cannot be set up; the message names the missing part and the remedy."""
 
 
 def check_needs() -> None:
-    """Look for the packages that ``make demo`` installs. The server has a look-up of its own.
+    """Look for the packages that ``make demo`` installs. The server has its own check.
 
     Raises:
-        SceneError: One is missing, or the system has no processes as the demo starts them.
+        SceneError: A package is missing, or the system does not start processes as the demo does.
     """
     if os.name != "posix":
         raise SceneError(f"it starts and kills processes as Linux and macOS do; this system is {os.name}")

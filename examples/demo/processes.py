@@ -1,4 +1,4 @@
-"""Child processes of the scene: started, known by pid, and gone with it, however it ends."""
+"""Child processes of the scene: started, known by pid, and gone with the scene at any end of it."""
 
 import contextlib
 import os
@@ -15,7 +15,7 @@ __all__ = ["Process", "environment"]
 
 START_TIMEOUT = 20.0  # seconds; a Python server takes one, but several start at once and the machine may be busy
 _STOP_TIMEOUT = 3.0  # seconds for open requests to end
-_PAUSE = 0.02  # seconds between two looks
+_PAUSE = 0.02  # seconds between two checks
 _LOG_LINES = 8  # of a process's last words in an error
 
 
@@ -23,10 +23,10 @@ class Process:
     """One child process.
 
     Args:
-        name: What it is called, in errors too.
+        name: Its name, in errors too.
         command: Its command line.
-        folder: The scene's: its current folder, its log goes there.
-        env: Its environment; ours by default.
+        folder: The scene's folder: the process's current folder, with its log.
+        env: Its environment; the parent's by default.
     """
 
     def __init__(
@@ -39,11 +39,11 @@ class Process:
         self.name = name
         self._log = folder / f"{name}.log"
         with self._log.open("ab") as log:
-            # A session of its own: Ctrl-C is for the scene, which then ends its processes in its own order.
+            # In its own session the child gets no Ctrl-C: the scene does, and ends its processes in its own order.
             self._child = subprocess.Popen(  # noqa: S603 - our own command lines, no shell
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env, cwd=folder, start_new_session=True
             )
-        # When the scene is killed unannounced, its end of the pipe closes, the shell reads on and clears up.
+        # If the scene is killed, its end of the pipe closes; the shell then reads on and cleans up.
         script = f"read _; kill -9 {self.pid}; rm -rf {shlex.quote(str(folder))}"
         self._guard = subprocess.Popen(["/bin/sh", "-c", script], stdin=subprocess.PIPE, start_new_session=True)  # noqa: S603 - a pid and a folder of ours
 
@@ -54,7 +54,7 @@ class Process:
 
     @property
     def alive(self) -> bool:
-        """Whether it runs."""
+        """True if the process runs."""
         return self._child.poll() is None
 
     def last_words(self) -> str:
@@ -63,10 +63,10 @@ class Process:
         return "\n".join(lines[-_LOG_LINES:])
 
     def wait_until(self, ready: Callable[[], bool], timeout: float = START_TIMEOUT) -> None:
-        """Wait for a condition, for as long as the process lives.
+        """Wait for a condition, as long as the process lives.
 
         Raises:
-            SceneError: It ended, or the condition did not come within ``timeout`` seconds.
+            SceneError: The process ended, or the condition did not come within ``timeout`` seconds.
         """
         deadline = time.monotonic() + timeout
         while not ready():
@@ -77,17 +77,17 @@ class Process:
             time.sleep(_PAUSE)
 
     def kill(self) -> None:
-        """SIGKILL, and wait until it is gone."""
+        """Kill the process by SIGKILL, and wait for its end."""
         self._child.kill()
         self._child.wait()
         self._dismiss_guard()
 
     def ask_to_stop(self) -> None:
-        """SIGTERM. Several can be asked before the first is waited for."""
+        """Send SIGTERM. The scene asks several processes before it waits for the first."""
         self._child.send_signal(signal.SIGTERM)
 
     def stop(self) -> None:
-        """SIGTERM, then SIGKILL if that takes too long. Harmless when it is gone already."""
+        """Send SIGTERM, then SIGKILL if that takes too long. A process that is gone already does no harm."""
         self.ask_to_stop()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._child.wait(_STOP_TIMEOUT)
@@ -101,15 +101,15 @@ class Process:
 
 
 def environment(packages: Path, **variables: str) -> dict[str, str]:
-    """Return our environment with these variables, and without what would set up a cache or our app otherwise.
+    """Return this environment with these variables, and without variables that would set up a cache or the app.
 
     Args:
-        packages: Where else the child finds modules.
-        **variables: To add.
+        packages: A further folder of the child's modules.
+        **variables: The variables to add.
     """
     ours = ("CACHE_", "REDIS_URL", "GEO_")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-    # Made absolute: the child's current folder is another one.
+    # Absolute, because the child's current folder is another one.
     theirs = [os.path.abspath(each) for each in inherited.get("PYTHONPATH", "").split(os.pathsep) if each]  # noqa: PTH100 - text in, text out
     path = os.pathsep.join([str(packages), *theirs])
     return inherited | {"NO_PROXY": "127.0.0.1", "PYTHONPATH": path} | variables

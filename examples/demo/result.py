@@ -1,4 +1,4 @@
-"""What a run of the demo has shown: as JSON, and printed with the verdict and the lines to paste."""
+"""The results of a run of the demo: as JSON, and printed with the verdict and the lines to paste."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -42,17 +42,17 @@ app.mount("/ops", OpsApp(cache))  # /ops/healthz /ops/readyz /ops/livez /ops/met
 
 @dataclass(frozen=True)
 class Result:
-    """Everything that was measured.
+    """All measurements.
 
     Attributes:
-        seconds: What the whole run took.
-        seed: Of the addresses.
+        seconds: The length of the whole run.
+        seed: The seed of the addresses.
         trace: The file that the addresses came from instead.
-        findings: What was promised and what was seen.
-        timed: Answers by what their times show.
-        changes: Seconds until the others answered, for each change of a setting.
-        numbers: The last look at everything.
-        last_words: Of each process's log, where a promise was not held.
+        findings: The promises, and the observations.
+        timed: Answers by the meaning of their times.
+        changes: Seconds until the other instances answered, for each change of a setting.
+        numbers: The last numbers.
+        last_words: The end of each process's log, if a promise was not held.
     """
 
     seconds: float
@@ -66,11 +66,11 @@ class Result:
 
     @property
     def held(self) -> bool:
-        """Whether every promise held."""
+        """True if every promise held."""
         return all(finding.held for finding in self.findings)
 
     def latencies(self) -> dict[str, dict[str, float]]:
-        """Milliseconds by what they show and percentile."""
+        """Return milliseconds by the meaning of the times, and by percentile."""
         return {
             name: {
                 label: percentile([answer.seconds for answer in answers], percent) * 1000
@@ -80,7 +80,7 @@ class Result:
         }
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything, for JSON. Times are milliseconds, where not said otherwise."""
+        """Return all results, for JSON. Times are in milliseconds, unless their name has another unit."""
         numbers = self.numbers
         return {
             "fleetcache": version("fleetcache"),
@@ -98,7 +98,7 @@ class Result:
 
 
 def print_ending(console: Console, result: Result) -> None:
-    """Print everything that stays on the screen."""
+    """Print all that stays on the screen."""
     parts: list[RenderableType] = ["", _times(result), _promises(result, console.width), _verdict(result), ""]
     parts += [Text(f"last words of {name}:\n{words}\n") for name, words in result.last_words.items()]
     if result.held:
@@ -154,7 +154,7 @@ def _verdict(result: Result) -> RenderableType:
 
 
 def _lines(console: Console) -> RenderableType:
-    """Without frame and numbers, so that they can be copied as they stand."""
+    """Return the lines without frame and numbers, so that they can be copied unchanged."""
     return (
         Syntax(LINES, "python", theme="ansi_dark", background_color="default") if console.is_terminal else Text(LINES)
     )

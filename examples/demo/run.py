@@ -1,4 +1,4 @@
-"""One run of the demo from start to exit status: the acts in their scene, shown as the terminal can."""
+"""One run of the demo from start to exit status: the acts in their scene, shown as far as the terminal can."""
 
 import asyncio
 import contextlib
@@ -27,22 +27,22 @@ from .traffic import RATE, Traffic
 
 __all__ = ["perform", "run", "show_for"]
 
-_ADDRESSES = 400  # that requests are drawn from: enough for a long tail, few enough to come again
-_LOOKS = 0.25  # seconds between two looks at the numbers: smooth to the eye, and a twentieth of the instances' work
-_PIPED_WIDTH = 120  # columns of the tables where no terminal says how wide it is
+_ADDRESSES = 400  # requests are drawn from these: enough for a long tail, few enough to come again
+_LOOKS = 0.25  # seconds between two updates of the numbers: smooth to the eye, and a twentieth of the instances' work
+_PIPED_WIDTH = 120  # columns of the tables, without a terminal that tells its width
 _INTERRUPTED = 128 + signal.SIGINT  # as shells report it
-_SWITCH = 0.001  # seconds: the screen is drawn by a thread, which should not hold up the client that measures times
+_SWITCH = 0.001  # seconds: a thread draws the screen, and should not hold up the client that measures times
 
 
 def run(plan: Plan, *, as_json: bool = False) -> int:
-    """Play the story, print what was seen, and return the exit status.
+    """Play the story, print its results, and return the exit status.
 
     Args:
-        plan: What was asked for.
+        plan: The settings of the run.
         as_json: Print JSON to stdout; the story goes to stderr.
 
     Raises:
-        SceneError: The scene cannot be set up; says why.
+        SceneError: The scene cannot be set up, for the reason in the message.
     """
     console = _console(stderr=as_json)
     try:
@@ -61,7 +61,7 @@ def run(plan: Plan, *, as_json: bool = False) -> int:
 
 
 def show_for(console: Console, plan: Plan) -> Show:
-    """Return the live screen where the terminal can show one, else plain lines."""
+    """Return the live screen if the terminal can show one, else plain lines."""
     return Screen(console, plan) if Screen.fits(console, plan) else Lines(console)
 
 
@@ -98,16 +98,16 @@ def perform(plan: Plan, show: Show) -> Result:
     """Play the story.
 
     Args:
-        plan: What was asked for.
-        show: Told everything as it happens.
+        plan: The settings of the run.
+        show: Gets each event at its time.
 
     Raises:
-        SceneError: The scene cannot be set up; says why.
+        SceneError: The scene cannot be set up, for the reason in the message.
         EmbeddedError: There is no server to start.
     """
     began = time.monotonic()
     count = int(RATE * plan.seconds * share_of(one_call_per_address))
-    requests = from_file(plan.trace, count) if plan.trace else None  # first of all: a bad file is known at once
+    requests = from_file(plan.trace, count) if plan.trace else None  # first of all, so that a bad file is known at once
     show.say(f"starting a server, the origin and {plan.instances} instances")
     with Scene(plan.instances, plan.seed) as scene:
         for name, instance in scene.instances.items():

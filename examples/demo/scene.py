@@ -1,6 +1,6 @@
 """The scene: a Valkey, the origin and several instances of the app, all real processes on the loopback interface.
 
-Whatever ends the scene, its processes and its folder go with it.
+At any end of the scene, its processes and its folder go with it.
 """
 
 import contextlib
@@ -24,13 +24,14 @@ from .valkey import Valkey
 __all__ = ["OFFLINE_TTL", "PREFIX", "UNLIMITED", "Instance", "Scene"]
 
 PREFIX = "fleetcache-demo"
-UNLIMITED = 1_000_000  # calls a minute: more than the scene ever makes
-OFFLINE_TTL = 1.0  # seconds, instead of 30: the outage is short, and should outlive what may be answered without asking
-_PATIENCE = 1.0  # seconds for an operation, instead of 0.25: all share one machine, which may have other work too
+UNLIMITED = 1_000_000  # calls a minute: more than the scene makes
+# Seconds, instead of 30: the outage is short, and should outlast the time for which near may answer alone.
+OFFLINE_TTL = 1.0
+_PATIENCE = 1.0  # seconds for an operation, instead of 0.25: all share one machine, which may have other work, too
 _PAUSE = 1.0  # seconds after which an instance asks a busy origin again: the story does not last a minute
-_ADDRESSES = 3_000  # that the origin draws at the start; more than the story uses
+_ADDRESSES = 3_000  # drawn by the origin at the start; more than the story uses
 _ROOT = Path(__file__).parents[2]  # where children find the package ``examples``
-_KEEP_ALIVE = 3_600  # seconds, longer than any story: a connection that an instance closes should mean a fault
+_KEEP_ALIVE = 3_600  # seconds, longer than any story: an instance that closes a connection should mean a fault
 
 
 @dataclass(frozen=True)
@@ -43,21 +44,21 @@ class Instance:
 
 
 class Scene:
-    """Everything that the story needs; a context manager, started on entry and gone on exit.
+    """All parts of the story; a context manager, started on entry and gone on exit.
 
     Args:
-        instances: How many of the app.
-        seed: Of the addresses and of the origin's delays.
+        instances: The number of instances of the app.
+        seed: Seed of the addresses and of the origin's delays.
         **variables: More environment variables for the instances.
 
     Attributes:
         valkey: The server.
         instances: The instances by name: ``a``, ``b``, ``c``.
-        origin_url: Of the origin.
+        origin_url: The URL of the origin.
         database: Path of the database of settings.
 
     Raises:
-        SceneError: Something does not start; says what, and its last words.
+        SceneError: A process does not start; the message has its name and its last words.
         EmbeddedError: There is no server to start.
     """
 
@@ -83,7 +84,7 @@ class Scene:
 
     @property
     def urls(self) -> dict[str, str]:
-        """URL of each instance by name."""
+        """URL of each instance, by name."""
         return {name: instance.url for name, instance in self.instances.items()}
 
     @property
@@ -92,14 +93,14 @@ class Scene:
         return [self._origin, *(instance.process for instance in self.instances.values())]
 
     def new_addresses(self, count: int) -> list[str]:
-        """Return addresses that nobody got before."""
+        """Return addresses that no call got before."""
         taken, self._addresses = self._addresses[:count], self._addresses[count:]
         if len(taken) < count:
             raise SceneError(f"the scene has {_ADDRESSES} addresses, and all were taken")
         return taken
 
     def calls(self) -> Any:
-        """What the origin counted: ``total``, ``by_address``, ``refused``; and its ``limit``, calls ``left``."""
+        """Return the origin's counts: ``total``, ``by_address``, ``refused``; and its ``limit``, calls ``left``."""
         return self._ask_origin("GET", "/calls")
 
     def forget_calls(self) -> None:
@@ -107,7 +108,7 @@ class Scene:
         self._ask_origin("DELETE", "/calls")
 
     def limit_origin(self, calls: int = UNLIMITED) -> None:
-        """Let the origin answer that many calls a minute, in a minute that begins now."""
+        """Let the origin answer this many calls a minute, in a minute that begins now."""
         self._ask_origin("PUT", f"/limit/{calls}")
 
     def _start(self, stack: ExitStack) -> None:

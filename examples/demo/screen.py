@@ -1,4 +1,4 @@
-"""The live screen: how the panels are laid out, and what they are given."""
+"""The live screen: the layout of the panels, and their contents."""
 
 import time
 from collections import deque
@@ -25,11 +25,11 @@ _STORY_KEPT = 50  # lines: no terminal shows more
 
 
 class Screen:
-    """Shows everything at once, several times a second, on the terminal's other screen.
+    """Shows all numbers at once, several times a second, on the terminal's alternate screen.
 
     Args:
-        console: Of the terminal.
-        plan: What was asked for.
+        console: The console of the terminal.
+        plan: The settings of the run.
     """
 
     def __init__(self, console: Console, plan: Plan) -> None:
@@ -46,7 +46,7 @@ class Screen:
 
     @staticmethod
     def fits(console: Console, plan: Plan) -> bool:
-        """Whether it is a terminal that can show the screen, and large enough."""
+        """Return True if the console is a terminal that can show the screen, and large enough."""
         able = console.is_terminal and not console.is_dumb_terminal and console.encoding.startswith("utf")
         lines = _HEADER + _FIGURES + plan.instances + _AROUND_INSTANCES + _SHORTEST_STORY
         return able and console.width >= _NARROWEST and console.height >= lines
@@ -77,7 +77,7 @@ class Screen:
         self._numbers = numbers
 
     def draw(self) -> RenderableType:
-        """Draw what is known now. Runs in the thread of ``Live``."""
+        """Draw the newest numbers. Runs in the thread of ``Live``."""
         panel, numbers = self._layout, self._numbers
         panel["header"].update(panels.header(self._act, time.monotonic() - self._began, numbers))
         panel["requests"].update(panels.requests(numbers))

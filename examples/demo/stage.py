@@ -1,4 +1,4 @@
-"""What the acts of the story are handed, and what they hand back: findings, shown as they are made."""
+"""The stage of the acts: the scene, the traffic and the findings, shown as they are made."""
 
 import asyncio
 import time
@@ -14,9 +14,9 @@ from .traffic import Answer, Traffic
 
 __all__ = ["Finding", "Show", "Stage", "sleep_until", "wait_for"]
 
-_PAUSE = 0.01  # seconds between two looks
-_PATIENCE = 10.0  # seconds; an act that waits longer for something has found a fault
-_POPULAR = 12  # addresses that every instance has in memory: few, since after an outage each costs a call again
+_PAUSE = 0.01  # seconds between two checks
+_PATIENCE = 10.0  # seconds; an act that waits longer has found a fault
+_POPULAR = 12  # addresses that every instance has in memory: few, since after an outage each costs another call
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Finding:
 
 
 class Show(Protocol):
-    """``Lines`` or ``Screen``: told everything as it happens; a context manager around the whole story."""
+    """``Lines`` or ``Screen``: gets each event at its time; a context manager around the whole story."""
 
     def __enter__(self) -> Self: ...
 
@@ -41,28 +41,28 @@ class Show(Protocol):
         """An act of the story begins; 0 is the first."""
 
     def say(self, line: str) -> None:
-        """A line of the story."""
+        """Show a line of the story."""
 
     def found(self, finding: Finding) -> None:
-        """A promise was looked at."""
+        """Show a finding."""
 
     def count(self, numbers: Numbers) -> None:
-        """The newest numbers, several times a second."""
+        """Show the newest numbers; called several times a second."""
 
 
 @dataclass
 class Stage:
-    """The scene, the traffic to it, and what was found so far.
+    """The scene, the traffic to it, and the findings so far.
 
     Attributes:
         scene: The processes.
         traffic: Requests to all instances.
         requests: The addresses to ask for, in their order.
-        show: Tells the audience.
-        findings: In the order of the story.
-        timed: Answers whose times are worth a line, by what they show.
+        show: Shows the events.
+        findings: The findings in the order of the story.
+        timed: Answers whose times get a line, by the meaning of the times.
         changes: Seconds until the other instances answered a change, for each change of a setting.
-        newest: What each setting was changed to last, by organisation.
+        newest: The newest value of each setting, by organisation.
     """
 
     scene: Scene
@@ -81,17 +81,17 @@ class Stage:
 
     @property
     def server(self) -> str:
-        """What the server calls itself: Valkey or Redis."""
+        """The server's own name: Valkey or Redis."""
         return self.scene.valkey.version.partition(" ")[0]
 
     @property
     def popular(self) -> list[str]:
-        """The addresses that are asked for most."""
+        """The most requested addresses."""
         return [address for address, _ in Counter(self.requests).most_common(_POPULAR)]
 
     @property
     def held(self) -> bool:
-        """Whether there are findings, and all as promised."""
+        """True if there are findings, and all are as promised."""
         return bool(self.findings) and all(finding.held for finding in self.findings)
 
     def say(self, line: str) -> None:
@@ -99,7 +99,7 @@ class Stage:
         self.show.say(line)
 
     def find(self, promised: str, seen: str, *, held: bool) -> None:
-        """Note what was seen of a promise, and show it."""
+        """Record an observation of a promise, and show it."""
         self.findings.append(Finding(promised, seen, held))
         self.show.found(self.findings[-1])
 
@@ -117,7 +117,7 @@ class Stage:
         return answer.body["countries"] if answer.ok else None
 
     async def calls(self) -> Any:
-        """What the origin counted, see ``Scene.calls``."""
+        """Return the origin's counts, see ``Scene.calls``."""
         return await asyncio.to_thread(self.scene.calls)
 
     async def healths(self) -> dict[str, Any]:
@@ -145,5 +145,5 @@ async def wait_for(condition: Callable[[], Awaitable[bool]], pause: float = _PAU
 
 
 async def sleep_until(moment: float) -> None:
-    """Wait for a moment of the monotonic clock; not at all if it is over."""
+    """Wait for a moment of the monotonic clock; return at once if it is over."""
     await asyncio.sleep(max(0.0, moment - time.monotonic()))

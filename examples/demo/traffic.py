@@ -1,6 +1,6 @@
 """Requests to the instances, round robin as a load balancer sends them, at a rate that does not wait for answers.
 
-A client that waits for one answer before it sends the next hides every pause of the server; ours sends on.
+A client that waits for each answer before its next request hides every pause of the server; this one sends on.
 """
 
 import asyncio
@@ -18,25 +18,25 @@ from .http_client import HttpClient, Response
 
 __all__ = ["RATE", "Answer", "Tally", "Traffic", "digits", "failures", "milliseconds", "percentile"]
 
-RATE = 250.0  # a second: a third of what two cores manage beside the screen, so that times show the cache and no queue
-_UNDER_WAY = 200  # at most: to send more to a server that does not answer only measures ourselves
+RATE = 250.0  # a second: a third of the most for two cores beside the screen, so that times show the cache and no queue
+_UNDER_WAY = 200  # at most: more requests to a server that does not answer would only measure the client
 _LONGEST_WAIT = 60  # seconds: the origin's minute, the most that a Retry-After may ask for
-_FEW = 0.01  # seconds: below, a digit after the point tells something
-_RECENT = 1_000  # requests whose times make the percentiles on the screen: some four seconds
+_FEW = 0.01  # seconds: below, a digit after the point is meaningful
+_RECENT = 1_000  # requests whose times make the percentiles on the screen: about four seconds
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back for one request.
+    """The answer to one request.
 
     Attributes:
-        instance: Who was asked.
-        path: What for.
-        status: HTTP status; 0 when there was no answer.
-        body: JSON; what went wrong when there was no answer.
-        headers: As sent, names in lower case.
-        began: When it was sent, by the monotonic clock.
-        seconds: How long it took, ours and theirs.
+        instance: The instance that was asked.
+        path: The path of the request.
+        status: HTTP status; 0 without an answer.
+        body: JSON; the error without an answer.
+        headers: The headers, with names in lower case.
+        began: The time of the request, by the monotonic clock.
+        seconds: The time until the answer, the client's and the server's.
     """
 
     instance: str
@@ -49,12 +49,12 @@ class Answer:
 
     @property
     def ok(self) -> bool:
-        """Whether it is the answer that the client hoped for."""
+        """True if it is the answer that the client hoped for."""
         return self.status == HTTPStatus.OK
 
     @property
     def refused(self) -> bool:
-        """Whether it says clearly that the origin has no calls left, and when to come back."""
+        """True if it says clearly that the origin has no calls left, and when to come back."""
         wait = self.headers.get("retry-after", "")
         return (
             self.status == HTTPStatus.SERVICE_UNAVAILABLE
@@ -66,24 +66,24 @@ class Answer:
 
     @property
     def ended(self) -> float:
-        """When it was there, by the monotonic clock."""
+        """The time of the answer, by the monotonic clock."""
         return self.began + self.seconds
 
 
 def failures(answers: Sequence[Answer]) -> str:
-    """Write how many requests failed, and the first reason."""
+    """Return the number of failed requests, and the first reason, as text."""
     failed = [answer for answer in answers if not answer.ok]
     first = f" (first: {failed[0].status} {failed[0].body} from {failed[0].instance})" if failed else ""
     return f"{len(answers):,} requests, {len(failed)} failed{first}"
 
 
 def milliseconds(seconds: float | None) -> str:
-    """Write a measured time for people."""
+    """Return a measured time as text for people."""
     return "never" if seconds is None else f"{digits(seconds)} ms"
 
 
 def digits(seconds: float) -> str:
-    """Write milliseconds without their unit, with two figures at least."""
+    """Return milliseconds without their unit, with two figures at least."""
     return f"{seconds * 1000:.1f}" if seconds < _FEW else f"{seconds * 1000:,.0f}"
 
 
@@ -103,10 +103,10 @@ class Tally:
     """Requests for addresses so far, counted while they run, so that a screen can look at any time.
 
     Attributes:
-        requests: All that ended.
-        refused: Those that got a clear error because the origin had no calls left and nobody had the answer.
-        failed: Those that got anything else than an answer.
-        pairs: Instance and path of each answer. An instance with a cache of its own would have called the origin for
+        requests: All requests that ended.
+        refused: Clear errors: the origin had no calls left, and no cache had the answer.
+        failed: All other errors.
+        pairs: Instance and path of each answer. An instance with its own cache would have called the origin for
             each of them.
         recent: Seconds that the newest requests took.
     """
@@ -118,7 +118,7 @@ class Tally:
     recent: deque[float] = field(default_factory=lambda: deque(maxlen=_RECENT))
 
     def note(self, answer: Answer) -> None:
-        """Count one."""
+        """Count one answer."""
         self.requests += 1
         self.recent.append(answer.seconds)
         if answer.ok:
@@ -139,7 +139,7 @@ class Traffic:
     Attributes:
         instances: As given.
         rate: As given.
-        tally: What came back for addresses.
+        tally: The count of answers for addresses.
     """
 
     def __init__(self, instances: dict[str, str], rate: float = RATE) -> None:
@@ -165,25 +165,25 @@ class Traffic:
         return Answer(instance, path, response.status, response.body, response.headers, began, time.monotonic() - began)
 
     async def from_all(self, path: str) -> dict[str, Answer]:
-        """Ask every instance the same at the same time."""
+        """Send every instance the same request at the same time."""
         answers = await asyncio.gather(*(self.request(name, path) for name in self.instances))
         return {answer.instance: answer for answer in answers}
 
     async def locate(self, address: str, instance: str | None = None) -> Answer:
-        """Ask one instance, or the one whose turn it is, where an address is."""
+        """Ask one instance, or the next in turn, where an address is."""
         answer = await self.request(instance or next(self._turn), f"/locate/{address}")
         self.tally.note(answer)
         return answer
 
     async def send(self, addresses: Iterable[str]) -> list[Answer]:
-        """Ask for addresses in their order, round robin, and wait for the answers."""
+        """Ask for addresses in their order, round robin, and return the answers."""
         answers: list[Answer] = []
         await self._send(addresses, answers)
         return answers
 
     @asynccontextmanager
     async def load(self, addresses: Sequence[str]) -> AsyncIterator[list[Answer]]:
-        """Ask for these addresses over and over while the block runs; the list has all answers after it."""
+        """Ask for these addresses again and again during the block; the list has all answers after it."""
         answers: list[Answer] = []
         going = True
         sending = asyncio.create_task(
@@ -209,5 +209,6 @@ class Traffic:
             for address in addresses:
                 await places.acquire()
                 group.create_task(ask(address))
-                due = max(due + 1 / self.rate, time.monotonic() - 1)  # who fell behind catches up one second at most
+                # A client that is late catches up one second at most.
+                due = max(due + 1 / self.rate, time.monotonic() - 1)
                 await asyncio.sleep(due - time.monotonic())

@@ -1,4 +1,4 @@
-"""The scene's server, Valkey or Redis: in a private folder, killed and brought back as the story needs it."""
+"""The scene's server, Valkey or Redis: in a private folder, killed and restarted as the story needs it."""
 
 import contextlib
 import re
@@ -15,7 +15,7 @@ from .processes import Process
 
 __all__ = ["Valkey"]
 
-_START_TIMEOUT = 4.0  # seconds; it takes 20 ms. With the look for a binary it stays under the five that we promise
+_START_TIMEOUT = 4.0  # seconds; it takes 20 ms. With the search for a binary it stays under the promised five
 _REPLY_TIMEOUT = 2.0  # seconds
 
 
@@ -23,10 +23,10 @@ class Valkey:
     """A server that listens on one port for the whole scene. ``start()`` begins its life, or the next one.
 
     Args:
-        folder: Where its snapshot and its log go.
+        folder: The folder for its snapshot and its log.
 
     Attributes:
-        version: What it calls itself, and its number: ``Valkey 9.1.0``.
+        version: Its own name, and its number: ``Valkey 9.1.0``.
 
     Raises:
         EmbeddedError: There is no server to start.
@@ -42,16 +42,16 @@ class Valkey:
 
     @property
     def url(self) -> str:
-        """For ``REDIS_URL``."""
+        """The URL for ``REDIS_URL``."""
         return f"redis://{HOST}:{self._port}/0"
 
     @property
     def alive(self) -> bool:
-        """Whether its process runs."""
+        """True if its process runs."""
         return self._process is not None and self._process.alive
 
     def start(self, *, from_snapshot: bool = False) -> None:
-        """Start it, empty or with what the last ``save()`` wrote, and wait until it answers."""
+        """Start it, empty or with the snapshot of the last ``save()``, and wait until it answers."""
         dump = self._folder / "dump.rdb"
         dump.unlink(missing_ok=True)
         if from_snapshot:
@@ -68,7 +68,7 @@ class Valkey:
         shutil.copy(self._folder / "dump.rdb", self._kept)
 
     def kill(self) -> None:
-        """SIGKILL: no goodbye, nothing saved."""
+        """Kill it by SIGKILL: no goodbye, nothing saved."""
         if self._process is not None:
             self._process.kill()
 

@@ -1,4 +1,4 @@
-"""A small shop: its responses are shared by all instances, and forgotten by all when a price changes.
+"""A small shop: all instances share its responses, and all forget them when a price changes.
 
 Run it: ``uvicorn examples.fastapi.app:app --workers 2``. With ``REDIS_URL`` workers and other hosts are one cache.
 The database is a file, ``SHOP_DATABASE``, by default ``shop.sqlite3`` here.
@@ -22,7 +22,7 @@ app.mount("/ops", OpsApp(cache))
 
 
 class Product(BaseModel):
-    """What the shop sells."""
+    """A product of the shop."""
 
     id: int
     name: str
@@ -30,7 +30,7 @@ class Product(BaseModel):
 
 
 def database() -> Iterator[sqlite3.Connection]:
-    """A connection for one request; a response does not depend on which."""
+    """Yield a connection for one request; a response does not depend on it."""
     connection = sqlite3.connect(os.environ.get("SHOP_DATABASE") or "shop.sqlite3", check_same_thread=False)
     with connection:
         connection.execute("CREATE TABLE IF NOT EXISTS product (id INTEGER PRIMARY KEY, name TEXT, cents INTEGER)")
@@ -47,14 +47,14 @@ Database = Annotated[sqlite3.Connection, Depends(database)]
 
 
 def page(skip: Annotated[int, Query(ge=0)] = 0, limit: Annotated[int, Query(ge=1, le=100)] = 10) -> tuple[int, int]:
-    """Which part of a list: what a dependency reads of the request tells responses apart, too."""
+    """Return a part of a list: the parameters that a dependency reads are in the key of a response, too."""
     return limit, skip
 
 
 @app.get("/products")
 @cached_response(ttl="1m", stale="1h", tags=("products",))
 def products(db: Database, part: Annotated[tuple[int, int], Depends(page)]) -> list[Product]:
-    """The list: a minute old at most, or older while one instance reads it anew."""
+    """Return the list: a minute old at most, or older while one instance reads it anew."""
     rows = db.execute("SELECT id, name, cents FROM product ORDER BY id LIMIT ? OFFSET ?", part)
     return [Product(id=row[0], name=row[1], cents=row[2]) for row in rows]
 
@@ -62,7 +62,7 @@ def products(db: Database, part: Annotated[tuple[int, int], Depends(page)]) -> l
 @app.get("/products/{product_id}")
 @cached_response(ttl="1h")
 def product(product_id: int, db: Database) -> Product:
-    """One of them. What is not there is not kept."""
+    """Return one product. A missing product is not cached."""
     row = db.execute("SELECT id, name, cents FROM product WHERE id = ?", (product_id,)).fetchone()
     if row is None:
         raise HTTPException(404)
@@ -71,7 +71,7 @@ def product(product_id: int, db: Database) -> Product:
 
 @app.put("/products/{product_id}/price")
 async def change_price(product_id: int, cents: int, db: Database) -> None:
-    """Change the database first, then let every instance forget what it has."""
+    """Change the database first, then let every instance forget the old price."""
     with db:
         db.execute("UPDATE product SET cents = ? WHERE id = ?", (cents, product_id))
     await product.invalidate(product_id=product_id)

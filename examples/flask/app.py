@@ -20,7 +20,7 @@ PRICES = {"pear": 3, "plum": 5}  # your database
 
 @cache.cached(ttl="10m", stale="1h", key="price:{item}")
 def price(item: str) -> int:
-    """What it costs; asked for once in the whole fleet."""
+    """Return the price; the whole fleet loads it once."""
     time.sleep(0.05)  # a database takes its time
     cache.incr("loads")
     return PRICES[item]
@@ -28,7 +28,7 @@ def price(item: str) -> int:
 
 @shop.get("/price/<item>")
 def show(item: str) -> Response:
-    """The price, who answered, and how often it was loaded."""
+    """Return the price, the process that answered, and the number of loads."""
     if item not in PRICES:
         return Response("no such thing\n", 404)
     cents = price(item)
@@ -37,20 +37,20 @@ def show(item: str) -> Response:
 
 @shop.post("/price/<item>")
 def changed(item: str) -> Response:
-    """After a change of the price: every instance forgets it."""
+    """Let every instance forget a price, after a change of it."""
     price.invalidate(item)
     return Response(status=204)
 
 
 @shop.post("/cart/<item>")
 def put(item: str) -> Response:
-    """A cart in a session, which any worker can answer."""
+    """Put an item into the session's cart, which any worker can read."""
     session["cart"] = [*session.get("cart", ()), item]
     return jsonify(session["cart"])
 
 
 def create_app() -> Flask:
-    """The app; nothing connects before it is used, so a server may import it first and fork then."""
+    """Return the app; nothing connects before its first use, so a server may import it first and fork then."""
     app = Flask(__name__)
     app.config["SECRET_KEY"] = os.environ.get("SECRET_KEY", "only for trying it out")
     cache.init_app(app)

@@ -1,6 +1,6 @@
 """The server: where is this IP address? One of several instances, all behind one cache.
 
-Set up by the environment alone, the cache too (``REDIS_URL`` and the ``CACHE_*`` variables); what is the app's own:
+The environment alone sets it up, the cache too (``REDIS_URL`` and the ``CACHE_*`` variables); the app's own variables:
 
 ==================  ==========================  =====================================================
 ``GEO_ORIGIN_URL``  ``http://127.0.0.1:9000``   the origin, see ``origin.py``
@@ -54,13 +54,13 @@ settings = Countries(Path(os.environ.get("GEO_DATABASE") or "geo.sqlite3"))
 
 @cache.cached(ttl=TTL, stale=STALE, key="geo:{ip}", tags=("geo",))
 async def locate(ip: str) -> Location:
-    """Ask the origin; the cache sees to it that one instance asks, once."""
+    """Ask the origin; the cache lets one instance ask, once."""
     return await origin.locate(ip)
 
 
 @cache.cached(ttl="1h", key="countries:{org}")
 async def countries(org: str) -> list[str] | None:
-    """Read a setting; that an organisation has none is remembered as well."""
+    """Read a setting; the absence of a setting is cached as well."""
     return await settings.read(org)
 
 
@@ -83,7 +83,7 @@ async def get_countries(request: Request) -> JSONResponse:
 
 
 async def put_countries(request: Request) -> JSONResponse:
-    """``PUT /countries/{org}`` with ``["DE", "AT"]``: change the source first, then let everybody forget the copy."""
+    """``PUT /countries/{org}`` with ``["DE", "AT"]``: change the source first, then let all instances forget it."""
     org = _org(request)
     codes = await _codes(request)
     await settings.write(org, codes)
@@ -113,8 +113,9 @@ async def _codes(request: Request) -> list[str]:
 
 
 async def _no_answer(_: Request, error: Exception) -> Response:
-    """Nothing cached, and the origin gave no answer: say so, and when to come back."""
-    if not isinstance(error, OriginError):  # the type that Starlette wants here is wider than what it passes
+    """Without a cached value and an answer of the origin: say so, and when to come back."""
+    # The parameter's type, which Starlette wants, is wider than the errors it passes.
+    if not isinstance(error, OriginError):
         raise error
     body = {"error": error.code, "detail": str(error), "retry_after": error.retry_after}
     return JSONResponse(body, 503, {"Retry-After": str(error.retry_after)})

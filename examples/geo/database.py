@@ -13,20 +13,20 @@ import geoip2fast
 
 from .origin import Record
 
-# Countries and network owners, IPv4 and IPv6. By full path: a file of that name in the current folder is not ours.
+# Countries and network owners, IPv4 and IPv6. By full path: a file of that name in the current folder is another one.
 _FILE = Path(geoip2fast.__file__).with_name("geoip2fast-asn-ipv6.dat.gz")
 _FIRST, _LAST = int(ipaddress.IPv4Address("1.0.0.0")), int(ipaddress.IPv4Address("223.255.255.255"))
-_IPV6_SHARE = 10  # one address in ten is IPv6: enough to meet colons in keys, few enough to stay like a server's log
+_IPV6_SHARE = 10  # one address in ten is IPv6: enough to have colons in keys, few enough to look like a server's log
 
 
 class GeoIP:
-    """Where addresses are. Loading takes about 0.3 s and 60 MB."""
+    """The places of addresses. Loading takes about 0.3 s and 60 MB."""
 
     def __init__(self) -> None:
         self._geo: Any = geoip2fast.GeoIP2Fast(geoip2fast_data_file=str(_FILE))
 
     def lookup(self, ip: str) -> Record:
-        """Return what is known of an address.
+        """Return the record of an address.
 
         Args:
             ip: An IPv4 or IPv6 address, valid.
@@ -43,7 +43,7 @@ class GeoIP:
         )
 
     def addresses(self, count: int, seed: int) -> list[str]:
-        """Draw different addresses from the public networks in the database; the same ones for the same seed."""
+        """Draw different addresses from the public networks in the database; equal ones for equal seeds."""
         rng = random.Random(seed)
         random.seed(seed)  # the package draws IPv6 addresses with the global generator
         drawn: dict[str, None] = {}

@@ -1,4 +1,4 @@
-"""Puts the instance's name on every response, so that one can see who answered behind a load balancer."""
+"""Puts the instance's name on every response, to show which one answered behind a load balancer."""
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -8,7 +8,7 @@ class InstanceHeader:
     """Plain ASGI middleware.
 
     Args:
-        app: What it wraps.
+        app: The app to wrap.
         name: The value of ``X-Instance``.
     """
 
@@ -17,7 +17,7 @@ class InstanceHeader:
         self._name = name
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass everything on."""
+        """Pass the call on, with the header in its response."""
 
         async def named(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -1,7 +1,7 @@
 """The origin: a geo-IP service as the public ones are, slow and stingy, with a real database behind it.
 
 It answers 45 calls a minute and 429 beyond that, takes 50-150 ms, and counts every call, which the demo is
-about. Run it: ``python -m examples.geo.origin --port 9000``; the demo runs it with a small database of its own.
+about. Run it: ``python -m examples.geo.origin --port 9000``; the demo runs it with its own small database.
 """
 
 import argparse
@@ -27,7 +27,7 @@ DELAY = (0.050, 0.150)  # seconds: a call over the internet and a look-up
 
 
 class Record(TypedDict):
-    """What the origin answers. The texts are empty for an address that no network in the database holds."""
+    """The origin's answer. The texts are empty for an address that no network in the database holds."""
 
     ip: str
     country_code: str
@@ -37,17 +37,17 @@ class Record(TypedDict):
 
 
 class Database(Protocol):
-    """What the origin asks."""
+    """The origin's source."""
 
     def lookup(self, ip: str) -> Record:
-        """Return what is known of a valid address."""
+        """Return the record of a valid address."""
 
     def addresses(self, count: int, seed: int) -> list[str]:
-        """Draw different addresses that it knows; the same ones for the same seed."""
+        """Draw different addresses that the database knows; equal ones for equal seeds."""
 
 
 class Window:
-    """A rate limit over the last minute, whenever that is.
+    """A rate limit over the last minute at each moment.
 
     Args:
         limit: Calls that a window holds; may be changed at any time.
@@ -60,7 +60,7 @@ class Window:
         self._taken: deque[float] = deque()
 
     def take(self) -> float:
-        """Take a place for a call: 0 if there is one, else the seconds until there will be."""
+        """Take a place for a call: return 0 if there is one, else the seconds until there will be."""
         if self.left:
             self._taken.append(self._clock())
             return 0.0
@@ -71,13 +71,13 @@ class Window:
 
     @property
     def left(self) -> int:
-        """Calls that are left now."""
+        """Return the calls that are left now."""
         while self._taken and self._taken[0] <= self._clock() - WINDOW:
             self._taken.popleft()
         return max(0, self.limit - len(self._taken))
 
     def clear(self) -> None:
-        """Forget what was taken."""
+        """Free all places."""
         self._taken.clear()
 
 
@@ -85,9 +85,9 @@ class Origin:
     """The service: its database, its limit and its count.
 
     Args:
-        database: Where addresses are.
+        database: The places of addresses.
         limit: Calls a minute.
-        seed: Of the time that calls take.
+        seed: Seed of the times that calls take.
     """
 
     def __init__(self, database: Database, limit: int, seed: int) -> None:
@@ -98,7 +98,7 @@ class Origin:
         self._refused: Counter[str] = Counter()
 
     async def json(self, request: Request) -> JSONResponse:
-        """``GET /json/{ip}``: where an address is."""
+        """``GET /json/{ip}``: the place of an address."""
         try:
             ip = str(ipaddress.ip_address(request.path_params["ip"]))
         except ValueError as error:
@@ -111,7 +111,7 @@ class Origin:
         return JSONResponse(self._database.lookup(ip))
 
     async def calls(self, request: Request) -> JSONResponse:
-        """``GET /calls``: how often it was asked, and how often it may be. ``DELETE`` counts from zero again."""
+        """``GET /calls``: the calls so far, and the calls left. ``DELETE`` counts from zero again."""
         if request.method == "DELETE":
             self._answered.clear()
             self._refused.clear()
@@ -148,7 +148,7 @@ class Origin:
 
 
 def serve(database: Database) -> None:
-    """Serve until told to stop. Each option of the command line may come from the environment instead."""
+    """Serve until told to stop. Each option of the command line can come from the environment instead."""
     parser = argparse.ArgumentParser(description="A geo-IP service that allows few calls and counts them.")
     parser.add_argument("--port", type=int, default=os.environ.get("GEO_ORIGIN_PORT", "9000"))
     parser.add_argument("--limit", type=int, default=os.environ.get("GEO_ORIGIN_LIMIT", str(LIMIT)))

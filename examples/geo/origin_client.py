@@ -1,4 +1,4 @@
-"""How an instance calls the origin, and what it says when the origin does not answer."""
+"""An instance's calls to the origin, and its error if the origin does not answer."""
 
 import math
 import time
@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import httpx
 
-_TIMEOUT = 5.0  # seconds: thirty times what a call takes
-_RETRY_AFTER = 5  # seconds, when the origin is not there and so does not say itself
+_TIMEOUT = 5.0  # seconds: thirty times the time of a call
+_RETRY_AFTER = 5  # seconds, if the origin is not there and so does not say itself
 
 
 @dataclass(frozen=True)
 class Location:
-    """Where an address is. The texts are empty where nobody knows, which is worth remembering too."""
+    """The place of an address. The texts are empty for an unknown address, which is worth caching, too."""
 
     ip: str
     country_code: str
@@ -36,11 +36,11 @@ class OriginError(Exception):
 
 
 class OriginClient:
-    """Calls the origin, and leaves it alone for as long as it asked to be: services ban clients that go on.
+    """Calls the origin, and leaves it alone for the pause it asked for: services ban clients that go on.
 
     Args:
-        url: Where it is.
-        longest_pause: Seconds after which to try again, whatever it asked for.
+        url: The URL of the origin.
+        longest_pause: Seconds after which to try again, even if the origin asked for more.
     """
 
     def __init__(self, url: str, longest_pause: float) -> None:
@@ -52,7 +52,7 @@ class OriginClient:
         """Ask where an address is.
 
         Raises:
-            OriginError: It has no calls left for us, or is not there.
+            OriginError: The origin has no calls left for this client, or is not there.
         """
         now = time.monotonic()
         if now < self._try_again:

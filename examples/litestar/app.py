@@ -22,7 +22,7 @@ PRICES = {"pear": 3, "plum": 5}  # your database
 
 @get("/price/{item:str}", cache=60)
 async def price(item: FromPath[str]) -> dict[str, Any]:
-    """What it costs, and who has looked it up."""
+    """Return the price, and the process that read it."""
     await asyncio.sleep(0.05)  # a database takes its time
     if item not in PRICES:
         raise NotFoundException(f"no {item}")
@@ -31,13 +31,13 @@ async def price(item: FromPath[str]) -> dict[str, Any]:
 
 @post("/price/{item:str}/changed", status_code=204)
 async def changed(item: FromPath[str]) -> None:
-    """After a change of the price: every instance forgets the response."""
+    """Let every instance forget the response, after a change of the price."""
     await app.stores.get("response_cache").delete(f"GET/price/{item}")
 
 
 @post("/cart/{item:str}")
 async def put(request: Request[Any, Any, Any], item: FromPath[str]) -> list[str]:
-    """A cart in a session, which any instance can answer."""
+    """Put an item into the session's cart, which any instance can read."""
     cart = [*request.session.get("cart", ()), item]
     request.set_session({"cart": cart})
     return cart
@@ -45,7 +45,7 @@ async def put(request: Request[Any, Any, Any], item: FromPath[str]) -> list[str]
 
 @get("/readyz", exclude_from_limit=True)
 async def ready() -> Response[dict[str, Any]]:
-    """For the load balancer."""
+    """Answer the load balancer."""
     health = await store.cache.health()
     return Response(health.brief(), status_code=health.status.http_status)
 
@@ -53,7 +53,7 @@ async def ready() -> Response[dict[str, Any]]:
 store = FleetStore()  # nothing connects before the app starts, which opens and closes its stores
 app = Litestar(
     [price, changed, put, ready],
-    stores={  # what is written back as it was read is asked of the server
+    stores={  # sessions and rate limits are read from the server, because they are written back as they were read
         "response_cache": store.with_namespace("response_cache"),
         "sessions": store.with_namespace("sessions", near=False),
         "rate_limit": store.with_namespace("rate_limit", near=False),
