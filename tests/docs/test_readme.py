@@ -120,6 +120,12 @@ def test_a_link_that_is_dead_on_an_index_is_seen(target: str) -> None:
     assert dead_on_an_index(f"[a]({target}) [b]({SITE}tags.html) [c]({SITE}SECURITY.html)", SITE) == [target]
 
 
+def test_it_and_the_quick_start_say_whose_numbers_a_scrape_shows() -> None:
+    for page in (README, (DOCS / "quickstart.md").read_text(encoding="utf-8")):
+        assert "`/metrics` is each worker's own" in page
+        assert "metrics-and-health-of-each-worker" in page
+
+
 def test_its_defaults_are_those_of_the_code() -> None:
     plain = Settings()
     for row in (f"| `CACHE_PREFIX` | `{plain.prefix}` |", "| `CACHE_TTL` / `CACHE_STALE` | `5m` / `0` |"):
