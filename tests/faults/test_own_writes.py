@@ -109,7 +109,7 @@ def test_more_than_the_journal_holds_is_one_warning_and_counted(away: Away, capl
 
     with caplog.at_level(logging.WARNING):
         away(body)
-    assert [record.levelname for record in caplog.records if "removals are owed" in record.message] == ["WARNING"]
+    assert [record.levelname for record in caplog.records if "removals are pending" in record.message] == ["WARNING"]
 
 
 def test_what_was_sent_and_not_answered_is_seen_though_everything_is_owed(server: Server, prefix: str) -> None:

@@ -22,7 +22,7 @@ class Explanation(Struct, frozen=True):
         server_key: The name of the key on the server.
         near: The near entry: ``fresh``, ``stale``, ``expired`` or ``none``.
         near_fresh_for: Seconds the near entry is still fresh; negative = seconds since it was.
-        trusted_for: Seconds until near entries are no longer trusted, unless the server is heard again before.
+        trusted_for: Seconds until near entries are no longer trusted, unless the server answers before then.
         unconfirmed: Whether the server has not confirmed the near entry.
         shared: The entry on the server: ``fresh``, ``stale``, ``spent``, ``unusable``, ``foreign``, ``held`` (a caller
             loads it), ``none``, or ``fault`` (no answer).

@@ -62,7 +62,7 @@ class Loads:
             early: Whether hits close to the end may start the refresh already, although ``stale`` is 0 (early
                 expiration).
             load_timeout: Bounds this caller's wait, not the load; a duration as ``ttl``. By default there is no bound.
-            offline_ttl: How long the near cache may answer while the server cannot be heard; 0 = not at all.
+            offline_ttl: How long the near cache may answer while the server cannot be reached; 0 = not at all.
 
         Returns:
             The value, decoded as ``type`` says: a hit and a load return the same.
@@ -193,7 +193,7 @@ class Loads:
                 (stale-while-revalidate); 0 = not at all.
             tags: Names by which ``invalidate_tags`` removes the entry.
             type: The type that each value is decoded as; without it, plain data.
-            offline_ttl: How long the near cache may answer while the server cannot be heard; 0 = not at all.
+            offline_ttl: How long the near cache may answer while the server cannot be reached; 0 = not at all.
 
         Returns:
             The values by key, without the keys that the loader did not find.

@@ -87,7 +87,7 @@ class Namespace(FastPath, Reads, Loads, Writes):
             type: The type results are decoded as; by default the return annotation.
             early: Whether hits close to the end may start the refresh already (early expiration).
             load_timeout: Bounds each caller's wait; a duration as ``ttl``. By default there is no bound.
-            offline_ttl: How long the near cache may answer while the server cannot be heard; 0 = not at all.
+            offline_ttl: How long the near cache may answer while the server cannot be reached; 0 = not at all.
             clearable: Whether ``invalidate_all()`` removes the results of all calls at once. Off by default: it takes a
                 tag on every result, and each instance keeps a copy of the tag, which the server tracks.
 
@@ -128,7 +128,7 @@ class Namespace(FastPath, Reads, Loads, Writes):
         """Claim the right to replace the entry of a key. One caller in the fleet has it at a time.
 
         This is an advisory lock for a caller that cannot hand its loader to ``get_or_set``. The claim is renewed until
-        you release or drop it. While the server cannot be heard, it is a lock of this process alone.
+        you release or drop it. While the server cannot be reached, it is a lock of this process alone.
 
         Args:
             key: The key of the entry, 1 byte to 8 KiB. An entry that exists stays, and reads return it.

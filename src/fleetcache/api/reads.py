@@ -65,7 +65,7 @@ class Reads:
             allow_stale: Whether the call also returns an entry past its ttl, within its stale time.
 
         Returns:
-            The value, or ``default``. While the server cannot be heard, a near copy within its ``offline_ttl``.
+            The value, or ``default``. While the server cannot be reached, a near copy within its ``offline_ttl``.
 
         Raises:
             KeyRuleError: The key breaks the rules.
@@ -115,8 +115,8 @@ class Reads:
             type: The type that each value is decoded as; without it, plain data.
             near: Whether the near cache may answer while the server can be asked. ``False`` costs the round trip and
                 sees every acknowledged write: for read-modify-write, such as a session.
-            offline_ttl: How long the near cache may answer while the server cannot be heard: seconds, ``timedelta`` or
-                text such as ``"5m"``; 0 = not at all.
+            offline_ttl: How long the near cache may answer while the server cannot be reached: seconds, ``timedelta``
+                or text such as ``"5m"``; 0 = not at all.
 
         Returns:
             The values by key, without the absent keys.
@@ -162,8 +162,8 @@ class Reads:
         Args:
             key: 1 byte to 8 KiB.
             type: The type the value is decoded as; without it, plain data.
-            offline_ttl: How long the near cache may answer while the server cannot be heard: seconds, ``timedelta`` or
-                text such as ``"5m"``; 0 = not at all.
+            offline_ttl: How long the near cache may answer while the server cannot be reached: seconds, ``timedelta``
+                or text such as ``"5m"``; 0 = not at all.
 
         Returns:
             The entry; ``None`` if there is none.

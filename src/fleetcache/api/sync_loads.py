@@ -63,7 +63,7 @@ class SyncLoads:
                 expiration).
             load_timeout: Bounds the wait for another caller's load, a duration as ``ttl``; only this thread can end a
                 load of its own. By default there is no bound.
-            offline_ttl: How long the near cache may answer while the server cannot be heard; 0 = not at all.
+            offline_ttl: How long the near cache may answer while the server cannot be reached; 0 = not at all.
 
         Returns:
             The value, decoded as ``type`` says: a hit and a load return the same.
@@ -180,7 +180,7 @@ class SyncLoads:
                 (stale-while-revalidate); 0 = not at all.
             tags: Names by which ``invalidate_tags`` removes the entry.
             type: The type that each value is decoded as; without it, plain data.
-            offline_ttl: How long the near cache may answer while the server cannot be heard; 0 = not at all.
+            offline_ttl: How long the near cache may answer while the server cannot be reached; 0 = not at all.
 
         Returns:
             The values by key, without the keys that the loader did not find.

@@ -52,7 +52,7 @@ class Writes:
             tags: Names by which ``invalidate_tags`` removes the entry.
             type: The type that the value is stored as; the call raises if the value is of another type.
             strict: Whether the call raises if the server does not acknowledge the write.
-            offline_ttl: How long this process keeps the value while the server cannot be heard; 0 = not at all.
+            offline_ttl: How long this process keeps the value while the server cannot be reached; 0 = not at all.
 
         Raises:
             KeyRuleError: The key or a tag breaks the rules.
@@ -101,7 +101,7 @@ class Writes:
             tags: Names by which ``invalidate_tags`` removes the entries.
             type: The type that each value is stored as; the call raises if a value is of another type.
             strict: Whether the call raises if the server does not acknowledge every write.
-            offline_ttl: How long this process keeps the value while the server cannot be heard; 0 = not at all.
+            offline_ttl: How long this process keeps the value while the server cannot be reached; 0 = not at all.
 
         Raises:
             KeyRuleError: A key or a tag breaks the rules.
@@ -156,7 +156,7 @@ class Writes:
             tags: Names by which ``invalidate_tags`` removes the entry.
             type: The type that the value is stored as; the call raises if the value is of another type.
             strict: Whether the call raises if the server does not decide.
-            offline_ttl: How long this process keeps the value while the server cannot be heard; 0 = not at all.
+            offline_ttl: How long this process keeps the value while the server cannot be reached; 0 = not at all.
 
         Returns:
             Whether the value is stored; ``False`` if the key has a fresh entry, or if that is unknown.

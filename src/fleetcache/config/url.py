@@ -58,7 +58,7 @@ _NOT_A_PORT = r":(?![0-9]{0,5}(?:/|$)).*"
 
 @runtime_checkable
 class CredentialProvider(Protocol):
-    """Gives user and password anew for every connection, for servers whose passwords expire.
+    """Gives user and password for every new connection, for servers whose passwords expire.
 
     The providers of redis-py have this interface.
     """

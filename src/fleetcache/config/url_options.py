@@ -10,7 +10,7 @@ import re
 __all__ = ["is_of_another_client"]
 
 # redis-py, valkey-py and django-redis; kombu and Celery; go-redis; ioredis and node-redis; lettuce and Jedis; Symfony
-# and predis. Written without "_" and "-" and in lower case, for each client has its own way to write words.
+# and predis. Written without "_" and "-" and in lower case, because each client has its own way to write words.
 _NAMES = """
     sockettimeout socketconnecttimeout socketreadtimeout socketkeepalive socketkeepaliveoptions socketreadsize
     sockettype

@@ -58,7 +58,7 @@ def _prefix(value: object, *, name: str) -> str:
 
 def _embedded_dir(value: object, *, name: str) -> str | None:
     """Check only how the path is written. Its first use shows whether it is usable, and health reports the result."""
-    accepted = f"an absolute path of at most {MAX_EMBEDDED_DIR} bytes, for a socket has to fit into it"
+    accepted = f"an absolute path of at most {MAX_EMBEDDED_DIR} bytes, because a socket has to fit into it"
     if value is None or value == "":
         return None
     if not isinstance(value, str) or not value.startswith("/") or not value.isprintable():
@@ -145,7 +145,7 @@ VARIABLES: tuple[Variable, ...] = (
              "how long an entry is fresh; at most 30d",
              "long enough to take the load off, short enough to heal a forgotten invalidation"),
     Variable("CACHE_STALE", "stale", "duration", "0", _lifetime_or_none,
-             "how long after that an entry may still answer while it is loaded anew",
+             "how long after that an entry may still answer while it is loaded again",
              "nothing loads in the background unless asked to: the request's session may be closed by then"),
     Variable("CACHE_OPERATION_TIMEOUT", "operation_timeout", "duration", "250ms", _operation_timeout,
              "longest wait for one operation on the server; at most 10s",

@@ -152,11 +152,11 @@ def cached_response(
     Args:
         cache: The cache, or a namespace of one. ``None``: the cache that ``lifespan`` has opened.
         ttl: How long a response is fresh; the response's own ``Cache-Control`` may shorten it.
-        stale: How long after ``ttl`` a response is still answered, while one instance makes it anew in the background
+        stale: How long after ``ttl`` a response is still answered, while one instance makes it again in the background
             (stale-while-revalidate).
         tags: Names by which ``invalidate_tags`` removes the responses.
         early: Whether answers close to the end of ``ttl`` may already start that refresh.
-        offline_ttl: How old an answer from the near cache may be while the server cannot be heard.
+        offline_ttl: How old an answer from the near cache may be while the server cannot be reached.
         clearable: Whether ``invalidate_all()`` works, and ``invalidate()`` where responses vary. Off by default,
             because it puts a tag or two on every response, which the server keeps for 60 days.
         name: The prefix of keys; by default the function's module and qualified name.
@@ -175,7 +175,7 @@ def cached_response(
         set_cookie: Responses that set a cookie: ``bypass`` the cache, or ``strip`` the cookie from the stored response.
         methods: Methods whose responses are stored. HEAD is answered from the stored response of GET.
         statuses: Statuses of responses that are stored.
-        client_reload: Whether a request with ``Cache-Control: no-cache`` or ``max-age=0`` makes the cache load anew,
+        client_reload: Whether a request with ``Cache-Control: no-cache`` or ``max-age=0`` makes the cache load again,
             for all clients. Off by default, because every client could then put load on your server.
         max_bytes: Larger bodies are passed on and not stored. 1 MiB.
         clock: Seconds of the wall clock, for an ``Expires`` of the endpoint's own.

@@ -172,7 +172,7 @@ class FleetCache(_Base):
         """Give an app its cache. The cache does not connect before its first use.
 
         Args:
-            app: The app. A second call for the same app starts anew, with the current config.
+            app: The app. A second call for the same app starts over, with the current config.
             **settings: Fields of ``Settings`` that take precedence over the config.
 
         Raises:

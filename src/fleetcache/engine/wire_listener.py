@@ -23,7 +23,7 @@ __all__ = ["WireListener"]
 
 
 class Wired(Protocol):
-    """The parts of an engine that these calls reach. The engine builds most of them anew on a new event loop."""
+    """The parts of an engine that these calls reach. The engine builds most of them again on a new event loop."""
 
     clock: Clock
     tell: Teller

@@ -252,7 +252,7 @@ class _Format:
             if change is None:
                 return self._ids[0], payload, back
             if reader.typed and reader.find_change(value, back) is None:
-                # Given as plain data. The converted value is stored, for a default may differ at each conversion.
+                # Given as plain data. The converted value is stored, because a default may differ at each conversion.
                 return self._write_made(back, reader)
         except MemoryError:
             raise

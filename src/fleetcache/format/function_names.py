@@ -192,7 +192,7 @@ def _is_same(one: Any, other: Any) -> bool:
     if one is other:
         return True
     code = getattr(one, "__code__", None)
-    if code is not None:  # an argument of the decorator, such as a predicate: made anew at each decoration
+    if code is not None:  # an argument of the decorator, such as a predicate: a new object at each decoration
         return code is getattr(other, "__code__", None) and not getattr(one, "__closure__", None)
     try:
         return type(one) is type(other) and bool(one == other)

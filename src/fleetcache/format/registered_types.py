@@ -33,7 +33,7 @@ def register_type(cls: type[T], encode: Callable[[T], Any], decode: Callable[[An
 
     Values of exactly this class, not of subclasses, may then be stored with and without a declared type, also inside
     lists, dicts and dataclasses. Call this function where the class is defined, in every process that reads such
-    values: in a process without the registration they are unusable and loaded anew. Entries name the class by its
+    values: in a process without the registration they are unusable and loaded again. Entries name the class by its
     module and qualified name.
 
     Args:
@@ -61,7 +61,7 @@ def register_type(cls: type[T], encode: Callable[[T], Any], decode: Callable[[An
             "register a type where it is defined, before the first use of it"
         )
     earlier = _by_name.get(name)
-    if earlier is not None:  # a reloaded module makes its classes anew
+    if earlier is not None:  # a reloaded module makes new classes
         _by_kind.pop(earlier.kind, None)
     _by_kind[cls] = _by_name[name] = Registered(cls, encode, decode)
 

@@ -224,7 +224,7 @@ _ROWS: Final[Mapping[type, Kind]] = {
 
 @cache
 def _table() -> dict[type, Kind]:
-    """Return the table. It is made at first use, for its last rows import modules that many apps do not need."""
+    """Return the table. It is made at first use, because its last rows import modules that many apps do not need."""
     import ipaddress  # noqa: PLC0415 - as said
     import pathlib  # noqa: PLC0415 - as said
 

@@ -234,7 +234,7 @@ def _without(held: dict[str, Any], names: frozenset[str]) -> dict[str, Any]:
 
 
 def _pairs(value: list[Any], back: list[Any]) -> _Parts:
-    """Pair parts side by side, without equal scalars; ``0.0`` stays in, for it equals ``-0.0``."""
+    """Pair parts side by side, without equal scalars; ``0.0`` stays in, because it equals ``-0.0``."""
     if len(value) != len(back):
         return None
     return [

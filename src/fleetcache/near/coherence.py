@@ -257,7 +257,7 @@ class Coherence:
     # -- removals --------------------------------------------------------------------------------------------------
 
     def begin_removal(self, target: Target) -> int:
-        """Begin a removal that is being sent, or would be if the server could be heard; return its number."""
+        """Begin a removal that is being sent, or would be if the server could be reached; return its number."""
         self._forget_target(target, None)
         return self.journal.begin_removal(target)
 
@@ -275,13 +275,13 @@ class Coherence:
 
     def _overflowed(self) -> None:
         self._counters.journal_overflows += 1
-        text = "more than %d removals are owed to the server: the whole cache is emptied instead when it answers"
+        text = "more than %d removals are pending: the whole cache is emptied instead when the server answers"
         self._tell(logging.WARNING, "journal_overflow", text, Journal.MAX)
 
     def defer(self, target: Target, number: int) -> None:
         """Owe a removal that ended without an acknowledgement.
 
-        Entries that were read meanwhile are dropped, unless a newer removal of the target is owed.
+        Entries that were read meanwhile are dropped, unless a newer removal of the target is pending.
         """
         if self.journal.defer(target, number):
             self._forget_target(target, None)
@@ -330,7 +330,7 @@ class Coherence:
     def judge(self, section: bytes) -> tuple[TagState, tuple[str, ...]]:
         """Return whether an entry with these tags is current, and its tags, as ``TagVersions.judge`` does.
 
-        An entry with a tag whose removal is owed is outdated.
+        An entry with a tag whose removal is pending is outdated.
         """
         names = self.copies.current_sections.get(section)
         if names is not None and not self.journal.pending:
@@ -346,7 +346,7 @@ class Coherence:
         return self.copies.missing(tags, self._clock())
 
     def captured(self, tags: tuple[str, ...]) -> tuple[tuple[str, bytes], ...] | None:
-        """Return the known versions of the tags; ``None`` if one is unknown or its removal is owed."""
+        """Return the known versions of the tags; ``None`` if one is unknown or its removal is pending."""
         now = self._clock()
         found = []
         for tag in tags:

@@ -1,12 +1,12 @@
 """The journal: removals that the server has not acknowledged, kept until it does.
 
 Every ``delete``, ``set``, tag invalidation and ``clear`` takes a number when it is sent. If it ends without a success
-reply, its target is *owed*: it is removed again, in the next handshake before anything is read, or on the live
-connection. Only a success reply to that intent or a newer one clears it. While a target is owed, nothing of it is read
-from the server, joined or filled.
+reply, its target is *pending*: it is removed again, in the next handshake before anything is read, or on the live
+connection. Only a success reply to that intent or a newer one clears it. While a target is pending, this process reads
+no entry of it from the server, joins no load of it, and fills the near cache with none.
 
-Where one owed target stands for many (the tag on every entry), the numbers of the many are gone. So the owed targets
-cannot show which write of a key is the newest: each write under way is recorded separately until it has ended.
+Where one pending target replaces many (the tag on every entry), the numbers of the many are gone. So the pending
+targets cannot show which write of a key is the newest: each write under way is recorded separately until it has ended.
 """
 
 from collections.abc import Callable
@@ -20,8 +20,9 @@ class Journal:
     """Numbered intents, the newest per target, bounded.
 
     Args:
-        on_overflow: Called each time more targets are owed than are kept, so that everything becomes owed.
-        most: Targets kept. Beyond it the tag on every entry is owed: a cold cache, but a correct one.
+        on_overflow: Called each time more targets are pending than are kept, so that the removal of everything becomes
+            pending.
+        most: Targets kept. Beyond it the tag on every entry is pending: a cold cache, but a correct one.
     """
 
     # About a megabyte of keys: after more removals than that in one outage, a cold start is cheaper.
@@ -83,17 +84,17 @@ class Journal:
 
     @property
     def covers_all(self) -> bool:
-        """Whether the removal of everything is owed."""
+        """Whether the removal of everything is pending."""
         return ALL in self.pending
 
     def has_pending_key(self, key: str) -> bool:
-        """Return whether the removal of this entry is owed, so that it may not be read."""
+        """Return whether the removal of this entry is pending, so that the entry may not be read."""
         return bool(self.pending) and (("e", key) in self.pending or ALL in self.pending)
 
     def has_pending_tag(self, tag: str) -> bool:
-        """Return whether the removal of this tag is owed, so that its version may not be believed."""
+        """Return whether the removal of this tag is pending, so that its version may not be trusted."""
         return bool(self.pending) and (("t", tag) in self.pending or ALL in self.pending)
 
     def in_order(self) -> list[tuple[Target, int]]:
-        """Return the owed targets, oldest first, each with the number that a success reply clears."""
+        """Return the pending targets, oldest first, each with the number that a success reply clears."""
         return list(self.pending.items())

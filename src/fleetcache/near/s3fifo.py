@@ -9,7 +9,7 @@ comes, so keys of a moment push out nothing but each other. The rules:
    main it goes to the end again for one mark. An entry with fewer marks is evicted.
 4. A key evicted from small is remembered by its hash for a while: if it is asked for again, it enters main at once.
 5. A forgotten key leaves its place vacant. If it is loaded again before the place's turn comes, it takes the place
-   again, marked: a hot key that is invalidated does not start anew.
+   again, marked: a hot key that is invalidated does not start over.
 """
 
 from array import array
@@ -195,7 +195,7 @@ class _Ghosts:
         self._prints = array("I", [0])
 
     def add(self, key: str, held: int) -> None:
-        """Remember a key. If the entries held call for over twice the slots, the memory starts anew in that size."""
+        """Remember a key. If the entries held need over twice the slots, an empty memory of that size replaces it."""
         slots = round(held * self._share)
         if slots > 2 * len(self._prints):
             self._prints = array("I", bytes(slots * self._prints.itemsize))

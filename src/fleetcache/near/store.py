@@ -17,8 +17,8 @@ online). The rules:
    its own size and with the store's cost of it (``ENTRY_BYTES``, its key, its tags by their length). The bytes kept
    beside the store for its entries, ``beside``, count as well.
 4. A refused entry is not held, and neither is the entry that it would have replaced.
-5. The tag ``*`` means "everything": entries carry it, but it is not indexed, for the index would be a second copy of
-   ``items``. Forgetting it looks at every entry.
+5. The tag ``*`` means "everything": entries carry it, but it is not indexed, because the index would be a second copy
+   of ``items``. Forgetting it looks at every entry.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""The cache's counters and gauges for Prometheus: one table, read anew at every scrape, without awaiting anything.
+"""The cache's counters and gauges for Prometheus: one table, read again at every scrape, without awaiting anything.
 
 Labels take their values only from the fixed sets below. No key, tag or address becomes a label, so the number of series
 never grows. Each series exists from the start, at 0, so that a rate counts the first error too.
@@ -74,7 +74,7 @@ _COUNTERS = {
     "replayed": ("replayed", "Removals delivered late, after the server was away"),
     "journal_overflows": (
         "journal_overflows",
-        "Times that too many removals were owed, and so everything was",
+        "Times that too many removals were pending, so that the whole cache was to be emptied",
     ),
     "timeouts": ("timeouts", "Operations on the server that ran out of time"),
     "overload": ("overload", "Operations not sent, because too much was unanswered"),
@@ -87,7 +87,7 @@ _GAUGES = {
     "flights": ("flights", "Loads under way in this process"),
     "waiters": ("waiters", "Calls waiting for a load of another process"),
     "tag_copies": ("tag_copies", "Tags whose version this process knows"),
-    "journal": ("journal_entries", "Removals still owed to the server"),
+    "journal": ("journal_entries", "Removals that the server has not acknowledged"),
     "epoch": ("link_epoch", "Number of the link's current life"),
 }
 

@@ -1,6 +1,6 @@
 """One round of a batch that loads: take the rights that are free, load those keys with one call, wait for the rest.
 
-The batch loads its granted keys and gives the rights back before it waits for a right that another caller holds.
+The batch loads its granted keys and releases the rights before it waits for a right that another caller holds.
 """
 
 from collections.abc import Callable
@@ -131,7 +131,7 @@ class BatchLoad:
         try:
             await stream(ctx, looks, ask, take, budget)
         except BaseException:
-            # Cancelled: no other code would give back the rights that were granted by now, or will be.
+            # Cancelled: no other code would release the rights that were granted by now, or will be.
             for right in (*rights, *asked.values()):
                 self._release(right)
             raise
@@ -274,7 +274,7 @@ class BatchLoad:
         try:
             await stream(ctx, granted, store, end, self._budget)
         finally:
-            for right in granted[sent:]:  # cancelled: no other code would give them back
+            for right in granted[sent:]:  # cancelled: no other code would release them
                 self._release(right)
 
     async def _wait_for_others(

@@ -4,7 +4,7 @@ It is the claim that a refresh takes, so a manual claim and a refresh never work
 threads and tasks take turns first, and only the holder of the turn asks the server. So without a server to ask, a claim
 is a lock of this process.
 
-A claim lives as long as its holder keeps the ``Grant``. If the holder drops it without giving it back, the claim
+A claim lives as long as its holder keeps the ``Grant``. If the holder drops it without releasing it, the claim
 ends: here when the next caller looks, on the server when the claim would be renewed.
 """
 
@@ -22,8 +22,8 @@ __all__ = ["Claims", "Grant"]
 
 # Seconds between two checks by a waiting caller whether the holder is still there.
 LOOK_EVERY = 1.0
-# Seconds that the next caller here pauses after the claim was given back for the sake of other processes: a round trip
-# or two, until they have heard of it and asked. At most this part of the claim's ttl.
+# Seconds that the next caller here pauses after the claim was released in favour of other processes: a round trip
+# or two, until they have learnt of it and asked. At most this part of the claim's ttl.
 YIELD, YIELD_PART = 0.05, 0.1
 # Each time the number of turns reaches a multiple of this, all turns are checked for holders that are gone.
 MANY = 1024
@@ -161,14 +161,14 @@ class Claims:
             try:
                 claimed = await ctx.ask(ctx.shared.claim(key, claim_token, ms, Any, None, look=False), ctx.budget())
                 if not isinstance(claimed, ClaimReply) or claimed.seen.state is EntryState.UNAVAILABLE:
-                    return True  # the server cannot be asked: a grant that comes later is given back at its reply
+                    return True  # the server cannot be asked: a grant that comes later is released at its reply
                 if claimed.granted:
                     turn.claim_token, turn.since = claim_token, ctx.ports.clock()
                     self._keep_alive(turn, key, ms)
                 elif not await self._news(watch.future, claimed.remaining, until):
                     return False
             except BaseException:
-                ctx.shared.unclaim(key, claim_token)  # perhaps granted: no other code would give it back
+                ctx.shared.unclaim(key, claim_token)  # perhaps granted: no other code would release it
                 raise
             finally:
                 ctx.coherence.unwatch(watch)
@@ -186,10 +186,10 @@ class Claims:
 
         turn.alarm = self._ctx.ports.call_later(ms / 3000, ring)
 
-    # -- giving back -------------------------------------------------------------------------------------------------
+    # -- releasing ---------------------------------------------------------------------------------------------------
 
     def release(self, grant: Grant) -> bool:
-        """End the claim; ``False`` if this grant does not hold it: it was given back before, or in another process."""
+        """End the claim; ``False`` if this grant does not hold it: it was released before, or in another process."""
         if not self.holds(grant):
             return False
         self._pass_on(self._turns[grant.key])
@@ -198,7 +198,7 @@ class Claims:
     def _pass_on(self, turn: _ClaimQueue) -> None:
         """Hand the turn to the next caller here, with the claim on the server.
 
-        After the claim's ttl the claim is given back instead, because other processes wait too.
+        After the claim's ttl the claim is released instead, because other processes wait too.
         """
         following = turn.queue.popleft() if turn.queue else None
         if following is None or self._ctx.ports.clock() - turn.since >= turn.ttl:
@@ -240,7 +240,7 @@ class Claims:
         return turn is not None and turn.holder is grant
 
     async def is_taken(self, key: str) -> bool:
-        """Return whether any process holds the claim, as far as the server can be heard."""
+        """Return whether any process holds the claim, as far as the server can be reached."""
         ctx = self._ctx
         ctx.check_open()
         if self._turn(key) is not None:

@@ -83,7 +83,7 @@ class CounterRules:
         budget = ctx.budget()
         captured = await ctx.capture(options.tags, budget)
         if captured is None or ctx.coherence.journal.has_pending_key(key):
-            raise Unavailable(f"incr of {key!r}: the server cannot be heard, and a counter is not guessed")
+            raise Unavailable(f"incr of {key!r}: the server cannot be reached, and a counter is not guessed")
         if create and not ctx.entries.signs:
             total = await self._by_script(key, delta, options, captured, budget)
             if total is not None:

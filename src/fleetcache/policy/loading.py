@@ -196,7 +196,7 @@ class Loading:
         try:
             seen = await ctx.ask(future, run.budget)
         except BaseException:
-            # Cancelled, perhaps after the server granted the lease: no other code would give it back.
+            # Cancelled, perhaps after the server granted the lease: no other code would release it.
             ctx.shared.release(run.key, placeholder)
             raise
         if seen is not NO_ANSWER and seen.state is EntryState.GRANTED:
@@ -291,7 +291,7 @@ class Loading:
         captured: Any,
         times: tuple[float, float],
     ) -> Callable[[], Coroutine[Any, Any, Outcome]]:
-        """Write the loaded value, or give the right back; return a function that waits for the outcome.
+        """Write the loaded value, or release the right; return a function that waits for the outcome.
 
         Args:
             run: The load.

@@ -56,7 +56,7 @@ class CallOptions(Struct, frozen=True):
         stale: How long after that the stale value may be answered while a load refreshes it (stale-while-revalidate).
         tags: All tags that may invalidate the value, the internal tags first.
         early: Whether a hit close to the end may start a refresh although ``stale`` is 0 (XFetch).
-        offline_ttl: Bound of the near cache's answers while the server cannot be heard.
+        offline_ttl: Bound of the near cache's answers while the server cannot be reached.
         load_timeout: How long this caller waits for a load; ``None`` = as long as it takes.
     """
 

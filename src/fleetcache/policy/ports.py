@@ -149,7 +149,7 @@ class NearPort(Protocol):
 
 
 class JournalPort(Protocol):
-    """The removals that are owed to the server."""
+    """The removals that the server has not acknowledged."""
 
     @property
     def pending(self) -> Mapping[tuple[str, str], int]: ...

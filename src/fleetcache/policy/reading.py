@@ -237,7 +237,7 @@ class Policy:
         )
 
     def _landed(self, run: Load, error: BaseException | None = None) -> None:
-        """Take a flight that is over out of the table, however it ended, and give its token back.
+        """Take a flight that is over out of the table, however it ended, and return its token.
 
         If the flight ended by a defect of ours, its starter gets that error: a retry could repeat for ever.
         """

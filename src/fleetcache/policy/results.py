@@ -58,7 +58,7 @@ class Keep(_Kept[T_co], Generic[T_co], frozen=True, kw_only=True):
     Args:
         value: the value that the callers get and that is stored.
         ttl: how long the value is fresh: seconds, ``timedelta`` or text such as ``"10m"``. ``None``: as in the call.
-        stale: how long after ``ttl`` the value may still answer while it is loaded anew. ``None``: as in the call.
+        stale: how long after ``ttl`` the value may still answer while it is loaded again. ``None``: as in the call.
 
     Example:
         >>> async def token() -> Keep[str]:

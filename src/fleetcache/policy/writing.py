@@ -1,4 +1,7 @@
-"""The rules of writing: forget here first, send to the server, and owe it each removal that it did not acknowledge."""
+"""The rules of writing: forget here first, then send to the server.
+
+A removal that the server did not acknowledge stays pending.
+"""
 
 from collections.abc import Iterable, Mapping
 from enum import Enum
@@ -127,7 +130,10 @@ class Writing:
         await stream(ctx, list(refused), send, take, budget)
 
     def send_set(self, answers: Mapping[str, DecodedValue], options: CallOptions) -> None:
-        """Store many values without waiting. A value that could only be sent after a wait is kept here and owed."""
+        """Store many values without waiting.
+
+        A value that could only be sent after a wait is kept here, and the removal of its key becomes pending.
+        """
         ctx = self._ctx
         ctx.counters.sets += len(answers)
         captured = None if ctx.alone else ctx.coherence.captured(options.tags)
@@ -207,7 +213,7 @@ class Writing:
     def send_removals(self, targets: Iterable[Target]) -> list[Future | None]:
         """Send all removals in one write, without waiting.
 
-        A removal that is not acknowledged is owed; a cache without a server owes nothing.
+        A removal that is not acknowledged becomes pending; a cache without a server has no pending removals.
         """
         ctx = self._ctx
         futures: list[Future | None] = []
@@ -219,7 +225,7 @@ class Writing:
         return futures
 
     async def _remove(self, targets: list[Target], *, strict: bool) -> int:
-        """Remove the targets, as many at once as fit. A removal that is not acknowledged is owed."""
+        """Remove the targets, as many at once as fit. A removal that is not acknowledged becomes pending."""
         ctx = self._ctx
         budget = ctx.budget()
         sent = removed = 0
@@ -242,7 +248,7 @@ class Writing:
             for target in targets[sent:]:  # cancelled: removals that were not sent are done later
                 ctx.coherence.defer(target, ctx.coherence.begin_removal(target))
         if strict and not told:
-            raise Unavailable("the server did not acknowledge the removal; it will be repeated when it can be heard")
+            raise Unavailable("the server did not acknowledge the removal; the cache repeats it until the server does")
         return removed
 
     # -- add -----------------------------------------------------------------------------------------------------------

@@ -186,7 +186,7 @@ class CommandSender:
             future.set_result(None)
 
     def _connected(self) -> bool:
-        """Return True if a call that no caller awaits may be sent: a slow server, too, gets its rights back."""
+        """Return True if a call that no caller awaits may be sent: rights are released on a slow server, too."""
         return self.wire is not None and self.wire.connected and self.wire.session.has_room
 
     def _submit(self, call: AnyCall) -> None:

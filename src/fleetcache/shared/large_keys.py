@@ -2,7 +2,7 @@
 
 Rules:
 
-1. The first look at such a key costs the connection, for the reply could be endless. From then on the key is known.
+1. The first look at such a key costs the connection, because the reply could be endless. From then on the key is known.
 2. Before a known key is read, the server is asked whether its value still exceeds the limit. While the value does, it
    is unusable: counted, replaced by the next load, and never read.
 """

@@ -1,7 +1,7 @@
-"""The cache's step of a handshake, and the replay of owed removals on the live connection.
+"""The cache's step of a handshake, and the replay of pending removals on the live connection.
 
 The step runs before anything is read, in this order: load the scripts; if the server is not the known one, distrust
-entries whose removal it may have forgotten; repeat the removals that it may have missed; replay the journal; give back
+entries whose removal it may have forgotten; repeat the removals that it may have missed; replay the journal; release
 rights to load that are in doubt; read the version of the tag on every entry.
 
 Rules of the heartbeat, while the link is online:
@@ -43,7 +43,7 @@ PAUSE_FIRST, MAX_PAUSE = 0.5, 10.0
 
 
 class Recovery:
-    """Replays owed removals, distrusts a restarted server, and makes the heartbeat's call.
+    """Replays pending removals, distrusts a restarted server, and makes the heartbeat's call.
 
     Args:
         trust_restart: ``CACHE_TRUST_RESTART``: keep entries although the server restarted or failed over.
@@ -115,7 +115,7 @@ class Recovery:
             self._coherence.defer(ALL, self._coherence.journal.next())
 
     async def _replay(self, ask: Ask) -> None:
-        """Replay owed removals, and recent removals that this server may have missed."""
+        """Replay pending removals, and recent removals that this server may have missed."""
         journal, recent = self._coherence.journal, self._coherence.recent
         pending = journal.in_order()
         history = _history(self._greeting)
@@ -137,7 +137,7 @@ class Recovery:
         self._counters.replayed += self.replayed
 
     async def _release_strays(self, ask: Ask, greeting: ServerInfo) -> None:
-        """Give back rights to load that the last connection left in doubt."""
+        """Release rights to load that the last connection left in doubt."""
         rights, release = self._shared.rights, SCRIPTS["release"]
         pending = rights.pending()
         for start in range(0, len(pending), CHUNK):
@@ -169,7 +169,7 @@ class Recovery:
     def _replay_live(self) -> None:
         pending = self._coherence.journal.in_order()
         now = self._clock()
-        if not pending:  # all replayed: the next owed removal has not been refused yet
+        if not pending:  # all replayed: the next pending removal has not been refused yet
             self._pause, self._next_replay, self._pending = PAUSE_FIRST, 0.0, 0
             return
         if now < self._next_replay:

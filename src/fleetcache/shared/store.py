@@ -134,11 +134,11 @@ class Shared(SharedReading):
             self._run("renew", raw, (stamp, ms), lambda reply, _at: self._own_if_done(raw, reply), None)
 
     def release(self, key: str, placeholder: bytes) -> None:
-        """Give a lease back without storing a value."""
+        """Release a lease without storing a value."""
         self.release_raw(self._layout.entry(key), placeholder, own=True)
 
     def unclaim(self, key: str, claim_token: bytes) -> None:
-        """Give a claim back."""
+        """Release a claim."""
         self.release_raw(self._layout.claim(key), claim_token)
 
     def release_raw(self, raw: bytes, stamp: bytes, *, own: bool = False) -> None:
@@ -175,7 +175,7 @@ class Shared(SharedReading):
     ) -> Future | None:
         """Store unconditionally; the future gets ``True``, or a reason.
 
-        If the server does not acknowledge the store, the cache owes the removal of the key.
+        If the server does not acknowledge the store, the removal of the key becomes pending.
         """
         target: Target = ("e", key)
         if not self._open():
@@ -207,7 +207,7 @@ class Shared(SharedReading):
     def remove(self, target: Target, number: int) -> Future | None:
         """Send ``DEL``; the future gets whether a live entry or tag was removed, or a reason.
 
-        No removal is lost: the cache owes each one that the server has not acknowledged.
+        No removal is lost: each one stays pending until the server acknowledges it.
         """
         if not self._open():
             self._coherence.defer(target, number)

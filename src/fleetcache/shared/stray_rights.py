@@ -1,13 +1,13 @@
-"""Rights to load that are in doubt: the process asked for one or gave one back, and got no answer.
+"""Rights to load that are in doubt: the process asked for one or released one, and got no answer.
 
 A cut connection can leave such a right on the server, and the whole fleet would wait for a load that no process runs.
 
 Rules:
 
-1. A right in doubt is given back in the next handshake, by compare-and-delete: another value under its key is left
+1. A right in doubt is released in the next handshake, by compare-and-delete: another value under its key is left
    alone.
 2. Unless the server has ended the last connection, a command sent on it may still arrive. In that case the right is
-   given back once more, after its lease time.
+   released once more, after its lease time.
 """
 
 from ..clock import Clock
@@ -34,7 +34,7 @@ class Rights:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._lost: dict[Right, float] = {}  # rights with their lease time in seconds
-        self._due: dict[Right, float] = {}  # rights to give back once more, and when
+        self._due: dict[Right, float] = {}  # rights to release once more, and when
 
     def __len__(self) -> int:
         return len(self._lost) + len(self._due)
@@ -51,11 +51,11 @@ class Rights:
             self._lost.pop((key, stamp), None)
 
     def pending(self) -> list[Right]:
-        """Return the rights that the next handshake gives back."""
+        """Return the rights that the next handshake releases."""
         return list(self._lost)
 
     def returned(self, right: Right, *, surely: bool) -> None:
-        """Record that a right was given back.
+        """Record that a right was released.
 
         With ``surely`` no further command of the connection that asked for the right can reach the server.
         """
@@ -66,7 +66,7 @@ class Rights:
                 del self._due[next(iter(self._due))]
 
     def take_due(self) -> list[Right]:
-        """Remove and return the rights that are now due to be given back once more."""
+        """Remove and return the rights that are now due to be released once more."""
         if not self._due:
             return []
         now = self._clock()

@@ -174,7 +174,7 @@ class Connection(ABC):
 
         Args:
             reset: Whether this process alone has the connection: a reset keeps its unsent bytes from ever being sent.
-                Without it the server hears nothing.
+                Without it nothing is sent to the server.
 
         Returns:
             Objects to keep alive, because their finalizers would write to the connection.

@@ -34,7 +34,7 @@ class Turnover:
         self.begin()
 
     def begin(self, *, tells: bool = True) -> None:
-        """Start anew on a new connection, perhaps to another server with another count.
+        """Start over on a new connection, which may lead to another server with another count.
 
         Args:
             tells: Whether the server may be asked.

@@ -11,7 +11,7 @@ Rules:
    connection, and near entries that no server confirmed, must go then.
 5. The *horizon* is the time until which the near cache may be trusted: ``max_staleness`` after the newest answered
    command was sent, while the server answers; ``offline_ttl`` after it once the link is offline.
-6. The backoff begins anew only after a connection that held for a while.
+6. The backoff starts over only after a connection that held for a while.
 """
 
 from collections.abc import Callable

@@ -45,7 +45,7 @@ _BY_CODE: Final = {
     "PROTOCOL": "protocol",  # made by the cache, for a reply of another shape
 }
 
-# Errors that have no code of their own, and that each version words anew.
+# Errors that have no code of their own, and that each version words differently.
 _BY_WORDS: Final = {
     "maxclients": ("max number of clients",),
     # The last two: a password for a server that has none.

@@ -35,7 +35,7 @@ class Reconnector:
 
     Args:
         connection: The connection. It waits for the reconnector, too, in the way of its shell.
-        provider: Gives user and password anew for each connection; ``None``: those of the address.
+        provider: Gives user and password for each new connection; ``None``: those of the address.
         limits: Durations and the frame limit.
         hooks: The cache's side.
         clock: Seconds.

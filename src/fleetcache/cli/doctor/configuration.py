@@ -268,7 +268,7 @@ def _driver(settings: Settings, workers: int) -> Finding:
     if driver != "memory":
         return Finding(Code.DRIVER, Severity.OK, f"{driver}: near copies in each process, one store behind them")
     many = f"each of the {workers} workers" if workers > 1 else "each process"
-    message = f"memory: {many} keeps its own copies, loads for itself, and does not hear what others change"
+    message = f"memory: {many} keeps its own copies, loads for itself, and does not see the changes of other processes"
     return Finding(Code.DRIVER, Severity.NOTE, message, "set REDIS_URL to share, or CACHE_DRIVER=embedded on one host")
 
 

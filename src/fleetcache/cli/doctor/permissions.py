@@ -46,7 +46,7 @@ PERMISSIONS: tuple[Permission, ...] = (
     Permission("+auth", None, "no log-in where HELLO is refused"),
     Permission("+get", lambda key: ("GET", key), "nothing can be read: offline"),
     Permission(
-        "+getrange", lambda key: ("GETRANGE", key, 0, 16), "loaded values are not stored, and no lease is given back"
+        "+getrange", lambda key: ("GETRANGE", key, 0, 16), "loaded values are not stored, and no lease is released"
     ),
     Permission("+set", lambda key: ("SET", key, "1", "PX", 10_000), "nothing can be stored"),
     Permission("+del", lambda key: ("DEL", key), "removals are refused: they are kept and repeated without an end"),

@@ -88,10 +88,10 @@ VERDICTS = {0: "nothing to do", 1: "there is something to do", 2: "the configura
 STATES = {
     "none": "nothing is there",
     "fresh": "answered",
-    "stale": "answered by get_or_set while it is loaded anew",
+    "stale": "answered by get_or_set while it is loaded again",
     "spent": "too old to be answered, the base of a refresh that may be under way",
     "held": "somebody loads it",
-    "unusable": "not answered, loaded anew",
+    "unusable": "not answered, loaded again",
     "foreign": "not ours: replaced when it is a string, else left alone",
     "fault": "no answer",
 }

@@ -1,6 +1,6 @@
 """One request to an endpoint whose parameters are solved, and the load that the request may cause.
 
-A load makes a response and decides how it is stored. A load in the background runs the request anew, because resources
+A load makes a response and decides how it is stored. A load in the background runs the request again, because resources
 of the request that started it, such as a database session, may be closed by then.
 """
 

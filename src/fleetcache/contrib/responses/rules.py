@@ -47,7 +47,7 @@ RawHeaders = Iterable[tuple[bytes, bytes]]
 # releases stored are then unusable for it, and it loads.
 SCHEMA: Final = 2
 _CONNECTION = {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
-# Set anew for each answer.
+# Set again for each answer.
 _OURS = {"age", "cache-status"}
 _STATUS = (b"cache-status", b"fleetcache")
 _IN_304 = frozenset({b"cache-control", b"content-location", b"date", b"etag", b"expires", b"vary"})

@@ -330,7 +330,7 @@ class Endpoint:
             await self.cache().invalidate_tags(key)
         else:
             raise ConfigError(
-                f"{self.family}: invalidate() cannot know all variants of a response, for they vary because {varies}; "
+                f"{self.family}: invalidate() cannot know all variants of a response: they vary because {varies}; "
                 "decorate it with cached_response(..., clearable=True), or use tags="
             )
 

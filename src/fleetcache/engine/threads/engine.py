@@ -39,7 +39,8 @@ class SyncEngine(Engine):
         super().__init__(settings, **more)
 
     def _build(self) -> None:
-        # First, and anew in a forked child: the lock's holder may be a thread of the parent, which does not exist here.
+        # First, and again in a forked child: the lock's holder may be a thread of the parent, which does not exist
+        # here.
         self.monitor = Monitor(self.tell)
         self.nested = self.monitor.within
         self.pid = os.getpid()

@@ -48,7 +48,7 @@ class _Note:
 
 
 class Interrupted(Protocol):
-    """The parts of an engine on threads that a call from inside reads. A forked child builds them anew."""
+    """The parts of an engine on threads that a call from inside reads. A forked child builds them again."""
 
     monitor: Monitor
     near: Near

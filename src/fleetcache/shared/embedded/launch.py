@@ -42,7 +42,7 @@ def launch(folder: Folder, opened: int, lock: FileLock, max_bytes: int, *, timeo
     command = [interpreter(), "-I", "-S", supervisor.__file__, str(folder.path)]
     server = server_command(find_server(), max_bytes)
     log = os.open("log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=opened)
-    # Opened anew: a lock belongs to one opening of the folder, and the supervisor must not share this process's seat.
+    # Opened again: a lock belongs to one opening of the folder, and the supervisor must not share this process's seat.
     own = FileLock(os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=opened))
     try:
         subprocess.run(  # noqa: S603 - the package's own script and a server of find_server

@@ -1,6 +1,6 @@
 """The process that ends an embedded server when no process uses it any more. Run by its path, not as a module.
 
-The supervisor imports a few modules of the standard library and nothing of fleetcache, for it lives as long as the
+The supervisor imports a few modules of the standard library and nothing of fleetcache, because it lives as long as the
 server. Each process that uses the server holds a shared lock on the folder. So when the supervisor can lock the folder
 exclusively, no process uses the server.
 """
