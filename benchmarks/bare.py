@@ -1,8 +1,8 @@
 """The floor under shared hits: the two commands of a hit, many tasks on one connection, and nothing else.
 
-No cache: no time-out, no reconnect, no type, no tags, no tracking. What a task, a future and the parser cost is all
-there is, so no client in Python that asks for a value and its time to live on one connection can be faster. For
-threads the same with a blocking socket.
+There is no cache: no time-out, no reconnect, no type, no tags, no tracking. A hit costs only a task, a future and the
+parser. So no Python client that asks for a value and its time to live on one connection can be faster. For threads
+the same with a blocking socket.
 """
 
 import asyncio
@@ -19,33 +19,33 @@ from fleetcache.engine.aio.connection import MUCH, PIECE
 
 __all__ = ["Bare", "connect", "connect_blocking"]
 
-_MORE = object()  # the parser's word for a reply that is not all there
-_BUFFER = 256 * 1024  # bytes, as ours
+_MORE = object()  # the parser's sign for an incomplete reply
+_BUFFER = 256 * 1024  # bytes, as in fleetcache
 
 
 class Bare(asyncio.BufferedProtocol):
-    """One connection; what one turn of the loop asks is written together, or the first of it in pieces."""
+    """One connection; the calls of one turn of the loop are written together, or the first of them in pieces."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._buffer = memoryview(bytearray(_BUFFER))
         self._reader = hiredis.Reader(notEnoughData=_MORE)
         self._waiting: deque[asyncio.Future[Any]] = deque()
-        self._value: Any = _MORE  # of the call whose second reply is still to come
+        self._value: Any = _MORE  # the first reply of a call whose second is still to come
         self._out: list[bytes] = []
         self._transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin."""
+        """Keep the transport."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's signature
-        """Where the loop reads to."""
+        """Return the buffer that the loop reads into."""
         return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Two replies are one answer."""
+        """Parse the replies; two of them are one answer."""
         self._reader.feed(self._buffer[:nbytes])  # type: ignore[arg-type]  # it takes any buffer; its stub is behind
         gets = self._reader.gets
         while (reply := gets()) is not _MORE:
@@ -81,7 +81,7 @@ class Bare(asyncio.BufferedProtocol):
 
 
 async def connect(url: str, stack: AsyncExitStack) -> Bare:
-    """Open one; it is closed with the stack."""
+    """Open a connection; it is closed with the stack."""
     where = urlsplit(url)
     loop = asyncio.get_running_loop()
     transport, bare = await loop.create_connection(Bare, where.hostname or "", where.port or 0)
@@ -90,7 +90,7 @@ async def connect(url: str, stack: AsyncExitStack) -> Bare:
 
 
 def connect_blocking(url: str, stack: ExitStack) -> Callable[[str], Any]:
-    """Open one for a single thread; returns its ``get``."""
+    """Open a connection for a single thread; return its ``get``."""
     where = urlsplit(url)
     sock = stack.enter_context(socket.create_connection((where.hostname or "", where.port or 0)))
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -1,4 +1,4 @@
-"""What one writes in an afternoon: redis-py before a slow origin, with every fault of the server caught.
+"""The code of an afternoon: redis-py before a slow origin, with every fault of the server caught.
 
 It stands beside fleetcache in the story of ``docs/why.md``, which shows this code; ``story.py`` measures it.
 """
@@ -12,7 +12,7 @@ __all__ = ["ByHand"]
 
 
 class Origin(Protocol):
-    """Where the truth is."""
+    """The source of the truth."""
 
     async def locate(self, ip: str) -> str:
         """Ask; slow, and limited."""
@@ -27,7 +27,7 @@ class ByHand:
         self.origin = origin
 
     async def locate(self, ip: str) -> str:
-        """Answer from Redis, else ask the origin and remember what it said."""
+        """Answer from Redis, else ask the origin and store its answer."""
         with suppress(RedisError):  # a cache must not take us down
             if (known := await self.redis.get(f"geo:{ip}")) is not None:
                 return str(known, "utf-8")
@@ -37,6 +37,6 @@ class ByHand:
         return place
 
     async def forget(self, ip: str) -> None:
-        """To be called when the origin knows better."""
+        """Remove the address, after a change at the origin."""
         with suppress(RedisError):
             await self.redis.delete(f"geo:{ip}")

@@ -1,7 +1,7 @@
 """Hit ratios of eviction policies on key traces; prints the Markdown tables of docs/near.md.
 
-A trace is a gzipped file ``NAME.keys.gz`` with one key per line in the order of requests. Every request is a look-up; a
-miss puts the key in. Sizes are numbers of keys, bytes are not looked at.
+A trace is a gzipped file ``NAME.keys.gz`` with one key per line in the order of requests. Every request is a look-up;
+a miss puts the key in. Sizes are numbers of keys; the bytes of values do not count.
 
     python benchmarks/eviction.py --traces DIR      # every trace in the folder; 1.2 million requests take two minutes
     python benchmarks/eviction.py                   # no traces at hand: Zipf with scans, made here with a fixed seed
@@ -20,7 +20,7 @@ from typing import Protocol
 from fleetcache.near.s3fifo import GHOST_SHARE, MAX_FREQ, PROMOTE, SMALL_SHARE, S3Fifo
 
 SIZES = (0.005, 0.01, 0.05, 0.10, 0.25)  # of the trace's distinct keys
-SMALLEST = 10  # keys; below it a ratio says little
+SMALLEST = 10  # keys; with fewer a ratio says little
 SMALL = 0.01  # sizes up to this are the small ones of the summary
 
 
@@ -28,19 +28,19 @@ class Policy(Protocol):
     """A store of keys of a fixed size."""
 
     def access(self, key: str) -> bool:
-        """Whether the key was there; it is afterwards."""
+        """Return True if the key was there; it is afterwards."""
         ...
 
 
 class Fifo:
-    """Out goes what came first."""
+    """The key that came first leaves first."""
 
     def __init__(self, size: int) -> None:
         self._size = size
         self._keys: OrderedDict[str, None] = OrderedDict()
 
     def access(self, key: str) -> bool:
-        """Whether the key was there; it is afterwards."""
+        """Return True if the key was there; it is afterwards."""
         if key in self._keys:
             return True
         self._keys[key] = None
@@ -50,10 +50,10 @@ class Fifo:
 
 
 class Lru(Fifo):
-    """Out goes what was not asked for the longest."""
+    """The key that was not used for the longest time leaves first."""
 
     def access(self, key: str) -> bool:
-        """Whether the key was there; it is afterwards."""
+        """Return True if the key was there; it is afterwards."""
         hit = super().access(key)
         if hit:
             self._keys.move_to_end(key)
@@ -81,7 +81,7 @@ class Sieve:
         self._hand: _Node | None = None
 
     def access(self, key: str) -> bool:
-        """Whether the key was there; it is afterwards."""
+        """Return True if the key was there; it is afterwards."""
         node = self._nodes.get(key)
         if node is not None:
             node.asked = True
@@ -127,7 +127,7 @@ def _one(_key: str, _mark: _Mark) -> int:
 
 
 class Near:
-    """The queue that ``fleetcache.near.store`` runs on, with its own settings unless told."""
+    """The queue of ``fleetcache.near.store``, with its own settings unless told."""
 
     def __init__(
         self,
@@ -143,7 +143,7 @@ class Near:
         self._queue: S3Fifo[_Mark] = S3Fifo(_one, size, size, small_share=small, ghost_share=ghost, promote=promote)
 
     def access(self, key: str) -> bool:
-        """Whether the key was there; it is afterwards."""
+        """Return True if the key was there; it is afterwards."""
         mark = self._queue.items.get(key)
         if mark is not None:
             if mark.freq < self._max_freq:
@@ -185,12 +185,12 @@ VARIANTS: dict[str, Callable[[int], Policy]] = {
 
 
 def hit_ratio(policy: Policy, keys: list[str]) -> float:
-    """Share of requests that found their key."""
+    """Return the share of requests that found their key."""
     return sum(map(policy.access, keys)) / len(keys)
 
 
 def zipf_with_scans(requests: int = 200_000, keys: int = 20_000, seed: int = 7) -> list[str]:
-    """Requests by Zipf's law (exponent 0.9); every tenth stretch of 2,000 is a scan of keys never asked for again."""
+    """Return requests by Zipf's law (exponent 0.9); every tenth stretch of 2,000 is a scan of keys used only once."""
     rng = random.Random(seed)
     weights = list(itertools.accumulate((rank + 1) ** -0.9 for rank in range(keys)))
     stretch = 2_000
@@ -204,7 +204,7 @@ def zipf_with_scans(requests: int = 200_000, keys: int = 20_000, seed: int = 7) 
 
 
 def read_traces(folder: Path) -> dict[str, list[str]]:
-    """Every ``NAME.keys.gz`` of the folder."""
+    """Return every ``NAME.keys.gz`` of the folder."""
     files = sorted(folder.glob("*.keys.gz"))
     if not files:
         raise SystemExit(f"no *.keys.gz in {folder}")
@@ -212,13 +212,13 @@ def read_traces(folder: Path) -> dict[str, list[str]]:
 
 
 def sizes_of(keys: list[str]) -> list[tuple[float, int]]:
-    """Shares of the distinct keys with the number of keys that each is."""
+    """Return shares of the distinct keys, each with its number of keys."""
     distinct = len(set(keys))
     return [(share, int(distinct * share)) for share in SIZES if int(distinct * share) >= SMALLEST]
 
 
 def print_policies(traces: dict[str, list[str]]) -> None:
-    """One row per trace and size, the best in bold."""
+    """Print one row per trace and size, the best in bold."""
     print("| trace | keys held | " + " | ".join(POLICIES) + " |")
     print("|---|--:|" + "--:|" * len(POLICIES))
     for name, keys in traces.items():
@@ -230,7 +230,7 @@ def print_policies(traces: dict[str, list[str]]) -> None:
 
 
 def print_variants(traces: dict[str, list[str]]) -> None:
-    """Means over all traces: all sizes, the small ones, and with every request made twice in a row."""
+    """Print means over all traces: all sizes, the small ones, and with every request made twice in a row."""
     print("| variant | mean | mean of sizes up to 1 % | mean, each key asked for twice in a row |")
     print("|---|--:|--:|--:|")
     for name, make in VARIANTS.items():
@@ -239,7 +239,7 @@ def print_variants(traces: dict[str, list[str]]) -> None:
             doubled = [key for key in keys for _ in range(2)]
             for share, size in sizes_of(keys):
                 everywhere.append(hit_ratio(make(size), keys))
-                # The second of two is always a hit: what counts is the first.
+                # The second of two is always a hit, so only the first counts.
                 twice.append(2 * hit_ratio(make(size), doubled) - 1)
                 if share <= SMALL:
                     small.append(everywhere[-1])
@@ -248,7 +248,7 @@ def print_variants(traces: dict[str, list[str]]) -> None:
 
 
 def main() -> None:
-    """Run what the command line asks for."""
+    """Print the tables for the traces of the command line."""
     parser = argparse.ArgumentParser(description="Hit ratios of eviction policies.")
     parser.add_argument("--traces", type=Path, metavar="DIR", help="folder with *.keys.gz; without it: Zipf with scans")
     parser.add_argument("--at-most", type=int, default=100_000, metavar="N", help="requests per trace in table two")

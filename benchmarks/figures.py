@@ -1,4 +1,4 @@
-"""What a benchmark row promises and what came out, and the words they are printed in. No measuring here."""
+"""The budget and the result of a benchmark row, and their words in print. This module measures nothing."""
 
 import statistics
 from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -7,25 +7,25 @@ from typing import Any
 
 __all__ = ["NOTHING", "PEERS", "SYNC_PEERS", "Effort", "Figures", "Result", "Row", "middle", "shown"]
 
-# What stands where there is nothing to say.
+# The sign for an empty cell.
 NOTHING = "-"
-# The columns of the table. cachetools stands in where a peer without a server is meant.
+# The columns of the table. cachetools takes the place of a peer without a server.
 PEERS = ("cashews", "aiocache", "redis-py", "coredis", "valkey-glide", "cachetools")
-# Those of the rows on threads. Django's are its own backends: in memory, or on the server.
+# The columns of the rows on threads. Django's are its own backends: in memory, or on the server.
 SYNC_PEERS = ("redis-py", "valkey-glide-sync", "django-redis", "Django", "dogpile.cache", "cachebox")
 
-# A figure of a peer: measured, or in words why there is none.
+# A figure of a peer: measured, or the reason in words why there is none.
 Figure = float | str
 
 
 @dataclass(frozen=True)
 class Effort:
-    """How much a run may take.
+    """The size of a run.
 
     Attributes:
         quick: A smoke test: the figures mean little.
         rounds: Alternating rounds of each comparison; odd, so that a median is one of them.
-        seconds: What one round of one side takes, about.
+        seconds: The time of one round of one side, about.
     """
 
     quick: bool
@@ -34,20 +34,20 @@ class Effort:
 
     @classmethod
     def of(cls, *, quick: bool) -> "Effort":
-        """Twenty-one rounds of a twentieth of a second, or just enough to see that everything runs."""
+        """Return twenty-one rounds of a twentieth of a second, or just enough to see that everything runs."""
         return cls(quick=True, rounds=3, seconds=0.002) if quick else cls(quick=False, rounds=21, seconds=0.05)
 
 
 @dataclass(frozen=True)
 class Figures:
-    """What came out of one row.
+    """The results of one row.
 
     Attributes:
         ours: The median of our rounds, in the row's unit.
-        base: The same of what we stand beside; None where the budget is a plain number.
-        ratio: What is held against the budget: the median of the rounds' ratios, or the plain number.
-        peers: Their figures, in the same unit and from the same rounds.
-        note: What a reader has to know of this run.
+        base: The same of the subject that we are compared with; None if the budget is a plain number.
+        ratio: The value that the budget bounds: the median of the rounds' ratios, or the plain number.
+        peers: The peers' figures, in the same unit and from the same rounds.
+        note: A reader's hints about this run.
     """
 
     ours: float
@@ -62,8 +62,8 @@ class Figures:
 
         Args:
             rounds: Figures by subject, ``ours`` and ``base`` among them, one a round.
-            base: The subject we are held against.
-            peers: Those without figures and why; the others are taken from the rounds.
+            base: The subject that we are compared with.
+            peers: Peers without figures, each with its reason; the rounds have the other peers.
         """
         ratios = [ours / other for ours, other in zip(rounds["ours"], rounds[base], strict=True)]
         measured = {name: middle(values) for name, values in rounds.items() if name in {*PEERS, *SYNC_PEERS}}
@@ -75,15 +75,15 @@ class Row:
     """One line of the budget.
 
     Attributes:
-        name: For ``--only``.
-        path: What is measured.
-        against: What it is held against.
-        unit: Of the figures.
+        name: The name for ``--only``.
+        path: The subject of the measurement.
+        against: The base of the comparison.
+        unit: The unit of the figures.
         limit: The budget.
-        measure: Does it. Gets the server's URL and the effort.
-        at_least: The budget is a lower bound.
-        plain: The budget is in the row's unit and not a ratio.
-        columns: The peers beside whom it is shown: rows with the same ones make one table.
+        measure: Measures the row, with the server's URL and the effort.
+        at_least: True if the budget is a lower bound.
+        plain: True if the budget is in the row's unit and not a ratio.
+        columns: The peers in its table: rows with the same peers make one table.
     """
 
     name: str
@@ -98,7 +98,7 @@ class Row:
 
     @property
     def budget(self) -> str:
-        """Such as ``≤ 2.5 x``, ``≤ 30 ms`` or ``= 1 load``."""
+        """The budget as text, such as ``≤ 2.5 x``, ``≤ 30 ms`` or ``= 1 load``."""
         unit = f" {self.unit}" if self.plain else " x"
         if self.plain and self.limit == 1:
             return f"= 1{unit}"
@@ -122,7 +122,7 @@ class Result:
         return "ok" if kept else "MISSED"
 
     def as_json(self) -> dict[str, Any]:
-        """For ``--json``."""
+        """Return the result for ``--json``."""
         row, figures = self.row, self.figures
         told: dict[str, Any] = {"row": row.name, "path": row.path, "against": row.against, "unit": row.unit}
         told |= {"budget": row.budget, "verdict": self.verdict}
@@ -138,6 +138,6 @@ def middle(values: Sequence[float]) -> float:
 
 
 def shown(value: float, unit: str = "") -> str:
-    """Three digits that count: ``0.0263 µs``, ``1.05``, ``27,400 /s``."""
+    """Return a value with three digits: ``0.0263 µs``, ``1.05``, ``27,400 /s``."""
     digits = f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
     return f"{digits} {unit}".strip()

@@ -1,4 +1,4 @@
-"""The floor under hits in memory: what a ``def`` costs before it has done anything that a cache does.
+"""The floor under hits in memory: the cost of a ``def`` without any work of a cache.
 
 A hit that honours a time to live has to look at a clock, so no method in Python can be nearer to ``dict.get``.
 """
@@ -16,7 +16,7 @@ _PLAIN, _TIMED = "a def", "a def with a clock"
 
 
 def floors(key: str, value: str) -> dict[str, Subject]:
-    """``dict.get`` itself, a ``def`` around it, and one that also looks at the clock."""
+    """Return ``dict.get`` itself, a ``def`` around it, and one that also looks at the clock."""
     plain = {key: value}
     ends = dict.fromkeys(plain, float("inf"))
 
@@ -34,6 +34,6 @@ def floors(key: str, value: str) -> dict[str, Subject]:
 
 
 def told(found: Mapping[str, Sequence[float]]) -> str:
-    """What they came to, beside ``dict.get``."""
+    """Return their costs beside ``dict.get``, as text."""
     plain, timed = (shown(Figures.of({**found, "ours": found[name]}, BASE, {}).ratio) for name in (_PLAIN, _TIMED))
     return f"a `def` that only calls `dict.get` {plain} x, one that also looks at the clock {timed} x"

@@ -1,6 +1,6 @@
 """One process of a fleet that asks for cold keys: reads a key from stdin, asks for it with many callers at once.
 
-Run as ``python -m benchmarks.load_worker LIBRARY URL FOLDER CALLERS``. Each run of a loader leaves a byte in its
+Run it as ``python -m benchmarks.load_worker LIBRARY URL FOLDER CALLERS``. Each run of a loader leaves a byte in its
 key's file, which counts them for all processes.
 """
 
@@ -19,7 +19,7 @@ TAKES = 0.5
 
 
 class Origin:
-    """What is cached; counts how often it is asked."""
+    """The source of the values; counts its calls."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -33,7 +33,7 @@ class Origin:
 
 
 async def ours(url: str, origin: Origin, stack: AsyncExitStack) -> Ask:
-    """A cached function."""
+    """A cached function of fleetcache."""
     from fleetcache import Cache  # noqa: PLC0415 - each process is one library's
 
     cache = await stack.enter_async_context(Cache(url, prefix="bench-load", operation_timeout="5s"))
@@ -41,7 +41,7 @@ async def ours(url: str, origin: Origin, stack: AsyncExitStack) -> Ask:
 
 
 async def cashews(url: str, origin: Origin, stack: AsyncExitStack) -> Ask:
-    """With the lock that it offers for this."""
+    """cashews, with the lock that it offers for this."""
     from cashews import Cache  # noqa: PLC0415 - each process is one library's
 
     cache = Cache()
@@ -53,7 +53,7 @@ async def cashews(url: str, origin: Origin, stack: AsyncExitStack) -> Ask:
 
 
 async def aiocache(url: str, origin: Origin, _stack: AsyncExitStack) -> Ask:
-    """With the lease that it offers for this."""
+    """aiocache, with the lease that it offers for this."""
     from aiocache import Cache, cached_stampede  # noqa: PLC0415 - each process is one library's
     from redis.asyncio import BlockingConnectionPool  # noqa: PLC0415 - as above
 
@@ -66,7 +66,7 @@ async def aiocache(url: str, origin: Origin, _stack: AsyncExitStack) -> Ask:
         timeout=0,
         endpoint=where.hostname,
         port=where.port,
-        connection_pool_class=BlockingConnectionPool,  # the usual one raises when so many ask at once
+        connection_pool_class=BlockingConnectionPool,  # the usual pool raises with this many calls at once
     )(origin.load)
     return cached
 
@@ -75,7 +75,7 @@ LIBRARIES = {"ours": ours, "cashews": cashews, "aiocache": aiocache}
 
 
 async def main(library: str, url: str, folder: str, callers: int) -> None:
-    """Answer keys until there are no more."""
+    """Answer keys until the input ends."""
     loop = asyncio.get_running_loop()
     async with AsyncExitStack() as stack:
         ask = await LIBRARIES[library](url, Origin(Path(folder)), stack)

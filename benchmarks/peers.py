@@ -1,6 +1,6 @@
-"""The peers, each opened as its own documentation opens it. One that cannot be had here is named with the reason.
+"""The peers, each opened as in its own documentation. A missing peer is named with the reason.
 
-They are imported when they are opened: what is not measured need not be there.
+They are imported when they are opened, so that a peer that is not measured need not be installed.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -18,7 +18,7 @@ TTL = 3600  # seconds; nothing expires during a run
 
 @dataclass(frozen=True)
 class Peer:
-    """What a benchmark calls. They are the peer's own bound methods: no layer of ours is measured with them."""
+    """A peer's own bound methods, for a benchmark to call: no layer of ours is measured with them."""
 
     get: Callable[[str], Awaitable[Any]]
     put: Callable[[str, str], Awaitable[Any]]
@@ -27,13 +27,13 @@ class Peer:
 
 @dataclass(frozen=True)
 class Opened:
-    """The peers that run, and for each other one why it does not."""
+    """The running peers, and for each missing one the reason."""
 
     running: Mapping[str, Peer]
     missing: Mapping[str, str]
 
     async def put(self, name: str, items: Mapping[str, str]) -> None:
-        """Store items with one that runs."""
+        """Store items with a running peer."""
         for key, value in items.items():
             await self.running[name].put(key, value)
 
@@ -42,7 +42,7 @@ Opener = Callable[[str, AsyncExitStack], Awaitable[Peer]]
 
 
 async def _cashews_near(url: str, stack: AsyncExitStack) -> Peer:
-    """Its client-side cache: the one peer here whose near copies hear of changes, as ours do."""
+    """Its client-side cache: the only peer here whose near copies hear of changes, as ours do."""
     return await _cashews(url, stack, client_side=True)
 
 
@@ -115,7 +115,7 @@ async def _glide(url: str, stack: AsyncExitStack) -> Peer:
 
 
 async def _bare(url: str, stack: AsyncExitStack) -> Peer:
-    """No peer but the floor."""
+    """The floor instead of a peer."""
     bare = await connect(url, stack)
     return Peer(bare.get, bare.put)
 
@@ -140,7 +140,7 @@ BUSY: Mapping[str, Opener] = {
 
 @asynccontextmanager
 async def opened(openers: Mapping[str, Opener], url: str) -> AsyncIterator[Opened]:
-    """Open them all; each is asked for one key before it counts as running."""
+    """Open all peers; each must answer for one key before it counts as running."""
     running, missing = {}, {}
     async with AsyncExitStack() as stack:
         for name, opener in openers.items():
@@ -155,7 +155,7 @@ async def opened(openers: Mapping[str, Opener], url: str) -> AsyncIterator[Opene
 
 
 def why(error: Exception) -> str:
-    """Say in a few words why a peer has no figure."""
+    """Return in a few words why a peer has no figure."""
     if isinstance(error, ImportError):
         return f"cannot be imported: {error}"
     return f"does not run: {type(error).__name__} {error}"[:120].strip()

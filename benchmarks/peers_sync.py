@@ -1,4 +1,4 @@
-"""The peers of ``SyncCache``, each opened as its own documentation opens it; otherwise as in ``peers``."""
+"""The peers of ``SyncCache``, each opened as in its own documentation; otherwise as in ``peers``."""
 
 import functools
 from collections.abc import Callable, Iterator, Mapping
@@ -14,7 +14,7 @@ __all__ = ["NEAR_SYNC", "SHARED_SYNC", "OpenedSync", "SyncPeer", "opened_sync"]
 
 @dataclass(frozen=True)
 class SyncPeer:
-    """What a benchmark calls: the peer's own bound methods."""
+    """A peer's own bound methods, for a benchmark to call."""
 
     get: Callable[[str], Any]
     put: Callable[[str, str], object]
@@ -22,7 +22,7 @@ class SyncPeer:
 
 @dataclass(frozen=True)
 class OpenedSync:
-    """The peers that run, and for each other one why it does not."""
+    """The running peers, and for each missing one the reason."""
 
     running: Mapping[str, SyncPeer]
     missing: Mapping[str, str]
@@ -48,7 +48,7 @@ def _glide(url: str, stack: ExitStack) -> SyncPeer:
 
 
 def _django(backend: str, url: str, stack: ExitStack) -> SyncPeer:
-    """One of the backends that ``CACHES`` names. One object for all threads, which spares it a connection for each."""
+    """A backend named in ``CACHES``. All threads share one object, which saves a connection for each."""
     from django.conf import settings  # noqa: PLC0415 - only when measured
     from django.core.cache import CacheHandler  # noqa: PLC0415 - as above
 
@@ -90,7 +90,7 @@ SHARED_SYNC: Mapping[str, Opener] = {
 
 @contextmanager
 def opened_sync(openers: Mapping[str, Opener], url: str) -> Iterator[OpenedSync]:
-    """Open them all; each is asked for one key before it counts as running."""
+    """Open all peers; each must answer for one key before it counts as running."""
     running, missing = {}, {}
     with ExitStack() as stack:
         for name, opener in openers.items():

@@ -1,6 +1,6 @@
-"""Alternating short rounds: ours, the other, ours, the other. Noise of the machine then meets both alike.
+"""Alternating short rounds: ours, the peer's, ours, the peer's. The machine's noise then affects both alike.
 
-What is compared is each round's ratio; what is reported is the median of them.
+The ratios of the rounds are compared, and their median is reported.
 """
 
 import asyncio
@@ -13,17 +13,17 @@ from benchmarks.figures import Effort
 
 __all__ = ["Subject", "alternate", "awaiting", "calling", "throughput"]
 
-# Runs so many calls and says the seconds that all of them took.
+# Runs this many calls, and returns their seconds in all.
 Subject = Callable[[int], Awaitable[float]]
 
 _LEAST_CALLS = 10
 _BREATH = 0.002  # seconds: a heartbeat takes a few turns of the loop and a round trip
-# A round of a slow side still has to end: the calibration runs at most so many calls.
+# A round of a slow side must end, too: the calibration runs at most this many calls.
 _MOST_CALLS = 1_000_000
 
 
 def awaiting(call: Callable[[Any], Awaitable[object]], argument: Any) -> Subject:
-    """One task that awaits one call after the other."""
+    """Return one task that awaits one call after the other."""
 
     async def run(calls: int) -> float:
         began = time.perf_counter()
@@ -35,7 +35,7 @@ def awaiting(call: Callable[[Any], Awaitable[object]], argument: Any) -> Subject
 
 
 def calling(call: Callable[[Any], object], argument: Any) -> Subject:
-    """As ``awaiting`` for a plain call."""
+    """Return a subject for a plain call, as ``awaiting`` does for an awaitable one."""
 
     async def run(calls: int) -> float:
         began = time.perf_counter()
@@ -47,7 +47,7 @@ def calling(call: Callable[[Any], object], argument: Any) -> Subject:
 
 
 def throughput(call: Callable[[str], Awaitable[object]], keys: Sequence[str], tasks: int) -> Subject:
-    """So many tasks that await one call after the other, each going round all keys from a place of its own."""
+    """Return this many tasks that await one call after the other, each through all keys from its own start."""
     apart = max(1, len(keys) // tasks)
 
     async def worker(task: int, calls: int) -> None:
@@ -69,9 +69,9 @@ async def alternate(
     """Run all subjects in turn, round after round, each round beginning with another one.
 
     Args:
-        subjects: By name.
-        effort: How many rounds, and how long one is.
-        least: Calls in a round at least.
+        subjects: The subjects by name.
+        effort: The number of rounds, and the time of one.
+        least: The least number of calls in a round.
 
     Returns:
         Seconds a call, by subject, one figure a round.
@@ -82,13 +82,13 @@ async def alternate(
     for number in range(effort.rounds):
         for name in names[number % len(names) :] + names[: number % len(names)]:
             figures[name].append(await subjects[name](calls[name]) / calls[name])
-            # What never waits starves the loop, and a cache that hears nothing of its server trusts near no more.
+            # A subject that never waits starves the loop, and a cache without news of its server no longer trusts near.
             await asyncio.sleep(_BREATH)
     return figures
 
 
 async def _calibrate(subject: Subject, seconds: float, least: int) -> int:
-    """How many calls fill a round; warms up on the way."""
+    """Return the number of calls that fill a round; warms up on the way."""
     calls = least
     while (took := await subject(calls)) < seconds / 4 and calls < _MOST_CALLS:
         calls *= 4

@@ -31,7 +31,7 @@ ROWS: dict[str, Row] = {
 
 
 def measured(row: Row, effort: Effort) -> Result:
-    """Run one row on a server and an event loop of its own. What goes wrong in it is its result."""
+    """Run one row on its own server and event loop. An error in it is its result."""
     try:
         with Server("valkey") as server:
             return Result(row, asyncio.run(row.measure(server.url, effort)))
@@ -41,7 +41,7 @@ def measured(row: Row, effort: Effort) -> Result:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run what the command line asks for."""
+    """Run the rows of the command line."""
     parser = argparse.ArgumentParser(description="The performance budget, measured beside the peers.")
     parser.add_argument("--quick", action="store_true", help="a few seconds; the figures mean little")
     parser.add_argument("--json", action="store_true", help="JSON instead of a table")

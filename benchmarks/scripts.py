@@ -1,4 +1,4 @@
-"""What each script of the wire format costs the server, beside a GET: `python -m benchmarks.scripts [valkey] [redis]`.
+"""The server's cost of each script of the wire format, beside a GET: `python -m benchmarks.scripts [valkey] [redis]`.
 
 Server time only, from `INFO commandstats`: the network and this client do not count.
 """
@@ -19,13 +19,13 @@ SECTION = tag_section((("*", b"v" * 16),))
 
 
 def entry(payload: bytes, number: int = 0, codec: int = 1) -> bytes:
-    """An entry of one tag, with a stamp of its own."""
+    """Return an entry of one tag, with its own stamp."""
     head = b"V" + number.to_bytes(16, "big")
     return pack(head, codec, (300.0, 0.0, 0.0), SECTION, 1, signed=False) + payload
 
 
 def cases() -> Iterator[tuple[str, str, list[tuple[bytes | str | int, ...]], tuple[bytes | str | int, ...]]]:
-    """Row, script, what is written before, arguments; the key is of each call's own."""
+    """Yield row, script, the writes before it, and its arguments; each call has its own key."""
     value, counter, lease = entry(b"x" * 100), entry(b"1", codec=INT), b"L" + b"t" * 16
     yield "acquire, granted", "acquire", [], (lease, 5000)
     yield "acquire, there", "acquire", [("SET", value)], (lease, 5000)
@@ -44,14 +44,14 @@ def cases() -> Iterator[tuple[str, str, list[tuple[bytes | str | int, ...]], tup
 
 
 def microseconds(client: Client, command: str) -> float:
-    """Server time of one call, on average, since the statistics began."""
+    """Return the server's time of one call, on average, since the statistics began."""
     said = client("INFO", "commandstats").decode()
     line = next(line for line in said.splitlines() if line.startswith(f"cmdstat_{command}:"))
     return float(dict(part.split("=") for part in line.split(":")[1].split(","))["usec_per_call"])
 
 
 def measure(client: Client) -> Iterator[tuple[str, float]]:
-    """Rows of the table."""
+    """Yield the rows of the table."""
     client("FLUSHALL")
     client("SET", "hit", entry(b"x" * 100))
     client("CONFIG", "RESETSTAT")
@@ -72,7 +72,7 @@ def measure(client: Client) -> Iterator[tuple[str, float]]:
 
 @contextmanager
 def servers(engines: list[str]) -> Iterator[list[Server]]:
-    """One fresh server of each engine."""
+    """Yield one fresh server of each engine."""
     running = [Server(engine) for engine in engines]
     try:
         yield running

@@ -28,12 +28,12 @@ from tests.support.servers import Server  # noqa: E402 - as above
 PAGE = ROOT / "docs" / "why.md"
 INSTANCES = 3
 REQUESTS = 3_000
-ADDRESSES = 400  # that they are drawn from
-DISTINCT = 352  # that were drawn, with this seed
+ADDRESSES = 400  # that the requests are drawn from
+DISTINCT = 352  # addresses drawn with this seed
 SEED = 7
-ORIGIN_TAKES = 0.02  # seconds, as a service in the same country does
-LIMIT = 45  # calls a minute, what a free plan of such services allows
-PATIENCE = 10.0  # seconds; nobody's browser waits longer
+ORIGIN_TAKES = 0.02  # seconds, as with a service in the same country
+LIMIT = 45  # calls a minute, as with a free plan of such services
+PATIENCE = 10.0  # seconds; no browser waits longer
 
 
 class BusyError(Exception):
@@ -61,19 +61,19 @@ class Origin:
 
 
 class Way(Protocol):
-    """How one instance answers."""
+    """A way in which one instance answers."""
 
     async def locate(self, ip: str) -> str:
         """Answer."""
         ...
 
     async def forget(self, ip: str) -> None:
-        """Hear that the origin knows better."""
+        """Forget an address, after a change at the origin."""
         ...
 
 
 class Own:
-    """A dict of its own."""
+    """A dict in each instance."""
 
     def __init__(self, origin: Origin) -> None:
         self.known: dict[str, str] = {}
@@ -86,7 +86,7 @@ class Own:
         return self.known[ip]
 
     async def forget(self, ip: str) -> None:
-        """Forget here; nobody else hears of it."""
+        """Forget in this instance; no other one hears of it."""
         self.known.pop(ip, None)
 
 
@@ -105,7 +105,7 @@ class Ours:
         await self.locate.invalidate(ip)
 
 
-# Makes one instance; what it opens is closed with the stack.
+# Makes one instance; its connections are closed with the stack.
 Maker = Callable[[str, Origin, AsyncExitStack], Awaitable[Way]]
 
 
@@ -115,7 +115,7 @@ async def own(_url: str, origin: Origin, _stack: AsyncExitStack) -> Way:
 
 
 async def by_hand(url: str, origin: Origin, stack: AsyncExitStack) -> Way:
-    """Make one that uses redis-py with its defaults."""
+    """Make an instance that uses redis-py with its defaults."""
     from redis.asyncio import Redis  # noqa: PLC0415 - only whoever runs the story has it
 
     from benchmarks.by_hand import ByHand  # noqa: PLC0415 - as above
@@ -126,7 +126,7 @@ async def by_hand(url: str, origin: Origin, stack: AsyncExitStack) -> Way:
 
 
 async def ours(url: str, origin: Origin, stack: AsyncExitStack) -> Way:
-    """Make one that uses fleetcache."""
+    """Make an instance that uses fleetcache."""
     return Ours(await stack.enter_async_context(Cache(url, prefix="story")), origin)
 
 
@@ -144,7 +144,7 @@ class Scene:
         self.addresses = [f"198.51.{number // 256}.{number % 256}" for number in drawn]
 
     async def ask(self, addresses: Iterable[str]) -> int:
-        """Ask the instances in turn, fifty requests at once; how many failed."""
+        """Ask the instances in turn, fifty requests at once; return the number of failures."""
         gate, failed = asyncio.Semaphore(50), 0
 
         async def one(number: int, ip: str) -> None:
@@ -160,7 +160,7 @@ class Scene:
         return failed
 
     async def answers(self, ip: str) -> list[str]:
-        """What each instance answers."""
+        """Return each instance's answer."""
         return [await instance.locate(ip) for instance in self.instances]
 
 
@@ -171,13 +171,13 @@ async def calls(scene: Scene) -> str:
 
 
 async def crowd(scene: Scene) -> str:
-    """Let everybody ask for the same new address at once."""
+    """Let all instances ask for the same new address at once."""
     await asyncio.gather(*(one.locate("203.0.113.1") for one in scene.instances for _ in range(100)))
     return f"{scene.origin.calls}"
 
 
 async def cached(scene: Scene) -> str:
-    """Ask for what is cached."""
+    """Ask for cached addresses."""
     times = []
     for ip in scene.addresses[:1000]:
         began = time.perf_counter()
@@ -187,7 +187,7 @@ async def cached(scene: Scene) -> str:
 
 
 async def change(scene: Scene) -> str:
-    """Correct an address at the origin and tell one instance; when do the others answer the new one?"""
+    """Correct an address at the origin and tell one instance; return the time until the other instances answer it."""
     await scene.answers("203.0.113.2")
     scene.origin.place = "AT"
     await scene.instances[0].forget("203.0.113.2")
@@ -200,7 +200,7 @@ async def change(scene: Scene) -> str:
 
 
 async def killed(scene: Scene) -> str:
-    """Kill the server; the origin answers its calls of one minute. Each address is asked of another instance now."""
+    """Kill the server; the origin answers its calls of one minute. Each address now goes to another instance."""
     scene.server.kill()
     scene.origin.begin(LIMIT)
     failed = await scene.ask(scene.addresses[1:1001])
@@ -208,20 +208,20 @@ async def killed(scene: Scene) -> str:
 
 
 async def restart(scene: Scene) -> str:
-    """Correct an address while the server is dead; it comes back with the snapshot of before."""
+    """Correct an address while the server is dead; it returns with its earlier snapshot."""
     scene.origin.begin()
     scene.origin.place = "BE"
     await scene.instances[0].forget("203.0.113.2")
     scene.server.restart()
     began, said = time.perf_counter(), ["AT"]
-    while time.perf_counter() - began < 2:  # what the promise gives us to be back
+    while time.perf_counter() - began < 2:  # the promised time to be back
         await asyncio.sleep(0.1)
         said = await scene.answers("203.0.113.2")
     return f"{INSTANCES - said.count('BE')} of {INSTANCES}"
 
 
 async def frozen(scene: Scene) -> str:
-    """Freeze the server: it takes bytes and never answers. Ask for addresses that nobody has."""
+    """Freeze the server: it takes bytes and never answers. Ask for new addresses."""
     scene.server.freeze()
     times = []
     for number in (3, 4):
@@ -248,7 +248,7 @@ SITUATIONS: dict[str, Callable[[Scene], Awaitable[str]]] = {
 
 
 async def told(maker: Maker, server: Server) -> list[str]:
-    """All of it for one way."""
+    """Return all results of one way."""
     origin, found = Origin(), []
     async with AsyncExitStack() as stack:
         scene = Scene(server, origin, [await maker(server.url, origin, stack) for _ in range(INSTANCES)])
@@ -263,7 +263,7 @@ async def told(maker: Maker, server: Server) -> list[str]:
 
 
 def main() -> int:
-    """Tell it, and print the table."""
+    """Play the story, and print the table."""
     parser = argparse.ArgumentParser(description="The story of docs/why.md, measured.")
     parser.add_argument("--write", action="store_true", help="also put the table into docs/why.md")
     options = parser.parse_args()

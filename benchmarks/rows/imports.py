@@ -1,4 +1,4 @@
-"""``import fleetcache`` in fresh interpreters, over what it stands on; and that nothing else comes with it."""
+"""``import fleetcache`` in fresh interpreters, beside its dependencies; no other module comes with it."""
 
 import asyncio
 import json
@@ -8,7 +8,7 @@ import tempfile
 
 from benchmarks.figures import Effort, Figures, Row, middle
 
-# What an app with an asyncio server has loaded anyway, and our two dependencies.
+# The modules that an app with an asyncio server has loaded anyway, and our two dependencies.
 BEFORE = "import asyncio, ssl, msgspec, hiredis"
 OURS = frozenset({"fleetcache", "msgspec", "hiredis"})
 MODULES = {
@@ -32,7 +32,7 @@ print(json.dumps([took * 1000, sorted({{{{name.partition(".")[0] for name in set
 
 
 async def importing(_url: str, effort: Effort) -> Figures:
-    """Milliseconds that the import takes in an interpreter that has the rest already."""
+    """Milliseconds of the import in an interpreter that has the rest already."""
     took: dict[str, list[float]] = {name: [] for name in MODULES}
     missing: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -51,7 +51,7 @@ async def importing(_url: str, effort: Effort) -> Figures:
 
 
 async def _warm(name: str, folder: str) -> dict[str, str]:
-    """Compile it once; says why if it cannot be imported."""
+    """Compile it once; return the reason if it cannot be imported."""
     try:
         await _fresh(MODULES[name], folder)
     except ImportError as error:
@@ -62,7 +62,7 @@ async def _warm(name: str, folder: str) -> dict[str, str]:
 
 
 async def _fresh(module: str, folder: str) -> tuple[float, list[str]]:
-    # Bytecode of our own making: whether the machine keeps any, and of which version, must not matter.
+    # The bytecode is made here, because the machine's own, of any version or missing, must not matter.
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     environment["PYTHONPYCACHEPREFIX"] = folder
     child = await asyncio.create_subprocess_exec(

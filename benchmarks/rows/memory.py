@@ -1,4 +1,4 @@
-"""What near spends on an entry of 100 bytes, over the value itself."""
+"""The memory that near needs for an entry of 100 bytes, beside the value itself."""
 
 import asyncio
 import gc
@@ -18,7 +18,7 @@ _TTL = 3600
 
 
 async def per_entry(_url: str, effort: Effort) -> Figures:
-    """Bytes by tracemalloc per entry, the key's own 60 included, less the value's."""
+    """Bytes by tracemalloc per entry, with the key's own 60, without the value's."""
     count = 1_000 if effort.quick else 20_000
     async with Cache("memory://", near_max_items=count, near_max_bytes=count * 1000) as cache:
         ours = await _spent(count, cache.set)

@@ -1,4 +1,4 @@
-"""Calls while the server is gone, after the first that noticed, beside the same calls on the memory driver."""
+"""Calls while the server is gone, after the first that noticed it, beside the same calls on the memory driver."""
 
 import asyncio
 import itertools
@@ -16,7 +16,7 @@ from tests.support.servers import Server
 KEY = "user:42"
 VALUE = "x" * 100
 
-# What is called: it gets a cache and a number that never comes twice.
+# A call gets a cache and a number that never comes twice.
 Call = Callable[[Cache, int], Awaitable[Any]]
 
 _MICRO = 1e6
@@ -24,17 +24,17 @@ _OPTIONS: dict[str, Any] = {"near_max_items": 1000, "offline_ttl": "1h"}
 
 
 async def hit(cache: Cache, _number: int) -> Any:
-    """What near holds."""
+    """Read a key that near holds."""
     return await cache.get_or_set(KEY, _load)
 
 
 async def miss(cache: Cache, number: int) -> Any:
-    """What nobody holds."""
+    """Read a key that is in no tier."""
     return await cache.get(f"nobody:{number}")
 
 
 async def load(cache: Cache, number: int) -> Any:
-    """What has to be loaded."""
+    """Load a new key."""
     return await cache.get_or_set(f"new:{number}", _load)
 
 
@@ -43,7 +43,7 @@ async def _load() -> str:
 
 
 async def without_server(call: Call, _url: str, effort: Effort) -> Figures:
-    """One call after the other on a cache whose server was killed."""
+    """Measure one call after the other on a cache whose server was killed."""
     with Server("valkey") as server:
         async with Cache(server.url, prefix="bench-outage", **_OPTIONS) as cache, opened(SHARED, server.url) as peers:
             await cache.set(KEY, VALUE)
@@ -74,7 +74,7 @@ def _calls(call: Call, cache: Cache) -> Subject:
 
 
 async def _second(get: Callable[[str], Awaitable[Any]], patience: float) -> float | str:
-    """What the second call to a dead server costs with the peer's defaults."""
+    """Return the time of the second call to a dead server, with the peer's defaults."""
     await _one(get, patience)
     return await _one(get, patience)
 

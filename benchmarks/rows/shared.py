@@ -41,7 +41,7 @@ async def many_tasks(tasks: int, url: str, effort: Effort) -> Figures:
             except Exception as error:  # noqa: BLE001 - a peer that this many tasks are too much for is named, not fatal
                 del subjects[name]
                 overwhelmed[name] = why(error)
-        # Longer rounds: starting the tasks is not what is measured.
+        # The rounds are longer, so that the start of the tasks does not count.
         found = await alternate(subjects, replace(effort, seconds=4 * effort.seconds), least=tasks)
         stats = cache.stats()
         assert stats.near_hits == stats.misses == 0, "not every call was a hit on the server"
@@ -51,7 +51,7 @@ async def many_tasks(tasks: int, url: str, effort: Effort) -> Figures:
 
 
 def _floor(found: Mapping[str, Sequence[float]], unit: str) -> str:
-    """What the commands of a hit came to with no cache around them."""
+    """Return the cost of a hit's commands without a cache around them, as text."""
     floor = Figures.of({**found, "ours": found[FLOOR]}, BASE, {})
     return f"{FLOOR} with no cache around it: {shown(floor.ours, unit)}, {shown(floor.ratio)} x"
 
@@ -62,7 +62,7 @@ def _own(url: str) -> Cache:
 
 
 async def _filled(cache: Cache, peers: Opened, effort: Effort) -> dict[str, Get]:
-    """Store the values, and return by name what reads them: each has keys of its own on the one server."""
+    """Store the values, and return each subject's read by name: each has its own keys on the one server."""
     await cache.set_many(dict.fromkeys(_keys("ours", effort), VALUE), strict=True)
     for name, peer in peers.running.items():
         await peers.put(name, dict.fromkeys(_keys(name, effort), VALUE))

@@ -1,4 +1,4 @@
-"""Threads: hits of ``SyncCache`` in memory and on the server, beside a dict and beside what threads use otherwise."""
+"""Threads: hits of ``SyncCache`` in memory and on the server, beside a dict and the usual caches of threads."""
 
 import sys
 import threading
@@ -68,8 +68,8 @@ async def many_threads(threads: int, url: str, effort: Effort) -> Figures:
 async def beside_computing(url: str, effort: Effort) -> Figures:
     """A hit on the server while another thread computes in Python without a pause, beside the switch interval.
 
-    Rounds of one call each, and their 95th percentile: the median alone would hide who waits twice. In the note the
-    same with a fifth of the interval: what the interval explains has to shrink with it.
+    Rounds have one call each, and the figure is their 95th percentile: the median alone would hide calls that wait
+    twice. The note has the same with a fifth of the interval: the interval's share must shrink with it.
     """
     interval = sys.getswitchinterval()
     single = replace(effort, rounds=10 * effort.rounds, seconds=0)
@@ -134,20 +134,20 @@ def _crowd(get: Callable[[str], object], keys: Sequence[str], threads: int) -> S
 
 @dataclass(frozen=True)
 class _Shared:
-    """What reads a hundred bytes from the server, by name, with its own keys; and who is not here."""
+    """A read of a hundred bytes from the server for each subject, with its own keys; and the missing subjects."""
 
     gets: Mapping[str, Callable[[str], Any]]
     keys: Mapping[str, Sequence[str]]
     missing: Mapping[str, str]
 
     def one_key(self) -> dict[str, Subject]:
-        """Everybody asks for a key of his own again and again."""
+        """Return reads in which each subject asks for its own key again and again."""
         return {name: calling(get, self.keys[name][0]) for name, get in self.gets.items()}
 
 
 @contextmanager
 def _shared(url: str, effort: Effort) -> Iterator[_Shared]:
-    """All of them with their values stored; at the end, whether each of our calls was a hit on the server."""
+    """Store the values of all subjects; at the end check that each of our calls was a hit on the server."""
     # The timeout is long because other work beside this run must not turn a hit into a miss.
     own = SyncCache(url, prefix="bench-threads", near_max_bytes=0, operation_timeout="10s", ttl="1h")
     with own as cache, opened_sync(SHARED_SYNC, url) as peers:
@@ -182,8 +182,8 @@ ROWS = (
         partial(many_threads, 16),
         at_least=True,
     ),
-    # A call gives the interpreter away twice, when it writes and when it waits, and has it back an interval later. The
-    # third is the machine's, which is not ours alone.
+    # A call gives up the interpreter twice, when it writes and when it waits, and has it back an interval later. The
+    # third interval is the machine's, which others use, too.
     _row(
         "sync-computing",
         "`SyncCache`, shared hit beside a thread that computes, p95",
