@@ -28,7 +28,7 @@ class ByHand:
 
     async def locate(self, ip: str) -> str:
         """Answer from Redis, else ask the origin and store its answer."""
-        with suppress(RedisError):  # a cache must not take us down
+        with suppress(RedisError):  # a cache must not take the app down
             if (known := await self.redis.get(f"geo:{ip}")) is not None:
                 return str(known, "utf-8")
         place = await self.origin.locate(ip)

@@ -1,1 +1,1 @@
-"""What makes the site of the pages beside it; not part of the site."""
+"""The tools that make the site of the pages beside them; not part of the site."""

@@ -31,7 +31,7 @@ LIMIT = 2.0
 # A heading, a bullet of two words and the like are no sentences.
 _MIN_WORDS = 3
 
-# Words that open a clause without a head, and the words behind them that make it one: "what a caller gets" is such a
+# Words that open a clause without a head, and the words behind them that make it one. "what a caller gets" is such a
 # clause, "what to do" is none.
 _OPENERS = "what who whoever whatever"
 _NEXT = {

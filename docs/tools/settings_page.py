@@ -1,6 +1,6 @@
 """Writes ``docs/settings.md`` from the one table of settings: part of ``make docs``.
 
-The words around the table are ``BEFORE`` and ``AFTER``; a test holds the page in the repository to what comes out.
+The words around the table are ``BEFORE`` and ``AFTER``; a test compares the page in the repository with the output.
 """
 
 from pathlib import Path
@@ -96,7 +96,7 @@ setting that is allowed and probably a mistake: `CACHE_URL` and no other URL, or
 
 
 def page() -> str:
-    """The whole page."""
+    """Return the whole page."""
     rows = ["| variable | argument | default | meaning |", "|---|---|---|---|"]
     rows += [
         f"| [`{row.env}`](#{row.env.lower()}) | `{row.field}` | {_default(row)} | {row.meaning} |" for row in VARIABLES

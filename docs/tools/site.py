@@ -1,4 +1,4 @@
-"""What the site needs beyond its pages: those of the repository's root, tabs, and that it loads nothing of others.
+"""Additions of the site to the pages: pages of the repository's root, tabs, and a check for files of other servers.
 
 mkdocs calls these functions by their names (``hooks`` in ``mkdocs.yml``). With ``--strict`` a warning is an error.
 """
@@ -16,7 +16,7 @@ log = logging.getLogger("mkdocs.hooks.site")
 
 _LOADED = re.compile(r"""<(?:script|img|iframe|source|link)\b[^>]*\b(?:src|href)=["']?(?:https?:)?//[^>]*>""")
 _ROOT_PAGE = re.compile(rf"\]\((?:\.\./)+({'|'.join(map(re.escape, ROOT_PAGES))})")
-# An example and, right behind it, its form for threads. Two blocks wherever Markdown is read, two tabs on the site.
+# An example and, right behind it, its form for threads: two blocks in any Markdown reader, two tabs on the site.
 TWINS = re.compile(
     r"^(?P<asyncio>```py(?:thon)?\b.*\n(?:(?!```).*\n)*```\n)\n"
     r"(?P<open>```py(?:thon)?) threads(?P<rest>.*\n(?:(?!```).*\n)*```\n)",
@@ -29,7 +29,7 @@ _REFERENCE_BOOST = 0.5  # of a page; a method's own name still finds the method 
 
 
 def on_files(files: Any, config: Any) -> Any:
-    """Add the pages that stand in the repository's root, where everybody looks for them."""
+    """Add the pages of the repository's root, where readers of a repository look for them."""
     from mkdocs.structure.files import File  # noqa: PLC0415 - mkdocs alone calls this
 
     for name in ROOT_PAGES:
@@ -59,7 +59,7 @@ def on_page_content(html: str, page: Any, **_: Any) -> str:
 
 
 def on_post_page(output: str, page: Any, **_: Any) -> str:
-    """See that nothing of others is loaded: the site works without a network, and tells nobody who reads it."""
+    """Warn of files of other servers: the site works without a network, and reports no reader to anyone."""
     for tag in _LOADED.findall(output):
         log.warning("%s loads from elsewhere: %s", page.file.src_uri, tag)
     return output
