@@ -25,6 +25,7 @@ GROUPS = {
     "README": ("README.md",),
     "CHANGELOG": ("CHANGELOG.md",),
     "tests": ("tests/**/*.py",),
+    "programs": ("benchmarks/**/*.py", "examples/**/*.py", "docs/**/*.py"),
 }
 # Percent of a group's sentences. Not 0: a measure without grammar also finds questions and plain relative clauses.
 LIMIT = 2.0

@@ -71,10 +71,11 @@ def test_sentences_of_a_page_are_neither_code_nor_tables(tmp_path: Path) -> None
 
 
 def repository(root: Path, changelog: str) -> Path:
-    for folder in ("src/package", "docs", "tests/unit"):
+    for folder in ("src/package", "docs", "tests/unit", "examples"):
         (root / folder).mkdir(parents=True)
     (root / "src/package/module.py").write_text(f'"""{PLAIN}"""\n', encoding="utf-8")
     (root / "tests/unit/test_it.py").write_text(f"# {PLAIN}", encoding="utf-8")
+    (root / "examples/app.py").write_text(f"# {PLAIN}", encoding="utf-8")
     for page in ("docs/index.md", "README.md"):
         (root / page).write_text(PLAIN, encoding="utf-8")
     (root / "CHANGELOG.md").write_text(changelog, encoding="utf-8")
