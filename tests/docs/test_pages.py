@@ -37,7 +37,7 @@ def test_there_is_one_title_and_no_heading_twice(page: Path) -> None:
         assert len({words for _, words in found}) == len(found)
 
 
-# What a program prints is shown as printed; and one command of a server's cannot be cut into two.
+# The output of a program is shown unchanged, and one command of a server cannot be cut into two.
 _PRINTED = {"text", "json"}
 _ONE_COMMAND = "ACL SETUSER "
 

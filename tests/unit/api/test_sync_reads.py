@@ -1,4 +1,4 @@
-"""Reads of threads: one policy with those of tasks; what a thread holds already is answered before the rules run."""
+"""Reads of threads share the policy of tasks; a value that the thread can answer by itself needs no rule."""
 
 import pytest
 
