@@ -29,7 +29,7 @@ GROUPS = {
 }
 # Percent of a group's sentences. Not 0: a measure without grammar also finds questions and plain relative clauses.
 LIMIT = 2.0
-# A heading, a bullet of two words and the like are no sentences.
+# A heading, a bullet of two words and the like are not sentences.
 _MIN_WORDS = 3
 
 # Words that open a clause without a head, and the words behind them that make it one. "what a caller gets" is such a

@@ -87,10 +87,10 @@ except ConfigError as error:
     print(error)  # CACHE_TTL (ttl) = '5 minutes' is not a duration; accepted: ...
 ```
 
-No message, log line, `repr` or health report shows a password. A right setting with a server that is away is no error:
-the cache starts in memory and connects by itself. A variable with a slip in its name is ignored like any variable of
-another program; `fleetcache doctor` finds such near misses. The cache warns in the [log](logging.md#lines) about a
-setting that is allowed and probably a mistake: `CACHE_URL` and no other URL, or a size of some bytes
+No message, log line, `repr` or health report shows a password. A correct setting with a server that is away is not an
+error: the cache starts in memory and connects by itself. A variable with a slip in its name is ignored like any
+variable of another program; `fleetcache doctor` finds such near misses. The cache warns in the [log](logging.md#lines)
+about a setting that is allowed and probably a mistake: `CACHE_URL` and no other URL, or a size of some bytes
 (`CACHE_NEAR_MAX_BYTES=32`).
 """
 

@@ -57,7 +57,7 @@ __all__ = [
 ]
 
 # Tracebacks, pickles and the reference show the path that users import from, wherever the code lives.
-# MISSING is no class, and its class is not exported. SyncCache gets its path when it is imported.
+# MISSING is not a class, and its class is not exported. SyncCache gets its path when it is imported.
 for _name in set(__all__) - {"MISSING", "SyncCache"}:
     globals()[_name].__module__ = __name__
 del _name

@@ -1,8 +1,8 @@
 """Log records of the logger ``fleetcache``: one place makes all of them, so that all have the same fields.
 
 Each record carries ``event`` (a stable code for alerts), ``reason`` (a code of the health report), ``driver`` and
-``seconds`` beside its text; a field that does not apply to the event is ``None``. The text does not repeat the logger's
-name.
+``seconds`` in addition to its text; a field that does not apply to the event is ``None``. The text does not repeat the
+logger's name.
 """
 
 import logging

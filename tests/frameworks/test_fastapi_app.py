@@ -113,7 +113,7 @@ def test_without_a_cache_it_says_what_is_missing() -> None:
                     await client.get(path)
 
     run(scene())
-    with pytest.raises(ConfigError, match="is no cache of an event loop"):
+    with pytest.raises(ConfigError, match="is not an async cache"):
         cached_response(SyncCache("memory://"))  # type: ignore[arg-type] # the mistake
 
 

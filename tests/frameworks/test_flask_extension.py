@@ -147,7 +147,7 @@ def test_what_the_config_does_not_say_the_environment_does(monkeypatch: pytest.M
         ({"ttl": "soon"}, r"CACHE_TTL \(ttl, FLEETCACHE_TTL in Flask's config\) = 'soon' .*accepted"),
         ({"driver": "memcached"}, r"FLEETCACHE_DRIVER in Flask's config\) = 'memcached' .*auto, redis, memory"),
         ({"url": "http://cache"}, r"^FLEETCACHE_URL \(url\) = 'http://cache' .*accepted: redis://"),
-        ({"urls": "redis://cache"}, r"FLEETCACHE_URLS is no setting; accepted: FLEETCACHE_DRIVER, FLEETCACHE_URL"),
+        ({"urls": "redis://cache"}, r"FLEETCACHE_URLS is not a setting; accepted: FLEETCACHE_DRIVER, FLEETCACHE_URL"),
     ],
 )
 def test_a_wrong_setting_is_told_when_the_app_is_made(config: dict[str, Any], said: str) -> None:

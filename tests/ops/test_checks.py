@@ -195,9 +195,9 @@ _checks: Any = Checks
 @pytest.mark.parametrize(
     ("build", "said"),
     [
-        (lambda: _checks([fine]), "checks = a value of type list is no mapping"),
-        (lambda: _checks({"": fine}), "the name of a check = '' is no name"),
-        (lambda: _checks({3: fine}), "the name of a check = 3 is no name"),
+        (lambda: _checks([fine]), "checks = a value of type list is not a mapping"),
+        (lambda: _checks({"": fine}), "the name of a check = '' is not a name"),
+        (lambda: _checks({3: fine}), "the name of a check = 3 is not a name"),
         (lambda: _checks({"db": "SELECT 1"}), r"checks\['db'\] is a value of type str; accepted: an async function"),
         (lambda: _check(None), "Check.fn = None cannot be called"),
         (lambda: _check(fine, timeout="0"), "Check.timeout = '0' must be more than zero"),

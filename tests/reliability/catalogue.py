@@ -176,7 +176,7 @@ FAULTS: dict[str, Fault] = {
         rounds=CUTS,
     ),
     "garbage": Fault(
-        "bytes that are no RESP (with TLS: no TLS) among the answers",
+        "bytes that are not RESP (with TLS: not TLS) among the answers",
         lambda s: s.wire.say(b"!!!what\r\n" * 4),
         network=True,
         strike=True,

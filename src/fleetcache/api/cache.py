@@ -27,7 +27,7 @@ class Cache(Namespace):
     Args:
         url: ``redis://``, ``rediss://``, ``unix://``, ``memory://``, ``embedded://`` or ``null://``.
         settings: All settings, instead of a URL.
-        **overrides: Fields of ``Settings`` beside the URL, such as ``prefix="shop"``.
+        **overrides: Fields of ``Settings`` in addition to the URL, such as ``prefix="shop"``.
 
     Raises:
         ConfigError: A setting is wrong; the message names it, its value and the choices.
@@ -83,7 +83,7 @@ class Cache(Namespace):
 
     @property
     def sync(self) -> "SyncView":
-        """The same cache for threads beside its event loop: same near cache, flights and link, verbs without ``await``.
+        """The same cache for other threads: same near cache, flights and link, verbs without ``await``.
 
         For an async app with ``def`` endpoints in a thread pool. Threads join a load that a task started, and tasks
         join a load that a thread started. A thread's loader runs in that thread. The cache must be open.
@@ -158,7 +158,7 @@ def resolve_settings(name: str, url: str | None, settings: Settings | None, over
     """Return the settings of a new cache.
 
     Raises:
-        ConfigError: The caller gave neither a URL nor settings, both of them, or overrides beside settings.
+        ConfigError: The caller gave neither a URL nor settings, both of them, or overrides in addition to settings.
     """
     if (url is None) == (settings is None):
         raise ConfigError(f"{name} takes a URL or settings=Settings(...), one of them; or use {name}.from_env()")

@@ -30,7 +30,7 @@ P = ParamSpec("P")
 Q = ParamSpec("Q")
 T = TypeVar("T")
 
-# Keys of recent calls, so that a hit need not bind and write its arguments again: up to so many for each function.
+# Keys of recent calls, so that a hit need not bind and write its arguments again: up to this many for each function.
 _MAX_KEYS = 4096
 # Equal arguments of the same type mean the same call, for these types. Not for float (0.0 == -0.0) or containers
 # ((1,) == (True,)).
@@ -81,7 +81,7 @@ class KeyedFunction(Generic[P, T]):
         clearable: Whether results carry a tag of the function's own, for ``invalidate_all``.
 
     Raises:
-        ConfigError: ``fn`` is no function, but a ``staticmethod`` or ``classmethod`` object.
+        ConfigError: ``fn`` is not a function but a ``staticmethod`` or ``classmethod`` object.
         KeyRuleError: The template does not fit the function.
     """
 
@@ -276,7 +276,7 @@ class BoundFunction(Generic[P, T]):
     def __reduce__(self) -> tuple[Any, ...]:
         return getattr, (self.__self__, self.__name__)
 
-    # ``inspect`` must see a coroutine function of the remaining arguments. It asks seldom, so the answers are not kept.
+    # ``inspect`` must see a coroutine function of the remaining arguments. It rarely asks, so the answers are not kept.
 
     @property
     def __code__(self) -> Any:

@@ -141,7 +141,7 @@ class Namespace(FastPath, Reads, Loads, Writes):
 
         Raises:
             KeyRuleError: The key breaks the rules.
-            ConfigError: ``ttl`` or ``wait`` is no duration.
+            ConfigError: ``ttl`` or ``wait`` is not a duration.
 
         Example:
             >>> from fleetcache import Cache
@@ -209,7 +209,7 @@ class Namespace(FastPath, Reads, Loads, Writes):
 
         Raises:
             KeyRuleError: The name breaks the rules.
-            ConfigError: ``ttl`` or ``stale`` is no duration.
+            ConfigError: ``ttl`` or ``stale`` is not a duration.
 
         Example:
             >>> from fleetcache import Cache

@@ -45,7 +45,7 @@ def group_of(loader: Any) -> str:
     """Return the name under which loads of a function are timed: they take similar time, and leases learn from it.
 
     Raises:
-        TypeError: The loader is no function.
+        TypeError: The loader is not a function.
     """
     if not callable(loader):
         hint = "pass the function itself, without calling it" if isinstance(loader, Awaitable) else "write an async def"

@@ -29,7 +29,7 @@ class SyncCache(SyncNamespace):
     Args:
         url: ``redis://``, ``rediss://``, ``unix://``, ``memory://`` or ``null://``.
         settings: All settings, instead of a URL.
-        **overrides: Fields of ``Settings`` beside the URL, such as ``prefix="shop"``.
+        **overrides: Fields of ``Settings`` in addition to the URL, such as ``prefix="shop"``.
 
     Raises:
         ConfigError: A setting is wrong; the message names it, its value and the choices.

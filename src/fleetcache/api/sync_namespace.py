@@ -138,7 +138,7 @@ class SyncNamespace(FastPath, SyncReads, SyncLoads, SyncWrites):
 
         Raises:
             KeyRuleError: The key breaks the rules.
-            ConfigError: ``ttl`` or ``wait`` is no duration.
+            ConfigError: ``ttl`` or ``wait`` is not a duration.
 
         Example:
             >>> from fleetcache import SyncCache
@@ -195,7 +195,7 @@ class SyncNamespace(FastPath, SyncReads, SyncLoads, SyncWrites):
 
         Raises:
             KeyRuleError: The name breaks the rules.
-            ConfigError: ``ttl`` or ``stale`` is no duration.
+            ConfigError: ``ttl`` or ``stale`` is not a duration.
 
         Example:
             >>> from fleetcache import SyncCache

@@ -209,7 +209,7 @@ class Writes:
         Raises:
             KeyError: There is no such counter, and ``create`` is false.
             Unavailable: The server did not acknowledge. The cache makes no guess.
-            CodecError: The entry is no integer, or the sum is beyond int64 (2^63 - 1).
+            CodecError: The entry is not an integer, or the sum is beyond int64 (2^63 - 1).
 
         Example:
             >>> from fleetcache import Cache
@@ -247,7 +247,7 @@ class Writes:
 
         Raises:
             KeyRuleError: The key breaks the rules.
-            ConfigError: ``ttl`` is no duration, or over 30 days.
+            ConfigError: ``ttl`` is not a duration, or is over 30 days.
 
         Example:
             >>> from fleetcache import Cache

@@ -138,7 +138,7 @@ def shorten(value: object) -> str:
 
 
 def _number(value: object) -> float | None:
-    """Return the seconds, or None if the value is no duration."""
+    """Return the seconds, or None if the value is not a duration."""
     if isinstance(value, bool):
         return None
     if isinstance(value, timedelta):

@@ -85,7 +85,7 @@ def parse_count(value: int | str, *, name: str) -> int:
 
 
 def _number(value: object) -> int | None:
-    """Return the bytes, or None if the value is no size."""
+    """Return the bytes, or None if the value is not a size."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     found = re.fullmatch(_SIZE, value.strip()) if isinstance(value, str) else None

@@ -68,7 +68,7 @@ def known(given: dict[str, Any], names: Iterable[str], what: str) -> dict[str, A
 
             close = get_close_matches(name, accepted, 1)
             meant = f", perhaps {close[0]} was meant" if close else ""
-            raise TypeError(f"{name} is no {what}{meant}; accepted: {', '.join(accepted)}")
+            raise TypeError(f"{name} is not a known {what}{meant}; accepted: {', '.join(accepted)}")
     return given
 
 

@@ -46,7 +46,7 @@ def _url(value: object, *, name: str) -> str | None:
 def _prefix(value: object, *, name: str) -> str:
     accepted = f"1 to {MAX_PREFIX} bytes without blanks, control characters and braces, no colon at either end"
     if not isinstance(value, str) or not value:
-        raise config_error(name, value, "is no prefix", accepted)
+        raise config_error(name, value, "is not a prefix", accepted)
     if "://" in value:  # a URL in the wrong variable: as a prefix it would put its password into every key
         raise config_error(name, value, "is a URL", accepted)
     if not value.isprintable() or set(value) & set("{} ") or value.strip(":") != value:
@@ -62,7 +62,7 @@ def _embedded_dir(value: object, *, name: str) -> str | None:
     if value is None or value == "":
         return None
     if not isinstance(value, str) or not value.startswith("/") or not value.isprintable():
-        raise config_error(name, value, "is no place for a server", accepted)
+        raise config_error(name, value, "is not a place for a server", accepted)
     if len(value.encode()) > MAX_EMBEDDED_DIR:
         raise config_error(name, value, "is too long", accepted)
     return value
@@ -167,7 +167,7 @@ VARIABLES: tuple[Variable, ...] = (
              "entries in the near store, per process",
              "a few MB of overhead at most, and the hot part of most key sets"),
     Variable("CACHE_NEAR_MAX_BYTES", "near_max_bytes", "size", "32MB", parse_size,
-             "bytes in the near store, per process; 0 is no near store",
+             "bytes in the near store, per process; 0 turns near off",
              "several processes of it fit into a small container"),
     Variable("CACHE_MAX_VALUE_BYTES", "max_value_bytes", "size", "4MB",
              partial(parse_size, minimum=1, maximum=MAX_VALUE),

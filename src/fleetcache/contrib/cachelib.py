@@ -171,7 +171,7 @@ class FleetCache(BaseCache):
         """Add to a counter, which begins at 0; return ``None`` when the server did not acknowledge.
 
         Raises:
-            CodecError: The stored value is no integer.
+            CodecError: The stored value is not an integer.
         """
         try:
             return self.cache.incr(_name(key), delta, ttl=self._ttl(None))

@@ -160,7 +160,7 @@ def cached_response(
         clearable: Whether ``invalidate_all()`` works, and ``invalidate()`` where responses vary. Off by default,
             because it puts a tag or two on every response, which the server keeps for 60 days.
         name: The prefix of keys; by default the function's module and qualified name.
-        vary: Request headers that decide the answer, beside those that the endpoint declares as parameters.
+        vary: Request headers that decide the answer, besides those that the endpoint declares as parameters.
         query: Query parameters that decide the answer, for an endpoint that takes the ``Request``; by default all.
         ignore: Parts of a request that do not decide the answer although they are read: names of headers, ``client``,
             ``state.NAME``, and any other name that ``Cache-Status`` gives as the reason for an unstored response.
@@ -181,7 +181,7 @@ def cached_response(
         clock: Seconds of the wall clock, for an ``Expires`` of the endpoint's own.
 
     Raises:
-        ConfigError: An option is wrong, or the decorated object is no function to be called with a request.
+        ConfigError: An option is wrong, or the decorated object is not a function that can be called with a request.
 
     Example:
         >>> from fastapi import FastAPI
@@ -212,7 +212,7 @@ def cached_response(
 def _check_cache(cache: object) -> None:
     if cache is not None and not inspect.iscoroutinefunction(getattr(cache, "get_or_set", None)):
         raise ConfigError(
-            f"cached_response: {type(cache).__name__} is no cache of an event loop; accepted: a Cache or a namespace "
+            f"cached_response: {type(cache).__name__} is not an async cache; accepted: a Cache or a namespace "
             "of one, or nothing for that of the app; options by name: @cached_response(ttl=...)"
         )
 

@@ -318,7 +318,7 @@ def _options(config: Mapping[str, Any], **given: Any) -> dict[str, Any]:
     """Return the fields of ``Settings`` from an app's config, checked together with the environment."""
     for key in config:
         if key.startswith(CONFIG) and key not in _FIELDS:
-            raise ConfigError(f"{key} is no setting; accepted: {', '.join(_FIELDS)}")
+            raise ConfigError(f"{key} is not a setting; accepted: {', '.join(_FIELDS)}")
     options = {field: config[key] for key, field in _FIELDS.items() if config.get(key) is not None}
     try:
         options = _with_driver(options | given)

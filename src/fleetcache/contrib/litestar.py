@@ -58,7 +58,7 @@ class _Source:
         return self._cache
 
     async def run(self, verb: Coroutine[Any, Any, T]) -> T:
-        """Run a verb on the cache's event loop. Tests may read a store from a second loop beside the app's."""
+        """Run a verb on the cache's event loop. Tests may read a store from a second loop while the app's loop runs."""
         here = get_running_loop()
         if self._loop is not here:
             if self._loop is not None and self._loop.is_running() and self._pid == os.getpid():

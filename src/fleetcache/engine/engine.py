@@ -52,7 +52,7 @@ __all__ = ["Engine"]
 
 C = TypeVar("C", bound=Connection)
 
-# The frame limit is so many times ``max_value_bytes``: room for a value that a release with a larger limit stored.
+# The frame limit is this many times ``max_value_bytes``: room for a value that a release with a larger limit stored.
 FRAME_TIMES = 16
 
 _ENGINES: "WeakSet[Engine]" = WeakSet()
@@ -245,7 +245,7 @@ class Engine(ABC):
     async def ensure_ready(self) -> "Engine | Inside":
         """Have a connection where the call is made, and return ``rules``.
 
-        The very first call waits for the connection, for one operation timeout at most.
+        The first call waits for the connection, for one operation timeout at most.
         """
         if self.closed:
             raise Closed("this cache was closed: open a new one")

@@ -186,7 +186,7 @@ class _StuckError(Exception):
 
 
 class LoopPortal:
-    """Runs the rules of a cache on its event loop, for threads beside it."""
+    """Runs the rules of a cache on its event loop, for threads of the same process."""
 
     def __init__(self, home: "Engine") -> None:
         self._home = home

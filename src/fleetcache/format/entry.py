@@ -81,7 +81,7 @@ class Header(msgspec.Struct, gc=False, frozen=True):
 
 
 NO_HEADER = Header(b"", 0, 0.0, 0.0, 0.0, b"", None, 0)
-"""The header for bytes that are no entry."""
+"""The header for bytes that are not an entry."""
 
 
 def tag_section(tags: Tags) -> bytes:
@@ -94,7 +94,7 @@ def tag_section(tags: Tags) -> bytes:
 
 
 def parse_tags(section: bytes) -> Tags | None:
-    """Return the tags of a section; ``None`` when the bytes are no tag section."""
+    """Return the tags of a section; ``None`` if the bytes are not a tag section."""
     tags = []
     at = 0
     while at < len(section):
@@ -129,7 +129,7 @@ def pack(
 
 
 def parse_header(blob: bytes, *, cut: bool = False) -> Header | None:
-    """Return the header of an entry; ``None`` for bytes that are no entry of a format this release reads.
+    """Return the header of an entry; ``None`` for bytes that are not an entry of a format this release reads.
 
     Args:
         blob: The entry, or with ``cut`` its beginning.

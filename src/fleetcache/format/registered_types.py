@@ -43,7 +43,7 @@ def register_type(cls: type[T], encode: Callable[[T], Any], decode: Callable[[An
         decode: Converts that data to a value. Any exception it raises makes the entry unusable.
 
     Raises:
-        ConfigError: A value of this class has been stored, read or asked for already, or ``cls`` is no class.
+        ConfigError: A value of this class has been stored, read or asked for already, or ``cls`` is not a class.
 
     Example:
         >>> from fleetcache import register_type
@@ -53,7 +53,7 @@ def register_type(cls: type[T], encode: Callable[[T], Any], decode: Callable[[An
         >>> register_type(Money, lambda money: money.cents, Money)
     """
     if not isinstance(cls, type):
-        raise ConfigError(f"register_type: {cls!r} is no class")
+        raise ConfigError(f"register_type: {cls!r} is not a class")
     name = name_of(cls)
     if cls in _met:
         raise ConfigError(

@@ -140,7 +140,7 @@ def pairs_of(value: Any) -> list[Any]:
 
 
 def _read_pairs(node: Any) -> dict[Any, Any]:
-    if not all(type(pair) is list for pair in node):  # two letters are no pair
+    if not all(type(pair) is list for pair in node):  # two letters are not a pair
         raise TypeError(node)
     return dict(node)
 
@@ -149,7 +149,7 @@ def _default(value: "defaultdict[Any, Any]") -> list[Any]:
     factory: Any = value.default_factory
     word = "" if factory is None else getattr(factory, "__name__", "?")
     if word not in _FACTORIES or _FACTORIES[word] is not factory:
-        raise NotHeldError(value, "its default_factory is no builtin type: return dict(...) of it")
+        raise NotHeldError(value, "its default_factory is not a builtin type: return dict(...) of it")
     return [word, pairs_of(value)]
 
 

@@ -40,7 +40,7 @@ def read_zone(zone: Any) -> Any:
     """Return the ``tzinfo`` of a zone's stored form, as ``zone_of`` gives it.
 
     Raises:
-        Exception: The data is no stored zone, or names a zone that this host does not know.
+        Exception: The data is not a stored zone, or names a zone that this host does not know.
     """
     if zone is None or zone == 0:
         return UTC if zone == 0 else None

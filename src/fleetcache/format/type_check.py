@@ -24,7 +24,7 @@ __all__ = ["Fit", "fit_of"]
 
 Check = Callable[[Any], bool]
 
-# ``bool`` is no ``int`` here, as everywhere in a cache that distinguishes ``1`` from ``True``.
+# ``bool`` is not an ``int`` here, as everywhere in a cache that distinguishes ``1`` from ``True``.
 _SCALARS: Final = frozenset({bool, int, str, bytes, type(None)})
 # Builtin containers: an instance of a subclass comes back only if that subclass has a mark of its own.
 _KEPT: Final = frozenset({dict, list, set, frozenset, tuple})
@@ -84,7 +84,7 @@ class _Reading:
             return _always
         kind = origin or declared
         if not isinstance(kind, type):
-            raise TypeError(f"{declared!r} is no type of a value")
+            raise TypeError(f"{declared!r} is not the type of a value")
         return self._class(kind, declared, arguments, bound)
 
     def _annotated(self, declared: Any, arguments: tuple[Any, ...], bound: Mapping[Any, Any]) -> Check:

@@ -54,7 +54,7 @@ GIVEN: Final = SCALARS | {dict}
 # Where each part of the type names one kind, a list may be given for a tuple too. A tuple given for a Sequence, or for
 # Any, is of that type already, and must not become a list.
 ALL_GIVEN: Final = GIVEN | {list, tuple, set, frozenset, bytearray}
-# Slots that are no part of the value. Only a model's own dump preserves which of its fields were set.
+# Slots that are not part of the value. Only a model's own dump preserves which of its fields were set.
 _NO_PARTS: Final = frozenset({"__dict__", "__weakref__", "__pydantic_fields_set__"})
 _ABSENT: Final = object()
 # The most levels of an error's path; for a deeper part the error names the type alone.

@@ -28,7 +28,7 @@ class History(Struct, frozen=True):
     def may_lack(self, before: "History | None") -> bool:
         """Return whether this server may lack removals that a server with the history ``before`` acknowledged.
 
-        A new ``replid`` alone is no reason: a primary gets one when its first replica connects.
+        A new ``replid`` alone is not a reason: a primary gets one when its first replica connects.
         """
         if self.run_id is None and self.replid is None:
             return False  # everything read from such a server is distrusted at each connection

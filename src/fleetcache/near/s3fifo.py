@@ -203,7 +203,7 @@ class _Ghosts:
         self._prints[slot] = fingerprint
 
     def take(self, key: str) -> bool:
-        """Return whether the key was evicted lately, and forget it."""
+        """Return whether the key was evicted recently, and forget it."""
         slot, fingerprint = self._find(key)
         known = self._prints[slot] == fingerprint
         if known:

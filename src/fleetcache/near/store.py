@@ -15,7 +15,7 @@ online). The rules:
    put in and only its marks change afterwards, so a reader sees all of it or none. A struck entry is past its times.
 3. ``bytes`` never exceeds ``max_bytes`` and ``len`` never ``max_items`` when a call returns. An entry is charged with
    its own size and with the store's cost of it (``ENTRY_BYTES``, its key, its tags by their length). The bytes kept
-   beside the store for its entries, ``beside``, count as well.
+   outside the store for its entries, ``beside``, count as well.
 4. A refused entry is not held, and neither is the entry that it would have replaced.
 5. The tag ``*`` means "everything": entries carry it, but it is not indexed, because the index would be a second copy
    of ``items``. Forgetting it looks at every entry.
@@ -38,8 +38,8 @@ ENCODED: Final = object()
 # The tag that every backed entry carries.
 EVERYTHING = "*"
 
-# Bytes of an entry beside its value, key and tags: the record, its two times, cost and stamp, its part of the dict, its
-# place in a queue. About 300 by tracemalloc, and the allocator rounds each of these objects up to a multiple of 16.
+# Bytes of an entry besides its value, key and tags: the record, its two times, cost and stamp, its part of the dict,
+# its place in a queue. About 300 by tracemalloc, and the allocator rounds each of these objects up to a multiple of 16.
 ENTRY_BYTES = 352
 
 # Bytes of a tag other than ``*``, charged once, beyond its text: its set and its line in the index.
@@ -154,11 +154,11 @@ class Near:
 
     @property
     def bytes(self) -> int:
-        """Bytes charged: values, keys, the store's cost of each entry, and the tag versions kept beside the store."""
+        """Bytes charged: values, keys, the store's cost of each entry, and the tag versions kept outside the store."""
         return self._queue.weight + self._index_bytes + self.beside
 
     def make_room(self, beside: int) -> None:
-        """Set the bytes that are kept beside the store, and evict entries until the bounds hold again."""
+        """Set the bytes that are kept outside the store, and evict entries until the bounds hold again."""
         self.beside = beside
         self._evict()
 

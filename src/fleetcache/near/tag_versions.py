@@ -15,7 +15,7 @@ from ..format.entry import parse_tags
 __all__ = ["TagState", "TagVersions", "is_of_run", "new_version", "run_mark"]
 
 # Of the 16 bytes of a version, this many name the server's run under which it was made; the rest are random. 64 random
-# bits are never drawn twice, and the marks of two runs are equal as seldom.
+# bits are practically never drawn twice, and the marks of two runs are equal just as rarely.
 RUN_BYTES = 8
 
 # Bytes of a copy beyond its tag's text, and of a remembered tags' part beyond its bytes and names: objects, their slots

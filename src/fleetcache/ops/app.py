@@ -48,7 +48,7 @@ class OpsApp:
             ``full`` shows all fields of the report, for a port that only operators reach. Neither shows a secret.
 
     Raises:
-        ConfigError: An unknown ``detail``, or a value of ``checks`` that is no check.
+        ConfigError: An unknown ``detail``, or a value of ``checks`` that is not a check.
 
     Example:
         >>> from fleetcache import Cache

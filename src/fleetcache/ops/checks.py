@@ -40,10 +40,10 @@ class Check:
         timeout: Longest time the function may take, as a duration. The default is a second, so that the report is
             ready before most probes give up.
         critical: True makes the app unhealthy when the check fails, False degraded. The default is True, because
-            users seldom check a dependency that the app does not need.
+            users rarely check a dependency that the app does not need.
 
     Raises:
-        ConfigError: ``fn`` cannot be called, ``timeout`` is no duration, or ``critical`` is no boolean.
+        ConfigError: ``fn`` cannot be called, ``timeout`` is not a duration, or ``critical`` is not a boolean.
 
     Example:
         >>> async def mail_server() -> None: ...
@@ -98,13 +98,13 @@ class Checks:
         clock: Seconds, to tell when the next run may begin.
 
     Raises:
-        ConfigError: ``checks`` is no mapping, a name is no text, or a value is no check.
+        ConfigError: ``checks`` is not a mapping, a name is not text, or a value is not a check.
     """
 
     def __init__(self, checks: Mapping[str, Check | CheckFunction] | None, clock: Clock = monotonic) -> None:
         given: object = {} if checks is None else checks
         if not isinstance(given, Mapping):
-            raise config_error("checks", given, "is no mapping", "a dict of names and async functions or Check(...)")
+            raise config_error("checks", given, "is not a mapping", "a dict of names and async functions or Check(...)")
         self._runners = {_name(name): _Runner(_check(name, check), clock) for name, check in given.items()}
         self._clock = clock
         self._began = 0.0
@@ -163,7 +163,7 @@ class _Runner:
 
 def _name(name: object) -> str:
     if not isinstance(name, str) or not name:
-        raise config_error("the name of a check", name, "is no name", "text that is not empty")
+        raise config_error("the name of a check", name, "is not a name", "text that is not empty")
     return name
 
 

@@ -32,7 +32,7 @@ News = Callable[[Any, float, float], Awaitable[bool]]
 
 
 class Grant:
-    """One claim, taken or waited for. Only the holder of this very object can end the claim."""
+    """One claim, taken or waited for. Only the holder of this object can end the claim."""
 
     __slots__ = ("__weakref__", "key", "ttl")
 
@@ -130,7 +130,7 @@ class Claims:
                 await ports.wait(waiter.future, min(until, now + LOOK_EVERY))
                 self._turn(grant.key)
         except BaseException:
-            self.release(grant)  # the turn may have been handed over at this very moment
+            self.release(grant)  # the turn may have been handed over in the meantime
             raise
         finally:
             with suppress(ValueError):

@@ -68,11 +68,11 @@ class CounterRules:
         """Add to a counter. A new counter begins at 0; an existing counter keeps its remaining life.
 
         Returns:
-            The sum; ``None`` when there is no counter, and none is to be created.
+            The sum; ``None`` if there is no counter and the call does not create one.
 
         Raises:
             Unavailable: The server did not answer; the sum is not guessed.
-            CodecError: The entry is no integer, or the sum is beyond int64.
+            CodecError: The entry is not an integer, or the sum is beyond int64.
         """
         ctx = self._ctx
         ctx.check_open()

@@ -35,7 +35,7 @@ __all__ = [
 class LoaderEndedError(Exception):
     """The loader ended by an exception for its own caller alone, kept in ``original``; a joined caller takes over.
 
-    ``original`` is a cancellation that was not ours, or any other ``BaseException`` that is no ``Exception``: test
+    ``original`` is a cancellation that was not ours, or any other ``BaseException`` that is not an ``Exception``: test
     runners, ``gevent.Timeout`` and ``sys.exit`` raise such exceptions.
     """
 

@@ -3,12 +3,13 @@
 Rules:
 
 1. A batch has at most ``MAX_CALLS`` calls and ``MAX_BYTES`` under way, and all batches of a process together have no
-   more: each takes its share. So a caller that asks for one key beside them waits behind that much at most.
+   more: each takes its share. So a caller that asks for one key meanwhile waits behind at most that many calls and
+   bytes.
 2. A batch that fits costs one operation timeout in all, as one call does.
 3. If a batch does not fit, its next call is sent when the oldest is answered, and the timeout counts from the last
    reply.
 4. If the connection has no room for another call, a batch or a write waits for room, one operation timeout at most.
-   A full connection is no sign that the server is away.
+   A full connection does not mean that the server is away.
 """
 
 from collections import deque
@@ -65,7 +66,7 @@ async def stream(
             if ctx.shared.crowded:
                 await _room(ctx, budget)
             sent += 1
-            ctx.batches += sent == 2  # noqa: PLR2004 - a single call is no batch
+            ctx.batches += sent == 2  # noqa: PLR2004 - a single call is not a batch
             outcome, weight = send(item)
             under_way.append((item, outcome, weight))
             size += weight

@@ -235,7 +235,7 @@ class Entries:
         return self._unusable(EntryState.FOREIGN, start, "foreign")
 
     def _odd(self, blob: Any, pttl: Any) -> Lookup:
-        """Judge a reply that is no entry of a known format."""
+        """Judge a reply that is not an entry of a known format."""
         for reply in (blob, pttl):
             if isinstance(reply, ReplyError):
                 return Lookup(EntryState.UNAVAILABLE, reason=reply_reason(reply))

@@ -10,7 +10,7 @@ from ..engine.threads.engine import SyncEngine
 __all__ = ["aend", "end"]
 
 # Seconds for an engine on another thread's loop. Its close() is bounded by two operation timeouts. If it takes longer,
-# the loop is blocked, perhaps by a wait for this very thread.
+# the loop is blocked, perhaps because it waits for this thread.
 _PATIENCE = 5.0
 # The event loop keeps only weak references to its tasks.
 _closing: "set[asyncio.Task[None]]" = set()

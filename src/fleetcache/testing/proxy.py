@@ -131,7 +131,7 @@ class Proxy:
             by: Seconds, ``timedelta`` or text such as ``"100ms"``.
 
         Raises:
-            ConfigError: ``by`` is no duration.
+            ConfigError: ``by`` is not a duration.
         """
         self.delay(parse_duration(by, name="slow"), "down")
         return Fault("slow", lambda: self.delay(0, "down"))
@@ -164,7 +164,7 @@ class Proxy:
         return self._do(lambda: sum(way.held for way in self._ways(direction)))
 
     def delay(self, by: float, direction: Direction = "both") -> None:
-        """Delay all bytes by so many seconds, in order."""
+        """Delay all bytes by this many seconds, in order."""
         self._each(direction, lambda way: setattr(way, "delay", by))
 
     def stall(self, direction: Direction = "both") -> None:

@@ -10,7 +10,7 @@ __all__ = ["eventually", "wait_until"]
 
 T = TypeVar("T")
 
-_PAUSE = 0.002  # seconds between two calls: short beside a round trip to a server, long beside a call
+_PAUSE = 0.002  # seconds between two calls: short for a round trip to a server, long for a call
 
 
 @overload

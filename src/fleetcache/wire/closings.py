@@ -14,7 +14,8 @@ from .session import Command, ReplyError
 
 __all__ = ["Closings"]
 
-# Seconds. Long beside the two connections that finding out again costs, short beside the time a server stays in use.
+# Seconds. Long compared with the two connections that finding out again costs, short compared with the time that a
+# server stays in use.
 FORGET = 300.0
 
 _DISPENSABLE = frozenset({"HELLO", "CLIENT", "INFO", "SCRIPT"})

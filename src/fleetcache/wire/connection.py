@@ -211,7 +211,7 @@ class Connection(ABC):
 
     @property
     def connected(self) -> bool:
-        """Return True if a connection is past its handshake, whether or not the server has answered of late."""
+        """Return True if a connection is past its handshake, whether or not the server has answered recently."""
         return self.link.serves
 
     def expect_own(self, key: bytes) -> None:

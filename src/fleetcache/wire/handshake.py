@@ -167,7 +167,7 @@ async def _end_previous(ask: Ask, greeting: ServerInfo, previous: ServerInfo | N
 
 
 async def _self_test(ask: Ask, greeting: ServerInfo, probe: bytes, probe_pushed: Callable[[], bool]) -> None:
-    """Read and write the probe, and expect its push: version strings and OKs are no proof of tracking."""
+    """Read and write the probe, and expect its push: version strings and OKs do not prove tracking."""
     early = False
 
     def in_order(replies: list[Any]) -> list[Any]:
@@ -180,7 +180,7 @@ async def _self_test(ask: Ask, greeting: ServerInfo, probe: bytes, probe_pushed:
     await ask(("DEL", probe), patient=False)
     _must_be_allowed(read)
     if isinstance(written, ReplyError) or isinstance(read, ReplyError):
-        return  # the server is full or cannot save: that is no evidence against tracking
+        return  # the server is full or cannot save: that is not evidence against tracking
     if early or not probe_pushed():
         greeting.tracking = False
         told = "an invalidation before its reply" if early else "no invalidation"

@@ -71,7 +71,7 @@ class Link:
 
     # The first retry comes soon, for a server that restarts; the cap keeps "online within 2 s of its return".
     BACKOFF_FIRST, MAX_BACKOFF = 0.05, 1.0
-    # A wrong password does not mend itself: try seldom, so that no log fills and no account is locked.
+    # A wrong password does not correct itself: try rarely, so that no log fills up and no account is locked.
     BACKOFF_DOOMED = 10.0
     # Seconds after which a connection resets the backoff. If a shorter one did, a server that drops every connection
     # would be asked ten times a second.
@@ -116,7 +116,7 @@ class Link:
 
     @property
     def serves(self) -> bool:
-        """Return True if a connection is past its handshake, whether or not the server has answered of late."""
+        """Return True if a connection is past its handshake, whether or not the server has answered recently."""
         return self.connected and self.state is not LinkState.RECOVERING
 
     def _move(self, to: LinkState, now: float, *, reason: str | None, new_epoch: bool = False) -> None:

@@ -55,7 +55,7 @@ _BY_WORDS: Final = {
 }
 
 TRANSIENT: Final = frozenset({"loading", "busy", "masterdown", "clusterdown"})
-"""The server is there and will be well by itself: wait on the same connection."""
+"""The server is there and will recover by itself: wait on the same connection."""
 
 PROVES_NOTHING: Final = frozenset({"readonly", "masterdown", "clusterdown", "cluster_mode"})
 """A server with such an error answers, and is not the intended server, or not now: it does not confirm near entries."""
@@ -67,7 +67,7 @@ EMBEDDED: Final = frozenset({"embedded_binary", "embedded_folder", "embedded_uns
 """There is no embedded server, see ``embedded.errors``."""
 
 NEEDS_OPERATOR: Final = frozenset({"auth", "noperm", "cluster_mode", "tls"}) | EMBEDDED
-"""Only an operator can mend the cause: reconnect slowly."""
+"""Only an operator can remove the cause: reconnect slowly."""
 
 
 # Error texts of a server without scripts: because of a renamed command, a proxy, or a hoster's plan.

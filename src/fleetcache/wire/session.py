@@ -8,7 +8,7 @@ Rules:
    or wakes happens there; the caller's own code runs later.
 3. Error replies are values (``hiredis.ReplyError``). Only a broken protocol raises, ``ProtocolError``, and ends the
    connection.
-4. ``expect_own`` announces that the very next frame is this connection's own push for a key, the echo of its write; see
+4. ``expect_own`` announces that the next frame is this connection's own push for a key, the echo of its write; see
    ``coherence``.
 5. An error that says "not me" (``MOVED``, ``READONLY``, ``CLUSTERDOWN`` and their like) is an answer to its caller, and
    no sign of life of the intended server: ``feed`` does not count it.

@@ -1,6 +1,6 @@
 """Whether the server is still the intended server: a primary, with the same history of its data.
 
-An answer is no proof of that: a primary that was demoted in place goes on answering, with old data and without an
+An answer does not prove that: a primary that was demoted in place goes on answering, with old data and without an
 error. ``run_id`` does not tell, since a server may be demoted and promoted again. ``master_replid`` does: it is new
 after each restart and each promotion.
 """
@@ -44,7 +44,7 @@ class Standing(Struct, frozen=True):
 
     @property
     def is_replica(self) -> bool:
-        """Return True if the server says that it is no primary."""
+        """Return True if the server says that it is not a primary."""
         return self.role is not None and self.role not in {"master", "primary"}
 
 

@@ -97,10 +97,12 @@ def test_an_option_in_the_place_of_the_function_is_an_error_that_names_it(cache:
     ],
 )
 def test_a_setting_that_there_is_not_is_an_error_that_names_the_one_meant(make: Callable[..., Any]) -> None:
-    with pytest.raises(TypeError, match=r"ttls is no setting, perhaps ttl was meant; accepted: codec, .*ttl") as told:
+    with pytest.raises(
+        TypeError, match=r"ttls is not a known setting, perhaps ttl was meant; accepted: codec, .*ttl"
+    ) as told:
         make(ttls="hunter2")
     assert "hunter2" not in str(told.value)
-    with pytest.raises(TypeError, match="zzz is no setting; accepted"):
+    with pytest.raises(TypeError, match="zzz is not a known setting; accepted"):
         make(zzz=5)
 
 

@@ -123,8 +123,8 @@ WRONG: list[tuple[dict[str, str], str]] = [
     ({"CACHE_CODEC": "pickle"}, r"CACHE_CODEC \(codec\) = 'pickle' needs a signing key; accepted: CACHE_SIGNING_KEY"),
     ({"CACHE_SIGNING_KEY": "short"}, r"CACHE_SIGNING_KEY \(signing_keys\): key 1 of 1 has 5 bytes; accepted: 32 bytes"),
     ({"CACHE_SIGNING_KEY": "k" * 32 + ","}, r"CACHE_SIGNING_KEY \(signing_keys\): key 2 of 2 has 0 bytes"),
-    ({"CACHE_EMBEDDED_DIR": "run"}, r"CACHE_EMBEDDED_DIR \(embedded_dir\) = 'run' is no place .* an absolute path"),
-    ({"CACHE_EMBEDDED_DIR": "/a\0b"}, r"CACHE_EMBEDDED_DIR \(embedded_dir\) = '/a\\x00b' is no place"),
+    ({"CACHE_EMBEDDED_DIR": "run"}, r"CACHE_EMBEDDED_DIR \(embedded_dir\) = 'run' is not a place .* an absolute path"),
+    ({"CACHE_EMBEDDED_DIR": "/a\0b"}, r"CACHE_EMBEDDED_DIR \(embedded_dir\) = '/a\\x00b' is not a place"),
     ({"CACHE_EMBEDDED_DIR": "/" + "ü" * 38}, r"CACHE_EMBEDDED_DIR .* is too long; accepted: .* at most 76 bytes"),
     ({"CACHE_EMBEDDED_MAX_BYTES": "1MB"}, r"CACHE_EMBEDDED_MAX_BYTES .* = '1MB' is under 8000000 bytes"),
 ]

@@ -194,7 +194,7 @@ def test_plain_values_come_back_as_they_are(value: object) -> None:
         (Opaque(), "an Opaque cannot be stored"),
         ([Opaque()], "an Opaque cannot be stored"),
         (User, "a type cannot be stored"),
-        (defaultdict(lambda: 1), "a defaultdict cannot be stored: its default_factory is no builtin type"),
+        (defaultdict(lambda: 1), "a defaultdict cannot be stored: its default_factory is not a builtin type"),
         pytest.param(10**4300, "an int cannot be stored: it has more than 4,300 digits", id="large"),
         pytest.param([-(10**4300)], "an int cannot be stored: it has more than 4,300 digits", id="low"),
         (re.compile("x" * 1001), "a Pattern cannot be stored: its text is longer than 1,000 bytes"),

@@ -101,7 +101,7 @@ def test_after_the_first_use_it_is_too_late() -> None:
     with pytest.raises(ConfigError, match="before the first use"):
         register_type(Met, lambda _met: None, lambda _plain: Met())
     register_type(New, lambda _new: None, lambda _plain: New())
-    with pytest.raises(ConfigError, match="no class"):
+    with pytest.raises(ConfigError, match="not a class"):
         register_type("New", str, str)  # type: ignore[arg-type]  # the case
 
 

@@ -37,7 +37,7 @@ def doctor(
     choices = [code.value for code in Code if code is not Code.CONFIGURATION]  # no cache starts without it
     for word in ignore or ():
         if word not in choices:
-            raise typer.BadParameter(f"{word!r} is no check; accepted: {', '.join(choices)}", param_hint="--ignore")
+            raise typer.BadParameter(f"{word!r} is not a check; accepted: {', '.join(choices)}", param_hint="--ignore")
     try:
         report = asyncio.run(examine(os.environ, key=key, workers=workers))
     except KeyRuleError as error:

@@ -208,7 +208,7 @@ def _smallest(base: Path, path: str, name: str, source: str) -> Limit | None:
 
 
 def _number(path: Path) -> int | None:
-    with suppress(OSError, ValueError):  # "max" means no limit, and is no number
+    with suppress(OSError, ValueError):  # "max" means no limit, and is not a number
         return int(path.read_text())
     return None
 

@@ -78,13 +78,13 @@ class Finding:
 REASONS: dict[str, tuple[str, str]] = {
     "no_redis_url": ("no server was configured: memory, as asked", "set `REDIS_URL` to share"),
     "connecting": ("the first attempt has not ended yet", "wait"),
-    "refused": ("nobody listens there", "start the server, check host and port; mends itself"),
-    "unreachable": ("no such host, or no way to it", "check name, network, firewall; mends itself"),
+    "refused": ("nobody listens there", "start the server, check host and port; recovers by itself"),
+    "unreachable": ("no such host, or no way to it", "check name, network, firewall; recovers by itself"),
     "timeout": (
         "no answer in time: frozen, overloaded, or packets are dropped",
-        "look at the server's load; mends itself",
+        "look at the server's load; recovers by itself",
     ),
-    "reset": ("the connection was cut", "mends itself"),
+    "reset": ("the connection was cut", "recovers by itself"),
     "protocol": (
         "what answers does not speak RESP, or answers a command as no server does",
         "check that the port is the server's; a proxy in between",
@@ -95,13 +95,13 @@ REASONS: dict[str, tuple[str, str]] = {
     "cluster_mode": ("the server is part of a cluster", "a plain server, until Cluster is supported"),
     "readonly": (
         "it is a replica, from the start or by now",
-        "point the URL at the primary; mends itself where the name moves",
+        "point the URL at the primary; recovers by itself where the name moves",
     ),
-    "loading": ("it reads its snapshot", "wait; mends itself"),
-    "busy": ("a script blocks it", "`SCRIPT KILL`; mends itself"),
-    "masterdown": ("a replica without its primary", "mends itself with the failover"),
-    "clusterdown": ("the cluster has no quorum", "mends itself"),
-    "misconf": ("it cannot write snapshots and refuses writes", "its disk; mends itself"),
+    "loading": ("it reads its snapshot", "wait; recovers by itself"),
+    "busy": ("a script blocks it", "`SCRIPT KILL`; recovers by itself"),
+    "masterdown": ("a replica without its primary", "recovers by itself with the failover"),
+    "clusterdown": ("the cluster has no quorum", "recovers by itself"),
+    "misconf": ("it cannot write snapshots and refuses writes", "its disk; recovers by itself"),
     "oom": (
         "it is full: values are loaded and answered, not shared; removals go on",
         "`maxmemory`, an eviction policy",
@@ -113,8 +113,8 @@ REASONS: dict[str, tuple[str, str]] = {
         ),
         "more `maxmemory`, if loads are dear",
     ),
-    "noreplicas": ("too few replicas to accept writes", "its replication; mends itself"),
-    "maxclients": ("it accepts no more connections", "`maxclients`, or fewer clients; mends itself"),
+    "noreplicas": ("too few replicas to accept writes", "its replication; recovers by itself"),
+    "maxclients": ("it accepts no more connections", "`maxclients`, or fewer clients; recovers by itself"),
     "no_tracking": (
         "it does not push changes: near copies live a second at most",
         "a server or plan with `CLIENT TRACKING`",
@@ -133,11 +133,11 @@ REASONS: dict[str, tuple[str, str]] = {
     ),
     "embedded_folder": (
         "its folder cannot be made or written",
-        "`CACHE_EMBEDDED_DIR`, a place that can; mends itself then",
+        "`CACHE_EMBEDDED_DIR`, a place that can; recovers by itself then",
     ),
     "embedded_unsafe": (
         "its folder is a link, another user's, or open to others",
-        "look who made it, remove it; mends itself then",
+        "look who made it, remove it; recovers by itself then",
     ),
     "embedded_start": ("it ended as it started", "`last_error` has its last words"),
     "wrongtype": ("another program keeps something else under our key", "a `CACHE_PREFIX` of your own"),

@@ -46,7 +46,10 @@ class Server:
 
 
 async def meet(visit: Visit, greeting: ServerInfo) -> Server:
-    """Ask the server for its facts. A refused fact stays unknown and is no fault, because a cache does not need it."""
+    """Ask the server for its facts.
+
+    A refused fact stays unknown and does not count as a fault, because a cache does not need it.
+    """
     replies = await visit.ask(("INFO", "memory"), ("INFO", "persistence"), ("CONFIG", "GET", "save"))
     told = "\n".join(map(_text, replies[:2]))
     config = replies[2]

@@ -78,7 +78,7 @@ class FleetCache(BaseCache):
 
     def _name(self, key: Any, version: int | None) -> str:
         made: Any = self.make_and_validate_key(key, version=version)
-        # A result of KEY_FUNCTION that is no text is passed on, so that the core's error names the fault.
+        # A result of KEY_FUNCTION that is not text is passed on, so that the core's error names the fault.
         return any_key(made) if isinstance(made, str) else made
 
     def _names(self, keys: Iterable[Any], version: int | None) -> dict[str, Any]:

@@ -150,7 +150,7 @@ def lifetime(headers: Headers, now: float) -> float | None:
             return max(0.0, (_digits(said[word]) or 0) - age)
     if "expires" in headers:
         begins, ends = _time(headers.get("date", "")), _time(headers["expires"])
-        # An ``Expires`` that is no time, such as "0", means already expired.
+        # An ``Expires`` that is not a time, such as "0", means already expired.
         return 0.0 if ends is None else max(0.0, ends - (now if begins is None else begins) - age)
     return None
 

@@ -84,7 +84,7 @@ class Endpoint:
         name: The prefix of keys; ``None``: the function's module and qualified name.
 
     Raises:
-        ConfigError: ``function`` is no function, or a generator.
+        ConfigError: ``function`` is not a function, or is a generator.
     """
 
     def __init__(self, cache: Any, function: Callable[..., Any], options: Options, name: str | None) -> None:

@@ -25,9 +25,9 @@ __all__ = ["AioConnection"]
 
 # Bytes read at once. As much as asyncio's own reads; one read brings several replies to a turn's calls.
 READ_SIZE = 256 * 1024
-# So many calls of one turn are written before the turn is over: the server works on them while the turn makes the rest.
-# Measured with 50 tasks: a third more hits, alike from 12 to 32. Not while MUCH calls are unanswered, because each
-# write is a system call.
+# This many calls of one turn are written before the turn is over: the server works on them while the turn makes the
+# rest. Measured with 50 tasks: a third more hits, alike from 12 to 32. Not while MUCH calls are unanswered, because
+# each write is a system call.
 PIECE = 16
 MUCH = 2 * PIECE
 
@@ -92,7 +92,7 @@ class AioConnection(Connection):
 
         Args:
             call: The call.
-            at_once: The call is no part of a batch. While few calls are under way, it need not wait for the end of the
+            at_once: The call is not part of a batch. While few calls are under way, it need not wait for the end of the
                 turn.
         """
         session = self.session

@@ -9,7 +9,8 @@ from typing import Any
 
 __all__ = ["dial"]
 
-# Seconds until the next address is tried beside the last one (RFC 8305). If an address fails, the next begins at once.
+# Seconds until the next address is tried while the last attempt goes on (RFC 8305). If an address fails, the next
+# begins at once.
 HEAD_START = 0.25
 
 
@@ -64,7 +65,7 @@ async def _first(tries: "list[asyncio.Task[socket.socket]]", within: float | Non
 def _give_up(tries: "list[asyncio.Task[socket.socket]]", winner: socket.socket | None) -> None:
     """Close the losing sockets; an attempt that is still under way closes its own when it is cancelled.
 
-    There is no suspension here, so no cancellation can come in between.
+    Nothing here suspends, so no cancellation can come in between.
     """
     for task in tries:
         if not task.cancel() and task.exception() is None and task.result() is not winner:

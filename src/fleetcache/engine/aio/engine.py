@@ -1,4 +1,4 @@
-"""The engine on an event loop: the same parts, with tasks beside them. They move to the loop that uses the cache."""
+"""The engine on an event loop: the same parts, with background tasks. They move to the loop that uses the cache."""
 
 import asyncio
 import logging

@@ -104,7 +104,7 @@ async def call_awaited(loader: Callable[..., Any], *args: Any) -> Any:
 
     Raises:
         TypeError: The loader returned a plain value instead of an awaitable.
-        LoaderEndedError: The loader was cancelled, and this task was not; or it ended by an error that is no
+        LoaderEndedError: The loader was cancelled, and this task was not; or it ended by an error that is not an
             ``Exception``.
     """
     try:

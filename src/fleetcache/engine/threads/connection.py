@@ -30,7 +30,8 @@ from .uwsgi import uwsgi_warning
 __all__ = ["ThreadConnection"]
 
 # Seconds after a caller has read for itself that the link thread leaves the socket to callers: this spares the link
-# thread a wake-up for every reply. A push in such a pause waits so long at most, little beside any max_staleness.
+# thread a wake-up for every reply. A push in such a pause waits at most this long, which is short compared with any
+# max_staleness.
 READ_BY_OTHERS = 0.001
 # Seconds that close() waits for the link thread to end. The thread is a daemon: the interpreter does not wait for it.
 CLOSE_TIMEOUT = 1.0

@@ -116,8 +116,8 @@ class SyncEngine(Engine):
 def _at_exit() -> None:
     """Release leases and deliver pending removals, within one operation timeout each.
 
-    This is no ``close()``: daemon threads go on until the interpreter ends them, and none of them should see ``Closed``
-    or another error of the cache.
+    This is not a ``close()``: daemon threads go on until the interpreter ends them, and none of them should see
+    ``Closed`` or another error of the cache.
     """
     for engine in list(_IN_USE):
         engine.check_process()

@@ -202,7 +202,7 @@ def call_alone(loader: Callable[..., Any], *args: Any) -> Any:
 
 
 def has_room(frames: int = ROOM) -> bool:
-    """Return True if the stack of this thread has room for so many more frames."""
+    """Return True if the stack of this thread has room for this many more frames."""
     try:
         _descend(frames)
     except RecursionError:

@@ -51,7 +51,7 @@ class Tls:
         """Return the decrypted bytes, as far as they have arrived.
 
         Raises:
-            ssl.SSLError: The bytes are no TLS, or were tampered with.
+            ssl.SSLError: The bytes are not TLS, or were tampered with.
             EOFError: The server ended the TLS session.
         """
         self._incoming.write(data)

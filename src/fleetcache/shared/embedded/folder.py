@@ -21,7 +21,7 @@ __all__ = ["PROTOCOL", "Folder"]
 PROTOCOL = 1
 """Increased when releases can no longer share a folder: other locks, or other names of files."""
 
-# The folder for temporary files when TMPDIR is not set, or is no place for a socket.
+# The folder for temporary files when TMPDIR is not set, or is not fit for a socket.
 TMP = Path("/tmp")  # noqa: S108 - only a private folder is made there, checked as above
 
 
@@ -115,7 +115,7 @@ class Folder:
         if stat.S_ISLNK(found.st_mode):
             raise self._unsafe("is a symbolic link")
         if not stat.S_ISDIR(found.st_mode):
-            raise self._unsafe("is no folder")
+            raise self._unsafe("is not a folder")
         if found.st_uid != self.uid:
             raise self._unsafe(f"belongs to user {found.st_uid}, not to {self.uid}")
         if found.st_mode & 0o077:

@@ -88,14 +88,14 @@ def server_command(binary: Path, max_bytes: int) -> list[str]:
 
 
 def interpreter(executable: str | None = sys.executable, *, frozen: bool = hasattr(sys, "frozen")) -> str:
-    """Return any Python to run the supervisor. In uWSGI and frozen applications ``sys.executable`` is no Python."""
+    """Return a Python to run the supervisor. In uWSGI and frozen applications ``sys.executable`` is not a Python."""
     if executable and not frozen and Path(executable).name.lower().startswith(("python", "pypy")):
         return executable
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     beside = str(Path(sys.base_prefix) / "bin")
     found = shutil.which(version, path=beside) or shutil.which(version) or shutil.which("python3")
     if found is None:
-        raise EmbeddedError("embedded_start", f"{executable!r} is no Python to run the supervisor; put python3 on PATH")
+        raise EmbeddedError("embedded_start", f"{executable!r} is not a Python for the supervisor; put python3 on PATH")
     return found
 
 

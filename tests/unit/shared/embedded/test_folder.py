@@ -106,7 +106,7 @@ def open_to_all(folder: Folder) -> None:
     [
         (a_link, "is a symbolic link"),
         (a_link_to_nothing, "is a symbolic link"),
-        (a_file, "is no folder"),
+        (a_file, "is not a folder"),
         (open_to_the_group, r"is open to other users \(mode 0750\)"),
         (open_to_all, r"is open to other users \(mode 0707\)"),
     ],

@@ -101,6 +101,6 @@ def test_a_frozen_application_is_not_started_as_a_supervisor() -> None:
 def test_without_any_python_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "base_prefix", "/nowhere")
     monkeypatch.setenv("PATH", "/nowhere")
-    with pytest.raises(EmbeddedError, match=r"'uwsgi' is no Python.*python3 on PATH") as caught:
+    with pytest.raises(EmbeddedError, match=r"'uwsgi' is not a Python.*python3 on PATH") as caught:
         interpreter("uwsgi")
     assert caught.value.reason == "embedded_start"
