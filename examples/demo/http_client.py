@@ -53,7 +53,7 @@ class HttpClient:
                 head = f"{method} {path} HTTP/1.1\r\nHost: {urlsplit(url).netloc}\r\n"
                 writer.write(f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content)
                 response = await _read(reader)
-            except BaseException:  # half an answer may be on its way: nobody can use this connection again
+            except BaseException:  # half an answer may be on its way: no request can use this connection again
                 writer.transport.abort()
                 raise
         self._idle[url].append((reader, writer))

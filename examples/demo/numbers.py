@@ -29,7 +29,7 @@ class InstanceNumbers:
         active: The driver in use.
         reason: The reason why it is not the configured one, if so.
         items: Entries in near.
-        near, shared, stale: Hits by tier. A stale entry answers while its value is loaded anew.
+        near, shared, stale: Hits by tier. A stale entry answers while its value is loaded again.
         late: Answers by entries past their bound, offline and after a failed loader.
         loads: Loaders that answered.
         owed: Removals pending on the server.

@@ -19,7 +19,7 @@ SNAPSHOT = "snapshot"
 
 _LIMIT = 45  # calls a minute, as a well-known free geo-IP service allows
 _BEYOND = 15  # more new addresses than that
-_NEW = 10  # addresses that nobody knows, asked for during the outage
+_NEW = 10  # unknown addresses, asked for during the outage
 _OLD, _NEWER = ["DE"], ["DE", "AT"]
 _COSTS = 0.25  # seconds more than before: the default operation timeout, though few should need it
 _LATEST = OFFLINE_TTL + 0.1  # seconds: the bound, and what clocks are read apart
@@ -29,7 +29,7 @@ _RETRY = 0.25  # seconds between two looks whether the origin answers again
 
 
 async def killed_under_load(stage: Stage, seconds: float) -> None:
-    """Bring the origin to its limit, kill the server, change settings meanwhile; nobody should get an error for it."""
+    """Bring the origin to its limit, kill the server, change settings; no request should get an error for it."""
     end = time.monotonic() + seconds
     orgs = await _settings_and_snapshot(stage)
     await everywhere(stage)

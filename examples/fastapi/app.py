@@ -54,7 +54,7 @@ def page(skip: Annotated[int, Query(ge=0)] = 0, limit: Annotated[int, Query(ge=1
 @app.get("/products")
 @cached_response(ttl="1m", stale="1h", tags=("products",))
 def products(db: Database, part: Annotated[tuple[int, int], Depends(page)]) -> list[Product]:
-    """Return the list: a minute old at most, or older while one instance reads it anew."""
+    """Return the list: a minute old at most, or older while one instance reads it again."""
     rows = db.execute("SELECT id, name, cents FROM product ORDER BY id LIMIT ? OFFSET ?", part)
     return [Product(id=row[0], name=row[1], cents=row[2]) for row in rows]
 

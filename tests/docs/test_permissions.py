@@ -62,7 +62,7 @@ def test_what_is_optional_may_be_left_out(server: Server, prefix: str, left_out:
 
 
 def test_a_command_missing_inside_a_script_is_a_missing_permission(server: Server, prefix: str) -> None:
-    """Every version words that anew, and none begins it with NOPERM."""
+    """Every version has other words for it, and none begins them with NOPERM."""
 
     async def body() -> None:
         rules = [rule for rule in RULES if rule not in {"+exists", "+set"}]

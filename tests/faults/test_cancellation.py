@@ -64,7 +64,7 @@ async def _cancel_everywhere(server: Server, prefix: str, verb: Verb) -> tuple[i
             suspension += 1
             found = any([await cancelled_at(verb(cache, f"k{suspension}-{n}"), suspension, n) for n in PASSES])
         await eventually(lambda: _nothing_left(cache))
-        # A grant may come after the flight has ended, and the cache gives it back only then: two round trips.
+        # A grant may come after the flight has ended, and the cache releases it only then: two round trips.
         await cache.get("another")
         await cache.get("and another")
         assert (cache.stats().link, cache.stats().epoch, cache.stats().journal) == ("online", 1, 0)

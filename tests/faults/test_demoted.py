@@ -207,7 +207,7 @@ async def _there_and_back(server: Server, prefix: str) -> tuple[Any, Any, int]:
             client.pipeline(
                 ("REPLICAOF", *NOWHERE),
                 ("REPLICAOF", "NO", "ONE"),
-                # The server that this one followed in between had not heard of the removal.
+                # The server that this one followed in between did not get the removal.
                 ("SET", entry("removed"), blob, "PX", 1_000_000),
             )
             await eventually(lambda: cache.peek("kept") is None, timeout=2)
@@ -285,7 +285,7 @@ def test_who_may_not_ask_is_not_for_ever_asking(server: Server, prefix: str, whe
 def test_what_answers_for_several_servers_in_turn_is_believed_as_it_is(
     server: Server, prefix: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """As behind a proxy that asks one of many servers: a cache that forgot all at each heartbeat would help nobody."""
+    """As behind a proxy that asks one of many servers: a cache that forgot all at each heartbeat would be useless."""
     names = itertools.cycle(["one", "two"])
     monkeypatch.setattr(Standing, "of", lambda _reply: Standing("master", next(names), "former"))
 

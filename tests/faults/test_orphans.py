@@ -110,7 +110,7 @@ def test_what_stands_there_by_now_is_left_alone(server: Server, proxy: Proxy, pr
 
 
 def test_an_answer_that_comes_late_says_where_the_right_is(server: Server, proxy: Proxy, prefix: str) -> None:
-    """The cache gives the right back at once, on the same connection, and remembers nothing."""
+    """The cache releases the right at once, on the same connection, and remembers nothing."""
 
     async def scene() -> None:
         async with Cache(proxy.url, prefix=prefix, **OPTIONS) as cache:

@@ -15,7 +15,7 @@ HEARTBEAT = 0.1
 
 
 def test_a_write_that_crosses_a_flush_is_stored(server: Server, prefix: str) -> None:
-    """A write asks for its own tag's version, and hears meanwhile that the tag on every entry is gone."""
+    """A write asks for its own tag's version, and then hears that the tag on every entry is gone."""
     run(_write_across_a_flush(server, prefix))
 
 

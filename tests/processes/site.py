@@ -21,7 +21,7 @@ cache = SyncCache(os.environ["REDIS_URL"], prefix=os.environ["CACHE_PREFIX"], op
 
 
 def load() -> dict[str, int]:
-    """Load slowly enough for every worker to ask meanwhile."""
+    """Load so slowly that every worker asks before the end."""
     time.sleep(0.1)
     return {"pid": os.getpid(), "times": cache.incr("loads")}
 

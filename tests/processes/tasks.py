@@ -17,7 +17,7 @@ INSTANCE_OF_PARENT = cache.status_now().instance
 
 
 def load() -> dict[str, int]:
-    """Load slowly enough for both children to ask meanwhile."""
+    """Load so slowly that both children ask before the end."""
     time.sleep(0.1)
     return {"pid": os.getpid(), "times": cache.incr("loads")}
 

@@ -127,7 +127,7 @@ def test_a_process_ends_without_a_hang_and_without_a_word(server: Server, prefix
     if story == "ends_after_a_signal" and said[1]:  # the signal struck a removal on its way
         said = said[0], said[1].replace(UNACKNOWLEDGED.format(1), "")
     assert (process.returncode, *said) == (0, "", "")
-    if story == "ends_with_a_load_in_a_daemon_thread":  # its lease is given back, so that no process waits for it
+    if story == "ends_with_a_load_in_a_daemon_thread":  # its lease is released, so that no process waits for it
         with SyncCache(server.url, prefix=prefix, operation_timeout="2s") as cache:
             began = time.monotonic()
             assert cache.get_or_set("held", lambda: "ours") == "ours"

@@ -120,7 +120,7 @@ def more_verbs(cache: Cache) -> dict[str, Callable[[], Awaitable[object]]]:
 
 
 async def attack(cache: Any, plant: Callable[[], object], only: tuple[str, ...] = ()) -> list[str]:
-    """Return the verbs that raised, with their errors; the bytes are planted anew before each verb."""
+    """Return the verbs that raised, with their errors; the bytes are planted again before each verb."""
     raised = []
     calls = (more_verbs if isinstance(cache, Cache) else verbs)(cache)
     for verb, call in calls.items():

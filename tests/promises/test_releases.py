@@ -1,4 +1,4 @@
-"""Two releases on one server: an entry of the other release is unusable, so it is loaded anew, and never wrong."""
+"""Two releases on one server: an entry of the other release is unusable, so it is loaded again, and never wrong."""
 
 from collections.abc import Iterator
 

@@ -38,7 +38,7 @@ class Fault:
 
     Attributes:
         done: The act, in the page's words.
-        begin: Begins the fault. A strike begins anew before, or during, each round of calls.
+        begin: Begins the fault. A strike begins again before, or during, each round of calls.
         end: Ends it.
         reasons: The reasons that health may give during it; none if it is soon over or health sees nothing.
         silent: True if the server is known to be out of reach after the first round: later calls cost nothing.
@@ -189,7 +189,7 @@ FAULTS: dict[str, Fault] = {
     "tracking table full": Fault(
         "`tracking-table-max-keys 1`: it forgets who has read what, and says so",
         tell("CONFIG", "SET", "tracking-table-max-keys", 1),
-        # Clients that came meanwhile do not trust it.
+        # Clients that came during the fault do not trust it.
         newly(tell("CONFIG", "SET", "tracking-table-max-keys", 1_000_000)),
     ),
     # the server refuses

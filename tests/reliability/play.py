@@ -2,7 +2,7 @@
 
 In the first round all calls run at once, so that the fault costs one wait; the second round shows the cost of calls
 after that. Then health must give the reason, and an old and a new instance go on. After the end of the fault, no
-value that was removed meanwhile may be there, on any instance.
+value that was removed during it may be there, on any instance.
 """
 
 import asyncio

@@ -84,8 +84,8 @@ class _Finders:
         return not any(self._failures(item)) or not any(self._failures(item))
 
     def _failures(self, item: pytest.Item) -> Iterator[pytest.TestReport]:
-        # The fixtures shared with its neighbours stay, and the test is set up anew: else it would have no parameters or
-        # fixtures the next time, and would fail with any defect.
+        # The fixtures shared with its neighbours stay, and the test is set up again: else it would have no parameters
+        # or fixtures the next time, and would fail with any defect.
         neighbour: Any = item.parent
         for report in runtestprotocol(item, nextitem=neighbour, log=False):
             if report.failed:

@@ -32,12 +32,12 @@ DESIGN = {
     "outlive it.",
     "right.length": "A right is requested for twice the usual time of its load, within bounds.",
     "right.renewed": "A right is renewed at a third of its length while the loader runs; under a claim the entry, too.",
-    "right.returned": "A right is given back on errors, cancellation and shutdown, and when its grant comes too late.",
+    "right.returned": "A right is released on errors, cancellation and shutdown, and when its grant comes too late.",
     "right.by_hand": "A manual claim is the same claim; in one process its users take turns, and no part of it goes on "
     "after its release.",
     "right.by_hand_passed": "In a process a manual claim passes from one user to the next without a command, for its "
-    "ttl: then it is given back, and other processes come first.",
-    "right.swap_first": "A claim is given back behind the store, so that a woken waiter finds the value.",
+    "ttl: then it is released, and other processes come first.",
+    "right.swap_first": "A claim is released behind the store, so that a woken waiter finds the value.",
     "right.swap": "A loaded value replaces the entry that its load set out to replace, and no other.",
     "wait.watch": "A waiter registers before it reads, so that it misses no news.",
     "wait.timer": "Each waiter has its own timer, because a push may never come.",

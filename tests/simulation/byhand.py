@@ -15,7 +15,7 @@ class HandClaims:
     """The claims and their holders.
 
     Args:
-        run: Knows whether anything was wrong meanwhile.
+        run: Knows the times at which something was wrong.
     """
 
     def __init__(self, run: Any) -> None:
@@ -32,7 +32,7 @@ class HandClaims:
         held.append((by, now))
 
     def end(self, key: str, by: Any) -> None:
-        """Note that the user gives the claim back."""
+        """Note that the user releases the claim."""
         self._held[key] = [one for one in self._held.get(key, []) if one[0] is not by]
 
     def forget(self, by: Any) -> None:

@@ -60,7 +60,7 @@ def crash(run: Any, fault: Fault) -> End:
         return None
     run.host.crash(silent=bool(silent))
     if what == "old":
-        run.holder_lost()  # a right returns that its holder gave back long ago
+        run.holder_lost()  # a right returns that its holder released long ago
     kept = {"same": run.host.server.snapshot(), "old": run.snapshot, "empty": None}[what]
 
     def end() -> None:

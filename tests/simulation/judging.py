@@ -76,7 +76,7 @@ class Judging:
             )
 
     def _loading(self, keys: list[str], began: float, now: float) -> float:
-        """Return how long any instance was loading one of the keys meanwhile, and the time to hear of it."""
+        """Return how long any instance was loading one of the keys in this time, and the time to hear of it."""
         spans = sorted(
             (max(load.began, began), min(load.ended, now))
             for key in keys
@@ -142,7 +142,7 @@ class Judging:
         )
 
     def _is_own_load(self, number: Any, since: float) -> bool:
-        """Return True if this instance loaded and stored it meanwhile: an earlier removal would have refused it."""
+        """Return True if this instance loaded and stored it since then: an earlier removal would have refused it."""
         value = self.model.values.get(number)
         if value is None or value.loader is not self or value.made < since:
             return False

@@ -105,7 +105,7 @@ def no_journal() -> list[Exchange]:
 
 
 def replay_after_reads() -> list[Exchange]:
-    """The journal is replayed some time after the handshake, and keys with pending removals are read meanwhile."""
+    """The journal is replayed some time after the handshake, and keys with pending removals are read until then."""
     return [(Recovery, "_replay", _not_now), (Journal, "has_pending_key", _no), (Journal, "has_pending_tag", _no)]
 
 
@@ -178,7 +178,7 @@ def no_detach_for_a_tag() -> list[Exchange]:
 
 
 def claim_ignored() -> list[Exchange]:
-    """A caller that finds an unusable entry loads it anew, without a claim."""
+    """A caller that finds an unusable entry loads it again, without a claim."""
     claim = Shared.claim
 
     def granted(self: Shared, *args: Any) -> Any:
@@ -268,7 +268,7 @@ def detached_flight_answers_all() -> list[Exchange]:
 
 
 def rights_kept_while_suspect() -> list[Exchange]:
-    """A right that was granted too late is given back only if the link is online at that moment."""
+    """A right that was granted too late is released only if the link is online at that moment."""
     return [(CommandSender, "_connected", CommandSender._open)]
 
 
@@ -305,7 +305,7 @@ def timer_left_behind_by_sleep() -> list[Exchange]:
 
 
 def token_outlives_its_call() -> list[Exchange]:
-    """A token that was given back is good for a late reply, although no push can void it any more."""
+    """A closed token is good for a late reply, although no push can void it any more."""
     done = Coherence.close_fill
 
     def kept(self: Coherence, token: Any) -> None:

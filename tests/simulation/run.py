@@ -29,7 +29,7 @@ __all__ = ["Run", "play"]
 RECOVERY = 30.0
 # The longest lease.
 LEASE = 10.5
-# Seconds from a link's return until the server has taken back lost rights, and waiters have heard of it.
+# Seconds from a link's return until lost rights are released, and waiters have heard of it.
 BACK = 1.0
 
 
@@ -146,7 +146,7 @@ class Run:
         self.model.disturb()
 
     def holder_lost(self) -> None:
-        """Note that a lease may never be given back: its holder died, or the server does not take it back."""
+        """Note that a lease may never be released: its holder died, or the server refuses the release."""
         self.holder_lost_at = self.world.now
 
     def moved(self, instance: Instance, old: SimLoop) -> None:
@@ -166,7 +166,7 @@ class Run:
     def excused(self, since: float, until: float) -> float:
         """Return the part of this time in which a right's state was unknown: a link was away, or an instance stalled.
 
-        A right requested on a cut connection is given back on the next connection. Only a right whose holder is dead
+        A right requested on a cut connection is released on the next connection. Only a right whose holder is dead
         lasts for its whole time.
         """
         spans = [*self.away, *(span for one in self.living("") for span in one.spans_away())]
@@ -289,7 +289,7 @@ class Run:
 
     @property
     def longest_lease(self) -> float:
-        """Return the longest lease: the server counts it by its own clock, which may be set back meanwhile."""
+        """Return the longest lease: the server counts it by its own clock, which may be set back in between."""
         back = sum(max(0.0, -float(fault.how)) for fault in self.plan.faults if fault.kind == "step")
         return LEASE + back
 

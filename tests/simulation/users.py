@@ -204,10 +204,10 @@ class Users(Judging):
             return NoStore(number)
         return number if load.keep is None else Keep(number, ttl=load.keep[0], stale=load.keep[1])
 
-    # -- claims by hand --------------------------------------------------------------------------------------------
+    # -- manual claims ---------------------------------------------------------------------------------------------
 
     async def _claim(self, op: Op, began: tuple[int, float], _seen: Seen) -> str:
-        """Take the claim, work for a while, give it back."""
+        """Take the claim, work for a while, release it."""
         key = op.keys[0]
         view, name = self._view(key)
         claim = await view.claim(name, ttl=op.ttl, wait=op.wait)

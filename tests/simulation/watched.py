@@ -36,7 +36,7 @@ class Watched:
                 return ended.value
             finally:
                 seen.joined = seen.joined or counters.joins != joins
-                # Without a pause only near can answer. After a pause it answers only if the server could not be heard.
+                # Without a pause only near can answer. After a pause it answers only if the server did not answer.
                 here = counters.near_hits != near or (counters.stale_hits != stale and not self._heard())
                 seen.near = here or seen.steps == 1
                 seen.partly_near = seen.partly_near or seen.near

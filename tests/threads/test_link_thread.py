@@ -391,7 +391,7 @@ def _struck(url: str, prefix: str) -> None:
 def _acknowledged(cache: SyncCache) -> bool:
     try:
         cache.set("k", "value", strict=True)
-    except Unavailable:  # the last signal struck a call in the middle: the connection is made anew
+    except Unavailable:  # the last signal struck a call in the middle: the connection is made again
         return False
     return True
 

@@ -84,7 +84,7 @@ ROWS = (
     Row(
         "edited_is_the_same",
         "format.function_names.3",
-        "A function that was edited and loaded anew answers with results of the old one.",
+        "A function that was edited and reloaded answers with results of the old one.",
         "format.function_names:Names.take",
         ("if known.digest == origin.digest:", "if known is not None:"),
         f"{NAMES}test_a_reload_of_an_edited_function_gets_keys_of_its_own",

@@ -6,7 +6,7 @@ ROWS = [
     Row(
         "backoff_begins_anew",
         "wire.link.6",
-        "A connection that was dropped after its handshake begins the backoff anew.",
+        "A connection that was dropped after its handshake starts the backoff over.",
         "wire.link:Link.lost",
         ("now - self._ready_at >= self.HELD", "True"),
         "tests/unit/wire/test_link.py::test_only_a_connection_that_held_begins_the_backoff_anew",
@@ -38,7 +38,7 @@ ROWS = [
     Row(
         "demoted_is_believed",
         "shared.recovery.1",
-        "A primary that was made a replica is believed for as long as it answers.",
+        "A primary that was made a replica is trusted as long as it answers.",
         "shared.recovery:Recovery._is_the_same",
         ("standing.is_replica and wire is not None", "False"),
         "tests/faults/test_demoted.py::test_a_reader_leaves_a_primary_that_was_demoted",
@@ -46,7 +46,7 @@ ROWS = [
     Row(
         "another_history_is_believed",
         "shared.recovery.2",
-        "A server that was demoted and promoted again between two heartbeats is believed.",
+        "A server that was demoted and promoted again between two heartbeats is trusted.",
         "shared.recovery:Recovery._is_the_same",
         ("standing.replid != greeting.standing.replid", "False"),
         "tests/faults/test_demoted.py::test_a_server_with_another_history_is_not_believed",

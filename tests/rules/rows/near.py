@@ -73,7 +73,7 @@ ROWS = [
     Row(
         "evicted_keys_are_not_remembered",
         "near.s3fifo.4",
-        "A key that comes back soon after its eviction begins anew.",
+        "A key that comes back soon after its eviction starts over.",
         "near.s3fifo:S3Fifo.evict",
         ("if not entry.main:", "if False:"),
         EVICTION + "test_a_key_that_comes_back_soon_after_its_eviction_is_kept_longer",
@@ -81,7 +81,7 @@ ROWS = [
     Row(
         "forgotten_keys_lose_their_place",
         "near.s3fifo.5",
-        "A hot key that is invalidated begins anew.",
+        "A hot key that is invalidated starts over.",
         "near.s3fifo:S3Fifo.put",
         ("self._vacant.pop(key), self._promote", "self._vacant.pop(key) and False, 0"),
         EVICTION + "test_a_forgotten_key_keeps_its_place_but_is_not_there",

@@ -43,7 +43,7 @@ ROWS = [
     Row(
         "near_beyond_the_horizon",
         "promise.3",
-        "Near answers although the server was not heard for long.",
+        "Near answers although the server has been silent for long.",
         "policy.context:PolicyContext.near_answer",
         ("elif now >= self.trust.bound(options.offline_ttl):", "elif False:"),
     ),

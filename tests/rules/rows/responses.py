@@ -127,7 +127,7 @@ ROWS = [
     Row(
         "headers_by_another_method",
         "contrib.responses.views.3",
-        "A method of the headers that is not written anew shows all of them unseen.",
+        "A method of the headers without a version of its own shows all of them unrecorded.",
         "contrib.responses.views:RequestHeaders",
         _headers_past_all,
         RECORDING + "test_each_look_has_a_name",

@@ -28,7 +28,7 @@ ROWS = [
     Row(
         "claim_kept_for_an_ending_entry",
         "right.ending",
-        "A claim that was granted for an entry that ends at once is not given back.",
+        "A claim granted for an entry that ends at once is not released.",
         "policy.loading:Loading._claim",
         (
             "            ctx.shared.unclaim(run.key, claim_token)\n            return seen\n",
@@ -39,7 +39,7 @@ ROWS = [
     Row(
         "base_not_renewed",
         "right.renewed",
-        "A refresh renews its claim, and not the entry under it, which ends meanwhile.",
+        "A refresh renews its claim, and not the entry under it, which ends first.",
         "policy.rights:Rights.renew_while_loading",
         ("ctx.shared.renew(run.key, expected_stamp, min(ms, round(GRACE * 1000)))", "return"),
         "plan base_not_renewed",
@@ -47,7 +47,7 @@ ROWS = [
     Row(
         "grant_that_nobody_awaits_kept",
         "right.returned",
-        "A lease granted after its caller left is not given back.",
+        "A lease granted after its caller left is not released.",
         "shared.store:Shared.acquire",
         ("self.release(key, placeholder)", "pass"),
         "tests/faults/test_waiting.py::test_a_grant_after_its_callers_deadline_is_given_back",
@@ -55,7 +55,7 @@ ROWS = [
     Row(
         "rights_of_a_cut_connection_kept",
         "right.returned",
-        "A right taken on a cut connection is not given back on the next.",
+        "A right taken on a cut connection is not released on the next.",
         "shared.stray_rights:Rights.pending",
         ("list(self._lost)", "[]"),
     ),
@@ -78,7 +78,7 @@ ROWS = [
     Row(
         "claim_by_hand_renewed_after_release",
         "right.by_hand",
-        "A claim by hand that was given back goes on renewing.",
+        "A released manual claim is still renewed.",
         "policy.claims:Claims._unclaim",
         ("turn.alarm.cancel()", "pass"),
         "tests/unit/policy/test_claims.py::test_what_was_handed_on_is_renewed_no_oftener",
@@ -94,7 +94,7 @@ ROWS = [
     Row(
         "claim_by_hand_taken_back_at_once",
         "right.by_hand_passed",
-        "A process takes a returned claim back before other processes have heard of it.",
+        "A process takes a released claim again before other processes have heard of it.",
         "policy.claims:Claims._is_granted",
         ("if turn.yields:", "if False:"),
         KEPT_FROM_ANOTHER,
@@ -102,7 +102,7 @@ ROWS = [
     Row(
         "claim_by_hand_without_turns",
         "right.by_hand",
-        "Two in one process have the same claim by hand.",
+        "Two callers of one process hold the same manual claim.",
         "policy.claims:Claims._has_turn",
         ("if turn is None:", "if True:"),
         "tests/unit/policy/test_claims.py::test_there_is_one_at_a_time",
@@ -110,7 +110,7 @@ ROWS = [
     Row(
         "claim_by_hand_kept",
         "right.by_hand",
-        "A claim by hand that was given back stays on the server.",
+        "A released manual claim stays on the server.",
         "policy.claims:Claims._unclaim",
         ("self._ctx.shared.unclaim(turn.key, turn.claim_token)", "pass"),
         "tests/unit/policy/test_claims.py::test_in_the_fleet_too",
@@ -237,7 +237,7 @@ ROWS = [
     Row(
         "cancelled_batch_keeps_what_it_was_granted",
         "right.returned",
-        "A cancelled batch gives back its requested rights, and keeps the granted ones.",
+        "A cancelled batch releases its requested rights, and keeps the granted ones.",
         "policy.batch_load:BatchLoad._rights",
         ("(*rights, *asked.values())", "asked.values()"),
         "tests/unit/policy/test_streaming.py::test_what_a_batch_was_granted_before_it_was_cancelled_is_free_at_once",

@@ -52,7 +52,7 @@ ROWS = [
     Row(
         "removal_cancelled_with_its_caller",
         "engine.aio.other_loops.2",
-        "A removal from a second loop is given up with its caller.",
+        "A removal from a second loop ends with its caller.",
         "engine.aio.other_loops:sent_to",
         (
             "await asyncio.wait((over,), timeout=patience)",

@@ -112,14 +112,14 @@ ROWS = [
     Row(
         "claim_ignored",
         "right.claim",
-        "A caller that finds an unusable entry loads it anew, without a claim.",
+        "A caller that finds an unusable entry loads it again, without a claim.",
         "shared.store:Shared.claim",
         wrong.claim_ignored,
     ),
     Row(
         "trust_the_restarted",
         "past.lost",
-        "A server that came back with an older past is believed.",
+        "A server that came back with an older past is trusted.",
         "shared.recovery:Recovery._clear_if_server_restarted",
         wrong.trust_the_restarted,
         "tests/faults/test_lost_past.py::test_a_server_back_from_a_snapshot_brings_nothing_back",
@@ -170,7 +170,7 @@ ROWS = [
     Row(
         "rights_kept_while_suspect",
         "right.returned",
-        "A right granted too late is given back only if the link is online at that moment.",
+        "A right granted too late is released only if the link is online at that moment.",
         "shared.commands:CommandSender._connected",
         wrong.rights_kept_while_suspect,
         "plan 209",
@@ -194,7 +194,7 @@ ROWS = [
     Row(
         "ending_entries_claimed",
         "right.ending",
-        "An entry is replaced although it may be gone before its claim is heard of.",
+        "An entry is replaced although it may be gone before its claim is answered.",
         "policy.lookup:Lookup.is_ending",
         wrong.ending_entries_claimed,
         "plan 1269",
@@ -202,7 +202,7 @@ ROWS = [
     Row(
         "token_outlives_its_call",
         "near.coherence.2",
-        "A token that was given back is good for a reply that comes late, although no push can void it any more.",
+        "A closed token is good for a late reply, although no push can void it any more.",
         "near.coherence:Coherence.close_fill",
         wrong.token_outlives_its_call,
         "plan 60849",

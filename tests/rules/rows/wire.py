@@ -34,7 +34,7 @@ ROWS = [
     Row(
         "slot_taken_out",
         "wire.session.1",
-        "A caller that gives up takes its slot with it, and every later reply goes to the wrong call.",
+        "A caller that leaves takes its slot with it, and every later reply goes to the wrong call.",
         "wire.connection:Connection._judge",
         ("            call.give_up()\n", "            call.give_up()\n            self.session.calls.remove(call)\n"),
         "tests/faults/test_suspect.py::test_the_journal_is_replayed_on_the_connection_that_was_stuck",
@@ -77,7 +77,7 @@ ROWS = [
     Row(
         "sent_while_suspect",
         "wire.link.1",
-        "Calls are sent although the server is not heard.",
+        "Calls are sent although the server does not answer.",
         "engine.wire_listener:WireListener._on_state",
         (
             "engine.shared.usable = new is LinkState.ONLINE",
@@ -95,7 +95,7 @@ ROWS = [
     Row(
         "silent_connection_kept",
         "wire.link.3",
-        "A connection on which nothing comes any more is never given up.",
+        "A silent connection is never dropped.",
         "wire.link:Link.check",
         ("return Verdict.ABORT if now - oldest >= 3 * self._max_staleness else Verdict.KEEP", "return Verdict.KEEP"),
         LINK + "test_silence_is_suspect_then_offline_then_the_end",
@@ -127,7 +127,7 @@ ROWS = [
     Row(
         "aio_closes_without_reset",
         "wire.reset",
-        "A connection that is given up is closed, and its kernel goes on sending.",
+        "A dropped connection is closed, and its kernel goes on sending.",
         "engine.aio.connection:_linger_not",
         ('struct.pack("ii", 1, 0)', 'struct.pack("ii", 0, 0)'),
         "tests/faults/test_old_bytes.py::test_a_reset_connection_leaves_nothing_behind",

@@ -12,7 +12,7 @@ ROWS = (
     Row(
         "own_write_unknown",
         "journal.own",
-        "A write is the newest only while its very key is owed: not after a clear, nor beyond the journal.",
+        "A write is the newest only with its own removal pending: not after a clear, nor beyond the journal.",
         "policy.writing:Writing._end",
         ("ctx.coherence.wrote(key, put.number)", 'ctx.coherence.journal.pending.get(("e", key)) == put.number'),
         f"{OWN}test_what_was_set_is_seen_beyond_the_journal",

@@ -1,4 +1,4 @@
-"""The engine: settings decide its parts, faces are told when they are built anew, and doubts are told once."""
+"""The engine: settings decide its parts, faces are told when they are built again, and doubts are reported once."""
 
 import logging
 from typing import Any

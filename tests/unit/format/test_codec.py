@@ -482,7 +482,7 @@ def test_lack_of_memory_is_not_hidden() -> None:
         MSG.decode(MSGPACK, msgspec.msgpack.encode({"n": 1}), Greedy)
 
 
-# -- bytes that anybody may have written
+# -- bytes of any writer
 
 DECLARED: list[Any] = [Any, *(declared for _, declared in TYPED), "User", Opaque, bytes | str, Iterator[int]]
 

@@ -82,7 +82,7 @@ def test_in_the_fleet_too(remote: Driver) -> None:
             await asyncio.sleep(0.05)
             assert not waiting.done()
             await claim.release()
-            second = await in_time(waiting)  # woken: a claim that was not given back would have lived longer
+            second = await in_time(waiting)  # woken: a claim that was not released would have lived longer
             assert await a.is_claimed("k")
             assert await second.release()
             assert await a.claim("k", wait=False) is not None
@@ -165,7 +165,7 @@ def test_what_was_handed_on_is_renewed_no_oftener(remote: Driver) -> None:
             raw, _ = on_server(remote)
             with raw:
                 claim = await cache.claim("k", ttl="100ms")
-                for _ in range(5):  # each holder keeps it for longer than its life, so that it is requested anew
+                for _ in range(5):  # each holder keeps it for longer than its life, so that it is requested again
                     following = asyncio.create_task(cache.claim("k", ttl="100ms"))
                     await asyncio.sleep(0.12)
                     assert claim is not None

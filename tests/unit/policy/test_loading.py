@@ -183,7 +183,7 @@ def test_a_cancelled_caller_leaves_the_load_to_the_others_and_the_last_one_ends_
         await eventually(lambda: origin.cancelled)
         await eventually(lambda: cache.stats().flights == 0)
         origin.go.set()
-        assert await cache.get_or_set("k", origin.load) == "value 2"  # the lease was given back
+        assert await cache.get_or_set("k", origin.load) == "value 2"  # the lease was released
 
     on(body)
 

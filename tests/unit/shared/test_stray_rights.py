@@ -1,4 +1,4 @@
-"""Rights without a known holder: the time at which the cache gives them back, and repeats it."""
+"""Rights without a known holder: the times at which the cache releases them, once and once more."""
 
 from fleetcache.shared.stray_rights import Rights
 from tests.support.clock import ManualClock

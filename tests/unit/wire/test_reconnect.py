@@ -1,4 +1,4 @@
-"""A permanent connection: it is made anew at its end, asks for credentials each time, and shows no secret."""
+"""A permanent connection: it is made again at its end, asks for credentials each time, and shows no secret."""
 
 from functools import partial
 from typing import Any

@@ -152,5 +152,5 @@ def test_close_waits_for_no_loader_longer_than_an_operation_timeout(server: Serv
         with pytest.raises(Closed):
             call()
     cache.close()
-    with SyncCache(server.url, prefix=prefix, operation_timeout="2s") as other:  # the claim was given back
+    with SyncCache(server.url, prefix=prefix, operation_timeout="2s") as other:  # the claim was released
         assert other.refresh("k", lambda: 3) == 3
