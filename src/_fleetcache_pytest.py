@@ -94,7 +94,7 @@ def cache_server(request: pytest.FixtureRequest, _fleetcache_server: "Server") -
     from fleetcache.testing.layers import on_server  # noqa: PLC0415 - as above
 
     server = _fleetcache_server
-    if not server.alive:  # the test before may have ended it
+    if not server.alive:  # an earlier test may have ended it
         server.restart()
     server.thaw()
     server.flush()

@@ -150,7 +150,7 @@ def test_a_server_that_asks_for_our_certificate(face: Face, prefix: str) -> None
 
     with answering(answer) as port:
         _, error = failure(face, f"rediss://127.0.0.1:{port}?ssl_ca_certs={good.ca}", prefix)
-    assert "the server asks for a certificate of ours: ssl_certfile=FILE" in error
+    assert "the server asks for a client certificate: ssl_certfile=FILE" in error
 
 
 def test_a_server_that_spoke_tls_is_no_plain_port_when_it_is_silent(fresh_server: StartServer, prefix: str) -> None:

@@ -164,7 +164,7 @@ def test_a_password_is_not_told() -> None:
 def test_a_wrong_option_is_told_where_it_is_written() -> None:
     with pytest.raises(ConfigError, match="soon"):
         extension.cached(ttl="soon")(lambda: 1)
-    with pytest.raises(KeyRuleError, match="a lambda has no name"):
+    with pytest.raises(KeyRuleError, match="a lambda has no unique name"):
         extension.cached(lambda: 1)
     with pytest.raises(KeyRuleError, match="all calls would share one result"):
         users.cached(key="fixed")(name_of.__wrapped__)  # type: ignore[attr-defined]  # the function below

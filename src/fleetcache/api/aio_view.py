@@ -1,4 +1,4 @@
-"""``SyncCache.aio``: tasks work on a cache of threads, through the same near cache, flights and link.
+"""``SyncCache.aio``: tasks use a cache for threads, through the same near cache, flights and link.
 
 A near hit is answered in the task. Everything else is the verb of ``Cache``, run under the monitor from one wait to the
 next. The task's event loop is never blocked, and any number of loops may be used, one after the other or at once.
@@ -49,7 +49,7 @@ _ask = _followed(Namespace.get)
 
 @wraps(Namespace.get)
 async def _get(self: Namespace, key: Any, default: Any = None, *, type: Any = Any, allow_stale: bool = False) -> Any:  # noqa: A002 - the field's word
-    """As ``Cache.get``; an entry that the near cache holds as bytes is decoded without the monitor."""
+    """Like ``Cache.get``; an entry that the near cache holds as bytes is decoded without the monitor."""
     held = self._near_hit(key)
     if held is not None:
         answer = self._engine.entries.decode_near(held, type)

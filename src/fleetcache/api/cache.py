@@ -52,14 +52,14 @@ class Cache(Namespace):
 
     @classmethod
     def _from_engine(cls, engine: Engine) -> Self:
-        """Return a cache over an existing engine: ``fleetcache.testing`` makes one with a clock of its own."""
+        """Return a cache over an existing engine: ``fleetcache.testing`` makes one with its own clock."""
         cache = cls.__new__(cls)
         cache._use_engine(engine)  # noqa: SLF001 - an object of this class
         return cache
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, **overrides: Any) -> Self:
-        """Return a cache as the environment says: ``CACHE_DRIVER``, ``REDIS_URL`` and the other ``CACHE_*`` variables.
+        """Return a cache set up by the environment: ``CACHE_DRIVER``, ``REDIS_URL`` and other ``CACHE_*`` variables.
 
         Args:
             environ: The variables; by default the environment of the process.

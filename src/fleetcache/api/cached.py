@@ -99,7 +99,7 @@ class KeyedFunction(Generic[P, T]):
             options = replace(options, tags=(self._family, *options.tags))
         self._verbs, self._fn, self._options, self._type = verbs, fn, options, type_
         self._keys: dict[Any, tuple[Any, str]] = {}
-        # With an ``offline_ttl`` of its own, ``policy`` judges every near entry.
+        # If the function has its own ``offline_ttl``, ``policy`` judges every near entry.
         self._near_hit = options.offline_ttl == scope.defaults.offline_ttl
         self._refreshes = options.refreshes
         self._quick = self._near_hit and not self._refreshes

@@ -63,7 +63,7 @@ class Looking(Protocol):
 
 
 async def explain(engine: "Engine", there: Looking, key: str) -> Explanation:
-    """Read both tiers. The server stays as it is; the look may fill the near cache."""
+    """Read both tiers. This changes nothing on the server, but may fill the near cache."""
     now = engine.clock()
     held = engine.near.items.get(key)
     near = "none"

@@ -1,7 +1,7 @@
 """``Namespace``: all async verbs over one scope. A cache is the namespace without a prefix, opened and closed.
 
-Verbs on keys stand in ``reads``, ``loads`` and ``writes``. This module adds cached functions, claims, namespaces within
-a namespace, and blocks that bypass the cache.
+The verbs on keys are in ``reads``, ``loads`` and ``writes``. This module adds cached functions, claims, namespaces
+within a namespace, and blocks that bypass the cache.
 """
 
 from collections.abc import Callable, Iterable
@@ -35,7 +35,7 @@ MIN_CLAIM_TTL = 0.1  # a claim is renewed after each third of its ttl, and a bus
 
 
 class Namespace(FastPath, Reads, Loads, Writes):
-    """A view on a cache, with a prefix, defaults and a ``clear()`` of its own; see ``Cache.namespace``.
+    """A view on a cache, with its own prefix, defaults and ``clear()``; see ``Cache.namespace``.
 
     Example:
         >>> from fleetcache import Cache
@@ -169,7 +169,7 @@ class Namespace(FastPath, Reads, Loads, Writes):
             key: 1 byte to 8 KiB.
 
         Returns:
-            ``True`` if a caller is known to have the claim; ``False``, too, if that is unknown.
+            ``True`` if a caller is known to have the claim; ``False`` also if that is unknown.
 
         Raises:
             KeyRuleError: The key breaks the rules.

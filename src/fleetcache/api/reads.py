@@ -78,7 +78,7 @@ class Reads:
             >>> await cache.get("answer", type=int), await cache.get("question", "?")
             (42, '?')
         """
-        # As in ``peek``: the hot path of the cache stands here in full, because a call costs a third of a hit.
+        # As in ``peek``, the hot path of the cache is written out here, because a call costs a third of a hit.
         try:
             held = self._items[key]
             if held.declared is type:
@@ -108,7 +108,7 @@ class Reads:
         near: bool = True,
         offline_ttl: Duration | None = None,
     ) -> dict[str, Any]:
-        """Return the fresh entries among ``keys``, in as few round trips as fit.
+        """Return the fresh entries among ``keys``, in as few round trips as possible.
 
         Args:
             keys: Any number of keys.
@@ -217,7 +217,10 @@ class Reads:
 
 
 async def _get_entering(verbs: Reads, full: str, key: str, default: Any, declared: Any, allow_stale: bool) -> Any:
-    """The rest of ``get`` on another or a new loop. Apart, because closures in ``get`` cost each hit a twelfth."""
+    """The rest of ``get`` on another or a new loop.
+
+    A separate method, because closures in ``get`` would slow each hit down by a twelfth.
+    """
     try:
         rules = await verbs._engine.ensure_ready()  # noqa: SLF001 - a part of ``get``
     except ElsewhereError as error:

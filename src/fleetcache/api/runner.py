@@ -56,7 +56,7 @@ class InlineRunner:
         make: Callable[[Any], Coroutine[Any, Any, T]],
         alone: Callable[[], T],
     ) -> T:
-        """Run a verb with its loader. The ports of threads take a ``def`` as it is."""
+        """Run a verb with its loader. The ports of threads accept a ``def`` unchanged."""
         if CURRENT.get() is not None and not has_room():
             return alone()
         return self.run(make(loader))

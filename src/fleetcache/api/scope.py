@@ -20,7 +20,7 @@ __all__ = ["ALL", "Scope"]
 ALL = (ALL_TAG,)
 
 # The marks of the ``bypass()`` blocks around this context. A task keeps the marks it was started with. So a mark counts
-# only while its cache knows the mark, too, which is until the block is left.
+# only as long as its cache also knows it, which is until the block is left.
 BYPASSED: ContextVar[frozenset[object]] = ContextVar("fleetcache_bypassed", default=frozenset())
 
 
@@ -29,7 +29,7 @@ class Scope:
 
     Args:
         root: The engine that the cache was made with; a test may override it.
-        prefix: Stands before every key.
+        prefix: Put before every key.
         tags: Internal tags of every entry, by which ``clear()`` of this scope and of the scopes around it works.
         defaults: The options of a call that names none.
     """
@@ -87,7 +87,7 @@ class Scope:
         )
 
     def bounded(self, offline_ttl: Duration | None) -> CallOptions:
-        """Return the defaults with an ``offline_ttl`` of the call's own."""
+        """Return the defaults with the call's own ``offline_ttl``."""
         return self.defaults if offline_ttl is None else self.options(offline_ttl=offline_ttl)
 
     @property
@@ -108,7 +108,7 @@ class Scope:
         finally:
             engine.bypasses.remove(mark)
             engine.rebind_faces()
-            with suppress(ValueError):  # some frameworks leave the block in another context; the first one is over
+            with suppress(ValueError):  # some frameworks leave the block in another context; the first is gone
                 BYPASSED.reset(token)
 
 

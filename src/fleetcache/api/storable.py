@@ -31,7 +31,8 @@ _ONCE: Final = {
     abc.AsyncIterator: "an async iterator",
     abc.AsyncIterable: "an async iterable",
 }
-# Base classes of the responses of frameworks and HTTP clients. They stand here by name, so that none is imported.
+# Base classes of the responses of frameworks and HTTP clients. They are listed by name, so that this module imports
+# none of their packages.
 _RESPONSES: Final = frozenset(
     {
         "starlette.responses.Response",

@@ -52,7 +52,7 @@ class SyncCache(SyncNamespace):
 
     @classmethod
     def _from_engine(cls, engine: SyncEngine) -> Self:
-        """Return a cache over an existing engine: ``fleetcache.testing`` makes one with a clock of its own."""
+        """Return a cache over an existing engine: ``fleetcache.testing`` makes one with its own clock."""
         cache = cls.__new__(cls)
         cache._use_engine(engine)  # noqa: SLF001 - an object of this class
         return cache
@@ -64,7 +64,7 @@ class SyncCache(SyncNamespace):
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, **overrides: Any) -> Self:
-        """Return a cache as the environment says: ``CACHE_DRIVER``, ``REDIS_URL`` and the other ``CACHE_*`` variables.
+        """Return a cache set up by the environment: ``CACHE_DRIVER``, ``REDIS_URL`` and other ``CACHE_*`` variables.
 
         Args:
             environ: The variables; by default the environment of the process.
@@ -85,7 +85,7 @@ class SyncCache(SyncNamespace):
     def aio(self) -> "AioView":
         """The same cache for tasks of this process: the verbs of ``Cache``, over the same near cache, flights and link.
 
-        For an app of threads with some async views. A task is suspended where a thread would be blocked, so its event
+        For a threaded app with some async views. A task is suspended where a thread would be blocked, so its event
         loop goes on. Each call may come from another loop. Loaders are ``async def`` and run in a task of that loop.
 
         Example:

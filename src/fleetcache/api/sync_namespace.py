@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 
 class SyncNamespace(FastPath, SyncReads, SyncLoads, SyncWrites):
-    """A view on a cache for threads, with a prefix, defaults and a ``clear()`` of its own; see ``SyncCache.namespace``.
+    """A view on a cache for threads, with its own prefix, defaults and ``clear()``; see ``SyncCache.namespace``.
 
     Example:
         >>> from fleetcache import SyncCache
@@ -162,7 +162,7 @@ class SyncNamespace(FastPath, SyncReads, SyncLoads, SyncWrites):
             key: 1 byte to 8 KiB.
 
         Returns:
-            ``True`` if a caller is known to have the claim; ``False``, too, if that is unknown.
+            ``True`` if a caller is known to have the claim; ``False`` also if that is unknown.
 
         Raises:
             KeyRuleError: The key breaks the rules.

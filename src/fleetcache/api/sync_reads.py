@@ -80,7 +80,7 @@ class SyncReads:
             >>> cache.get("answer", type=int), cache.get("question", "?")
             (42, '?')
         """
-        # As in ``peek``: the hot path of the cache stands here in full, because a call costs a third of a hit.
+        # As in ``peek``, the hot path of the cache is written out here, because a call costs a third of a hit.
         try:
             held = self._items[key]
             if held.declared is type:
@@ -111,7 +111,7 @@ class SyncReads:
         near: bool = True,
         offline_ttl: Duration | None = None,
     ) -> dict[str, Any]:
-        """Return the fresh entries among ``keys``, in as few round trips as fit.
+        """Return the fresh entries among ``keys``, in as few round trips as possible.
 
         Args:
             keys: Any number of keys.

@@ -91,7 +91,7 @@ class Writes:
         strict: bool = False,
         offline_ttl: Duration | None = None,
     ) -> None:
-        """Store many values, as ``set``, in as few writes as fit. If one value cannot be encoded, nothing is sent.
+        """Store many values, as ``set``, in as few writes as possible. If one value cannot be encoded, nothing is sent.
 
         Args:
             mapping: The values by key.
@@ -243,7 +243,7 @@ class Writes:
             ttl: How long the value is fresh from now: seconds, ``timedelta`` or text such as ``"5m"``.
 
         Returns:
-            Whether there was a fresh entry; ``False``, too, if that is unknown.
+            Whether there was a fresh entry; ``False`` also if that is unknown.
 
         Raises:
             KeyRuleError: The key breaks the rules.
@@ -273,7 +273,7 @@ class Writes:
             strict: Whether the call raises if the server does not acknowledge the removal.
 
         Returns:
-            Whether a live value is known to be removed. ``False``, too, when the server did not acknowledge. The cache
+            Whether a live value is known to be removed. ``False`` also if the server did not acknowledge. The cache
             then keeps and repeats the removal; until it is done, this instance treats the key as absent.
 
         Raises:
@@ -296,7 +296,7 @@ class Writes:
         *,
         strict: bool = False,
     ) -> int:
-        """Remove many entries, as ``delete``, in as few writes as fit.
+        """Remove many entries, as ``delete``, in as few writes as possible.
 
         Args:
             keys: Any number of keys.

@@ -86,7 +86,7 @@ def _meant(value: Any) -> str:
 
 
 def renamed(old: str, new: str) -> Any:
-    """Return a property that answers by an attribute's earlier name, with a ``DeprecationWarning``.
+    """Return a property that answers under an attribute's earlier name, with a ``DeprecationWarning``.
 
     Args:
         old: The earlier name, which the next release drops.

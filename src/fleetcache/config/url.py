@@ -221,7 +221,7 @@ class _Reader:
         if separator and scheme.startswith(("redis", "valkey", "sentinel")) and scheme.endswith(_LATER):
             raise self._wrong("is not supported yet: Sentinel and Cluster come with a later release")
         if not separator or scheme not in _KINDS:
-            raise self._wrong("does not begin with a scheme we know")
+            raise self._wrong("does not begin with a known scheme")
         return scheme
 
     def _one_host(self) -> None:

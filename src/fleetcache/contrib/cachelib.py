@@ -38,7 +38,7 @@ def pickling(base: Settings, key_prefix: str, secret_key: Secret | Sequence[Secr
 
     Args:
         base: The cache's other settings.
-        key_prefix: Appended to the prefix in ``base``, so that keys and ``clear()`` do not meet those of other users.
+        key_prefix: Appended to the prefix in ``base``, so that keys and ``clear()`` do not affect those of other users.
         secret_key: The app's secret keys, newest first. Not needed if ``base`` has signing keys.
 
     Returns:

@@ -46,8 +46,9 @@ _ARGUMENTS = {"cache", "lease"} | set(Settings.__struct_fields__) - {"url_variab
 class Mutex(CacheMutex):
     """The claim of one key, with dogpile's verbs. A thread may release a mutex that another thread acquired.
 
-    The mutex is not reentrant. ``acquire()`` waits ``CACHE_LOAD_WAIT`` at most and then lets its caller in beside the
-    holder, as every wait for another caller's load ends. The claim is released by the last release of this mutex.
+    The mutex is not reentrant. ``acquire()`` waits ``CACHE_LOAD_WAIT`` at most and then lets its caller create the
+    value as well, as after every wait for another caller's load. The claim is released by the last release of this
+    mutex.
 
     Args:
         cache: The cache of the claim.
@@ -98,7 +99,7 @@ class FleetBackend(BytesBackend):
     Args:
         arguments: ``url`` as for ``SyncCache``; without it the environment decides (``REDIS_URL``, ``CACHE_*``). Other
             fields of ``Settings``; the default of ``ttl`` is 30 days. ``lease``, after which a creator that died is
-            replaced (10 s). Or ``cache``, a ``SyncCache`` of yours, with ``ttl`` and ``lease``. Unknown arguments are
+            replaced (10 s). Or ``cache``, your own ``SyncCache``, with ``ttl`` and ``lease``. Unknown arguments are
             ignored with a warning, as dogpile's own backends ignore them.
 
     Attributes:

@@ -55,7 +55,7 @@ class AsyncCache(Protocol):
 
     @property
     def delete_many(self) -> Callable[[Iterable[str]], Coroutine[Any, Any, int]]:
-        """As of ``Cache``; this method tells it from a ``SyncCache`` for type checkers."""
+        """Like the method of ``Cache``, by which type checkers distinguish it from a ``SyncCache``."""
         ...
 
 

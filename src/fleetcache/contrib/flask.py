@@ -310,7 +310,7 @@ def _backend(
 # -- set up ------------------------------------------------------------------------------------------------------------
 
 # Apps of one process with equal settings share one near cache and one connection to their server. So a test suite that
-# makes an app per test has one connection, not hundreds. In memory, each app has a cache of its own.
+# makes an app per test has one connection, not hundreds. In memory, each app has its own cache.
 _shared: dict[Settings, SyncCache] = {}
 
 

@@ -89,7 +89,7 @@ class FleetStore(NamespacedStore):
 
     Args:
         cache: A URL as for ``Cache``; with ``None`` the environment decides (``CACHE_DRIVER``, ``REDIS_URL``, ...). The
-            app's lifespan opens and closes that cache. Or a ``Cache`` of yours, which the lifespan opens and you close.
+            app's lifespan opens and closes that cache. Or your own ``Cache``, which the lifespan opens and you close.
         namespace: The namespace of the cache that holds the store's values, and that ``delete_all()`` clears; ``None``:
             the whole cache.
         near: Whether reads may be answered from this process's memory while the server can be asked. Use it for

@@ -67,7 +67,7 @@ class Engine(ABC):
     """All parts of one cache.
 
     Attributes:
-        nested: Threads in a call that interrupted a rule of the same thread; nearly always none.
+        nested: Threads in a call that interrupted a rule of the same thread; usually none.
 
     Args:
         settings: The configuration.
@@ -243,7 +243,7 @@ class Engine(ABC):
         return self
 
     async def ensure_ready(self) -> "Engine | Inside":
-        """Have a connection where the call is made, and return ``rules``.
+        """Make sure that there is a connection for the calling loop or process, and return ``rules``.
 
         The first call waits for the connection, for one operation timeout at most.
         """

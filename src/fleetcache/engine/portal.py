@@ -169,7 +169,7 @@ class _PortalCall:
                     _settle(asked[0], None, _interrupted())
 
     def _in_pool(self, future: "asyncio.Future[Any]", inside: Any, args: tuple[Any, ...]) -> bool:
-        """Run the loader in the refresh pool, because the thread has gone on with a stale value."""
+        """Run the loader in the refresh pool, because the thread has continued with a stale value."""
 
         def job() -> None:
             self._load(future, inside, args)
@@ -220,7 +220,7 @@ class LoopPortal:
             make: Makes the coroutine from the loader as the loop sees it.
             alone: Called instead, if the loop is busy or this thread must not wait for it.
         """
-        # Amid another call, in a signal handler or a finalizer, this thread could wait for a load of its own.
+        # In the middle of another call (in a signal handler or a finalizer) this thread could wait for its own load.
         if get_ident() in self._amid or (CURRENT.get() is not None and not has_room()):
             return alone()
         loop = self._loop()

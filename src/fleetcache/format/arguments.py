@@ -27,7 +27,8 @@ SEPARATORS: Final = frozenset(':;|#&?*<>{}^$!`"\\ ')
 
 _RESERVED: Final = re.compile(r"[^\w.+@/~\u0080-\ud7ff\ue000-\U0010ffff-]", re.ASCII)
 _has_reserved: Final = _RESERVED.search
-# The forms without a bracket of values that are not text; text that looks like one of them is quoted.
+# Written forms of other values (numbers, ``True``, ``None``) that contain no bracket: text that looks like one is
+# quoted.
 _is_literal: Final = re.compile(r"(?:None|True|False|-?(?:inf|nan|\d+(?:\.\d+)?(?:e[+-]?\d+)?))\Z", re.ASCII).match
 # The first characters of these forms: most text begins with another character and needs no further check.
 _LITERAL_STARTS: Final = "-0123456789NTFin"
@@ -55,7 +56,7 @@ def write_argument(value: Any) -> str:
 
 def _quoted(text: str) -> str:
     escaped = _escaped(text)
-    # Escaped text is already unlike any literal.
+    # Escaped text never looks like a literal.
     return escaped if escaped != text else f"'{text}'"
 
 

@@ -117,7 +117,7 @@ def _check_own(name: str, layers: list[Any]) -> None:
     """Raise ``KeyRuleError`` unless a function's results depend on nothing but its name and arguments."""
     inner = layers[-1]
     if name.endswith("<lambda>") or getattr(inner, "__name__", "") == "<lambda>":
-        raise KeyRuleError(f"{name}: a lambda has no name that tells it from others: pass key=, or write a def")
+        raise KeyRuleError(f"{name}: a lambda has no unique name: pass key=, or write a def")
     captured = _captured(inner, layers)
     if not captured:
         return

@@ -1,4 +1,6 @@
-"""Coherence: keeps the copies in the near cache (L1) true. The only module that knows both a push and the near store.
+"""Coherence: keeps the copies in the near cache (L1) consistent with the server.
+
+The only module that knows both a push and the near store.
 
 Rules:
 
@@ -7,9 +9,9 @@ Rules:
    A push for any of them, a null push, a local removal and every change of the link's state void the token.
 3. A push for a key or a tag drops its entries from the near cache, wakes waiting callers, and detaches its flights:
    no caller joins them any more. A local removal does the same, when it is sent and again when it is answered.
-4. Our storing scripts read the key before they write it, so the server pushes to us exactly once, as the next frame
-   after the reply. Only that frame counts as our own: it wakes waiting callers and does nothing else. Any other push
-   is foreign.
+4. The storing scripts read the key before they write it, so the server pushes to this connection exactly once, as the
+   next frame after the reply. Only that frame counts as the cache's own: it wakes waiting callers and does nothing
+   else. Any other push is foreign.
 5. Values that the shared cache did not confirm are *unconfirmed*: they answer only while the link is not online, and
    are dropped when it is.
 """
@@ -67,7 +69,7 @@ class FillToken:
 
 
 class Watch:
-    """A future that waits for the next news of a key."""
+    """A future that waits for the next change of a key."""
 
     __slots__ = ("future", "key")
 
@@ -127,7 +129,11 @@ class Coherence:
         return token
 
     def close_fill(self, token: FillToken) -> None:
-        """Give a token back. It is void then: no push would reach it any more, so a late reply must not fill by it."""
+        """Give a token back.
+
+        The token is void from then on: no push would reach it any more, so a late reply must not fill the near cache
+        with it.
+        """
         token.valid = False
         held = self._tokens.get(token.key)
         if held is not None and token in held:
@@ -136,7 +142,7 @@ class Coherence:
                 del self._tokens[token.key]
 
     def watch(self, key: str, future: Future) -> Watch:
-        """Resolve ``future`` at the next news of the key. Call this before the read is written."""
+        """Resolve ``future`` at the next change of the key. Call this before the read is written."""
         watch = Watch(key, future)
         self._watches.setdefault(key, []).append(watch)
         return watch
@@ -211,7 +217,7 @@ class Coherence:
     # -- events of the wire ----------------------------------------------------------------------------------------
 
     def on_invalidation(self, frame: list[Any]) -> None:
-        """Take in a push, in frame order. Pushes of unknown kinds are ignored."""
+        """Handle a push, in frame order. Pushes of unknown kinds are ignored."""
         if len(frame) < 2 or frame[0] != b"invalidate":  # noqa: PLR2004 - kind and keys
             return
         keys = frame[1]
@@ -238,14 +244,14 @@ class Coherence:
             self._wake(name)
 
     def on_own_push(self, raw: bytes) -> None:
-        """Take in the one push that our own script caused: only wake the callers here that wait for the key."""
+        """Handle the one push that the cache's own script caused: only wake the callers here that wait for the key."""
         self._counters.self_invalidations += 1
         named = self._layout.parse(raw)
         if named is not None and named[0] == "e":
             self._wake(named[1])
 
     def on_state(self, new: LinkState, *, new_epoch: bool) -> None:
-        """Take in a change of the link's state."""
+        """Handle a change of the link's state."""
         self._void_all()
         if new is LinkState.ONLINE:
             self.near.forget_unconfirmed()
@@ -357,7 +363,7 @@ class Coherence:
         return tuple(found)
 
     def heard_all_tag(self, version: Any, sent_at: float) -> None:
-        """Take in the version of the tag on every entry, as the heartbeat read it."""
+        """Record the version of the tag on every entry that the heartbeat read."""
         if not isinstance(version, bytes):
             if version is None:
                 self.forget_tag(ALL_TAG)

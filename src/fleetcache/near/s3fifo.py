@@ -1,10 +1,10 @@
 """Eviction from a full near cache: S3-FIFO, a queue that a scan of one-time keys cannot empty.
 
 A new key enters a small queue. It moves to the main queue only if it is asked for again and again before its turn
-comes, so keys of a moment push out nothing but each other. The rules:
+comes, so short-lived keys evict only one another. The rules:
 
 1. A key has at most one place, in ``small`` or in ``main``. A reader marks a hit (``freq``) and never moves an entry.
-2. The small queue gives way while it is over its share of the bound that is exceeded, else the main queue does.
+2. The small queue evicts while it is over its share of the bound that is exceeded, else the main queue does.
 3. At its turn an entry with enough marks is spared: from small it moves to the end of main and loses its marks; in
    main it goes to the end again for one mark. An entry with fewer marks is evicted.
 4. A key evicted from small is remembered by its hash for a while: if it is asked for again, it enters main at once.
@@ -33,7 +33,7 @@ MAX_FREQ = 3
 # this share wins nothing.
 GHOST_SHARE = 1.0
 
-# Entries that one eviction spares at most. Otherwise a request could walk through a whole store of marked entries in
+# The most entries that one eviction spares. Otherwise a request could walk through a whole store of marked entries in
 # one go; with this bound a put stays under some tens of microseconds.
 PATIENCE = 64
 
@@ -136,7 +136,7 @@ class S3Fifo(Generic[E]):
                 return key, entry
 
     def some(self, limit: int) -> list[tuple[str, E]]:
-        """Return up to ``limit`` entries; repeated calls come round to all of them."""
+        """Return up to ``limit`` entries; repeated calls go through all of them."""
         found = []
         for _ in range(min(limit, len(self._small) + len(self._main))):
             self._hand += 1

@@ -12,10 +12,11 @@ online). The rules:
                held.freq += 1  # the mark: ``near.touch(held)`` without the call; one lost in a race does no harm
 
 2. ``items`` is one dict for the store's whole life: ``near.items.get`` may be kept. An entry is complete when it is
-   put in and only its marks change afterwards, so a reader sees all of it or none. A struck entry is past its times.
-3. ``bytes`` never exceeds ``max_bytes`` and ``len`` never ``max_items`` when a call returns. An entry is charged with
-   its own size and with the store's cost of it (``ENTRY_BYTES``, its key, its tags by their length). The bytes kept
-   outside the store for its entries, ``beside``, count as well.
+   put in and only its marks change afterwards, so a reader sees all of it or none. An entry that ``strike`` expires
+   keeps its place, with its times in the past.
+3. ``bytes`` never exceeds ``max_bytes`` and ``len`` never ``max_items`` when a call returns. An entry is charged its
+   own size and the store's overhead (``ENTRY_BYTES``, its key, its tags by their length). The bytes kept outside the
+   store for its entries, ``beside``, count as well.
 4. A refused entry is not held, and neither is the entry that it would have replaced.
 5. The tag ``*`` means "everything": entries carry it, but it is not indexed, because the index would be a second copy
    of ``items``. Forgetting it looks at every entry.
@@ -35,7 +36,7 @@ __all__ = ["ENCODED", "ENTRY_BYTES", "EVERYTHING", "MEMBER_BYTES", "TAG_BYTES", 
 # be handed out as it is.
 ENCODED: Final = object()
 
-# The tag that every backed entry carries.
+# The tag that every confirmed entry carries.
 EVERYTHING = "*"
 
 # Bytes of an entry besides its value, key and tags: the record, its two times, cost and stamp, its part of the dict,
@@ -175,7 +176,8 @@ class Near:
             held: the entry; its ``tags`` may be exchanged for an equal tuple.
 
         Returns:
-            Whether the entry is held now. False when it alone is over the bounds; an older entry is gone then, too.
+            Whether the entry is held now. False when it alone is over the bounds; an older entry under the key is
+            dropped in that case as well.
         """
         if held.tags == _ONLY_EVERYTHING:
             held.tags = _ONLY_EVERYTHING
@@ -194,7 +196,7 @@ class Near:
         return self._drop(key)
 
     def forget_tag(self, tag: str) -> int:
-        """Drop every entry that carries the tag (all backed entries carry ``*``); return how many."""
+        """Drop every entry that carries the tag (all confirmed entries carry ``*``); return how many."""
         if tag == EVERYTHING:
             keys = [key for key, held in self.items.items() if EVERYTHING in held.tags]
             # Nearly always every entry carries it. To drop them one by one would then take ten times as long.
@@ -213,10 +215,10 @@ class Near:
         return self._clear()
 
     def sweep(self, now: float, limit: int = 64) -> int:
-        """Drop entries that are past their ``stale_until``; return how many. Repeated calls come round to all entries.
+        """Drop entries that are past their ``stale_until``; return how many. Repeated calls go through all entries.
 
         Args:
-            now: seconds of the clock that the entries' times are of.
+            now: seconds, on the clock of the entries' times.
             limit: entries to look at. The default takes 0.1 ms when all are dropped, which fits between two requests.
         """
         return self._drop_all([key for key, held in self._queue.some(limit) if held.stale_until <= now])

@@ -132,7 +132,7 @@ class _CacheCollector(Collector):
         )
         yield _labelled(
             CounterMetricFamily(
-                "fleetcache_invalidations", "Keys the server told us to forget, by cause", labels=["kind"]
+                "fleetcache_invalidations", "Invalidations that the server pushed, by cause", labels=["kind"]
             ),
             {"own": stats.self_invalidations, "null": stats.flush_invalidations, "foreign": stats.invalidations},
         )

@@ -25,7 +25,7 @@ _SETTLED = frozenset({EntryState.FRESH, EntryState.STALE, EntryState.UNAVAILABLE
 
 
 class Right(NamedTuple):
-    """The right of one key in a round: the version stamp that a store may replace, our claim's mark, the last read."""
+    """The right of one key in a round: the version stamp that a store may replace, the claim's mark, the last read."""
 
     run: Load
     seen: Lookup
@@ -157,7 +157,7 @@ class BatchLoad:
         return Right(run, seen), None
 
     def _right(self, asked: Right, got: Any) -> Right:
-        """Return the right that the answer to ``acquire`` or ``claim`` gives us."""
+        """Return the right that the answer to ``acquire`` or ``claim`` grants."""
         run = asked.run
         if isinstance(got, ClaimReply):
             seen = got.seen

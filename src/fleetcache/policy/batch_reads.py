@@ -1,4 +1,4 @@
-"""Reads many keys at once: as few writes each way as fit, never a round trip for each key."""
+"""Reads many keys at once: as few writes each way as possible, never a round trip for each key."""
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial

@@ -1,6 +1,6 @@
 """Batches of keys: ``get_many`` and ``get_or_set_many``.
 
-Two overlapping batches never wait for each other in a ring: a batch loads its granted keys and releases the rights
+Two overlapping batches never wait for each other in a circle: a batch loads its granted keys and releases the rights
 before it waits for a right that another caller holds.
 """
 

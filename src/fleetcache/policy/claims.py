@@ -58,7 +58,7 @@ class _ClaimQueue:
         self.key = holder.key
         self.hand_to(holder)
         self.queue: deque[_Waiter] = deque()
-        self.claim_token = b""  # of our claim on the server; empty: the server knows of none
+        self.claim_token = b""  # of this process's claim on the server; empty if there is none
         self.alarm: Alarm | None = None
         self.since = 0.0  # when the server granted it
         self.yields = False  # whether other processes come first
@@ -78,7 +78,7 @@ class Claims:
 
     Args:
         ctx: The context of the rules.
-        news: Waits for a push, or for another process's claim to end; ``False`` when that has lasted long enough.
+        news: Waits for a push, or until another process's claim ends; ``False`` when that has lasted long enough.
     """
 
     def __init__(self, ctx: PolicyContext, news: News) -> None:

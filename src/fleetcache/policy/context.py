@@ -26,10 +26,10 @@ class Budget:
 
     def __init__(self, timeout: float) -> None:
         self.left = self.timeout = timeout
-        self.whole = True  # while no time is spent, the wire's own timeout is as good and costs no timer
+        self.whole = True  # while nothing of the budget is spent, the wire's own timeout is as good and needs no timer
 
     def renew(self) -> None:
-        """Make the budget whole again, after a reply to a batch."""
+        """Reset the budget, after a reply to a batch."""
         self.left, self.whole = self.timeout, True
 
     def spend(self, took: float) -> None:
@@ -51,7 +51,7 @@ class LoadTimes:
         self._usual: dict[str, float] = {}
 
     def learn(self, group: str, took: float) -> None:
-        """Take in the duration of a load, stored or not."""
+        """Record the duration of a load, whether or not its value was stored."""
         usual = self._usual.get(group)
         if usual is None and len(self._usual) >= self.GROUPS:
             self._usual.clear()
@@ -168,7 +168,7 @@ class PolicyContext(Struct):
     def holds_alone(self, key: str, options: CallOptions) -> bool:
         """Return whether this process holds a fresh unconfirmed value while the server is away.
 
-        The process may then count in its own memory, and prolong the value there.
+        The process may then count in its own memory, and extend the value's life there.
         """
         held = self.near.items.get(key)
         if held is None or not held.unconfirmed or options.offline_ttl <= 0:

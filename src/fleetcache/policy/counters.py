@@ -180,7 +180,7 @@ class CounterRules:
         ctx, ports, queue = self._ctx, self._ctx.ports, self._waiting[key]
         others: list[Step] = []
         pause = PAUSE_FIRST
-        uncounted = True  # certainly not counted yet, so another call may still do it
+        uncounted = True  # certainly not counted yet, so another call may still count the step
         try:
             while budget.left > 0:
                 others = [step for step in (*others, *queue) if not step.future.done()]

@@ -86,7 +86,7 @@ class Loading:
         while True:
             if ctx.coherence.turnover.evicting and not await self._outlasted(run, give_up):
                 return await self._load(run, None, None)
-            # The watch is set before the first request, so that no news is missed in between.
+            # The watch is set before the first request, so that no change is missed in between.
             watch = ctx.coherence.watch(run.key, ctx.ports.future())
             try:
                 if run.seen is None or (run.seen.state is EntryState.LOADING and not watched):
@@ -140,7 +140,7 @@ class Loading:
         return over
 
     async def wait_for_right(self, wait: Wait | None, future: Any, remaining: float, give_up: float) -> bool:
-        """Wait for a change of the key while another load holds its right; ``False`` if ``give_up`` is over.
+        """Wait for a change of the key while another load holds its right; ``False`` once ``give_up`` has passed.
 
         Args:
             wait: The wait for the load that holds the right, if that load runs in this process: it ends here.
@@ -155,7 +155,7 @@ class Loading:
                 wait.over()
 
     async def wait_for_change(self, future: Any, remaining: float, give_up: float) -> bool:
-        """Wait for a push or this process's own timer; ``False`` if ``give_up`` is over."""
+        """Wait for a push or this process's own timer; ``False`` once ``give_up`` has passed."""
         ctx = self._ctx
         now = ctx.ports.clock()
         if now >= give_up:
@@ -257,12 +257,12 @@ class Loading:
             ctx.tell(logging.WARNING, "refresh_failed", text, run.group, type(error).__name__)
         ctx.flights.end(run.flight, outcome)
         if isinstance(outcome.error, KeyboardInterrupt | SystemExit):
-            raise outcome.error  # no caller waits for this load, and the process is to end
+            raise outcome.error  # no caller waits for this load, and the process is about to end
 
     # -- loading and storing -----------------------------------------------------------------------------------------
 
     async def _load(self, run: Load, expected_stamp: bytes | None, claim_token: bytes | None) -> Outcome:
-        """Run the loader; store by swapping ``expected_stamp``: our placeholder, or the entry under our claim.
+        """Run the loader; store by swapping ``expected_stamp``: the lease's placeholder, or the claim's entry.
 
         Without a stamp to replace, the value is not stored on the server.
         """
@@ -295,7 +295,7 @@ class Loading:
 
         Args:
             run: The load.
-            right: The version stamp that may be replaced, and the mark of our claim if the right is a claim.
+            right: The version stamp that may be replaced, and the mark of the claim if the right is a claim.
             value: The answer, and the options to keep it with.
             captured: The tags with the versions they had before the loader ran.
             times: When the loader started, and how long it took.
@@ -379,7 +379,7 @@ class Loading:
             raise error.original from None
 
     def stale_if_error(self, run: Load) -> DecodedValue | None:
-        """Return an entry of the near cache that still answers although its offline bound is over (stale-if-error).
+        """Return an entry of the near cache that still answers although its offline bound has passed (stale-if-error).
 
         This is the one exception to promise 3: the server is away and the loader failed, too, so an entry within its
         own ttl and stale time answers.

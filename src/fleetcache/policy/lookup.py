@@ -25,7 +25,7 @@ class EntryState(Enum):
     LOADING = "held"  # a placeholder: a process holds the lease and loads
     ABSENT = "none"
     TAGS_UNKNOWN = "unknown tags"  # usable if its tags are current, which must be read from the server
-    GRANTED = "granted"  # the lease is ours
+    GRANTED = "granted"  # this process has the lease
     UNAVAILABLE = "fault"  # no answer, or an error reply
 
 
@@ -52,7 +52,7 @@ class Lookup(msgspec.Struct, gc=False):
         answer: The value, if it can be used.
         remaining: Seconds until a placeholder, or an entry that may not be used any more, is gone.
         reason: Why the entry cannot be used.
-        fresh_until: Until when a usable entry is fresh, on our clock.
+        fresh_until: Until when a usable entry is fresh, on this process's clock.
         sent_at: When the read was sent.
         header: The header of a usable entry.
         unknown, blob: For ``TAGS_UNKNOWN``: the tags to read, and the bytes to judge again once they are known.

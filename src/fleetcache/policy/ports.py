@@ -35,8 +35,8 @@ __all__ = [
 class LoaderEndedError(Exception):
     """The loader ended by an exception for its own caller alone, kept in ``original``; a joined caller takes over.
 
-    ``original`` is a cancellation that was not ours, or any other ``BaseException`` that is not an ``Exception``: test
-    runners, ``gevent.Timeout`` and ``sys.exit`` raise such exceptions.
+    ``original`` is a cancellation that the cache did not cause, or any other ``BaseException`` that is not an
+    ``Exception``: test runners, ``gevent.Timeout`` and ``sys.exit`` raise such exceptions.
     """
 
     def __init__(self, original: BaseException) -> None:
@@ -74,13 +74,13 @@ Work = Callable[[], Coroutine[Any, Any, None]]
 
 
 class Landed(Protocol):
-    """Called when a flight is over, however it ended; ``error`` is the exception of its work, a defect of ours."""
+    """Called when a flight is over, however it ended; ``error`` is its work's exception, a defect of fleetcache."""
 
     def __call__(self, error: BaseException | None = None, /) -> None: ...  # noqa: D102 - see above
 
 
 class Alarm(Protocol):
-    """A scheduled call, which happens unless it is cancelled."""
+    """A scheduled call, which runs unless it is cancelled."""
 
     def cancel(self) -> None:
         """Cancel the call."""
@@ -123,7 +123,7 @@ class Runtime(Protocol):
         ...
 
     async def spawn(self, flight: FlightPort, work: Work, landed: Landed) -> None:
-        """Run a flight's load, in a separate task (asyncio) or here and now (threads), and call ``landed`` after it."""
+        """Run a flight's load, in a separate task (asyncio) or at once in this thread, and call ``landed`` after it."""
         ...
 
     def spawn_background(self, flight: FlightPort, work: Work, landed: Landed) -> bool:

@@ -237,9 +237,9 @@ class Policy:
         )
 
     def _landed(self, run: Load, error: BaseException | None = None) -> None:
-        """Take a flight that is over out of the table, however it ended, and return its token.
+        """Remove a flight that has ended from the table, however it ended, and return its token.
 
-        If the flight ended by a defect of ours, its starter gets that error: a retry could repeat for ever.
+        If a defect of fleetcache ended the flight, its starter gets that error: a retry could repeat for ever.
         """
         self.ctx.coherence.close_fill(run.token)
         outcome = (

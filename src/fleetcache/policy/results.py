@@ -1,7 +1,7 @@
 """Results that a loader may return instead of a plain value, and ``MISSING``, which stands for an absent entry.
 
 ``NoStore`` and ``Keep`` let the result decide how long it lives. Both are covariant, so ``User | NoStore[User]`` is
-read as a loader of ``User``. ``MISSING`` tells an absent entry from a stored ``None``.
+read as a loader of ``User``. ``MISSING`` distinguishes an absent entry from a stored ``None``.
 """
 
 from collections.abc import Awaitable, Callable
@@ -85,11 +85,11 @@ class Found(Struct, Generic[T_co], frozen=True):
 
     Args:
         value: the stored value.
-        fresh_for: seconds until its ttl is over; negative: seconds since it was over. On a server without client
+        fresh_for: seconds until its ttl ends; negative: seconds since it ended. On a server without client
             tracking at most as long as this process may keep a copy.
         age: seconds since the value was stored: its ttl less the time that the server has left of it. After ``touch``,
             which changes that time, the same difference, 0 at least.
-        stale: whether its ttl is over, and its stale time is not.
+        stale: whether its ttl has ended, and its stale time has not.
     """
 
     value: T_co
@@ -134,4 +134,4 @@ class Missing(Enum):
 
 
 MISSING: Final = Missing.MISSING
-"""Stands for an absent entry. Pass it as ``default`` to tell an absent entry from a stored ``None``."""
+"""Stands for an absent entry. Pass it as ``default`` to distinguish an absent entry from a stored ``None``."""

@@ -212,7 +212,7 @@ class Wait:
     """One wait for a flight, by code that runs in the context of a loader.
 
     A task that the loader has started inherits its context. Its wait holds up the loader only while the loader waits
-    for that task, so the waiting task is noted, too.
+    for that task, so the waiting task is noted as well.
 
     Args:
         flight: The flight that is waited for.

@@ -35,14 +35,14 @@ Sent = tuple[Callable[[], Awaitable[Any]], int]
 async def stream(
     ctx: PolicyContext, items: Iterable[T], send: Callable[[T], Sent], take: Callable[[T, Any], None], budget: Budget
 ) -> None:
-    """Send a call for each item and hand on its outcome, in order.
+    """Send a call for each item and pass on its outcome, in order.
 
     Args:
         ctx: The context of the rules.
         items: The items, taken one by one, each just before its call is sent.
         send: Sends the call for an item.
         take: Gets each item with its outcome.
-        budget: The time that the caller may still wait; whole again after each reply to a batch that did not fit.
+        budget: The time that the caller may still wait; reset after each reply to a batch that did not fit.
     """
     under_way: deque[tuple[T, Callable[[], Awaitable[Any]], int]] = deque()
     size = sent = 0

@@ -1,7 +1,7 @@
 """Which task waits for which task, read from the callbacks that asyncio runs when a task ends.
 
-A task that another task waits for is told from one that was only started, however the wait is written: ``await``,
-``gather``, ``wait``, ``wait_for``, ``shield``, ``as_completed``, a task group of asyncio or anyio.
+A task that another task waits for is distinguished from one that was only started, however the wait is written:
+``await``, ``gather``, ``wait``, ``wait_for``, ``shield``, ``as_completed``, a task group of asyncio or anyio.
 """
 
 import asyncio

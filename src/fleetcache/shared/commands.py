@@ -61,7 +61,7 @@ class Wire(Protocol):
         ...
 
     def without_secrets(self, said: str) -> str:
-        """Return the server's words with secrets removed, fit to be shown."""
+        """Return the server's words with secrets removed, so that they can be shown."""
         ...
 
 
@@ -246,7 +246,7 @@ class CommandSender:
         return reason
 
     def record_success(self, kind: str) -> None:
-        """Record a success: end this kind's refusal, and each refusal whose cause would have refused this one, too."""
+        """Record a success: end this kind's refusal, and each refusal whose cause would have refused this one too."""
         if self.refusals:
             mended = TRANSIENT if kind == "read" else TRANSIENT | NO_WRITES
             over = [each for each, (reason, *_) in self.refusals.items() if each == kind or reason in mended]

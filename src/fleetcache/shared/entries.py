@@ -1,4 +1,6 @@
-"""Converts bytes on the server to values and back, and judges whether an entry may be used. No other module judges.
+"""Converts bytes on the server to values and back, and judges whether an entry may be used.
+
+No other module judges entries.
 
 No bytes read here are trusted: any bytes give a ``Lookup``, never an exception.
 """
@@ -75,7 +77,7 @@ class Entries:
 
     @property
     def signs(self) -> bool:
-        """True if entries are signed. A script cannot sign, so no script may write an entry then."""
+        """True if entries are signed. A script cannot sign, so in that case no script may write an entry."""
         return self._signer is not None
 
     # -- values --------------------------------------------------------------------------------------------------
@@ -152,7 +154,7 @@ class Entries:
         )
 
     def _span(self, seconds: float) -> float:
-        """Return one float object shared by all entries with this lifetime, so that an entry needs none of its own."""
+        """Return one float object for all entries with this lifetime, so that entries need no objects of their own."""
         if len(self._spans) >= _MAX_SPANS:
             self._spans.clear()
         return self._spans.setdefault(seconds, seconds)
@@ -243,7 +245,7 @@ class Entries:
         if not stamp or not isinstance(pttl, int) or pttl == -1 or not has_head(blob):
             return self._unusable(EntryState.FOREIGN, stamp, "foreign")
         if pttl <= 0:
-            return _NOTHING  # the entry went between GET and PTTL, so its remaining life is unknown
+            return _NOTHING  # the entry expired between GET and PTTL, so its remaining life is unknown
         if is_placeholder(blob):
             return Lookup(EntryState.LOADING, stamp, remaining=pttl / 1000)
         return self._unusable(EntryState.INVALID, stamp, "format", pttl)

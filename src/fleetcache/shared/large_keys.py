@@ -2,7 +2,7 @@
 
 Rules:
 
-1. The first look at such a key costs the connection, because the reply could be endless. From then on the key is known.
+1. The first read of such a key costs the connection, because the reply could be endless. From then on the key is known.
 2. Before a known key is read, the server is asked whether its value still exceeds the limit. While the value does, it
    is unusable: counted, replaced by the next load, and never read.
 """
@@ -21,7 +21,7 @@ class LargeKeys:
 
     Attributes:
         frame: Bytes of the largest reply.
-        keys: The known large keys; read at every look, nearly always empty.
+        keys: The known large keys; checked at every read, usually empty.
     """
 
     # Few keys are ever so large; a forgotten key costs another connection.

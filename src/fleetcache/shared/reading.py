@@ -72,9 +72,10 @@ class SharedReading(CommandSender):
         return future
 
     def _unless_large(self, raw: bytes, future: Future, then: Callable[[], object]) -> Future:
-        """Ask for the size of a value that was too large once.
+        """Ask for the size of a value that was once too large.
 
-        The future gets a ``Lookup`` if the value still is; otherwise ``then`` sends the call that resolves the future.
+        The future gets a ``Lookup`` if the value is still too large; otherwise ``then`` sends the call that resolves
+        the future.
         """
 
         def answered(replies: list[Any]) -> Any:

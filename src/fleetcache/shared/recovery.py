@@ -70,7 +70,7 @@ class Recovery:
         self._pause = PAUSE_FIRST
         self._pending = self._turn = 0
         self._greeting = ServerInfo()
-        self._histories: set[str | None] = set()  # the histories that this link has shown
+        self._histories: set[str | None] = set()  # the histories that this link has seen
         self.replayed = 0  # removals in the last handshake
         shared.on_mended = self._retry_soon
 
@@ -89,7 +89,7 @@ class Recovery:
         turnover = coherence.turnover
         turnover.begin(tells=greeting.run_id is not None)  # else INFO lacks a run id or is refused
         more = (ASKED,) if turnover.is_due() else ()
-        # Handled in frame order: an invalidation push that follows the reply must find the copy it is to drop.
+        # Handled in frame order: an invalidation push that follows the reply must find the copy that it drops.
         for said in (await ask(mint, *more, handle=lambda replies: self._minted(replies, sent_at)))[1:]:
             turnover.heard(said)
 

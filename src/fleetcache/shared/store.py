@@ -77,7 +77,7 @@ class Shared(SharedReading):
             if not look:
                 seen = Lookup(EntryState.ABSENT)
             elif large:
-                seen = self._see_large(raw, *entry) or Lookup(EntryState.ABSENT)  # small by now: look again
+                seen = self._see_large(raw, *entry) or Lookup(EntryState.ABSENT)  # small by now: read it again
             else:
                 seen = self.see(key, entry[0], entry[1], call.sent_at, declared, token)
             return ClaimReply(seen, max(left, 0) / 1000 if isinstance(left, int) else 0.0, granted=granted)
@@ -272,7 +272,7 @@ class Shared(SharedReading):
         return self._sent(raw, future, send)
 
     def _sent(self, raw: bytes, future: Future, send: Callable[[], object]) -> Future:
-        """Send a call that answers with the value in its way, unless that value is too large to read."""
+        """Send a call whose reply may be the value under the key, unless that value is too large to read."""
         if raw in self.large.keys:
             return self._unless_large(raw, future, send)
         send()

@@ -4,7 +4,7 @@ Rules:
 
 1. Both lines are warnings, so every log level that shows an outage also shows its end.
 2. An outage gets two lines or none, with at most one pair of lines a minute. Outages without lines are counted, and
-   the count is logged when the minute is over. An outage that still lasts then is logged, too.
+   the count is logged when the minute is over. An outage that still lasts at that time is logged as well.
 """
 
 import logging

@@ -65,7 +65,7 @@ class EngineOverride:
             end(self.engine)
 
     async def aleave(self) -> None:
-        """Do as ``leave``, and wait until the replacement has ended."""
+        """Do the same as ``leave``, and wait until the replacement has ended."""
         self._left()
         if not self._lent:
             await aend(self.engine)

@@ -95,7 +95,7 @@ class Proxy:
             TypeError: The target is not a ``Server`` but a URL.
         """
         if isinstance(self._target, str):
-            raise TypeError(f"this proxy stands before {self._address.safe}, which is not ours to handle")
+            raise TypeError(f"this proxy stands before {self._address.safe}, which this test run did not start")
         return self._target
 
     @property

@@ -48,7 +48,7 @@ async def eventually(predicate: Callable[[], Any], timeout: float = 5) -> Any:  
 
 
 def wait_until(predicate: Callable[[], T], timeout: float = 5) -> T:
-    """Do as ``eventually`` where there is no event loop.
+    """Do the same as ``eventually`` where there is no event loop.
 
     Args:
         predicate: A plain function without arguments.

@@ -1,4 +1,4 @@
-"""Commands at which the other end closes the connection: some proxies answer unknown commands so.
+"""Commands at which the other end closes the connection: some proxies answer unknown commands in this way.
 
 Rules:
 
@@ -40,7 +40,7 @@ class Closings:
 
     @property
     def careful(self) -> bool:
-        """Return True if a command that every server answers is to be sent before HELLO."""
+        """Return True if a command that every server answers should be sent before HELLO."""
         return self._before is not None or bool(self._until)
 
     def connected(self) -> None:

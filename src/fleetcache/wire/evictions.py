@@ -1,10 +1,10 @@
 """Whether the server evicts: then it may drop a lease while its holder loads, and one lease does not keep others away.
 
-1. ``evicted_keys`` of ``INFO stats`` tells, never a push: a push names a key and no cause.
+1. ``evicted_keys`` of ``INFO stats`` shows this; a push does not, because it names a key and no cause.
 2. The cache asks in the handshake, once a minute, and with the next heartbeat after a push for a key that is loaded
    here. The server evicts while the number has risen from one answer to the next.
-3. A server that does not tell the number, or may not be asked, is not asked again on this connection, and is taken for
-   a server that does not evict.
+3. A server that does not report the number, or may not be asked, is not asked again on this connection, and counts as a
+   server that does not evict.
 """
 
 from typing import Any
@@ -49,7 +49,7 @@ class Turnover:
         self._suspected = True
 
     def is_due(self) -> bool:
-        """Return True if the server is to be asked now; the caller must then ask."""
+        """Return True if the server should be asked now; the caller must then ask."""
         now = self._clock()
         if not self._tells or not (self._suspected or now - self._asked_at >= EVERY):
             return False
@@ -57,7 +57,7 @@ class Turnover:
         return True
 
     def heard(self, reply: Any) -> None:
-        """Take in the reply to ``INFO stats``."""
+        """Handle the reply to ``INFO stats``."""
         count = None if isinstance(reply, ReplyError) else _evicted(reply)
         if count is None:
             self._tells = self.evicting = False

@@ -1,7 +1,8 @@
 """Find headers that no reply to this cache has, before the parser sees them: the parser believes every header.
 
 hiredis makes room for all elements of an aggregate when it reads how many there will be (``*2147483647`` is 17 GB and
-seconds without an event loop), and hands out an attribute, which belongs to the frame behind it, as a frame of its own.
+seconds of a blocked event loop), and hands out an attribute, which belongs to the frame behind it, as a frame of its
+own.
 """
 
 import re
@@ -31,7 +32,7 @@ class ProtocolError(Exception):
 
 
 class FrameGuard:
-    """Checks arriving bytes; ``split`` cuts them so that the parser itself tells a header from content.
+    """Checks arriving bytes; ``split`` cuts them so that the parser itself distinguishes a header from content.
 
     Args:
         reader: The parser, a ``hiredis.Reader``. Before each next piece, all its complete frames must have been read.

@@ -44,7 +44,7 @@ class ServerInfo(Struct):
     client_id: int | None = None
     run_id: str | None = None
     standing: Standing = Standing()
-    is_watched: bool = False  # whether the server tells its role or history, so that heartbeats can check it
+    is_watched: bool = False  # whether the server reports its role or history, so that heartbeats can check it
     is_alone: bool = True  # whether no bytes of the previous connection can reach the server any more
     resp3: bool = True
     tracking: bool = False

@@ -14,7 +14,7 @@ _UNTRUSTED: Final = (
 _OTHER_NAME: Final = (
     "the host in the URL must be a name in the certificate (ssl_check_hostname=false asks for the authority alone)"
 )
-_OURS: Final = "the server asks for a certificate of ours: ssl_certfile=FILE in the URL, and ssl_keyfile=FILE"
+_OURS: Final = "the server asks for a client certificate: ssl_certfile=FILE in the URL, and ssl_keyfile=FILE"
 
 # OpenSSL's error numbers for certificates.
 _NO_AUTHORITY: Final = frozenset({2, 18, 19, 20, 21})

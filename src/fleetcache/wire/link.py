@@ -7,8 +7,8 @@ Rules:
    later one would wait behind it: ``suspect``. The next reply that leaves a young queue brings it back.
 3. *Silence*: no command sent within ``max_staleness`` was answered: ``offline``; the connection is kept, any reply
    brings it back in the same epoch. After three times ``max_staleness`` the connection is aborted.
-4. Every step to ``online`` is told to the listener, with whether a new epoch began: near entries from another
-   connection, and near entries that no server confirmed, must go then.
+4. The listener is told of every step to ``online``, and whether a new epoch began. Near entries from another
+   connection, and near entries that no server confirmed, must be dropped then.
 5. The *horizon* is the time until which the near cache may be trusted: ``max_staleness`` after the newest answered
    command was sent, while the server answers; ``offline_ttl`` after it once the link is offline.
 6. The backoff starts over only after a connection that held for a while.
@@ -48,7 +48,7 @@ _HEARD = frozenset({_S.ONLINE, _S.SUSPECT})
 
 
 class IllegalMoveError(AssertionError):
-    """The link was moved between two states that the table does not connect: a defect here, never of the server."""
+    """The link was moved between two states that the table does not connect: a defect here, never in the server."""
 
 
 class Verdict(StrEnum):
@@ -172,7 +172,7 @@ class Link:
     def lost(self, reason: str, now: float) -> None:
         """Record that the connection, the attempt to connect or the handshake failed."""
         held = self.serves and now - self._ready_at >= self.HELD
-        if held or reason == "interrupted":  # by a signal here: no fault of the server
+        if held or reason == "interrupted":  # by a signal here: not a fault of the server
             self.attempts = 0
         self.connected = False
         self.tried = True

@@ -151,7 +151,7 @@ class Session:
 
     Args:
         on_push: Called in frame order with each push: ``(kind, payload)``.
-        frame_limit: Bytes that one unfinished frame may take before the peer is taken for broken or hostile.
+        frame_limit: Bytes that one unfinished frame may take before the peer counts as broken or hostile.
     """
 
     def __init__(self, on_push: Callable[[list[Any]], None], frame_limit: int) -> None:

@@ -84,7 +84,7 @@ ROWS = [
         "threads.refresh",
         "A refresh that is handed to a thread about to end is lost, and its key is never refreshed again.",
         "engine.threads.pool:RefreshPool._next",
-        ("continue  # it has just been taken: there comes a job", "pass"),
+        ("continue  # another thread has just taken the worker: a job is coming", "pass"),
         "tests/unit/engine/threads/test_pool.py::test_a_refresh_that_comes_as_a_thread_is_about_to_end_runs_all_the_same",
     ),
     Row(

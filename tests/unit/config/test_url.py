@@ -99,11 +99,11 @@ def test_the_safe_form_is_a_url_of_the_same_place(_: str, address: Address) -> N
 
 
 REFUSED = [
-    ("", "does not begin with a scheme we know"),
-    ("localhost:6379", "does not begin with a scheme we know"),
-    ("redis:/h", "does not begin with a scheme we know"),
-    ("http://h", "does not begin with a scheme we know"),
-    ("memory://", "does not begin with a scheme we know"),
+    ("", "does not begin with a known scheme"),
+    ("localhost:6379", "does not begin with a known scheme"),
+    ("redis:/h", "does not begin with a known scheme"),
+    ("http://h", "does not begin with a known scheme"),
+    ("memory://", "does not begin with a known scheme"),
     ("redis+sentinel://h/mymaster", "is not supported yet"),
     ("redis+cluster://h", "is not supported yet"),
     ("rediss+cluster://h", "is not supported yet"),
@@ -118,7 +118,7 @@ REFUSED = [
     ("valkey://h,", "names several hosts"),
     ("valkey+sentinel://h/mymaster", "is not supported yet"),
     ("sentinel://h/mymaster", "is not supported yet"),
-    ("valkeyss://h", "does not begin with a scheme we know"),
+    ("valkeyss://h", "does not begin with a known scheme"),
     ("redis://[::1", "is malformed"),
     ("redis://::1", "is malformed"),
     ("redis://h/0#fragment", "is malformed"),

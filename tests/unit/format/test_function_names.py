@@ -77,10 +77,10 @@ def sellers() -> str:
     ("function", "said"),
     [
         (loader_of("north"), "captures region, of which its keys would not tell: pass key=, .*region=..."),
-        (lambda n: n, "a lambda has no name that tells it from others: pass key="),
+        (lambda n: n, "a lambda has no unique name: pass key="),
         (unnamed_retry(buyers, 3), "captures fn, times, .*if this is a decorator's wrapper, give it functools.wraps"),
         (unnamed(loader_of("north")), "load captures region"),
-        (unnamed(lambda: "x"), "a lambda has no name"),
+        (unnamed(lambda: "x"), "a lambda has no unique name"),
         (functools.partial(buyers), "partials and callable objects .* pass key="),
         (functools.update_wrapper(unnamed(buyers), loader_of("x")), "load captures region"),
     ],

@@ -51,7 +51,7 @@ async def examine(
 
     Args:
         environ: The variables a cache would read.
-        key: A key to explain, too.
+        key: A key to explain as well.
         workers: Processes on this host; ``WEB_CONCURRENCY`` by default.
         root: The folder that has ``proc`` and ``sys``.
         clock: Returns seconds, to measure round trips with.
@@ -173,7 +173,7 @@ async def _alone(cache: Cache, key: str) -> KeyReport:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence the log of the cache: the report says the same, for people."""
+    """Silence the log of the cache: the report says the same in words for people."""
     log = logging.getLogger("fleetcache")
     before, log.disabled = log.disabled, True
     try:

@@ -70,7 +70,7 @@ class Finding:
     reason: str | None = None
 
     def as_dict(self) -> dict[str, str | None]:
-        """Return all fields as a dict, for JSON; none is ever left out."""
+        """Return all fields as a dict, for JSON; no field is ever left out."""
         return asdict(self)
 
 
@@ -140,8 +140,8 @@ REASONS: dict[str, tuple[str, str]] = {
         "look who made it, remove it; recovers by itself then",
     ),
     "embedded_start": ("it ended as it started", "`last_error` has its last words"),
-    "wrongtype": ("another program keeps something else under our key", "a `CACHE_PREFIX` of your own"),
-    "noscript": ("it forgot our scripts and does not take them again", "allow `EVAL`"),
+    "wrongtype": ("another program keeps something else under a key of the cache", "a `CACHE_PREFIX` of your own"),
+    "noscript": ("it forgot the scripts and does not accept them again", "allow `EVAL`"),
     "noproto": ("it does not speak the protocol asked for", "a newer server"),
     "error": ("anything else", "`last_error` says it"),
     "closed": ("`close()` was called", "open a new cache"),

@@ -1,7 +1,7 @@
 """The permissions that a cache needs: the one table, the ACL line made of it, and the test of each on a real server.
 
 Each permission is tried and not read out of ``ACL GETUSER``, which is itself a permission that such a user should not
-have. The attempts touch only keys of their own, under the prefix, and delete these keys again.
+have. The attempts touch only test keys under the prefix, and delete these keys again.
 """
 
 from collections.abc import Callable
@@ -51,7 +51,7 @@ PERMISSIONS: tuple[Permission, ...] = (
     Permission("+set", lambda key: ("SET", key, "1", "PX", 10_000), "nothing can be stored"),
     Permission("+del", lambda key: ("DEL", key), "removals are refused: they are kept and repeated without an end"),
     Permission("+exists", lambda key: ("EXISTS", key), "set() does not store"),
-    Permission("+pttl", lambda key: ("PTTL", key), "no entry can be used: how old it is cannot be told"),
+    Permission("+pttl", lambda key: ("PTTL", key), "no entry can be used: its age is unknown"),
     Permission(
         "+pexpire", lambda key: ("PEXPIRE", key, 10_000), "a load longer than its lease is done twice; no touch()"
     ),
@@ -68,13 +68,13 @@ PERMISSIONS: tuple[Permission, ...] = (
     Permission(
         "+client|kill",
         lambda _: ("CLIENT", "KILL", "ID", _NOBODY),
-        "a lost connection of ours is ended by the server's own timeout",
+        "the server ends this cache's lost connections only after its own timeout",
         optional=True,
     ),
     Permission(
         "+info",
         lambda _: ("INFO", "server"),
-        "a restart cannot be told from a lost connection: every reconnect empties the cache",
+        "a restart looks like a lost connection: every reconnect empties the cache",
         optional=True,
     ),
 )
@@ -90,7 +90,7 @@ class Checked:
         optional: Whether a cache is healthy without the rule.
         without: The effect on a cache without the rule.
         grant: The line that grants the rule.
-        said: The server's words of refusal.
+        said: The text of the server's refusal.
     """
 
     rule: str
@@ -145,7 +145,10 @@ async def check(visit: Visit, layout: Layout, user: str, name: str) -> list[Chec
 
 
 def _refused(reply: Any) -> str:
-    """Return the server's words if it refused the command itself. Keys are another permission; faults are none."""
+    """Return the server's words if it refused the command itself.
+
+    Keys are another permission, and a fault is not a refusal.
+    """
     if not isinstance(reply, ReplyError):
         return ""
     said = str(reply)

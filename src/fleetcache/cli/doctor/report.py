@@ -92,7 +92,7 @@ STATES = {
     "spent": "too old to be answered, the base of a refresh that may be under way",
     "held": "somebody loads it",
     "unusable": "not answered, loaded again",
-    "foreign": "not ours: replaced when it is a string, else left alone",
+    "foreign": "not written by fleetcache: replaced when it is a string, else left alone",
     "fault": "no answer",
 }
 WHYS = {

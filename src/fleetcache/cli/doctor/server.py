@@ -186,7 +186,9 @@ class Latency:
 
 
 async def measure(visit: Visit, key: bytes, clock: Callable[[], float]) -> Latency:
-    """Ask for one key again and again, and return the latency. A refusal takes as long as a reply, so it counts, too.
+    """Ask for one key again and again, and return the latency.
+
+    A refusal takes as long as a reply, so it counts as well.
 
     Args:
         visit: The connection to the server.

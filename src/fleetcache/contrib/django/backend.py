@@ -265,7 +265,7 @@ class FleetCache(BaseCache):
     async def aget_or_set(
         self, key: Any, default: Any, timeout: Any = DEFAULT_TIMEOUT, version: int | None = None
     ) -> Any:
-        """As ``get_or_set``; ``default`` may be an ``async def`` too."""
+        """Like ``get_or_set``; ``default`` may also be an ``async def``."""
 
         async def load() -> Any:
             value = default() if callable(default) else default

@@ -57,7 +57,7 @@ __all__ = ["Endpoint"]
 # next response may be storable again.
 _PAUSE = 5.0
 _MAX_PAUSES = 10_000
-# Most names of undeclared parts in ``Cache-Status``: enough to act on, and no page of text in a header.
+# Most names of undeclared parts in ``Cache-Status``: enough to act on, without filling a header with text.
 _MAX_NAMES = 5
 # Largest error of an age, in seconds: the server counts in milliseconds, and fleetcache rounds to one.
 _BLUR = 0.002

@@ -124,12 +124,12 @@ class Cookies(dict[str, str]):
         return super().__contains__(key)
 
     def get(self, key: str, default: Any = None) -> Any:
-        """As of ``dict``; the read is recorded."""
+        """Like the method of ``dict``; the read is recorded."""
         self.noted(key)
         return super().get(key, default)
 
     def pop(self, key: str, *default: Any) -> Any:
-        """As of ``dict``; the read is recorded."""
+        """Like the method of ``dict``; the read is recorded."""
         self.noted(key)
         return super().pop(key, *default)
 
@@ -165,24 +165,24 @@ class Scope(dict[str, Any]):
         del self._plain[key]
 
     def get(self, key: str, default: Any = None) -> Any:
-        """As of ``dict``; the read is recorded."""
+        """Like the method of ``dict``; the read is recorded."""
         self.noted(key)
         return self._plain.get(key, default)
 
     def pop(self, key: str, *default: Any) -> Any:
-        """As of ``dict``; the read is recorded."""
+        """Like the method of ``dict``; the read is recorded."""
         self.noted(key)
         super().pop(key, None)
         return self._plain.pop(key, *default)
 
     def setdefault(self, key: str, default: Any = None) -> Any:
-        """As of ``dict``; the read is recorded."""
+        """Like the method of ``dict``; the read is recorded."""
         if key not in self:
             self[key] = default
         return self[key]
 
     def update(self, *others: Any, **named: Any) -> None:
-        """As of ``dict``; the framework's own scope is updated as well."""
+        """Like the method of ``dict``; the framework's own scope is updated as well."""
         for key, value in dict(*others, **named).items():
             self[key] = value
 

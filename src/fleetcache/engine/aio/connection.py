@@ -26,7 +26,7 @@ __all__ = ["AioConnection"]
 # Bytes read at once. As much as asyncio's own reads; one read brings several replies to a turn's calls.
 READ_SIZE = 256 * 1024
 # This many calls of one turn are written before the turn is over: the server works on them while the turn makes the
-# rest. Measured with 50 tasks: a third more hits, alike from 12 to 32. Not while MUCH calls are unanswered, because
+# rest. Measured with 50 tasks: a third more hits, the same from 12 to 32. Not while MUCH calls are unanswered, because
 # each write is a system call.
 PIECE = 16
 MUCH = 2 * PIECE

@@ -1,4 +1,4 @@
-"""Open a TCP connection to that address of a name that answers first: half of the addresses may lead nowhere.
+"""Open a TCP connection to the first address of a name that answers: half of the addresses may lead nowhere.
 
 ``asyncio`` has the same race, but loses sockets when it is cancelled in the middle of it, as by ``close()``.
 """

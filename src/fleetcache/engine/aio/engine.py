@@ -37,7 +37,7 @@ class AioEngine(Engine):
         return asyncio.get_running_loop() is self.loop
 
     def check_here(self) -> None:
-        """Raise ``ElsewhereError`` if the engine belongs to another loop that runs; log that once."""
+        """Raise ``ElsewhereError`` if the engine belongs to another running loop; log that once."""
         loop = self.loop
         if loop is None or self._is_here() or not loop.is_running():
             return

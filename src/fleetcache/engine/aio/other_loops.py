@@ -2,9 +2,9 @@
 
 Rules:
 
-1. Only the near store of a cache is touched from another loop than the cache's own.
+1. A loop other than the cache's own touches only the cache's near store.
 2. A caller on another loop waits up to one operation timeout for the cache's loop to begin the call. After that the
-   answer is as without a server, and a removal is carried out when the cache's loop turns again.
+   answer is as without a server, and a removal is carried out when the cache's loop runs again.
 3. A loader runs on the loop of its caller, whose objects it uses, and its result is not stored.
 """
 
@@ -65,7 +65,7 @@ def on_its_loop(
     """Make a verb without a loader callable on any event loop.
 
     Args:
-        absent: Returns the verb's answer when the cache's own loop does not turn. With ``strict`` the verb raises
+        absent: Returns the verb's answer when the cache's own loop is blocked. With ``strict`` the verb raises
             ``Unavailable`` then.
     """
 
@@ -87,7 +87,7 @@ def on_its_loop(
 
 
 async def sent_to(elsewhere: ElsewhereError, call: Callable[[], Coroutine[Any, Any, T]], absent: Callable[[], T]) -> T:
-    """Run a call on the cache's own loop and return its answer, or ``absent()`` if that loop does not turn."""
+    """Run a call on the cache's own loop and return its answer, or ``absent()`` if that loop is blocked."""
     loop, clock, here = elsewhere.loop, elsewhere.clock, asyncio.get_running_loop()
     over: asyncio.Future[asyncio.Task[T]] = here.create_future()
     begun = taken_back = False

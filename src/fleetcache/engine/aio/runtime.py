@@ -139,4 +139,4 @@ def without_farewell(task: "asyncio.Task[Any]") -> None:
 def tell_defect(tell: Teller, error: BaseException | None) -> None:
     """Log an error that ended the work of a flight. It is a defect: errors of loaders go to their callers."""
     if isinstance(error, Exception):
-        tell(logging.ERROR, "defect", "a load ended with a defect of ours", error=error)
+        tell(logging.ERROR, "defect", "a load ended by a defect of fleetcache", error=error)

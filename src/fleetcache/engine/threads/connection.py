@@ -162,7 +162,7 @@ class ThreadConnection(LeaderFollowerConnection):
         try:
             self._monitor.run(self._life())
         except Exception as error:  # noqa: BLE001 - a defect of the cache; it is in the log
-            text = "the link thread ended by a defect of ours; this instance stays offline"
+            text = "the link thread ended by a defect of fleetcache; this instance stays offline"
             self._hooks.tell(logging.ERROR, "defect", text, error=error)
         finally:
             self._close_wake_pair()

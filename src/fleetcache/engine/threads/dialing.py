@@ -1,4 +1,4 @@
-"""The race of ``aio.dialing``, for a thread: connect to that address of a name that answers first."""
+"""The race of ``aio.dialing``, for a thread: connect to the first address of a name that answers."""
 
 import os
 import select

@@ -69,7 +69,7 @@ class SyncEngine(Engine):
         return self.pid == os.getpid()
 
     def check_process(self) -> None:
-        """Start clean in the child of a fork that Python was not told of."""
+        """Start clean in the child of a fork that bypassed Python."""
         if self.pid != os.getpid():
             self.after_fork()
 

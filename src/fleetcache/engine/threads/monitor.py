@@ -226,7 +226,7 @@ class Monitor:
         try:
             note.do()
         except Exception as error:  # noqa: BLE001 - a defect of the cache, unknown to the caller
-            text = "a call from a signal handler or a finalizer failed by a defect of ours"
+            text = "a call from a signal handler or a finalizer failed by a defect of fleetcache"
             self.tell(logging.ERROR, "defect", text, error=error)
         self.notes.popleft()
 

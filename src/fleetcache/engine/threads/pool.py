@@ -114,7 +114,7 @@ class RefreshPool:
                 try:
                     self._idle.remove(worker)
                 except ValueError:
-                    continue  # it has just been taken: there comes a job
+                    continue  # another thread has just taken the worker: a job is coming
                 break
         return None
 

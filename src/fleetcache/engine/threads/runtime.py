@@ -50,7 +50,7 @@ class ThreadRuntime:
         random: Returns a number in [0, 1).
         monitor: Held by the calling thread, for every method.
         pool: Runs the refreshes.
-        patience: Seconds a wait without a bound of its own takes at most: one operation timeout.
+        patience: Seconds that a wait without its own bound takes at most: one operation timeout.
         tell: Writes to the log.
     """
 
@@ -84,7 +84,7 @@ class ThreadRuntime:
         if waiting.wait(future, left):
             return future.result()
         if self.timer is not None:
-            self.timer.look_at_clock()  # the link thread may have been told of a later time
+            self.timer.look_at_clock()  # the link thread may know of a later time
         return answerless(future)
 
     async def _wait_as_task(self, future: ThreadFuture, until: float | None) -> Any:
@@ -194,7 +194,7 @@ def call_plain(loader: Callable[..., Any], *args: Any) -> Any:
 
 
 def call_alone(loader: Callable[..., Any], *args: Any) -> Any:
-    """Call a loader for a single caller, with whom no other caller waits: a cancellation is raised as it is."""
+    """Call a loader for a single caller, while no other caller waits for it: a cancellation is raised as it is."""
     try:
         return call_plain(loader, *args)
     except LoaderEndedError as error:

@@ -1,4 +1,4 @@
-"""The uWSGI options that a link thread needs: uWSGI leaves Python's threads out of account unless told not to.
+"""The uWSGI options that a link thread needs: uWSGI ignores Python's threads unless an option says otherwise.
 
 uWSGI is recognised by the module that it puts into its processes.
 """

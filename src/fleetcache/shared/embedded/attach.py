@@ -23,7 +23,7 @@ __all__ = ["TIMEOUT", "join"]
 TIMEOUT = 5.0
 """Seconds to find or start the server. A start takes 0.05 s, but longer when the machine starts many processes."""
 
-# Seconds between two looks at a lock or a socket: a start takes several such pauses.
+# Seconds between two checks of a lock or a socket: a start takes several such pauses.
 PAUSE = 0.01
 
 

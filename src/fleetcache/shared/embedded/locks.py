@@ -1,7 +1,7 @@
 """File locks that end with their process, however it ends, and that a forked child does not keep.
 
 The kernel holds a lock as long as any process has its descriptor open, a forked child too. So a child closes the
-inherited descriptors, and takes locks of its own when it needs them.
+inherited descriptors, and takes its own locks when it needs them.
 """
 
 import fcntl
