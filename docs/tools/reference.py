@@ -28,7 +28,7 @@ def called_by_users(function: Function) -> None:
 def shown(overloads: list[Function]) -> list[Function]:
     """Return the overloads that tell a reader more than the function does: those without ``**options: Unpack[...]``.
 
-    The others are for type checkers. The function itself names each option with its default.
+    The remaining ones are for type checkers. The function itself names each option with its default.
     """
     return [each for each in overloads if not any("Unpack[" in str(one.annotation) for one in each.parameters)]
 

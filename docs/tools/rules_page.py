@@ -1,4 +1,4 @@
-"""Writes the table of rules into ``docs/simulation.md``: part of ``make docs``. A test holds the page to it."""
+"""Writes the table of rules into ``docs/simulation.md``: part of ``make docs``. A test compares the page with it."""
 
 from pathlib import Path
 
@@ -12,14 +12,14 @@ BEGIN, END = "<!-- the table of rules: written by make docs -->\n", "<!-- end of
 
 
 def page(text: str) -> str:
-    """The page with the table as the code has it."""
+    """Return the page with the current table."""
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
     return before + BEGIN + table() + END + after
 
 
 def table() -> str:
-    """The table: rules in the order of their ids, each defect with what finds it."""
+    """Return the table: rules in the order of their ids, each defect with the test that finds it."""
     words = {**DESIGN, **numbered()}
     rows = sorted(ROWS.values(), key=lambda row: (_order(row.rule), row.name))
     lines = ["\n", "| rule | is | place | broken on purpose | found by |\n", "|---|---|---|---|---|\n"]
@@ -41,7 +41,7 @@ def _first_sentence(words: str) -> str:
 
 
 def _plain(words: str) -> str:
-    """For a cell of a table."""
+    """Return the words for a cell of a table."""
     return words.replace("``", "`").replace("|", "\\|")
 
 

@@ -1,1 +1,1 @@
-"""``make demo``: three instances of a small server, one cache, and what happens when its server dies."""
+"""``make demo``: three instances of a small server with one cache, and the death of its server."""

@@ -1,4 +1,4 @@
-"""``python -m examples.demo``, which is what ``make demo`` runs."""
+"""``python -m examples.demo``, the program of ``make demo``."""
 
 import typer
 

@@ -1,4 +1,4 @@
-"""The addresses that the scene asks for: drawn by a Zipf law, or as they stand in a file."""
+"""The addresses that the scene asks for: drawn by a Zipf law, or the lines of a file."""
 
 import gzip
 import io
@@ -15,19 +15,19 @@ from .plan import SceneError
 
 __all__ = ["from_file", "zipf"]
 
-_EXPONENT = 1.0  # the nth most frequent client is seen 1/n times as often as the first: about what access logs show
+_EXPONENT = 1.0  # the nth most frequent client comes 1/n times as often as the first, about as in access logs
 _GZIP = b"\x1f\x8b"
 _SHOWN = 60  # characters of a bad line: enough to find it
-_LONGEST_LINE = 1_000  # bytes: no address is as long, and a file without line ends should not fill our memory
+_LONGEST_LINE = 1_000  # bytes: no address is as long, and a file without line ends should not fill the memory
 
 
 def zipf(addresses: Sequence[str], count: int, seed: int) -> list[str]:
     """Draw ``count`` requests; the first address is the most frequent.
 
     Args:
-        addresses: What to draw from.
-        count: How many requests.
-        seed: The same one gives the same requests.
+        addresses: The addresses to draw from.
+        count: The number of requests.
+        seed: Equal seeds give equal requests.
     """
     weights = itertools.accumulate(1 / rank**_EXPONENT for rank in range(1, len(addresses) + 1))
     return random.Random(seed).choices(addresses, cum_weights=list(weights), k=count)
@@ -36,10 +36,10 @@ def zipf(addresses: Sequence[str], count: int, seed: int) -> list[str]:
 def from_file(path: Path, count: int) -> list[str]:
     """Read the first ``count`` requests of a file: one address a line, plain or gzip. Empty lines do not count.
 
-    A shorter file is begun again, as often as it takes.
+    A shorter file is read again, as often as needed.
 
     Raises:
-        SceneError: The file cannot be read, a line in it is no address, or there is none at all.
+        SceneError: The file cannot be read, a line in it is not an address, or it has none.
     """
     try:
         with _opened(path) as lines:

@@ -1,6 +1,6 @@
-"""A small HTTP/1.1 client for the scene: it costs a tenth of a full one, so that the times it takes are the server's.
+"""A small HTTP/1.1 client for the scene. It costs a tenth of a full one, so that the measured times are the server's.
 
-It speaks to servers of ours only: bodies with a Content-Length, connections that stay open for the whole story.
+It is for the scene's own servers only: bodies with a Content-Length, connections that stay open for the whole story.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ _Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 @dataclass(frozen=True)
 class Response:
-    """An answer; header names are in lower case, the body is what its JSON says or its text."""
+    """An answer; header names are in lower case, the body is the value of its JSON, or its text."""
 
     status: int
     headers: Mapping[str, str]
@@ -28,7 +28,7 @@ class Response:
 
 
 class HttpClient:
-    """Sends requests over connections that it keeps, as many as there are requests at once."""
+    """Sends requests over kept connections, as many as there are requests at once."""
 
     def __init__(self) -> None:
         self._idle: defaultdict[str, list[_Connection]] = defaultdict(list)
@@ -37,13 +37,13 @@ class HttpClient:
         """Send one request and read its answer.
 
         Args:
-            method: As HTTP calls it.
-            url: Of the server, ``http://host:port``.
-            path: Of the resource, quoted.
+            method: The HTTP method.
+            url: The URL of the server, ``http://host:port``.
+            path: The quoted path of the resource.
             body: Sent as JSON unless it is None.
 
         Raises:
-            OSError: No connection, or no answer in time.
+            OSError: There is no connection, or no answer in time.
             EOFError: The server closed the connection instead of answering.
         """
         async with asyncio.timeout(_TIMEOUT):

@@ -1,6 +1,6 @@
 """The story of an outage: the server is killed under load while the origin has no calls left.
 
-It leaves the server dead, with a snapshot that is older than some changes; how it comes back is told in ``returns``.
+It leaves the server dead, with a snapshot that is older than some changes. ``acts`` brings the server back.
 """
 
 import asyncio
@@ -22,10 +22,10 @@ _BEYOND = 15  # more new addresses than that
 _NEW = 10  # unknown addresses, asked for during the outage
 _OLD, _NEWER = ["DE"], ["DE", "AT"]
 _COSTS = 0.25  # seconds more than before: the default operation timeout, though few should need it
-_LATEST = OFFLINE_TTL + 0.1  # seconds: the bound, and what clocks are read apart
+_LATEST = OFFLINE_TTL + 0.1  # seconds: the bound, and the time between two readings of clocks
 _SOON = 1.0  # seconds: no caller waits for an answer that cannot come
 _PAST = 0.5  # seconds of load at least, after near copies have ended
-_RETRY = 0.25  # seconds between two looks whether the origin answers again
+_RETRY = 0.25  # seconds between two requests to see whether the origin answers again
 
 
 async def killed_under_load(stage: Stage, seconds: float) -> None:
@@ -50,13 +50,13 @@ async def killed_under_load(stage: Stage, seconds: float) -> None:
 
 
 async def everywhere(stage: Stage) -> None:
-    """See to it that every instance has the popular addresses in memory."""
+    """Make sure that every instance has the popular addresses in memory."""
     for address in stage.popular:
         await asyncio.gather(*(stage.traffic.locate(address, name) for name in stage.names))
 
 
 async def _settings_and_snapshot(stage: Stage) -> dict[str, str]:
-    """Settings that all have in memory; return who will change which."""
+    """Bring settings into each instance's memory; return the instance that will change each."""
     orgs = {f"outage-{name}": name for name in stage.names}
     for org, name in {**orgs, SNAPSHOT: stage.names[0]}.items():
         await stage.change(org, _OLD, by=name)
@@ -94,7 +94,7 @@ async def _kill(stage: Stage) -> None:
 
 
 async def _changed_meanwhile(stage: Stage, orgs: dict[str, str]) -> None:
-    """Change a setting through each instance: it sees that itself, and the others as soon as they ask the database."""
+    """Change a setting through each instance, which sees it itself; other instances do when they ask the database."""
     for org, name in orgs.items():
         await stage.change(org, _NEWER, by=name)
     changed = time.monotonic()

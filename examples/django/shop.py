@@ -1,6 +1,6 @@
 """A whole Django site in one file: a cached function, a cached page, a session and a health view, all on fleetcache.
 
-Alone: ``python examples/django/shop.py runserver``. With workers: ``gunicorn --chdir examples/django shop:wsgi``, or
+Run it: ``python examples/django/shop.py runserver``. With workers: ``gunicorn --chdir examples/django shop:wsgi``, or
 ``uvicorn --app-dir examples/django shop:asgi``. It caches in memory until ``REDIS_URL`` names a server.
 """
 
@@ -18,7 +18,7 @@ settings.configure(
     INSTALLED_APPS=["django.contrib.sessions", "fleetcache.contrib.django"],
     MIDDLEWARE=["django.contrib.sessions.middleware.SessionMiddleware"],
     SESSION_ENGINE="django.contrib.sessions.backends.cache",
-    # No LOCATION: CACHE_DRIVER, REDIS_URL and the other variables of fleetcache say where.
+    # There is no LOCATION: CACHE_DRIVER, REDIS_URL and the other variables of fleetcache choose the server.
     CACHES={"default": {"BACKEND": "fleetcache.contrib.django.FleetCache", "OPTIONS": {"prefix": "example"}}},
     USE_TZ=True,
 )
@@ -36,31 +36,31 @@ from fleetcache.contrib.django import health
 
 
 def report() -> dict[str, object]:
-    """Takes long, so it is made once in the whole fleet."""
+    """Return the report. It takes long, so the whole fleet makes it once."""
     time.sleep(0.2)
     return {"made_by": os.getpid(), "at": time.time()}
 
 
 def show(request: HttpRequest) -> JsonResponse:
-    """The same report from every worker, and how often this visitor came."""
+    """Show the same report from every worker, and the number of this visitor's visits."""
     request.session["visits"] = request.session.get("visits", 0) + 1
     found = cache.get_or_set("report", report, 60)
     return JsonResponse({"report": found, "visits": request.session["visits"], "answered_by": os.getpid()})
 
 
 async def show_async(_request: HttpRequest) -> JsonResponse:
-    """The same report in an async view: the same near copy, and no thread."""
+    """Show the same report in an async view: from the same near copy, and without a thread."""
     return JsonResponse({"report": await cache.aget_or_set("report", report, 60), "answered_by": os.getpid()})
 
 
 @cache_page(60)
 def page(_request: HttpRequest) -> JsonResponse:
-    """A whole page, kept as it is."""
+    """Show a whole page, which is cached."""
     return JsonResponse({"made_by": os.getpid(), "at": time.time()})
 
 
 async def forget(_request: HttpRequest) -> JsonResponse:
-    """Every instance forgets the report."""
+    """Let every instance forget the report."""
     return JsonResponse({"was_there": await cache.adelete("report")})
 
 

@@ -1,4 +1,4 @@
-"""An app as users write it, for real servers with several workers: ``CACHE_DRIVER=embedded`` is all it is told.
+"""An app as users write it, for real servers with several workers: its only setting is ``CACHE_DRIVER=embedded``.
 
 ``LOADS`` names a file that gets a byte for each load.
 """
@@ -20,7 +20,7 @@ loads = os.open(os.environ["LOADS"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
 @cache.cached(ttl="1m", key="price:{name}")
 async def price(name: str) -> str:
-    """Slow, and counted."""
+    """Load slowly, and count the load."""
     os.write(loads, b".")
     await asyncio.sleep(0.3)
     return f"{name} as told to {os.getpid()}"
@@ -31,7 +31,7 @@ async def app(
     receive: Callable[[], Awaitable[dict[str, Any]]],
     send: Callable[[dict[str, Any]], Awaitable[None]],
 ) -> None:
-    """``/health``, ``/price/NAME`` and ``/forget/NAME``; every answer says which process gives it."""
+    """``/health``, ``/price/NAME`` and ``/forget/NAME``; every answer names its process."""
     if scope["type"] == "lifespan":
         await lifespan(receive, send)
         return

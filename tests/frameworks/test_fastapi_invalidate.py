@@ -1,4 +1,4 @@
-"""Responses are removed everywhere, all variants of them, or it is told that this cannot be."""
+"""A removed response is removed everywhere, with all its variants; a response that cannot be removed is an error."""
 
 from functools import partial
 from typing import Annotated, Any

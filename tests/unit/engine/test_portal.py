@@ -1,4 +1,4 @@
-"""The portal: a thread runs a coroutine on the cache's event loop, and is told when that loop cannot take it."""
+"""The portal: a thread runs a coroutine on the cache's event loop, and gets an error if that loop cannot take it."""
 
 import asyncio
 import threading

@@ -1,4 +1,4 @@
-"""The runtime of threads: loaders run in the calling thread, waits end in time, and deep stacks are told in advance."""
+"""The runtime of threads: loaders run in the calling thread, waits end in time, and deep stacks raise in advance."""
 
 import asyncio
 import concurrent.futures

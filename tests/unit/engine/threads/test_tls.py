@@ -1,4 +1,4 @@
-"""TLS without a socket: the bytes of a real server are decrypted, and its farewell and a broken record are told."""
+"""TLS without a socket: a real server's bytes are decrypted, and its farewell and a broken record are reported."""
 
 import socket
 import ssl
