@@ -59,7 +59,7 @@ class FastPath:
         """Return the value if the near cache can answer at once, without waiting or I/O. Arguments as for ``get``."""
         try:
             held = self._items[key]
-            if held.declared is type:
+            if held.declared is type or held.also is type:
                 now = next(self._ticks)  # the clock counts a hit; a miss takes it back below
                 if held.fresh_until > now and (self._link.trusted_until > now or held.unconfirmed):
                     if held.freq < 3:  # noqa: PLR2004 - near's mark

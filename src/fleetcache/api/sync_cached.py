@@ -79,7 +79,7 @@ class SyncCachedFunction(KeyedFunction[P, T]):
             try:
                 kinds, key = self._keys[args]
                 held = verbs._items[key]  # noqa: SLF001 - the verbs' hot path
-                if held.declared is self._declared and (
+                if (held.declared is self._declared or held.also is self._declared) and (
                     not args or kinds is type(args[0]) or kinds == tuple(map(type, args))
                 ):
                     now = next(verbs._ticks)  # noqa: SLF001 - as above

@@ -83,7 +83,7 @@ class SyncReads:
         # As in ``peek``, the hot path of the cache is written out here, because a call costs a third of a hit.
         try:
             held = self._items[key]
-            if held.declared is type:
+            if held.declared is type or held.also is type:
                 now = next(self._ticks)  # the clock counts a hit; a miss takes it back below
                 if held.fresh_until > now and (self._link.trusted_until > now or held.unconfirmed):
                     if held.freq < 3:  # noqa: PLR2004 - near's mark

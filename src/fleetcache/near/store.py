@@ -78,6 +78,8 @@ class NearEntry(msgspec.Struct, gc=False, eq=False):
         main: kept by eviction: whether the entry's place is in the main queue.
         span: seconds of freshness the entry had in the near cache when it was stored; less the seconds that are left,
             they are its age.
+        also: another type that the value may be handed out as; ``ENCODED`` for none. A scalar stored without a type is
+            of its own type, too, and a scalar stored with a type is plain data (``Any``), too.
     """
 
     value: Any
@@ -93,6 +95,7 @@ class NearEntry(msgspec.Struct, gc=False, eq=False):
     freq: int = 0
     main: bool = False
     span: float = 0.0
+    also: Any = ENCODED
 
     def __repr__(self) -> str:
         """Describe the entry without its value, which may be a secret."""

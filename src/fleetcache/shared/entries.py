@@ -12,7 +12,7 @@ from typing import Any
 from msgspec import structs
 
 from ..errors import CodecError
-from ..format.codec import Codecs
+from ..format.codec import INT, JSON, MSGPACK, Codecs
 from ..format.entry import (
     HEAD_SIZE,
     Header,
@@ -27,7 +27,7 @@ from ..format.entry import (
 )
 from ..format.keys import Layout
 from ..format.signing import Signer
-from ..format.values import immutable
+from ..format.values import SCALARS, immutable
 from ..near.coherence import Coherence, FillToken
 from ..near.store import ENCODED, NearEntry
 from ..near.tag_versions import TagState
@@ -42,6 +42,18 @@ __all__ = ["Entries"]
 # Bound to names once: on the hit path, access to an enum member costs more than a dict look-up.
 _CURRENT, _FRESH, _STALE = TagState.CURRENT, EntryState.FRESH, EntryState.STALE
 _NOTHING = Lookup(EntryState.ABSENT)
+
+# The codecs under which the bytes of a scalar, stored with a type, are the same scalar as plain data. An int may be
+# given for a float, and JSON writes bytes as text. Marks and pickle are left out: few scalars are written by them.
+_SAME_AS_PLAIN = {
+    str: (MSGPACK, JSON),
+    int: (INT, MSGPACK, JSON),
+    bool: (MSGPACK, JSON),
+    type(None): (MSGPACK, JSON),
+    bytes: (MSGPACK,),
+    float: (MSGPACK,),
+}
+_FLOAT = b"\xcb"  # begins a float in msgpack
 
 # Loaders that choose their own ttl can produce any number of distinct spans.
 _MAX_SPANS = 1000
@@ -113,7 +125,7 @@ class Entries:
             if held.encoded:
                 value = self.codecs.decode(held.codec, held.value, declared)
                 return DecodedValue(value, held.value, held.codec, declared)
-            if held.declared is declared or held.declared == declared:
+            if held.declared is declared or held.also is declared or held.declared == declared:
                 # The value is immutable: callers share it, so no bytes are needed for copies.
                 return DecodedValue(held.value, b"", held.codec, declared)
             codec, payload, _ = self.codecs.encode(held.value, held.declared)
@@ -135,8 +147,15 @@ class Entries:
             **more: Further fields of the near entry: ``unconfirmed``, ``cost``, ``stamp``.
         """
         payload = answer.payload or b""
-        if immutable(answer.value):
-            value, declared, size = answer.value, answer.declared, sys.getsizeof(answer.value)
+        value, declared, also, kind = answer.value, answer.declared, ENCODED, type(answer.value)
+        if kind in SCALARS:
+            size = sys.getsizeof(value)
+            if declared is Any:
+                also = kind
+            elif answer.codec in _SAME_AS_PLAIN[kind] and (kind is not float or payload[:1] == _FLOAT):
+                also = Any
+        elif immutable(value):
+            size = sys.getsizeof(value)
         else:
             value, declared, size = payload, ENCODED, 0
         return NearEntry(
@@ -151,6 +170,7 @@ class Entries:
             cost=more.get("cost", 0.0),
             stamp=more.get("stamp", b""),
             span=self._span(round(life[0] - born, 3)),
+            also=also,
         )
 
     def _span(self, seconds: float) -> float:

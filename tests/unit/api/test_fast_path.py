@@ -64,6 +64,37 @@ def test_another_type_is_answered_by_the_bytes() -> None:
     assert cache.peek("k", MISSING, type=int) is MISSING
 
 
+async def load() -> str:
+    return "loaded"
+
+
+@pytest.mark.parametrize("face", [Cache, SyncCache])
+@pytest.mark.parametrize(("stored", "asked"), [(str, Any), (Any, str)], ids=["as plain data", "as its own type"])
+def test_a_scalar_answers_by_either_name_of_its_type_without_its_bytes(
+    face: type, stored: Any, asked: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache: Any = face("memory://")
+    task = asyncio.run if face is Cache else lambda value: value
+    task(cache.set("k", "value", type=stored))
+    monkeypatch.delattr("fleetcache.shared.entries.Entries.decode_near")
+    assert cache.peek("k", type=asked) == task(cache.get("k", type=asked)) == "value"
+    assert cache.stats().near_hits == 2
+
+
+def test_what_a_typed_loader_loaded_answers_a_plain_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        async with Cache("memory://") as cache:
+            assert await cache.get_or_set("k", load) == "loaded"
+            cached = cache.cached(key=lambda: "stored")(load)
+            await cache.set("stored", "plain")
+            assert await cached() == "plain"
+            monkeypatch.delattr("fleetcache.shared.entries.Entries.decode_near")
+            assert await cache.get("k") == "loaded"
+            assert await cached() == "plain"
+
+    asyncio.run(main())
+
+
 def test_a_hit_marks_its_entry_up_to_three() -> None:
     cache = filled(ManualClock())
     for expected in (1, 2, 3, 3):

@@ -46,7 +46,8 @@ def plain(hit: ast.Try) -> tuple[str, str, str]:
     if isinstance(judged.test, ast.BoolOp) and isinstance(judged.test.op, ast.And):
         arguments = ast.unparse(ast.Tuple(judged.test.values[1:], ast.Load()))
         judged.test = judged.test.values[0]
-    judged.test.comparators = [ast.Name("declared", ast.Load())]
+    for compared in judged.test.values:  # the entry's two types with the declared one
+        compared.comparators = [ast.Name("declared", ast.Load())]
     if isinstance(judged.body[-1], ast.Return):
         del judged.body[-1]
     tree.body, tree.orelse = [look_up, judged], []
@@ -79,6 +80,7 @@ def test_the_copies_are_equal() -> None:
         ("near_hits -= 1", "near_hits -= 2"),
         ("(KeyError, TypeError)", "(KeyError)"),
         ("return held.value", "return held"),
+        ("held.also is", "held.tags is"),
         ("now = next(", "now = held.fresh_until - next("),
     ],
 )
