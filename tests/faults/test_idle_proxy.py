@@ -1,4 +1,4 @@
-"""A proxy that closes connections idle for less than a heartbeat: the cache works, slowly, and health says why."""
+"""A proxy that closes connections idle for less than a heartbeat: the cache works, but badly, and health says why."""
 
 import asyncio
 import socket
