@@ -98,6 +98,8 @@ class Instance(Users):
         if state is not LinkState.ONLINE:
             self.away_at = self.world.now
             self.not_calm_at = max(self.not_calm_at, self.world.now)
+        elif self.engine.coherence.journal.pending:
+            self.run.removals_repeated(self.engine.coherence.journal.pending)
         if self.loop.defects:
             raise Violation("defect", f"{self.name}: {self.loop.defects[0]}")
 

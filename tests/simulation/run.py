@@ -6,12 +6,14 @@ A run ends with ``None`` or with its first ``Violation``; its story tells the ev
 import asyncio
 import gc
 import logging
+from collections.abc import Iterable
 from contextlib import suppress
 from functools import cache
 from typing import Any
 
 from fleetcache.config.settings import Settings
 from fleetcache.engine.engine import _INHERITED
+from fleetcache.format.keys import Target
 from tests.simulation.byhand import HandClaims, Touches
 from tests.simulation.eavesdrop import Eavesdropper
 from tests.simulation.faults import strike
@@ -144,6 +146,11 @@ class Run:
     def _disturb(self) -> None:
         self._not_calm_at = self.world.now
         self.model.disturb()
+
+    def removals_repeated(self, targets: Iterable[Target]) -> None:
+        """Note that an online instance repeats removals, which a server that took over may lack: they remove leases."""
+        for kind, name in targets:
+            self.model.disturb(name if kind == "e" else "")
 
     def holder_lost(self) -> None:
         """Note that a lease may never be released: its holder died, or the server refuses the release."""

@@ -11,6 +11,7 @@ ends: here when the next caller looks, on the server when the claim would be ren
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 from weakref import ref
 
@@ -66,6 +67,11 @@ class _ClaimQueue:
     def hand_to(self, holder: Grant) -> None:
         """Give the turn to a holder."""
         self._holder, self.ttl = ref(holder), holder.ttl
+
+    def lose(self, claim_token: bytes) -> None:
+        """Take in that the server has this claim no more: the next caller here must ask the server again."""
+        if self.claim_token == claim_token:
+            self.claim_token = b""
 
     @property
     def holder(self) -> Grant | None:
@@ -181,7 +187,7 @@ class Claims:
             turn.alarm = None
             self._turn(key)
             if turn.claim_token:
-                self._ctx.shared.renew(key, turn.claim_token, ms, claim=True)
+                self._ctx.shared.renew(key, turn.claim_token, ms, claim=True, gone=partial(turn.lose, turn.claim_token))
                 turn.alarm = self._ctx.ports.call_later(ms / 3000, ring)
 
         turn.alarm = self._ctx.ports.call_later(ms / 3000, ring)

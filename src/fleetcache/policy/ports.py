@@ -236,7 +236,9 @@ class SharedPort(Protocol):
     def swap(  # noqa: D102
         self, key: str, expected: bytes, blob: bytes, server_ttl_ms: int, stored: Callable[[float], None]
     ) -> Future | None: ...
-    def renew(self, key: str, stamp: bytes, ms: int, *, claim: bool = False) -> None: ...  # noqa: D102
+    def renew(  # noqa: D102
+        self, key: str, stamp: bytes, ms: int, *, claim: bool = False, gone: Callable[[], None] | None = None
+    ) -> None: ...
     def release(self, key: str, placeholder: bytes) -> None: ...  # noqa: D102
     def unclaim(self, key: str, claim_token: bytes) -> None: ...  # noqa: D102
     def discard(self, key: str, stamp: bytes) -> None: ...  # noqa: D102

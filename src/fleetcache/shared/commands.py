@@ -95,7 +95,7 @@ def mint_command(layout: Layout, tag: str, version: bytes, *, whole: bool = Fals
 class _Scripted:
     """A call of one script. It is in no reference cycle, so its payload is freed at once, not at a full collection."""
 
-    __slots__ = ("_again", "_calls", "_handle", "_still", "future", "lost", "payload", "sent_at")
+    __slots__ = ("_again", "_calls", "_handle", "_still", "future", "lost", "payload", "sent_at", "torn")
 
     count = 1
 
@@ -112,7 +112,7 @@ class _Scripted:
         self._calls, self._handle, self._still, self._again = calls, handle, still, again
         pack: Callable[[Any], bytes] = pack_command
         self.payload = pack(command)
-        self.future, self.lost, self.sent_at = future, lost, 0.0
+        self.future, self.lost, self.sent_at, self.torn = future, lost, 0.0, False
 
     def handle(self, replies: list[Any]) -> Any:
         """Hand the reply on. If the server has forgotten the script, send the script's text instead, once."""
@@ -189,7 +189,8 @@ class CommandSender:
         """Return True if a call that no caller awaits may be sent: rights are released on a slow server, too."""
         return self.wire is not None and self.wire.connected and self.wire.session.has_room
 
-    def _submit(self, call: AnyCall) -> None:
+    def submit(self, call: AnyCall) -> None:
+        """Send a call, if there is a connection."""
         if self.wire is not None:
             self.wire.submit(call)
 
@@ -214,7 +215,7 @@ class CommandSender:
         def judge(reply: Any, sent_at: float) -> Any:
             return handle(_of_script(judged(script, reply)), sent_at)
 
-        self._submit(_Scripted(self, text.call(key, *args), judge, future, lost, still, again))
+        self.submit(_Scripted(self, text.call(key, *args), judge, future, lost, still, again))
         return future
 
     def _call(
@@ -226,7 +227,7 @@ class CommandSender:
     ) -> Call:
         """Send commands; ``handle`` gets their replies."""
         call = Call(commands, lambda replies: handle(judged_all(commands, replies)), future, lost)
-        self._submit(call)
+        self.submit(call)
         return call
 
     def _expect_own(self, raw: bytes) -> None:

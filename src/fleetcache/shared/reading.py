@@ -1,11 +1,20 @@
-"""Reads entries and versions of tags from the server. ``Shared`` adds the rights to load, and the writes."""
+"""Reads entries and versions of tags from the server. ``Shared`` adds the rights to load, and the writes.
+
+Rules:
+
+1. A value and its remaining life belong together. If the server executes a write of another client between ``GET``
+   and ``PTTL``, the pair is torn, and both are asked for once more. A push between the two replies shows it. Where no
+   pushes come, the head of the value, read after both, shows it.
+"""
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
+from hiredis import pack_command
 from msgspec import Struct
 
+from ..format.entry import HEAD_SIZE
 from ..format.keys import ALL_TAG
 from ..futures import Future, tell_unanswered
 from ..near.coherence import FillToken
@@ -15,11 +24,18 @@ from ..wire.session import ANSWERED_LATER, ReplyError
 from .commands import TAG_KEPT_MS, CommandSender
 from .replies import judged
 
-__all__ = ["SharedReading"]
+__all__ = ["HEAD", "SharedReading", "is_torn"]
+
+
+# Asked after ``GET`` and ``PTTL`` where no push tells of a write between the two: the head of another value differs.
+HEAD: Final = (0, HEAD_SIZE - 1)
 
 
 class _Look(Struct, gc=False):
     """``GET`` and ``PTTL`` of one entry, a ``Call``: on the hit path, so packed by one format and without a closure.
+
+    A value and the remaining life of its successor would make an expired value fresh. So a pair that another client's
+    write has torn is asked for once more.
 
     ``gc=False``: each hit makes a ``_Look``, and no object it refers to refers back to it.
     """
@@ -31,18 +47,27 @@ class _Look(Struct, gc=False):
     declared: Any
     token: FillToken | None
     sent_at: float = 0.0
+    torn: bool = False
+    count: int = 2
 
-    count: ClassVar = 2
     lost: ClassVar = None
 
-    def handle(self, replies: list[Any]) -> Lookup:
+    def handle(self, replies: list[Any]) -> Any:
         """Judge the entry, in frame order."""
-        blob, pttl = replies
-        return self.shared.see(self.key, blob, pttl, self.sent_at, self.declared, self.token)
+        if self.torn or is_torn(*replies):
+            self.torn = False
+            self.shared.submit(self)
+            return ANSWERED_LATER
+        return self.shared.see(self.key, replies[0], replies[1], self.sent_at, self.declared, self.token)
 
     def give_up(self) -> None:
         """Tell the future that no answer came."""
         tell_unanswered(self.future)
+
+
+def is_torn(blob: Any, _pttl: Any, head: Any = None) -> bool:
+    """Return whether the value was replaced before its head was asked for, so that ``PTTL`` may be of the newer one."""
+    return isinstance(blob, bytes) and isinstance(head, bytes) and not blob.startswith(head)
 
 
 class SharedReading(CommandSender):
@@ -65,8 +90,12 @@ class SharedReading(CommandSender):
         size = len(raw)
         asked = b"*2\r\n$3\r\nGET\r\n$%d\r\n%b\r\n*2\r\n$4\r\nPTTL\r\n$%d\r\n%b\r\n" % (size, raw, size, raw)
         look = _Look(asked, future, self, key, declared, token)
+        if not self._coherence.tracking:
+            pack: Callable[[Any], bytes] = pack_command
+            look.payload += pack(("GETRANGE", raw, *HEAD))
+            look.count = 3
         if raw in self.large.keys:
-            return self._unless_large(raw, future, partial(self._submit, look))
+            return self._unless_large(raw, future, partial(self.submit, look))
         if self.wire is not None:
             self.wire.submit(look, at_once=not of_many)
         return future

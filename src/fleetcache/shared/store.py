@@ -18,7 +18,7 @@ from ..policy.lookup import ClaimReply, EntryState, Lookup
 from ..policy.options import Remaining
 from ..wire.evictions import ASKED
 from ..wire.session import Call, Command, ReplyError
-from .reading import SharedReading
+from .reading import HEAD, SharedReading, is_torn
 from .stray_rights import GOOD_FOR
 
 __all__ = ["Shared"]
@@ -78,12 +78,16 @@ class Shared(SharedReading):
                 seen = Lookup(EntryState.ABSENT)
             elif large:
                 seen = self._see_large(raw, *entry) or Lookup(EntryState.ABSENT)  # small by now: read it again
+            elif call.torn or is_torn(*entry):
+                seen = Lookup(EntryState.ABSENT)  # the next script reads value and life in one step
             else:
                 seen = self.see(key, entry[0], entry[1], call.sent_at, declared, token)
             return ClaimReply(seen, max(left, 0) / 1000 if isinstance(left, int) else 0.0, granted=granted)
 
         large = raw in self.large.keys
         entry_of: tuple[Command, ...] = self.large.asks(raw) if large else (("GET", raw), ("PTTL", raw))
+        if not (large or self._coherence.tracking):
+            entry_of = (*entry_of, ("GETRANGE", raw, *HEAD))
         commands: tuple[Command, ...] = (
             ("SET", sibling, claim_token, "NX", "PX", lease_ms),
             ("PTTL", sibling),
@@ -127,11 +131,23 @@ class Shared(SharedReading):
 
         return self._run("swap", raw, (expected, blob, server_ttl_ms), answered, self._ports.future())
 
-    def renew(self, key: str, stamp: bytes, ms: int, *, claim: bool = False) -> None:
-        """Extend the life of a placeholder, or of a claim or the entry under it. No caller waits for the reply."""
-        if self._open():
-            raw = self._layout.claim(key) if claim else self._layout.entry(key)
-            self._run("renew", raw, (stamp, ms), lambda reply, _at: self._own_if_done(raw, reply), None)
+    def renew(
+        self, key: str, stamp: bytes, ms: int, *, claim: bool = False, gone: Callable[[], None] | None = None
+    ) -> None:
+        """Extend the life of a placeholder, or of a claim or the entry under it. No caller waits for the reply.
+
+        ``gone`` is called if the server has it no more: it expired in an outage, or the server lost it.
+        """
+        if not self._open():
+            return
+        raw = self._layout.claim(key) if claim else self._layout.entry(key)
+
+        def answered(reply: Any, _sent_at: float) -> None:
+            self._own_if_done(raw, reply)
+            if reply == 0 and gone is not None:
+                gone()
+
+        self._run("renew", raw, (stamp, ms), answered, None)
 
     def release(self, key: str, placeholder: bytes) -> None:
         """Release a lease without storing a value."""
@@ -321,7 +337,7 @@ class Shared(SharedReading):
     def tell_turnover(self, heard: Callable[[Any], None]) -> None:
         """Ask whether the server evicts. No caller waits for the reply."""
         if self._open():
-            self._submit(Call((ASKED,), lambda replies: heard(replies[0])))
+            self.submit(Call((ASKED,), lambda replies: heard(replies[0])))
 
     def ping(self) -> Future | None:
         """Send a real command, to measure the round trip that health reports."""

@@ -76,6 +76,7 @@ class AnyCall(Protocol):
     """The attributes of a call that a session uses; ``Call`` describes each."""
 
     sent_at: float
+    torn: bool
 
     @property
     def payload(self) -> bytes: ...  # noqa: D102
@@ -99,9 +100,14 @@ class Call:
         future: Waited on by the caller; ``None`` for a call without a waiter.
         lost: Runs once if the call ends without a reply (timed out or connection gone). A late reply still runs
             ``handle``, afterwards.
+
+    Attributes:
+        sent_at: When the call was written.
+        torn: Whether a push came between its replies: another client wrote between its commands, so the replies may
+            describe two different values.
     """
 
-    __slots__ = ("count", "future", "handle", "lost", "payload", "sent_at")
+    __slots__ = ("count", "future", "handle", "lost", "payload", "sent_at", "torn")
 
     def __init__(
         self,
@@ -119,6 +125,7 @@ class Call:
         self.future = future
         self.lost = lost
         self.sent_at = 0.0
+        self.torn = False
 
     def give_up(self) -> None:
         """Tell the caller that no answer came. The slot stays."""
@@ -285,6 +292,8 @@ class Session:
                 places -= 1
 
     def _push(self, frame: list[Any]) -> None:
+        if self._replies:
+            self.calls[0].torn = True
         own, self.expect_self_invalidation = self.expect_self_invalidation, None
         if own is not None and len(frame) == 2 and frame[0] == b"invalidate" and frame[1] == [own]:  # noqa: PLR2004 - kind and keys
             self.on_own(own)

@@ -108,6 +108,14 @@ ROWS = [
         "tests/unit/policy/test_claims.py::test_there_is_one_at_a_time",
     ),
     Row(
+        "lost_claim_handed_on",
+        "right.by_hand_passed",
+        "A manual claim that the server lost passes to the next caller here, while another process has it.",
+        "policy.claims:_ClaimQueue.lose",
+        ('self.claim_token = b""', "pass"),
+        "plan lost_claim_handed_on",
+    ),
+    Row(
         "claim_by_hand_kept",
         "right.by_hand",
         "A released manual claim stays on the server.",

@@ -13,10 +13,10 @@ LEADER = "tests/unit/engine/threads/test_leader_follower.py::"
 def loaders_inside_the_rules() -> list[Exchange]:
     """A loader runs while its thread holds the monitor."""
 
-    async def load(_self: ThreadRuntime, loader: Any, *args: Any) -> Any:
+    async def run_loader(_self: ThreadRuntime, loader: Any, *args: Any) -> Any:
         return partial(call_plain, loader, *args)()
 
-    return [(ThreadRuntime, "load", load)]
+    return [(ThreadRuntime, "run_loader", run_loader)]
 
 
 ROWS = [
