@@ -88,7 +88,7 @@ _GAUGES = {
     "waiters": ("waiters", "Calls waiting for a load of another process"),
     "tag_copies": ("tag_copies", "Tags whose version this process knows"),
     "journal": ("journal_entries", "Removals that the server has not acknowledged"),
-    "epoch": ("link_epoch", "Number of the link's current life"),
+    "epoch": ("link_epoch", "Number of the current connection"),
 }
 
 

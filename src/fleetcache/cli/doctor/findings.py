@@ -79,22 +79,25 @@ REASONS: dict[str, tuple[str, str]] = {
     "no_redis_url": ("no server was configured: memory, as asked", "set `REDIS_URL` to share"),
     "connecting": ("the first attempt has not ended yet", "wait"),
     "refused": ("nobody listens there", "start the server, check host and port; recovers by itself"),
-    "unreachable": ("no such host, or no way to it", "check name, network, firewall; recovers by itself"),
+    "unreachable": ("no such host, or no route to it", "check name, network, firewall; recovers by itself"),
     "timeout": (
         "no answer in time: frozen, overloaded, or packets are dropped",
         "look at the server's load; recovers by itself",
     ),
     "reset": ("the connection was cut", "recovers by itself"),
     "protocol": (
-        "what answers does not speak RESP, or answers a command as no server does",
-        "check that the port is the server's; a proxy in between",
+        "the other end does not speak RESP, or answers a command in a way that no server does",
+        "check that the port is the server's, and for a proxy in between",
     ),
-    "tls": ("no trust, or no TLS at the other end", "`rediss://` or not, `ssl_ca_certs` for a private CA"),
+    "tls": (
+        "the certificate is not trusted, or the other end does not speak TLS",
+        "choose `rediss://` or `redis://`; `ssl_ca_certs` for a private CA",
+    ),
     "auth": ("user or password is wrong", "correct the URL or the credential provider"),
-    "noperm": ("the user may not do what is needed, or the socket may not be opened", "grant it; see `last_error`"),
+    "noperm": ("the user lacks a permission, or the socket may not be opened", "grant it; see `last_error`"),
     "cluster_mode": ("the server is part of a cluster", "a plain server, until Cluster is supported"),
     "readonly": (
-        "it is a replica, from the start or by now",
+        "the server is a replica, or has become one",
         "point the URL at the primary; recovers by itself where the name moves",
     ),
     "loading": ("it reads its snapshot", "wait; recovers by itself"),
@@ -108,10 +111,10 @@ REASONS: dict[str, tuple[str, str]] = {
     ),
     "evicting": (
         (
-            "it is full and drops entries (`evicted_keys` rises), so the lease of a load, too: a value that takes long "
-            "to load may be loaded more than once, one at a time in each process. The status stays `healthy`"
+            "it is full and drops entries (`evicted_keys` rises), including the lease of a load: a value that takes "
+            "long to load may be loaded more than once, one at a time in each process. The status stays `healthy`"
         ),
-        "more `maxmemory`, if loads are dear",
+        "more `maxmemory`, if loads are expensive",
     ),
     "noreplicas": ("too few replicas to accept writes", "its replication; recovers by itself"),
     "maxclients": ("it accepts no more connections", "`maxclients`, or fewer clients; recovers by itself"),
@@ -137,7 +140,7 @@ REASONS: dict[str, tuple[str, str]] = {
     ),
     "embedded_unsafe": (
         "its folder is a link, another user's, or open to others",
-        "look who made it, remove it; recovers by itself then",
+        "find out who made it, remove it; recovers by itself then",
     ),
     "embedded_start": ("it ended as it started", "`last_error` has its last words"),
     "wrongtype": ("another program keeps something else under a key of the cache", "a `CACHE_PREFIX` of your own"),

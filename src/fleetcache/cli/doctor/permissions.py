@@ -179,7 +179,7 @@ def findings_on(checked: list[Checked]) -> list[Finding]:
     """Return a finding for each missing permission; if none of them is a problem, an OK finding comes first."""
     found = [_finding(each) for each in checked if not each.granted]
     if not any(finding.severity is Severity.PROBLEM for finding in found):
-        message = "all commands, keys and channels that a cache needs are permitted; of channels it needs none"
+        message = "all commands and keys that a cache needs are permitted; it needs no channels"
         found.insert(0, Finding(Code.PERMISSION, Severity.OK, message))
     return found
 
