@@ -187,13 +187,21 @@ class PolicyContext(Struct):
         fresh_until = sent_at + options.ttl
         return min(fresh_until, most), min(fresh_until + options.stale, most)
 
-    async def settled(self, key: str, seen: Any, token: Any, budget: Budget) -> Lookup:
-        """Return the result of a read of plain data, judged again once its tags are known.
+    async def read(self, key: str, declared: Any, token: Any, budget: Budget) -> Lookup:
+        """Read the key from the server, and its tags' versions if they are needed to judge the entry.
 
-        Without an answer the state is ``UNAVAILABLE``.
+        The state is ``UNAVAILABLE`` without an answer, and while the removal of the key is owed.
         """
+        journal = self.coherence.journal
+        if journal.pending and journal.has_pending_key(key):
+            return Lookup(EntryState.UNAVAILABLE)
+        seen = await self.ask(self.shared.look(key, declared, token), budget)
+        return await self.settled(key, seen, declared, token, budget)
+
+    async def settled(self, key: str, seen: Any, declared: Any, token: Any, budget: Budget) -> Lookup:
+        """Return the result of a call that read the key, judged again once its tags are known."""
         if isinstance(seen, Lookup) and seen.state is EntryState.TAGS_UNKNOWN:
-            seen = await self.ask(self.shared.settle(key, seen, Any, token), budget)
+            seen = await self.ask(self.shared.settle(key, seen, declared, token), budget)
         return seen if isinstance(seen, Lookup) and seen.state is not EntryState.TAGS_UNKNOWN else NO_LOOK
 
     async def capture(self, tags: tuple[str, ...], budget: Budget) -> Any:

@@ -125,7 +125,7 @@ class CounterRules:
                 found = await ctx.ask(ctx.shared.incr(key, blob, options.server_ttl_ms, replacing, token), budget)
                 if isinstance(found, int):
                     return found
-                seen = await ctx.settled(key, found, token, budget)
+                seen = await ctx.settled(key, found, Any, token, budget)
             finally:
                 ctx.coherence.close_fill(token)
             if seen.state is EntryState.FRESH:
@@ -187,8 +187,7 @@ class CounterRules:
                 queue.clear()
                 token = ctx.coherence.open_fill(key, first.options.tags)
                 try:
-                    found = await ctx.ask(ctx.shared.look(key, Any, token), budget)
-                    seen = await ctx.settled(key, found, token, budget)
+                    seen = await ctx.read(key, Any, token, budget)
                     uncounted = False
                     if seen.state is EntryState.UNAVAILABLE:
                         return

@@ -38,23 +38,9 @@ class Loading:
     # -- looking ---------------------------------------------------------------------------------------------------
 
     async def look(self, run: Load) -> Lookup:
-        """Read the key from the server, and its tags' versions if they are needed to judge the entry."""
-        ctx = self._ctx
-        if not ctx.shared.usable or ctx.coherence.journal.has_pending_key(run.key):
-            return NO_LOOK
+        """Read the key from the server."""
         self._renew_token(run)
-        seen = await ctx.ask(ctx.shared.look(run.key, run.declared, run.token), run.budget)
-        return await self.settled(run, seen)
-
-    async def settled(self, run: Load, seen: Any) -> Lookup:
-        """Return the result of a read, judged again once its tags are known."""
-        ctx = self._ctx
-        if seen is not NO_ANSWER and seen.state is EntryState.TAGS_UNKNOWN:
-            seen = await ctx.ask(ctx.shared.settle(run.key, seen, run.declared, run.token), run.budget)
-        if seen is NO_ANSWER or seen.state is EntryState.TAGS_UNKNOWN:
-            return NO_LOOK
-        found: Lookup = seen
-        return found
+        return await self._ctx.read(run.key, run.declared, run.token, run.budget)
 
     def _renew_token(self, run: Load) -> None:
         """Replace a void token, which cannot fill the near cache; a new token, taken before a new request, can."""
@@ -201,7 +187,7 @@ class Loading:
             raise
         if seen is not NO_ANSWER and seen.state is EntryState.GRANTED:
             return await self._load(run, placeholder, None)
-        return await self.settled(run, seen)
+        return await ctx.settled(run.key, seen, run.declared, run.token, run.budget)
 
     async def _claim(self, run: Load, *, anew: bool, only: bytes | None = None) -> Outcome | Lookup:
         """Take the claim and load.
@@ -217,7 +203,7 @@ class Loading:
             claimed = await ctx.ask(future, run.budget)
             if not isinstance(claimed, ClaimReply):
                 return NO_LOOK
-            seen = await self.settled(run, claimed.seen)
+            seen = await ctx.settled(run.key, claimed.seen, run.declared, run.token, run.budget)
         except BaseException:
             ctx.shared.unclaim(run.key, claim_token)  # as with a lease
             raise

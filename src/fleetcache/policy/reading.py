@@ -80,7 +80,9 @@ class Policy:
                 if seen is NO_ANSWER:
                     seen = NO_LOOK
                 elif seen.state is _UNKNOWN_TAGS:
-                    seen = await self._settled(key, seen, declared, options, token)
+                    budget = ctx.budget()
+                    budget.spend(ctx.ports.clock() - seen.sent_at)
+                    seen = await ctx.settled(key, seen, declared, token, budget)
             finally:
                 if token is not None:
                     ctx.coherence.close_fill(token)
@@ -103,11 +105,11 @@ class Policy:
         ctx.check_open()
         found = self.shown(key, declared, options)
         if found is None and ctx.shared.usable:
-            run = Load(key, _no_loader, options, declared, "", _NOWHERE, ctx.budget(), ctx.coherence.open_fill(key))
+            token = ctx.coherence.open_fill(key)
             try:
-                seen = await self.loading.look(run)
+                seen = await ctx.read(key, declared, token, ctx.budget())
             finally:
-                ctx.coherence.close_fill(run.token)
+                ctx.coherence.close_fill(token)
             if seen.state is EntryState.UNAVAILABLE:
                 return self.shown(key, declared, options)  # the fault may have changed how long near is trusted
             if seen.answer is not None:
@@ -122,14 +124,6 @@ class Policy:
     def _found_with(self, answer: DecodedValue, fresh_until: float, span: float) -> Found[Any]:
         left = fresh_until - self.ctx.ports.clock()
         return Found(answer.value, left, max(0.0, span - left), stale=left <= 0)
-
-    async def _settled(self, key: str, seen: Lookup, declared: Any, options: CallOptions, token: Any) -> Lookup:
-        """Judge a read again once its tags are known, within the rest of the operation timeout."""
-        ctx = self.ctx
-        budget = ctx.budget()
-        budget.spend(ctx.ports.clock() - seen.sent_at)
-        run = Load(key, _no_loader, options, declared, "", _NOWHERE, budget, token)
-        return await self.loading.settled(run, seen)
 
     def near(self, key: str, declared: Any, options: CallOptions, *, allow_stale: bool) -> DecodedValue | None:
         """Return the near cache's answer, counted as a hit; a stale answer only with ``allow_stale``."""
@@ -396,10 +390,3 @@ class Policy:
         if len(self._paused) >= MAX_PAUSES:
             self._paused.clear()
         self._paused[key] = self.ctx.ports.clock() + PAUSE * (0.5 + self.ctx.ports.random())
-
-
-async def _no_loader() -> None:
-    raise AssertionError("a plain read has no loader")
-
-
-_NOWHERE = Flight("", ())

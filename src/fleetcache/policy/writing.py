@@ -316,7 +316,7 @@ class Writing:
 
         try:
             future = ctx.shared.add(key, blob, options.server_ttl_ms, Any, token, stored)
-            seen = await ctx.settled(key, await ctx.ask(future, budget), token, budget)
+            seen = await ctx.settled(key, await ctx.ask(future, budget), Any, token, budget)
             if seen.state is EntryState.GRANTED:
                 return True
             if seen.state in _REPLACEABLE:
@@ -363,9 +363,6 @@ class Writing:
         budget = ctx.budget()
         token = ctx.coherence.open_fill(key)
         try:
-            if ctx.coherence.journal.has_pending_key(key):
-                return Lookup(EntryState.UNAVAILABLE), budget
-            seen = await ctx.ask(ctx.shared.look(key, Any, token), budget)
-            return await ctx.settled(key, seen, token, budget), budget
+            return await ctx.read(key, Any, token, budget), budget
         finally:
             ctx.coherence.close_fill(token)
