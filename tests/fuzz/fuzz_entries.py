@@ -89,7 +89,7 @@ def genuine(source: Source, writer: Entries) -> bytes:
     except CodecError:
         answer = writer.encode("x", Any)
     carried = ((ALL_TAG, source.pick((b"a" * 16, b"b" * 16))), ("t", b"t" * 16), ("u", b"u" * 16))[: source.below(4)]
-    return writer.pack("k", answer, carried, CallOptions(60.0, 5.0, (), 30.0), source.below(100) / 9)[1]
+    return writer.pack("k", answer, carried, CallOptions(60.0, 5.0, (), 30.0), source.below(100) / 9).blob
 
 
 def planted(source: Source, blob: bytes) -> Any:

@@ -9,7 +9,7 @@ from fleetcache.near.journal import Journal
 from fleetcache.near.store import Near
 from fleetcache.policy.context import PolicyContext
 from fleetcache.policy.loading import Loading
-from fleetcache.policy.lookup import ClaimReply, Lookup
+from fleetcache.policy.lookup import ClaimReply, Lookup, NewEntry
 from fleetcache.policy.ports import LoaderEndedError
 from fleetcache.policy.rights import Rights
 from fleetcache.policy.single_flight import Flights, Resolution
@@ -123,9 +123,9 @@ def lease_not_voided_by_set() -> list[Exchange]:
     """The holder of a lease stores over any entry."""
     swap = Shared.swap
 
-    def store(self: Shared, key: str, expected: bytes, blob: bytes, server_ttl_ms: int, stored: Any) -> Any:
+    def store(self: Shared, key: str, expected: bytes, entry: NewEntry) -> Any:
         if expected[:1] != b"L":
-            return swap(self, key, expected, blob, server_ttl_ms, stored)
+            return swap(self, key, expected, entry)
         if not self._open():
             return None
         raw = self._layout.entry(key)
@@ -134,10 +134,10 @@ def lease_not_voided_by_set() -> list[Exchange]:
             if reply != 1:
                 return False
             self._expect_own(raw)
-            stored(sent_at)
+            self._entries.fill(entry, sent_at)
             return True
 
-        return self._run("put", raw, (blob, server_ttl_ms), answered, self._ports.future())
+        return self._run("put", raw, (entry.blob, entry.server_ttl_ms), answered, self._ports.future())
 
     return [(Shared, "swap", store)]
 

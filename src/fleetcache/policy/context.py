@@ -181,12 +181,6 @@ class PolicyContext(Struct):
             return float("inf")
         return self.max_staleness if self.shared.usable else options.offline_ttl
 
-    def near_life(self, options: CallOptions, sent_at: float) -> tuple[float, float]:
-        """Return until when near may call a value fresh, and stale, that was sent to the server at ``sent_at``."""
-        most = self.coherence.life(sent_at)
-        fresh_until = sent_at + options.ttl
-        return min(fresh_until, most), min(fresh_until + options.stale, most)
-
     async def read(self, key: str, declared: Any, token: Any, budget: Budget) -> Lookup:
         """Read the key from the server, and its tags' versions if they are needed to judge the entry.
 

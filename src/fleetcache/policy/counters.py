@@ -117,12 +117,12 @@ class CounterRules:
     async def _by_script(self, key: str, delta: int, options: CallOptions, captured: Any, budget: Budget) -> int | None:
         """Count by the script; return the sum, or ``None`` if the script cannot write it."""
         ctx = self._ctx
-        _, blob = ctx.entries.pack(key, ctx.entries.encode(delta, int), captured, options, 0.0)
+        entry = ctx.entries.pack(key, ctx.entries.encode(delta, int), captured, options)
         replacing = b""
         while budget.left > 0:
             token = ctx.coherence.open_fill(key)
             try:
-                found = await ctx.ask(ctx.shared.incr(key, blob, options.server_ttl_ms, replacing, token), budget)
+                found = await ctx.ask(ctx.shared.incr(key, entry, replacing, token), budget)
                 if isinstance(found, int):
                     return found
                 seen = await ctx.settled(key, found, Any, token, budget)
@@ -231,12 +231,12 @@ class CounterRules:
             tags, cost = ctx.entries.tags_of(seen), seen.header.cost
         else:
             options, tags, cost = creator.options, creator.captured, 0.0
-        _, blob = ctx.entries.pack(key, answer, tags, options, cost)
+        entry = ctx.entries.pack(key, answer, tags, options, cost)  # not for near: the next step comes soon
         if seen.state in _THERE:
-            return told, partial(ctx.shared.swap, key, seen.stamp, blob, options.server_ttl_ms, _nothing)
+            return told, partial(ctx.shared.swap, key, seen.stamp, entry)
         if seen.state is EntryState.FOREIGN:
             ctx.shared.discard(key, seen.stamp)
-        return told, partial(ctx.shared.add, key, blob, options.server_ttl_ms, Any, token, _nothing)
+        return told, partial(ctx.shared.add, key, entry, Any, token)
 
     async def _is_written(self, future: Future | None, budget: Budget) -> bool | None:
         """Return whether the write succeeded; ``False``: another process wrote first. ``None``: not known."""
@@ -265,10 +265,6 @@ def _sums(key: str, base: int | None, steps: list[Step]) -> tuple[list[Told], in
         total = reached
         told.append(total)
     return told, total, creator
-
-
-def _nothing(_sent_at: float) -> None:
-    """Do not fill the near cache: the writer drops the counter there anyway, because the next step comes soon."""
 
 
 def _integer(key: str, answer: DecodedValue | None) -> int:

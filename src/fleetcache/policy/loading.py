@@ -12,9 +12,9 @@ from typing import Any
 
 from .context import NO_LOOK, Load, PolicyContext
 from .loader_results import Unwrapping
-from .lookup import ClaimReply, DecodedValue, EntryState, Lookup
+from .lookup import ClaimReply, DecodedValue, EntryState, Lookup, NewEntry
 from .options import CallOptions
-from .ports import NO_ANSWER, LoaderEndedError, is_failure
+from .ports import NO_ANSWER, Future, LoaderEndedError, is_failure
 from .rights import Rights
 from .single_flight import CURRENT, Flight, Outcome, Resolution, Wait
 
@@ -291,35 +291,34 @@ class Loading:
         if expected_stamp is None or answer.payload is None or options is None or captured is None:
             self.rights.release(run, expected_stamp, claim_token)
             return partial(self._unstored, run, answer, options, times)
-        stamp, blob = ctx.entries.pack(run.key, answer, captured, options, times[1])
-        current: list[bool] = []
-
-        def stored(sent_at: float) -> None:
-            current.append(ctx.coherence.captured(options.tags) == captured)
-            if current[0]:
-                life = ctx.near_life(options, sent_at)
-                held = ctx.entries.near_entry(answer, options.tags, life, born=sent_at, cost=times[1], stamp=stamp)
-                ctx.coherence.fill(run.token, held)
-
-        future = ctx.shared.swap(run.key, expected_stamp, blob, options.server_ttl_ms, stored)
+        entry = ctx.entries.pack(run.key, answer, captured, options, times[1], run.token)
+        future = ctx.shared.swap(run.key, expected_stamp, entry)
         if claim_token is not None:
-            ctx.shared.unclaim(run.key, claim_token)  # in the same write: a waiting caller wakes to the value
+            ctx.shared.unclaim(run.key, claim_token)  # in the same write: a caller waiting for the claim wakes to the value
+        return partial(self._sent, run, right, entry, future, times)
 
-        async def outcome() -> Outcome:
-            try:
-                result = await ctx.ask(future, run.budget)
-            except BaseException:
-                self.rights.release(run, expected_stamp, claim_token)  # has an effect only if the swap was refused
-                raise
-            if result is True and current == [True] and not run.flight.detached:
-                return Outcome(Resolution.RETURN, answer=answer)
-            if isinstance(result, bool):  # the entry was removed or replaced meanwhile, or one of its tags was removed
-                return Outcome(Resolution.RETURN, Resolution.RETRY, answer=answer)
-            if claim_token is None:
-                ctx.shared.release(run.key, expected_stamp)
-            return await self._unstored(run, answer, options, times)
-
-        return outcome
+    async def _sent(
+        self,
+        run: Load,
+        right: tuple[bytes | None, bytes | None],
+        entry: NewEntry,
+        future: Future | None,
+        times: tuple[float, float],
+    ) -> Outcome:
+        """Wait for the reply to the store, and return the outcome."""
+        answer = entry.answer
+        try:
+            result = await self._ctx.ask(future, run.budget)
+        except BaseException:
+            self.rights.release(run, *right)  # has an effect only if the swap was refused as an error
+            raise
+        if result is True and entry.current and not run.flight.detached:
+            return Outcome(Resolution.RETURN, answer=answer)
+        if isinstance(result, bool):  # the entry was removed or replaced meanwhile, or one of its tags was removed
+            return Outcome(Resolution.RETURN, Resolution.RETRY, answer=answer)
+        if right[1] is None:  # a claim was given back with the store
+            self.rights.release(run, *right)
+        return await self._unstored(run, answer, entry.options, times)
 
     async def _unstored(
         self, run: Load, answer: DecodedValue, options: CallOptions | None, times: tuple[float, float]

@@ -1,13 +1,14 @@
-"""The result of a read of an entry, and its decoded value: the types in which the shared cache answers policy."""
+"""The types in which policy and the shared cache talk: the result of a read, a decoded value, an entry to be stored."""
 
 from enum import Enum
 from typing import Any
 
 import msgspec
 
-from ..format.entry import NO_HEADER, Header
+from ..format.entry import NO_HEADER, Header, Tags
+from .options import CallOptions
 
-__all__ = ["ClaimReply", "DecodedValue", "EntryState", "Lookup"]
+__all__ = ["ClaimReply", "DecodedValue", "EntryState", "Lookup", "NewEntry"]
 
 
 ENDING = 0.25
@@ -84,3 +85,33 @@ class ClaimReply(msgspec.Struct):
     seen: Lookup
     remaining: float
     granted: bool
+
+
+class NewEntry(msgspec.Struct):
+    """An entry to be stored: its bytes for the server, and what the near cache gets once the server has them.
+
+    Attributes:
+        blob: The bytes of the entry.
+        server_ttl_ms: Milliseconds for which the server keeps them.
+        stamp: The version stamp in ``blob``.
+        answer: The value.
+        options: The lifetimes, and the tags of the near entry.
+        captured: The tags with the versions in ``blob``.
+        cost: How long the load took, in seconds.
+        token: The token under which the near cache is filled; ``None``: it gets nothing.
+        current: Whether the tags still had the captured versions when the server acknowledged the entry.
+    """
+
+    blob: bytes
+    server_ttl_ms: int
+    stamp: bytes
+    answer: DecodedValue
+    options: CallOptions
+    captured: Tags
+    cost: float = 0.0
+    token: Any = None
+    current: bool = False
+
+    def __repr__(self) -> str:
+        """Describe the entry without its value, which may be a secret."""
+        return f"<NewEntry {len(self.blob)} bytes, tags={self.options.tags}>"

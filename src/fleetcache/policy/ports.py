@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from ..format.entry import Tags
 from ..futures import NO_ANSWER, Future
-from .lookup import DecodedValue, Lookup
+from .lookup import DecodedValue, Lookup, NewEntry
 from .options import CallOptions
 
 __all__ = [
@@ -181,7 +181,6 @@ class CoherencePort(Protocol):
     def fill(self, token: Any, held: Any) -> bool: ...  # noqa: D102
     def captured(self, tags: tuple[str, ...]) -> Tags | None: ...  # noqa: D102
     def missing(self, tags: tuple[str, ...]) -> list[str]: ...  # noqa: D102
-    def life(self, sent_at: float) -> float: ...  # noqa: D102
     def defer(self, target: tuple[str, str], number: int) -> None: ...  # noqa: D102
     def begin_removal(self, target: tuple[str, str]) -> int: ...  # noqa: D102
     def writing(self, key: str, tags: tuple[str, ...]) -> int: ...  # noqa: D102
@@ -201,8 +200,8 @@ class EntriesPort(Protocol):
     ) -> Any: ...
     def stamp(self, mark: bytes = b"V") -> bytes: ...  # noqa: D102
     def pack(  # noqa: D102
-        self, key: str, answer: DecodedValue, tags: Tags, options: CallOptions, cost: float
-    ) -> tuple[bytes, bytes]: ...
+        self, key: str, answer: DecodedValue, tags: Tags, options: CallOptions, cost: float = 0.0, token: Any = None
+    ) -> NewEntry: ...
     def extended(self, held: Any, value: Any, life: tuple[float, float]) -> Any: ...  # noqa: D102
     def tags_of(self, seen: Lookup) -> Tags: ...  # noqa: D102
     def decode_near(self, held: Any, declared: Any) -> DecodedValue | None: ...  # noqa: D102
@@ -233,21 +232,15 @@ class SharedPort(Protocol):
         self, key: str, claim_token: bytes, lease_ms: int, declared: Any, token: Any, *, look: bool = True
     ) -> Future | None: ...
     def is_claimed(self, key: str) -> Future | None: ...  # noqa: D102
-    def swap(  # noqa: D102
-        self, key: str, expected: bytes, blob: bytes, server_ttl_ms: int, stored: Callable[[float], None]
-    ) -> Future | None: ...
+    def swap(self, key: str, expected: bytes, entry: NewEntry) -> Future | None: ...  # noqa: D102
     def renew(  # noqa: D102
         self, key: str, stamp: bytes, ms: int, *, claim: bool = False, gone: Callable[[], None] | None = None
     ) -> None: ...
     def release(self, key: str, placeholder: bytes) -> None: ...  # noqa: D102
     def unclaim(self, key: str, claim_token: bytes) -> None: ...  # noqa: D102
     def discard(self, key: str, stamp: bytes) -> None: ...  # noqa: D102
-    def put(  # noqa: D102
-        self, key: str, blob: bytes, server_ttl_ms: int, token: Any, hold: Callable[[float], Any], number: int
-    ) -> Future | None: ...
+    def put(self, key: str, entry: NewEntry, number: int) -> Future | None: ...  # noqa: D102
     def remove(self, target: tuple[str, str], number: int) -> Future | None: ...  # noqa: D102
-    def add(  # noqa: D102
-        self, key: str, blob: bytes, server_ttl_ms: int, declared: Any, token: Any, stored: Callable[[float], None]
-    ) -> Future | None: ...
-    def incr(self, key: str, blob: bytes, server_ttl_ms: int, replacing: bytes, token: Any) -> Future | None: ...  # noqa: D102
+    def add(self, key: str, entry: NewEntry, declared: Any, token: Any) -> Future | None: ...  # noqa: D102
+    def incr(self, key: str, entry: NewEntry, replacing: bytes, token: Any) -> Future | None: ...  # noqa: D102
     def touch(self, key: str, stamp: bytes, server_ttl_ms: int) -> Future | None: ...  # noqa: D102

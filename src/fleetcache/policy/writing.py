@@ -153,21 +153,8 @@ class Writing:
             if not ctx.alone:
                 ctx.coherence.defer(("e", key), number)
             return put
-        if ctx.coherence.captured(options.tags) != captured:
-            ctx.coherence.close_fill(
-                put.token
-            )  # one of its tags was removed since: the stored entry is outdated, and must not fill the near cache
-        stamp, blob = ctx.entries.pack(key, answer, captured, options, 0.0)
-
-        def hold(sent_at: float) -> Any:
-            return ctx.entries.near_entry(
-                answer, options.tags, ctx.near_life(options, sent_at), born=sent_at, stamp=stamp
-            )
-
-        put.future, put.size = (
-            ctx.shared.put(key, blob, options.server_ttl_ms, put.token, hold, number),
-            len(blob) + SMALL,
-        )
+        entry = ctx.entries.pack(key, answer, captured, options, token=put.token)
+        put.future, put.size = ctx.shared.put(key, entry, number), len(entry.blob) + SMALL
         return put
 
     def _end(self, key: str, put: "_Put", answer: DecodedValue | None, options: CallOptions) -> None:
@@ -304,23 +291,15 @@ class Writing:
     ) -> bool | Again | None:
         """Try once to add; ``AGAIN``: the entry has changed meanwhile, so the caller tries again."""
         ctx = self._ctx
-        stamp, blob = ctx.entries.pack(key, answer, captured, options, 0.0)
         token = ctx.coherence.open_fill(key, options.tags)
-
-        def stored(sent_at: float) -> None:
-            if ctx.coherence.captured(options.tags) == captured:
-                held = ctx.entries.near_entry(
-                    answer, options.tags, ctx.near_life(options, sent_at), born=sent_at, stamp=stamp
-                )
-                ctx.coherence.fill(token, held)
-
+        entry = ctx.entries.pack(key, answer, captured, options, token=token)
         try:
-            future = ctx.shared.add(key, blob, options.server_ttl_ms, Any, token, stored)
+            future = ctx.shared.add(key, entry, Any, token)
             seen = await ctx.settled(key, await ctx.ask(future, budget), Any, token, budget)
             if seen.state is EntryState.GRANTED:
                 return True
             if seen.state in _REPLACEABLE:
-                swapped = await ctx.ask(ctx.shared.swap(key, seen.stamp, blob, options.server_ttl_ms, stored), budget)
+                swapped = await ctx.ask(ctx.shared.swap(key, seen.stamp, entry), budget)
                 return AGAIN if swapped is False else True if swapped is True else None
             if seen.state is EntryState.FOREIGN:
                 ctx.shared.discard(key, seen.stamp)

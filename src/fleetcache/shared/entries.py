@@ -31,7 +31,7 @@ from ..format.values import SCALARS, immutable
 from ..near.coherence import Coherence, FillToken
 from ..near.store import ENCODED, NearEntry
 from ..near.tag_versions import TagState
-from ..policy.lookup import DecodedValue, EntryState, Lookup
+from ..policy.lookup import DecodedValue, EntryState, Lookup, NewEntry
 from ..policy.options import CallOptions, seconds_left
 from ..telemetry.stats import Counters
 from ..wire.reasons import reply_reason
@@ -194,17 +194,42 @@ class Entries:
         return mark + self._stamp()
 
     def pack(
-        self, key: str, answer: DecodedValue, tags: Tags, options: CallOptions, cost: float
-    ) -> tuple[bytes, bytes]:
-        """Return the head of a new entry, and the bytes of the entry."""
+        self,
+        key: str,
+        answer: DecodedValue,
+        tags: Tags,
+        options: CallOptions,
+        cost: float = 0.0,
+        token: FillToken | None = None,
+    ) -> NewEntry:
+        """Return a new entry with these versions of its tags, to be stored.
+
+        With a ``token``, ``fill`` puts it into the near cache.
+        """
         stamp = self.stamp()
         payload = answer.payload or b""
         section = tag_section(tags)
         signed = self._signer is not None
         before = pack(stamp, answer.codec, (options.ttl, options.stale, cost), section, len(tags), signed=signed)
-        if self._signer is None:
-            return stamp, before + payload
-        return stamp, before + self._signer.sign(self._layout.entry(key), before + payload) + payload
+        if self._signer is not None:
+            before += self._signer.sign(self._layout.entry(key), before + payload)
+        return NewEntry(before + payload, options.server_ttl_ms, stamp, answer, options, tags, cost, token)
+
+    def fill(self, entry: NewEntry, sent_at: float) -> None:
+        """Put an entry that the server stored into the near cache, unless a tag changed since its version was captured.
+
+        Args:
+            entry: The entry.
+            sent_at: When it was sent: from then on its ttl counts.
+        """
+        options, token = entry.options, entry.token
+        entry.current = self._coherence.captured(options.tags) == entry.captured
+        if not entry.current or token is None or not token.valid:
+            return
+        most, fresh_until = self._coherence.life(sent_at), sent_at + options.ttl
+        life = (min(fresh_until, most), min(fresh_until + options.stale, most))
+        held = self.near_entry(entry.answer, options.tags, life, born=sent_at, cost=entry.cost, stamp=entry.stamp)
+        self._coherence.fill(token, held)
 
     # -- from the server -----------------------------------------------------------------------------------------
 

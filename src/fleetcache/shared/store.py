@@ -12,9 +12,8 @@ from ..format.entry import HEAD_SIZE, parse_header
 from ..format.keys import ALL_TAG, Target
 from ..futures import Future
 from ..near.coherence import FillToken
-from ..near.store import NearEntry
 from ..near.tag_versions import TagState
-from ..policy.lookup import ClaimReply, EntryState, Lookup
+from ..policy.lookup import ClaimReply, EntryState, Lookup, NewEntry
 from ..policy.options import Remaining
 from ..wire.evictions import ASKED
 from ..wire.session import Call, Command, ReplyError
@@ -106,13 +105,10 @@ class Shared(SharedReading):
         self._call((("PTTL", raw),), lambda replies: isinstance(replies[0], int) and replies[0] > 0, future)
         return future
 
-    def swap(
-        self, key: str, expected: bytes, blob: bytes, server_ttl_ms: int, stored: Callable[[float], None]
-    ) -> Future | None:
+    def swap(self, key: str, expected: bytes, entry: NewEntry) -> Future | None:
         """Replace the value that carries the expected head, by compare-and-set.
 
-        The future gets ``True`` (stored), ``False`` (refused) or the reason of an error. ``stored`` runs in frame order
-        with the time the call was sent, and fills the near cache.
+        The future gets ``True`` (stored), ``False`` (refused) or the reason of an error.
         """
         if not self._open():
             return None
@@ -126,10 +122,11 @@ class Shared(SharedReading):
                 return False
             self.record_success("store")
             self._expect_own(raw)
-            stored(sent_at)
+            self._entries.fill(entry, sent_at)
             return True
 
-        return self._run("swap", raw, (expected, blob, server_ttl_ms), answered, self._ports.future())
+        args = (expected, entry.blob, entry.server_ttl_ms)
+        return self._run("swap", raw, args, answered, self._ports.future())
 
     def renew(
         self, key: str, stamp: bytes, ms: int, *, claim: bool = False, gone: Callable[[], None] | None = None
@@ -180,20 +177,13 @@ class Shared(SharedReading):
 
     # -- writes --------------------------------------------------------------------------------------------------
 
-    def put(
-        self,
-        key: str,
-        blob: bytes,
-        server_ttl_ms: int,
-        token: FillToken,
-        hold: Callable[[float], NearEntry],
-        number: int,
-    ) -> Future | None:
+    def put(self, key: str, entry: NewEntry, number: int) -> Future | None:
         """Store unconditionally; the future gets ``True``, or a reason.
 
         If the server does not acknowledge the store, the removal of the key becomes pending.
         """
         target: Target = ("e", key)
+        token = entry.token
         if not self._open():
             self._coherence.defer(target, number)
             return None
@@ -206,11 +196,11 @@ class Shared(SharedReading):
             self.record_success("store")
             self._expect_own(raw)
             self._coherence.confirm_removal(target, number, keep=token)
-            self._coherence.fill(token, hold(sent_at))
+            self._entries.fill(entry, sent_at)
             return True
 
-        owe = self._owing(target, number)
-        return self._run("put", raw, (blob, server_ttl_ms), answered, self._ports.future(), owe, lambda: token.valid)
+        args, owe = (entry.blob, entry.server_ttl_ms), self._owing(target, number)
+        return self._run("put", raw, args, answered, self._ports.future(), owe, lambda: token.valid)
 
     def _owing(self, target: Target, number: int) -> Callable[[], None]:
         return lambda: self._coherence.defer(target, number)
@@ -256,15 +246,7 @@ class Shared(SharedReading):
         currency, _ = self._coherence.judge(header.section)
         return currency is not TagState.OUTDATED and Remaining.of(pttl, header.stale).is_fresh
 
-    def add(
-        self,
-        key: str,
-        blob: bytes,
-        server_ttl_ms: int,
-        declared: Any,
-        token: FillToken,
-        stored: Callable[[float], None],
-    ) -> Future | None:
+    def add(self, key: str, entry: NewEntry, declared: Any, token: FillToken) -> Future | None:
         """Store if absent; the future gets a ``Lookup``: ``GRANTED`` when stored, else the value under the key."""
         if not self._open():
             return None
@@ -277,13 +259,14 @@ class Shared(SharedReading):
                 return self.see(key, reply[0], reply[1], sent_at, declared, token)
             self.record_success("store")
             self._expect_own(raw)
-            stored(sent_at)
+            self._entries.fill(entry, sent_at)
             return Lookup(EntryState.GRANTED)
 
         future = self._ports.future()
 
         def send() -> None:
-            self._run("add", raw, (blob, server_ttl_ms), answered, future, still=lambda: token.valid)
+            args = (entry.blob, entry.server_ttl_ms)
+            self._run("add", raw, args, answered, future, still=lambda: token.valid)
 
         return self._sent(raw, future, send)
 
@@ -294,7 +277,7 @@ class Shared(SharedReading):
         send()
         return future
 
-    def incr(self, key: str, blob: bytes, server_ttl_ms: int, replacing: bytes, token: FillToken) -> Future | None:
+    def incr(self, key: str, entry: NewEntry, replacing: bytes, token: FillToken) -> Future | None:
         """Add to a counter.
 
         The future gets the new ``int``, a reason, or a ``Lookup`` of the value that the script did not add to.
@@ -310,7 +293,7 @@ class Shared(SharedReading):
             self.record_success("store")
             return int(reply[1])
 
-        args = (blob, server_ttl_ms, self._entries.stamp(), replacing)
+        args = (entry.blob, entry.server_ttl_ms, self._entries.stamp(), replacing)
         raw, future = self._layout.entry(key), self._ports.future()
 
         def send() -> None:

@@ -15,7 +15,7 @@ ROWS = [
         "life.sent",
         "Near counts the life of an own store from the answer, not from the time it was sent.",
         "shared.store:Shared.swap",
-        ("stored(sent_at)", "stored(self._clock())"),
+        ("fill(entry, sent_at)", "fill(entry, self._clock())"),
     ),
     Row(
         "stale_from_the_answer",

@@ -3,7 +3,7 @@
 from fleetcache.policy.loading import Loading
 from tests.rules.rule import Exchange, Row
 
-SWAP = "future = ctx.shared.swap(run.key, expected_stamp, blob, options.server_ttl_ms, stored)"
+SWAP = "future = ctx.shared.swap(run.key, expected_stamp, entry)"
 GIVE_BACK = "        if claim_token is not None:\n            ctx.shared.unclaim(run.key, claim_token)"
 KEPT_FROM_ANOTHER = "tests/unit/policy/test_claims.py::test_those_of_one_process_do_not_keep_it_from_another"
 
@@ -129,12 +129,10 @@ ROWS = [
         "A refresh stores over an entry that has replaced its own.",
         "policy.loading:Loading.send",
         (
-            "ctx.shared.swap(run.key, expected_stamp, blob, options.server_ttl_ms, stored)",
+            "ctx.shared.swap(run.key, expected_stamp, entry)",
             (
-                "ctx.shared.swap(run.key, expected_stamp, blob, options.server_ttl_ms, stored) if claim_token is None "
-                "else ctx.shared.put("
-                "run.key, blob, options.server_ttl_ms, run.token, lambda at: ctx.entries.near_entry("
-                "answer, options.tags, ctx.near_life(options, at), stamp=stamp), ctx.coherence.journal.next())"
+                "ctx.shared.swap(run.key, expected_stamp, entry) if claim_token is None "
+                "else ctx.shared.put(run.key, entry, ctx.coherence.journal.next())"
             ),
         ),
     ),

@@ -7,7 +7,9 @@ import pytest
 from fleetcache import Cache, ConfigError
 from fleetcache.futures import NO_ANSWER
 from fleetcache.policy.context import Budget, LoadTimes, kept_options
+from fleetcache.policy.lookup import EntryState
 from fleetcache.policy.options import CallOptions
+from tests.support.drivers import Driver
 from tests.support.run import run
 
 
@@ -75,5 +77,23 @@ def test_without_a_reply_a_call_spends_its_budget_and_no_more() -> None:
             budget.spend(0.0)
             assert await ctx.ask(ctx.ports.future(), budget) is NO_ANSWER
             assert budget.left <= 0.005
+
+    run(main())
+
+
+def test_while_the_removal_of_a_key_is_owed_the_key_is_not_read(
+    remote: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        async with remote.cache() as cache, remote.cache() as other:
+            await other.set("k", "x", tags=["new"])
+            await cache.get("warm")
+            ctx = cache._engine.ctx
+            token = ctx.coherence.open_fill("k")
+            seen = await ctx.read("k", str, token, ctx.budget())
+            assert (seen.state, seen.answer and seen.answer.value) == (EntryState.FRESH, "x"), "its tag was read, too"
+            cache._engine.coherence.defer(("e", "k"), 1)
+            monkeypatch.setattr(ctx.shared, "look", None)  # a read would call it
+            assert (await ctx.read("k", str, token, ctx.budget())).state is EntryState.UNAVAILABLE
 
     run(main())

@@ -1,8 +1,11 @@
 """The result of a read: an expired entry that is about to go is told from one that a claim can still replace."""
 
+from typing import Any
+
 import pytest
 
-from fleetcache.policy.lookup import ENDING, EntryState, Lookup
+from fleetcache.policy.lookup import ENDING, DecodedValue, EntryState, Lookup, NewEntry
+from fleetcache.policy.options import CallOptions
 
 REPLACEABLE = (EntryState.EXPIRED, EntryState.INVALID)
 
@@ -23,3 +26,9 @@ def test_a_result_names_its_state_and_reason_and_never_its_value() -> None:
     assert seen.state.value in repr(seen)
     assert "signature" in repr(seen)
     assert "secret" not in repr(seen)
+
+
+def test_a_new_entry_never_shows_its_value() -> None:
+    options = CallOptions(60.0, 0.0, ("t",), 0.0)
+    entry = NewEntry(b"secret", 1000, b"V", DecodedValue("secret", b"secret", 0, Any), options, ())
+    assert repr(entry) == "<NewEntry 6 bytes, tags=('t',)>"

@@ -1,6 +1,7 @@
 """Entries: a packed value is read back, and every other content of a key has its own verdict."""
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,7 +11,8 @@ from fleetcache.errors import CodecError
 from fleetcache.format.codec import Codecs
 from fleetcache.format.entry import GRACE
 from fleetcache.format.signing import Signer
-from fleetcache.policy.lookup import DecodedValue, EntryState, Lookup
+from fleetcache.near.coherence import FillToken
+from fleetcache.policy.lookup import DecodedValue, EntryState, Lookup, NewEntry
 from fleetcache.policy.options import CallOptions
 from fleetcache.shared.entries import Entries
 from tests.support.world import LAYOUT, TAGS, V1, V2, World
@@ -37,7 +39,7 @@ class Store:
 
     def packed(self, value: Any, key: str = "k", options: CallOptions = OPTIONS) -> bytes:
         answer = self.it.encode(value, Any)
-        return self.it.pack(key, answer, VERSIONS, options, 0.0)[1]
+        return self.it.pack(key, answer, VERSIONS, options).blob
 
     def see(self, blob: Any, pttl: Any = LEFT, *, key: str = "k", declared: Any = Any) -> Lookup:
         return self.it.see(key, blob, pttl, self.world.clock(), declared, None)
@@ -150,3 +152,59 @@ def test_near_answers_with_the_asked_type_or_not_at_all(value: Any, declared: An
     assert isinstance(found, DecodedValue)
     assert found.value == value
     assert store.it.decode_near(held, dict[str, int]) is None
+
+
+def stored(store: Store, change: Callable[[World, FillToken], object] = lambda *_: None) -> NewEntry:
+    """An entry that the server acknowledged after the change, sent two seconds before."""
+    world = store.world
+    token = world.it.open_fill("k", TAGS)
+    entry = store.it.pack("k", store.it.encode("x", str), VERSIONS, OPTIONS, 0.5, token=token)
+    change(world, token)
+    store.it.fill(entry, world.clock() - 2.0)
+    world.it.close_fill(token)
+    return entry
+
+
+def test_near_gets_a_stored_entry_whose_life_counts_from_when_it_was_sent() -> None:
+    store = Store()
+    entry = stored(store)
+    held = store.world.near.items["k"]
+    assert entry.current
+    assert (held.value, held.stamp, held.cost, held.tags) == ("x", entry.stamp, 0.5, TAGS)
+    now = store.world.clock()
+    assert held.fresh_until == pytest.approx(now + 58.0)
+    assert held.stale_until == pytest.approx(now + 63.0)
+
+
+def test_without_tracking_near_keeps_a_stored_entry_for_a_short_time() -> None:
+    store = Store()
+    store.world.it.tracking = False
+    entry = store.it.pack("k", store.it.encode("x", str), VERSIONS, OPTIONS, token=store.world.it.open_fill("k", TAGS))
+    store.it.fill(entry, store.world.clock())
+    held = store.world.near.items["k"]
+    assert held.fresh_until == held.stale_until == store.world.clock() + store.world.it.untracked_life
+
+
+@pytest.mark.parametrize(
+    ("change", "current"),
+    [
+        (lambda world, _token: world.it.forget_tag("geo"), False),
+        (lambda world, _token: world.it.keep_version("geo", V2, 0.0), False),
+        (lambda world, _token: world.it.forget_key("k"), True),
+        (lambda world, token: world.it.close_fill(token), True),
+    ],
+    ids=["tag removed", "tag replaced", "key removed", "call over"],
+)
+def test_near_gets_no_stored_entry_that_a_change_has_overtaken(change: Any, current: bool) -> None:
+    store = Store()
+    entry = stored(store, change)
+    assert entry.current is current
+    assert "k" not in store.world.near.items
+
+
+def test_near_gets_no_entry_without_a_token() -> None:
+    store = Store()
+    entry = store.it.pack("k", store.it.encode("x", str), VERSIONS, OPTIONS)
+    store.it.fill(entry, store.world.clock())
+    assert entry.current
+    assert "k" not in store.world.near.items

@@ -7,7 +7,8 @@ import pytest
 
 from fleetcache import Cache
 from fleetcache.engine.engine import Engine
-from fleetcache.policy.lookup import ClaimReply, EntryState, Lookup
+from fleetcache.near.coherence import FillToken
+from fleetcache.policy.lookup import ClaimReply, DecodedValue, EntryState, Lookup, NewEntry
 from fleetcache.policy.options import CallOptions
 from tests.support.drivers import Driver
 from tests.support.run import run
@@ -32,10 +33,10 @@ def both(remote: Driver, body: Callable[[Engine, Engine], Awaitable[None]]) -> N
     run(main())
 
 
-def packed(engine: Engine, value: Any) -> tuple[bytes, bytes]:
+def packed(engine: Engine, value: Any, token: FillToken | None = None) -> NewEntry:
     captured = engine.coherence.captured(OPTIONS.tags)
     assert captured is not None
-    return engine.entries.pack("k", engine.entries.encode(value, Any), captured, OPTIONS, 0.0)
+    return engine.entries.pack("k", engine.entries.encode(value, Any), captured, OPTIONS, token=token)
 
 
 def test_one_instance_has_the_lease_until_it_gives_it_back(remote: Driver) -> None:
@@ -83,16 +84,16 @@ def test_one_instance_has_the_claim_until_it_gives_it_back(remote: Driver) -> No
 
 def test_a_swap_replaces_what_it_expects_and_nothing_else(remote: Driver) -> None:
     async def body(one: Engine, other: Engine) -> None:
-        placeholder, stored = one.entries.stamp(b"L"), list[float]()
+        placeholder = one.entries.stamp(b"L")
         token = one.coherence.open_fill("k", OPTIONS.tags)
         await reply(one, one.shared.acquire("k", placeholder, 10_000, Any, token))
+        entry, again = packed(one, "first", token), packed(one, "second", token)
+        assert await reply(one, one.shared.swap("k", placeholder, entry)) is True
+        assert await reply(one, one.shared.swap("k", placeholder, again)) is False
+        assert (entry.current, again.current) == (True, False)
+        assert one.near.items["k"].stamp == entry.stamp
         one.coherence.close_fill(token)
-        stamp, blob = packed(one, "first")
-        swap = one.shared.swap
-        assert await reply(one, swap("k", placeholder, blob, 60_000, stored.append)) is True
-        assert await reply(one, swap("k", placeholder, blob, 60_000, stored.append)) is False
-        assert len(stored) == 1
-        assert await reply(other, other.shared.touch("k", stamp, 90_000)) is True
+        assert await reply(other, other.shared.touch("k", entry.stamp, 90_000)) is True
         assert await reply(other, other.shared.touch("k", placeholder, 90_000)) is False
 
     both(remote, body)
@@ -111,10 +112,7 @@ def test_a_removal_says_whether_something_alive_was_there(remote: Driver) -> Non
         assert await removed() is False, "a lease is no value"
         number = one.coherence.journal.next()
         token = one.coherence.open_fill("k", OPTIONS.tags)
-        answer = one.entries.encode("x", Any)
-        entry = one.entries.near_entry(answer, OPTIONS.tags, (one.clock() + 60, one.clock() + 65), born=one.clock())
-        _, blob = packed(one, "x")
-        assert await reply(one, one.shared.put("k", blob, 60_000, token, lambda _at: entry, number)) is True
+        assert await reply(one, one.shared.put("k", packed(one, "x", token), number)) is True
         one.coherence.close_fill(token)
         assert await removed() is True
 
@@ -126,7 +124,7 @@ def test_nothing_is_sent_where_no_server_is(url: str) -> None:
     shared = Cache(url, prefix="shop")._engine.shared
     assert shared.is_claimed("k") is None
     assert shared.claim("k", b"C" * 17, 1000, Any, None) is None
-    assert shared.swap("k", b"", b"", 1000, lambda _at: None) is None
+    assert shared.swap("k", b"", NewEntry(b"", 1000, b"", DecodedValue(1, b"", 0, Any), OPTIONS, ())) is None
     assert shared.touch("k", b"", 1000) is None
     assert shared.ping() is None
     shared._coherence.defer(("e", "other"), 1)
