@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from fleetcache.format.codec import INT
 from fleetcache.format.entry import pack, tag_section
-from fleetcache.shared.commands import SCRIPTS
+from fleetcache.shared.scripts import SCRIPTS
 from tests.support.client import Client
 from tests.support.servers import Server
 

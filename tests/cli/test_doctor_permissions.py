@@ -12,7 +12,7 @@ from fleetcache.cli.doctor.visit import Visit
 from fleetcache.clock import monotonic
 from fleetcache.config.settings import Settings
 from fleetcache.format.keys import Layout
-from fleetcache.shared.commands import SCRIPTS
+from fleetcache.shared.scripts import SCRIPTS
 from fleetcache.wire.closings import Closings
 from fleetcache.wire.handshake import HandshakeError
 from tests.cli.examining import examined, found

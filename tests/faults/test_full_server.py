@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from fleetcache import Cache
 from fleetcache.format.entry import pack, tag_section
-from fleetcache.shared.commands import SCRIPTS, Script
+from fleetcache.shared.scripts import SCRIPTS, Script
 from tests.conftest import StartServer
 from tests.support.client import Client
 from tests.support.run import run

@@ -11,7 +11,7 @@ import pytest
 
 from fleetcache import Cache, SyncCache
 from fleetcache.errors import FleetcacheError
-from fleetcache.shared.commands import SCRIPTS
+from fleetcache.shared.scripts import SCRIPTS
 from tests.support.run import run
 from tests.support.servers import Server
 

@@ -12,7 +12,8 @@ import pytest
 from fleetcache import Cache
 from fleetcache.format.entry import pack, tag_section
 from fleetcache.policy.context import LoadTimes
-from fleetcache.shared.commands import SCRIPTS, CommandSender
+from fleetcache.shared.commands import CommandSender
+from fleetcache.shared.scripts import SCRIPTS
 from tests.support.client import Client
 from tests.support.run import run
 from tests.support.servers import Server

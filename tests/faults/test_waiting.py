@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from fleetcache import Cache
 from fleetcache.format.keys import Layout
 from fleetcache.policy.loading import Loading
-from fleetcache.shared.commands import SCRIPTS
+from fleetcache.shared.scripts import SCRIPTS
 from fleetcache.shared.store import Shared
 from tests.support.client import Client
 from tests.support.proxy import Proxy

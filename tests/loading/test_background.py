@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from fleetcache import MISSING, Cache
-from fleetcache.shared.commands import SCRIPTS
+from fleetcache.shared.scripts import SCRIPTS
 from tests.support.drivers import On
 from tests.support.origins import Origin
 from tests.support.proxy import Proxy

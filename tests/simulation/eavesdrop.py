@@ -5,7 +5,7 @@ from typing import Any
 
 import hiredis
 
-from fleetcache.shared.commands import SCRIPTS
+from fleetcache.shared.scripts import SCRIPTS
 
 __all__ = ["Eavesdropper"]
 

@@ -13,9 +13,10 @@ from fleetcache.policy.lookup import ClaimReply, Lookup, NewEntry
 from fleetcache.policy.ports import LoaderEndedError
 from fleetcache.policy.rights import Rights
 from fleetcache.policy.single_flight import Flights, Resolution
-from fleetcache.shared.commands import SCRIPTS, CommandSender
+from fleetcache.shared.commands import CommandSender
 from fleetcache.shared.entries import Entries
 from fleetcache.shared.recovery import Recovery
+from fleetcache.shared.scripts import SCRIPTS
 from fleetcache.shared.store import Shared
 from fleetcache.wire import handshake
 from fleetcache.wire import reconnect as keeper

@@ -7,7 +7,7 @@ from typing import Any
 import hiredis
 import pytest
 
-from fleetcache.shared.commands import SCRIPTS
+from fleetcache.shared.scripts import SCRIPTS
 from tests.conftest import StartServer
 from tests.simulation.server.server import COMMANDS
 from tests.simulation.truth.comparing import real, simulated

@@ -5,7 +5,7 @@ from random import Random
 import hiredis
 import pytest
 
-from fleetcache.shared.commands import SCRIPTS
+from fleetcache.shared.scripts import SCRIPTS
 from tests.simulation.server import NotSimulated, SimClient, SimServer
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from fleetcache.shared.commands import SCRIPTS
+from fleetcache.shared.scripts import SCRIPTS
 from tests.conftest import StartServer
 from tests.simulation.truth.comparing import compared, simulated
 from tests.simulation.truth.sequences import HEADS, PLACEHOLDERS, TAGS, VERSIONS, entry

@@ -4,7 +4,7 @@ from typing import cast
 
 import pytest
 
-from fleetcache.shared.commands import SCRIPTS
+from fleetcache.shared.scripts import SCRIPTS
 from tests.conftest import StartServer
 from tests.simulation.server import Engine
 from tests.simulation.truth.frames import Command, IdOf

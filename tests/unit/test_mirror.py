@@ -13,10 +13,6 @@ HERE = Path(__file__).parent
 PACKAGE = HERE.parents[1] / "src" / "fleetcache"
 ROOMS = ("api", "config", "engine", "format", "near", "policy", "shared", "telemetry", "wire")
 TOP = ("clock", "errors", "futures", "log")
-# Files that test no module, each with its reason. A module without a file has no place here: write the file.
-OTHERS = {
-    "shared/test_lua": "the scripts, which are text and no module",
-}
 
 
 def problems(modules: Iterable[str], tests: Iterable[str]) -> Iterator[str]:
@@ -27,7 +23,7 @@ def problems(modules: Iterable[str], tests: Iterable[str]) -> Iterator[str]:
         module = _module_of(test, modules)
         if module is not None:
             named.add(module)
-        elif test not in OTHERS:
+        else:
             yield f"tests/unit/{test}.py names no module: rename it, or move it to the folder of what it proves"
     for module in sorted(modules - named):
         path = PurePosixPath(module)
@@ -63,10 +59,6 @@ def test_no_room_of_the_core_is_left_out() -> None:
     beside = {"cli", "contrib", "ops", "testing"}  # their tests stand in folders of these names, or in frameworks
     assert {path.parent.name for path in PACKAGE.glob("*/__init__.py")} == {*ROOMS, *beside}
     assert {path.stem for path in PACKAGE.glob("*.py")} == {*TOP, "__init__"}
-
-
-def test_each_exception_is_of_use() -> None:
-    assert set(OTHERS) <= set(names_in(HERE, "test_*.py"))
 
 
 @pytest.mark.parametrize(

@@ -294,7 +294,7 @@ class Loading:
         entry = ctx.entries.pack(run.key, answer, captured, options, times[1], run.token)
         future = ctx.shared.swap(run.key, expected_stamp, entry)
         if claim_token is not None:
-            ctx.shared.unclaim(run.key, claim_token)  # in the same write: a caller waiting for the claim wakes to the value
+            ctx.shared.unclaim(run.key, claim_token)  # in the same write: a waiting caller wakes to the value
         return partial(self._sent, run, right, entry, future, times)
 
     async def _sent(

@@ -3,17 +3,14 @@
 ``Shared`` adds the verbs.
 """
 
-import hashlib
-import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Protocol
 
 from hiredis import pack_command
-from msgspec import Struct
 
 from ..clock import Clock
-from ..format.keys import ALL_TAG, Layout
+from ..format.keys import Layout
 from ..futures import Future, tell_unanswered
 from ..near.coherence import Coherence
 from ..policy.ports import Runtime
@@ -30,12 +27,10 @@ from ..wire.session import (
 from .entries import Entries
 from .large_keys import LargeKeys
 from .replies import judged, judged_all
+from .scripts import SCRIPTS
 from .stray_rights import Rights
 
-__all__ = ["SCRIPTS", "TAG_KEPT_MS", "CommandSender", "Script", "Wire", "mint_command"]
-
-TAG_KEPT_MS = 60 * 86_400_000
-"""60 days in ms: twice the longest life of an entry (30 days). The script renews a tag's life when half has passed."""
+__all__ = ["CommandSender", "Wire"]
 
 
 class Wire(Protocol):
@@ -63,33 +58,6 @@ class Wire(Protocol):
     def without_secrets(self, said: str) -> str:
         """Return the server's words with secrets removed, so that they can be shown."""
         ...
-
-
-class Script(Struct, frozen=True):
-    """A script of the wire format. Each script touches one key."""
-
-    name: str
-    text: str
-    sha: str
-
-    def call(self, key: bytes, *args: bytes | int, whole: bool = False) -> Command:
-        """Return the command; ``whole`` sends the text, once, to a server that has forgotten the script."""
-        return ("EVAL" if whole else "EVALSHA", self.text if whole else self.sha, 1, key, *args)
-
-
-def _load(name: str) -> Script:
-    # Read by the module's own loader, which is always set; importlib.resources and pkgutil would cost another import.
-    loader: Any = globals()["__loader__"]
-    text = loader.get_data(os.path.join(os.path.dirname(__file__), "lua", f"{name}.lua")).decode()  # noqa: PTH118, PTH120 - as above
-    return Script(name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
-
-
-SCRIPTS = {name: _load(name) for name in ("acquire", "swap", "put", "release", "renew", "mint", "add", "incr", "touch")}
-
-
-def mint_command(layout: Layout, tag: str, version: bytes, *, whole: bool = False) -> Command:
-    """Return the command that reads the version of a tag, or sets this version if the tag has none."""
-    return SCRIPTS["mint"].call(layout.tag(tag), version, 0 if tag == ALL_TAG else TAG_KEPT_MS, whole=whole)
 
 
 class _Scripted:

@@ -21,8 +21,9 @@ from ..near.coherence import FillToken
 from ..near.tag_versions import new_version
 from ..policy.lookup import EntryState, Lookup
 from ..wire.session import ANSWERED_LATER, ReplyError
-from .commands import TAG_KEPT_MS, CommandSender
+from .commands import CommandSender
 from .replies import judged
+from .scripts import TAG_KEPT_MS
 
 __all__ = ["HEAD", "SharedReading", "is_torn"]
 

@@ -29,8 +29,8 @@ from ..wire.handshake import Ask, ServerInfo
 from ..wire.reasons import TRANSIENT, reply_reason
 from ..wire.session import Call, Command, ReplyError
 from ..wire.standing import ASK_STANDING, Standing
-from .commands import SCRIPTS, mint_command
 from .replies import judged
+from .scripts import SCRIPTS, mint_command
 from .store import Shared
 
 __all__ = ["Recovery"]

@@ -1,6 +1,6 @@
 """The promises themselves, each broken in the plainest way."""
 
-from fleetcache.shared.commands import Script
+from fleetcache.shared.scripts import Script
 from fleetcache.wire.session import Command
 from tests.rules.rule import Exchange, Row
 
@@ -91,7 +91,7 @@ ROWS = [
         "script_writes_first",
         "script.full",
         "A script that begins with a write goes past the server's limit of memory.",
-        "shared.commands:Script.call",
+        "shared.scripts:Script.call",
         writes_before_it_reads,
         "tests/faults/test_full_server.py::test_a_storing_script_is_refused_like_any_write",
     ),

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from random import Random
 
 from fleetcache.format.entry import pack, tag_section
-from fleetcache.shared.commands import SCRIPTS
+from fleetcache.shared.scripts import SCRIPTS
 
 from .frames import Command, IdOf
 from .steps import Connect, Expire, Send, Step

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
 
-from fleetcache.shared.commands import SCRIPTS
+from fleetcache.shared.scripts import SCRIPTS
 
 from .frames import Command, Push
 from .sides import Real, Side, Simulated

@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 import pytest
 
 from fleetcache import MISSING, Cache, CodecError, SyncCache, Unavailable
-from fleetcache.shared import commands as calls
+from fleetcache.shared import scripts
 from tests.support.client import Client
 from tests.support.drivers import Driver, commands_of
 from tests.support.proxy import Proxy
@@ -201,7 +201,7 @@ def test_an_answer_that_is_none_is_no_count(
 ) -> None:
     text = f"return {reply}"
     sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
-    monkeypatch.setitem(calls.SCRIPTS, "incr", calls.Script("incr", text, sha))
+    monkeypatch.setitem(scripts.SCRIPTS, "incr", scripts.Script("incr", text, sha))
 
     async def main() -> None:
         async with Cache(server.url, prefix=prefix) as cache:

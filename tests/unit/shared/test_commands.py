@@ -1,37 +1,11 @@
 """Commands: scripts by their hash and once as text, refusals kept until the server accepts again."""
 
-import hashlib
-from pathlib import Path
-
 import pytest
 from hiredis import ReplyError
 
-import fleetcache.shared
 from fleetcache import Cache
-from fleetcache.shared.commands import SCRIPTS, TAG_KEPT_MS, mint_command
 from tests.support.drivers import Driver, commands_of
 from tests.support.run import run
-from tests.support.world import LAYOUT
-
-LUA = Path(fleetcache.shared.__file__).parent / "lua"
-
-
-def test_each_script_is_a_file_and_each_file_a_script() -> None:
-    assert {path.stem for path in LUA.glob("*.lua")} == set(SCRIPTS)
-    for name, script in SCRIPTS.items():
-        text = (LUA / f"{name}.lua").read_bytes()
-        assert (script.text.encode(), script.sha) == (text, hashlib.sha1(text, usedforsecurity=False).hexdigest())
-
-
-def test_a_call_names_one_key_and_sends_the_text_only_when_told() -> None:
-    script = SCRIPTS["touch"]
-    assert script.call(b"k", b"stamp", 5) == ("EVALSHA", script.sha, 1, b"k", b"stamp", 5)
-    assert script.call(b"k", whole=True) == ("EVAL", script.text, 1, b"k")
-
-
-def test_the_tag_of_every_entry_lives_for_ever_and_others_for_twice_an_entry() -> None:
-    assert mint_command(LAYOUT, "*", b"version")[-1] == 0
-    assert mint_command(LAYOUT, "geo", b"version")[-1] == TAG_KEPT_MS
 
 
 def test_a_server_that_has_forgotten_a_script_is_sent_its_text_once(remote: Driver) -> None:

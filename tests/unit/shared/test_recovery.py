@@ -6,7 +6,7 @@ from typing import Any
 from hiredis import ReplyError
 
 from fleetcache import Cache
-from fleetcache.shared.commands import SCRIPTS
+from fleetcache.shared.scripts import SCRIPTS
 from fleetcache.wire.link import LinkState
 from tests.support.client import Client
 from tests.support.drivers import Driver

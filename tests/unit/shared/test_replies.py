@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from fleetcache.shared.commands import SCRIPTS
 from fleetcache.shared.replies import MisshapenError, judged
+from fleetcache.shared.scripts import SCRIPTS
 from fleetcache.wire.reasons import reply_reason
 from fleetcache.wire.session import ReplyError
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...format.keys import Layout
-from ...shared.commands import SCRIPTS
+from ...shared.scripts import SCRIPTS
 from ...wire.reasons import reply_reason
 from ...wire.session import Command, ReplyError
 from .findings import Code, Finding, Severity

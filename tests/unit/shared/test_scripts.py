@@ -1,16 +1,33 @@
-"""add, incr and touch as scripts, called as by any client: the effect of each on each possible value of a key."""
+"""The scripts: their texts, which never change, and the effect of each on each possible value of a key."""
 
+import hashlib
 import struct
+from pathlib import Path
 from typing import Any
 
 import hiredis
 import pytest
 
+import fleetcache.shared
 from fleetcache.format.entry import pack, tag_section
-from fleetcache.shared.commands import SCRIPTS
+from fleetcache.shared.scripts import SCRIPTS, TAG_KEPT_MS, mint_command
 from tests.support.client import Client
 from tests.support.servers import Server
+from tests.support.world import LAYOUT
 
+LUA = Path(fleetcache.shared.__file__).parent / "lua"
+# The texts are part of the format: with another SHA-1, two releases of one fleet do not share their scripts.
+SHAS = {
+    "acquire": "07131db72d4c42561fcadbe4c1190145512172f1",
+    "add": "3bd46d1ddcacf1bae27d791b21e49c2a5a8e9794",
+    "incr": "59b69e21365222ad90eedcf59355f4d36197b1a4",
+    "mint": "bc7b7bffc5e70c3c0f76c9c99262de4b294e984f",
+    "put": "3bf5498effb72180fea17dfc680db47a3fe44fe8",
+    "release": "55029bcc3112647947509be61911266ab526ecdf",
+    "renew": "71e900712364dc8d7a9eb3d1a7b0291f1b20a58b",
+    "swap": "bd7c93cd3a566d30982cb5d9bc1d8fa6a01f9268",
+    "touch": "27c67758ce7b6e6631f1eaac4ba631d738f68953",
+}
 KEY = b"fc:e:k"
 GRACE = 10_000
 TAGS = tag_section((("*", b"v" * 16),))
@@ -39,6 +56,28 @@ def run(client: Client, script: str, *args: bytes | int) -> Any:
 def client(server: Server) -> Any:
     with server.client() as client:
         yield client
+
+
+def test_no_text_has_changed_by_a_byte() -> None:
+    assert {name: script.sha for name, script in SCRIPTS.items()} == SHAS
+
+
+def test_each_script_is_a_file_and_each_file_a_script() -> None:
+    assert {path.stem for path in LUA.glob("*.lua")} == set(SCRIPTS)
+    for name, script in SCRIPTS.items():
+        text = (LUA / f"{name}.lua").read_bytes()
+        assert (script.text.encode(), script.sha) == (text, hashlib.sha1(text, usedforsecurity=False).hexdigest())
+
+
+def test_a_call_names_one_key_and_sends_the_text_only_when_told() -> None:
+    script = SCRIPTS["touch"]
+    assert script.call(b"k", b"stamp", 5) == ("EVALSHA", script.sha, 1, b"k", b"stamp", 5)
+    assert script.call(b"k", whole=True) == ("EVAL", script.text, 1, b"k")
+
+
+def test_the_tag_of_every_entry_lives_for_ever_and_others_for_twice_an_entry() -> None:
+    assert mint_command(LAYOUT, "*", b"version")[-1] == 0
+    assert mint_command(LAYOUT, "geo", b"version")[-1] == TAG_KEPT_MS
 
 
 def test_every_script_touches_one_key_and_is_loaded_by_its_sha(client: Client) -> None:
