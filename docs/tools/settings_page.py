@@ -57,26 +57,26 @@ Special characters in user, password and path are percent-encoded: `@` is `%40`,
 `%3F`. A URL that could be read in two ways is refused. Use database 0: the server does not tell databases apart when it
 pushes changes, so the same key in another database costs needless reloads.
 
-User, password and database may stand as options, too: `?username=`, `?password=`, `?db=`.
+User, password and database may also be given as options: `?username=`, `?password=`, `?db=`.
 
 `REDIS_URL` is often shared with a job queue. Options for the *queue's* client are ignored, with one warning that names
 them: pools, retries, timeouts, health checks, protocol, decoding, client names, address families, as redis-py, kombu,
-go-redis, ioredis and others spell them. Any other option is refused. It is a slip of the hand, or it changes the
-server's address or the check of TLS in a way that the cache would not follow.
+go-redis, ioredis and others spell them. Any other option is refused. Such an option is a typing error, or it changes
+the server's address or the TLS checks in a way that the cache would not follow.
 
 | option of `rediss://` | default | meaning |
 |---|---|---|
 | `ssl_ca_certs` | the system's | file of the authorities to trust |
 | `ssl_certfile`, `ssl_keyfile` | - | the app's own certificate and its key |
 | `ssl_cert_reqs` | `required` | `none` checks nothing: an attacker in between can read and change everything |
-| `ssl_check_hostname` | `true` | whether the certificate must be of this host |
+| `ssl_check_hostname` | `true` | whether the certificate must be for this host |
 
 Passwords that change, as cloud services issue them, come from an object with `get_credentials()` that is asked at every
 connection: see [security](security.md#passwords-that-change).
 
 ## When it fails
 
-A wrong setting is a `ConfigError` when the cache is made, and names the variable, the value and what would do:
+A wrong setting is a `ConfigError` when the cache is made, and names the variable, the value and the accepted values:
 
 ```python
 from fleetcache import ConfigError
@@ -88,10 +88,9 @@ except ConfigError as error:
 ```
 
 No message, log line, `repr` or health report shows a password. A correct setting with a server that is away is not an
-error: the cache starts in memory and connects by itself. A variable with a slip in its name is ignored like any
-variable of another program; `fleetcache doctor` finds such near misses. The cache warns in the [log](logging.md#lines)
-about a setting that is allowed and probably a mistake: `CACHE_URL` and no other URL, or a size of some bytes
-(`CACHE_NEAR_MAX_BYTES=32`).
+error: the cache starts in memory and connects by itself. A misspelled variable is ignored like any variable of another
+program; `fleetcache doctor` finds such near misses. The cache warns in the [log](logging.md#lines) about a setting that
+is allowed and probably a mistake: `CACHE_URL` and no other URL, or a size of some bytes (`CACHE_NEAR_MAX_BYTES=32`).
 """
 
 

@@ -59,14 +59,17 @@ _COUNTERS = {
     "loads": ("loads", "Loaders started"),
     "load_seconds": ("load_seconds", "Time that loaders took, in seconds, failed ones too"),
     "load_failures": ("load_failures", "Loaders that raised or were cancelled"),
-    "offline_stale_hits": ("offline_stale_served", "Offline and the loader failed: an entry past its bound answered"),
+    "offline_stale_hits": (
+        "offline_stale_served",
+        "Answers from an entry past its offline bound, because the loader failed offline",
+    ),
     "joins": ("joins", "Calls that joined a load of this process"),
     "waits": ("waits", "Waits for a load of another process"),
     "wait_timeouts": ("wait_timeouts", "Waits that took longer than CACHE_LOAD_WAIT"),
     "leases": ("leases", "Rights to load a key that is not there, granted to this process"),
     "claims": ("claims", "Rights to replace an entry that is there, granted to this process"),
     "refused_swaps": ("refused_swaps", "Loaded values not stored, because the key was removed or set meanwhile"),
-    "refreshes": ("refreshes", "Loads in the background while the older value answered"),
+    "refreshes": ("refreshes", "Background loads while the older value answered"),
     "uncached": ("uncached", "Values answered but not kept: not encodable or too large"),
     "sets": ("sets", "Values stored by set"),
     "removals": ("removals", "Keys and tags removed by this process"),
@@ -76,9 +79,9 @@ _COUNTERS = {
         "journal_overflows",
         "Times that too many removals were pending, so that the whole cache was to be emptied",
     ),
-    "timeouts": ("timeouts", "Operations on the server that ran out of time"),
+    "timeouts": ("timeouts", "Operations on the server that timed out"),
     "overload": ("overload", "Operations not sent, because too much was unanswered"),
-    "near_evictions": ("near_evictions", "Entries that left near to make room"),
+    "near_evictions": ("near_evictions", "Entries that near evicted to make room"),
 }
 # Field of Stats: name, help.
 _GAUGES = {
@@ -149,7 +152,7 @@ class _CacheCollector(Collector):
             {state: state == stats.link for state in LINK_STATES},
         )
         degraded, up = health.status is not Status.HEALTHY, health.status is not Status.UNHEALTHY
-        yield GaugeMetricFamily("fleetcache_degraded", "1 while the cache is less than was asked for", float(degraded))
+        yield GaugeMetricFamily("fleetcache_degraded", "1 while the cache is degraded or unhealthy", float(degraded))
         yield GaugeMetricFamily("fleetcache_up", "0 while the cache is unhealthy", float(up))
         yield GaugeMetricFamily("fleetcache_near_max_bytes", "Bytes near may hold", health.near_max_bytes)
 
