@@ -47,8 +47,9 @@ class Scene:
             probe=b"probe",
             monitor=self.monitor,
         )
-        self.monitor.on_release = self.wire.flush
-        self.wire._sock, self.wire._poll = self.ours, self.wire._new_poll(self.ours)
+        self.monitor.on_release = self.wire.socket.flush
+        self.wire.socket.open(self.ours, None)
+        self.wire._poll = self.wire._new_poll(self.ours)
         self.link.opened(time.monotonic())
         self.link.ready(time.monotonic(), time.monotonic())
         self.handled: list[Any] = []
@@ -60,7 +61,7 @@ class Scene:
             with self.monitor.locked():
                 future = ThreadFuture()
                 self.wire.submit(Call((("GET", key),), self.handled.extend, future))
-                self.wire.wait(future, patience)
+                self.wire.socket.wait(future, patience)
 
         thread = threading.Thread(target=main, daemon=True)
         thread.start()
@@ -69,7 +70,7 @@ class Scene:
 
     def is_read(self) -> bool:
         """Return True if a thread reads, or is about to."""
-        return self.wire._reading.taken
+        return self.wire.socket.reading.taken
 
     def close(self) -> None:
         """Close both ends."""

@@ -101,16 +101,16 @@ def test_an_interrupted_send_gives_the_connection_up(server: Server, prefix: str
     with SyncCache(server.url, prefix=prefix, operation_timeout="2s") as cache:
         cache.set("k", "value")
         wire: Any = cache._engine.wire
-        send = wire._send
+        send = wire.socket._send
 
         def interrupted(sock: Any, data: memoryview) -> None:
             send(sock, data[: len(data) // 2])
             raise KeyboardInterrupt
 
-        wire._send = interrupted
+        wire.socket._send = interrupted
         with pytest.raises(KeyboardInterrupt):
             cache.get("other")
-        wire._send = send
+        wire.socket._send = send
         wait_until(lambda: cache.stats().epoch == 2 and cache.status_now().shared)
         assert cache.get("k") == "value"
         assert cache.get("other") is None

@@ -7,11 +7,8 @@ monitor, except for the system calls that block.
 
 import heapq
 import logging
-import os
 import select
 import socket
-import struct
-import sys
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, suppress
 from threading import Thread, current_thread
@@ -19,13 +16,14 @@ from typing import Any, Self
 
 from ...config.url import CredentialProvider
 from ...futures import Future
-from ...wire.connection import Deadline
+from ...wire.connection import Connection, Deadline
 from ...wire.link import LinkState
+from ...wire.session import AnyCall
 from .dialing import dial_blocking
-from .leader_follower import LeaderFollowerConnection, read
-from .monitor import ThreadFuture, begin
+from .leader_follower import LeaderFollowerSocket, read
+from .monitor import Monitor, ThreadFuture, begin
 from .tls import Tls
-from .uwsgi import uwsgi_warning
+from .uwsgi import warn_of_uwsgi
 
 __all__ = ["ThreadConnection"]
 
@@ -72,13 +70,23 @@ class _Bound(AbstractAsyncContextManager["Deadline"]):
         self._wire.bound(float("inf"))
 
 
-class ThreadConnection(LeaderFollowerConnection):
-    """One connection that is kept alive by a thread; arguments as for ``LeaderFollowerConnection``."""
+class ThreadConnection(Connection):
+    """One connection with a link thread; further arguments as for ``Connection``.
+
+    Args:
+        monitor: Held by the calling thread, except where a method says otherwise.
+
+    Attributes:
+        socket: The side of the connection that its callers use.
+    """
 
     future = ThreadFuture
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, monitor: Monitor, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._monitor = monitor
+        self.socket = LeaderFollowerSocket(self, monitor, self._clock, self._wake)
+        self._out = self.socket.out
         self._alarms: list[_Alarm] = []
         self._life: Callable[[], Coroutine[Any, Any, None]]  # of ``start``
         self._until = float("inf")
@@ -89,6 +97,19 @@ class ThreadConnection(LeaderFollowerConnection):
         self._wake_reader_number = self._wake_reader.fileno()
         self._poll = self._new_poll(None)
         self._thread = Thread(target=self._main, name="fleetcache-link", daemon=True)
+
+    def submit(self, call: AnyCall, *, at_once: bool = False) -> None:  # noqa: ARG002 - it is written when the monitor is left, which is as soon
+        """Queue a call. The calls that a thread queues before it releases the monitor are written together."""
+        now = self._clock()
+        try:
+            self._out.append(call.payload)
+            self.session.add(call, now)
+        except BaseException:
+            self.fail("interrupted", "a call was interrupted while it was queued")
+            raise
+        due = now + self._limits.operation_timeout
+        if due < self._wake_at:
+            self._arm(due)
 
     def noted(self) -> None:
         """Wake the link thread, so that it does a new note if no other thread leaves the monitor before."""
@@ -140,18 +161,17 @@ class ThreadConnection(LeaderFollowerConnection):
         if sock is not None:
             poll.register(sock, select.POLLIN)
         self._polled = select.POLLIN
-        self._readers_poll = select.poll()
-        if sock is not None:
-            self._readers_poll.register(sock, select.POLLIN)
         return poll
+
+    def _has_bytes(self) -> bool:
+        return self.socket.has_bytes()
 
     # -- the link thread ---------------------------------------------------------------------------------------------
 
     def start(self, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run the coroutine in the link thread."""
         self._life = run
-        if (words := uwsgi_warning(sys.modules.get("uwsgi"), os.getpid())) is not None:
-            self._hooks.tell(logging.WARNING, "uwsgi", words)
+        warn_of_uwsgi(self._hooks.tell)
         try:
             begin(self._thread)
         except RuntimeError:
@@ -171,20 +191,20 @@ class ThreadConnection(LeaderFollowerConnection):
         """Sleep until bytes arrive, a timer is due, another thread wakes this one, or ``until``; handle the event."""
         wake = min(until, self._until, self._wake_at, self._alarms[0].when if self._alarms else float("inf"))
         self._sleeps_until = wake  # from here on ``_wake`` has an effect
-        if self.over is not None and self._sock is not None:
+        if self.over is not None and self.socket.sock is not None:
             return
         size = self._sleep(max(0.0, wake - self._clock()))
         self._sleeps_until = -float("inf")
         if size is not None:
             try:
                 if self.over is None:
-                    self._take(size)
+                    self.socket.take(size)
             finally:
-                self._reading.release(self)
+                self.socket.reading.release(self)
             if self.session.calls:
-                self._promote_follower()
-        if self.over is None and self._rest is not None:
-            self._write_on()
+                self.socket.promote_follower()
+        if self.over is None and self.socket.rest is not None:
+            self.socket.write_on()
         now = self._clock()
         while self._alarms and self._alarms[0].when <= now:
             ring = heapq.heappop(self._alarms).ring
@@ -201,15 +221,15 @@ class ThreadConnection(LeaderFollowerConnection):
         Returns:
             The number of bytes, an error, or ``None`` when there were no bytes to read.
         """
-        sock, poll = self._sock, self._poll
-        left_to_others = self._reading.taken or self._clock() - self._last_leader_read < READ_BY_OTHERS
+        sock, poll = self.socket.sock, self._poll
+        left_to_others = self.socket.reading.taken or self._clock() - self.socket.last_leader_read < READ_BY_OTHERS
         if left_to_others:
             seconds = min(seconds, READ_BY_OTHERS)
         with self._monitor.released():  # this sends the queued calls
             if self._monitor.ends:
                 self._monitor.end(elsewhere=True)
             if sock is not None:
-                wanted = (0 if left_to_others else select.POLLIN) | (0 if self._rest is None else select.POLLOUT)
+                wanted = (0 if left_to_others else select.POLLIN) | (0 if self.socket.rest is None else select.POLLOUT)
                 if wanted != self._polled:
                     poll.modify(sock, wanted)
                     self._polled = wanted
@@ -223,11 +243,11 @@ class ThreadConnection(LeaderFollowerConnection):
                     events = what
             if sock is None or not events & ~select.POLLOUT:
                 return None
-            if not self._reading.try_acquire(self):
+            if not self.socket.reading.try_acquire(self):
                 return None  # a waiting caller reads
-            size = read(sock, self._buffer)
+            size = read(sock, self.socket.buffer)
         if size is None:
-            self._reading.release(self)
+            self.socket.reading.release(self)
         return size
 
     async def until_over(self) -> None:
@@ -253,11 +273,7 @@ class ThreadConnection(LeaderFollowerConnection):
         """Open a connection."""
         with self._monitor.released():
             sock, tls = self._dial()
-            self._sending.acquire(self)
-            self._out.clear()
-            self._rest = None
-            self._sock, self._tls = sock, tls
-            self._sending.release(self)
+            self.socket.open(sock, tls)
         self._poll = self._new_poll(sock)
 
     def _dial(self) -> tuple[socket.socket, Tls | None]:
@@ -304,22 +320,8 @@ class ThreadConnection(LeaderFollowerConnection):
 
     def _abort(self) -> None:
         self.over = self.over or "dropped"
-        sock = self._sock
-        if sock is not None:
-            with suppress(OSError):
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                sock.shutdown(socket.SHUT_RD)  # sends nothing to the server; wakes a caller that waits for a reply
-        # While another thread polls the socket or reads from it, its descriptor must not become that of a new file.
-        with self._monitor.released():
-            self._reading.acquire(self)
-            self._sending.acquire(self)
-        self._out.clear()
-        self._sock = self._tls = self._rest = None
+        self.socket.close()
         self._poll = self._new_poll(None)
-        if sock is not None:
-            sock.close()
-        self._sending.release(self)
-        self._reading.release(self)
 
     async def close(self) -> None:
         """End the connection and the thread."""
@@ -336,9 +338,6 @@ class ThreadConnection(LeaderFollowerConnection):
 
     def abandon(self, *, reset: bool) -> list[Any]:  # noqa: ARG002 - threads have no loop that could be gone
         """Close this process's copies of the descriptors in a forked child, without a lock and without sending."""
-        sock, self._sock = self._sock, None
-        if sock is not None:
-            with suppress(OSError):
-                os.close(sock.detach())
+        self.socket.abandon()
         self._close_wake_pair()
         return []

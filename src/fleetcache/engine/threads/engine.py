@@ -89,8 +89,8 @@ class SyncEngine(Engine):
             return
         self._entered = self.clock()
         wire, reconnector = self._new_wire(partial(ThreadConnection, monitor=self.monitor))
-        self._threads.timer = wire
-        self.monitor.on_release, self.monitor.on_noted = wire.flush, wire.noted
+        self._threads.timer, self._threads.waiting = wire, wire.socket
+        self.monitor.on_release, self.monitor.on_noted = wire.socket.flush, wire.noted
         _IN_USE.add(self)
         reconnector.start()
 

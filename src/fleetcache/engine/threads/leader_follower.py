@@ -3,63 +3,95 @@
 All code here runs under the monitor, except for the system calls: those let other threads run.
 """
 
+import os
 import select
 import socket
-from abc import abstractmethod
+import struct
 from collections import deque
-from typing import Any
+from collections.abc import Callable
+from contextlib import suppress
 
+from ...clock import Clock
 from ...wire.connection import Connection
 from ...wire.hints import lost
-from ...wire.session import AnyCall
 from .monitor import Monitor, ThreadFuture
 from .tls import Tls
 from .try_lock import TryLock
 
-__all__ = ["LeaderFollowerConnection", "read"]
+__all__ = ["LeaderFollowerSocket", "read"]
 
 READ_SIZE = 256 * 1024
 
 
-class LeaderFollowerConnection(Connection):
-    """The side of a connection that its callers use; further arguments as for ``Connection``.
+class LeaderFollowerSocket:
+    """The socket of a connection, which all its threads write to and read from.
 
     Args:
+        connection: Gets the bytes that arrive, and is given up when the socket fails.
         monitor: Held by the calling thread, except where a method says otherwise.
+        clock: Seconds.
+        wake: Wakes the link thread.
+
+    Attributes:
+        sock: The open socket; ``None`` between two connections.
+        out: Calls that are not written yet.
+        rest: Bytes that the socket did not take. Meanwhile only the link thread sends.
+        sending: Its holder sends for all threads. Only the link thread ever waits for it.
+        reading: Its holder reads for all threads, into ``buffer``. Only the link thread ever waits for it.
+        last_leader_read: When a waiting caller last read for itself.
     """
 
-    def __init__(self, *args: Any, monitor: Monitor, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._monitor = monitor
-        self._sock: socket.socket | None = None
+    def __init__(self, connection: Connection, monitor: Monitor, clock: Clock, wake: Callable[[], None]) -> None:
+        self._connection, self._monitor, self._clock, self._wake = connection, monitor, clock, wake
+        self.sock: socket.socket | None = None
         self._tls: Tls | None = None
-        self._out: deque[bytes] = deque()
-        self._sending = TryLock()  # its holder sends for all threads; only the link thread ever waits for it
-        self._rest: memoryview | None = None  # bytes that the socket did not take; only the link thread sends meanwhile
-        self._reading = TryLock()  # as ``_sending``: its holder reads for all threads
-        self._readers_poll = select.poll()
+        self.out: deque[bytes] = deque()
+        self.rest: memoryview | None = None
+        self.sending, self.reading = TryLock(), TryLock()
+        self._poll = select.poll()
         self._followers: dict[ThreadFuture, None] = {}  # futures of callers that wait while another thread reads
-        self._last_leader_read = -float("inf")
-        self._buffer = memoryview(bytearray(READ_SIZE))
+        self.last_leader_read = -float("inf")
+        self.buffer = memoryview(bytearray(READ_SIZE))
 
-    @abstractmethod
-    def _wake(self) -> None:
-        """Wake the link thread, if it sleeps and no other thread has woken it yet."""
+    # -- from one connection to the next -----------------------------------------------------------------------------
 
-    # -- calls -------------------------------------------------------------------------------------------------------
+    def open(self, sock: socket.socket, tls: Tls | None) -> None:
+        """Use this connected socket from now on; called by the link thread without the monitor."""
+        poll = select.poll()
+        poll.register(sock, select.POLLIN)
+        self.sending.acquire(self)
+        self.out.clear()
+        self.rest = None
+        self.sock, self._tls, self._poll = sock, tls, poll
+        self.sending.release(self)
 
-    def submit(self, call: AnyCall, *, at_once: bool = False) -> None:  # noqa: ARG002 - it is written when the monitor is left, which is as soon
-        """Queue a call. The calls that a thread queues before it releases the monitor are written together."""
-        now = self._clock()
-        try:
-            self._out.append(call.payload)
-            self.session.add(call, now)
-        except BaseException:
-            self.fail("interrupted", "a call was interrupted while it was queued")
-            raise
-        due = now + self._limits.operation_timeout
-        if due < self._wake_at:
-            self._arm(due)
+    def close(self) -> None:
+        """Close with a reset: otherwise the kernel goes on sending, and a SET lands seconds after its replacement."""
+        sock = self.sock
+        if sock is not None:
+            with suppress(OSError):
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                sock.shutdown(socket.SHUT_RD)  # sends nothing to the server; wakes a caller that waits for a reply
+        # While another thread polls the socket or reads from it, its descriptor must not become that of a new file.
+        with self._monitor.released():
+            self.reading.acquire(self)
+            self.sending.acquire(self)
+        self.out.clear()
+        self.sock = self._tls = self.rest = None
+        self._poll = select.poll()
+        if sock is not None:
+            sock.close()
+        self.sending.release(self)
+        self.reading.release(self)
+
+    def abandon(self) -> None:
+        """Close this process's copy of the descriptor in a forked child, without a lock and without sending."""
+        sock, self.sock = self.sock, None
+        if sock is not None:
+            with suppress(OSError):
+                os.close(sock.detach())
+
+    # -- writing -----------------------------------------------------------------------------------------------------
 
     def flush(self) -> None:
         """Write the queued calls, as far as the socket takes them at once; called without the monitor.
@@ -67,23 +99,23 @@ class LeaderFollowerConnection(Connection):
         A system call lets other threads run. If they found the monitor taken, each call would cost two more switches
         between threads. So one thread sends, and the calls that other threads queue meanwhile go with its next write.
         """
-        if not self._out or self._rest is not None:
+        if not self.out or self.rest is not None:
             return
         token, sent = object(), True
-        while sent and self._out and self._rest is None:
+        while sent and self.out and self.rest is None:
             try:
-                sent = self._sending.try_acquire(token)
+                sent = self.sending.try_acquire(token)
                 if sent:
                     self._write()
             finally:
-                self._sending.release(token)
+                self.sending.release(token)
 
     def _write(self) -> None:
-        """Send all queued calls, in their order; the caller holds ``_sending``."""
-        sock, out, parts = self._sock, self._out, []
+        """Send all queued calls, in their order; the caller holds ``sending``."""
+        sock, out, parts = self.sock, self.out, []
         while out:
             parts.append(out.popleft())
-        if sock is None or self.over is not None:
+        if sock is None or self._connection.over is not None:
             return
         try:
             data = parts[0] if len(parts) == 1 else b"".join(parts)
@@ -91,10 +123,10 @@ class LeaderFollowerConnection(Connection):
                 data = self._tls.encrypt(data)
             self._send(sock, memoryview(data))
         except OSError as error:
-            self.fail("reset", repr(error))
+            self._connection.fail("reset", repr(error))
         except BaseException:
             # It is unknown how many bytes of the call were sent: the server would read the next call as its rest.
-            self.fail("interrupted", "a call was interrupted while it was written")
+            self._connection.fail("interrupted", "a call was interrupted while it was written")
             raise
 
     def _send(self, sock: socket.socket, data: memoryview) -> None:
@@ -104,23 +136,23 @@ class LeaderFollowerConnection(Connection):
             sent = 0
         left = data[sent:]
         if left:
-            self._rest = left
+            self.rest = left
             self._wake()
         else:
-            self._rest = None
+            self.rest = None
 
-    def _write_on(self) -> None:
+    def write_on(self) -> None:
         """Send the rest, in the link thread, when the socket takes more."""
         token = object()
         try:
-            self._sending.acquire(token)
-            sock, rest = self._sock, self._rest
+            self.sending.acquire(token)
+            sock, rest = self.sock, self.rest
             if sock is not None and rest is not None:
                 self._send(sock, rest)
         except OSError as error:
-            self.fail("reset", repr(error))
+            self._connection.fail("reset", repr(error))
         finally:
-            self._sending.release(token)
+            self.sending.release(token)
 
     # -- waiting -----------------------------------------------------------------------------------------------------
 
@@ -137,14 +169,14 @@ class LeaderFollowerConnection(Connection):
         left = timeout
         while not future.opened and left > 0:
             try:
-                leads = self._is_readable and self._reading.try_acquire(future)
+                leads = self._is_readable and self.reading.try_acquire(future)
                 if leads:
                     self._read_as_leader(future, until)
             finally:
-                if self._reading.release(future):
-                    self._last_leader_read = self._clock()
-                    if self.session.calls:
-                        self._promote_follower()
+                if self.reading.release(future):
+                    self.last_leader_read = self._clock()
+                    if self._connection.session.calls:
+                        self.promote_follower()
             if not leads:
                 try:
                     self._followers[future] = None
@@ -157,62 +189,64 @@ class LeaderFollowerConnection(Connection):
     @property
     def _is_readable(self) -> bool:
         """Return True if replies are to come that a waiting thread may read."""
-        return bool(self.session.calls) and self.over is None and self.link.serves
+        connection = self._connection
+        return bool(connection.session.calls) and connection.over is None and connection.link.serves
 
     def _read_as_leader(self, future: ThreadFuture, until: float) -> None:
         """Read until the future has a result or no more replies are to come."""
         left = until - self._clock()
         while left > 0:
-            sock, began = self._sock, False
+            sock, began = self.sock, False
             size: int | OSError | None = None
             try:
                 with self._monitor.released():
-                    if sock is not None and self._readers_poll.poll(left * 1000):
+                    if sock is not None and self._poll.poll(left * 1000):
                         began = True
-                        size = read(sock, self._buffer)
+                        size = read(sock, self.buffer)
             except BaseException:
                 if began:  # the bytes that were read are lost
-                    self.fail("interrupted", "a call was interrupted while it read")
+                    self._connection.fail("interrupted", "a call was interrupted while it read")
                 raise
-            if size is not None and self.over is None:
-                self._take(size)
+            if size is not None and self._connection.over is None:
+                self.take(size)
             left = until - self._clock() if not future.opened and self._is_readable else 0.0
 
-    def _promote_follower(self) -> None:
+    def promote_follower(self) -> None:
         """Wake a follower to read the replies still to come. If no thread waits, the link thread reads soon."""
         for future in self._followers:
             if not future.opened:
                 future.notify()
                 return
 
-    def _take(self, size: int | OSError) -> None:
+    def take(self, size: int | OSError) -> None:
         """Pass on the bytes that were read, or the error."""
         if isinstance(size, OSError):
-            self.fail("reset", repr(size))
+            self._connection.fail("reset", repr(size))
         elif size == 0:
-            self.fail("reset", "the server closed the connection")
+            self._connection.fail("reset", "the server closed the connection")
         elif self._tls is None:
-            self.received(self._buffer[:size])
+            self._connection.received(self.buffer[:size])
         else:
             token = object()
             try:
-                self._sending.acquire(token)
-                said = self._tls.decrypt(self._buffer[:size])
+                self.sending.acquire(token)
+                said = self._tls.decrypt(self.buffer[:size])
             except (OSError, EOFError) as error:
-                self.fail("reset", lost(error))
+                self._connection.fail("reset", lost(error))
                 return
             finally:
-                self._sending.release(token)
-            if self._tls.pending and self._rest is None:
-                self._out.append(b"")
+                self.sending.release(token)
+            if self._tls.pending and self.rest is None:
+                self.out.append(b"")
             if said:
-                self.received(memoryview(said))
+                self._connection.received(memoryview(said))
 
-    def _has_bytes(self) -> bool:
-        if self._sock is None:
+    def has_bytes(self) -> bool:
+        """Return True if bytes wait in the socket."""
+        if self.sock is None:
             return False
         poll = select.poll()
-        poll.register(self._sock, select.POLLIN)
+        poll.register(self.sock, select.POLLIN)
         return bool(poll.poll(0))
 
 

@@ -37,6 +37,10 @@ class Timer(Protocol):
         """Judge the overdue calls now."""
         ...
 
+
+class Waiting(Protocol):
+    """Waits for futures: the monitor, or the socket, whose waiting threads read the replies."""
+
     def wait(self, future: ThreadFuture, timeout: float) -> bool:
         """Release the monitor until the future has a result or the time is over; return whether it has one."""
         ...
@@ -68,6 +72,7 @@ class ThreadRuntime:
         self.clock, self.random, self._tell = clock, random, tell
         self._monitor, self._pool, self._patience = monitor, pool, patience
         self.timer: Timer | None = None
+        self.waiting: Waiting = monitor
         self.closed = False
         self._tasks: dict[asyncio.Task[None], ThreadSafeTask] = {}  # strong references: a loop keeps only weak ones
 
@@ -80,8 +85,7 @@ class ThreadRuntime:
         if self._monitor.suspends:
             return await self._wait_as_task(future, until)
         left = self._patience if until is None else max(0.0, until - self.clock())
-        waiting = self._monitor if self.timer is None else self.timer
-        if waiting.wait(future, left):
+        if self.waiting.wait(future, left):
             return future.result()
         if self.timer is not None:
             self.timer.look_at_clock()  # the link thread may know of a later time

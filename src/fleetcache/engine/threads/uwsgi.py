@@ -3,9 +3,20 @@
 uWSGI is recognised by the module that it puts into its processes.
 """
 
+import logging
+import os
+import sys
 from typing import Any
 
-__all__ = ["uwsgi_warning"]
+from ...log import Teller
+
+__all__ = ["uwsgi_warning", "warn_of_uwsgi"]
+
+
+def warn_of_uwsgi(tell: Teller) -> None:
+    """Log the warning about uWSGI's options for this process, if there is one."""
+    if (warning := uwsgi_warning(sys.modules.get("uwsgi"), os.getpid())) is not None:
+        tell(logging.WARNING, "uwsgi", warning)
 
 
 def uwsgi_warning(uwsgi: Any, pid: int) -> str | None:

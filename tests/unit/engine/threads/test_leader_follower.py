@@ -17,7 +17,7 @@ def test_who_has_its_reply_hands_the_reading_on(scene: Scene) -> None:
     first = scene.ask("a")
     wait_until(scene.is_read)
     second = scene.ask("b")
-    wait_until(lambda: len(scene.wire._followers) == 1)
+    wait_until(lambda: len(scene.wire.socket._followers) == 1)
     scene.peer.sendall(b"$1\r\nA\r\n")
     first.join(LONG)
     scene.peer.sendall(b"$1\r\nB\r\n")
@@ -28,7 +28,7 @@ def test_who_has_its_reply_hands_the_reading_on(scene: Scene) -> None:
 
 def test_one_thread_reads_for_all(scene: Scene) -> None:
     threads = [scene.ask(key) for key in "abc"]
-    wait_until(lambda: len(scene.wire._followers) == 2)
+    wait_until(lambda: len(scene.wire.socket._followers) == 2)
     scene.peer.sendall(b"$1\r\nA\r\n$1\r\nB\r\n$1\r\nC\r\n")
     for thread in threads:
         thread.join(LONG / 4)
@@ -40,7 +40,7 @@ def test_who_has_waited_long_enough_judges_the_connection() -> None:
     timeout = 0.05
     scene = Scene(timeout)
     ports = ThreadRuntime(time.monotonic, lambda: 0.5, scene.monitor, RefreshPool([]), timeout)
-    ports.timer = scene.wire
+    ports.timer, ports.waiting = scene.wire, scene.wire.socket
 
     async def ask() -> Any:
         future = ThreadFuture()
