@@ -1,6 +1,6 @@
 """Our storing scripts read a key before they write it, so the server pushes to us, too: the exact pushes and times.
 
-This is the proof for ``Shared._expect_own``: one own push, as the very next frame, exactly if the reply says it wrote.
+This proves ``CommandSender.expect_own``: one own push, as the very next frame, exactly if the reply says it wrote.
 """
 
 from collections.abc import Callable
@@ -176,7 +176,7 @@ def test_near_still_holds_what_this_instance_stored_itself(server: Server, prefi
 def test_twin_without_expecting_the_own_push_near_is_empty(
     server: Server, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(CommandSender, "_expect_own", lambda _self, _raw: None)
+    monkeypatch.setattr(CommandSender, "expect_own", lambda _self, _raw: None)
     assert set(run(_near_after_own_stores(server, prefix)).values()) == {None}
 
 

@@ -60,7 +60,7 @@ def noloop() -> list[Exchange]:
 
         return await original(asked, *args, **more)
 
-    return [(keeper, "handshake", shake), (handshake, "_self_test", _not_now), (CommandSender, "_expect_own", _nothing)]
+    return [(keeper, "handshake", shake), (handshake, "_self_test", _not_now), (CommandSender, "expect_own", _nothing)]
 
 
 def no_fill_token() -> list[Exchange]:
@@ -127,18 +127,18 @@ def lease_not_voided_by_set() -> list[Exchange]:
     def store(self: Shared, key: str, expected: bytes, entry: NewEntry) -> Any:
         if expected[:1] != b"L":
             return swap(self, key, expected, entry)
-        if not self._open():
+        if not self.may_send():
             return None
         raw = self._layout.entry(key)
 
         def answered(reply: Any, sent_at: float) -> bool:
             if reply != 1:
                 return False
-            self._expect_own(raw)
+            self.expect_own(raw)
             self._entries.fill(entry, sent_at)
             return True
 
-        return self._run("put", raw, (entry.blob, entry.server_ttl_ms), answered, self._ports.future())
+        return self.call_script("put", raw, (entry.blob, entry.server_ttl_ms), answered, self._ports.future())
 
     return [(Shared, "swap", store)]
 
@@ -270,7 +270,7 @@ def detached_flight_answers_all() -> list[Exchange]:
 
 def rights_kept_while_suspect() -> list[Exchange]:
     """A right that was granted too late is released only if the link is online at that moment."""
-    return [(CommandSender, "_connected", CommandSender._open)]
+    return [(CommandSender, "_connected", CommandSender.may_send)]
 
 
 def clear_forgotten_with_a_snapshot() -> list[Exchange]:

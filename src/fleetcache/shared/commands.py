@@ -1,7 +1,4 @@
-"""Sends calls: scripts with their fallback to ``EVAL``, own invalidation pushes, remembered refusals.
-
-``Shared`` adds the verbs.
-"""
+"""Sends calls: scripts with their fallback to ``EVAL``, own invalidation pushes, remembered refusals."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -10,10 +7,9 @@ from typing import Any, Protocol
 from hiredis import pack_command
 
 from ..clock import Clock
-from ..format.keys import Layout
 from ..futures import Future, tell_unanswered
 from ..near.coherence import Coherence
-from ..policy.ports import Runtime
+from ..policy.lookup import EntryState, Lookup
 from ..telemetry.stats import Counters
 from ..wire.reasons import NO_WRITES, TRANSIENT, ScriptError, reply_reason, spoken
 from ..wire.session import (
@@ -24,11 +20,8 @@ from ..wire.session import (
     ReplyError,
     Session,
 )
-from .entries import Entries
-from .large_keys import LargeKeys
 from .replies import judged, judged_all
 from .scripts import SCRIPTS
-from .stray_rights import Rights
 
 __all__ = ["CommandSender", "Wire"]
 
@@ -104,36 +97,23 @@ class CommandSender:
     """Sends calls while a wire is attached and the link is online.
 
     Args:
-        layout: Keys on the server.
-        entries: Decodes bytes to values.
-        coherence: Told of every call sent and every answer.
+        coherence: Knows whether the server tracks, so that own writes cause pushes.
         counters: Counts errors by reason.
         clock: Seconds.
-        ports: Makes new futures.
     """
 
-    def __init__(
-        self,
-        layout: Layout,
-        entries: Entries,
-        coherence: Coherence,
-        counters: Counters,
-        clock: Clock,
-        ports: Runtime,
-    ) -> None:
-        self._layout, self._entries, self._coherence = layout, entries, coherence
-        self._counters, self._clock, self._ports = counters, clock, ports
+    def __init__(self, coherence: Coherence, counters: Counters, clock: Clock) -> None:
+        self._coherence, self._counters, self._clock = coherence, counters, clock
         self.wire: Wire | None = None
         self.usable = False
-        self.rights = Rights(clock)
-        self.large = LargeKeys()
         # By kind of operation: the reason, since when, and the server's words.
         self.refusals: dict[str, tuple[str, float, str]] = {}
         self.on_mended: Callable[[], None] = lambda: None  # called when a refusal is over
 
     # -- sending -------------------------------------------------------------------------------------------------
 
-    def _open(self) -> bool:
+    def may_send(self) -> bool:
+        """Return True if a call may be sent now; count a call that has no room."""
         if not self.usable or self.wire is None:
             return False
         if self.wire.session.has_room:
@@ -162,7 +142,7 @@ class CommandSender:
         if self.wire is not None:
             self.wire.submit(call)
 
-    def _run(
+    def call_script(
         self,
         script: str,
         key: bytes,
@@ -186,7 +166,7 @@ class CommandSender:
         self.submit(_Scripted(self, text.call(key, *args), judge, future, lost, still, again))
         return future
 
-    def _call(
+    def call(
         self,
         commands: tuple[Command, ...],
         handle: Callable[[list[Any]], Any],
@@ -198,7 +178,8 @@ class CommandSender:
         self.submit(call)
         return call
 
-    def _expect_own(self, raw: bytes) -> None:
+    def expect_own(self, raw: bytes) -> None:
+        """Expect the push for this key, caused by the client's own write, as the next frame."""
         if self._coherence.tracking and self.wire is not None:
             self.wire.expect_own(raw)
 
@@ -213,6 +194,10 @@ class CommandSender:
         if wrong_node and fatal and self.wire is not None:
             self.wire.fail(reason, said)
         return reason
+
+    def refused(self, kind: str, error: ReplyError) -> Lookup:
+        """Record the refusal of a call that reads; return its result."""
+        return Lookup(EntryState.UNAVAILABLE, reason=self.record_refusal(kind, error))
 
     def record_success(self, kind: str) -> None:
         """Record a success: end this kind's refusal, and each refusal whose cause would have refused this one too."""

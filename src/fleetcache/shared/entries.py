@@ -32,7 +32,7 @@ from ..near.coherence import Coherence, FillToken
 from ..near.store import ENCODED, NearEntry
 from ..near.tag_versions import TagState
 from ..policy.lookup import DecodedValue, EntryState, Lookup, NewEntry
-from ..policy.options import CallOptions, seconds_left
+from ..policy.options import CallOptions, Remaining, seconds_left
 from ..telemetry.stats import Counters
 from ..wire.reasons import reply_reason
 from ..wire.session import ReplyError
@@ -267,6 +267,16 @@ class Entries:
             self._coherence.fill(token, held)
         look = _FRESH if fresh_left > 0 else _STALE
         return Lookup(look, header.stamp, answer, 0.0, "", fresh_until, sent_at, header)
+
+    def was_alive(self, start: Any, pttl: Any) -> bool:
+        """Return True if a fresh entry, current as far as known, began with these bytes and had this life left."""
+        if not isinstance(start, bytes) or not isinstance(pttl, int) or len(start) < HEAD_SIZE:
+            return False
+        header = parse_header(start, cut=True)
+        if header is None:
+            return False
+        currency, _ = self._coherence.judge(header.section)
+        return currency is not TagState.OUTDATED and Remaining.of(pttl, header.stale).is_fresh
 
     def _is_signed(self, key: str, blob: bytes, header: Header) -> bool:
         """Return True if one of the configured keys signed the key on the server and everything in the entry."""

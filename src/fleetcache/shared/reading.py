@@ -1,4 +1,4 @@
-"""Reads entries and versions of tags from the server. ``Shared`` adds the rights to load, and the writes.
+"""Reads entries and versions of tags from the server.
 
 Rules:
 
@@ -15,17 +15,20 @@ from hiredis import pack_command
 from msgspec import Struct
 
 from ..format.entry import HEAD_SIZE
-from ..format.keys import ALL_TAG
+from ..format.keys import ALL_TAG, Layout
 from ..futures import Future, tell_unanswered
-from ..near.coherence import FillToken
+from ..near.coherence import Coherence, FillToken
 from ..near.tag_versions import new_version
-from ..policy.lookup import EntryState, Lookup
+from ..policy.lookup import Lookup
+from ..policy.ports import Runtime
 from ..wire.session import ANSWERED_LATER, ReplyError
 from .commands import CommandSender
+from .entries import Entries
+from .large_keys import LargeKeys
 from .replies import judged
 from .scripts import TAG_KEPT_MS
 
-__all__ = ["HEAD", "SharedReading", "is_torn"]
+__all__ = ["HEAD", "Reads", "is_torn"]
 
 
 # Asked after ``GET`` and ``PTTL`` where no push tells of a write between the two: the head of another value differs.
@@ -43,7 +46,7 @@ class _Look(Struct, gc=False):
 
     payload: bytes
     future: Future
-    shared: "SharedReading"
+    reads: "Reads"
     key: str
     declared: Any
     token: FillToken | None
@@ -57,9 +60,9 @@ class _Look(Struct, gc=False):
         """Judge the entry, in frame order."""
         if self.torn or is_torn(*replies):
             self.torn = False
-            self.shared.submit(self)
+            self.reads.submit(self)
             return ANSWERED_LATER
-        return self.shared.see(self.key, replies[0], replies[1], self.sent_at, self.declared, self.token)
+        return self.reads.see(self.key, replies[0], replies[1], self.sent_at, self.declared, self.token)
 
     def give_up(self) -> None:
         """Tell the future that no answer came."""
@@ -71,21 +74,36 @@ def is_torn(blob: Any, _pttl: Any, head: Any = None) -> bool:
     return isinstance(blob, bytes) and isinstance(head, bytes) and not blob.startswith(head)
 
 
-class SharedReading(CommandSender):
-    """The reading verbs; arguments as for ``CommandSender``.
+class Reads:
+    """The reads of the server.
+
+    Args:
+        sender: Sends the calls.
+        layout: Keys on the server.
+        entries: Judges entries.
+        coherence: Keeps the versions of tags.
+        ports: Makes new futures.
 
     Attributes:
+        large: The keys whose values were too large.
         run: Names the server's run in versions of the tag on every entry.
     """
 
-    run = b""
+    def __init__(
+        self, sender: CommandSender, layout: Layout, entries: Entries, coherence: Coherence, ports: Runtime
+    ) -> None:
+        self._sender, self._layout, self._entries, self._coherence = sender, layout, entries, coherence
+        self._ports = ports
+        self.submit = sender.submit
+        self.large = LargeKeys()
+        self.run = b""
 
     def look(self, key: str, declared: Any, token: FillToken | None, *, of_many: bool = False) -> Future | None:
         """Send ``GET`` and ``PTTL`` in one write; the future gets a ``Lookup``.
 
         With ``of_many`` the look is part of a batch, and the whole batch is one write.
         """
-        if not self._open():
+        if not self._sender.may_send():
             return None
         raw, future = self._layout.entry(key), self._ports.future()
         size = len(raw)
@@ -96,12 +114,12 @@ class SharedReading(CommandSender):
             look.payload += pack(("GETRANGE", raw, *HEAD))
             look.count = 3
         if raw in self.large.keys:
-            return self._unless_large(raw, future, partial(self.submit, look))
-        if self.wire is not None:
-            self.wire.submit(look, at_once=not of_many)
+            return self.unless_large(raw, future, partial(self.submit, look))
+        if self._sender.wire is not None:
+            self._sender.wire.submit(look, at_once=not of_many)
         return future
 
-    def _unless_large(self, raw: bytes, future: Future, then: Callable[[], object]) -> Future:
+    def unless_large(self, raw: bytes, future: Future, then: Callable[[], object]) -> Future:
         """Ask for the size of a value that was once too large.
 
         The future gets a ``Lookup`` if the value is still too large; otherwise ``then`` sends the call that resolves
@@ -109,20 +127,20 @@ class SharedReading(CommandSender):
         """
 
         def answered(replies: list[Any]) -> Any:
-            seen = self._see_large(raw, *replies)
+            seen = self.see_large(raw, *replies)
             if seen is not None:
                 return seen
             then()
             return ANSWERED_LATER
 
-        self._call(self.large.asks(raw), answered, future)
+        self._sender.call(self.large.asks(raw), answered, future)
         return future
 
-    def _see_large(self, raw: bytes, beyond: Any, start: Any, pttl: Any) -> Lookup | None:
+    def see_large(self, raw: bytes, beyond: Any, start: Any, pttl: Any) -> Lookup | None:
         """Judge the replies to ``large.asks``; ``None`` means that the value is small enough to read by now."""
         for reply in (beyond, start, pttl):
             if isinstance(reply, ReplyError):
-                return Lookup(EntryState.UNAVAILABLE, reason=self.record_refusal("read", reply))
+                return self._sender.refused("read", reply)
         return self._entries.too_large(start, pttl) if self.large.is_too_large(raw, beyond) else None
 
     def see(self, key: str, blob: Any, pttl: Any, sent_at: float, declared: Any, token: FillToken | None) -> Lookup:
@@ -130,9 +148,9 @@ class SharedReading(CommandSender):
         if type(blob) is not bytes or type(pttl) is not int:  # no value, or a reply of another shape
             for reply in (judged("GET", blob), judged("PTTL", pttl)):
                 if isinstance(reply, ReplyError):
-                    return Lookup(EntryState.UNAVAILABLE, reason=self.record_refusal("read", reply))
-        if self.refusals:
-            self.record_success("read")
+                    return self._sender.refused("read", reply)
+        if self._sender.refusals:
+            self._sender.record_success("read")
         return self._entries.see(key, blob, pttl, sent_at, declared, token)
 
     def settle(self, key: str, seen: Lookup, declared: Any, token: FillToken | None) -> Future | None:
@@ -146,7 +164,7 @@ class SharedReading(CommandSender):
 
     def capture(self, tags: Sequence[str], then: Callable[[], Any], future: Future) -> Future | None:
         """Read or mint versions, all in one write; ``then`` runs after the last reply and resolves the future."""
-        if not self._open():
+        if not self._sender.may_send():
             return None
         left = len(tags)
 
@@ -159,14 +177,14 @@ class SharedReading(CommandSender):
         for tag in tags:
             version = self._entries.stamp(b"")
             args = (new_version(version, self.run), 0) if tag == ALL_TAG else (version, TAG_KEPT_MS)
-            self._run("mint", self._layout.tag(tag), args, partial(answered, tag), future)
+            self._sender.call_script("mint", self._layout.tag(tag), args, partial(answered, tag), future)
         return future
 
     def minted(self, tag: str, reply: Any, sent_at: float) -> None:
         """Keep a tag version that was read or made, or record the refusal."""
         if isinstance(reply, ReplyError):
-            self.record_refusal("store", reply)
+            self._sender.record_refusal("store", reply)
         else:
             self._coherence.keep_version(tag, reply[0], sent_at)
             if reply[1] == 1:
-                self._expect_own(self._layout.tag(tag))
+                self._sender.expect_own(self._layout.tag(tag))

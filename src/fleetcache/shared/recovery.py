@@ -85,7 +85,7 @@ class Recovery:
         await self._replay(ask)
         await self._release_strays(ask, greeting)
         sent_at = self._clock()
-        mint = mint_command(self._layout, ALL_TAG, new_version(self._version(), self._shared.run), whole=True)
+        mint = mint_command(self._layout, ALL_TAG, new_version(self._version(), self._shared.reads.run), whole=True)
         turnover = coherence.turnover
         turnover.begin(tells=greeting.run_id is not None)  # else INFO lacks a run id or is refused
         more = (ASKED,) if turnover.is_due() else ()
@@ -94,7 +94,7 @@ class Recovery:
             turnover.heard(said)
 
     def _minted(self, replies: list[Any], sent_at: float) -> list[Any]:
-        self._shared.minted(ALL_TAG, judged("mint", replies[0]), sent_at)
+        self._shared.reads.minted(ALL_TAG, judged("mint", replies[0]), sent_at)
         return replies
 
     async def _clear_if_server_restarted(self, ask: Ask, greeting: ServerInfo) -> None:
@@ -104,7 +104,7 @@ class Recovery:
         run is removed by compare-and-delete, so that the fleet goes cold once and not once per instance. If the run is
         unknown, an instance that has seen a version before treats any version as one from another run.
         """
-        run = self._shared.run = run_mark(greeting.run_id)
+        run = self._shared.reads.run = run_mark(greeting.run_id)
         if self._trust_restart or (not run and self._coherence.last_all is None):
             return
         (version,) = await ask(("GET", self._layout.tag(ALL_TAG)))

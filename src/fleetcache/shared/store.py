@@ -8,17 +8,19 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from ..format.entry import HEAD_SIZE, parse_header
-from ..format.keys import ALL_TAG, Target
+from ..clock import Clock
+from ..format.keys import ALL_TAG, Layout, Target
 from ..futures import Future
-from ..near.coherence import FillToken
-from ..near.tag_versions import TagState
+from ..near.coherence import Coherence, FillToken
 from ..policy.lookup import ClaimReply, EntryState, Lookup, NewEntry
-from ..policy.options import Remaining
+from ..policy.ports import Runtime
+from ..telemetry.stats import Counters
 from ..wire.evictions import ASKED
 from ..wire.session import Call, Command, ReplyError
-from .reading import HEAD, SharedReading, is_torn
-from .stray_rights import GOOD_FOR
+from .commands import CommandSender
+from .entries import Entries
+from .reading import HEAD, Reads, is_torn
+from .stray_rights import GOOD_FOR, Rights
 
 __all__ = ["Shared"]
 
@@ -26,38 +28,61 @@ __all__ = ["Shared"]
 MAX_HEADER = 511
 
 
-class Shared(SharedReading):
-    """The verbs of the server that the policy uses."""
+class Shared(CommandSender):
+    """The verbs of the server that the policy uses.
+
+    Args:
+        layout: Keys on the server.
+        entries: Turns values into bytes and back.
+        coherence: Told of every removal, and keeps the near cache.
+        counters: Counts leases, claims, refused swaps, and errors by reason.
+        clock: Seconds.
+        ports: Makes new futures.
+
+    Attributes:
+        reads: The verbs that read; ``look``, ``settle``, ``judge`` and ``capture`` are here, too.
+        rights: The rights to load that are in doubt.
+    """
+
+    def __init__(
+        self, layout: Layout, entries: Entries, coherence: Coherence, counters: Counters, clock: Clock, ports: Runtime
+    ) -> None:
+        super().__init__(coherence, counters, clock)
+        self._layout, self._entries, self._ports = layout, entries, ports
+        self.rights = Rights(clock)
+        reads = self.reads = Reads(self, layout, entries, coherence, ports)
+        self.look, self.settle, self.judge, self.capture = reads.look, reads.settle, reads.judge, reads.capture
+        self.large = reads.large
 
     # -- leases and claims ---------------------------------------------------------------------------------------
 
     def acquire(self, key: str, placeholder: bytes, lease_ms: int, declared: Any, token: FillToken) -> Future | None:
         """Take the lease; the future gets a ``Lookup``: ``GRANTED``, or the value under the key."""
-        if not self._open():
+        if not self.may_send():
             return None
         raw, future = self._layout.entry(key), self._ports.future()
 
         def answered(reply: Any, sent_at: float) -> Lookup:
             self.rights.answered(raw, placeholder)
             if isinstance(reply, ReplyError):
-                return Lookup(EntryState.UNAVAILABLE, reason=self.record_refusal("store", reply))
+                return self.refused("store", reply)
             if isinstance(reply, list):
-                return self.see(key, reply[0], reply[1], sent_at, declared, token)
+                return self.reads.see(key, reply[0], reply[1], sent_at, declared, token)
             self.record_success("store")
-            self._expect_own(raw)
+            self.expect_own(raw)
             self._counters.leases += 1
             if future.done():  # no caller waits for the lease any more
                 self.release(key, placeholder)
             return Lookup(EntryState.GRANTED, stamp=placeholder)
 
         lost = partial(self.rights.lost, raw, placeholder, lease_ms / 1000)
-        return self._run("acquire", raw, (placeholder, lease_ms), answered, future, lost)
+        return self.call_script("acquire", raw, (placeholder, lease_ms), answered, future, lost)
 
     def claim(
         self, key: str, claim_token: bytes, lease_ms: int, declared: Any, token: FillToken | None, *, look: bool = True
     ) -> Future | None:
         """Take the right to replace an entry, and ``look`` at the entry again; the future gets a ``ClaimReply``."""
-        if not self._open():
+        if not self.may_send():
             return None
         raw, sibling, future = self._layout.entry(key), self._layout.claim(key), self._ports.future()
 
@@ -65,9 +90,7 @@ class Shared(SharedReading):
             set_, left, *entry = replies
             self.rights.answered(sibling, claim_token)
             if isinstance(set_, ReplyError):
-                return ClaimReply(
-                    Lookup(EntryState.UNAVAILABLE, reason=self.record_refusal("store", set_)), 0.0, granted=False
-                )
+                return ClaimReply(self.refused("store", set_), 0.0, granted=False)
             granted = set_ is not None
             if granted:
                 self._counters.claims += 1
@@ -76,11 +99,11 @@ class Shared(SharedReading):
             if not look:
                 seen = Lookup(EntryState.ABSENT)
             elif large:
-                seen = self._see_large(raw, *entry) or Lookup(EntryState.ABSENT)  # small by now: read it again
+                seen = self.reads.see_large(raw, *entry) or Lookup(EntryState.ABSENT)  # small by now: read it again
             elif call.torn or is_torn(*entry):
                 seen = Lookup(EntryState.ABSENT)  # the next script reads value and life in one step
             else:
-                seen = self.see(key, entry[0], entry[1], call.sent_at, declared, token)
+                seen = self.reads.see(key, entry[0], entry[1], call.sent_at, declared, token)
             return ClaimReply(seen, max(left, 0) / 1000 if isinstance(left, int) else 0.0, granted=granted)
 
         large = raw in self.large.keys
@@ -93,16 +116,16 @@ class Shared(SharedReading):
             *entry_of,
         )
         lost = partial(self.rights.lost, sibling, claim_token, lease_ms / 1000)
-        call = self._call(commands if look else commands[:2], answered, future, lost)
+        call = self.call(commands if look else commands[:2], answered, future, lost)
         return future
 
     def is_claimed(self, key: str) -> Future | None:
         """Ask whether any process holds the claim; the future gets True or False."""
-        if not self._open():
+        if not self.may_send():
             return None
         raw = self._layout.claim(key)
         future = self._ports.future()
-        self._call((("PTTL", raw),), lambda replies: isinstance(replies[0], int) and replies[0] > 0, future)
+        self.call((("PTTL", raw),), lambda replies: isinstance(replies[0], int) and replies[0] > 0, future)
         return future
 
     def swap(self, key: str, expected: bytes, entry: NewEntry) -> Future | None:
@@ -110,7 +133,7 @@ class Shared(SharedReading):
 
         The future gets ``True`` (stored), ``False`` (refused) or the reason of an error.
         """
-        if not self._open():
+        if not self.may_send():
             return None
         raw = self._layout.entry(key)
 
@@ -121,12 +144,12 @@ class Shared(SharedReading):
                 self._counters.refused_swaps += 1
                 return False
             self.record_success("store")
-            self._expect_own(raw)
+            self.expect_own(raw)
             self._entries.fill(entry, sent_at)
             return True
 
         args = (expected, entry.blob, entry.server_ttl_ms)
-        return self._run("swap", raw, args, answered, self._ports.future())
+        return self.call_script("swap", raw, args, answered, self._ports.future())
 
     def renew(
         self, key: str, stamp: bytes, ms: int, *, claim: bool = False, gone: Callable[[], None] | None = None
@@ -135,7 +158,7 @@ class Shared(SharedReading):
 
         ``gone`` is called if the server has it no more: it expired in an outage, or the server lost it.
         """
-        if not self._open():
+        if not self.may_send():
             return
         raw = self._layout.claim(key) if claim else self._layout.entry(key)
 
@@ -144,7 +167,7 @@ class Shared(SharedReading):
             if reply == 0 and gone is not None:
                 gone()
 
-        self._run("renew", raw, (stamp, ms), answered, None)
+        self.call_script("renew", raw, (stamp, ms), answered, None)
 
     def release(self, key: str, placeholder: bytes) -> None:
         """Release a lease without storing a value."""
@@ -167,13 +190,13 @@ class Shared(SharedReading):
                 self._own_if_done(raw, reply)
 
         if self._connected():
-            self._run("release", raw, (stamp,), answered, None, lost)
+            self.call_script("release", raw, (stamp,), answered, None, lost)
         else:
             lost()
 
     def _own_if_done(self, raw: bytes, reply: Any) -> None:
         if reply == 1:
-            self._expect_own(raw)
+            self.expect_own(raw)
 
     # -- writes --------------------------------------------------------------------------------------------------
 
@@ -184,7 +207,7 @@ class Shared(SharedReading):
         """
         target: Target = ("e", key)
         token = entry.token
-        if not self._open():
+        if not self.may_send():
             self._coherence.defer(target, number)
             return None
         raw = self._layout.entry(key)
@@ -194,28 +217,25 @@ class Shared(SharedReading):
                 self._coherence.defer(target, number)
                 return self.record_refusal("store", reply)
             self.record_success("store")
-            self._expect_own(raw)
+            self.expect_own(raw)
             self._coherence.confirm_removal(target, number, keep=token)
             self._entries.fill(entry, sent_at)
             return True
 
-        args, owe = (entry.blob, entry.server_ttl_ms), self._owing(target, number)
-        return self._run("put", raw, args, answered, self._ports.future(), owe, lambda: token.valid)
-
-    def _owing(self, target: Target, number: int) -> Callable[[], None]:
-        return lambda: self._coherence.defer(target, number)
+        args, owe = (entry.blob, entry.server_ttl_ms), partial(self._coherence.defer, target, number)
+        return self.call_script("put", raw, args, answered, self._ports.future(), owe, lambda: token.valid)
 
     def discard(self, key: str, stamp: bytes) -> None:
         """Remove a foreign value if it is still there. The request for the lease follows in the same write."""
-        if self._open():
-            self._run("release", self._layout.entry(key), (stamp,), lambda _reply, _at: None, None)
+        if self.may_send():
+            self.call_script("release", self._layout.entry(key), (stamp,), lambda _reply, _at: None, None)
 
     def remove(self, target: Target, number: int) -> Future | None:
         """Send ``DEL``; the future gets whether a live entry or tag was removed, or a reason.
 
         No removal is lost: each one stays pending until the server acknowledges it.
         """
-        if not self._open():
+        if not self.may_send():
             self._coherence.defer(target, number)
             return None
         kind, name = target
@@ -231,34 +251,26 @@ class Shared(SharedReading):
                 self._coherence.defer(target, number)
                 return self.record_refusal("remove", done)
             self.record_success("remove")
-            alive = done == 1 and (kind == "t" or self._was_alive(replies[0], replies[1]))
+            alive = done == 1 and (kind == "t" or self._entries.was_alive(replies[0], replies[1]))
             self._coherence.confirm_removal(target, number)
             return alive
 
-        return self._call(commands, answered, self._ports.future(), self._owing(target, number)).future
-
-    def _was_alive(self, start: Any, pttl: Any) -> bool:
-        if not isinstance(start, bytes) or not isinstance(pttl, int) or len(start) < HEAD_SIZE:
-            return False
-        header = parse_header(start, cut=True)
-        if header is None:
-            return False
-        currency, _ = self._coherence.judge(header.section)
-        return currency is not TagState.OUTDATED and Remaining.of(pttl, header.stale).is_fresh
+        owe = partial(self._coherence.defer, target, number)
+        return self.call(commands, answered, self._ports.future(), owe).future
 
     def add(self, key: str, entry: NewEntry, declared: Any, token: FillToken) -> Future | None:
         """Store if absent; the future gets a ``Lookup``: ``GRANTED`` when stored, else the value under the key."""
-        if not self._open():
+        if not self.may_send():
             return None
         raw = self._layout.entry(key)
 
         def answered(reply: Any, sent_at: float) -> Lookup:
             if isinstance(reply, ReplyError):
-                return Lookup(EntryState.UNAVAILABLE, reason=self.record_refusal("store", reply))
+                return self.refused("store", reply)
             if isinstance(reply, list):
-                return self.see(key, reply[0], reply[1], sent_at, declared, token)
+                return self.reads.see(key, reply[0], reply[1], sent_at, declared, token)
             self.record_success("store")
-            self._expect_own(raw)
+            self.expect_own(raw)
             self._entries.fill(entry, sent_at)
             return Lookup(EntryState.GRANTED)
 
@@ -266,14 +278,14 @@ class Shared(SharedReading):
 
         def send() -> None:
             args = (entry.blob, entry.server_ttl_ms)
-            self._run("add", raw, args, answered, future, still=lambda: token.valid)
+            self.call_script("add", raw, args, answered, future, still=lambda: token.valid)
 
         return self._sent(raw, future, send)
 
     def _sent(self, raw: bytes, future: Future, send: Callable[[], object]) -> Future:
         """Send a call whose reply may be the value under the key, unless that value is too large to read."""
         if raw in self.large.keys:
-            return self._unless_large(raw, future, send)
+            return self.reads.unless_large(raw, future, send)
         send()
         return future
 
@@ -282,14 +294,14 @@ class Shared(SharedReading):
 
         The future gets the new ``int``, a reason, or a ``Lookup`` of the value that the script did not add to.
         """
-        if not self._open():
+        if not self.may_send():
             return None
 
         def answered(reply: Any, sent_at: float) -> int | Lookup | str:
             if isinstance(reply, ReplyError):
                 return self.record_refusal("store", reply)
             if reply[0] == 0:
-                return self.see(key, reply[1], reply[2], sent_at, Any, token)
+                return self.reads.see(key, reply[1], reply[2], sent_at, Any, token)
             self.record_success("store")
             return int(reply[1])
 
@@ -297,7 +309,7 @@ class Shared(SharedReading):
         raw, future = self._layout.entry(key), self._ports.future()
 
         def send() -> None:
-            self._run("incr", raw, args, answered, future, still=lambda: token.valid)
+            self.call_script("incr", raw, args, answered, future, still=lambda: token.valid)
 
         if replacing:  # the script compares the head only and does not answer with the value
             send()
@@ -306,7 +318,7 @@ class Shared(SharedReading):
 
     def touch(self, key: str, stamp: bytes, server_ttl_ms: int) -> Future | None:
         """Give the entry with this head a new life; the future gets ``True`` if the entry still had this head."""
-        if not self._open():
+        if not self.may_send():
             return None
 
         def answered(reply: Any, _sent_at: float) -> bool:
@@ -315,17 +327,16 @@ class Shared(SharedReading):
                 return False
             return bool(reply == 1)
 
-        return self._run("touch", self._layout.entry(key), (stamp, server_ttl_ms), answered, self._ports.future())
+        raw, future = self._layout.entry(key), self._ports.future()
+        return self.call_script("touch", raw, (stamp, server_ttl_ms), answered, future)
 
     def tell_turnover(self, heard: Callable[[Any], None]) -> None:
         """Ask whether the server evicts. No caller waits for the reply."""
-        if self._open():
+        if self.may_send():
             self.submit(Call((ASKED,), lambda replies: heard(replies[0])))
 
     def ping(self) -> Future | None:
         """Send a real command, to measure the round trip that health reports."""
-        if not self._open():
+        if not self.may_send():
             return None
-        return self._call(
-            (("GET", self._layout.tag(ALL_TAG)),), lambda replies: replies[0], self._ports.future()
-        ).future
+        return self.call((("GET", self._layout.tag(ALL_TAG)),), lambda replies: replies[0], self._ports.future()).future

@@ -151,7 +151,7 @@ ROWS = [
         "large_key_is_read",
         "shared.large_keys.2",
         "A key whose value was too large is read again without a check of its size.",
-        "shared.reading:SharedReading.look",
+        "shared.reading:Reads.look",
         ("if raw in self.large.keys:", "if False:"),
         "tests/faults/test_large_keys.py::test_a_key_that_is_known_costs_no_connection",
     ),
