@@ -31,7 +31,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Add the one marker. With ``fleetcache_fresh``, also register the plugin that empties the caches for each test."""
-    config.addinivalue_line("markers", f"{REAL}: let the app's caches be as the environment says in this test")
+    config.addinivalue_line(
+        "markers", f"{REAL}: use the app's own caches, as the environment sets them up, in this test"
+    )
     if config.getini(FRESH):
         from fleetcache.testing.fresh_caches import Autouse  # noqa: PLC0415 - only suites with the option pay for it
 

@@ -71,7 +71,7 @@ def test_a_server_that_was_there_answers_no_more(
             await eventually(lambda: cache.stats().link == "online")
 
     run(scene())
-    check(lines(caplog), "answers no more (")
+    check(lines(caplog), "no longer answers (")
 
 
 def test_who_refuses_us_cannot_be_used_and_no_secret_is_told(

@@ -60,7 +60,7 @@ def test_without_arguments_it_is_as_the_environment_says(monkeypatch: pytest.Mon
         ({"operation_timeout": "1h"}, "CACHE_OPERATION_TIMEOUT"),
         ({"url": "http://secret@example"}, "accepted: redis"),
         ({"cache": "redis://localhost"}, "the argument cache = a value of type str; accepted: a SyncCache"),
-        ({"cache": SyncCache("null://"), "prefix": "p"}, "is a ready SyncCache: give prefix where it is made"),
+        ({"cache": SyncCache("null://"), "prefix": "p"}, "is a ready SyncCache: pass prefix where it is made"),
     ],
 )
 def test_a_wrong_argument_is_named(arguments: dict[str, Any], said: str) -> None:

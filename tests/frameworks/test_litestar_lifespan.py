@@ -31,7 +31,7 @@ def new(server: Server, prefix: str, **options: Any) -> FleetStore:
 def test_a_wrong_setting_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match="accepted: redis"):
         FleetStore("http://secret@example")
-    with pytest.raises(ConfigError, match="a ready Cache has its settings: give prefix, ttl where it is made"):
+    with pytest.raises(ConfigError, match="a ready Cache has its settings: pass prefix, ttl where it is made"):
         FleetStore(Cache("memory://"), ttl=5, prefix="p")
     monkeypatch.setenv("CACHE_DRIVER", "memcached")
     with pytest.raises(ConfigError, match="CACHE_DRIVER"):

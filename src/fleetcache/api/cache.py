@@ -161,7 +161,7 @@ def resolve_settings(name: str, url: str | None, settings: Settings | None, over
         ConfigError: The caller gave neither a URL nor settings, both of them, or overrides in addition to settings.
     """
     if (url is None) == (settings is None):
-        raise ConfigError(f"{name} takes a URL or settings=Settings(...), one of them; or use {name}.from_env()")
+        raise ConfigError(f"{name} takes either a URL or settings=Settings(...); or use {name}.from_env()")
     if settings is None:
         return Settings.from_url(str(url), **overrides)
     if overrides:

@@ -67,7 +67,7 @@ def check_storable(name: str, function: Any, declared: Any, codec: str) -> None:
     if codec == "pickle":
         return
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-        raise _refusal(name, "is a generator, whose items are gone when the first caller has them", "a list")
+        raise _refusal(name, "is a generator, whose items the first caller uses up", "a list")
     if declared is ...:
         # A decorator below may change the result, so the annotation of the function itself proves nothing.
         declared = Any if hasattr(function, "__wrapped__") else annotated_type(function)
@@ -77,7 +77,7 @@ def check_storable(name: str, function: Any, declared: Any, codec: str) -> None:
 
 
 def _refusal(name: str, problem: str, instead: str) -> ConfigError:
-    return ConfigError(f"@cached on {name}: it {problem}, so that it would be called each time; return {instead}")
+    return ConfigError(f"@cached on {name}: it {problem}, so it would be called each time; return {instead}")
 
 
 def _never(declared: Any) -> str | None:

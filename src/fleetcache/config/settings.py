@@ -249,7 +249,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         address = self.address
         if address is not None and address.ignored:
             names = ", ".join(sorted(set(address.ignored)))
-            said.append(f"{self.url_variable} has options of other clients, which mean nothing here: {names}")
+            said.append(f"{self.url_variable} has options of other clients, which have no effect here: {names}")
         for field, little in (("near_max_bytes", LITTLE_NEAR), ("max_value_bytes", LITTLE_VALUE)):
             number = getattr(self, field)
             if 0 < number < little and self.resolved_driver != "null":

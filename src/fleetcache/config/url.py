@@ -301,7 +301,9 @@ class _Reader:
         if hostname is None:
             raise self._wrong(f"has ssl_check_hostname={asked[:40]!r}", ", ".join(BOOLEANS))
         if hostname and checks == "none":
-            raise self._wrong("asks to check the host name of a certificate nobody checks", "ssl_cert_reqs=required")
+            raise self._wrong(
+                "asks to check the host name of a certificate that is not verified", "ssl_cert_reqs=required"
+            )
         if "ssl_keyfile" in options and "ssl_certfile" not in options:
             raise self._wrong("has ssl_keyfile without ssl_certfile", "both, or ssl_certfile alone with the key in it")
         return {**options, "ssl_cert_reqs": checks, "ssl_check_hostname": hostname}

@@ -71,7 +71,9 @@ def _embedded_dir(value: object, *, name: str) -> str | None:
 def _operation_timeout(value: Duration, *, name: str) -> float:
     result = parse_duration(value, name=name)
     if result > MAX_OPERATION:
-        problem = f"is over {format_duration(MAX_OPERATION)}: it is what one operation on the server may take"
+        problem = (
+            f"is over {format_duration(MAX_OPERATION)}: this is the time that one operation on the server may take"
+        )
         raise config_error(name, value, problem, "a shorter one; the lifetime of entries is CACHE_TTL (ttl)")
     return result
 
@@ -168,7 +170,7 @@ VARIABLES: tuple[Variable, ...] = (
              "a few MB of overhead at most, and the hot part of most key sets"),
     Variable("CACHE_NEAR_MAX_BYTES", "near_max_bytes", "size", "32MB", parse_size,
              "bytes in the near store, per process; 0 turns near off",
-             "several processes of it fit into a small container"),
+             "several processes with this limit fit into a small container"),
     Variable("CACHE_MAX_VALUE_BYTES", "max_value_bytes", "size", "4MB",
              partial(parse_size, minimum=1, maximum=MAX_VALUE),
              "larger values are answered uncached; at most 512MB",
@@ -184,7 +186,7 @@ VARIABLES: tuple[Variable, ...] = (
              "an old snapshot brings removed entries back"),
     Variable("CACHE_CODEC", "codec", "choice", "msgpack", partial(_choice, choices=CODECS),
              f"{CODECS}; pickle needs CACHE_SIGNING_KEY",
-             "small, fast, and reading it runs nothing"),
+             "small, fast, and reading it executes no code"),
     Variable("CACHE_SIGNING_KEY", "signing_keys", "keys", (), _signing_keys,
              "entries are signed with the first key and verified with all: new,old rotates; 32 bytes or more each",
              "programs that can write to the server are usually trusted; for pickle that is not enough"),
@@ -195,5 +197,5 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("CACHE_EMBEDDED_MAX_BYTES", "embedded_max_bytes", "size", "128MB",
              partial(parse_size, minimum=MIN_EMBEDDED),
              "memory of the embedded server; when full, it drops the least recently used entries",
-             "several times near's, and a quarter of a small container; it is taken only as it fills"),
+             "several times near's, and a quarter of a small container; it is used only as the cache fills"),
 )  # fmt: skip

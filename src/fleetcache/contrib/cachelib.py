@@ -115,7 +115,7 @@ class FleetCache(BaseCache):
             if key_prefix or secret_key or settings:
                 given = {"key_prefix": key_prefix, "secret_key": secret_key} | settings
                 names = ", ".join(name for name, value in given.items() if value)
-                raise ConfigError(f"a ready SyncCache has its settings: give {names} where it is made")
+                raise ConfigError(f"a ready SyncCache has its settings: pass {names} where it is made")
             self.cache = server
         elif server is None:
             settings |= pickling(Settings.from_env(**settings), own, secret_key)

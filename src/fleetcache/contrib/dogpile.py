@@ -205,7 +205,7 @@ class FleetBackend(BytesBackend):
                 "driver": self.cache.settings.resolved_driver,
                 "seconds": None,
             }
-            log.error("some of what a dogpile region creates is answered but not kept: %s", error, extra=extra)
+            log.error("a value of a dogpile region is answered but not kept: %s", error, extra=extra)
 
     def delete(self, key: str) -> None:
         """Remove the value, on every instance."""
@@ -233,7 +233,7 @@ def _cache(given: dict[str, Any]) -> SyncCache:
     if not isinstance(cache, SyncCache):
         raise ConfigError(f"the argument cache = a value of type {type(cache).__name__}; accepted: a SyncCache")
     if beside := sorted(given.keys() - {"ttl"}):
-        raise ConfigError(f"the argument cache is a ready SyncCache: give {', '.join(beside)} where it is made")
+        raise ConfigError(f"the argument cache is a ready SyncCache: pass {', '.join(beside)} where it is made")
     return cache
 
 

@@ -123,7 +123,7 @@ class FleetStore(NamespacedStore):
         if isinstance(cache, Cache):
             if settings:
                 raise ConfigError(
-                    f"a ready Cache has its settings: give {', '.join(sorted(settings))} where it is made"
+                    f"a ready Cache has its settings: pass {', '.join(sorted(settings))} where it is made"
                 )
             self._source = _Source(cache, None)
         else:

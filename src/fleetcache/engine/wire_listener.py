@@ -127,7 +127,7 @@ class WireListener:
         if old is LinkState.CONNECTING:
             happened = "cannot be reached"
         else:
-            happened = "cannot be used" if old is LinkState.RECOVERING else "answers no more"
+            happened = "cannot be used" if old is LinkState.RECOVERING else "no longer answers"
         return f"{server} {happened}" if detail is None else f"{server} {happened} ({detail})"
 
     def _on_timeout(self) -> None:

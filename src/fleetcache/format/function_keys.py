@@ -112,7 +112,7 @@ class FunctionKey:
                 raise
             raise KeyRuleError(
                 f"{self.name}: the call does not fit its parameters ({error}). If a decorator below @cached supplies "
-                "arguments, say what the key is made of by a function of what callers pass: "
+                "arguments, make the key by a function of the callers' arguments: "
                 'key=lambda user_id: f"user:{user_id}"'
             ) from error
         if self._owner is not None:

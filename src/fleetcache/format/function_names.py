@@ -125,7 +125,7 @@ def _check_own(name: str, layers: list[Any]) -> None:
     ways = f"pass key=, or make it an argument, as in `def f(n, {next(iter(captured))}=...)`"
     if any(map(callable, captured.values())):
         ways = "pass key=, or, if this is a decorator's wrapper, give it functools.wraps"
-    raise KeyRuleError(f"{name} captures {what}, of which its keys would not tell: {ways}")
+    raise KeyRuleError(f"{name} captures {what}, which its keys would not show: {ways}")
 
 
 def _captured(function: Any, layers: list[Any]) -> dict[str, Any]:

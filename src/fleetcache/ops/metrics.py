@@ -66,8 +66,8 @@ _COUNTERS = {
     "joins": ("joins", "Calls that joined a load of this process"),
     "waits": ("waits", "Waits for a load of another process"),
     "wait_timeouts": ("wait_timeouts", "Waits that took longer than CACHE_LOAD_WAIT"),
-    "leases": ("leases", "Rights to load a key that is not there, granted to this process"),
-    "claims": ("claims", "Rights to replace an entry that is there, granted to this process"),
+    "leases": ("leases", "Rights to load an absent key, granted to this process"),
+    "claims": ("claims", "Rights to replace an existing entry, granted to this process"),
     "refused_swaps": ("refused_swaps", "Loaded values not stored, because the key was removed or set meanwhile"),
     "refreshes": ("refreshes", "Background loads while the older value answered"),
     "uncached": ("uncached", "Values answered but not kept: not encodable or too large"),
@@ -130,7 +130,7 @@ class _CacheCollector(Collector):
         for field, (name, text) in _GAUGES.items():
             yield GaugeMetricFamily(f"fleetcache_{name}", text, value=getattr(stats, field))
         yield _labelled(
-            CounterMetricFamily("fleetcache_hits", "Reads answered, by what answered them", labels=["tier"]),
+            CounterMetricFamily("fleetcache_hits", "Reads answered, by the tier that answered", labels=["tier"]),
             {"near": stats.near_hits, "shared": stats.shared_hits, "stale": stats.stale_hits},
         )
         yield _labelled(

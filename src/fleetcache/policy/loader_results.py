@@ -41,7 +41,7 @@ class Unwrapping:
             if ctx.strict:
                 raise ConfigError(f"{group}: {why}")
             if self._is_new(group, None):
-                ctx.tell(logging.WARNING, "unresolved", "what %s loads is of no declared type: %s", group, why)
+                ctx.tell(logging.WARNING, "unresolved", "results of %s have no declared type: %s", group, why)
         try:
             return ctx.entries.encode(value, declared)
         except CodecError as error:
@@ -54,7 +54,7 @@ class Unwrapping:
             by[group if group in by or len(by) < MAX_UNCACHED else "others"] += 1
             if self._is_new(group, type(value)):
                 said = error if why is None else f"{error}; {why}"
-                ctx.tell(logging.ERROR, "uncached", "what %s loads is answered but not kept: %s", group, said)
+                ctx.tell(logging.ERROR, "uncached", "a result of %s is answered but not kept: %s", group, said)
             return DecodedValue(value, None, 0, declared)
 
     def _is_new(self, group: str, kind: type | None) -> bool:

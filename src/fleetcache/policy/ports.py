@@ -40,7 +40,7 @@ class LoaderEndedError(Exception):
     """
 
     def __init__(self, original: BaseException) -> None:
-        super().__init__("the loader was cancelled, or ended by no Exception")
+        super().__init__("the loader was cancelled, or raised an exception that is not an Exception")
         self.original = original
 
 

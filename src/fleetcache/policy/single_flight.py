@@ -76,7 +76,7 @@ class Flight:
 
     def __repr__(self) -> str:
         state = "over" if self.outcome else "detached" if self.detached else "in the air"
-        return f"<Flight {self.key!r} {state}, {self.waiters} on board>"
+        return f"<Flight {self.key!r} {state}, {self.waiters} waiting>"
 
     def join(self, future: Future) -> None:
         """Resolve ``future`` with the outcome, now or when the flight ends."""

@@ -104,7 +104,7 @@ class Entries:
         if len(payload) > self.max_bytes:
             raise CodecError(
                 f"a value of {len(payload)} bytes is over CACHE_MAX_VALUE_BYTES ({self.max_bytes}): "
-                "one large value would delay everybody on the connection"
+                "one large value would delay all callers on the connection"
             )
         return DecodedValue(decoded, payload, codec, declared)
 

@@ -234,7 +234,7 @@ class Recovery:
         greeting, coherence = self._greeting, self._coherence
         if standing.replid in self._histories:  # no history returns: several servers answer here
             greeting.is_watched = False
-            text = "INFO tells of several servers in turn: whether a primary was replaced cannot be seen from here"
+            text = "INFO reports several servers in turn: a replaced primary cannot be detected from here"
             self._tell(logging.WARNING, "several_servers", text)
             return
         self._histories.add(standing.replid)

@@ -22,7 +22,7 @@ SCHEMA = 1
 _AT_STAKE = {
     "none": "nothing: one cache for all instances",
     "host": "nothing: one cache for all processes of this user on this host; another host has its own",
-    "memory": "every instance keeps its own copies: each loads for itself, and a change is seen by one only",
+    "memory": "every instance keeps its own copies: each loads for itself, and only one sees a change",
     "null": "nothing is cached: every call loads",
     "offline": "this instance answers from its own memory: it loads for itself, and changes of others are seen late; "
     "its own removals are kept and repeated when the server is back",
@@ -30,7 +30,7 @@ _AT_STAKE = {
     "remove": "removals are refused by the server: they are kept here and repeated until it accepts them",
     "read": "the server refuses reads: this instance loads for itself",
     "ttl": "changes are not pushed: near copies live a second at most, and waiters poll",
-    "evicting": "the server is full and drops what it was to keep, leases too: what takes long to load may be loaded "
+    "evicting": "the server is full and drops entries, including leases: a value that takes long to load may be loaded "
     "more than once, one at a time in each process",
     "closed": "the cache was closed: calls raise",
 }

@@ -69,12 +69,12 @@ class Outages:
         quiet = now - self._told_at
         if quiet < QUIET or (self._since is None and not self._untold) or (self._since is not None and self._told):
             return
-        before = f"; it went away {self._untold} times more in the last {quiet:.0f} s" if self._untold else ""
+        before = f"; it was lost {self._untold} more times in the last {quiet:.0f} s" if self._untold else ""
         if self._since is None:
-            text = "the way to the cache server is unstable (%s): %s%s"
+            text = "the connection to the cache server is unstable (%s): %s%s"
             self._tell(logging.WARNING, "unstable", text, self._reason, self._what, before, reason=self._reason)
         else:
-            text = "cache offline (%s): %s%s; this instance goes on from its own memory"
+            text = "cache offline (%s): %s%s; this instance serves from its own memory"
             args = (self._reason, self._what, before)
             self._tell(logging.WARNING, "offline", text, *args, reason=self._reason, seconds=now - self._since)
             self._told = True

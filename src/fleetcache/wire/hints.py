@@ -9,10 +9,10 @@ PLAIN_TO_TLS: Final = "if this port speaks TLS, the URL begins with rediss://"
 _TLS_TO_PLAIN: Final = "no TLS answer: is it a plain port (redis://)?"
 _UNTRUSTED: Final = (
     "no authority that this host trusts has signed it: ssl_ca_certs=FILE in the URL names the one to trust "
-    "(ssl_cert_reqs=none trusts anybody)"
+    "(ssl_cert_reqs=none trusts any server)"
 )
 _OTHER_NAME: Final = (
-    "the host in the URL must be a name in the certificate (ssl_check_hostname=false asks for the authority alone)"
+    "the host in the URL must be a name in the certificate (ssl_check_hostname=false checks only the authority)"
 )
 _OURS: Final = "the server asks for a client certificate: ssl_certfile=FILE in the URL, and ssl_keyfile=FILE"
 

@@ -65,7 +65,7 @@ class RefusedError(ProtocolError):
 
 
 def _unasked(frame: Any) -> ProtocolError:
-    return RefusedError(str(frame)) if isinstance(frame, ReplyError) else ProtocolError("a reply that nobody asked for")
+    return RefusedError(str(frame)) if isinstance(frame, ReplyError) else ProtocolError("a reply without a call")
 
 
 def _as_is(replies: list[Any]) -> Any:

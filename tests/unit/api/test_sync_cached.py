@@ -104,6 +104,6 @@ def test_it_says_what_it_is() -> None:
     assert repr(cache.namespace("users")) == "<SyncNamespace 'users:'>"
     assert cache.health().active == "memory"
     assert cache.explain("nothing").near == "none"
-    with pytest.raises(ConfigError, match="SyncCache takes a URL or settings"):
+    with pytest.raises(ConfigError, match="SyncCache takes either a URL or settings"):
         SyncCache()
     assert SyncCache.from_env({}).settings.resolved_driver == "memory"

@@ -134,9 +134,9 @@ def test_from_url(url: str, driver: str, monkeypatch: pytest.MonkeyPatch) -> Non
     ("url", "message"),
     [
         ("", r"CACHE_DRIVER \(driver\) = 'redis' needs a URL"),
-        ("memory", r"REDIS_URL \(url\) = 'memory' does not begin with a scheme"),
-        ("memory://x", r"REDIS_URL \(url\) = 'memory://x' does not begin with a scheme"),
-        ("embedded://x", r"REDIS_URL \(url\) = 'embedded://x' does not begin with a scheme"),
+        ("memory", r"REDIS_URL \(url\) = 'memory' does not begin with a known scheme"),
+        ("memory://x", r"REDIS_URL \(url\) = 'memory://x' does not begin with a known scheme"),
+        ("embedded://x", r"REDIS_URL \(url\) = 'embedded://x' does not begin with a known scheme"),
         (5, r"REDIS_URL \(url\) = 5 is not a URL"),
         (None, r"CACHE_DRIVER \(driver\) = 'redis' needs a URL"),
     ],
@@ -189,7 +189,9 @@ def test_a_cache_warns_of_it_once(face: type[Cache | SyncCache], caplog: pytest.
     environ = {"CACHE_PREFIX": "shop", "REDIS_URL": "redis://:hunter2@localhost?client_name=hunter3&retry=hunter4"}
     face.from_env(environ).namespace("users")
     said = [(record.levelname, record.message) for record in caplog.records]
-    assert said == [("WARNING", "REDIS_URL has options of other clients, which mean nothing here: client_name, retry")]
+    assert said == [
+        ("WARNING", "REDIS_URL has options of other clients, which have no effect here: client_name, retry")
+    ]
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,10 @@ WRONG: list[tuple[dict[str, str], str]] = [
         {"CACHE_DRIVER": "redis"},
         r"CACHE_DRIVER \(driver\) = 'redis' needs a URL; accepted: REDIS_URL or CACHE_REDIS_URL",
     ),
-    ({"REDIS_URL": "localhost"}, r"REDIS_URL \(url\) = 'localhost' does not begin with a scheme.*; accepted: redis://"),
+    (
+        {"REDIS_URL": "localhost"},
+        r"REDIS_URL \(url\) = 'localhost' does not begin with a known scheme.*; accepted: redis://",
+    ),
     ({"CACHE_REDIS_URL": "localhost"}, r"CACHE_REDIS_URL \(url\) = 'localhost' does not begin"),
     ({"CACHE_DRIVER": "redis", "REDIS_URL": "redis://h:x"}, r"REDIS_URL \(url\) = 'redis://h:\*\*\*' is malformed"),
     ({"CACHE_PREFIX": "a{b}"}, r"CACHE_PREFIX \(prefix\) = 'a{b}' would break keys; accepted: 1 to 64 bytes"),

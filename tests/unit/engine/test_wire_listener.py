@@ -83,7 +83,7 @@ def test_the_log_names_the_server_and_what_it_does_without_the_password(
             link.ready(clock(), clock())
         link.lost("unreachable", clock())
     (record,) = caplog.records
-    assert ("answers no more" if connected else "cannot be reached") in record.message
+    assert ("no longer answers" if connected else "cannot be reached") in record.message
     assert engine.address is not None
     assert engine.address.safe in record.message
     assert "secret" not in record.message

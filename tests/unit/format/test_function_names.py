@@ -76,7 +76,7 @@ def sellers() -> str:
 @pytest.mark.parametrize(
     ("function", "said"),
     [
-        (loader_of("north"), "captures region, of which its keys would not tell: pass key=, .*region=..."),
+        (loader_of("north"), "captures region, which its keys would not show: pass key=, .*region=..."),
         (lambda n: n, "a lambda has no unique name: pass key="),
         (unnamed_retry(buyers, 3), "captures fn, times, .*if this is a decorator's wrapper, give it functools.wraps"),
         (unnamed(loader_of("north")), "load captures region"),

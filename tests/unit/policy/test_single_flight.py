@@ -205,8 +205,8 @@ def test_it_shows_what_an_operator_asks() -> None:
     flights = Flights()
     flight = flights.start("k", ())
     boarded(flight, 2)
-    assert repr(flight) == "<Flight 'k' in the air, 2 on board>"
+    assert repr(flight) == "<Flight 'k' in the air, 2 waiting>"
     flights.detach_all()
-    assert repr(flight) == "<Flight 'k' detached, 2 on board>"
+    assert repr(flight) == "<Flight 'k' detached, 2 waiting>"
     flights.end(flight, DONE)
-    assert repr(flight) == "<Flight 'k' over, 2 on board>"
+    assert repr(flight) == "<Flight 'k' over, 2 waiting>"

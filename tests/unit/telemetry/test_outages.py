@@ -22,7 +22,7 @@ class Scene(logging.Handler):
         self._records.append(record)
 
     def outage(self, seconds: float = 1.0) -> None:
-        self.it.began("reset", "redis://h answers no more")
+        self.it.began("reset", "redis://h no longer answers")
         self.clock.advance(seconds)
         self.it.ended(lambda: 3)
 
@@ -47,7 +47,7 @@ def scene() -> Iterator[Scene]:
     log.setLevel(level)
 
 
-GONE = "cache offline (reset): redis://h answers no more; this instance goes on from its own memory"
+GONE = "cache offline (reset): redis://h no longer answers; this instance serves from its own memory"
 
 
 def test_the_end_of_an_outage_has_the_level_of_its_beginning(scene: Scene) -> None:
@@ -67,7 +67,7 @@ def test_the_first_time_online_is_no_news(scene: Scene) -> None:
 
 
 def test_attempts_that_fail_are_one_outage(scene: Scene) -> None:
-    assert scene.it.began("reset", "redis://h answers no more")
+    assert scene.it.began("reset", "redis://h no longer answers")
     for _ in range(100):
         scene.clock.advance(1)
         assert not scene.it.began("refused", "redis://h cannot be reached")
@@ -84,8 +84,10 @@ def test_a_link_that_flaps_has_one_pair_a_minute_and_then_a_count(scene: Scene) 
     scene.clock.advance(10)
     scene.it.check()
     (line,) = scene.lines[2:]
-    assert line.startswith("the way to the cache server is unstable (reset): redis://h answers no more; it went away ")
-    assert line.endswith(" 49 times more in the last 60 s")
+    assert line.startswith(
+        "the connection to the cache server is unstable (reset): redis://h no longer answers; it was lost "
+    )
+    assert line.endswith(" 49 more times in the last 60 s")
     assert scene.fields[2][:4] == ("WARNING", "unstable", "reset", "redis")
     scene.clock.advance(100)
     scene.it.check()
@@ -98,13 +100,13 @@ def test_one_that_goes_on_flapping_tells_the_count_with_the_next_pair(scene: Sce
     scene.clock.advance(60)
     scene.outage(1)
     offline, online = scene.lines[2:]
-    assert offline == GONE.replace(";", "; it went away 3 times more in the last 64 s;")
+    assert offline == GONE.replace(";", "; it was lost 3 more times in the last 64 s;")
     assert online == "cache online again after 1.0 s; 3 removals replayed"
 
 
 def test_an_outage_that_lasts_is_told_though_it_began_in_the_minute_of_another(scene: Scene) -> None:
     scene.outage(1)
-    scene.it.began("refused", "redis://h answers no more")
+    scene.it.began("refused", "redis://h no longer answers")
     for _ in range(58):
         scene.clock.advance(1)
         scene.it.check()
@@ -118,7 +120,7 @@ def test_an_outage_that_lasts_is_told_though_it_began_in_the_minute_of_another(s
 
 
 def test_another_loop_or_process_begins_anew(scene: Scene) -> None:
-    scene.it.began("reset", "redis://h answers no more")
+    scene.it.began("reset", "redis://h no longer answers")
     scene.it.forget()
     scene.it.ended(lambda: 0)
     scene.clock.advance(100)

@@ -69,7 +69,7 @@ def read(environ: Mapping[str, str]) -> Configuration:
     wrong = {name for name, _ in errors}
     unused = _unused(given, settings)
     rows = [_row(variable, given[variable.env], wrong=variable.env in wrong, unused=unused) for variable in VARIABLES]
-    action = "correct it: with this no cache starts"
+    action = "correct it: no cache starts with it"
     findings = [Finding(Code.CONFIGURATION, Severity.PROBLEM, error, action, about=name) for name, error in errors]
     fine = Finding(Code.CONFIGURATION, Severity.OK, f"settings given: {sum(map(bool, given.values()))}, all readable")
     return Configuration(rows, findings or [fine], settings)
@@ -295,11 +295,11 @@ def _near_memory(settings: Settings, workers: int | None, limit: Limit | None) -
     if settings.resolved_driver == "null" or most == 0:
         return
     count = f"{workers or 1} {'worker' if (workers or 1) == 1 else 'workers'}"
-    assumed = "" if workers else " (assumed: say how many with --workers or WEB_CONCURRENCY)"
+    assumed = "" if workers else " (assumed: give the number with --workers or WEB_CONCURRENCY)"
     server = f" and {_mb(own)} of the embedded server" if own else ""
     said = f"near may take {count} times {_mb(settings.near_max_bytes)}{server}, {_mb(most)} in all{assumed}"
     if limit is None:
-        yield Finding(Code.NEAR_MEMORY, Severity.OK, f"{said}; no limit was found to hold that against")
+        yield Finding(Code.NEAR_MEMORY, Severity.OK, f"{said}; no memory limit was found to compare with")
         return
     share = most / limit.bytes
     said = f"{said}: {share:.0%} of {_mb(limit.bytes)} ({limit.source})"
@@ -319,21 +319,23 @@ def _mb(size: int) -> str:
 def _place(address: Address) -> Iterator[Finding]:
     if address.db:
         message = (
-            f"database {address.db}: changes in other databases empty near for nothing, since pushes name no database, "
+            f"database {address.db}: changes in other databases drop near entries needlessly: pushes name no database, "
             "and SWAPDB is not noticed at all"
         )
         yield Finding(Code.DATABASE, Severity.WARNING, message, "use database 0; CACHE_PREFIX keeps services apart")
     else:
         yield Finding(Code.DATABASE, Severity.OK, "database 0")
     if address.kind == "tls" and address.ssl_cert_reqs != "required":
-        message = f"ssl_cert_reqs={address.ssl_cert_reqs}: whoever answers there gets the password and every value"
+        message = f"ssl_cert_reqs={address.ssl_cert_reqs}: any server at that address gets the password and every value"
         yield Finding(Code.TLS, Severity.WARNING, message, "ssl_ca_certs=FILE with the authority that signed for it")
     elif address.kind == "tcp" and address.host not in _LOCAL:
-        message = "without TLS: everybody on the way can read the values, and the password if there is one"
+        message = "without TLS: anyone on the network path can read the values, and the password if there is one"
         yield Finding(Code.TLS, Severity.NOTE, message, "rediss:// if the server speaks TLS")
 
 
 def _pickle(settings: Settings) -> Iterator[Finding]:
     if settings.codec == "pickle":
-        message = "CACHE_CODEC is pickle: whoever has CACHE_SIGNING_KEY and may write to the server runs code here"
-        yield Finding(Code.PICKLE, Severity.NOTE, message, "msgpack and json run nothing")
+        message = (
+            "CACHE_CODEC is pickle: anyone who has CACHE_SIGNING_KEY and can write to the server can run code here"
+        )
+        yield Finding(Code.PICKLE, Severity.NOTE, message, "msgpack and json execute no code")

@@ -117,7 +117,7 @@ def _server(health: Health, address: Address) -> Finding:
     if health.status is Status.HEALTHY:
         return Finding(Code.SERVER, Severity.OK, f"reached: {health.server}")
     reason = health.reason or "error"
-    what, action = REASONS.get(reason, (reason, "see what the server says"))
+    what, action = REASONS.get(reason, (reason, "read the server's message"))
     if reason in _SILENT and address.kind in _OTHER_END:
         action += f"; {_OTHER_END[address.kind]}"
     said = f" ({health.last_error})" if health.last_error else ""

@@ -49,16 +49,14 @@ PERMISSIONS: tuple[Permission, ...] = (
         "+getrange", lambda key: ("GETRANGE", key, 0, 16), "loaded values are not stored, and no lease is released"
     ),
     Permission("+set", lambda key: ("SET", key, "1", "PX", 10_000), "nothing can be stored"),
-    Permission("+del", lambda key: ("DEL", key), "removals are refused: they are kept and repeated without an end"),
+    Permission("+del", lambda key: ("DEL", key), "removals are refused: they are kept and repeated endlessly"),
     Permission("+exists", lambda key: ("EXISTS", key), "set() does not store"),
     Permission("+pttl", lambda key: ("PTTL", key), "no entry can be used: its age is unknown"),
-    Permission(
-        "+pexpire", lambda key: ("PEXPIRE", key, 10_000), "a load longer than its lease is done twice; no touch()"
-    ),
+    Permission("+pexpire", lambda key: ("PEXPIRE", key, 10_000), "a load longer than its lease runs twice; no touch()"),
     Permission(
         "+eval", lambda key: ("EVAL", "return 1", 1, key), "nothing can be stored once the server forgets scripts"
     ),
-    Permission("+evalsha", lambda key: ("EVALSHA", "0" * 40, 1, key), "nothing can be loaded for others or stored"),
+    Permission("+evalsha", lambda key: ("EVALSHA", "0" * 40, 1, key), "no load can be shared or stored"),
     Permission(
         "+script|load", lambda _: ("SCRIPT", "LOAD", SCRIPTS["release"].text), "each first use of a script fails once"
     ),

@@ -89,7 +89,7 @@ STATES = {
     "none": "nothing is there",
     "fresh": "answered",
     "stale": "answered by get_or_set while it is loaded again",
-    "spent": "too old to be answered, the base of a refresh that may be under way",
+    "spent": "too old to answer, kept so that a refresh under way can replace it",
     "held": "somebody loads it",
     "unusable": "not answered, loaded again",
     "foreign": "not written by fleetcache: replaced when it is a string, else left alone",
@@ -135,7 +135,7 @@ def _lines(report: Report) -> Iterator[str]:
     if report.permissions:
         yield ""
         yield from _columns(_permissions(report))
-        yield "The smallest user that a cache is healthy with:"
+        yield "The smallest user with which a cache is healthy:"
         yield f"  {_safe(report.acl_line or '')}"
     if report.key is not None:
         yield ""

@@ -71,8 +71,8 @@ def findings_on(server: Server, settings: Settings) -> Iterator[Finding]:
     yield _tracking(server.greeting)
     yield Finding(Code.CLUSTER, Severity.OK, "a server of its own, not part of a cluster")
     if not server.info:
-        message = "INFO is not permitted: memory and persistence of the server cannot be looked at"
-        yield Finding(Code.INFO, Severity.NOTE, message, "grant +info to this user, or look at them yourself")
+        message = "INFO is not permitted: memory and persistence of the server cannot be checked"
+        yield Finding(Code.INFO, Severity.NOTE, message, "grant +info to this user, or check them yourself")
         return
     yield _maxmemory(server.info)
     yield _persistence(server, settings)
@@ -84,7 +84,7 @@ def _version(greeting: ServerInfo) -> Finding:
     if greeting.engine == "redis" and numbers and numbers < OLDEST.get(numbers[0], (6, 2, 11)):
         wanted = "6.2.11" if numbers[0] < 7 else "7.0.9"  # noqa: PLR2004 - the major version
         message = (
-            f"{said} is older than {wanted}: its tracking loses invalidations, so near may answer what was removed"
+            f"{said} is older than {wanted}: its tracking loses invalidations, so near may answer with removed entries"
         )
         return Finding(Code.VERSION, Severity.PROBLEM, message, f"Redis {wanted} or newer, or any Valkey")
     if greeting.engine not in ("redis", "valkey") or not numbers:
@@ -97,7 +97,7 @@ def _version(greeting: ServerInfo) -> Finding:
 
 def _tracking(greeting: ServerInfo) -> Finding:
     if greeting.tracking:
-        message = "the self-test passed: a key was read, changed, and the change was pushed behind its reply"
+        message = "the self-test passed: a key was read, changed, and the change was pushed after its reply"
         return Finding(Code.TRACKING, Severity.OK, message)
     message = (
         f"changes are not pushed ({greeting.no_tracking_because}): near copies live a second at most, waiters poll"
@@ -117,10 +117,10 @@ def _maxmemory(info: dict[str, str]) -> Finding:
     if policy == "noeviction":
         message = f"{said}: once it is full nothing is stored any more; values are loaded and answered, not shared"
         severity = Severity.PROBLEM if used >= NEARLY_FULL * most else Severity.WARNING
-        action = "maxmemory-policy allkeys-lru; volatile-lru if others keep data there that must stay"
+        action = "maxmemory-policy allkeys-lru; volatile-lru if other programs keep data there that must stay"
         return Finding(Code.MAXMEMORY, severity, message, action)
     if policy.endswith("-random"):
-        message = f"{said}: what is asked for most is evicted as often as anything else"
+        message = f"{said}: popular entries are evicted as often as all others"
         return Finding(Code.MAXMEMORY, Severity.NOTE, message, policy.replace("random", "lru"))
     return Finding(Code.MAXMEMORY, Severity.OK, said)
 
@@ -128,15 +128,13 @@ def _maxmemory(info: dict[str, str]) -> Finding:
 def _persistence(server: Server, settings: Settings) -> Finding:
     info, trusted = server.info, settings.trust_restart
     if "err" in (info.get("rdb_last_bgsave_status"), info.get("aof_last_write_status")):
-        message = "its last attempt to write to disk failed: it refuses what is stored and removed, or soon will"
+        message = "its last attempt to write to disk failed: it refuses writes and removals, or soon will"
         action = 'its disk; or save "" and appendonly no if it is a cache alone'
         return Finding(Code.PERSISTENCE, Severity.PROBLEM, message, action)
     log, snapshots = info.get("aof_enabled") == "1", bool(server.save)
     kinds = " and ".join(name for name, there in (("a log (AOF)", log), ("snapshots (RDB)", snapshots)) if there)
     if trusted and snapshots and not log:
-        message = (
-            "CACHE_TRUST_RESTART with snapshots alone: what was removed since the last one is back after a restart"
-        )
+        message = "CACHE_TRUST_RESTART with snapshots only: entries removed since the last one are back after a restart"
         return Finding(Code.PERSISTENCE, Severity.WARNING, message, "unset CACHE_TRUST_RESTART, or appendonly yes")
     if trusted and kinds:
         message = (
@@ -145,7 +143,7 @@ def _persistence(server: Server, settings: Settings) -> Finding:
         return Finding(Code.PERSISTENCE, Severity.NOTE, message, "unset CACHE_TRUST_RESTART to start cold instead")
     if kinds:
         message = (
-            f"it keeps {kinds}, of no use to the cache: it starts cold after a restart, for removals may be undone"
+            f"it keeps {kinds}, of no use to the cache: it starts cold after a restart, because removals may be undone"
         )
         return Finding(Code.PERSISTENCE, Severity.NOTE, message, 'save "" and appendonly no if it is a cache alone')
     unseen = "; whether it writes snapshots cannot be seen without CONFIG" if server.save is None else ""

@@ -59,7 +59,7 @@ def _sessions() -> Iterator[CheckMessage]:
     if conf.settings.SESSION_COOKIE_AGE > MAX_TTL and conf.settings.SESSION_CACHE_ALIAS in dict(_ours()):
         yield Warning(
             f"SESSION_COOKIE_AGE is {conf.settings.SESSION_COOKIE_AGE / _DAY:g} days, and a cache keeps sessions for "
-            f"{MAX_TTL / _DAY:g} at most: after that without a visit people are logged out.",
+            f"{MAX_TTL / _DAY:g} at most: users who do not visit for that long are logged out.",
             hint='Shorten it, or set SESSION_ENGINE = "django.contrib.sessions.backends.cached_db".',
             id="fleetcache.W001",
         )
@@ -70,14 +70,14 @@ def _alone(alias: str, cache: FleetCache) -> Iterator[CheckMessage]:
     if not chosen.has_server:
         yield Warning(
             f"CACHES[{alias!r}] has the driver {chosen.resolved_driver}: every process of this site caches for itself, "
-            "and does not see what another changed.",
+            "and does not see the changes of another.",
             hint="Give it a LOCATION, or set REDIS_URL where it runs; CACHE_DRIVER=embedded serves a single host.",
             id="fleetcache.W002",
         )
     elif chosen.default_prefix:
         yield Warning(
             f"CACHES[{alias!r}] has the default prefix {chosen.prefix!r}: it would share its keys with every other "
-            "service on the same server that leaves it so too.",
+            "service on the same server that also keeps the default.",
             hint='Name this service: "OPTIONS": {"prefix": "shop"}.',
             id="fleetcache.W003",
         )
