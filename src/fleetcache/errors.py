@@ -23,32 +23,108 @@ __all__ = [
 
 
 class FleetcacheError(Exception):
-    """Base class of all exceptions of this package."""
+    """Base class of all exceptions of this package.
+
+    Example:
+        >>> from fleetcache import Cache, FleetcacheError
+        >>> try:
+        ...     Cache("memory://", ttl="soon")
+        ... except FleetcacheError as error:
+        ...     print(type(error).__name__)
+        ConfigError
+    """
 
 
 class ConfigError(FleetcacheError, ValueError):
-    """A setting is wrong. The message names the variable, the value and the choices, never a password."""
+    """A setting is wrong. The message names the variable, the value and the choices, never a password.
+
+    Example:
+        >>> from fleetcache import Cache
+        >>> Cache("memory://", ttl=-1)
+        Traceback (most recent call last):
+        fleetcache.ConfigError: CACHE_TTL (ttl) = -1 must be more than zero; ...
+    """
 
 
 class KeyRuleError(FleetcacheError, ValueError):
-    """A key, a tag or a key template breaks the rules of ``fleetcache.format.keys``."""
+    """A key, a tag or a key template breaks the rules: a key is a str of 1 byte to 8 KiB, a tag of 1 to 255 bytes.
+
+    Example:
+        >>> from fleetcache import SyncCache
+        >>> SyncCache("memory://").get("")
+        Traceback (most recent call last):
+        fleetcache.KeyRuleError: a key may not be empty
+    """
 
 
 class CodecError(FleetcacheError, TypeError):
-    """A value would not come back as the caller stored it, or stored bytes are not of the declared type."""
+    """A value would not come back as the caller stored it, or stored bytes are not of the declared type.
+
+    Example:
+        >>> from fleetcache import SyncCache
+        >>> SyncCache("memory://").set("k", object())
+        Traceback (most recent call last):
+        fleetcache.CodecError: an object cannot be stored: ...
+    """
 
 
 class LoadTimeout(FleetcacheError, TimeoutError):
-    """The caller's ``load_timeout`` ran out. The flight goes on for the other callers that wait for it."""
+    """The caller's ``load_timeout`` ran out. The load goes on for the other callers that wait for it.
+
+    Example:
+        >>> import asyncio
+        >>> from fleetcache import Cache, LoadTimeout
+        >>> async def load() -> int:
+        ...     await asyncio.sleep(0.1)
+        ...     return 42
+        >>> async with Cache("memory://") as cache:
+        ...     try:
+        ...         await cache.get_or_set("answer", load, load_timeout="1ms")
+        ...     except LoadTimeout:
+        ...         print("too slow")
+        too slow
+    """
 
 
 class LoadCycle(FleetcacheError, RuntimeError):
-    """A loader waits for its own key, directly or through other loaders, and could never end."""
+    """A loader waits for its own key, directly or through other loaders, and could never end.
+
+    Example:
+        >>> from fleetcache import LoadCycle, SyncCache
+        >>> cache = SyncCache("memory://")
+        >>> def load() -> int:
+        ...     return cache.get_or_set("answer", load)
+        >>> try:
+        ...     cache.get_or_set("answer", load)
+        ... except LoadCycle:
+        ...     print("the loader waits for itself")
+        the loader waits for itself
+    """
 
 
 class Unavailable(FleetcacheError, ConnectionError):
-    """The server did not acknowledge, and the caller asked for an error in that case (``strict=True``, ``incr``)."""
+    """The server did not acknowledge, and the caller asked for an error in that case (``strict=True``, ``incr``).
+
+    Example:
+        >>> from fleetcache import SyncCache, Unavailable
+        >>> cache = SyncCache("redis://127.0.0.1:1", operation_timeout="50ms")
+        >>> try:
+        ...     cache.delete("answer", strict=True)
+        ... except Unavailable:
+        ...     print("not acknowledged")
+        not acknowledged
+        >>> cache.close()
+    """
 
 
 class Closed(FleetcacheError, RuntimeError):
-    """The cache was closed; open a new one."""
+    """The cache was closed; open a new one.
+
+    Example:
+        >>> from fleetcache import SyncCache
+        >>> cache = SyncCache("memory://")
+        >>> cache.close()
+        >>> cache.get("answer")
+        Traceback (most recent call last):
+        fleetcache.Closed: this cache was closed: open a new one
+    """

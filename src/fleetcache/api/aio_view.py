@@ -84,7 +84,15 @@ class AioNamespace(Namespace):
 
 @_under_monitor
 class AioView(Namespace):
-    """The verbs of a ``SyncCache`` for tasks of the same process; see ``SyncCache.aio``."""
+    """The verbs of a ``SyncCache`` for tasks of the same process; see ``SyncCache.aio``.
+
+    Example:
+        >>> from fleetcache import SyncCache
+        >>> cache = SyncCache("memory://")
+        >>> await cache.aio.set("answer", 42)
+        >>> cache.get("answer")
+        42
+    """
 
     def __init__(self, cache: Viewed) -> None:
         super().__init__(cache._scope)  # noqa: SLF001 - two faces of one cache
@@ -104,7 +112,16 @@ class AioView(Namespace):
         return self._cache.tried
 
     async def health(self) -> Health:
-        """Return the state of the cache; see ``Health``."""
+        """Return the state of the cache, after a live command to the server: one a second at most for all callers.
+
+        Returns:
+            The state, its reason, and its consequences; see ``Health``.
+
+        Example:
+            >>> from fleetcache import SyncCache
+            >>> (await SyncCache("memory://").aio.health()).driver
+            'memory'
+        """
         if not self.closed:
             await self._probe()
         return self.status_now()
@@ -115,5 +132,14 @@ class AioView(Namespace):
         await self._engine.reporter.probe()
 
     def status_now(self) -> Health:
-        """Return the state of the cache as last known, without waiting for anything."""
+        """Return the state of the cache as last known, without waiting for anything.
+
+        Returns:
+            The state, its reason, and its consequences; see ``Health``.
+
+        Example:
+            >>> from fleetcache import SyncCache
+            >>> SyncCache("memory://").aio.status_now().driver
+            'memory'
+        """
         return self._cache.status_now()

@@ -67,6 +67,12 @@ class Cache(Namespace):
 
         Raises:
             ConfigError: A variable is wrong; the message names it, its value and the choices.
+
+        Example:
+            >>> from fleetcache import Cache
+            >>> cache = Cache.from_env({"CACHE_DRIVER": "memory", "CACHE_TTL": "10m"}, prefix="shop")
+            >>> cache.settings.ttl, cache.settings.prefix
+            (600.0, 'shop')
         """
         cache = cls(settings=Settings.from_env(environ, **overrides))
         if environ is None:
@@ -109,14 +115,38 @@ class Cache(Namespace):
         return self._view
 
     async def open(self) -> None:
-        """Connect, or find out that the server cannot be reached now. Optional: the first use connects, too."""
+        """Connect, or find out that the server cannot be reached now. Optional: the first use connects, too.
+
+        The call returns when the first attempt has ended, or after ``CACHE_CONNECT_TIMEOUT``. A server that cannot be
+        reached raises nothing: the cache works in memory until the server is there.
+
+        Raises:
+            Closed: After ``close()``.
+
+        Example:
+            >>> from fleetcache import Cache
+            >>> cache = Cache("memory://")
+            >>> await cache.open()
+            >>> cache.tried
+            True
+        """
         if self._engine.closed and self._engine.reopen is not None:
             self._engine.reopen()
         await self._engine.ensure_ready()
         await self._engine.first_attempt(self.settings.connect_timeout)
 
     async def close(self) -> None:
-        """Stop refreshes, release leases, send unacknowledged removals within one operation timeout, and disconnect."""
+        """Stop refreshes, release leases, send unacknowledged removals within one operation timeout, and disconnect.
+
+        A second call has no effect. The end of ``async with cache:`` closes the cache, too.
+
+        Example:
+            >>> from fleetcache import Cache
+            >>> cache = Cache("memory://")
+            >>> await cache.close()
+            >>> cache.closed, cache.peek("answer")
+            (True, None)
+        """
         await self._engine.close()
 
     async def __aenter__(self) -> Self:
@@ -139,7 +169,18 @@ class Cache(Namespace):
         return self._engine.tried
 
     async def health(self) -> Health:
-        """Return the state of the cache; see ``Health``. At most one live command a second for all callers."""
+        """Return the state of the cache, after a live command to the server: one a second at most for all callers.
+
+        Returns:
+            The state, its reason, and its consequences; see ``Health``.
+
+        Example:
+            >>> from fleetcache import Cache
+            >>> cache = Cache("memory://")
+            >>> report = await cache.health()
+            >>> report.driver, report.status.value
+            ('memory', 'healthy')
+        """
         if not self.closed:
             await self._probe()
         return self._engine.reporter.report()
@@ -150,7 +191,16 @@ class Cache(Namespace):
         await self._engine.reporter.probe()
 
     def status_now(self) -> Health:
-        """Return the state of the cache as last known, without awaiting anything."""
+        """Return the state of the cache as last known, without awaiting anything.
+
+        Returns:
+            The state, its reason, and its consequences; see ``Health``.
+
+        Example:
+            >>> from fleetcache import Cache
+            >>> Cache("memory://").status_now().driver
+            'memory'
+        """
         return self._engine.reporter.report()
 
 

@@ -31,6 +31,14 @@ class Explanation(Struct, frozen=True):
         tags: The entry's tags.
         pending_removal: Whether the server has not yet acknowledged a removal of the key.
         loading: Whether this process loads the key now.
+
+    Example:
+        >>> from fleetcache import SyncCache
+        >>> cache = SyncCache("memory://")
+        >>> cache.set("answer", 42)
+        >>> found = cache.explain("answer")
+        >>> found.near, found.pending_removal
+        ('fresh', False)
     """
 
     key: str
@@ -50,7 +58,13 @@ class Explanation(Struct, frozen=True):
     owed = renamed("owed", "pending_removal")
 
     def as_dict(self) -> dict[str, Any]:
-        """Return all fields as a dict, for JSON."""
+        """Return all fields as a dict, for JSON.
+
+        Example:
+            >>> from fleetcache import SyncCache
+            >>> SyncCache("memory://").explain("answer").as_dict()["near"]
+            'none'
+        """
         return asdict(self)
 
 

@@ -56,7 +56,27 @@ class FastPath:
     def peek(self, key: str, default: Any = ..., *, type: Any) -> Any: ...
     # ``type`` is by keyword, as the overloads say. An asterisk would cost a hit an eighth: quick calls support none.
     def peek(self, key: str, default: Any = None, type: Any = Any) -> Any:  # noqa: A002 - the field's word
-        """Return the value if the near cache can answer at once, without waiting or I/O. Arguments as for ``get``."""
+        """Return the value if the near cache can answer at once, without waiting or I/O.
+
+        Args:
+            key: 1 byte to 8 KiB.
+            default: The result if the near cache has no fresh entry. ``None`` can be stored, too: pass ``MISSING`` to
+                tell them apart.
+            type: The type the value is decoded as; without it, plain data.
+
+        Returns:
+            The value, or ``default``; after ``close()`` always ``default``.
+
+        Raises:
+            KeyRuleError: The key breaks the rules.
+
+        Example:
+            >>> from fleetcache import Cache
+            >>> cache = Cache("memory://")
+            >>> await cache.set("answer", 42)
+            >>> cache.peek("answer", type=int), cache.peek("question", "?")
+            (42, '?')
+        """
         try:
             held = self._items[key]
             if held.declared is type or held.also is type:

@@ -72,6 +72,12 @@ class SyncCache(SyncNamespace):
 
         Raises:
             ConfigError: A variable is wrong; the message names it, its value and the choices.
+
+        Example:
+            >>> from fleetcache import SyncCache
+            >>> cache = SyncCache.from_env({"CACHE_DRIVER": "memory", "CACHE_TTL": "10m"}, prefix="shop")
+            >>> cache.settings.ttl, cache.settings.prefix
+            (600.0, 'shop')
         """
         cache = cls(settings=Settings.from_env(environ, **overrides))
         if environ is None:
@@ -103,7 +109,21 @@ class SyncCache(SyncNamespace):
         return self._view
 
     def open(self) -> None:
-        """Connect, or find out that the server cannot be reached now. Optional: the first use connects, too."""
+        """Connect, or find out that the server cannot be reached now. Optional: the first use connects, too.
+
+        The call returns when the first attempt has ended, or after ``CACHE_CONNECT_TIMEOUT``. A server that cannot be
+        reached raises nothing: the cache works in memory until the server is there.
+
+        Raises:
+            Closed: After ``close()``.
+
+        Example:
+            >>> from fleetcache import SyncCache
+            >>> cache = SyncCache("memory://")
+            >>> cache.open()
+            >>> cache.tried
+            True
+        """
         if self._engine.closed and self._engine.reopen is not None:
             self._engine.reopen()
         self._run(self._open())
@@ -113,7 +133,17 @@ class SyncCache(SyncNamespace):
         await rules.first_attempt(self.settings.connect_timeout)
 
     def close(self) -> None:
-        """Stop refreshes, release leases, send unacknowledged removals within one operation timeout, and disconnect."""
+        """Stop refreshes, release leases, send unacknowledged removals within one operation timeout, and disconnect.
+
+        A second call has no effect. The end of ``with cache:`` closes the cache, too.
+
+        Example:
+            >>> from fleetcache import SyncCache
+            >>> cache = SyncCache("memory://")
+            >>> cache.close()
+            >>> cache.closed, cache.peek("answer")
+            (True, None)
+        """
         self._run(self._close())
 
     async def _close(self) -> None:
@@ -134,6 +164,9 @@ class SyncCache(SyncNamespace):
         A request has a context that the cache's own threads lack. Flask's is ``app.app_context``; for Django, pass a
         context manager that calls ``close_old_connections()`` before and after. Refreshes run only for calls with
         ``stale`` or ``early``.
+
+        Args:
+            around: Is called without arguments at each refresh, in the thread that refreshes.
 
         Example:
             >>> from contextlib import contextmanager
@@ -157,7 +190,18 @@ class SyncCache(SyncNamespace):
         return self._engine.tried
 
     def health(self) -> Health:
-        """Return the state of the cache; see ``Health``. At most one live command a second for all callers."""
+        """Return the state of the cache, after a live command to the server: one a second at most for all callers.
+
+        Returns:
+            The state, its reason, and its consequences; see ``Health``.
+
+        Example:
+            >>> from fleetcache import SyncCache
+            >>> cache = SyncCache("memory://")
+            >>> report = cache.health()
+            >>> report.driver, report.status.value
+            ('memory', 'healthy')
+        """
         if not self.closed:
             self._run(self._probe())
         return self._engine.reporter.report()
@@ -167,5 +211,14 @@ class SyncCache(SyncNamespace):
         await rules.reporter.probe()
 
     def status_now(self) -> Health:
-        """Return the state of the cache as last known, without waiting for anything."""
+        """Return the state of the cache as last known, without waiting for anything.
+
+        Returns:
+            The state, its reason, and its consequences; see ``Health``.
+
+        Example:
+            >>> from fleetcache import SyncCache
+            >>> SyncCache("memory://").status_now().driver
+            'memory'
+        """
         return self._engine.reporter.report()

@@ -10,7 +10,7 @@ from ..errors import ConfigError
 from ..policy.options import CallOptions
 from ..policy.reading import LoadRequest
 from ..policy.results import SyncLoader, SyncWrapping, unwrap
-from .cached import KeyedFunction, Verbs
+from .keyed_function import KeyedFunction, Verbs
 from .runner import Run, Runner
 from .storable import check_storable
 
@@ -48,6 +48,15 @@ class SyncCachedFunction(KeyedFunction[P, T]):
 
     Raises:
         ConfigError: The function is an ``async def``.
+
+    Example:
+        >>> from fleetcache import SyncCache
+        >>> cache = SyncCache("memory://")
+        >>> @cache.cached(ttl="10m")
+        ... def double(n: int) -> int:
+        ...     return 2 * n
+        >>> double(21), double.peek(21)
+        (42, 42)
     """
 
     def __init__(
@@ -109,19 +118,89 @@ class SyncCachedFunction(KeyedFunction[P, T]):
         return self._sync._runner.run_loading(loader, make, alone)  # noqa: SLF001 - as above
 
     def invalidate(self, *args: P.args, **kwargs: P.kwargs) -> bool:
-        """Remove the result of this call everywhere."""
+        """Remove the result of this call everywhere.
+
+        Args:
+            *args: The arguments of the call.
+            **kwargs: The arguments of the call by name.
+
+        Returns:
+            Whether a result is known to be removed; as for ``SyncCache.delete``.
+
+        Example:
+            >>> from fleetcache import SyncCache
+            >>> cache = SyncCache("memory://")
+            >>> @cache.cached
+            ... def double(n: int) -> int:
+            ...     return 2 * n
+            >>> double(21), double.invalidate(21), double.peek(21)
+            (42, True, None)
+        """
         return self._sync.delete(self._key(args, kwargs))
 
     def invalidate_all(self, *, strict: bool = False) -> None:
-        """Remove the results of every call everywhere. Needs ``cached(clearable=True)``; errors as for ``Cache``."""
+        """Remove the results of every call everywhere, at the cost of one ``DEL``. Needs ``cached(clearable=True)``.
+
+        Args:
+            strict: Raise if the server did not acknowledge; either way the removal is repeated until the server does.
+
+        Raises:
+            ConfigError: The function is not clearable.
+            Unavailable: ``strict`` is set and the server did not acknowledge the removal.
+
+        Example:
+            >>> from fleetcache import SyncCache
+            >>> cache = SyncCache("memory://")
+            >>> @cache.cached(clearable=True)
+            ... def double(n: int) -> int:
+            ...     return 2 * n
+            >>> double(21)
+            42
+            >>> double.invalidate_all()
+            >>> double.peek(21)
+        """
         self._sync._run(self._remove_all(strict=strict))  # noqa: SLF001 - as above
 
     def refresh(self, *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call the function now and replace its cached result."""
+        """Call the function now and replace its cached result; a removal during the call still wins.
+
+        Args:
+            *args: The arguments of the call.
+            **kwargs: The arguments of the call by name.
+
+        Returns:
+            The new result.
+
+        Example:
+            >>> from fleetcache import SyncCache
+            >>> cache = SyncCache("memory://")
+            >>> @cache.cached
+            ... def double(n: int) -> int:
+            ...     return 2 * n
+            >>> double.refresh(21)
+            42
+        """
         return self._load(self._asked(self._key(args, kwargs), args, kwargs), anew=True)
 
     def uncached(self, *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call the function itself, without the cache."""
+        """Call the function itself, without the cache.
+
+        Args:
+            *args: The arguments of the call.
+            **kwargs: The arguments of the call by name.
+
+        Returns:
+            The function's own return value.
+
+        Example:
+            >>> from fleetcache import SyncCache
+            >>> cache = SyncCache("memory://")
+            >>> @cache.cached
+            ... def double(n: int) -> int:
+            ...     return 2 * n
+            >>> double.uncached(21), double.peek(21)
+            (42, None)
+        """
         result: T = self._fn(*args, **kwargs)
         return result
 

@@ -26,7 +26,16 @@ class Viewed(Protocol):
 
 
 class SyncView(SyncNamespace):
-    """The verbs of an open ``Cache`` for threads of the same process; see ``Cache.sync``."""
+    """The verbs of an open ``Cache`` for threads of the same process; see ``Cache.sync``.
+
+    Example:
+        >>> import asyncio
+        >>> from fleetcache import Cache
+        >>> async with Cache("memory://") as cache:
+        ...     await asyncio.to_thread(cache.sync.set, "answer", 42)
+        ...     await asyncio.to_thread(cache.sync.get, "answer")
+        42
+    """
 
     def __init__(self, cache: Viewed) -> None:
         scope = cache._scope  # noqa: SLF001 - two faces of one cache
@@ -37,7 +46,17 @@ class SyncView(SyncNamespace):
         return f"<sync view of {self._cache!r}>"
 
     def around_refresh(self, around: Around) -> None:
-        """Run every background refresh of a thread's loader within a context manager; see ``SyncCache``."""
+        """Run every background refresh of a thread's loader within the context manager that ``around()`` returns.
+
+        Args:
+            around: Is called without arguments at each refresh, in the thread that refreshes. See ``SyncCache``.
+
+        Example:
+            >>> from contextlib import nullcontext
+            >>> from fleetcache import Cache
+            >>> cache = Cache("memory://", stale="1m")
+            >>> cache.sync.around_refresh(nullcontext)
+        """
         self._portal.around.append(around)
 
     @property
@@ -51,9 +70,29 @@ class SyncView(SyncNamespace):
         return self._cache.tried
 
     def health(self) -> Health:
-        """Return the state of the cache; see ``Health``."""
+        """Return the state of the cache, after a live command to the server: one a second at most for all callers.
+
+        Returns:
+            The state, its reason, and its consequences; see ``Health``.
+
+        Example:
+            >>> import asyncio
+            >>> from fleetcache import Cache
+            >>> async with Cache("memory://") as cache:
+            ...     (await asyncio.to_thread(cache.sync.health)).driver
+            'memory'
+        """
         return self._cache.status_now() if self.closed else self._run(self._cache.health())
 
     def status_now(self) -> Health:
-        """Return the state of the cache as last known, without waiting for anything."""
+        """Return the state of the cache as last known, without waiting for anything.
+
+        Returns:
+            The state, its reason, and its consequences; see ``Health``.
+
+        Example:
+            >>> from fleetcache import Cache
+            >>> Cache("memory://").sync.status_now().driver
+            'memory'
+        """
         return self._cache.status_now()

@@ -30,11 +30,36 @@ _HIDDEN = frozenset({"url", "signing_keys", "credential_provider", "url_variable
 
 
 class Settings(Struct, frozen=True, kw_only=True):
-    """The settings of one cache, checked as a whole. ``VARIABLES`` has the meaning, default and reason of each field.
+    """The settings of one cache, checked as a whole. ``VARIABLES`` has the reason for each default.
 
-    Durations are kept in seconds and sizes in bytes, in whatever form they were written. ``credential_provider`` has no
-    variable: instead of the URL, the provider gives user and password for every connection. ``url_variable`` names the
-    source of the URL.
+    Durations are given as seconds, ``timedelta`` or text such as ``"5m"``, and kept in seconds. Sizes are given as
+    bytes or text such as ``"32MB"``, and kept in bytes. Each field but the last two has an environment variable.
+
+    Args:
+        driver: ``auto``, ``redis``, ``memory``, ``embedded`` or ``null``; default ``auto``: redis with a URL, else
+            memory. ``embedded`` starts a server on this host, ``null`` stores nothing.
+        url: The server: ``redis://``, ``rediss://`` or ``unix://``.
+        prefix: First part of every key on the server; default ``fleetcache``.
+        ttl: How long an entry is fresh, 30 days at most; default ``5m``.
+        stale: How long after ``ttl`` an entry may still answer while it is loaded again; default ``0``.
+        operation_timeout: Longest wait for one operation on the server, 10 s at most; default ``250ms``.
+        connect_timeout: Longest whole handshake, 1 minute at most; default ``2s``.
+        max_staleness: How far a near answer may be behind the server, 100 ms to 1 minute; default ``2s``.
+        offline_ttl: How long the near cache may answer without the server; default ``30s``, 0 = not at all.
+        load_wait: Longest wait for another caller's load; default ``30s``.
+        near_max_items: Entries in the near cache of each process; default ``10000``.
+        near_max_bytes: Bytes in the near cache of each process; default ``32MB``, 0 = no near cache.
+        max_value_bytes: Larger values are answered and not cached, 512 MB at most; default ``4MB``.
+        required: Whether the cache without its server is unhealthy and not ready; default ``false``.
+        strict: Whether programming errors raise where they would otherwise be logged; default ``false``.
+        trust_restart: Whether entries stay valid after the server restarted or failed over; default ``false``.
+        codec: ``msgpack``, ``json`` or ``pickle``, which needs ``signing_keys``; default ``msgpack``.
+        signing_keys: Entries are signed with the first key and verified with all; 32 bytes or more each.
+        embedded_dir: Where the embedded server makes its private folder; by default in ``XDG_RUNTIME_DIR``, ``TMPDIR``
+            or ``/tmp``.
+        embedded_max_bytes: Memory of the embedded server; default ``128MB``.
+        credential_provider: Gives user and password for every connection, instead of the URL.
+        url_variable: The name of the URL's source in errors.
 
     Raises:
         ConfigError: A setting is wrong, or two settings contradict each other.

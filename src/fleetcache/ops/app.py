@@ -82,6 +82,11 @@ class OpsApp:
         """Answer "not ready" from now on. Call this when the process is told to end, before it stops listening.
 
         An ``OpsApp`` run alone does this at the end of its ASGI lifespan as well. Mounted apps get no lifespan events.
+
+        Example:
+            >>> from fleetcache import Cache
+            >>> ops = OpsApp(Cache("memory://"))
+            >>> ops.shutting_down()  # from now on the answer to a readiness probe is 503
         """
         self._closing = True
 

@@ -12,7 +12,14 @@ __all__ = ["Watched", "health_of"]
 
 
 class Watched(Protocol):
-    """A cache with a health report and counters."""
+    """A cache with a health report and counters: ``Cache``, ``SyncCache``, or an object of yours with these methods.
+
+    Example:
+        >>> from fleetcache import SyncCache
+        >>> watched: Watched = SyncCache("memory://")
+        >>> watched.tried, watched.closed
+        (True, False)
+    """
 
     @property
     def tried(self) -> bool:

@@ -90,6 +90,14 @@ class Found(Struct, Generic[T_co], frozen=True):
         age: seconds since the value was stored: its ttl less the time that the server has left of it. After ``touch``,
             which changes that time, the same difference, 0 at least.
         stale: whether its ttl has ended, and its stale time has not.
+
+    Example:
+        >>> from fleetcache import SyncCache
+        >>> cache = SyncCache("memory://")
+        >>> cache.set("answer", 42, ttl="1m")
+        >>> found = cache.lookup("answer")
+        >>> found.value, round(found.fresh_for), found.stale
+        (42, 60, False)
     """
 
     value: T_co

@@ -37,7 +37,12 @@ _AT_STAKE = {
 
 
 class Status(StrEnum):
-    """State of the cache in one word."""
+    """State of the cache in one word: ``healthy``, ``degraded`` (it works, with less) or ``unhealthy``.
+
+    Example:
+        >>> Status("degraded") is Status.DEGRADED, Status.DEGRADED == "degraded"
+        (True, True)
+    """
 
     HEALTHY = "healthy"
     DEGRADED = "degraded"
@@ -74,8 +79,10 @@ class Health(Struct, frozen=True, kw_only=True):
         since: When the present state began, ISO 8601, UTC.
         impact: The consequences of the state, in a sentence.
         server: The server's address without secrets.
-        engine: ``redis`` or ``valkey``; ``version`` is the server's.
-        link: State of the connection to the server; ``epoch`` counts its successful handshakes.
+        engine: ``redis`` or ``valkey``.
+        version: The server's version.
+        link: State of the connection to the server.
+        epoch: Number of successful handshakes of the connection.
         latency_ms: Round trip of a real command, at most a second old when asked; ``None`` when there was no answer.
         coherence: ``tracking`` (changes are pushed), ``ttl`` (not), ``none`` (no server in use).
         last_reply_age: Seconds since the newest answered command was sent.
@@ -126,11 +133,23 @@ class Health(Struct, frozen=True, kw_only=True):
     horizon_age = renamed("horizon_age", "last_reply_age")
 
     def as_dict(self) -> dict[str, Any]:
-        """Return all fields, for JSON."""
+        """Return all fields, for JSON.
+
+        Example:
+            >>> from fleetcache import Cache
+            >>> Cache("memory://").status_now().as_dict()["driver"]
+            'memory'
+        """
         return asdict(self)
 
     def brief(self) -> dict[str, Any]:
-        """Return the fields fit for strangers: status, driver, active, reason, since."""
+        """Return the fields fit for strangers: status, driver, active, reason, since.
+
+        Example:
+            >>> from fleetcache import Cache
+            >>> sorted(Cache("memory://").status_now().brief())
+            ['active', 'driver', 'reason', 'since', 'status']
+        """
         return {name: getattr(self, name) for name in ("status", "driver", "active", "reason", "since")}
 
 

@@ -52,7 +52,55 @@ class Counters(Struct):
 
 
 class Stats(Struct, frozen=True, kw_only=True):
-    """Counters and gauges of one cache at one moment. Counters only grow for the life of the cache object."""
+    """Counters and gauges of one cache at one moment. Counters only grow for the life of the cache object.
+
+    Attributes:
+        near_hits: Reads that the near cache answered.
+        shared_hits: Reads that the server answered.
+        stale_hits: Reads answered by an entry past its ttl, within its stale time.
+        offline_stale_hits: Reads answered by an entry past its bound, because the loader failed offline.
+        misses: Reads without an answer, and loads that found none.
+        loads: Loaders that returned a value or raised.
+        load_failures: Loaders that raised or were cancelled.
+        load_seconds: Seconds that loaders took, failed loaders too.
+        joins: Calls that joined a load of this process.
+        waits: Waits for a load of another process.
+        wait_timeouts: Waits that took longer than ``CACHE_LOAD_WAIT``.
+        leases: Rights to load an absent key, granted to this process.
+        claims: Rights to replace an entry, granted to this process.
+        refused_swaps: Loaded values not stored, because the key was removed or set meanwhile.
+        refreshes: Loads in the background while the older value answered.
+        uncached: Values answered but not kept: not encodable or too large.
+        uncached_by: The same by the name of the function.
+        unusable: Entries found on the server that could not be used, by defect.
+        invalidations: Invalidations that the server pushed because of writes of other processes.
+        self_invalidations: Invalidations that the server pushed because of this process's own writes.
+        flush_invalidations: Invalidations of everything, after a ``FLUSHALL`` or a lost tracking table.
+        timeouts: Operations on the server that ran out of time.
+        overload: Operations not sent, because too many were unanswered.
+        errors: Refusals and lost connections, by reason.
+        reconnects: Connections made after the first.
+        replayed: Removals delivered late, after the server was away.
+        journal_overflows: Times that too many removals were pending, so that the whole cache was to be emptied.
+        sets: Values stored by ``set``, ``set_many`` and ``add``.
+        removals: Keys and tags removed by this process.
+        near_items: Entries in the near cache now.
+        near_bytes: Bytes in the near cache now.
+        near_evictions: Entries that left the near cache to make room.
+        flights: Loads under way in this process now.
+        waiters: Calls that wait for a load of another process now.
+        journal: Removals that the server has not acknowledged.
+        tag_copies: Tags whose version this process knows.
+        link: State of the connection to the server; ``none`` without a server.
+        epoch: Number of the connection's present life, from 1.
+
+    Example:
+        >>> from fleetcache import SyncCache
+        >>> with SyncCache("memory://") as cache:
+        ...     cache.set("answer", 42)
+        ...     cache.get("answer"), cache.stats().near_hits, cache.stats().link
+        (42, 1, 'none')
+    """
 
     near_hits: int
     shared_hits: int

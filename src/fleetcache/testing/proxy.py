@@ -22,7 +22,15 @@ Direction = Literal["up", "down", "both"]  # up: client to server
 
 
 class Fault:
-    """A fault in force, returned by the switches of ``Proxy``: lasts until ``with`` ends or ``end()`` is called."""
+    """A fault in force, returned by the switches of ``Proxy``: lasts until ``with`` ends or ``end()`` is called.
+
+    Example:
+        >>> with Server() as server, Proxy(server) as proxy:
+        ...     fault = proxy.slow("20ms")
+        ...     fault.end()
+        ...     fault
+        <Fault slow, over>
+    """
 
     def __init__(self, name: str, undo: Callable[[], None]) -> None:
         self._name, self._undo = name, undo
@@ -156,15 +164,28 @@ class Proxy:
         return self._do(lambda: len(self._tasks))
 
     def delivered(self, direction: Direction = "both") -> int:
-        """Return the number of bytes delivered so far."""
+        """Return the number of bytes delivered so far.
+
+        Args:
+            direction: ``up`` from the client to the server, ``down`` back, or ``both``.
+        """
         return self._do(lambda: sum(way.delivered for way in self._ways(direction)))
 
     def held(self, direction: Direction = "both") -> int:
-        """Return the number of bytes held now."""
+        """Return the number of bytes held now.
+
+        Args:
+            direction: ``up`` from the client to the server, ``down`` back, or ``both``.
+        """
         return self._do(lambda: sum(way.held for way in self._ways(direction)))
 
     def delay(self, by: float, direction: Direction = "both") -> None:
-        """Delay all bytes by this many seconds, in order."""
+        """Delay all bytes, in order.
+
+        Args:
+            by: Seconds; 0 ends the delay.
+            direction: ``up`` from the client to the server, ``down`` back, or ``both``.
+        """
         self._each(direction, lambda way: setattr(way, "delay", by))
 
     def stall(self, direction: Direction = "both") -> None:
@@ -172,19 +193,35 @@ class Proxy:
 
         When their sender closes its socket, the bytes still arrive later, because a kernel would go on sending them.
         When the sender resets the connection, the bytes are lost.
+
+        Args:
+            direction: ``up`` from the client to the server, ``down`` back, or ``both``.
         """
         self._each(direction, Way.stall)
 
     def release(self, direction: Direction = "both") -> None:
-        """End a stall; deliver the held bytes in order."""
+        """End a stall; deliver the held bytes in order.
+
+        Args:
+            direction: ``up`` from the client to the server, ``down`` back, or ``both``.
+        """
         self._each(direction, Way.go)
 
     def drop(self, direction: Direction = "both") -> None:
-        """Drop the bytes that are held now."""
+        """Drop the bytes that are held now.
+
+        Args:
+            direction: ``up`` from the client to the server, ``down`` back, or ``both``.
+        """
         self._each(direction, Way.drop)
 
     def cut_after(self, count: int, direction: Direction) -> None:
-        """Deliver ``count`` more bytes in that direction, then cut the connection of the last one, once."""
+        """Deliver some more bytes, then cut the connection that carried the last of them, once.
+
+        Args:
+            count: The number of bytes still delivered.
+            direction: ``up`` from the client to the server, ``down`` back, or ``both``.
+        """
         self._each(direction, lambda way: setattr(way, "cut_after", count))
 
     def cut(self) -> None:

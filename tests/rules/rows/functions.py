@@ -21,7 +21,7 @@ ROWS = (
         "equal_is_the_same",
         "format.function_keys.2",
         "Among recently used keys, 1 and True are the same.",
-        "api.cached:KeyedFunction._key",
+        "api.keyed_function:KeyedFunction._key",
         ("if known is not None and known[0] == kinds:", "if known is not None:"),
         "tests/unit/api/test_cached.py::test_keys_that_compare_equal_but_differ_are_kept_apart",
     ),

@@ -34,7 +34,7 @@ def test_the_key_is_the_templates_or_ones_own(key: Any, expected: str) -> None:
 
 def test_without_a_template_the_key_is_the_name_and_the_arguments() -> None:
     for decorate in (memory.cached, memory.cached(ttl="5m")):
-        assert decorate(plainly).key(1) == "tests.unit.api.test_cached_keys.plainly(1)"
+        assert decorate(plainly).key(1) == "tests.unit.api.test_keyed_function.plainly(1)"
 
 
 async def plainly(number: int) -> int:
