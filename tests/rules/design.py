@@ -39,7 +39,7 @@ DESIGN = {
     "ttl: then it is released, and other processes come first.",
     "right.swap_first": "A claim is released behind the store, so that a woken waiter finds the value.",
     "right.swap": "A loaded value replaces the entry that its load set out to replace, and no other.",
-    "wait.watch": "A waiter registers before it reads, so that it misses no news.",
+    "wait.watch": "A waiter registers before it reads, so that it misses no change.",
     "wait.timer": "Each waiter has its own timer, because a push may never come.",
     "wait.capped": "Every wait for another load ends after load_wait; then the caller loads for itself and stores "
     "nothing.",
@@ -76,7 +76,7 @@ DESIGN = {
     "pending; while the server is only late, no add wins.",
     "journal.live": "Pending removals are repeated on the live connection, too.",
     "journal.turns": "On the live connection each pending removal has its turn, even if many are refused.",
-    "journal.full": "A full journal holds one pending removal of everything: cold, but right.",
+    "journal.full": "A full journal holds one pending removal of everything: the cache is cold, but correct.",
     "past.recent": "A removal acknowledged in the last minute of a server is repeated on a server with another "
     "history.",
     "past.lost": "A server that lost its past is not trusted.",
@@ -84,7 +84,7 @@ DESIGN = {
     "shake.previous": "Handshake: the previous connection is ended, so that none of its bytes come late.",
     "wire.reset": "A dropped connection is reset: its kernel sends no more bytes.",
     "wire.beat": "A command goes out in every third of max_staleness, also under load.",
-    "wire.poll": "Before a timeout the socket is checked: this process's own stall is no dead server.",
+    "wire.poll": "Before a timeout the socket is checked: this process's own stall must not look like a dead server.",
     "wire.overdue": "At its deadline a caller goes on, and its slot stays.",
     "wire.awake": "A clock that went on while the host slept makes no timer late.",
     "wire.secrets": "A server's message is shown without the password, which it may repeat.",

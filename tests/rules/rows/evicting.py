@@ -9,7 +9,7 @@ ROWS = [
     Row(
         "evictions_by_push",
         "wire.evictions.1",
-        "A push for a key that is loaded is taken for an eviction.",
+        "A push for a key that is being loaded counts as an eviction.",
         "wire.evictions:Turnover.suspect",
         ("self._suspected = True", "self.evicting = True"),
         f"{_ASKING}::test_it_is_asked_in_the_handshake_then_once_a_minute_and_after_a_push",
@@ -25,7 +25,7 @@ ROWS = [
     Row(
         "evictions_asked_anyway",
         "wire.evictions.3",
-        "A server that does not tell its count is asked again and again.",
+        "A server that does not report its count is asked again and again.",
         "wire.evictions:Turnover.heard",
         ("self._tells = self.evicting = False", "self.evicting = False"),
         f"{_ASKING}::test_who_does_not_tell_is_asked_once",

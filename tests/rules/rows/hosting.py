@@ -54,7 +54,7 @@ ROWS = [
     Row(
         "open_folders_are_used",
         "shared.embedded.folder.2",
-        "A folder that others may look into is used.",
+        "A folder that other users can read is used.",
         "shared.embedded.folder:Folder._check",
         ("if found.st_mode & 0o077:", "if False:"),
         "tests/unit/shared/embedded/test_folder.py::test_what_is_not_safely_ours_is_refused_and_left_alone",
@@ -62,7 +62,7 @@ ROWS = [
     Row(
         "a_seat_in_a_folder_that_is_gone",
         "shared.embedded.attach.1",
-        "A seat in a folder that was removed is taken for one where the server is.",
+        "A seat in a removed folder counts as a seat at the server.",
         "shared.embedded.attach:_take_seat",
         ("if seat.try_shared() and folder.is_still(seat.descriptor):", "if seat.try_shared():"),
         "tests/unit/shared/embedded/test_attach.py::test_a_seat_in_a_folder_that_was_replaced_meanwhile_is_none",

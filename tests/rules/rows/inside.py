@@ -24,7 +24,7 @@ ROWS = [
     Row(
         "inside_add_wins",
         "engine.threads.reentrant.3",
-        "add from inside says that it stored.",
+        "add from inside reports that it stored the value.",
         "engine.threads.reentrant:Inside.add",
         ("return False", "return True"),
         f"{_TESTS}::test_what_only_the_server_knows_is_refused",
@@ -40,7 +40,7 @@ ROWS = [
     Row(
         "inside_runs_rules",
         "engine.threads.monitor.1",
-        "A call from inside runs the rules, half done as they are.",
+        "A call from inside runs the rules while their state is half changed.",
         "engine.threads.monitor:Monitor.run",
         ("if me in self.amid:", "if False:"),
         f"{_TESTS}::test_it_loads_for_itself_and_stores_nothing",

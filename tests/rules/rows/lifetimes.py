@@ -34,7 +34,7 @@ ROWS = [
     Row(
         "touch_forgets_the_stale_time",
         "life.touch",
-        "An entry that was touched has no stale time any more.",
+        "A touched entry loses its stale time.",
         "policy.writing:Writing.touch",
         ("ttl + seen.header.stale + GRACE", "ttl + GRACE"),
     ),
@@ -48,14 +48,14 @@ ROWS = [
     Row(
         "nostore_is_stored",
         "life.kept",
-        "A result marked NoStore is stored like any other.",
+        "A NoStore result is stored like any other.",
         "policy.loader_results:Unwrapping.unwrap",
         ("self._encoded(result.value, run, to_store=False), None", "self._encoded(result.value, run), run.options"),
     ),
     Row(
         "keep_is_ignored",
         "life.kept",
-        "The life that a loader gave to its result is not the life it has.",
+        "A result does not live for the time that its loader gave it.",
         "policy.loader_results:Unwrapping.unwrap",
         ("kept_options(run.options, result.ttl, result.stale)", "run.options"),
     ),

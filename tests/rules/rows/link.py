@@ -14,7 +14,7 @@ ROWS = [
     Row(
         "recovery_is_quiet",
         "telemetry.outages.1",
-        "The end of an outage is told at a level that default logging hides.",
+        "The end of an outage is logged at a level that default logging hides.",
         "telemetry.outages:Outages.ended",
         ("logging.WARNING", "logging.INFO"),
         "tests/unit/telemetry/test_outages.py::test_the_end_of_an_outage_has_the_level_of_its_beginning",
@@ -22,7 +22,7 @@ ROWS = [
     Row(
         "each_flap_is_told",
         "telemetry.outages.2",
-        "A link that flaps writes a pair of lines each time.",
+        "An unstable link writes a pair of lines for each outage.",
         "telemetry.outages:Outages.check",
         ("quiet < QUIET", "False"),
         "tests/unit/telemetry/test_outages.py::test_a_link_that_flaps_has_one_pair_a_minute_and_then_a_count",
@@ -30,7 +30,7 @@ ROWS = [
     Row(
         "not_me_is_a_sign_of_life",
         "wire.session.5",
-        "A server that says MOVED, READONLY or CLUSTERDOWN prolongs the trust in near.",
+        "A server that says MOVED, READONLY or CLUSTERDOWN extends the trust in near.",
         "wire.session:Session._take",
         ("if errors.denied:", "if False:"),
         "tests/unit/wire/test_session.py::test_an_error_that_says_not_me_is_answered_and_no_sign_of_life",
@@ -102,7 +102,7 @@ ROWS = [
     Row(
         "any_list_is_a_place",
         "shared.replies.1",
-        "An empty list is taken for the content of the key.",
+        "An empty list counts as the content of the key.",
         "shared.replies:_is_there",
         ("len(reply) == 2", "True"),
         "tests/unit/shared/test_replies.py::test_nothing_else_does",
@@ -126,7 +126,7 @@ ROWS = [
     Row(
         "torn_read_untracked",
         "shared.reading.1",
-        "The same where no push tells of the write.",
+        "The same, where no push reports the write.",
         "shared.reading:is_torn",
         ("not blob.startswith(head)", "False"),
         "tests/faults/test_torn_reads.py::test_a_torn_read_is_asked_for_once_more",
@@ -134,7 +134,7 @@ ROWS = [
     Row(
         "torn_look_beside_a_claim",
         "shared.reading.1",
-        "The look that comes with a claim takes an expired value for a fresh one.",
+        "The read that comes with a claim treats an expired value as fresh.",
         "shared.store:Shared.claim",
         ("elif call.torn or is_torn(*entry):", "elif is_torn(*entry):"),
         "tests/faults/test_torn_reads.py::test_a_torn_look_beside_a_claim_is_too",
@@ -142,7 +142,7 @@ ROWS = [
     Row(
         "large_key_is_forgotten",
         "shared.large_keys.1",
-        "Each look at a value that is larger than any reply costs the connection, and with it all of near.",
+        "Each read of a value that is larger than any reply costs the connection, and with it all of near.",
         "shared.large_keys:LargeKeys.met",
         ("self.keys[key] = None", "pass"),
         "tests/faults/test_large_keys.py::test_a_key_that_is_known_costs_no_connection",

@@ -9,7 +9,7 @@ ROWS = [
     Row(
         "hits_leave_no_mark",
         "near.store.1",
-        "Near does not know which entries were asked for.",
+        "Near does not record which entries were asked for.",
         "near.store:Near.touch",
         ("held.freq += 1", "pass"),
         NEAR + "test_touch_keeps_an_entry_where_a_scan_takes_the_untouched",
@@ -65,7 +65,7 @@ ROWS = [
     Row(
         "nobody_is_spared",
         "near.s3fifo.3",
-        "An entry that is asked for often goes at its turn like any other.",
+        "A popular entry is evicted at its turn like any other.",
         "near.s3fifo:S3Fifo.evict",
         ("spared < PATIENCE and", "False and"),
         EVICTION + "test_a_scan_of_one_time_keys_leaves_the_hot_set_alone",

@@ -90,7 +90,7 @@ ROWS = [
     Row(
         "script_writes_first",
         "script.full",
-        "A script that begins with a write goes past the server's limit of memory.",
+        "A script that begins with a write exceeds the server's memory limit.",
         "shared.scripts:Script.call",
         writes_before_it_reads,
         "tests/faults/test_full_server.py::test_a_storing_script_is_refused_like_any_write",
@@ -98,7 +98,7 @@ ROWS = [
     Row(
         "refusals_begin_anew",
         "promise.6",
-        "A refusal that goes on is said to have begun with its last occurrence.",
+        "A continuing refusal is reported as if it began with its last occurrence.",
         "shared.commands:CommandSender.record_refusal",
         (
             "self.refusals.setdefault(kind, (reason, self._clock(), said))",

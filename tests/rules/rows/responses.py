@@ -31,7 +31,7 @@ ROWS = [
     Row(
         "own_parameters_are_left_out",
         "contrib.responses.keys.2",
-        "Calls with other parameters of the endpoint's own share a response.",
+        "Calls with different parameters of the endpoint share a response.",
         "contrib.responses.keys:ResponseKeys.call_of",
         ("if name in kwargs", "if name not in kwargs"),
         KEYS + "test_requests_share_a_response_by_what_the_endpoint_can_see",
@@ -39,7 +39,7 @@ ROWS = [
     Row(
         "query_as_it_is_ordered",
         "contrib.responses.keys.3",
-        "The order of query parameters decides.",
+        "The order of query parameters changes the key.",
         "contrib.responses.keys:ResponseKeys.key",
         ("[sorted(items, key=lambda item: item[0])]", "[items]"),
         KEYS + "test_requests_share_a_response_by_what_the_endpoint_can_see",
@@ -79,7 +79,7 @@ ROWS = [
     Row(
         "secrets_in_keys",
         "contrib.responses.keys.6",
-        "A client's credentials stand in the key in plain text.",
+        "A client's credentials are in the key in plain text.",
         "contrib.responses.keys:ResponseKeys.key",
         ("_digest(msgspec.json.encode(parts))", "msgspec.json.encode(parts).decode()"),
         IDENTITY + "test_no_key_shows_a_secret",
@@ -111,7 +111,7 @@ ROWS = [
     Row(
         "all_of_a_scope_is_nothing",
         "contrib.responses.views.1",
-        "To go over a whole scope counts as reading nothing.",
+        "Iterating over a whole scope counts as reading nothing.",
         "contrib.responses.views:Scope.noted",
         ("self._told(ALL_SCOPE)", "pass"),
         RECORDING + "test_each_look_has_a_name",
@@ -127,7 +127,7 @@ ROWS = [
     Row(
         "headers_by_another_method",
         "contrib.responses.views.3",
-        "A method of the headers without a version of its own shows all of them unrecorded.",
+        "A method of the headers that is not overridden shows all of them unrecorded.",
         "contrib.responses.views:RequestHeaders",
         _headers_past_all,
         RECORDING + "test_each_look_has_a_name",
@@ -135,7 +135,7 @@ ROWS = [
     Row(
         "included_routers_settings_are_lost",
         "contrib.responses.rendering.1",
-        "A value is rendered without the settings of the inclusion.",
+        "A value is rendered without the settings with which its router was included.",
         "contrib.responses.rendering:route_of",
         ("return context if context is not None and context.original_route is route else route", "return route"),
         SERVING + "test_one_function_on_two_routes_that_render_differently_is_never_answered_with_the_others_bytes",
@@ -143,7 +143,7 @@ ROWS = [
     Row(
         "refreshed_with_what_is_closed",
         "contrib.responses.rendering.2",
-        "A refresh in the background uses the dependencies of the request that is over.",
+        "A background refresh uses the dependencies of a request that has ended.",
         "contrib.responses.loading:Call.again",
         ("if self.shared is not None:", "if False:"),
         "tests/frameworks/test_fastapi_refresh.py::"
@@ -216,7 +216,7 @@ ROWS = [
     Row(
         "a_failure_is_one_callers",
         "contrib.responses.serving.4",
-        "Only one caller gets a failure, and each waiting caller runs into its own.",
+        "Only one caller gets a failure, and each waiting caller causes its own.",
         "contrib.responses.loading:Load.__call__",
         ("if not answers and not self.undeclared:", "if False:"),
         SERVING + "test_a_failure_reaches_all_who_waited",
@@ -232,7 +232,7 @@ ROWS = [
     Row(
         "ages_by_the_last_look",
         "life.age",
-        "An entry in near is as old as the copy that near made of it.",
+        "The age of a near entry counts from its copy into near.",
         "shared.entries:Entries.see",
         ("born = fresh_until - header.ttl", "born = sent_at"),
         "tests/unit/api/test_reads_lookup.py::test_another_instance_is_told_the_same_age",

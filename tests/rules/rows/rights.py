@@ -70,7 +70,7 @@ ROWS = [
     Row(
         "leases_of_one_length",
         "right.length",
-        "A lease is as long for a loader that takes long as for any.",
+        "The lease for a slow loader is no longer than for a fast one.",
         "policy.context:LoadTimes.lease",
         ("self.FIRST if usual is None else min(self.MAX, max(self.MIN, 2 * usual))", "self.MIN"),
         "tests/unit/policy/test_context.py::test_a_right_is_asked_for_twice_as_long_as_such_a_load_takes",
@@ -94,7 +94,7 @@ ROWS = [
     Row(
         "claim_by_hand_taken_back_at_once",
         "right.by_hand_passed",
-        "A process takes a released claim again before other processes have heard of it.",
+        "A process takes a released claim again before other processes have learnt of it.",
         "policy.claims:Claims._is_granted",
         ("if turn.yields:", "if False:"),
         KEPT_FROM_ANOTHER,
@@ -139,7 +139,7 @@ ROWS = [
     Row(
         "watch_after_the_read",
         "wait.watch",
-        "A waiter registers after its read, and misses news in between.",
+        "A waiter registers after its read, and misses a change in between.",
         "near.coherence:Coherence.watch",
         ("self._watches.setdefault(key, []).append(watch)", "self._watches.setdefault(key, [])"),
         "tests/unit/near/test_coherence.py::test_who_waits_is_woken_by_any_news_of_the_key",
@@ -171,7 +171,7 @@ ROWS = [
     Row(
         "load_timeout_ends_the_load",
         "wait.load_timeout",
-        "The load ends with the first caller whose load_timeout is over.",
+        "The load ends with the first caller whose load_timeout has passed.",
         "policy.single_flight:Flight.leave",
         ("if self.waiters <= 0 and self.outcome", "if self.outcome"),
         "tests/unit/policy/test_loading.py::test_a_callers_patience_bounds_its_wait_and_not_the_load",
@@ -179,7 +179,7 @@ ROWS = [
     Row(
         "refresh_by_put",
         "refresh.replaces",
-        "refresh answers with the present value instead of a load.",
+        "refresh answers with the existing value instead of loading.",
         "policy.loading:Loading._step",
         ("case EntryState.FRESH | EntryState.STALE if not anew:", "case EntryState.FRESH | EntryState.STALE:"),
         "tests/unit/policy/test_loading.py::test_refresh_loads_and_replaces_what_is_there",

@@ -12,7 +12,7 @@ ROWS = [
     Row(
         "one_close_condemns",
         "wire.closings.1",
-        "A connection that is closed at HELLO once takes RESP3 from an instance.",
+        "A single close at HELLO makes an instance give up RESP3.",
         "wire.closings:Closings.closed_at",
         ("if self.spoke and self._before == word:", "if self.spoke:"),
         f"{CLOSINGS}::test_a_server_that_is_going_away_closes_at_anything",
@@ -90,7 +90,7 @@ ROWS = [
     Row(
         "versions_of_tags_weigh_nothing",
         "near.store.3",
-        "Versions of tags beside near take unbounded memory.",
+        "Versions of tags, kept outside near, take unbounded memory.",
         "near.store:Near.make_room",
         ("self.beside = beside", "self.beside = 0"),
         "tests/unit/near/test_coherence_state.py::test_tags_take_no_more_than_near_may",
@@ -106,7 +106,7 @@ ROWS = [
     Row(
         "unnamed_servers_believed_with_an_older_tag",
         "past.lost",
-        "Of a server without an identity, only the newest version of the tag on every entry is distrusted.",
+        "On a server without an identity, only the newest version of the tag on every entry is distrusted.",
         "shared.recovery:Recovery._clear_if_server_restarted",
         ("if not isinstance(version, bytes) or", "if (not run and version != self._coherence.last_all) or"),
         "tests/faults/test_lost_past.py::test_nor_does_one_that_does_not_say_who_it_is",

@@ -33,7 +33,7 @@ ROWS = [
     Row(
         "health_is_always_200",
         "ops.app.3",
-        "Health that is bad is answered with 200.",
+        "An unhealthy report is answered with 200.",
         "ops.app:OpsApp._health",
         ('body["status"].http_status', "200"),
         OPS + "test_a_failing_check_counts_by_whether_it_is_critical",

@@ -14,7 +14,7 @@ ROWS = [
     Row(
         "noloop",
         "near.coherence.4",
-        "``CLIENT TRACKING ON NOLOOP``: nothing that happens inside our own commands is pushed to us.",
+        "``CLIENT TRACKING ON NOLOOP``: nothing that happens inside the client's own commands is pushed to it.",
         "wire.handshake:handshake",
         wrong.noloop,
     ),
@@ -42,7 +42,7 @@ ROWS = [
     Row(
         "counter_versions",
         "tag.random",
-        "A tag that is not there begins at version one again.",
+        "A missing tag starts at version one again.",
         "shared.entries:Entries.stamp",
         wrong.counter_versions,
     ),
@@ -186,7 +186,7 @@ ROWS = [
     Row(
         "timer_left_behind_by_sleep",
         "wire.awake",
-        "A timer set before the host slept counts as one that will ring in time.",
+        "A timer set before the host slept is expected to ring in time.",
         "engine.aio.connection:AioConnection._flush",
         wrong.timer_left_behind_by_sleep,
         "plan 52743",

@@ -69,7 +69,7 @@ ROWS = [
     Row(
         "expects_its_own_for_ever",
         "wire.session.4",
-        "Another frame does not end the expectation of an own push.",
+        "After another frame, the link still expects its own push.",
         "wire.session:Session._take",
         ("            self.expect_self_invalidation = None\n", ""),
         SESSION + "test_any_other_frame_ends_the_expectation_of_our_own_push",
@@ -87,7 +87,7 @@ ROWS = [
     Row(
         "silence_is_never_offline",
         "wire.link.3",
-        "A server that says nothing is suspected for ever.",
+        "A silent server stays suspect for ever.",
         "wire.link:Link.check",
         ("now - self.confirmed >= self._max_staleness", "False"),
         LINK + "test_silence_is_suspect_then_offline_then_the_end",
@@ -103,7 +103,7 @@ ROWS = [
     Row(
         "no_offline_bound",
         "wire.link.5",
-        "Offline near answers until the bound of an online one.",
+        "Offline, near answers until the bound that holds online.",
         "wire.link:Link._settle_trust",
         ("(self._max_staleness if self.state in _HEARD else self._offline_ttl)", "self._max_staleness"),
         LINK + "test_suspect_does_not_prolong_the_trust_and_offline_has_a_bound_of_its_own",
@@ -119,7 +119,7 @@ ROWS = [
     Row(
         "ambiguous_urls_are_read",
         "config.url.2",
-        "A URL that could be read in two ways is read in one of them.",
+        "An ambiguous URL is accepted in one of its two readings.",
         "config.url:_Reader.read",
         ('found is None or not self._url.isprintable() or " " in self._url', "found is None"),
         ADDRESS + "test_refuses",
@@ -135,7 +135,7 @@ ROWS = [
     Row(
         "previous_connection_kept",
         "shake.previous",
-        "The handshake leaves the previous connection to the server.",
+        "The handshake does not end the previous connection.",
         "wire.handshake:_end_previous",
         (
             '(killed,) = await ask(("CLIENT", "KILL", "ID", previous.client_id))',
@@ -209,7 +209,7 @@ ROWS = [
     Row(
         "each_close_names_a_proxy",
         "wire.idle",
-        "A server that is restarted is taken for a proxy.",
+        "A restarted server counts as a proxy.",
         "wire.reconnect:Reconnector._look_for_idling",
         ("if self._idled >= IDLE_TIMES:", "if True:"),
         f"{IDLE_PROXY}::test_a_server_that_is_restarted_is_no_such_proxy",

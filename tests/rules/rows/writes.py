@@ -14,7 +14,7 @@ ROWS = [
     Row(
         "script_not_sent_as_a_whole",
         "script.noscript",
-        "A server that forgot its scripts is a server that refuses.",
+        "A server that forgot its scripts counts as one that refuses them.",
         "shared.commands:_Scripted.handle",
         ("if forgotten and again", "if False and again"),
     ),
@@ -37,7 +37,7 @@ ROWS = [
     Row(
         "acknowledged_by_an_older_one",
         "journal.owed",
-        "A removal is taken for done when an older one of the same key was.",
+        "A removal counts as done when an older one of the same key was done.",
         "near.journal:Journal.acknowledged",
         ("if self.pending.get(target, number + 1) <= number:", "if target in self.pending:"),
         "tests/unit/near/test_journal.py::test_a_late_success_of_an_older_intent_leaves_the_newer_one_owed",
@@ -91,7 +91,7 @@ ROWS = [
     Row(
         "child_speaks_on_its_parents_connection",
         "fork.child",
-        "A forked child goes on with its parent's connection.",
+        "A forked child continues to use its parent's connection.",
         "engine.engine:Engine.after_fork",
         ("        self._abandon(keep_journal=False)\n", ""),
         "tests/faults/test_process.py::test_a_forked_child_starts_clean_and_the_parent_goes_on",

@@ -20,7 +20,7 @@ ROWS = (
     Row(
         "own_write_outlives_its_tag",
         "journal.own",
-        "A tag that is removed while a write of it is under way does not take it along.",
+        "A tag's removal during a write with that tag does not remove the written value.",
         "near.journal:Journal.begin_removal",
         ("if name in tags", "if not tags"),
         f"{OWN}test_what_was_sent_and_not_answered_is_seen_though_everything_is_owed",
@@ -68,7 +68,7 @@ ROWS = (
     Row(
         "count_guessed",
         "policy.counters.4",
-        "A count of which nothing is known is answered.",
+        "An unknown count is returned.",
         "policy.counters:CounterRules._together",
         ("raise _unknown(key)", "return 0"),
         f"{COUNTERS}test_who_gave_up_before_it_was_summed_is_not_counted",
@@ -108,7 +108,7 @@ ROWS = (
     Row(
         "no_wait_for_room",
         "policy.streaming.4",
-        "A full connection is taken for a lost one.",
+        "A full connection counts as lost.",
         "policy.streaming:_room",
         ("while ctx.shared.crowded and", "while not ctx and"),
         f"{LARGE}test_too_many_writes_at_once_wait_for_room_instead_of_emptying_the_cache",
