@@ -46,6 +46,12 @@ def pickling(base: Settings, key_prefix: str, secret_key: Secret | Sequence[Secr
 
     Raises:
         ConfigError: There is no key to sign with.
+
+    Example:
+        >>> base = Settings(driver="memory", prefix="shop")
+        >>> found = pickling(base, "sessions", "from your vault")
+        >>> found["codec"], found["prefix"]
+        ('pickle', 'shop:sessions')
     """
     secrets = [secret_key] if isinstance(secret_key, str | bytes) else list(secret_key or ())
     if not base.signing_keys and not (secrets and all(secrets)):

@@ -54,6 +54,12 @@ class Mutex(CacheMutex):
         cache: The cache of the claim.
         key: The key of the value.
         lease: How long other processes wait for a holder that died.
+
+    Example:
+        >>> mutex = FleetBackend({"url": "memory://"}).get_mutex("answer")
+        >>> mutex.acquire(), mutex.locked()
+        (True, True)
+        >>> mutex.release()
     """
 
     def __init__(self, cache: SyncCache, key: str, lease: Any) -> None:

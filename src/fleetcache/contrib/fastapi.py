@@ -51,7 +51,12 @@ _MAX_BYTES = 1024 * 1024
 
 
 class AsyncCache(Protocol):
-    """A ``Cache``, or a namespace of one."""
+    """A ``Cache``, or a namespace of one.
+
+    Example:
+        >>> from fleetcache import Cache
+        >>> cache: AsyncCache = Cache("memory://").namespace("responses")
+    """
 
     @property
     def delete_many(self) -> Callable[[Iterable[str]], Coroutine[Any, Any, int]]:
@@ -64,6 +69,15 @@ class CachedEndpoint(Protocol[P, T_co, R_co]):
 
     Type checkers check parameters by position against the function's own. By name they accept any, because
     ``invalidate`` and ``key`` do not take an endpoint's dependencies or its ``Request``.
+
+    Example:
+        >>> from fleetcache import Cache
+        >>> @cached_response(Cache("memory://"), ttl="5m")
+        ... async def user(user_id: int) -> dict[str, int]:
+        ...     return {"id": user_id}
+        >>> await user(42)
+        {'id': 42}
+        >>> await user.invalidate(42)
     """
 
     __name__: str
@@ -103,7 +117,12 @@ class CachedEndpoint(Protocol[P, T_co, R_co]):
     @overload
     def key(self, **parameters: Any) -> str: ...
     def key(self, *args: Any, **kwargs: Any) -> str:
-        """Return the key of the response; where responses vary, the common prefix and tag of all variants."""
+        """Return the key of the response; where responses vary, the common prefix and tag of all variants.
+
+        Args:
+            *args: As for ``invalidate``.
+            **kwargs: As for ``invalidate``.
+        """
         ...
 
     @property
@@ -113,7 +132,15 @@ class CachedEndpoint(Protocol[P, T_co, R_co]):
 
 
 class EndpointDecorator(Protocol):
-    """The decorator that ``cached_response(...)`` returns."""
+    """The decorator that ``cached_response(...)`` returns.
+
+    Example:
+        >>> from fleetcache import Cache
+        >>> briefly: EndpointDecorator = cached_response(Cache("memory://"), ttl="5s")
+        >>> @briefly
+        ... async def news() -> list[str]:
+        ...     return ["nothing new"]
+    """
 
     @overload
     def __call__(

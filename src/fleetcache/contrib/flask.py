@@ -74,14 +74,24 @@ class _Verbs:
         return here
 
     def namespace(self, name: str, **options: Any) -> "_Verbs":
-        """Return a view with its own prefix, defaults and ``clear()``, in each app."""
+        """Return a view with its own prefix, defaults and ``clear()``, in each app.
+
+        Args:
+            name: Becomes ``name:`` before every key.
+            **options: ``ttl`` and ``stale``, as for ``SyncCache.namespace``.
+        """
         part = self._nowhere.namespace(name, **options)
         return _Verbs(
             self._app, self._in_each_app(lambda verbs: verbs.namespace(name, **options)), part, self._functions
         )
 
     def cached(self, fn: Any = None, /, **options: Any) -> Any:
-        """Cache the results of a ``def`` by its arguments, in each app."""
+        """Cache the results of a ``def`` by its arguments, in each app.
+
+        Args:
+            fn: The function, when used without parentheses.
+            **options: As for ``SyncCache.cached``.
+        """
 
         def decorate(function: Any) -> _Function:
             self._nowhere.cached(**options)(function)
@@ -187,7 +197,14 @@ class FleetCache(_Base):
         self._only = app
 
     def of(self, app: Flask | None = None) -> SyncCache:
-        """Return the ``SyncCache`` of an app, by default the current one, e.g. for ``fleetcache.testing.override``."""
+        """Return the ``SyncCache`` of an app, e.g. for ``fleetcache.testing.override``.
+
+        Args:
+            app: The app; by default the current one.
+
+        Raises:
+            RuntimeError: ``init_app`` was not called for the app, or there is no current app.
+        """
         if app is None:
             return self._app().cache
         return self._in(app).cache
@@ -284,6 +301,23 @@ def caching(app: Flask, config: Mapping[str, Any], args: list[Any], options: dic
 
     ``CACHE_DEFAULT_TIMEOUT``, ``CACHE_KEY_PREFIX`` and ``CACHE_REDIS_URL`` have the same meaning as for Flask-Caching's
     own backends. ``CACHE_OPTIONS`` may hold fields of ``Settings``. The rest is as for ``cachelib``.
+
+    Args:
+        app: The app.
+        config: The config of the app and of Flask-Caching.
+        args: ``CACHE_ARGS``, which must be empty.
+        options: ``CACHE_OPTIONS`` and the options of Flask-Caching.
+
+    Raises:
+        ConfigError: A setting is wrong, or there is no ``SECRET_KEY``.
+
+    Example:
+        >>> app = Flask("example")
+        >>> app.config.update(
+        ...     SECRET_KEY="from your vault",
+        ...     CACHE_TYPE="fleetcache.contrib.flask.caching",
+        ...     CACHE_OPTIONS={"prefix": "shop"},
+        ... )
     """
     if args:
         raise ConfigError("CACHE_ARGS: this backend takes none; accepted: CACHE_OPTIONS with fields of Settings")

@@ -64,8 +64,22 @@ async def get_cache(connection: HTTPConnection) -> Cache:
 
     A ``def`` endpoint, which runs in a thread, uses the cache by ``cache.sync``.
 
+    Args:
+        connection: The request or WebSocket; FastAPI passes it.
+
+    Returns:
+        The cache that the app's ``lifespan`` has opened.
+
     Raises:
         ConfigError: No ``lifespan`` of a cache has begun.
+
+    Example:
+        >>> from typing import Annotated
+        >>> from fastapi import Depends, FastAPI
+        >>> app = FastAPI()
+        >>> @app.get("/visits")
+        ... async def visits(cache: Annotated[Cache, Depends(get_cache)]) -> int:
+        ...     return await cache.incr("visits")
     """
     return cache_of(connection.scope)
 

@@ -36,11 +36,21 @@ MAX_PREFIX: Final = 32  # characters, since every entry carries the prefix; long
 
 
 class NotPicklable(CodecError, pickle.PicklingError):
-    """A value that cannot be stored; a ``PicklingError`` too, as Django's other backends raise."""
+    """A value that cannot be stored; a ``PicklingError`` too, as Django's other backends raise.
+
+    Example:
+        >>> issubclass(NotPicklable, CodecError), issubclass(NotPicklable, pickle.PicklingError)
+        (True, True)
+    """
 
 
 class NotCounted(Unavailable, ValueError):
-    """The server did not count; a ``ValueError`` too, as for a missing counter."""
+    """The server did not count; a ``ValueError`` too, as for a missing counter.
+
+    Example:
+        >>> issubclass(NotCounted, Unavailable), issubclass(NotCounted, ValueError)
+        (True, True)
+    """
 
 
 class FleetCache(BaseCache):
@@ -51,6 +61,15 @@ class FleetCache(BaseCache):
             ``CACHE_DRIVER``, ``REDIS_URL`` and the other variables of ``Cache.from_env()``.
         params: The other entries of the alias in ``CACHES``. ``OPTIONS`` are fields of ``Settings``; by default values
             are pickled, and signed with a key made of ``SECRET_KEY``. ``TIMEOUT=None`` is 30 days.
+
+    Example:
+        >>> CACHES = {
+        ...     "default": {
+        ...         "BACKEND": "fleetcache.contrib.django.FleetCache",
+        ...         "LOCATION": "redis://cache.example",
+        ...         "OPTIONS": {"prefix": "shop"},
+        ...     }
+        ... }
     """
 
     def __init__(self, location: Any, params: dict[str, Any]) -> None:
@@ -309,8 +328,18 @@ class FleetCache(BaseCache):
 def cache_of(alias: str = DEFAULT_CACHE_ALIAS) -> SyncCache:
     """Return the cache behind an alias, for features without a Django API: tags, ``cached``, ``stats()``, ``aio``.
 
+    Args:
+        alias: An alias of ``CACHES``.
+
+    Returns:
+        The ``SyncCache`` that all aliases with the same settings share.
+
     Raises:
         ConfigError: The alias has another backend, or its settings are wrong.
+
+    Example:
+        >>> def prices_changed() -> None:
+        ...     cache_of("default").invalidate_tags("prices")
     """
     backend: object = caches[alias]
     if not isinstance(backend, FleetCache):
@@ -332,6 +361,10 @@ def health(
 
     Raises:
         ConfigError: An unknown ``detail``, or the alias has another backend.
+
+    Example:
+        >>> from django.urls import path
+        >>> urlpatterns = [path("healthz", health), path("ops/cache", health, {"detail": "full"})]
     """
     if detail not in ("brief", "full"):
         raise ConfigError(f"health: detail = {detail!r} is unknown; accepted: brief, full")
