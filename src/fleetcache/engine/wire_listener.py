@@ -92,6 +92,7 @@ class WireListener:
         if new is LinkState.ONLINE and old is not LinkState.RECOVERING:
             engine.recovery.replay_now()
         if new is LinkState.ONLINE:
+            engine.recovery.release_left()
             self.offline_since = None
         elif self.offline_since is None:  # suspect, offline and every attempt to reconnect are one absence
             self.offline_since = engine.clock()

@@ -147,6 +147,11 @@ class Recovery:
                 if not isinstance(judged("release", reply), ReplyError):
                     rights.returned(right, surely=greeting.is_alone)
 
+    def release_left(self) -> None:
+        """Release the rights of loads that ended since the handshake released those before."""
+        for raw, stamp in self._shared.rights.pending():
+            self._shared.release_raw(raw, stamp)
+
     def _removal(self, target: Target) -> Command:
         kind, name = target
         return ("DEL", self._layout.entry(name) if kind == "e" else self._layout.tag(name))

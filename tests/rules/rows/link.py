@@ -84,6 +84,14 @@ ROWS = [
         "tests/faults/test_orphans.py::test_a_right_that_was_asked_for_and_not_answered_is_given_back",
     ),
     Row(
+        "returned_in_the_handshake",
+        "shared.stray_rights.1",
+        "A lease whose load ended while the handshake ran stays on the server.",
+        "shared.recovery:Recovery.release_left",
+        ("self._shared.rights.pending()", "()"),
+        "plan load_that_ends_in_the_handshake",
+    ),
+    Row(
         "returned_unheard",
         "shared.stray_rights.1",
         "A lease whose load ended in an outage stays on the server.",
