@@ -50,7 +50,14 @@ def late(run: Any, fault: Fault) -> End:
 def freeze(run: Any, _fault: Fault) -> End:
     """The server stops for a while; its kernel goes on taking bytes."""
     run.host.freeze()
-    return lambda: run.host.thaw() if run.host.frozen else None
+
+    def end() -> None:
+        if run.host.frozen:
+            run.host.thaw()
+        if any(one.dead for one in run.instances.values()):
+            run.holder_lost()  # what it asked for before its death is granted now
+
+    return end
 
 
 def crash(run: Any, fault: Fault) -> End:
