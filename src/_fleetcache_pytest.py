@@ -74,7 +74,8 @@ def cache_clock(request: pytest.FixtureRequest) -> "Iterator[ManualClock]":
 
     if "cache_server" in request.fixturenames:
         pytest.fail(
-            "cache_clock moves the time of caches in memory; the server of cache_server goes by its own", pytrace=False
+            "cache_clock moves the time of caches in memory; the server of cache_server keeps its own time",
+            pytrace=False,
         )
     clock = ManualClock()
     with in_memory(_made_before_tests(request), clock):

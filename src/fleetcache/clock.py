@@ -1,6 +1,6 @@
 """Time, as an argument. Each part that needs the time is given a ``Clock``; tests pass their own clock.
 
-A clock returns seconds since some fixed point and never goes back. ``CLOCK_BOOTTIME`` goes on while the host sleeps, so
+A clock returns seconds since some fixed point and never goes back. ``CLOCK_BOOTTIME`` runs while the host sleeps, so
 a laptop or a paused virtual machine that wakes up does not trust copies that are hours old. Python offers no such clock
 on macOS, where the monotonic clock is used.
 """

@@ -4,7 +4,7 @@ FleetcacheError
 ├── ConfigError      a setting or an argument of construction is wrong
 ├── KeyRuleError     a key, tag or key template breaks the rules
 ├── CodecError       a value cannot be stored so that it comes back as it was
-├── LoadTimeout      a caller's ``load_timeout`` ran out; the load itself goes on for the other callers
+├── LoadTimeout      a caller's ``load_timeout`` ran out; the load itself continues for the other callers
 ├── LoadCycle        a loader waits, directly or through other loaders, for its own key
 ├── Unavailable      only for ``strict=True`` and ``incr``: the server did not acknowledge
 └── Closed           the cache was closed
@@ -69,7 +69,7 @@ class CodecError(FleetcacheError, TypeError):
 
 
 class LoadTimeout(FleetcacheError, TimeoutError):
-    """The caller's ``load_timeout`` ran out. The load goes on for the other callers that wait for it.
+    """The caller's ``load_timeout`` ran out. The load continues for the other callers that wait for it.
 
     Example:
         >>> import asyncio

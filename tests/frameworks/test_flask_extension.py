@@ -168,7 +168,7 @@ def test_a_wrong_option_is_told_where_it_is_written() -> None:
         extension.cached(lambda: 1)
     with pytest.raises(KeyRuleError, match="all calls would share one result"):
         users.cached(key="fixed")(name_of.__wrapped__)  # type: ignore[attr-defined]  # the function below
-    with pytest.raises(ConfigError, match="wants a `def`"):
+    with pytest.raises(ConfigError, match="needs a `def`"):
 
         @extension.cached
         async def load() -> int:

@@ -104,7 +104,7 @@ FAULTS: dict[str, Fault] = {
         given_up=True,
     ),
     "black hole": Fault(
-        "the network swallows every byte, both ways, and tells nobody",
+        "the network silently drops every byte, both ways",
         lambda s: s.wire.stall(),
         lambda s: s.wire._lose(),
         ("timeout",),

@@ -85,7 +85,7 @@ DESIGN = {
     "wire.reset": "A dropped connection is reset: its kernel sends no more bytes.",
     "wire.beat": "A command goes out in every third of max_staleness, also under load.",
     "wire.poll": "Before a timeout the socket is checked: this process's own stall must not look like a dead server.",
-    "wire.overdue": "At its deadline a caller goes on, and its slot stays.",
+    "wire.overdue": "At its deadline a caller continues, and its slot stays.",
     "wire.awake": "A clock that went on while the host slept makes no timer late.",
     "wire.secrets": "A server's message is shown without the password, which it may repeat.",
     "wire.idle": "A few connections in a row that the other end closed while idle are reported as the work of a proxy; "

@@ -53,9 +53,9 @@ class CachedFunction(KeyedFunction[P, T]):
         check_storable(getattr(fn, "__qualname__", repr(fn)), fn, type_, verbs._scope.root.settings.codec)  # noqa: SLF001 - a part of the verbs
         if not isinstance(fn, staticmethod | classmethod) and not inspect.iscoroutinefunction(fn):
             name = getattr(fn, "__qualname__", repr(fn))
-            raise ConfigError(f"@cached on {name}: the async cache wants an `async def`; SyncCache takes a `def`")
+            raise ConfigError(f"@cached on {name}: the async cache needs an `async def`; SyncCache takes a `def`")
         super().__init__(verbs, fn, key, options, type_, clearable=clearable)
-        # Frameworks must see a coroutine function: Python 3.11 goes by the function's shape, later versions by a mark.
+        # Frameworks must see a coroutine function: Python 3.11 checks the function's code, later versions a mark.
         if inspect.isfunction(fn):  # a partial has no ``__code__``
             self.__code__ = fn.__code__
             self.__defaults__, self.__kwdefaults__ = fn.__defaults__, fn.__kwdefaults__

@@ -91,8 +91,9 @@ class SyncCache(SyncNamespace):
     def aio(self) -> "AioView":
         """The same cache for tasks of this process: the verbs of ``Cache``, over the same near cache, flights and link.
 
-        For a threaded app with some async views. A task is suspended where a thread would be blocked, so its event
-        loop goes on. Each call may come from another loop. Loaders are ``async def`` and run in a task of that loop.
+        For a threaded app with some async views. A task is suspended where a thread would be blocked, so its event loop
+        continues to run. Each call may come from another loop. Loaders are ``async def`` and run in a task of that
+        loop.
 
         Example:
             >>> import asyncio

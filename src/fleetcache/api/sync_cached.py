@@ -66,7 +66,7 @@ class SyncCachedFunction(KeyedFunction[P, T]):
         check_storable(getattr(fn, "__qualname__", repr(fn)), fn, type_, verbs._verbs._scope.root.settings.codec)  # noqa: SLF001 - two faces of one cache
         if inspect.iscoroutinefunction(fn):
             name = getattr(fn, "__qualname__", repr(fn))
-            raise ConfigError(f"@cached on {name}: the cache for threads wants a `def`; Cache takes an `async def`")
+            raise ConfigError(f"@cached on {name}: the cache for threads needs a `def`; Cache takes an `async def`")
         super().__init__(verbs._verbs, fn, key, options, type_, clearable=clearable)  # noqa: SLF001 - two faces of one cache
         self._sync = verbs
 

@@ -47,7 +47,9 @@ def decorated_with(value: object) -> None:
     """
     if isinstance(value, str | int | float | timedelta) and not isinstance(value, bool):
         meant = _meant(value) or "key"
-        raise ConfigError(f"cached({shorten(value)}): options go by name, as in @cached({meant}={shorten(value)})")
+        raise ConfigError(
+            f"cached({shorten(value)}): options are given by name, as in @cached({meant}={shorten(value)})"
+        )
 
 
 def known(given: dict[str, Any], names: Iterable[str], what: str) -> dict[str, Any]:

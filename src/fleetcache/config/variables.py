@@ -191,7 +191,7 @@ VARIABLES: tuple[Variable, ...] = (
              "entries are signed with the first key and verified with all: new,old rotates; 32 bytes or more each",
              "programs that can write to the server are usually trusted; for pickle that is not enough"),
     Variable("CACHE_EMBEDDED_DIR", "embedded_dir", "text", None, _embedded_dir,
-             "where the embedded server makes its private folder, made with mode 0700 if it is not there; "
+             "where the embedded server makes its private folder, made with mode 0700 if it does not exist; "
              "XDG_RUNTIME_DIR, TMPDIR or /tmp when it is not set",
              "sockets of one user belong there, and all processes of the user find them there"),
     Variable("CACHE_EMBEDDED_MAX_BYTES", "embedded_max_bytes", "size", "128MB",

@@ -142,7 +142,7 @@ class _PortalCall:
         self._news.put(None)
 
     def _cancel(self) -> None:
-        # A write goes on: a removal must be carried out.
+        # A write continues: a removal must be carried out.
         if self._task is not None and self._loader is not None:
             self._task.cancel()
 

@@ -1,7 +1,8 @@
 """Removals that a server acknowledged within the last minute: a server that takes over may lack them.
 
-A replaced primary goes on acknowledging for a while, and a promoted replica lacks every write not replicated to it.
-So each acknowledged removal is kept for a minute, and repeated when the next link finds a server with another history.
+A replaced primary continues to acknowledge writes for a while, and a promoted replica lacks every write not replicated
+to it. So each acknowledged removal is kept for a minute, and repeated when the next link finds a server with another
+history.
 """
 
 from msgspec import Struct

@@ -6,7 +6,7 @@ Rules:
 2. A probe that goes away does not end the run for the other probes.
 3. A check that exceeds its timeout has failed and is cancelled. If the check does not stop, it is not called again
    until it has.
-4. Of an exception only the name of its type is shown, because messages hold addresses and passwords.
+4. Only the type name of an exception is shown, because messages hold addresses and passwords.
 """
 
 import asyncio

@@ -55,7 +55,7 @@ class Batches:
         give_up: float,
         budget: Budget,
     ) -> dict[str, Any]:
-        """Load missing keys, in as many rounds as other callers need for the keys to which they hold the right."""
+        """Load missing keys, in rounds, until other callers have released all rights that they hold."""
         found: dict[str, Any] = {}
         while missing:
             self._ctx.check_open()

@@ -176,7 +176,7 @@ class CounterRules:
         del self._waiting[key]
 
     async def _lead(self, key: str, first: Step, budget: Budget) -> None:
-        """Read and swap until the sum of all steps is stored, or this call's time is over."""
+        """Read and swap until the sum of all steps is stored, or this call's time has run out."""
         ctx, ports, queue = self._ctx, self._ctx.ports, self._waiting[key]
         others: list[Step] = []
         pause = PAUSE_FIRST

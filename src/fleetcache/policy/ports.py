@@ -74,7 +74,7 @@ Work = Callable[[], Coroutine[Any, Any, None]]
 
 
 class Landed(Protocol):
-    """Called when a flight is over, however it ended; ``error`` is its work's exception, a defect of fleetcache."""
+    """Called when a flight has ended, in whatever way; ``error`` is its work's exception, a defect of fleetcache."""
 
     def __call__(self, error: BaseException | None = None, /) -> None: ...  # noqa: D102 - see above
 

@@ -64,7 +64,7 @@ def why_untyped(loader: Callable[..., Any]) -> str | None:
     Example:
         >>> async def load() -> "Usr": ...
         >>> declared_type(load), why_untyped(load)
-        (typing.Any, "its return annotation names 'Usr', which is not there at run time: ...
+        (typing.Any, "its return annotation names 'Usr', which does not exist at run time: ...
     """
     found = _resolved.get(id(getattr(_function_of(loader), "__code__", None)))
     return None if found is None else found[3]
@@ -101,7 +101,7 @@ def _resolve(function: Any, annotation: object) -> tuple[Any, str | None]:
     try:
         return _stripped(_evaluated(function, annotation)), None
     except NameError as error:
-        why = f"its return annotation names {error.name!r}, which is not there at run time"
+        why = f"its return annotation names {error.name!r}, which does not exist at run time"
     except Exception as error:  # noqa: BLE001 - evaluating an annotation may raise anything; not annotated then
         why = f"its return annotation cannot be evaluated ({type(error).__name__}: {error})"
     return Any, f"{why}: import it where TYPE_CHECKING does not hide it, or pass type="

@@ -1,7 +1,7 @@
 """Flights (single flight): one load of a key in this process, which further callers join.
 
 The flight owns the load, not the first caller. A caller that gives up leaves; the last caller to leave cancels the
-load. A *detached* flight goes on for the callers that are in it, but no further caller joins it, because its key or a
+load. A *detached* flight continues for the callers that are in it, but no further caller joins it, because its key or a
 tag changed since its loader began.
 """
 
@@ -228,7 +228,7 @@ class Wait:
 
     @property
     def holds_up(self) -> bool:
-        """Whether the loader cannot go on before this wait is over."""
+        """Whether the loader cannot continue before this wait has ended."""
         if self._loader is None or self._task is None or self._task is self._loader:
             return True
         return is_awaited(self._task, self._loader)

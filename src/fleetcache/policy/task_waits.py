@@ -13,7 +13,7 @@ __all__ = ["is_awaited"]
 
 
 def is_awaited(task: Any, by: Any) -> bool:
-    """Return whether the task ``by`` cannot go on before ``task`` ends, directly or through other tasks.
+    """Return whether the task ``by`` cannot continue before ``task`` ends, directly or through other tasks.
 
     A wait that asyncio cannot see, such as for an event that the task sets, does not count.
 

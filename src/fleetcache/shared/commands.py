@@ -108,7 +108,7 @@ class CommandSender:
         self.usable = False
         # By kind of operation: the reason, since when, and the server's words.
         self.refusals: dict[str, tuple[str, float, str]] = {}
-        self.on_mended: Callable[[], None] = lambda: None  # called when a refusal is over
+        self.on_mended: Callable[[], None] = lambda: None  # called when a refusal has ended
 
     # -- sending -------------------------------------------------------------------------------------------------
 

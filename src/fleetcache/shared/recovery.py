@@ -179,8 +179,8 @@ class Recovery:
             return
         if now < self._next_replay:
             return
-        # While the journal shrinks, go on at once. The start rotates: removals that the server keeps refusing must not
-        # starve the rest.
+        # While the journal shrinks, continue at once. The start rotates: removals that the server keeps refusing must
+        # not starve the rest.
         shrinks = len(pending) < self._pending
         self._pause = PAUSE_FIRST if shrinks else min(MAX_PAUSE, self._pause * 2)
         self._next_replay = now if shrinks else now + self._pause
@@ -218,7 +218,7 @@ class Recovery:
         return call
 
     def _is_the_same(self, reply: Any) -> bool:
-        """Return True if the server's answers may be believed, after handling a change of its history."""
+        """Return True if the server's answers can be trusted, after handling a change of its history."""
         greeting, wire = self._greeting, self._shared.wire
         if isinstance(reply, ReplyError):
             greeting.is_watched = reply_reason(reply) in TRANSIENT

@@ -15,7 +15,7 @@ from ..log import Teller
 
 __all__ = ["Outages"]
 
-# Seconds between the first lines of two pairs. A link that flaps is one fault, not a hundred.
+# Seconds between the first lines of two pairs. An unstable link is one fault, not a hundred.
 QUIET = 60.0
 
 

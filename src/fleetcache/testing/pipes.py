@@ -1,6 +1,6 @@
 """One direction of one proxied connection (``Pipe``), and the rules for all connections in that direction (``Way``).
 
-Held bytes stand for the bytes that a kernel would go on retransmitting. When the sender closes its socket (FIN), the
+Held bytes represent the bytes that a kernel would continue to retransmit. When the sender closes its socket (FIN), the
 bytes still arrive later, and the FIN after them. When the sender resets the connection (RST), the bytes are lost.
 """
 

@@ -191,7 +191,7 @@ class Proxy:
     def stall(self, direction: Direction = "both") -> None:
         """Accept bytes and hold them.
 
-        When their sender closes its socket, the bytes still arrive later, because a kernel would go on sending them.
+        When their sender closes its socket, the bytes still arrive later, because a kernel would continue to send them.
         When the sender resets the connection, the bytes are lost.
 
         Args:

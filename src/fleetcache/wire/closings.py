@@ -6,7 +6,7 @@ Rules:
    answered: a server that is going away closes at any command.
 2. A caller that sends a counted command gets an error reply, as from a server that refuses it, and nothing is sent.
 3. The command is tried again after a while: another server may be there by then.
-4. Only commands count that the cache can do without.
+4. The rules apply only to commands that the cache can do without.
 """
 
 from ..clock import Clock

@@ -120,7 +120,7 @@ class Connection(ABC):
 
     @abstractmethod
     def _abort(self) -> None:
-        """Close with a reset: otherwise the kernel goes on sending, and a SET lands seconds after its replacement."""
+        """Close with a reset: otherwise the kernel continues to send, and a SET lands seconds after its replacement."""
 
     @abstractmethod
     def _tell_over(self) -> None:

@@ -192,7 +192,7 @@ class Link:
     def backoff(self, random: Callable[[], float]) -> float:
         """Return the seconds until the next attempt.
 
-        The backoff is exponential, with full jitter so that a fleet does not come back in step.
+        The backoff is exponential, with full jitter so that a fleet does not come back all at once.
         """
         self.attempts += 1
         if self.reason in NEEDS_OPERATOR:

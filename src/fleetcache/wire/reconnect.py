@@ -71,7 +71,7 @@ class Reconnector:
         """Begin to connect, in the background, for as long as the cache lives."""
         try:
             self._connection.start(self._run)
-        except RuntimeError:  # no thread can be started: the cache goes on without a server
+        except RuntimeError:  # no thread can be started: the cache continues without a server
             self._link.lost("unreachable", self._clock())
             self._tell_tried()
 

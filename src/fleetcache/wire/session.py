@@ -10,8 +10,8 @@ Rules:
    connection.
 4. ``expect_own`` announces that the next frame is this connection's own push for a key, the echo of its write; see
    ``coherence``.
-5. An error that says "not me" (``MOVED``, ``READONLY``, ``CLUSTERDOWN`` and their like) is an answer to its caller, and
-   no sign of life of the intended server: ``feed`` does not count it.
+5. An error that means "wrong server" (``MOVED``, ``READONLY``, ``CLUSTERDOWN`` and their like) is an answer to its
+   caller, and no sign of life of the intended server: ``feed`` does not count it.
 """
 
 from collections import deque

@@ -1,6 +1,6 @@
 """Whether the server is still the intended server: a primary, with the same history of its data.
 
-An answer does not prove that: a primary that was demoted in place goes on answering, with old data and without an
+An answer does not prove that: a primary that was demoted in place continues to answer, with old data and without an
 error. ``run_id`` does not show this, because a server may be demoted and promoted again. ``master_replid`` does: it is
 new after each restart and each promotion.
 """

@@ -50,7 +50,7 @@ ROWS = [
     Row(
         "threads_close_without_reset",
         "threads.reset",
-        "A connection that threads drop is closed, and its kernel goes on sending.",
+        "A connection that threads drop is closed, and its kernel continues to send.",
         "engine.threads.leader_follower:LeaderFollowerSocket.close",
         ('struct.pack("ii", 1, 0)', 'struct.pack("ii", 0, 0)'),
         SHELL + "test_a_connection_that_is_given_up_is_reset",

@@ -127,7 +127,7 @@ ROWS = [
     Row(
         "aio_closes_without_reset",
         "wire.reset",
-        "A dropped connection is closed, and its kernel goes on sending.",
+        "A dropped connection is closed, and its kernel continues to send.",
         "engine.aio.connection:_linger_not",
         ('struct.pack("ii", 1, 0)', 'struct.pack("ii", 0, 0)'),
         "tests/faults/test_old_bytes.py::test_a_reset_connection_leaves_nothing_behind",

@@ -67,7 +67,7 @@ ROWS = [
     Row(
         "left_loop_closed_without_reset",
         "wire.reset",
-        "The connection of an event loop that is gone is closed, and its kernel goes on sending.",
+        "The connection of an event loop that is gone is closed, and its kernel continues to send.",
         "engine.aio.connection:AioConnection.abandon",
         ("if reset:", "if False:"),
         "tests/faults/test_old_bytes.py::test_nothing_that_a_closed_loop_had_sent_lands_later",

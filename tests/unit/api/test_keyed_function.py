@@ -111,8 +111,8 @@ def plain() -> int:
 @pytest.mark.parametrize(
     ("decorate", "message"),
     [
-        (lambda: loose.cached(plain), "plain: the async cache wants an `async def`"),
-        (lambda: loose.cached(ttl=5)(plain), "plain: the async cache wants an `async def`"),
+        (lambda: loose.cached(plain), "plain: the async cache needs an `async def`"),
+        (lambda: loose.cached(ttl=5)(plain), "plain: the async cache needs an `async def`"),
         (lambda: loose.cached(staticmethod(plain)), "put @cached below @staticmethod"),
         (lambda: loose.cached(ttl=0), "ttl = 0 must be more than zero"),
         (lambda: loose.cached(3), r"@cached\(ttl=3\)"),

@@ -229,8 +229,8 @@ def played(face: Any, function: Any, **options: Any) -> None:
 @pytest.mark.parametrize(
     ("face", "function", "name"),
     [
-        (SyncCache, hidden, "names 'OnlyForCheckers', which is not there at run time: import it"),
-        (Cache, hidden_async, "names 'OnlyForCheckers', which is not there at run time: import it"),
+        (SyncCache, hidden, "names 'OnlyForCheckers', which does not exist at run time: import it"),
+        (Cache, hidden_async, "names 'OnlyForCheckers', which does not exist at run time: import it"),
         (SyncCache, misnamed, "cannot be evaluated (AttributeError: module 'functools' has no attribute 'partail'"),
     ],
 )
@@ -247,7 +247,7 @@ def test_the_name_that_is_not_there_is_told_at_the_first_call(
     caplog.clear()
     played(face("memory://"), function, type=User if function is hidden else list[User] if face is Cache else int)
     assert not caplog.records
-    with pytest.raises(ConfigError, match=r"which is not there|cannot be evaluated"):
+    with pytest.raises(ConfigError, match=r"which does not exist|cannot be evaluated"):
         played(face("memory://", strict=True), function)
 
 

@@ -74,7 +74,7 @@ def test_the_wrong_kind_of_function_is_named() -> None:
     async def awaitable() -> int:
         return 1
 
-    with pytest.raises(ConfigError, match=r"wants a `def`; Cache takes an `async def`"):
+    with pytest.raises(ConfigError, match=r"needs a `def`; Cache takes an `async def`"):
         cache.cached(awaitable)
     with pytest.raises(TypeError, match="which a thread cannot await: use a `def`"):
         cache.get_or_set("k", cast("Any", awaitable))

@@ -75,7 +75,7 @@ def test_an_option_that_was_not_given_by_name_is_an_error_that_names_it(
 @pytest.mark.parametrize(
     ("option", "said"),
     [
-        ("5m", r"cached\('5m'\): options go by name, as in @cached\(ttl='5m'\)"),
+        ("5m", r"cached\('5m'\): options are given by name, as in @cached\(ttl='5m'\)"),
         (300, r"@cached\(ttl=300\)"),
         (timedelta(hours=1), r"@cached\(ttl=datetime"),
         ("user:{id}", r"@cached\(key='user:{id}'\)"),

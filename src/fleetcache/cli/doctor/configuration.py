@@ -1,7 +1,7 @@
 """The effective configuration, its wrong and mistyped variables, and advice on it, before any server is asked.
 
 ``read`` takes the variables that ``Settings.from_env`` takes, and reports every wrong variable, not only the first.
-Secrets stay hidden. Of a mistyped variable only the name is shown: its value may be a URL with its password.
+Secrets stay hidden. Only the name of a mistyped variable is shown: its value may be a URL with a password.
 """
 
 import os

@@ -78,7 +78,7 @@ class Finding:
 REASONS: dict[str, tuple[str, str]] = {
     "no_redis_url": ("no server was configured: memory, as asked", "set `REDIS_URL` to share"),
     "connecting": ("the first attempt has not ended yet", "wait"),
-    "refused": ("nobody listens there", "start the server, check host and port; recovers by itself"),
+    "refused": ("no program listens there", "start the server, check host and port; recovers by itself"),
     "unreachable": ("no such host, or no route to it", "check name, network, firewall; recovers by itself"),
     "timeout": (
         "no answer in time: frozen, overloaded, or packets are dropped",
@@ -106,7 +106,7 @@ REASONS: dict[str, tuple[str, str]] = {
     "clusterdown": ("the cluster has no quorum", "recovers by itself"),
     "misconf": ("it cannot write snapshots and refuses writes", "its disk; recovers by itself"),
     "oom": (
-        "it is full: values are loaded and answered, not shared; removals go on",
+        "it is full: values are loaded and answered, not shared; removals still work",
         "`maxmemory`, an eviction policy",
     ),
     "evicting": (

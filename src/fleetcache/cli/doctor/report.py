@@ -90,7 +90,7 @@ STATES = {
     "fresh": "answered",
     "stale": "answered by get_or_set while it is loaded again",
     "spent": "too old to answer, kept so that a refresh under way can replace it",
-    "held": "somebody loads it",
+    "held": "a caller loads it",
     "unusable": "not answered, loaded again",
     "foreign": "not written by fleetcache: replaced when it is a string, else left alone",
     "fault": "no answer",

@@ -104,7 +104,10 @@ def recorded(request: Request) -> Recorder:
 
 
 async def record(request: Request) -> None:
-    """Start recording; the first dependency of an endpoint, so that the reads of later dependencies are recorded."""
+    """Start recording.
+
+    This is the first dependency of an endpoint, so that the reads of later dependencies are recorded.
+    """
     recorded(request)
 
 

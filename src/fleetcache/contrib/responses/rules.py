@@ -8,7 +8,7 @@ RFC 9111 (caching) and RFC 9211 (``Cache-Status``):
    that the key holds (9111 §4.1).
 2. The endpoint's own ``s-maxage``, ``max-age`` or ``Expires``, in this order, shorten the life (9111 §4.2.1);
    ``must-revalidate`` and ``proxy-revalidate`` forbid stale answers (9111 §4.2.4).
-3. Fields of one connection are not stored (9111 §3.1, 9110 §7.6.1).
+3. Connection-specific fields are not stored (9111 §3.1, 9110 §7.6.1).
 4. A 304 carries the fields by which a client updates its copy, and no other fields of the response (9110 §15.4.5).
 5. Only GET and HEAD ask by ``If-None-Match`` whether a copy is still good. With other methods the field has another
    meaning (9110 §13.1.2), and a cache leaves it to the endpoint.
@@ -44,7 +44,7 @@ __all__ = [
 RawHeaders = Iterable[tuple[bytes, bytes]]
 
 # Version of stored responses. A release that changes ``StoredResponse`` takes the next number: responses that other
-# releases stored are then unusable for it, and it loads.
+# releases stored are then unusable for it, and it loads them again.
 SCHEMA: Final = 2
 _CONNECTION = {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
 # Set again for each answer.

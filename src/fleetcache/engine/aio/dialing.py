@@ -9,7 +9,7 @@ from typing import Any
 
 __all__ = ["dial"]
 
-# Seconds until the next address is tried while the last attempt goes on (RFC 8305). If an address fails, the next
+# Seconds until the next address is tried while the last attempt continues (RFC 8305). If an address fails, the next
 # begins at once.
 HEAD_START = 0.25
 

@@ -108,7 +108,7 @@ async def sent_to(elsewhere: ElsewhereError, call: Callable[[], Coroutine[Any, A
             begin()
             return
         if not task.cancelled():
-            task.exception()  # retrieved here, because its caller may not wait for it any more
+            task.exception()  # retrieved here, because its caller might no longer wait for it
         with suppress(RuntimeError):  # the caller's loop has ended
             here.call_soon_threadsafe(_open, over, task)
 

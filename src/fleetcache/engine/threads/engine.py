@@ -116,7 +116,7 @@ class SyncEngine(Engine):
 def _at_exit() -> None:
     """Release leases and deliver pending removals, within one operation timeout each.
 
-    This is not a ``close()``: daemon threads go on until the interpreter ends them, and none of them should see
+    This is not a ``close()``: daemon threads run until the interpreter ends them, and none of them should see
     ``Closed`` or another error of the cache.
     """
     for engine in list(_IN_USE):

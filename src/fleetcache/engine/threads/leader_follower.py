@@ -66,7 +66,7 @@ class LeaderFollowerSocket:
         self.sending.release(self)
 
     def close(self) -> None:
-        """Close with a reset: otherwise the kernel goes on sending, and a SET lands seconds after its replacement."""
+        """Close with a reset: otherwise the kernel continues to send, and a SET lands seconds after its replacement."""
         sock = self.sock
         if sock is not None:
             with suppress(OSError):

@@ -388,7 +388,7 @@ class _Left:
 
 
 def answerless(future: ThreadFuture) -> Any:
-    """Return the result of a future whose time is over: ``NO_ANSWER``, unless the result has just come."""
+    """Return the result of a future whose time has run out: ``NO_ANSWER``, unless the result has just come."""
     tell_unanswered(future)
     return future.result()
 

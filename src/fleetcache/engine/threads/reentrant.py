@@ -218,4 +218,4 @@ class Inside:
 
 def _acknowledged(*, strict: bool) -> None:
     if strict:
-        raise Unavailable(f"{_AMID}: it is done when that call goes on, and cannot be acknowledged before")
+        raise Unavailable(f"{_AMID}: it is done when that call continues, and cannot be acknowledged before")

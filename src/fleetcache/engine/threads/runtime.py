@@ -42,7 +42,7 @@ class Waiting(Protocol):
     """Waits for futures: the monitor, or the socket, whose waiting threads read the replies."""
 
     def wait(self, future: ThreadFuture, timeout: float) -> bool:
-        """Release the monitor until the future has a result or the time is over; return whether it has one."""
+        """Release the monitor until the future has a result or the time has run out; return whether it has one."""
         ...
 
 

