@@ -196,7 +196,15 @@ class EntriesPort(Protocol):
     def encode(self, value: Any, declared: Any) -> DecodedValue: ...  # noqa: D102
     def copy(self, answer: DecodedValue, declared: Any) -> Any: ...  # noqa: D102
     def near_entry(  # noqa: D102
-        self, answer: DecodedValue, tags: tuple[str, ...], life: tuple[float, float], *, born: float, **more: Any
+        self,
+        answer: DecodedValue,
+        tags: tuple[str, ...],
+        life: tuple[float, float],
+        *,
+        born: float,
+        unconfirmed: bool = False,
+        cost: float = 0.0,
+        stamp: bytes = b"",
     ) -> Any: ...
     def stamp(self, mark: bytes = b"V") -> bytes: ...  # noqa: D102
     def pack(  # noqa: D102

@@ -134,7 +134,15 @@ class Entries:
             return None
 
     def near_entry(
-        self, answer: DecodedValue, tags: tuple[str, ...], life: tuple[float, float], *, born: float, **more: Any
+        self,
+        answer: DecodedValue,
+        tags: tuple[str, ...],
+        life: tuple[float, float],
+        *,
+        born: float,
+        unconfirmed: bool = False,
+        cost: float = 0.0,
+        stamp: bytes = b"",
     ) -> NearEntry:
         """Return the near entry for a value.
 
@@ -144,7 +152,9 @@ class Entries:
             life: The time until which the entry is fresh and the time until which it may be served stale, on the
                 process's clock.
             born: When the entry was stored, on the process's clock.
-            **more: Further fields of the near entry: ``unconfirmed``, ``cost``, ``stamp``.
+            unconfirmed: Whether the server has not confirmed the value.
+            cost: The seconds that the load took.
+            stamp: The version stamp on the server.
         """
         payload = answer.payload or b""
         value, declared, also, kind = answer.value, answer.declared, ENCODED, type(answer.value)
@@ -166,9 +176,9 @@ class Entries:
             stale_until=life[1],
             tags=tags,
             size=max(len(payload), size),
-            unconfirmed=more.get("unconfirmed", False),
-            cost=more.get("cost", 0.0),
-            stamp=more.get("stamp", b""),
+            unconfirmed=unconfirmed,
+            cost=cost,
+            stamp=stamp,
             span=self._span(round(life[0] - born, 3)),
             also=also,
         )
