@@ -27,6 +27,7 @@ from ..policy.batches import Batches
 from ..policy.claims import Claims
 from ..policy.context import PolicyContext
 from ..policy.counters import CounterRules
+from ..policy.local_writing import LocalWriting
 from ..policy.ports import Runtime
 from ..policy.reading import Policy
 from ..policy.single_flight import Flights
@@ -182,7 +183,7 @@ class Engine(ABC):
             tell=self.tell,
         )
         self.policy = Policy(self.ctx)
-        self.writing = Writing(self.ctx)
+        self.writing = Writing(self.ctx) if settings.has_server else LocalWriting(self.ctx)
         self.counting = CounterRules(self.ctx)
         self.batches = Batches(self.ctx, self.policy)
         self.claims = Claims(self.ctx, self.policy.loading.wait_for_change)

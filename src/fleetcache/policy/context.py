@@ -165,6 +165,22 @@ class PolicyContext(Struct):
         self.coherence.close_fill(token)
         return kept
 
+    def is_fresh_here(self, key: str, options: CallOptions) -> bool:
+        """Return whether the near cache has a fresh entry that may answer."""
+        found = self.near_answer(key, Any, options)
+        return found is not None and bool(self.ports.clock() < found[1].fresh_until)
+
+    def touch_here(self, key: str, ttl: float, options: CallOptions) -> bool:
+        """Set the ttl of a fresh entry in memory; return ``False`` if there is none."""
+        held = self.near.items.get(key)
+        now = self.ports.clock()
+        if held is None or now >= held.fresh_until:
+            return False
+        life = self.unconfirmed_life(options)
+        ttl = min(ttl, max(life, held.fresh_until - now))
+        stale = min(held.stale_until - held.fresh_until, max(0.0, life - ttl))
+        return self.near.put(key, self.entries.extended(held, held.value, (now + ttl, now + ttl + stale)))
+
     def holds_alone(self, key: str, options: CallOptions) -> bool:
         """Return whether this process holds a fresh unconfirmed value while the server is away.
 

@@ -12,6 +12,7 @@ from ..errors import Unavailable
 from ..format.entry import GRACE
 from ..format.keys import Target
 from .context import Budget, PolicyContext
+from .local_writing import Encoded
 from .lookup import DecodedValue, EntryState, Lookup
 from .options import CallOptions
 from .ports import Future
@@ -45,29 +46,6 @@ class _Put:
         self.size = 0
 
 
-class _Encoded:
-    """Encoded values, all encoded before the first is sent.
-
-    Values beyond the first 16 MB are encoded again when their turn comes.
-    """
-
-    KEPT = 16 * 1024 * 1024
-
-    def __init__(self, ctx: PolicyContext, values: Mapping[str, Any], declared: Any) -> None:
-        self._encode, self._values, self._declared = ctx.entries.encode, values, declared
-        self._kept: dict[str, DecodedValue] = {}
-        size = 0
-        for key, value in values.items():
-            answer = self._encode(value, declared)
-            size += len(answer.payload or b"")
-            if size <= self.KEPT:
-                self._kept[key] = answer
-
-    def answer(self, key: str) -> DecodedValue:
-        """Return the encoded value of a key."""
-        return self._kept.get(key) or self._encode(self._values[key], self._declared)
-
-
 class Writing:
     """set, add, delete, touch, tags and clear; ``counters`` has incr."""
 
@@ -84,10 +62,10 @@ class Writing:
         """Store many values. None is sent before all are encoded."""
         ctx = self._ctx
         ctx.check_open()
-        encoded = _Encoded(ctx, values, declared)
+        encoded = Encoded(ctx.entries, values, declared)
         ctx.counters.sets += len(values)
         budget = ctx.budget()
-        captured = None if ctx.alone else await ctx.capture(options.tags, budget)
+        captured = await ctx.capture(options.tags, budget)
         sent: dict[str, _Put] = {}
         refused: dict[str, _Put] = {}
         stored = True
@@ -112,11 +90,11 @@ class Writing:
         finally:
             for key, put in (sent | refused).items():
                 self._end(key, put, None, options)
-        if strict and not stored and not ctx.alone:
+        if strict and not stored:
             raise Unavailable("the server did not acknowledge the write")
 
     async def _remove_refused(
-        self, refused: dict[str, "_Put"], encoded: _Encoded, options: CallOptions, budget: Budget
+        self, refused: dict[str, "_Put"], encoded: Encoded, options: CallOptions, budget: Budget
     ) -> None:
         """Remove the older entries of writes that the server refused (because it is full, for example)."""
         ctx = self._ctx
@@ -136,7 +114,7 @@ class Writing:
         """
         ctx = self._ctx
         ctx.counters.sets += len(answers)
-        captured = None if ctx.alone else ctx.coherence.captured(options.tags)
+        captured = ctx.coherence.captured(options.tags)
         for key, answer in answers.items():
             put = self._put(key, answer, options, captured)
             newest = ctx.coherence.wrote(key, put.number)
@@ -150,8 +128,7 @@ class Writing:
         number = ctx.coherence.writing(key, options.tags)
         put = _Put(number, ctx.coherence.open_fill(key, options.tags), ctx.ports.clock())
         if captured is None:
-            if not ctx.alone:
-                ctx.coherence.defer(("e", key), number)
+            ctx.coherence.defer(("e", key), number)
             return put
         entry = ctx.entries.pack(key, answer, captured, options, token=put.token)
         put.future, put.size = ctx.shared.put(key, entry, number), len(entry.blob) + SMALL
@@ -176,39 +153,25 @@ class Writing:
         ctx = self._ctx
         ctx.check_open()
         wanted = list(dict.fromkeys(keys))
-        if ctx.alone:
-            return sum(self._delete_here(key) for key in wanted)
         return await self._remove([("e", key) for key in wanted], strict=strict)
-
-    def _delete_here(self, key: str) -> bool:
-        ctx = self._ctx
-        held = ctx.near.items.get(key)
-        ctx.coherence.begin_removal(("e", key))
-        ctx.counters.removals += 1
-        return held is not None and ctx.ports.clock() < held.fresh_until
 
     async def invalidate(self, tags: Iterable[str], *, strict: bool) -> None:
         """Remove every entry that carries one of the tags."""
         ctx = self._ctx
         ctx.check_open()
-        targets: list[Target] = [("t", tag) for tag in tags]
-        if ctx.alone:
-            self.send_removals(targets)
-        else:
-            await self._remove(targets, strict=strict)
+        await self._remove([("t", tag) for tag in tags], strict=strict)
 
     def send_removals(self, targets: Iterable[Target]) -> list[Future | None]:
         """Send all removals in one write, without waiting.
 
-        A removal that is not acknowledged becomes pending; a cache without a server has no pending removals.
+        A removal that is not acknowledged becomes pending.
         """
         ctx = self._ctx
         futures: list[Future | None] = []
         for target in targets:
             number = ctx.coherence.begin_removal(target)
             ctx.counters.removals += 1
-            if not ctx.alone:
-                futures.append(ctx.shared.remove(target, number))
+            futures.append(ctx.shared.remove(target, number))
         return futures
 
     async def _remove(self, targets: list[Target], *, strict: bool) -> int:
@@ -248,7 +211,7 @@ class Writing:
         ctx = self._ctx
         ctx.check_open()
         answer = ctx.entries.encode(value, declared)
-        if ctx.alone or (ctx.trust.away and not strict):
+        if ctx.trust.away and not strict:
             return self._add_here(key, answer, options)
         added = await self._add_there(key, answer, options)
         if strict and added is None:
@@ -274,17 +237,12 @@ class Writing:
         An entry that the server may hold is removed when it is back.
         """
         ctx = self._ctx
-        if not ctx.alone and not (ctx.coherence.keeps and options.offline_ttl > 0):
+        if not (ctx.coherence.keeps and options.offline_ttl > 0):
             return False  # nothing may be kept here, so nothing is added, and an entry on the server stays
-        found = ctx.near_answer(key, Any, options)
-        now = ctx.ports.clock()
-        if found is not None and now < found[1].fresh_until:
+        if ctx.is_fresh_here(key, options):
             return False
-        number = ctx.coherence.begin_removal(("e", key))
-        if not ctx.alone:
-            ctx.coherence.defer(("e", key), number)
-        kept = ctx.keep_here(key, answer, options, now)
-        return kept or ctx.alone  # ``False`` would claim that another call was first, though the memory is too small
+        ctx.coherence.defer(("e", key), ctx.coherence.begin_removal(("e", key)))
+        return ctx.keep_here(key, answer, options, ctx.ports.clock())
 
     async def _add_once(
         self, key: str, answer: DecodedValue, options: CallOptions, captured: Any, budget: Budget
@@ -315,8 +273,8 @@ class Writing:
         """Set the ttl of a fresh entry to ``ttl`` from now; return ``False`` if there is none."""
         ctx = self._ctx
         ctx.check_open()
-        if ctx.alone or ctx.holds_alone(key, options):
-            return self._touch_here(key, ttl, options)
+        if ctx.holds_alone(key, options):
+            return ctx.touch_here(key, ttl, options)
         seen, budget = await self.look(key)
         if seen.state is not EntryState.FRESH:
             return False
@@ -324,17 +282,6 @@ class Writing:
         done = await ctx.ask(ctx.shared.touch(key, seen.stamp, server_ttl_ms), budget) is True
         ctx.coherence.forget_key(key)
         return done
-
-    def _touch_here(self, key: str, ttl: float, options: CallOptions) -> bool:
-        ctx = self._ctx
-        held = ctx.near.items.get(key)
-        now = ctx.ports.clock()
-        if held is None or now >= held.fresh_until:
-            return False
-        life = ctx.unconfirmed_life(options)
-        ttl = min(ttl, max(life, held.fresh_until - now))
-        stale = min(held.stale_until - held.fresh_until, max(0.0, life - ttl))
-        return ctx.near.put(key, ctx.entries.extended(held, held.value, (now + ttl, now + ttl + stale)))
 
     async def look(self, key: str) -> tuple[Lookup, Budget]:
         """Read a key as plain data; return the result and the budget that is left."""

@@ -42,7 +42,7 @@ ROWS = [
         "touch_offline_beyond_its_bound",
         "unconfirmed.bound",
         "An entry that is touched offline answers stale for longer than offline_ttl.",
-        "policy.writing:Writing._touch_here",
+        "policy.context:PolicyContext.touch_here",
         ("min(held.stale_until - held.fresh_until, max(0.0, life - ttl))", "held.stale_until - held.fresh_until"),
     ),
     Row(

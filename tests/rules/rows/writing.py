@@ -38,7 +38,10 @@ ROWS = (
         "add.away",
         "The server's entry stays beside a value added while it was away.",
         "policy.writing:Writing._add_here",
-        ("if not ctx.alone:", "if ctx.alone:"),
+        (
+            'ctx.coherence.defer(("e", key), ctx.coherence.begin_removal(("e", key)))',
+            'ctx.coherence.begin_removal(("e", key))',
+        ),
         f"{OWN}test_what_was_added_in_an_outage_is_nowhere_when_it_is_over",
     ),
     Row(

@@ -19,6 +19,7 @@ from ...format.keys import Target
 from ...near.store import Near
 from ...policy.claims import Claims, Grant
 from ...policy.context import Budget, PolicyContext
+from ...policy.local_writing import LocalWriting
 from ...policy.lookup import DecodedValue, EntryState, Lookup
 from ...policy.options import CallOptions
 from ...policy.reading import LoadRequest, Policy
@@ -54,7 +55,7 @@ class Interrupted(Protocol):
     near: Near
     ctx: PolicyContext
     policy: Policy
-    writing: Writing
+    writing: Writing | LocalWriting
     claims: Claims
     counters: Counters
 
