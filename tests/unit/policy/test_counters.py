@@ -282,12 +282,17 @@ def test_each_call_of_a_sum_is_told_its_own(remote: Driver) -> None:
             told = await asyncio.gather(
                 *absent, cache.incr("k", 5), cache.incr("k", create=False), return_exceptions=True
             )
-            # The calls before its creation may have found no counter.
-            assert [type(one) for one in told[:3]] == [KeyError] * 3
-            assert told[3:] == [5, 6]
-            most = 2**63 - 1
+            # Threads run in the system's order, tasks in the order of their calls.
+            in_order = not remote.variant.endswith("on threads")
+            totals = [one for one in told if isinstance(one, int)]
+            assert sorted(totals) == list(range(5, 5 + len(totals)))
+            assert {type(one) for one in told} <= {int, KeyError}, "a call before its creation finds no counter"
+            assert not in_order or totals == told[3:] == [5, 6]
+            last, most = max(totals), 2**63 - 1
             told = await asyncio.gather(*(cache.incr("k", step) for step in (1, most, -1)), return_exceptions=True)
-            assert [one if isinstance(one, int) else type(one) for one in told] == [7, CodecError, 6]
+            up, over, down = told
+            assert isinstance(over, CodecError)
+            assert (up, down) in ({(last + 1, last)} if in_order else {(last + 1, last), (last, last - 1)})
             await cache.set("word", "one")
             told = await asyncio.gather(*(cache.incr("word") for _ in range(5)), return_exceptions=True)
             assert [type(one) for one in told] == [CodecError] * 5
