@@ -13,7 +13,11 @@ from typing import Any
 
 import pytest
 
-from fleetcache import Settings
+from fleetcache import Cache, Settings, SyncCache
+from fleetcache.api.cached import CachedFunction
+from fleetcache.api.namespace import Namespace
+from fleetcache.api.sync_cached import SyncCachedFunction
+from fleetcache.api.sync_namespace import SyncNamespace
 from fleetcache.config.variables import VARIABLES
 from tests.docs.test_api_reference import ON_PAGES, PUBLIC, found
 
@@ -34,6 +38,7 @@ NOT_CONSTRUCTED = {
 }
 PROTOCOLS = {"AsyncCache", "EndpointDecorator", "Watched"}
 _SECTIONS = re.compile(r"^(?:Args|Attributes):\n((?: .*\n?|\n)*)", re.MULTILINE)
+_LINE = re.compile(r"^ {4}(\*{0,2}\w+): (.*(?:\n {8}.*)*)", re.MULTILINE)
 _ENTRY = re.compile(r"^ {4}(\*{0,2}\w+(?:, \*{0,2}\w+)*):", re.MULTILINE)
 
 
@@ -112,11 +117,35 @@ def test_every_public_name_is_looked_at() -> None:
 
 
 def test_the_docstring_of_settings_has_each_default() -> None:
-    lines = re.findall(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", inspect.getdoc(Settings) or "", re.MULTILINE)
-    said = {name: re.findall(r"default ``([^`]*)``", text) for name, text in lines}
+    said = {name: re.findall(r"default ``([^`]*)``", text) for name, text in lines_of(Settings).items()}
     for variable in VARIABLES:
         default = str(variable.default).lower() if variable.kind == "boolean" else str(variable.default)
         assert said[variable.field] == ([] if variable.default in (None, "", ()) else [default]), variable.field
+
+
+# Parameters whose meaning differs for threads.
+_OF_THREADS = {"loader", "load_timeout", "url"}
+
+
+@pytest.mark.parametrize(
+    ("tasks", "threads"), [(Cache, SyncCache), (Namespace, SyncNamespace), (CachedFunction, SyncCachedFunction)]
+)
+def test_threads_are_told_the_same_as_tasks(tasks: type, threads: type) -> None:
+    """The docstrings stand twice, for editors read them from the source."""
+    compared = 0
+    for name in dir(tasks):
+        if not name.startswith("_") and inspect.isroutine(getattr(threads, name, None)):
+            one, other = lines_of(getattr(tasks, name)), lines_of(getattr(threads, name))
+            assert one.keys() == other.keys(), name
+            compared += len(one)
+            assert [part for part in one if one[part] != other[part] and part not in _OF_THREADS] == [], name
+    assert compared > 10
+
+
+def lines_of(called: Any) -> dict[str, str]:
+    """Return the text of each parameter and of each error."""
+    text = (inspect.getdoc(called) or "").partition("Example:")[0]
+    return {name: " ".join(said.split()) for name, said in _LINE.findall(text)}
 
 
 def test_twin_a_gap_is_seen() -> None:
