@@ -9,6 +9,7 @@ import socket
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet
 
@@ -147,7 +148,7 @@ class Engine(ABC):
             self.layout,
             counters,
             max_bytes=settings.max_value_bytes,
-            stamp=lambda: self._token(16),
+            stamp=partial(self._token, 16),
         )
         self.shared = Shared(self.layout, self.entries, self.coherence, counters, clock, self.ports)
         self.shared.large.frame = FRAME_TIMES * settings.max_value_bytes
@@ -158,7 +159,7 @@ class Engine(ABC):
             counters,
             clock,
             trust_restart=settings.trust_restart,
-            version=lambda: self._token(16),
+            version=partial(self._token, 16),
             tell=self.tell,
         )
 

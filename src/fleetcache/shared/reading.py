@@ -103,7 +103,8 @@ class Reads:
 
         With ``of_many`` the look is part of a batch, and the whole batch is one write.
         """
-        if not self._sender.may_send():
+        sender = self._sender
+        if not sender.may_send():
             return None
         raw, future = self._layout.entry(key), self._ports.future()
         size = len(raw)
@@ -115,8 +116,8 @@ class Reads:
             look.count = 3
         if raw in self.large.keys:
             return self.unless_large(raw, future, partial(self.submit, look))
-        if self._sender.wire is not None:
-            self._sender.wire.submit(look, at_once=not of_many)
+        if sender.wire is not None:
+            sender.wire.submit(look, at_once=not of_many)
         return future
 
     def unless_large(self, raw: bytes, future: Future, then: Callable[[], object]) -> Future:
