@@ -1,6 +1,6 @@
 """The pytest plugin of fleetcache: ``fleetcache.testing`` as fixtures. docs/testing.md shows how to use it.
 
-pytest imports this file wherever fleetcache is installed, also where no test uses it. So the file is outside the
+pytest imports this file wherever fleetcache is installed, even where no test uses it. So the file is outside the
 package and imports nothing of it before a fixture is used: an import would cost every start of pytest some 50 ms.
 """
 

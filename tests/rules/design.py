@@ -83,7 +83,7 @@ DESIGN = {
     "shake.order": "Handshake: pending removals are replayed before the first read.",
     "shake.previous": "Handshake: the previous connection is ended, so that none of its bytes come late.",
     "wire.reset": "A dropped connection is reset: its kernel sends no more bytes.",
-    "wire.beat": "A command goes out in every third of max_staleness, also under load.",
+    "wire.beat": "A command goes out in every third of max_staleness, even under load.",
     "wire.poll": "Before a timeout the socket is checked: this process's own stall must not look like a dead server.",
     "wire.overdue": "At its deadline a caller continues, and its slot stays.",
     "wire.awake": "A clock that went on while the host slept makes no timer late.",

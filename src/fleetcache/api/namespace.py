@@ -131,13 +131,13 @@ class Namespace(FastPath, Reads, Loads, Writes):
         you release or drop it. While the server cannot be reached, it is a lock of this process alone.
 
         Args:
-            key: The key of the entry, 1 byte to 8 KiB. An entry that exists stays, and reads return it.
+            key: The key of the entry, 1 byte to 8 KiB. An existing entry stays in place, and reads return it.
             ttl: How long other callers wait for this process if it dies: seconds, ``timedelta`` or text such as
                 ``"10s"``; 0.1 s at least.
             wait: How long to wait: ``True`` as for a load (``CACHE_LOAD_WAIT``), ``False`` not at all, or a duration.
 
         Returns:
-            A claim to release, also by ``async with``; ``None`` when another caller had it all that time.
+            A claim to release, for example by ``async with``; ``None`` if another caller had it all that time.
 
         Raises:
             KeyRuleError: The key breaks the rules.

@@ -51,7 +51,8 @@ class Reads:
         self,
         key: str,
         default: Any = None,
-        # By keyword, as the overloads say. An asterisk would cost a hit an eighth: CPython's quick calls support none.
+        # Callers pass it by keyword, as the overloads show. An asterisk would slow a hit by an eighth: CPython's quick
+        # calls support none.
         type: Any = Any,  # noqa: A002 - the field's word
         allow_stale: bool = False,  # noqa: FBT002 - as above
     ) -> Any:
@@ -82,13 +83,13 @@ class Reads:
         try:
             held = self._items[key]
             if held.declared is type or held.also is type:
-                now = next(self._ticks)  # the clock counts a hit; a miss takes it back below
+                now = next(self._ticks)  # the clock counts a hit; a miss corrects that below
                 if held.fresh_until > now and (self._link.trusted_until > now or held.unconfirmed):
                     if held.freq < 3:  # noqa: PLR2004 - near's mark
                         held.freq += 1
                     return held.value
                 self._counters.near_hits -= 1
-        except (KeyError, TypeError):  # no such entry; or no str, and the check of the key names the rule
+        except (KeyError, TypeError):  # no such entry; or not a str, and the check of the key names the rule
             pass
         full = self._key(key)
         engine = self._engine

@@ -138,7 +138,7 @@ class SyncLoads:
         Raises:
             LoadTimeout: ``load_timeout`` ran out.
             LoadCycle: The loader waits for its own key.
-            Exception: The loader's own exception; the entry stays as it is then.
+            Exception: The loader's own exception; the entry then stays unchanged.
 
         Example:
             >>> from fleetcache import SyncCache

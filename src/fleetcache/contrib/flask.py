@@ -1,6 +1,6 @@
 """A Flask extension: one object for all apps of a process, each with the cache that its config describes.
 
-The object has the verbs of ``SyncCache``, also before there is an app. The module also has a health route, and backends
+The object has the verbs of ``SyncCache``, even before there is an app. The module also has a health route, and backends
 for Flask-Caching and Flask-Session that use the same config. Needs the extra ``flask``.
 """
 

@@ -258,7 +258,7 @@ def _settle(future: "asyncio.Future[Any]", result: Any, error: Exception | None)
         return
     if error is None:
         future.set_result(result)
-    elif isinstance(error, StopIteration):  # neither a future nor a coroutine takes a StopIteration
+    elif isinstance(error, StopIteration):  # neither a future nor a coroutine accepts a StopIteration
         future.set_exception(RuntimeError("the loader raised StopIteration"))
     else:
         future.set_exception(error)

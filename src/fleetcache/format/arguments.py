@@ -3,7 +3,8 @@
 1. Text is written unchanged where possible; text that would read as a number, ``True``, ``None`` ... is put in quotes.
 2. Every other value is written as a Python literal or ``type(...)``. Text never contains the characters of these forms,
    nor a separator: such characters are percent-escaped.
-3. A value of an unknown type without a text of its own is an error. ``__cache_key__()`` gives the type such a text.
+3. A value of an unknown type that does not define its own text is an error. ``__cache_key__()`` gives the type such a
+   text.
 """
 
 import re

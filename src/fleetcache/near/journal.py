@@ -31,8 +31,8 @@ class Journal:
     def __init__(self, on_overflow: Callable[[], None] = lambda: None, *, most: int = MAX) -> None:
         self._on_overflow, self._most = on_overflow, most
         self._number = 0
-        self._writes: dict[str, tuple[int, tuple[str, ...]]] = {}  # under way: the newest of each key
-        self.pending: dict[Target, int] = {}  # read by every call: nearly always empty
+        self._writes: dict[str, tuple[int, tuple[str, ...]]] = {}  # the newest write under way of each key
+        self.pending: dict[Target, int] = {}  # read by every call; usually empty
 
     def __len__(self) -> int:
         return len(self.pending)

@@ -84,7 +84,7 @@ class S3Fifo(Generic[E]):
         self._main: deque[str] = deque()
         self._small_count = 0
         self._small_weight = 0
-        self._vacant: dict[str, bool] = {}  # key -> its place is in main
+        self._vacant: dict[str, bool] = {}  # key -> whether its place is in main
         self._ghosts = _Ghosts(ghost_share)
         self._hand = 0
 

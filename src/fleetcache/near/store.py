@@ -58,7 +58,7 @@ _ONLY_EVERYTHING = (EVERYTHING,)
 
 
 class NearEntry(msgspec.Struct, gc=False, eq=False):
-    """One entry in the near cache. It belongs to one key; everything but the marks stays as it was put in.
+    """One entry in the near cache. It belongs to one key; only the marks change after it is put in.
 
     ``gc=False``: no header for the collector and nothing to traverse, so that a full collection does not take longer
     the more entries there are. Allowed because values are immutable or bytes, and nothing here refers back to near.

@@ -108,7 +108,7 @@ class BatchReads:
         await stream(ctx, runs, send, looked, budget)
 
         def ask(tags: tuple[str, ...]) -> Sent:
-            def judge() -> list[Lookup]:  # may run after the caller has gone on, so ``unknown`` keeps every entry
+            def judge() -> list[Lookup]:  # may run after the caller has continued, so ``unknown`` keeps every entry
                 return [ctx.shared.judge(run.key, seen, run.declared, run.token) for run, seen in unknown[tags]]
 
             future = ctx.shared.capture(tags, judge, ctx.ports.future())

@@ -231,7 +231,7 @@ class CounterRules:
             tags, cost = ctx.entries.tags_of(seen), seen.header.cost
         else:
             options, tags, cost = creator.options, creator.captured, 0.0
-        entry = ctx.entries.pack(key, answer, tags, options, cost)  # not for near: the next step comes soon
+        entry = ctx.entries.pack(key, answer, tags, options, cost)  # not put into near: the next step follows soon
         if seen.state in _THERE:
             return told, partial(ctx.shared.swap, key, seen.stamp, entry)
         if seen.state is EntryState.FOREIGN:

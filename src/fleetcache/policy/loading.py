@@ -205,7 +205,7 @@ class Loading:
                 return NO_LOOK
             seen = await ctx.settled(run.key, claimed.seen, run.declared, run.token, run.budget)
         except BaseException:
-            ctx.shared.unclaim(run.key, claim_token)  # as with a lease
+            ctx.shared.unclaim(run.key, claim_token)  # cancelled: no other code would release a claim that was granted
             raise
         if not claimed.granted:
             if seen.state in {EntryState.EXPIRED, EntryState.INVALID} or (
@@ -236,7 +236,9 @@ class Loading:
                 if isinstance(step, Outcome):
                     outcome = step
         except LoaderEndedError as error:
-            outcome = Outcome(Resolution.RAISE, Resolution.RETRY, error=error.original)  # and a pause
+            outcome = Outcome(
+                Resolution.RAISE, Resolution.RETRY, error=error.original
+            )  # joined callers ask after a pause
         except Exception as error:  # noqa: BLE001 - for joined callers; every other caller keeps the stale value
             outcome = Outcome(Resolution.RAISE, error=error)
             text = "a background refresh of %s failed (%s); the old value stays"
@@ -316,7 +318,7 @@ class Loading:
             return Outcome(Resolution.RETURN, answer=answer)
         if isinstance(result, bool):  # the entry was removed or replaced meanwhile, or one of its tags was removed
             return Outcome(Resolution.RETURN, Resolution.RETRY, answer=answer)
-        if right[1] is None:  # a claim was given back with the store
+        if right[1] is None:  # a claim was released with the store
             self.rights.release(run, *right)
         return await self._unstored(run, answer, entry.options, times)
 

@@ -30,7 +30,7 @@ _resolved: dict[int, tuple[weakref.ref[types.CodeType], object, Any, str | None]
 def declared_type(loader: Callable[..., Any]) -> Any:
     """Return the declared type of the values of ``loader``, or ``Any``.
 
-    ``Awaitable[T]``, ``Coroutine[..., T]``, ``NoStore[T]`` and ``Keep[T]`` stand for ``T``, also in unions.
+    ``Awaitable[T]``, ``Coroutine[..., T]``, ``NoStore[T]`` and ``Keep[T]`` stand for ``T``, in unions as well.
 
     Example:
         >>> async def load() -> "int | NoStore[int]": ...

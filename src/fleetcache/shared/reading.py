@@ -2,9 +2,9 @@
 
 Rules:
 
-1. A value and its remaining life belong together. If the server executes a write of another client between ``GET``
-   and ``PTTL``, the pair is torn, and both are asked for once more. A push between the two replies shows it. Where no
-   pushes come, the head of the value, read after both, shows it.
+1. The value and its remaining life must be of the same entry. If the server executes a write of another client between
+   ``GET`` and ``PTTL``, the pair is torn, and both are asked for once more. A push between the two replies shows it.
+   Where no pushes come, the head of the value, read after both, shows it.
 """
 
 from collections.abc import Callable, Sequence

@@ -127,7 +127,7 @@ class Recovery:
             for (target, number), answered in zip(chunk, replies, strict=True):
                 reply = judged("DEL", answered)
                 if isinstance(reply, ReplyError):
-                    self._shared.record_refusal("remove", reply, fatal=False)  # the link goes online all the same
+                    self._shared.record_refusal("remove", reply, fatal=False)  # the link still goes online
                     self._coherence.defer(target, number)
                 else:
                     journal.acknowledged(target, number)
@@ -234,10 +234,10 @@ class Recovery:
     def _change_history(self, standing: Standing) -> None:
         """Handle a new history of the primary.
 
-        It was demoted and promoted again, or got its first replica: a client cannot tell the two apart.
+        It was demoted and promoted again, or got its first replica: a client cannot distinguish the two.
         """
         greeting, coherence = self._greeting, self._coherence
-        if standing.replid in self._histories:  # no history returns: several servers answer here
+        if standing.replid in self._histories:  # an earlier history is back: several servers answer at this address
             greeting.is_watched = False
             text = "INFO reports several servers in turn: a replaced primary cannot be detected from here"
             self._tell(logging.WARNING, "several_servers", text)

@@ -115,9 +115,9 @@ class Overriding(AbstractContextManager[C], AbstractAsyncContextManager[C]):
 def override(cache: C, other: C | None = None, *, clock: Clock | None = None) -> Overriding[C]:
     """For the ``with`` block, make app code's cache use another cache.
 
-    Its namespaces and decorated functions use the other cache too, also those made at import. Namespaces and functions
-    that are made of the app's cache in the block use that cache again after it. Blocks nest. Write ``async with`` in
-    async code, so that the end of the fresh cache is awaited.
+    Its namespaces and decorated functions, including those made at import, use the other cache too. Namespaces and
+    functions that are made of the app's cache in the block use that cache again after it. Blocks nest. Write ``async
+    with`` in async code, so that the end of the fresh cache is awaited.
 
     Args:
         cache: The app's cache.

@@ -306,7 +306,7 @@ class Proxy:
         try:
             server_reader, server = await self._connect()
         except OSError:
-            return reset(client)  # the closest that a proxy can get to "connection refused"
+            return reset(client)  # the closest possible to "connection refused"
         writers.append(server)
         self._transports.add(server.transport)
         pipes = Pipe(self._up, reader, server), Pipe(self._down, server_reader, client)

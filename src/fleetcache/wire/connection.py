@@ -50,7 +50,7 @@ class WireHooks(Struct, frozen=True):
     recover: Callable[[Ask, ServerInfo], Awaitable[None]]
     on_defect: Callable[[], None]
     heartbeat: Callable[[], Call]
-    prepare: Callable[[], Awaitable[None]] | None = None  # before each attempt; has bounds of its own
+    prepare: Callable[[], Awaitable[None]] | None = None  # called before each attempt; limits its own time
     on_failed: Callable[[], None] = _nothing  # a connection or an attempt to connect has ended
     on_too_large: Callable[[Command | None], None] = lambda _command: None
     tell: Teller = TELL
@@ -300,7 +300,7 @@ class Connection(ABC):
             self.fail("timeout", f"no answer for {now - oldest:.1f} s")
 
     def _beat(self, now: float) -> None:
-        """Send a heartbeat at least every third of ``max_staleness``, also under load.
+        """Send a heartbeat at least every third of ``max_staleness``, even under load.
 
         While no call is answered, only one heartbeat is under way.
         """
@@ -311,7 +311,7 @@ class Connection(ABC):
 
     @property
     def _may_beat(self) -> bool:
-        """Return True also if all calls were answered and no reply proved that this is the intended server.
+        """Return True even if all calls were answered, as long as no reply proved that this is the intended server.
 
         Without a heartbeat no further call would ask that server again.
         """

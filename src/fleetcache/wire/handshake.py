@@ -159,7 +159,7 @@ async def _end_previous(ask: Ask, greeting: ServerInfo, previous: ServerInfo | N
         return
     known = previous.run_id is not None and greeting.run_id is not None
     if known and previous.run_id != greeting.run_id:
-        return  # the receive buffer went with that run
+        return  # the receive buffer was lost with that run
     greeting.is_alone = False
     if known and previous.client_id is not None and previous.client_id != greeting.client_id:
         (killed,) = await ask(("CLIENT", "KILL", "ID", previous.client_id))

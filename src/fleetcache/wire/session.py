@@ -170,7 +170,7 @@ class Session:
         self._unfinished = 0
         self.calls: deque[AnyCall] = deque()  # sent, and not answered yet
         self.queued: list[AnyCall] = []  # to be sent with the other calls of this turn
-        self.weight = 0  # of both
+        self.weight = 0  # of sent and queued calls
         self.has_room = True  # for another call; without room the server is behind, and a new call would only wait
         self.wanting: deque[Future] = deque()  # futures of callers that wait for room
         self._replies: list[Any] = []  # to the oldest call, while there are more to come

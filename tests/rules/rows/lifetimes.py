@@ -6,21 +6,21 @@ ROWS = [
     Row(
         "fresh_from_the_answer",
         "life.sent",
-        "Near counts the life of an entry from the answer, not from the time its read was sent.",
+        "Near counts the life of an entry from the arrival of the answer, not from the time its read was sent.",
         "shared.entries:Entries.see",
         ("fresh_until = sent_at + fresh_left", "fresh_until = self._coherence._clock() + fresh_left"),
     ),
     Row(
         "stored_life_from_the_answer",
         "life.sent",
-        "Near counts the life of an own store from the answer, not from the time it was sent.",
+        "Near counts the life of its own store from the arrival of the answer, not from the time it was sent.",
         "shared.store:Shared.swap",
         ("fill(entry, sent_at)", "fill(entry, self._clock())"),
     ),
     Row(
         "stale_from_the_answer",
         "life.sent",
-        "Near counts the stale time of an entry from the answer.",
+        "Near counts the stale time of an entry from the arrival of the answer.",
         "shared.entries:Entries.see",
         ("min(sent_at + stale_left, most)", "min(self._coherence._clock() + stale_left, most)"),
     ),
@@ -77,7 +77,7 @@ ROWS = [
     Row(
         "untracked_from_the_answer",
         "life.untracked",
-        "Without tracking the life of near copies counts from the answer.",
+        "Without tracking, the life of near copies counts from the arrival of the answer.",
         "near.coherence:Coherence.life",
         ("sent_at + self.untracked_life", "self._clock() + self.untracked_life"),
     ),

@@ -139,7 +139,7 @@ def _meant(names: Iterable[str]) -> Iterator[tuple[str, str]]:
     endings = {name.removeprefix(OURS): name for name in NAMES if name.startswith(OURS)}
     for name in names:
         upper = name.upper()
-        if upper == "CACHE_URL":  # below the ratio, but meant: other frameworks use this name
+        if upper == "CACHE_URL":  # less similar than the ratio, but other frameworks use this name
             yield name, "CACHE_REDIS_URL"
             continue
         beginning = next((each for each in BEGINNINGS if upper.startswith(each)), None)

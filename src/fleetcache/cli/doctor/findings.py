@@ -13,9 +13,9 @@ __all__ = ["REASONS", "Code", "Finding", "Severity"]
 class Severity(StrEnum):
     """The severity of a finding, from harmless to bad. ``docs/doctor.md`` lists those that the exit status counts."""
 
-    OK = "ok"  # checked, and as it should be
+    OK = "ok"  # checked and correct
     NOTE = "note"  # worth knowing; needs no action
-    WARNING = "warning"  # works with less, or at a risk: should be changed
+    WARNING = "warning"  # works with reduced function, or at a risk: should be changed
     PROBLEM = "problem"  # does not work as configured
 
 

@@ -37,7 +37,7 @@ class Permission:
     optional: bool = False
 
 
-# An id beyond every server's counter, so no client is killed.
+# A client id that no server has reached, so the attempt kills no client.
 _NOBODY = 2**63 - 1
 
 # In the order of docs/server.md, whose ACL line comes from this table.

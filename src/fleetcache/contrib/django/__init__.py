@@ -2,8 +2,8 @@
 
 1. A process has one cache for all aliases with the same LOCATION and OPTIONS. Django makes a backend object for every
    thread and every ASGI request. All these objects use that cache, and none of their methods closes it.
-2. The cache is a ``SyncCache``, and tasks use its ``aio``. All threads and event loops, also the short-lived loops of
-   ``async_to_sync``, share one near cache and one connection.
+2. The cache is a ``SyncCache``, and tasks use its ``aio``. All threads and event loops, including the short-lived loops
+   of ``async_to_sync``, share one near cache and one connection.
 3. A bad setting is an error at the first use and in ``manage.py check``, not while Django starts.
 """
 

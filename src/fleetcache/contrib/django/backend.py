@@ -118,7 +118,7 @@ class FleetCache(BaseCache):
         if not (isinstance(key, str) and key.startswith(SESSIONS)):
             return None
         chosen = self.fleetcache.settings.offline_ttl
-        return max(chosen, SESSIONS_OFFLINE) if chosen else None  # the user's 0 means "never" and stays
+        return max(chosen, SESSIONS_OFFLINE) if chosen else None  # the user's 0 means "never" and is kept
 
     def _offline_ttl_of(self, keys: Iterable[Any]) -> float | None:
         """Return the same for several keys: the value for sessions only if all keys are sessions."""

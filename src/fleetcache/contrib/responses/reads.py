@@ -169,7 +169,7 @@ def _below(dependencies: list[Any], overrides: Overrides) -> Iterator[Any]:
 
 
 def _schemes(dependencies: list[Any], overrides: Overrides) -> Iterator[Any]:
-    """Yield all security schemes, also those of a user's own class, which may read more than their keys."""
+    """Yield all security schemes, including those of a user's own class, which may read more than their keys."""
     from fastapi.security.base import SecurityBase  # noqa: PLC0415 - FastAPI made the dependant, so it is installed
 
     for each in _solved(dependencies, overrides):

@@ -92,7 +92,9 @@ class Endpoint:
             kind = type(function).__name__
             raise ConfigError(f"cached_response goes below the decorator of the route, on a function, not on a {kind}")
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-            raise ConfigError(f"cached_response on {function.__qualname__}: what yields is a stream, and never stored")
+            raise ConfigError(
+                f"cached_response on {function.__qualname__}: a generator is a stream, and is never stored"
+            )
         self._cache, self._function, self._options = cache, function, options
         self._in_thread = not inspect.iscoroutinefunction(function)
         self.max_bytes = options.max_bytes

@@ -113,11 +113,11 @@ async def sent_to(elsewhere: ElsewhereError, call: Callable[[], Coroutine[Any, A
             here.call_soon_threadsafe(_open, over, task)
 
     until = clock() + elsewhere.patience
-    with suppress(RuntimeError):  # the cache's loop was closed this moment
+    with suppress(RuntimeError):  # the cache's loop has just been closed
         loop.call_soon_threadsafe(begin)
     while not over.done() and loop.is_running() and (begun or clock() < until):
         patience = LOOK_EVERY if begun else min(LOOK_EVERY, elsewhere.patience)
-        await asyncio.wait((over,), timeout=patience)  # if cancelled here, the call goes on there: a removal must
+        await asyncio.wait((over,), timeout=patience)  # if cancelled here, the call continues there: a removal must
     if not begun and not loop.is_running():  # the cache's loop has ended: the cache moves to this loop
         taken_back = True
         return await call()

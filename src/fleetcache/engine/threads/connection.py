@@ -88,7 +88,7 @@ class ThreadConnection(Connection):
         self.socket = LeaderFollowerSocket(self, monitor, self._clock, self._wake)
         self._out = self.socket.out
         self._alarms: list[_Alarm] = []
-        self._life: Callable[[], Coroutine[Any, Any, None]]  # of ``start``
+        self._life: Callable[[], Coroutine[Any, Any, None]]  # the caller of ``start`` passes it
         self._until = float("inf")
         self._sleeps_until = -float("inf")  # when the link thread wakes up; minus infinity while it is awake
         self._wake_reader, self._wake_writer = socket.socketpair()

