@@ -162,7 +162,8 @@ def test_the_first_caller_may_be_the_impatient_one(on: On) -> None:
     async def body(cache: Cache) -> None:
         origin = Origin(waits=True)
         with pytest.raises(LoadTimeout):
-            await cache.get_or_set("k", origin.load, load_timeout="10ms")
+            async with asyncio.timeout(10):
+                await cache.get_or_set("k", origin.load, load_timeout="10ms")
         await eventually(lambda: origin.cancelled)  # no caller is left
         origin.go.set()
         assert await cache.get_or_set("k", origin.load) == "value 2"
