@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ALL_GIVEN",
+    "ATOMS",
     "GIVEN",
     "JSON_SCALARS",
     "SCALARS",
@@ -44,7 +45,7 @@ __all__ = [
 # These come out of the codec exactly as they went in. JSON has no bytes, NaN or infinity.
 JSON_SCALARS: Final = frozenset[type]({str, int, bool, type(None)})
 SCALARS: Final = JSON_SCALARS | frozenset[type]({float, bytes})
-_ATOMS: Final = SCALARS | frozenset[type]({Decimal, UUID, date, datetime, time, timedelta, complex})
+ATOMS: Final = SCALARS | frozenset[type]({Decimal, UUID, date, datetime, time, timedelta, complex})
 # Two equal values of one of these types are the same. Floats are left out: 0.0 and -0.0 are equal, but not the same.
 _COUNTABLE: Final = SCALARS - {float}
 # Modules of the standard library whose objects are immutable, and whose == compares their whole content.
@@ -63,7 +64,7 @@ _DEEPEST: Final = 8
 
 def immutable(value: object) -> bool:
     """Return True if the value is immutable at every depth: many callers may then share the same object."""
-    if type(value) in _ATOMS:
+    if type(value) in ATOMS:
         return True
     try:
         return _immutable(value)
@@ -73,7 +74,7 @@ def immutable(value: object) -> bool:
 
 def _immutable(value: object) -> bool:
     kind = type(value)
-    if kind in _ATOMS or isinstance(value, Enum) or kind.__module__ in _STANDARD:
+    if kind in ATOMS or isinstance(value, Enum) or kind.__module__ in _STANDARD:
         return True
     if kind is tuple or kind is frozenset or (isinstance(value, tuple) and not hasattr(value, "__dict__")):
         return all(map(_immutable, cast("Iterable[object]", value)))
@@ -332,12 +333,12 @@ def _path_to(value: Any, part: Any, depth: int = 0) -> str:
         inside = [("[]", inner) for inner in value]
     elif isinstance(value, dict):
         inside = [("[]", inner) for inner in [*value, *value.values()]]
-    elif type(value) not in _ATOMS:
+    elif type(value) not in ATOMS:
         inside = [(f".{name}", inner) for name, inner in _attributes(value).items()]
     for name, inner in inside:
         if inner is part:
             return name
-        if type(inner) not in _ATOMS and (rest := _path_to(inner, part, depth + 1)):
+        if type(inner) not in ATOMS and (rest := _path_to(inner, part, depth + 1)):
             return name + rest
     return ""
 

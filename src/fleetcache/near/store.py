@@ -78,8 +78,8 @@ class NearEntry(msgspec.Struct, gc=False, eq=False):
         main: kept by eviction: whether the entry's place is in the main queue.
         span: seconds of freshness the entry had in the near cache when it was stored; less the seconds that are left,
             they are its age.
-        also: another type that the value may be handed out as; ``ENCODED`` for none. A scalar stored without a type is
-            of its own type, too, and a scalar stored with a type is plain data (``Any``), too.
+        also: another type that the value may be handed out as; ``ENCODED`` for none. A scalar or date stored without a
+            type is of its own type, too, and a scalar stored with a type is plain data (``Any``), too.
     """
 
     value: Any

@@ -27,7 +27,7 @@ from ..format.entry import (
 )
 from ..format.keys import Layout
 from ..format.signing import Signer
-from ..format.values import SCALARS, immutable
+from ..format.values import ATOMS, immutable
 from ..near.coherence import Coherence, FillToken
 from ..near.store import ENCODED, NearEntry
 from ..near.tag_versions import TagState
@@ -158,11 +158,11 @@ class Entries:
         """
         payload = answer.payload or b""
         value, declared, also, kind = answer.value, answer.declared, ENCODED, type(answer.value)
-        if kind in SCALARS:
+        if kind in ATOMS:
             size = sys.getsizeof(value)
             if declared is Any:
                 also = kind
-            elif answer.codec in _SAME_AS_PLAIN[kind] and (kind is not float or payload[:1] == _FLOAT):
+            elif answer.codec in _SAME_AS_PLAIN.get(kind, ()) and (kind is not float or payload[:1] == _FLOAT):
                 also = Any
         elif immutable(value):
             size = sys.getsizeof(value)

@@ -2,7 +2,10 @@
 
 import json
 import os
+from datetime import UTC, date, datetime, time, timedelta, timezone
+from decimal import Decimal
 from typing import Annotated, Any, Literal
+from uuid import UUID
 
 import msgspec
 import pytest
@@ -15,6 +18,17 @@ from fleetcache.shared.entries import Entries
 from tests.support.world import LAYOUT, TAGS, World
 
 SCALARS = ["x", "", "2024-01-01", b"\x00x", b"", 0, 7, -(2**40), 2**64 - 1, True, False, 1.5, 0.0, -0.0, 5.0, None]
+DATES = [
+    date(2024, 2, 29),
+    datetime(2024, 2, 29, 12, 30, 1, 5),  # noqa: DTZ001 - without a zone
+    datetime(2024, 2, 29, 12, tzinfo=UTC),
+    datetime(2024, 2, 29, 12, tzinfo=timezone(timedelta(hours=5, minutes=30))),
+    time(12, 30),
+    timedelta(days=-1, microseconds=7),
+    Decimal("1.10"),
+    UUID(int=7),
+    1 + 2j,
+]
 TYPES: list[Any] = [
     Any,
     str,
@@ -68,8 +82,8 @@ def check(store: Entries, answer: DecodedValue) -> int:
 @pytest.mark.parametrize("codec", ["msgpack", "json", "pickle"])
 def test_a_written_scalar_is_the_same_under_its_second_type(codec: str) -> None:
     store, found = entries(codec), 0
-    for value in SCALARS:
-        for declared in TYPES:
+    for value in (*SCALARS, *DATES):
+        for declared in (*TYPES, *map(type, DATES)):
             try:
                 answer = store.encode(value, declared)
             except CodecError:
@@ -96,6 +110,13 @@ def test_a_scalar_of_msgpack_has_a_second_type(value: Any) -> None:
     store = entries("msgpack")
     assert held(store, store.encode(value, Any)).also is type(value)
     assert held(store, store.encode(value, type(value))).also is Any
+
+
+@pytest.mark.parametrize("value", DATES, ids=repr)
+def test_a_date_is_of_its_own_type_though_it_was_stored_without(value: Any) -> None:
+    store = entries("msgpack")
+    assert held(store, store.encode(value, Any)).also is type(value)
+    assert held(store, store.encode(value, type(value))).also is ENCODED
 
 
 def test_an_int_that_is_read_as_a_float_is_an_int_as_plain_data() -> None:
