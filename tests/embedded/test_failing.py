@@ -163,7 +163,7 @@ def test_a_server_that_does_not_start_is_memory_with_its_last_words(
 def test_a_binary_that_cannot_be_run_is_told(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(launch, "find_server", lambda: home.base / "nothing")
     with pytest.raises(EmbeddedError, match="nothing") as caught:
-        seat.join(home.folder, 16_000_000)
+        seat.attach(home.folder, 16_000_000)
     assert caught.value.reason == "embedded_start"
 
 
@@ -191,7 +191,7 @@ def test_a_server_that_never_listens_costs_no_call_more_than_its_timeout(
 def test_after_its_time_the_start_is_given_up(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     a_server(home, "exec sleep 60", monkeypatch)
     with pytest.raises(EmbeddedError, match=r"does not listen after 0\.2 s") as caught:
-        seat.join(home.folder, 16_000_000, timeout=0.2)
+        seat.attach(home.folder, 16_000_000, timeout=0.2)
     assert caught.value.reason == "timeout"
 
 

@@ -6,7 +6,7 @@ import threading
 import time
 
 from fleetcache import Cache, Settings
-from fleetcache.shared.embedded.attach import join
+from fleetcache.shared.embedded.attach import attach
 from fleetcache.shared.embedded.locks import FileLock
 from tests.embedded.home import LINGER, SOON, Home, descriptors, ended
 from tests.support.run import run
@@ -91,10 +91,10 @@ def test_it_ends_when_all_have_closed_their_caches(home: Home) -> None:
 
 
 def test_it_stays_while_it_is_used_however_long(home: Home) -> None:
-    with join(home.folder, MAX_BYTES):
+    with attach(home.folder, MAX_BYTES):
         server = home.server
         for _ in range(3):  # processes that come and go
-            join(home.folder, MAX_BYTES).close()
+            attach(home.folder, MAX_BYTES).close()
             time.sleep(LINGER)  # time for a server to end by mistake
         assert home.server == server
     wait_until(home.is_left, SOON)
@@ -122,7 +122,7 @@ def test_with_a_killed_supervisor_the_server_goes_too_and_both_are_replaced(home
 
 
 def test_a_host_that_shuts_down_may_end_it_at_once(home: Home) -> None:
-    with join(home.folder, MAX_BYTES):
+    with attach(home.folder, MAX_BYTES):
         server = home.server
         home.supervisor.send_signal(signal.SIGTERM)
         wait_until(lambda: not home.supervisors, SOON)
@@ -132,7 +132,7 @@ def test_a_host_that_shuts_down_may_end_it_at_once(home: Home) -> None:
 def test_many_at_once_start_one(home: Home) -> None:
     before = descriptors()
     seats: list[FileLock] = []
-    threads = [threading.Thread(target=lambda: seats.append(join(home.folder, MAX_BYTES))) for _ in range(8)]
+    threads = [threading.Thread(target=lambda: seats.append(attach(home.folder, MAX_BYTES))) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -151,7 +151,7 @@ def test_who_comes_while_it_ends_gets_a_new_one(home: Home) -> None:
     def come_and_go(number: int) -> None:
         try:
             for turn in range(6):
-                with join(home.folder, MAX_BYTES), home.raw() as raw:
+                with attach(home.folder, MAX_BYTES), home.raw() as raw:
                     assert raw("PING") in {b"PONG", "PONG"}
                 time.sleep(LINGER + 0.05 * ((number + turn) % 5))  # about the time at which the server ends
         except BaseException as error:  # noqa: BLE001 - told to the test below

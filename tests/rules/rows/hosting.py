@@ -72,7 +72,7 @@ ROWS = [
         "shared.embedded.attach.2",
         "Each process starts a server, even if another one is starting it.",
         "shared.embedded.attach:_find_or_start",
-        ("if lock.try_alone():", "if lock.try_alone() or True:"),
-        "tests/unit/shared/embedded/test_launch.py::test_what_was_left_behind_is_no_obstacle",
+        ("if lock.try_exclusive():", "if lock.try_exclusive() or True:"),
+        "tests/unit/shared/embedded/test_attach.py::test_a_process_waits_while_another_process_starts_the_server",
     ),
 ]

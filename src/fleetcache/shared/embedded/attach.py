@@ -18,7 +18,7 @@ from .folder import Folder
 from .launch import last_words, launch
 from .locks import FileLock
 
-__all__ = ["TIMEOUT", "join"]
+__all__ = ["TIMEOUT", "attach"]
 
 TIMEOUT = 5.0
 """Seconds to find or start the server. A start takes 0.05 s, but longer when the machine starts many processes."""
@@ -43,7 +43,7 @@ class _Wait:
             raise EmbeddedError("timeout", f"{what} after {self._timeout:g} s")
 
 
-def join(
+def attach(
     folder: Folder, max_bytes: int, *, timeout: float = TIMEOUT, given_up: threading.Event | None = None
 ) -> FileLock:
     """Take a seat, and start the server if none runs. Blocks: not for an event loop.
@@ -91,7 +91,7 @@ def _find_or_start(folder: Folder, seat: FileLock, max_bytes: int, wait: _Wait) 
     while not _listens(folder.socket):
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         with FileLock(os.open("lock", flags, 0o600, dir_fd=seat.descriptor)) as lock:
-            if lock.try_alone():
+            if lock.try_exclusive():
                 if started:
                     words = f"the server ended as it started: {last_words(seat.descriptor)}"
                     raise EmbeddedError("embedded_start", words)

@@ -5,7 +5,7 @@ import threading
 
 from ...config.url import Address
 from ...wire.handshake import HandshakeError
-from .attach import TIMEOUT, join
+from .attach import TIMEOUT, attach
 from .errors import EmbeddedError
 from .folder import Folder
 from .locks import FileLock
@@ -39,7 +39,7 @@ class Host:
         given_up = threading.Event()
         try:
             async with asyncio.timeout(TIMEOUT + 1):  # one more second for a thread to become free
-                seat = await asyncio.to_thread(join, self._folder, self._max_bytes, given_up=given_up)
+                seat = await asyncio.to_thread(attach, self._folder, self._max_bytes, given_up=given_up)
         except EmbeddedError as error:
             raise HandshakeError(error.reason, str(error)) from None
         except TimeoutError:
@@ -56,7 +56,7 @@ class Host:
             HandshakeError: There is no server; gives the reason.
         """
         try:
-            seat = join(self._folder, self._max_bytes, given_up=threading.Event())
+            seat = attach(self._folder, self._max_bytes, given_up=threading.Event())
         except EmbeddedError as error:
             raise HandshakeError(error.reason, str(error)) from None
         self.leave()

@@ -32,7 +32,7 @@ class FileLock:
         """Take a shared lock, unless another descriptor holds an exclusive lock. Return True if taken."""
         return self._try(fcntl.LOCK_SH)
 
-    def try_alone(self) -> bool:
+    def try_exclusive(self) -> bool:
         """Take an exclusive lock, unless another descriptor holds any lock. Return True if taken."""
         return self._try(fcntl.LOCK_EX)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fleetcache.config.variables import MAX_EMBEDDED_DIR
-from fleetcache.shared.embedded.attach import join
+from fleetcache.shared.embedded.attach import attach
 from fleetcache.shared.embedded.errors import EmbeddedError
 from fleetcache.shared.embedded.folder import Folder
 from tests.embedded.home import Home, descriptors
@@ -116,7 +116,7 @@ def test_what_is_not_safely_ours_is_refused_and_left_alone(home: Home, made: obj
     made(home.folder)
     before, mode = descriptors(), home.folder.path.lstat().st_mode
     with pytest.raises(EmbeddedError, match=problem) as caught:
-        join(home.folder, 16_000_000)
+        attach(home.folder, 16_000_000)
     assert caught.value.reason == "embedded_unsafe"
     assert str(home.folder.path) in str(caught.value)
     assert descriptors() == before
@@ -162,5 +162,5 @@ def test_where_none_can_be_made_the_system_says_why(home: Home, base: str) -> No
     (home.base / "file").touch()
     folder = Folder.choose(str(home.base / base))
     with pytest.raises(EmbeddedError, match=f"{folder.path} cannot be used: .*; CACHE_EMBEDDED_DIR") as caught:
-        join(folder, 16_000_000)
+        attach(folder, 16_000_000)
     assert caught.value.reason == "embedded_folder"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fleetcache.shared.embedded import launch
-from fleetcache.shared.embedded.attach import join
+from fleetcache.shared.embedded.attach import attach
 from fleetcache.shared.embedded.binary import find_server
 from fleetcache.shared.embedded.errors import EmbeddedError
 from fleetcache.shared.embedded.launch import interpreter
@@ -26,7 +26,7 @@ BINARIES = [find_server(), *(Path(path) for path in (shutil.which("redis-server"
 def test_it_is_bounded_and_private(home: Home, binary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_PASSWORD", SECRET)
     monkeypatch.setattr(launch, "find_server", lambda: binary)
-    with join(home.folder, MAX_BYTES):
+    with attach(home.folder, MAX_BYTES):
         assert home.server.net_connections("inet") == []
         for process in (home.server, home.supervisor):
             assert SECRET not in str(process.environ())
@@ -58,16 +58,16 @@ def leftovers(home: Home) -> None:
 
 def test_what_was_left_behind_is_no_obstacle(home: Home) -> None:
     leftovers(home)
-    with join(home.folder, MAX_BYTES), home.raw() as raw:
+    with attach(home.folder, MAX_BYTES), home.raw() as raw:
         assert raw("PING") in {"PONG", b"PONG"}
     wait_until(home.is_left)
 
 
 def test_a_folder_that_was_removed_under_a_running_server_is_made_anew(home: Home) -> None:
-    with join(home.folder, MAX_BYTES):
+    with attach(home.folder, MAX_BYTES):
         first = home.server
         shutil.rmtree(home.folder.path)
-        with join(home.folder, MAX_BYTES), home.raw() as raw:
+        with attach(home.folder, MAX_BYTES), home.raw() as raw:
             assert raw("PING") in {"PONG", b"PONG"}
             assert not ended(first)
     wait_until(home.is_left)
@@ -80,7 +80,7 @@ def test_the_log_cannot_be_led_elsewhere(home: Home, tmp_path: Path) -> None:
     home.folder.path.mkdir(0o700)
     (home.folder.path / "log").symlink_to(victim)
     with pytest.raises(EmbeddedError, match="cannot be used"):
-        join(home.folder, MAX_BYTES)
+        attach(home.folder, MAX_BYTES)
     assert victim.read_text() == "mine"
 
 

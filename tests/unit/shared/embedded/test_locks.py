@@ -19,10 +19,10 @@ def test_many_share_or_one_is_alone(tmp_path: Path) -> None:
     with opened(path) as one, opened(path) as other, opened(path) as third:
         assert one.try_shared()
         assert other.try_shared()
-        assert not third.try_alone()
+        assert not third.try_exclusive()
         one.close()
         other.close()
-        assert third.try_alone()
+        assert third.try_exclusive()
         with opened(path) as late:
             assert not late.try_shared()
             third.close()
@@ -40,10 +40,10 @@ def test_closing_twice_closes_nobody_elses_file(tmp_path: Path) -> None:
 def test_a_lost_lock_is_given_up(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     lost = opened(path)
-    assert lost.try_alone()
+    assert lost.try_exclusive()
     del lost
     with opened(path) as lock:
-        assert lock.try_alone()
+        assert lock.try_exclusive()
 
 
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # Python 3.12 on threads of earlier tests
@@ -57,7 +57,7 @@ def test_a_forked_child_does_not_hold_what_its_parent_held(tmp_path: Path) -> No
         os.read(ready, 1)
         held.close()
         with opened(path) as lock:
-            assert lock.try_alone()
+            assert lock.try_exclusive()
     finally:
         end(child)
         os.close(ready)
@@ -76,7 +76,7 @@ def test_a_plain_descriptor_is_held_by_the_child_too(tmp_path: Path) -> None:
         os.read(ready, 1)
         os.close(plain)
         with opened(path) as lock:
-            assert not lock.try_alone()
+            assert not lock.try_exclusive()
     finally:
         end(child)
         os.close(ready)
