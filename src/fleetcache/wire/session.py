@@ -39,6 +39,7 @@ __all__ = [
 Command = tuple[bytes | str | int, ...]
 
 ReplyError = hiredis.ReplyError
+_Push: Final = hiredis.PushNotification
 
 
 ANSWERED_LATER: Final = object()
@@ -217,18 +218,23 @@ class Session:
         if not data:
             return None
         if self._headers.is_safe(data):
-            return self._take(data)
-        answered = None
-        for piece in self._headers.split(data):
-            newer = self._take(piece)
-            answered = answered if newer is None else newer
+            answered = self._take(data)
+        else:
+            answered = None
+            for piece in self._headers.split(data):
+                newer = self._take(piece)
+                answered = answered if newer is None else newer
+        self.has_room = self.weight < MAX_WEIGHT
+        if self.wanting:
+            self._let_in((MAX_WEIGHT - self.weight) // CALL_WEIGHT)
+        if self._unfinished > self._frame_limit:
+            raise TooLargeError(self._frame_limit, self._asked())
         return answered
 
     def _take(self, data: bytes | memoryview) -> float | None:
-        reader, calls, replies, errors = self._reader, self.calls, self._replies, self._errors
-        reader.feed(data)  # type: ignore[arg-type]  # it takes any buffer; its stub is behind
-        gets, push = reader.gets, hiredis.PushNotification
-        answered = None
+        calls, replies, errors = self.calls, self._replies, self._errors
+        self._reader.feed(data)  # type: ignore[arg-type]  # it takes any buffer; its stub is behind
+        gets, push, answered = self._reader.gets, _Push, None
         unfinished = self._unfinished + len(data)
         while True:
             try:
@@ -246,30 +252,23 @@ class Session:
                 raise _unasked(frame)
             replies.append(frame)
             call = calls[0]
-            if len(replies) < call.count:
-                continue
-            del calls[0]
-            answers, replies = replies, []
-            self._replies = replies
-            if errors.denied:
-                errors.denied = False
-            else:
-                answered = call.sent_at
-            self.weight -= len(call.payload) + CALL_WEIGHT
-            try:
-                result = call.handle(answers)
-            except BaseException:
-                call.give_up()  # it has left the queue, so ``end`` would not tell its caller
-                raise
-            future = call.future
-            if future is not None and result is not ANSWERED_LATER and not future.done():
-                future.set_result(result)
-        self.has_room = self.weight < MAX_WEIGHT
-        if self.wanting:
-            self._let_in((MAX_WEIGHT - self.weight) // CALL_WEIGHT)
+            if len(replies) == call.count:
+                del calls[0]
+                answers, replies = replies, []
+                self._replies = replies
+                if errors.denied:
+                    errors.denied = False
+                else:
+                    answered = call.sent_at
+                self.weight -= len(call.payload) + CALL_WEIGHT
+                try:
+                    result = call.handle(answers)
+                except BaseException:
+                    call.give_up()  # it has left the queue, so ``end`` would not tell its caller
+                    raise
+                if (future := call.future) is not None and result is not ANSWERED_LATER and not future.done():
+                    future.set_result(result)
         self._unfinished = unfinished
-        if unfinished > self._frame_limit:
-            raise TooLargeError(self._frame_limit, self._asked())
         return answered
 
     def _asked(self) -> Command | None:
