@@ -210,15 +210,15 @@ FAULTS: dict[str, Fault] = {
     "MISCONF": Fault("snapshots cannot be written", known("disk failed"), disk_mended, ("misconf",)),
     "LOADING": Fault("reads a snapshot, slowly", load_slowly, load_on, ("loading",)),
     "BUSY": Fault("a script that does not end", run_a_script_for_ever, tell("SCRIPT", "KILL"), ("busy",)),
-    "NOPERM: no writing": Fault("the user's right to write taken", rights("-@write"), rights("+@all"), ("noperm",)),
+    "NOPERM: no writing": Fault("the user loses the right to write", rights("-@write"), rights("+@all"), ("noperm",)),
     "NOPERM: no scripts": Fault(
-        "the user's right to scripts taken", rights("-@scripting"), rights("+@all"), ("noperm",)
+        "the user loses the right to run scripts", rights("-@scripting"), rights("+@all"), ("noperm",)
     ),
     "NOPERM: other keys": Fault(
         "the user may touch other keys only", rights("resetkeys", "~other:*"), rights("~*"), ("noperm",)
     ),
     "NOPERM: nothing": Fault(
-        "all the user's rights taken but PING", known("rights taken"), rights("+@all"), ("noperm",)
+        "the user loses all rights except PING", known("rights taken"), rights("+@all"), ("noperm",)
     ),
     "WRONGPASS": Fault(
         "the password changed, connections ended",

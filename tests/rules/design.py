@@ -33,7 +33,7 @@ DESIGN = {
     "right.length": "A right is requested for twice the usual time of its load, within bounds.",
     "right.renewed": "A right is renewed at a third of its length while the loader runs; under a claim the entry, too.",
     "right.returned": "A right is released on errors, cancellation and shutdown, and when its grant comes too late.",
-    "right.by_hand": "A manual claim is the same claim; in one process its users take turns, and no part of it goes on "
+    "right.by_hand": "A manual claim is the same claim; in one process its users take turns, and no part of it runs "
     "after its release.",
     "right.by_hand_passed": "In a process a manual claim passes from one user to the next without a command, for its "
     "ttl: then it is released, and other processes come first.",

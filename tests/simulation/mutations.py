@@ -285,7 +285,7 @@ def clear_forgotten_with_a_snapshot() -> list[Exchange]:
 
 
 def timer_left_behind_by_sleep() -> list[Exchange]:
-    """A timer set before the host slept counts as one that will ring in time."""
+    """A timer set before the host slept is expected to ring in time."""
     arm, flush = aio.AioConnection._arm, aio.AioConnection._flush
     rings: dict[aio.AioConnection, float] = {}
 

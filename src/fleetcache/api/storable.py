@@ -1,6 +1,6 @@
 """Refuses functions whose results cannot be stored: at decoration, not by a log line in production.
 
-Only types that no codec and no registered type can carry are refused here. Other failures show at the first result.
+Only types that no codec and no registered type can store are refused here. Other failures show at the first result.
 """
 
 import asyncio
@@ -59,7 +59,7 @@ def check_storable(name: str, function: Any, declared: Any, codec: str) -> None:
         name: The function's name, for the error.
         function: The function under the decorator.
         declared: The declared type of the results; ``...``: the return annotation declares it.
-        codec: The cache's codec. With ``pickle`` every function passes: that codec knows which values it can carry.
+        codec: The cache's codec. With ``pickle`` every function passes: that codec knows which values it can store.
 
     Raises:
         ConfigError: The results can never be stored. The message names their type and a type to return instead.
@@ -73,7 +73,7 @@ def check_storable(name: str, function: Any, declared: Any, codec: str) -> None:
         declared = Any if hasattr(function, "__wrapped__") else annotated_type(function)
     what = _never(declared)
     if what is not None:
-        raise _refusal(name, f"returns {what}, which no codec can carry", "the data that it is made of")
+        raise _refusal(name, f"returns {what}, which no codec can store", "the data that it is made of")
 
 
 def _refusal(name: str, problem: str, instead: str) -> ConfigError:

@@ -45,7 +45,7 @@ class Writes:
 
         Args:
             key: 1 byte to 8 KiB.
-            value: Plain data, a dataclass, a registered type or another value that the cache's codec carries.
+            value: Plain data, a dataclass, a registered type or another value that the cache's codec can store.
             ttl: How long the value is fresh: seconds, ``timedelta`` or text such as ``"5m"``. By default that of the
                 cache or namespace.
             stale: How long after ``ttl`` the value may still be returned while it is refreshed; 0 = not at all.

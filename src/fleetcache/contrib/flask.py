@@ -246,7 +246,8 @@ def health_blueprint(
 
     Args:
         cache: The extension, or any ``SyncCache``.
-        detail: ``brief`` is fit for strangers, ``full`` for a path that only operators reach. Neither shows a secret.
+        detail: ``brief`` is safe for the public, ``full`` is for a path that only operators reach. Neither shows a
+            secret.
         path: The path of the route.
 
     Raises:

@@ -45,7 +45,7 @@ class Recent:
         clock: Returns the time in seconds.
     """
 
-    # A minute covers servers that notice within 30 seconds that they are cut off from the others.
+    # A minute covers servers that notice within 30 seconds that they are cut off from the other servers.
     KEPT = 60.0
     # As many as the journal keeps. Beyond it the tag on every entry is removed again: a cold cache, but a correct one.
     MAX = 10_000

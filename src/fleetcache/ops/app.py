@@ -31,7 +31,7 @@ from .watched import Watched, health_of
 
 __all__ = ["OpsApp"]
 
-# The oldest text format: every scraper reads it, and the route need not parse the Accept header of a stranger.
+# The oldest text format: every scraper reads it, and the route need not parse an Accept header from outside.
 _EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -44,7 +44,7 @@ class OpsApp:
         cache: The cache to watch.
         checks: The user's own checks, by name: async functions or ``Check``. They are part of health and ready, never
             of live.
-        detail: ``brief`` shows status, driver, active, reason, since and each check's status: fit for strangers.
+        detail: ``brief`` shows status, driver, active, reason, since and each check's status: safe for the public.
             ``full`` shows all fields of the report, for a port that only operators reach. Neither shows a secret.
 
     Raises:

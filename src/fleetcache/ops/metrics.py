@@ -77,7 +77,7 @@ _COUNTERS = {
     "replayed": ("replayed", "Removals delivered late, after the server was away"),
     "journal_overflows": (
         "journal_overflows",
-        "Times that too many removals were pending, so that the whole cache was to be emptied",
+        "Times that too many removals were pending, so the removal of everything replaced them",
     ),
     "timeouts": ("timeouts", "Operations on the server that timed out"),
     "overload": ("overload", "Operations not sent, because too much was unanswered"),

@@ -24,8 +24,8 @@ _AT_STAKE = {
     "host": "nothing: one cache for all processes of this user on this host; another host has its own",
     "memory": "every instance keeps its own copies: each loads for itself, and only one sees a change",
     "null": "nothing is cached: every call loads",
-    "offline": "this instance answers from its own memory: it loads for itself, and changes of others are seen late; "
-    "its own removals are kept and repeated when the server is back",
+    "offline": "this instance answers from its own memory: it loads for itself, and sees "
+    "changes of other instances late; its own removals are kept and repeated when the server is back",
     "store": "values are loaded and answered but not shared: the server refuses to store them",
     "remove": "removals are refused by the server: they are kept here and repeated until it accepts them",
     "read": "the server refuses reads: this instance loads for itself",
@@ -90,7 +90,7 @@ class Health(Struct, frozen=True, kw_only=True):
         near_items, near_bytes, near_max_bytes: Entries and bytes in the near cache, and its limit.
         uncached: Functions whose results could not be stored, each with the number of such results. Such a function
             is loaded at every call.
-        last_error: The last fault in the server's or the system's own words.
+        last_error: The last fault, in the server's or the system's own words.
         instance: This process's name on the server.
         fleetcache: This package's version.
         schema: Number of this report's shape.
@@ -143,7 +143,7 @@ class Health(Struct, frozen=True, kw_only=True):
         return asdict(self)
 
     def brief(self) -> dict[str, Any]:
-        """Return the fields fit for strangers: status, driver, active, reason, since.
+        """Return the fields that are safe for the public: status, driver, active, reason, since.
 
         Example:
             >>> from fleetcache import Cache

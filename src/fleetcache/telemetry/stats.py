@@ -69,19 +69,19 @@ class Stats(Struct, frozen=True, kw_only=True):
         leases: Rights to load an absent key, granted to this process.
         claims: Rights to replace an entry, granted to this process.
         refused_swaps: Loaded values not stored, because the key was removed or set meanwhile.
-        refreshes: Loads in the background while the older value answered.
+        refreshes: Background loads while the older value answered.
         uncached: Values answered but not kept: not encodable or too large.
         uncached_by: The same by the name of the function.
         unusable: Entries found on the server that could not be used, by defect.
         invalidations: Invalidations that the server pushed because of writes of other processes.
         self_invalidations: Invalidations that the server pushed because of this process's own writes.
         flush_invalidations: Invalidations of everything, after a ``FLUSHALL`` or a lost tracking table.
-        timeouts: Operations on the server that ran out of time.
+        timeouts: Operations on the server that timed out.
         overload: Operations not sent, because too many were unanswered.
         errors: Refusals and lost connections, by reason.
         reconnects: Connections made after the first.
         replayed: Removals delivered late, after the server was away.
-        journal_overflows: Times that too many removals were pending, so that the whole cache was to be emptied.
+        journal_overflows: Times that too many removals were pending, so the removal of everything replaced them.
         sets: Values stored by ``set``, ``set_many`` and ``add``.
         removals: Keys and tags removed by this process.
         near_items: Entries in the near cache now.

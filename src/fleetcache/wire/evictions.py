@@ -1,4 +1,4 @@
-"""Whether the server evicts: then it may drop a lease while its holder loads, and one lease does not keep others away.
+"""Whether the server evicts: it may then drop a lease while its holder loads, and a second process loads as well.
 
 1. ``evicted_keys`` of ``INFO stats`` shows this; a push does not, because it names a key and no cause.
 2. The cache asks in the handshake, once a minute, and with the next heartbeat after a push for a key that is loaded

@@ -37,7 +37,7 @@ class HandshakeError(Exception):
 
 
 class ServerInfo(Struct):
-    """The server's own words on its version, its history and its features, from the handshake."""
+    """The server's own statements on its version, its history and its features, from the handshake."""
 
     engine: str = "redis"
     version: str = ""

@@ -65,7 +65,7 @@ ROWS = [
     Row(
         "nobody_is_spared",
         "near.s3fifo.3",
-        "A popular entry is evicted at its turn like any other.",
+        "A popular entry is evicted in its turn like any other.",
         "near.s3fifo:S3Fifo.evict",
         ("spared < PATIENCE and", "False and"),
         EVICTION + "test_a_scan_of_one_time_keys_leaves_the_hot_set_alone",

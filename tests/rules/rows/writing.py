@@ -47,7 +47,7 @@ ROWS = (
     Row(
         "script_counts_what_it_may_not",
         "policy.counters.1",
-        "The script counts where only the caller can: it makes counters that must not be made.",
+        "The script counts in cases that only the caller can decide, and creates counters that must not exist.",
         "policy.counters:CounterRules.incr",
         ("if create and not ctx.entries.signs:", "if not ctx.entries.signs:"),
         f"{COUNTERS}test_a_counter_that_is_not_there_may_be_left_so",

@@ -58,7 +58,7 @@ faces = pytest.mark.parametrize("face", [threads, tasks], ids=["threads", "tasks
 @pytest.mark.parametrize(
     ("kind", "said"),
     [
-        (abc.Coroutine[Any, Any, int], "returns a coroutine, which no codec can carry"),
+        (abc.Coroutine[Any, Any, int], "returns a coroutine, which no codec can store"),
         (abc.Awaitable[int], "returns an awaitable"),
         (Iterator[int], "returns an iterator"),
         (abc.Generator[int, None, None], "returns a generator"),

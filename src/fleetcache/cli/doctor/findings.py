@@ -139,7 +139,7 @@ REASONS: dict[str, tuple[str, str]] = {
         "`CACHE_EMBEDDED_DIR`, a place that can; recovers by itself then",
     ),
     "embedded_unsafe": (
-        "its folder is a link, another user's, or open to others",
+        "its folder is a link, belongs to another user, or is open to other users",
         "find out who made it, remove it; recovers by itself then",
     ),
     "embedded_start": ("it ended as it started", "`last_error` has its last words"),

@@ -108,7 +108,7 @@ Line = tuple[str, tuple[str, ...]]
 
 
 def as_json(report: Report) -> str:
-    """Return the report as one JSON document in ASCII, so that every terminal and file can take a server's words."""
+    """Return the report as one JSON document in ASCII, so that every terminal and file can hold a server's text."""
     return json.dumps(report.as_dict(), indent=2)
 
 

@@ -357,7 +357,7 @@ def health(
 
     Args:
         alias: An alias of ``CACHES``.
-        detail: ``brief`` is fit for strangers, ``full`` shows all fields of the report; neither shows a secret.
+        detail: ``brief`` is safe for the public, ``full`` shows all fields of the report; neither shows a secret.
 
     Raises:
         ConfigError: An unknown ``detail``, or the alias has another backend.

@@ -67,7 +67,7 @@ class ResponseKeys:
             "of the option query": options.query,
             "of the option authorization or cookies": self._in_key,
             "of methods other than GET": options.methods != {"GET"},
-            "it is defined inside a function or bound to an object (name= would tell it from others)": located,
+            "it is defined inside a function or bound to an object (name= would make it distinct)": located,
         }
         self.varies = next((reason for reason, there in reasons.items() if there), None)
         self.known = self._vary()

@@ -144,7 +144,7 @@ class Endpoint:
     async def serve(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Return the result for the framework: a response, or the function's own return value."""
         request = kwargs.get(self.injected.request) or next((arg for arg in args if isinstance(arg, Request)), None)
-        if not isinstance(request, Request):  # called by hand
+        if not isinstance(request, Request):  # called without a framework
             return await self.run(args, kwargs)
         call = self._call(request, args, kwargs)
         if (replayed := call.request.scope.get(REPLAYED)) is not None:
@@ -317,7 +317,7 @@ class Endpoint:
             self._past.clear()
         self._past[key] = (monotonic() + _PAUSE, why)
 
-    # -- by hand -----------------------------------------------------------------------------------------------------
+    # -- calls by the app's own code ---------------------------------------------------------------------------------
 
     def key(self, *args: Any, **kwargs: Any) -> str:
         """See ``CachedEndpoint``."""

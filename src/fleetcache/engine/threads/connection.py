@@ -251,18 +251,18 @@ class ThreadConnection(Connection):
         return size
 
     async def until_over(self) -> None:
-        """Take turns until the connection is over."""
+        """Serve the connection until it has ended."""
         while self.over is None:
             self._turn()
 
     async def reply(self, future: Future) -> Any:
-        """Take turns until the connection is over or the future has a result."""
+        """Serve the connection until it has ended or the future has a result."""
         while not future.done() and self.over is None:
             self._turn()
         return future.result() if isinstance(future, ThreadFuture) and future.opened else None
 
     async def pause(self, seconds: float) -> None:
-        """Take turns for ``seconds``."""
+        """Serve for ``seconds``."""
         until = self._clock() + seconds
         while self._clock() < until and self.link.state is not LinkState.CLOSED:
             self._turn(until)
