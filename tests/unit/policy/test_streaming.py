@@ -60,7 +60,7 @@ def test_all_of_a_very_large_batch_is_done_and_nothing_else(server: Server, pref
 
 def test_a_batch_loads_what_is_not_cached_and_no_more(remote: Driver) -> None:
     async def main() -> None:
-        async with remote.cache() as one, remote.cache() as other:
+        async with remote.cache(operation_timeout="5s") as one, remote.cache(operation_timeout="5s") as other:
             await one.set_many(dict.fromkeys(KEYS[:20_000], "cached"), ttl="10m", tags=["rows"])
             asked: list[list[str]] = []
 
