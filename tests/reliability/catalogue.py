@@ -129,7 +129,7 @@ FAULTS: dict[str, Fault] = {
         network=True,
     ),
     "half open: commands lost": Fault(
-        "commands do not arrive; the way back is open",
+        "commands do not arrive; replies still can",
         lambda s: s.wire.stall("up"),
         lambda s: s.wire._lose(),
         ("timeout",),
@@ -270,6 +270,6 @@ FAULTS: dict[str, Fault] = {
         transports=("tls",),
     ),
     # foreign values under the cache's keys
-    "WRONGTYPE": Fault("lists under our keys", over_our_keys("RPUSH", "x"), tell("FLUSHALL"), ("wrongtype",)),
-    "foreign values": Fault("other values under our keys", over_our_keys("SET", "x"), tell("FLUSHALL")),
+    "WRONGTYPE": Fault("lists under the cache's keys", over_our_keys("RPUSH", "x"), tell("FLUSHALL"), ("wrongtype",)),
+    "foreign values": Fault("other values under the cache's keys", over_our_keys("SET", "x"), tell("FLUSHALL")),
 }

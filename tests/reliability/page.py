@@ -42,7 +42,7 @@ Results = Mapping[str, Sequence[Outcome]]
 def tables(results: Results, transports: Sequence[str]) -> str:
     """Return both tables, made from the outcomes of each fault."""
     usual, away = answers(results["nothing"]), answers(results[AWAY])
-    verbs = [("verb", "answers as ever", "answers as away"), ("---",) * 3]
+    verbs = [("verb", "answers as usual", "answers as away"), ("---",) * 3]
     verbs += [(f"`{verb}`", " or ".join(usual[verb]), " or ".join(away[verb])) for verb in ANSWERS]
     faults = [HEAD, ("---",) * len(HEAD)]
     faults += [_row(name, fault, results[name], usual, away) for name, fault in FAULTS.items() if name in results]
@@ -98,19 +98,19 @@ def _row(
 def _saw(
     fault: Fault, outcomes: Sequence[Outcome], usual: Mapping[str, list[str]], away: Mapping[str, list[str]]
 ) -> str:
-    """Describe the answers: as ever, as away, or the verbs that differ; and whether they differed before the reason."""
+    """Describe the answers: as usual, as away, or the verbs that differ; and whether they differed before that."""
     seen = answers(outcomes)
     depends = [verb for verb in ANSWERS if away[verb] != usual[verb]]
     differ = [verb for verb in depends if seen[verb] != usual[verb]]
     emptied = "; near is emptied" if "absent" in seen["get, in near"] else ""
     at_first = any("raises Unavailable" in outcome.at_first["incr"] for outcome in outcomes)
     if fault.strike:
-        return f"{'as ever, or for a moment as away' if differ else 'as ever'}{emptied}"
+        return f"{'as usual, or for a moment as away' if differ else 'as usual'}{emptied}"
     if not differ:
-        return f"{'for a moment as away, then ' if at_first else ''}as ever{emptied}"
+        return f"{'for a moment as away, then ' if at_first else ''}as usual{emptied}"
     if differ == depends:
         return f"as away{emptied}"
-    return f"{', '.join(f'`{verb}`' for verb in differ)} as away, the others as ever{emptied}"
+    return f"{', '.join(f'`{verb}`' for verb in differ)} as away, the others as usual{emptied}"
 
 
 def _bound(figure: float, bounds: Sequence[float]) -> str:

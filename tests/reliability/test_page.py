@@ -27,5 +27,5 @@ def test_what_is_written_is_what_is_read_and_the_words_around_it_stay() -> None:
     new = written(page, tables({name: [outcome(name)] for name in all_faults()}, ["tcp"]))
     assert rows_of(new) == [(name, fault.done) for name, fault in FAULTS.items()]
     assert (new[:200], new[-200:]) == (page[:200], page[-200:])
-    assert "| frozen | SIGSTOP | as ever | ≤ 300 ms | ≤ 5 ms | ≤ 150 ms | ≤ 500 ms | `timeout` |" in new
+    assert "| frozen | SIGSTOP | as usual | ≤ 300 ms | ≤ 5 ms | ≤ 150 ms | ≤ 500 ms | `timeout` |" in new
     assert "as away" in new

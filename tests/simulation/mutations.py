@@ -306,7 +306,7 @@ def timer_left_behind_by_sleep() -> list[Exchange]:
 
 
 def token_outlives_its_call() -> list[Exchange]:
-    """A closed token is good for a late reply, although no push can void it any more."""
+    """A closed token is accepted for a late reply, although no push can void it any more."""
     done = Coherence.close_fill
 
     def kept(self: Coherence, token: Any) -> None:

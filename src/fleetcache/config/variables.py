@@ -151,7 +151,7 @@ VARIABLES: tuple[Variable, ...] = (
              "nothing loads in the background unless asked to: the request's session may be closed by then"),
     Variable("CACHE_OPERATION_TIMEOUT", "operation_timeout", "duration", "250ms", _operation_timeout,
              "longest wait for one operation on the server; at most 10s",
-             "many times the round trip of a healthy server, and a user notices no single wait of this length"),
+             "many times the round trip of a healthy server, and users do not notice a single wait of this length"),
     Variable("CACHE_CONNECT_TIMEOUT", "connect_timeout", "duration", "2s", partial(parse_duration, maximum=MAX_CONNECT),
              "longest whole handshake; at most 1m",
              "name look-up, TLS and a dozen commands over a slow network; no request waits for it"),

@@ -31,7 +31,7 @@ _met: WeakSet[type] = WeakSet()  # classes that were looked up and not found
 def register_type(cls: type[T], encode: Callable[[T], Any], decode: Callable[[Any], T]) -> None:
     """Register the stored form of a class of your own, for all caches of this process.
 
-    Values of exactly this class, not of subclasses, may then be stored with and without a declared type, also inside
+    Values of exactly this class, not of subclasses, may then be stored with and without a declared type, even inside
     lists, dicts and dataclasses. Call this function where the class is defined, in every process that reads such
     values: in a process without the registration they are unusable and loaded again. Entries name the class by its
     module and qualified name.

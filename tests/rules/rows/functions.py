@@ -36,7 +36,7 @@ ROWS = (
     Row(
         "template_without_fields",
         "format.function_keys.4",
-        "A template without a field makes one key of all calls, unsaid.",
+        "A template without a field silently gives all calls one key.",
         "format.function_keys:_compile",
         ("if not fields and binder.without_self:", "if not fields and binder is None:"),
         f"{KEYS}test_one_key_for_all_calls_must_be_said_by_a_function",
@@ -116,7 +116,7 @@ ROWS = (
     Row(
         "cycle_looked_for_once",
         "flight.cycle",
-        "A loader that begins to wait for its task later hangs.",
+        "A loader that later begins to wait for its task hangs.",
         "policy.reading:Policy._hear",
         ("wait.check()", "pass"),
         f"{CYCLES}test_it_is_a_cycle_as_soon_as_the_loader_waits_for_that_task_after_all",

@@ -39,7 +39,7 @@ ROWS = [
     Row(
         "base_not_renewed",
         "right.renewed",
-        "A refresh renews its claim, and not the entry under it, which ends first.",
+        "A refresh renews its claim, but not the entry under it, which ends first.",
         "policy.rights:Rights.renew_while_loading",
         ("ctx.shared.renew(run.key, expected_stamp, min(ms, round(GRACE * 1000)))", "return"),
         "plan base_not_renewed",

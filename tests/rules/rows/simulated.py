@@ -202,7 +202,7 @@ ROWS = [
     Row(
         "token_outlives_its_call",
         "near.coherence.2",
-        "A closed token is good for a late reply, although no push can void it any more.",
+        "A closed token is accepted for a late reply, although no push can void it any more.",
         "near.coherence:Coherence.close_fill",
         wrong.token_outlives_its_call,
         "plan 60849",

@@ -36,7 +36,7 @@ ROWS = (
     Row(
         "added_and_not_owed",
         "add.away",
-        "The server's entry stays beside a value added while it was away.",
+        "The server's entry stays in addition to a value added while it was away.",
         "policy.writing:Writing._add_here",
         (
             'ctx.coherence.defer(("e", key), ctx.coherence.begin_removal(("e", key)))',

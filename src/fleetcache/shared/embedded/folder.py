@@ -1,7 +1,7 @@
 """The private folder of an embedded server: its path, and the check that it safely belongs to the process's user.
 
 1. Processes of one user with the same environment find the same folder, and processes of other users do not.
-2. The folder is only used if it is a real folder, belongs to the process's user, and no other user may look into it. A
+2. The folder is only used if it is a real folder, belongs to the process's user, and no other user can read it. A
    folder that fails the check is refused, never repaired: another user may have made it.
 """
 
