@@ -68,7 +68,10 @@ def fresh_caches(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture
 def cache_clock(request: pytest.FixtureRequest) -> "Iterator[ManualClock]":
-    """Return a clock to move. In this test every cache of the app is an empty one in memory and follows that clock."""
+    """Return a clock that the test moves.
+
+    In this test every cache of the app is an empty one in memory and follows that clock.
+    """
     from fleetcache.testing import ManualClock  # noqa: PLC0415 - as above
     from fleetcache.testing.layers import in_memory  # noqa: PLC0415 - as above
 

@@ -2,7 +2,7 @@
 
 A reader of such a sentence must know the code to find the noun: the caller, the entry, the server. A rewrite names it.
 ``make prose`` prints the share of these sentences in each group of files; ``--list`` prints each of them with its file
-and line. The measure knows no grammar: it reads the words behind "what" and "who", so a group may keep a few.
+and line. The measure knows no grammar: it reads the words after "what" and "who", so a group may keep a few.
 """
 
 import argparse
@@ -32,7 +32,7 @@ LIMIT = 2.0
 # A heading, a bullet of two words and the like are not sentences.
 _MIN_WORDS = 3
 
-# Words that open a clause without a head, and the words behind them that make it one. "what a caller gets" is such a
+# Words that open a clause without a head, and the words after them that make it one. "what a caller gets" is such a
 # clause, "what to do" is none.
 _OPENERS = "what who whoever whatever"
 _NEXT = {
@@ -84,7 +84,7 @@ def measure(root: Path, patterns: Sequence[str]) -> tuple[list[Sentence], list[S
 
 
 def _blank(match: re.Match[str]) -> str:
-    """Keep the lines of a removed block, so that the lines behind it keep their numbers."""
+    """Keep the lines of a removed block, so that the lines below it keep their numbers."""
     return "\n" * match[0].count("\n")
 
 

@@ -16,7 +16,7 @@ log = logging.getLogger("mkdocs.hooks.site")
 
 _LOADED = re.compile(r"""<(?:script|img|iframe|source|link)\b[^>]*\b(?:src|href)=["']?(?:https?:)?//[^>]*>""")
 _ROOT_PAGE = re.compile(rf"\]\((?:\.\./)+({'|'.join(map(re.escape, ROOT_PAGES))})")
-# An example and, right behind it, its form for threads: two blocks in any Markdown reader, two tabs on the site.
+# An example and, right after it, its form for threads: two blocks in any Markdown reader, two tabs on the site.
 TWINS = re.compile(
     r"^(?P<asyncio>```py(?:thon)?\b.*\n(?:(?!```).*\n)*```\n)\n"
     r"(?P<open>```py(?:thon)?) threads(?P<rest>.*\n(?:(?!```).*\n)*```\n)",

@@ -37,7 +37,7 @@ DESIGN = {
     "after its release.",
     "right.by_hand_passed": "In a process a manual claim passes from one user to the next without a command, for its "
     "ttl: then it is released, and other processes come first.",
-    "right.swap_first": "A claim is released behind the store, so that a woken waiter finds the value.",
+    "right.swap_first": "A claim is released after the store, so that a woken waiter finds the value.",
     "right.swap": "A loaded value replaces the entry that its load set out to replace, and no other.",
     "wait.watch": "A waiter registers before it reads, so that it misses no change.",
     "wait.timer": "Each waiter has its own timer, because a push may never come.",

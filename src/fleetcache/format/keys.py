@@ -92,7 +92,7 @@ def check_namespace(name: object, parents: str = "") -> str:
     if checked.startswith(ALL_TAG):
         raise KeyRuleError(f'a namespace may not begin with "*" (reserved for clear()): {_shown(checked)}')
     if not all(checked.split(":")):
-        raise KeyRuleError(f"a namespace has no empty part, and the cache adds the colon behind it: {_shown(checked)}")
+        raise KeyRuleError(f"a namespace has no empty part, and the cache adds the colon after it: {_shown(checked)}")
     return checked
 
 

@@ -150,7 +150,7 @@ def _way(kind: Any) -> _Way:  # noqa: PLR0911 - one exit for each kind of value
     if issubclass(kind, (datetime, time)):
         return _same_moment
     if issubclass(kind, Decimal):
-        return _same_text  # 1.0 is not 1.00, and a NaN equals none
+        return _same_text  # 1.0 is not 1.00, and a NaN equals no value
     if issubclass(kind, complex):
         return _of_complex
     if registered(kind) is not None:

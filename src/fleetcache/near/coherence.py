@@ -119,7 +119,7 @@ class Coherence:
     # -- tokens and watches ----------------------------------------------------------------------------------------
 
     def open_fill(self, key: str, tags: tuple[str, ...] = ()) -> FillToken:
-        """Return a token. Take it before the first request is written, and give it back with ``close_fill``."""
+        """Return a token. Take it before the first request is written, and end it with ``close_fill``."""
         token = FillToken(key, tags)
         held = self._tokens.get(key)
         if held is None:
@@ -129,7 +129,7 @@ class Coherence:
         return token
 
     def close_fill(self, token: FillToken) -> None:
-        """Give a token back.
+        """End a token.
 
         The token is void from then on: no push would reach it any more, so a late reply must not fill the near cache
         with it.
@@ -285,7 +285,7 @@ class Coherence:
         self._tell(logging.WARNING, "journal_overflow", text, Journal.MAX)
 
     def defer(self, target: Target, number: int) -> None:
-        """Owe a removal that ended without an acknowledgement.
+        """Keep a removal pending that ended without an acknowledgement.
 
         Entries that were read meanwhile are dropped, unless a newer removal of the target is pending.
         """

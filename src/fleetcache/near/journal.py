@@ -66,7 +66,7 @@ class Journal:
         return newest
 
     def defer(self, target: Target, number: int) -> bool:
-        """Owe the target of an intent that ended without success; return whether the intent is its newest."""
+        """Keep the target of an intent pending that ended without success; return whether the intent is its newest."""
         if self.covers_all and target != ALL:
             # Removing the tag on every entry removes this target too, but only if that is done after this intent.
             target = ALL

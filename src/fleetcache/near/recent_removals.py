@@ -79,7 +79,7 @@ class Recent:
     def missed_by(self, history: History) -> list[Target]:
         """Return the removals that a server with this history may lack.
 
-        The time since is not considered: an outage may last longer than a minute, and removals that were acknowledged
-        just before it count.
+        The time since then does not matter: an outage may last longer than a minute, and removals that were
+        acknowledged just before it count.
         """
         return list(self._done) if history.may_lack(self.history) else []

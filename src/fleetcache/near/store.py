@@ -202,7 +202,7 @@ class Near:
         """Drop every entry that carries the tag (all confirmed entries carry ``*``); return how many."""
         if tag == EVERYTHING:
             keys = [key for key, held in self.items.items() if EVERYTHING in held.tags]
-            # Nearly always every entry carries it. To drop them one by one would then take ten times as long.
+            # Usually every entry carries it. To drop them one by one would then take ten times as long.
             return self._clear() if len(keys) == len(self.items) else self._drop_all(keys)
         return self._drop_all(list(self._index.get(tag, ())))
 

@@ -18,8 +18,8 @@ __all__ = ["Batches"]
 Loader = Callable[..., Any]
 
 
-# Keys of one call of a loader. With more, leases would be held long before the values are stored, and databases take no
-# longer lists.
+# Keys of one call of a loader. With more keys, leases would be held for long before the values are stored, and
+# databases do not accept longer lists.
 MAX_LOADED = 1000
 
 

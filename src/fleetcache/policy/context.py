@@ -200,7 +200,7 @@ class PolicyContext(Struct):
     async def read(self, key: str, declared: Any, token: Any, budget: Budget) -> Lookup:
         """Read the key from the server, and its tags' versions if they are needed to judge the entry.
 
-        The state is ``UNAVAILABLE`` without an answer, and while the removal of the key is owed.
+        The state is ``UNAVAILABLE`` without an answer, and while the removal of the key is pending.
         """
         journal = self.coherence.journal
         if journal.pending and journal.has_pending_key(key):

@@ -5,8 +5,8 @@
    sum and swaps it in, up to int64.
 2. Sums computed here are computed together: while one call of this process reads and swaps a counter, the other calls
    wait, and the next call does it for all of them at once, in the order in which they came.
-3. Between processes the swap is a compare-and-set. A call that loses reads again after a short random pause, so that
-   one call always wins.
+3. Between processes the swap is a compare-and-set. A call that loses the swap reads again after a short random pause,
+   so that one call always wins.
 4. A step counts once, or its caller gets ``Unavailable``. If a caller gave up before its step was in a sum, the step is
    not counted; a step whose sum was sent and not answered may be.
 """
@@ -165,7 +165,7 @@ class CounterRules:
         return step.told
 
     def _hand_on(self, key: str) -> None:
-        """Give the lead to the next call that still waits."""
+        """Pass the lead to the next call that still waits."""
         queue = self._waiting[key]
         while queue:
             step = queue.popleft()

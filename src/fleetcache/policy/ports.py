@@ -1,6 +1,6 @@
 """The protocols of the parts that policy gets: policy knows no tier, no wire and no event loop.
 
-``Runtime`` runs the rules for one face: asyncio hands in futures and tasks, threads hand in waits that block and never
+``Runtime`` runs the rules for one face: asyncio provides futures and tasks, threads provide waits that block and never
 suspend. The other protocols are the tiers as policy uses them, documented only by the classes of the same names.
 """
 

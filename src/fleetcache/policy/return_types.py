@@ -121,7 +121,7 @@ def _stripped(declared: Any) -> Any:
     origin, arguments = typing.get_origin(declared), typing.get_args(declared)
     if origin is typing.Union or origin is types.UnionType:
         members = [_stripped(member) for member in arguments]
-        # typing does not reduce Union[Any, int] to Any, although a decoder learns as little from it.
+        # typing does not reduce Union[Any, int] to Any, although it tells a decoder nothing more.
         return Any if Any in members else typing.Union[tuple(members)]  # noqa: UP007 - members known at run time only
     kind = origin or declared
     if kind is NoStore or kind is Keep or (isinstance(kind, type) and issubclass(kind, Awaitable)):

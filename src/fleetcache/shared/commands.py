@@ -76,7 +76,7 @@ class _Scripted:
         self.future, self.lost, self.sent_at, self.torn = future, lost, 0.0, False
 
     def handle(self, replies: list[Any]) -> Any:
-        """Hand the reply on. If the server has forgotten the script, send the script's text instead, once."""
+        """Pass the reply on. If the server has forgotten the script, send the script's text instead, once."""
         reply, again, wire = replies[0], self._again, self._calls.wire
         forgotten = isinstance(reply, ReplyError) and reply_reason(reply) == "noscript"
         if forgotten and again is not None and wire is not None and self._still():
@@ -155,7 +155,7 @@ class CommandSender:
         """Send a script; ``handle`` gets its reply and the time the call was sent.
 
         If the server has forgotten the script, ``still`` decides whether the call may be sent a second time, with the
-        script's text. A store that a removal has overtaken meanwhile must not land behind that removal.
+        script's text. A store that a removal has overtaken meanwhile must not land after that removal.
         """
         text = SCRIPTS[script]
         again = partial(text.call, key, *args, whole=True)

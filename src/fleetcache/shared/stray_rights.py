@@ -5,7 +5,7 @@ A cut connection can leave such a right on the server, and the whole fleet would
 Rules:
 
 1. A right in doubt is released in the next handshake, by compare-and-delete: another value under its key is left
-   alone. A right that a load returns while the handshake runs is released behind it.
+   alone. A right that a load returns while the handshake runs is released after it.
 2. Unless the server has ended the last connection, a command sent on it may still arrive. In that case the right is
    released once more, after its lease time.
 """

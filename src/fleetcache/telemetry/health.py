@@ -37,7 +37,7 @@ _AT_STAKE = {
 
 
 class Status(StrEnum):
-    """State of the cache in one word: ``healthy``, ``degraded`` (it works, with less) or ``unhealthy``.
+    """State of the cache in one word: ``healthy``, ``degraded`` (it works with reduced function) or ``unhealthy``.
 
     Example:
         >>> Status("degraded") is Status.DEGRADED, Status.DEGRADED == "degraded"
@@ -70,7 +70,7 @@ class Health(Struct, frozen=True, kw_only=True):
     """A report, ready for JSON.
 
     Attributes:
-        status: ``healthy``, ``degraded`` (the cache works, with less) or ``unhealthy`` (no server although
+        status: ``healthy``, ``degraded`` (the cache works with reduced function) or ``unhealthy`` (no server although
             ``CACHE_REQUIRED`` is set, or the cache is closed).
         driver: The driver asked for, ``auto`` resolved: ``redis``, ``memory``, ``embedded`` or ``null``.
         active: The driver in use now: ``memory`` while falling back.

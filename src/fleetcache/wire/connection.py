@@ -1,7 +1,7 @@
 """One connection, for every shell: its limits, its heartbeat, its overdue calls.
 
 A shell moves bytes and waits, by asyncio or with a thread; it decides nothing. A ``Reconnector`` has a shell, tells it
-when to connect, and waits by it.
+when to connect, and waits through it.
 """
 
 import logging

@@ -1,8 +1,7 @@
 """Find headers that no reply to this cache has, before the parser sees them: the parser trusts every header.
 
 hiredis makes room for all elements of an aggregate when it reads how many there will be (``*2147483647`` is 17 GB and
-seconds of a blocked event loop), and hands out an attribute, which belongs to the frame behind it, as a frame of its
-own.
+seconds of a blocked event loop), and hands out an attribute, which belongs to the next frame, as a separate frame.
 """
 
 import re

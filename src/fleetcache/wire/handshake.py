@@ -136,7 +136,7 @@ def _greeting(hello: Any) -> ServerInfo:
 
 
 async def _identify(ask: Ask, greeting: ServerInfo) -> None:
-    """Read the server's run and history, which tell a restart or failover; both stay unknown if INFO is forbidden."""
+    """Read the server's run and history, which reveal a restart or failover; both stay unknown if INFO is forbidden."""
     server, replication = await ask(("INFO", "server"), ASK_STANDING)
     standing = Standing.of(replication)
     if standing.is_replica:

@@ -55,7 +55,7 @@ _BY_WORDS: Final = {
 }
 
 TRANSIENT: Final = frozenset({"loading", "busy", "masterdown", "clusterdown"})
-"""The server is there and will recover by itself: wait on the same connection."""
+"""The server is there and will recover by itself: keep waiting on the same connection."""
 
 PROVES_NOTHING: Final = frozenset({"readonly", "masterdown", "clusterdown", "cluster_mode"})
 """A server with such an error answers, and is not the intended server, or not now: it does not confirm near entries."""

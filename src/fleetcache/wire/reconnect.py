@@ -88,7 +88,7 @@ class Reconnector:
                 self._tell_tried()
                 await connection.pause(link.backoff(self._random))
         finally:
-            # Also when the loop ends without a close(): no socket may stay open, and no caller may wait on.
+            # Also when the loop ends without a close(): no socket may stay open, and no caller may keep waiting.
             connection.end()
             self._tell_tried()
 
@@ -218,7 +218,7 @@ class Reconnector:
                 reason = next((reply_reason(r) for r in replies if isinstance(r, ReplyError)), "")
                 if not (patient and reason in TRANSIENT):
                     return replies
-                # The server is there and says "not yet": wait on this connection, as long as it repeats that.
+                # The server is there and says "not yet": keep waiting on this connection, as long as it repeats that.
                 self._link.reason = reason
                 self._tell_tried()
                 await connection.pause(Link.BACKOFF_FIRST)

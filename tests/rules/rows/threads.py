@@ -74,7 +74,7 @@ ROWS = [
     Row(
         "alarms_do_not_wake",
         "threads.alarm",
-        "The link thread sleeps on when something is due sooner: a lease ends before it is renewed.",
+        "The link thread keeps sleeping when something is due sooner: a lease ends before it is renewed.",
         "engine.threads.connection:ThreadConnection.alarm",
         ("self._be_up_by(alarm.when)", "pass"),
         SHELL + "test_an_alarm_wakes_the_link_thread_in_time",

@@ -50,7 +50,7 @@ ROWS = [
     Row(
         "pushes_after_all_replies",
         "wire.session.2",
-        "Pushes are handled when all frames that arrived together were parsed, behind replies that came after them.",
+        "Pushes are handled when all frames that arrived together were parsed, after replies that came later.",
         "wire.session:Session.feed",
         pushes_after_all_replies,
         SESSION + "test_pushes_come_where_the_server_sent_them_even_between_replies_of_one_call",

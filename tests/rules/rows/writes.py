@@ -6,7 +6,7 @@ ROWS = [
     Row(
         "sent_again_behind_a_removal",
         "script.noscript",
-        "A store that a removal has overtaken is sent again behind it, when the server forgot the script.",
+        "A store that a removal has overtaken is sent again after it, when the server forgot the script.",
         "shared.store:Shared.put",
         ("owe, lambda: token.valid)", "owe, lambda: True)"),
         "tests/faults/test_pending_removals.py::test_a_store_that_a_removal_overtook_is_not_sent_again_behind_it",

@@ -28,7 +28,7 @@ __all__ = ["examine"]
 
 # With these reasons no server can be asked any more, and the health report has said why.
 _AWAY = frozenset({"refused", "unreachable", "timeout", "reset", "protocol", "tls", "auth", "maxclients"}) | EMBEDDED
-# With these reasons a server answers that no cache can use, so its setup does not matter.
+# With these reasons the server answers but no cache can use it, so its setup does not matter.
 _ANOTHER = frozenset({"cluster_mode", "readonly"})
 
 # Reasons that a cache reports when one end speaks TLS and the other does not.

@@ -120,7 +120,7 @@ def refusal(
 
 
 def for_one(headers: Headers) -> str | None:
-    """Return the word by which these headers are for one client only; ``None`` if they are for every client."""
+    """Return the word that makes these headers valid for one client only; ``None`` if they are for every client."""
     if "set-cookie" in headers:
         return "set-cookie"
     said = directives(headers.getlist("cache-control"))

@@ -104,7 +104,7 @@ async def sent_to(elsewhere: ElsewhereError, call: Callable[[], Coroutine[Any, A
             task.add_done_callback(ended)
 
     def ended(task: "asyncio.Task[T]") -> None:
-        if not begun:  # cancelled before its first step: the loop is about to end, with time for one
+        if not begun:  # cancelled before its first step: the loop is about to end, and has time for one
             begin()
             return
         if not task.cancelled():

@@ -317,7 +317,7 @@ class Monitor:
                     self._outside = None
         finally:
             try:
-                self.on_release()  # ``leave`` without the call, as ``_Left`` has it too: each shared hit comes by twice
+                self.on_release()  # ``leave`` without the call, as in ``_Left``: each shared hit runs this twice
                 if self.notes or self.said:
                     self._tidy()
             finally:

@@ -35,7 +35,7 @@ _AMID = "called by a signal handler or a finalizer in the middle of another call
 
 
 class _Note:
-    """A change to be made, and the keys and tags whose near entries are untrue until then."""
+    """A change to be made, and the keys and tags whose near entries are outdated until then."""
 
     __slots__ = ("_do", "keys", "tags")
 
@@ -43,7 +43,7 @@ class _Note:
         self._do, self.keys, self.tags = do, frozenset(keys), frozenset(tags)
 
     def do(self) -> None:
-        """Make the change. The entries that it puts into the near cache itself are true."""
+        """Make the change. The entries that it puts into the near cache itself are current."""
         self.keys = self.tags = frozenset()
         self._do()
 

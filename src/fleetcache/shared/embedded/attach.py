@@ -3,7 +3,7 @@
 1. A seat is a shared lock on the folder. A process looks for the server, or starts it, only while it holds a seat. The
    supervisor locks the folder exclusively before it ends the server, so a seat's server is never about to end.
 2. The process that starts the server, the supervisor and the server itself hold the lock on the file ``lock`` in the
-   folder, handed on from one to the next. A process that gets this lock may start a server, because none runs then,
+   folder, passed on from one to the next. A process that gets this lock may start a server, because none runs then,
    even if the folder holds a server's files.
 """
 

@@ -1,4 +1,7 @@
-"""One cache's view of the embedded server: its address, and the seat that keeps it alive. It starts off the loop."""
+"""One cache's view of the embedded server: its address, and the seat that keeps it alive.
+
+The start happens outside the event loop.
+"""
 
 import asyncio
 import threading

@@ -1,4 +1,4 @@
-"""Starts a supervisor, which starts the server: the command lines, the environment, and the lock that is handed on."""
+"""Starts a supervisor, which starts the server: the command lines, the environment, and the lock that is passed on."""
 
 import os
 import shutil
