@@ -190,7 +190,7 @@ class Reads:
 
     @on_its_loop()
     async def explain(self, key: str) -> "Explanation":
-        """Return the state of one key in the near cache and on the server, for a person who looks for a fault.
+        """Return the state of one key in the near cache and on the server, for a person who investigates a fault.
 
         Args:
             key: 1 byte to 8 KiB.

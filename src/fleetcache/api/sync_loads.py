@@ -187,7 +187,7 @@ class SyncLoads:
 
         Raises:
             KeyRuleError: A key breaks the rules.
-            TypeError: ``keys`` is one string, or the loader returned no mapping.
+            TypeError: ``keys`` is one string, or the loader did not return a mapping.
             Exception: The loader's own exception; nothing is stored then.
 
         Example:

@@ -181,7 +181,7 @@ class SyncReads:
         return self._run(self._verbs.lookup(key, type=type, offline_ttl=offline_ttl))
 
     def explain(self, key: str) -> "Explanation":
-        """Return the state of one key in the near cache and on the server, for a person who looks for a fault.
+        """Return the state of one key in the near cache and on the server, for a person who investigates a fault.
 
         Args:
             key: 1 byte to 8 KiB.

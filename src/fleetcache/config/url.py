@@ -293,7 +293,7 @@ class _Reader:
 
     def _tls(self, options: dict[str, str]) -> dict[str, object]:
         asked = options.get("ssl_cert_reqs", "required")
-        checks = asked.lower().removeprefix("cert_")  # Celery, often used with the same URL, wants CERT_REQUIRED
+        checks = asked.lower().removeprefix("cert_")  # Celery, often used with the same URL, requires CERT_REQUIRED
         if checks not in ("none", "optional", "required"):
             raise self._wrong(f"has ssl_cert_reqs={asked[:40]!r}", "none, optional, required")
         asked = options.get("ssl_check_hostname", str(checks != "none"))

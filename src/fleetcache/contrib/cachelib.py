@@ -34,7 +34,7 @@ _PURPOSE = b"fleetcache.pickl"
 
 
 def pickling(base: Settings, key_prefix: str, secret_key: Secret | Sequence[Secret] | None) -> dict[str, Any]:
-    """Return the settings that a cache needs in addition to hold the pickles of one user of cachelib.
+    """Return the additional settings that a cache needs to hold the pickles of one user of cachelib.
 
     Args:
         base: The cache's other settings.

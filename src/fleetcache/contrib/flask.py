@@ -29,7 +29,7 @@ NAME = "fleetcache"  # in app.extensions
 CONFIG = "FLEETCACHE_"
 _FIELDS = {CONFIG + name.upper(): name for name in Settings.__struct_fields__ if name != "url_variable"}
 
-# The attributes of a decorated function. Flask asks views for more attributes, but a lookup of those would need an app,
+# The attributes of a decorated function. Flask asks views for more attributes, but looking those up would need an app,
 # perhaps before there is one.
 _OF_FUNCTIONS = frozenset({"key", "invalidate", "invalidate_all", "refresh", "peek", "uncached"})
 

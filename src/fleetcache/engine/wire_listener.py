@@ -115,7 +115,7 @@ class WireListener:
         reason = self._engine.link.reason or "error"
         if new is LinkState.ONLINE:
             self._outages.ended(lambda: self._engine.recovery.replayed)
-        elif new is LinkState.OFFLINE and reason != "interrupted":  # done here, because of a signal: it is back at once
+        elif new is LinkState.OFFLINE and reason != "interrupted":  # caused here by a signal: the link is back at once
             self._engine.counters.errors[reason] += self._outages.began(reason, self._what_happened(old))
 
     def _what_happened(self, old: LinkState) -> str:

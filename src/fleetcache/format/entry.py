@@ -22,7 +22,7 @@ it follows from the remaining life of the key on the server (``PTTL``), which ke
 Format 2 has room for additions of later releases. An entry with a flag that this release does not know is unusable, so
 it is loaded again and replaced. An entry with flag 8 holds a declared exception in place of a value: its payload is
 ``[module.qualname, args]`` in the entry's codec. The first letter ``F`` is kept for the mark that a failed load leaves;
-this release takes such a mark for a foreign value, removes it by compare-and-delete and loads.
+this release treats such a mark as a foreign value, removes it by compare-and-delete and loads.
 """
 
 import struct

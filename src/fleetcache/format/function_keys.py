@@ -307,7 +307,7 @@ def _compile(template: str, binder: _Binder, function: str) -> tuple[str, list[_
 
 
 def _way_out(key: str, binder: _Binder) -> str:
-    """Return the advice how to declare that no argument matters."""
+    """Return advice on how to declare that no argument matters."""
     plain = all(p.default is _EMPTY and p.kind is p.POSITIONAL_OR_KEYWORD for p in binder.without_self)
     taken = ", ".join(binder.names) if plain else "*_, **__"
     return f"if that is meant, say so: key=lambda {taken}: {key!r}"

@@ -104,7 +104,7 @@ def find_change(value: Any, back: Any, given: AbstractSet[type] = frozenset()) -
     """Return the first part that the round trip changed, and its changed form; ``None``: the value came back unchanged.
 
     The ``==`` of a class is used only for types of the standard library. Elsewhere it may be identity, may leave out
-    fields, and takes ``1``, ``1.0`` and ``True`` for equal.
+    fields, and treats ``1``, ``1.0`` and ``True`` as equal.
 
     Args:
         value: The given value.

@@ -85,7 +85,7 @@ class Coherence:
     # or half of max_staleness if that is less.
     UNTRACKED_LIFE = 1.0
     # The near cache drops expired entries by itself only when it is full. So each time this many entries were put in,
-    # twice as many are looked at.
+    # twice as many are checked.
     SWEEP_EVERY = 64
     # Tag versions may take a quarter of the near cache's bytes, and at least enough for a few hundred tags, however
     # small the near cache is.

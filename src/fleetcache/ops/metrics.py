@@ -101,7 +101,7 @@ def collector(cache: Watched) -> Collector:
     A scrape never waits and never sends a command to the server. Each process of an app has its own numbers.
 
     Args:
-        cache: The cache. Its numbers include its namespaces. A second cache needs a registry of its own, because
+        cache: The cache. Its numbers include its namespaces. A second cache needs its own registry, because
             metrics of the same name would collide.
 
     Returns:

@@ -1,8 +1,8 @@
 """Loading: from an absent or unusable entry to a value, with at most one loader in the fleet.
 
 There are two rights, each with one holder: the *lease* where there is no entry, the *claim* where there is an entry to
-replace. A process that gets neither waits for the push that the winner's store causes, with a timer of its own, and
-asks again.
+replace. A process that gets neither waits for the push that the winner's store causes, with its own timer, and asks
+again.
 """
 
 import logging

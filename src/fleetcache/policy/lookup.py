@@ -80,7 +80,7 @@ class Lookup(msgspec.Struct, gc=False):
 
 
 class ClaimReply(msgspec.Struct):
-    """The answer to a claim: whether it was granted, and the result of a new read of the entry, done with it."""
+    """The answer to a claim: whether it was granted, and the result of a new read of the entry in the same call."""
 
     seen: Lookup
     remaining: float

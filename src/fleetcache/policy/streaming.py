@@ -22,8 +22,8 @@ __all__ = ["MAX_BYTES", "MAX_CALLS", "SMALL", "Sent", "stream"]
 
 T = TypeVar("T")
 
-# This many calls keep a server busy over any network of a data center. Their answers come in one turn of an event loop,
-# in which no other task runs: a thousand took more than an operation timeout on a busy machine.
+# This many calls keep a server busy over any network of a data center. Their answers arrive in one turn of an event
+# loop, in which no other task runs: a thousand took more than an operation timeout on a busy machine.
 MAX_CALLS = 256
 MAX_BYTES = 1024 * 1024
 SMALL = 200  # about the bytes of a call that carries no value

@@ -189,7 +189,7 @@ class CommandSender:
         self._counters.errors[reason] += 1
         said = spoken(error) if self.wire is None else self.wire.without_secrets(spoken(error))
         self.refusals.setdefault(kind, (reason, self._clock(), said))
-        # A wrong node, or a user without the right to read: only a new connection can find out when that has ended.
+        # A wrong node, or a user without the right to read: only a new connection can show when that has ended.
         wrong_node = reason in {"readonly", "auth", "cluster_mode"} or (kind == "read" and reason == "noperm")
         if wrong_node and fatal and self.wire is not None:
             self.wire.fail(reason, said)

@@ -25,7 +25,7 @@ async def aend(engine: Engine) -> None:
 
 
 def end(engine: Engine) -> None:
-    """End the engine. On its own running loop the end takes some more passes, because a plain function cannot await."""
+    """End the engine. On its own running loop the end needs some more passes, because a plain function cannot await."""
     loop, here = engine.loop, _running()
     if engine.closed:
         return

@@ -29,7 +29,7 @@ _NO_WORD_ON_RESP3 = TRANSIENT | {"auth", "maxclients"}
 
 
 class HandshakeError(Exception):
-    """The server is there and cannot be used; ``reason`` is a stable code."""
+    """The server answers but cannot be used; ``reason`` is a stable code."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(detail)

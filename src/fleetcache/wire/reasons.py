@@ -58,7 +58,7 @@ TRANSIENT: Final = frozenset({"loading", "busy", "masterdown", "clusterdown"})
 """The server is there and will recover by itself: keep waiting on the same connection."""
 
 PROVES_NOTHING: Final = frozenset({"readonly", "masterdown", "clusterdown", "cluster_mode"})
-"""A server with such an error answers, and is not the intended server, or not now: it does not confirm near entries."""
+"""A server with such an error answers, but is not (or not now) the intended server: it confirms no near entries."""
 
 NO_WRITES: Final = frozenset({"misconf", "noreplicas", "readonly"})
 """The server refuses stores and removals alike: when it accepts a store again, it accepts a removal."""

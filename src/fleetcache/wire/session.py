@@ -233,7 +233,7 @@ class Session:
 
     def _take(self, data: bytes | memoryview) -> float | None:
         calls, replies, errors = self.calls, self._replies, self._errors
-        self._reader.feed(data)  # type: ignore[arg-type]  # it takes any buffer; its stub is behind
+        self._reader.feed(data)  # type: ignore[arg-type]  # it takes any buffer; its stub is outdated
         gets, push, answered = self._reader.gets, _Push, None
         unfinished = self._unfinished + len(data)
         while True:

@@ -23,7 +23,7 @@ class Standing(Struct, frozen=True):
         role: ``master``; another word for a replica.
         replid: Names the history of the server's data.
         former: The history that the server followed as a replica, before its promotion. It is ``None`` for a server
-            that never was a replica, and for a server whose history has a new name because its first replica came.
+            that never was a replica, and for a server whose history has a new name because its first replica connected.
     """
 
     role: str | None = None

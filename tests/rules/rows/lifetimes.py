@@ -106,7 +106,7 @@ ROWS = [
     Row(
         "joined_load_judged_from_its_end",
         "flight.late",
-        "A load without the server that others joined is judged from its end, not from when it began.",
+        "The age of a load without the server counts from its end, not from its start, for callers that joined it.",
         "policy.loading:Loading._unstored",
         ("until = times[0] +", "until = times[0] + times[1] +"),
         "plan joined_load_judged_from_its_end",

@@ -87,7 +87,7 @@ REASONS: dict[str, tuple[str, str]] = {
     "reset": ("the connection was cut", "recovers by itself"),
     "protocol": (
         "the other end does not speak RESP, or answers a command in a way that no server does",
-        "check that the port is the server's, and for a proxy in between",
+        "check that the port is the server's; look for a proxy in between",
     ),
     "tls": (
         "the certificate is not trusted, or the other end does not speak TLS",

@@ -195,7 +195,7 @@ def _models(field: Any) -> list[Any]:
 
 
 def _names(field: Any) -> set[str]:
-    """Return all names that a parameter, or the fields of its models, may have: rather too many than one too few."""
+    """Return all names that a parameter, or the fields of its models, may have: perhaps too many, never too few."""
     models = _models(field)
     if not models:
         return _aliases(field.alias, field.field_info)

@@ -4,7 +4,7 @@ Rules:
 
 1. A loop other than the cache's own touches only the cache's near store.
 2. A caller on another loop waits up to one operation timeout for the cache's loop to begin the call. After that the
-   answer is as without a server, and a removal is carried out when the cache's loop runs again.
+   answer is the same as without a server, and a removal is carried out when the cache's loop runs again.
 3. A loader runs on the loop of its caller, whose objects it uses, and its result is not stored.
 """
 

@@ -1,4 +1,4 @@
-"""TLS without a socket: bytes in, bytes out, so that the thread shell sends and reads alike with and without it."""
+"""TLS without a socket: bytes in, bytes out, so that the thread shell works the same way with and without it."""
 
 import socket
 import ssl

@@ -119,7 +119,7 @@ def _nobody_holds(folder: int) -> bool:
 def _remove(path: str, folder: int) -> None:
     """Remove the server's files and the folder.
 
-    A process that waits for the lock meanwhile finds that the folder is gone, and makes a new one.
+    A process that is waiting for the lock then finds that the folder is gone, and makes a new one.
     """
     for name in FILES:
         with suppress(FileNotFoundError):
