@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from fleetcache import Cache
 from fleetcache.format.keys import Layout
-from fleetcache.policy.loading import Loading
+from fleetcache.policy.waits import Waits
 from fleetcache.shared.scripts import SCRIPTS
 from fleetcache.shared.store import Shared
 from tests.support.client import Client
@@ -57,12 +57,12 @@ def test_a_waiter_has_its_own_timer(server: Server, prefix: str, never_expires: 
 def test_twin_a_waiter_that_relies_on_the_push_waits_in_vain(
     server: Server, prefix: str, never_expires: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own_timer = Loading.wait_for_change
+    own_timer = Waits.for_change
 
-    async def only_pushes(self: Loading, future: Any, _remaining: float, give_up: float) -> bool:
+    async def only_pushes(self: Waits, future: Any, _remaining: float, give_up: float) -> bool:
         return await own_timer(self, future, 1000.0, give_up)
 
-    monkeypatch.setattr(Loading, "wait_for_change", only_pushes)
+    monkeypatch.setattr(Waits, "for_change", only_pushes)
     took = run(_wait_for_the_dead(server, prefix, never_expires))
     assert took >= LOAD_WAIT * 0.99
 

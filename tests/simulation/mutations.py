@@ -13,6 +13,7 @@ from fleetcache.policy.lookup import ClaimReply, Lookup, NewEntry
 from fleetcache.policy.ports import LoaderEndedError
 from fleetcache.policy.rights import Rights
 from fleetcache.policy.single_flight import Flights, Resolution
+from fleetcache.policy.waits import Waits
 from fleetcache.shared.commands import CommandSender
 from fleetcache.shared.entries import Entries
 from fleetcache.shared.recovery import Recovery
@@ -145,12 +146,12 @@ def lease_not_voided_by_set() -> list[Exchange]:
 
 def no_timer_for_waiters() -> list[Exchange]:
     """A caller that waits for a lease waits for the push only."""
-    news = Loading.wait_for_change
+    news = Waits.for_change
 
-    async def forever(self: Loading, future: Any, _remaining: float, give_up: float) -> bool:
+    async def forever(self: Waits, future: Any, _remaining: float, give_up: float) -> bool:
         return await news(self, future, float("inf"), give_up)
 
-    return [(Loading, "wait_for_change", forever)]
+    return [(Waits, "for_change", forever)]
 
 
 def near_kept_across_epochs() -> list[Exchange]:

@@ -187,7 +187,7 @@ class Engine(ABC):
         self.writing = Writing(self.ctx) if settings.has_server else LocalWriting(self.ctx)
         self.counting = CounterRules(self.ctx)
         self.batches = Batches(self.ctx, self.policy)
-        self.claims = Claims(self.ctx, self.policy.loading.wait_for_change)
+        self.claims = Claims(self.ctx, self.policy.loading.waits.for_change)
 
     # -- faces -------------------------------------------------------------------------------------------------------
 

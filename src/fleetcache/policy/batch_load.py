@@ -67,7 +67,7 @@ class BatchLoad:
             waiting = await self._lead(runs)
             await self._wait_for_others(waiting, watches, joined)
             for key, flight in ahead.items():
-                await self._loading.outlast(flight, waiting_for(flight, ctx.ports.me), self._give_up)
+                await self._loading.waits.for_end(flight, waiting_for(flight, ctx.ports.me), self._give_up)
                 self._again.append(key)
         finally:
             for wait in waits:
@@ -290,7 +290,7 @@ class BatchLoad:
         for key, remaining in waiting.items():
             holder = self._ctx.flights.holder(key)
             wait = None if holder is None else waiting_for(holder, self._ctx.ports.me)
-            await self._loading.wait_for_right(wait, watches[key].future, remaining, self._give_up)
+            await self._loading.waits.for_right(wait, watches[key].future, remaining, self._give_up)
             self._again.append(key)
 
     async def alone(self, keys: list[str]) -> dict[str, Any]:

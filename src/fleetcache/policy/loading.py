@@ -16,15 +16,10 @@ from .lookup import ClaimReply, DecodedValue, EntryState, Lookup, NewEntry
 from .options import CallOptions
 from .ports import NO_ANSWER, Future, LoaderEndedError, is_failure
 from .rights import Rights
-from .single_flight import CURRENT, Flight, Outcome, Resolution, Wait
+from .single_flight import CURRENT, Outcome, Resolution, Wait
+from .waits import Waits
 
 __all__ = ["Loading"]
-
-# Seconds to wait after a lease or claim should have ended: a minimum, in which its holder's last call arrives, and a
-# jitter, so that waiting processes do not all ask at once.
-JITTER = (0.005, 0.015)
-# Seconds between two reads without tracking, where no push wakes a waiting caller, plus up to as much jitter.
-POLL = 0.05
 
 
 class Loading:
@@ -34,6 +29,7 @@ class Loading:
         self._ctx = ctx
         self.unwrap = Unwrapping(ctx).unwrap
         self.rights = Rights(ctx)
+        self.waits = Waits(ctx)
 
     # -- looking ---------------------------------------------------------------------------------------------------
 
@@ -87,7 +83,7 @@ class Loading:
                 run.seen = None
                 holder = ctx.flights.holder(run.key, run.flight)
                 wait = None if holder is None else Wait(holder, run.flight).begin()
-                if not await self.wait_for_right(wait, watch.future, step.remaining, give_up):
+                if not await self.waits.for_right(wait, watch.future, step.remaining, give_up):
                     ctx.counters.wait_timeouts += 1
                     return await self._load(run, None, None)
                 run.budget = ctx.budget()  # the calls after the wait have an operation timeout of their own
@@ -103,55 +99,9 @@ class Loading:
         flights = self._ctx.flights
         while (ahead := flights.ahead(run.key, run.flight)) is not None:
             run.seen = None  # the earlier read is out of date by now
-            if not await self.outlast(ahead, Wait(ahead, run.flight).begin(), give_up):
+            if not await self.waits.for_end(ahead, Wait(ahead, run.flight).begin(), give_up):
                 self._ctx.counters.wait_timeouts += 1
                 return False
-        return True
-
-    async def outlast(self, flight: Flight, wait: Wait | None, give_up: float) -> bool:
-        """Wait until a load that may not be joined has ended, however it ends; ``False`` at ``give_up``."""
-        ports = self._ctx.ports
-        future = ports.future()
-        flight.join(future)
-        try:
-            over = await ports.wait(future, give_up) is not NO_ANSWER
-        except BaseException:
-            flight.leave(future)
-            raise
-        finally:
-            if wait is not None:
-                wait.over()
-        if not over:
-            flight.leave(future)
-        return over
-
-    async def wait_for_right(self, wait: Wait | None, future: Any, remaining: float, give_up: float) -> bool:
-        """Wait for a change of the key while another load holds its right; ``False`` once ``give_up`` has passed.
-
-        Args:
-            wait: The wait for the load that holds the right, if that load runs in this process: it ends here.
-            future: Resolved by the change.
-            remaining: Seconds until the right ends by itself.
-            give_up: When the caller has waited long enough.
-        """
-        try:
-            return await self.wait_for_change(future, remaining, give_up)
-        finally:
-            if wait is not None:
-                wait.over()
-
-    async def wait_for_change(self, future: Any, remaining: float, give_up: float) -> bool:
-        """Wait for a push or this process's own timer; ``False`` once ``give_up`` has passed."""
-        ctx = self._ctx
-        now = ctx.ports.clock()
-        if now >= give_up:
-            return False
-        ctx.counters.waits += 1
-        least, more = JITTER
-        pause = max(0.0, remaining) + least + more * ctx.ports.random()
-        if not ctx.coherence.tracking:
-            pause = min(pause, POLL * (1 + ctx.ports.random()))
-        await ctx.ports.wait(future, min(now + pause, give_up))
         return True
 
     async def _step(self, run: Load, seen: Lookup, *, anew: bool) -> Outcome | Lookup:

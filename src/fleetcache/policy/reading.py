@@ -8,14 +8,14 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from ..errors import CodecError, LoadTimeout
+from ..errors import CodecError
 from .context import NO_LOOK, Load, PolicyContext
 from .loading import Loading
 from .lookup import DecodedValue, EntryState, Lookup
 from .options import CallOptions, should_refresh_early
 from .ports import NO_ANSWER
 from .results import Found
-from .single_flight import Flight, Outcome, Resolution, Wait, waiting_for
+from .single_flight import Flight, Outcome, Resolution, waiting_for
 
 __all__ = ["LoadRequest", "Policy"]
 
@@ -23,11 +23,6 @@ __all__ = ["LoadRequest", "Policy"]
 # entry would call an origin that is down.
 PAUSE = 5.0
 MAX_PAUSES = 10_000
-
-# Seconds between two checks by a wait inside a loader whether it has become part of a cycle. The first check is soon,
-# because a cycle is a mistake that its developer waits to see. Later checks are rare, because loads may be long.
-LOOK_AGAIN = 0.05
-MAX_LOOK_AGAIN = 1.0
 
 # Looked up once: on the hit path, access to a member of an enum costs at least as much as a dict look-up.
 _FRESH, _UNKNOWN_TAGS = EntryState.FRESH, EntryState.TAGS_UNKNOWN
@@ -57,6 +52,7 @@ class Policy:
     def __init__(self, ctx: PolicyContext) -> None:
         self.ctx = ctx
         self.loading = Loading(ctx)
+        self._waits = self.loading.waits
         self._paused: dict[str, float] = {}
         self._keeps = ctx.coherence.keeps
 
@@ -205,7 +201,7 @@ class Policy:
                 return self._found(asked, flight, run.seen)
             ctx.counters.misses += 1
             await ctx.ports.spawn(flight, partial(self.loading.fetch, run), partial(self._landed, run))
-            return await self._outcome(flight, future, until, wait)
+            return await self._waits.outcome(flight, future, until, wait)
         except BaseException:
             if flight.task is None:
                 self._landed(run)
@@ -259,69 +255,13 @@ class Policy:
         flight.join(future)
         ctx.counters.joins += 1
         try:
-            verb, answer = await self._outcome(flight, future, until, wait, capped)
+            verb, answer = await self._waits.outcome(flight, future, until, wait, capped)
             return verb, None if answer is None else ctx.entries.copy(answer, declared)
         except CodecError:
             return Resolution.RETRY, None  # the value is not of the type this caller declared
         finally:
             if wait is not None:
                 wait.over()
-
-    async def _outcome(
-        self, flight: Flight, future: Any, until: float | None, wait: Wait | None, capped: float | None = None
-    ) -> tuple[Resolution, Any]:
-        """Return how a flight ended for this caller.
-
-        Without ``capped`` the caller is the flight's starter, whose wait for its own load is not cut short by the load
-        wait; with it, the caller has joined.
-        """
-        ctx = self.ctx
-        own = capped is None
-        entered = 0.0 if own else ctx.ports.clock()
-        first = min((t for t in (until, capped) if t is not None), default=None)
-        if wait is None:
-            try:
-                outcome = await ctx.ports.wait(future, first)
-            except BaseException:
-                flight.leave(future)
-                raise
-            if outcome is NO_ANSWER:
-                flight.leave(future)
-        else:
-            outcome = await self._hear(wait, future, first)
-        if outcome is NO_ANSWER:
-            if first == until:
-                raise LoadTimeout(f"the load of {flight.key!r} took longer than this caller's load_timeout")
-            ctx.counters.wait_timeouts += 1
-            return Resolution.LOAD_ALONE, None
-        verb = outcome.own if own else outcome.others
-        if verb is Resolution.RAISE:
-            raise outcome.error.with_traceback(outcome.trace)
-        if verb is not Resolution.RETURN:
-            return verb, None
-        if entered > outcome.until:
-            return Resolution.RETRY, None  # the value is too old for a caller that came this late
-        return verb, outcome.answer.value if own else outcome.answer
-
-    async def _hear(self, wait: Wait, future: Any, until: float | None) -> Any:
-        """Wait inside a loader, and check now and then whether this wait has become part of a cycle."""
-        ports, flight, pause = self.ctx.ports, wait.flight, LOOK_AGAIN
-        outcome = NO_ANSWER
-        try:
-            while True:
-                look = ports.clock() + pause if wait.may_become_one else None
-                first = min((t for t in (until, look) if t is not None), default=None)
-                outcome = await ports.wait(future, first)
-                if outcome is not NO_ANSWER or first == until:
-                    return outcome
-                wait.check()
-                earlier, future = future, ports.future()
-                flight.join(future)
-                flight.leave(earlier)
-                pause = min(2 * pause, MAX_LOOK_AGAIN)
-        finally:
-            if outcome is NO_ANSWER:
-                flight.leave(future)
 
     async def _alone(self, asked: LoadRequest) -> Any:
         """Load for this caller, outside any flight, and store nothing."""
@@ -353,7 +293,7 @@ class Policy:
         wait = waiting_for(flight, ctx.ports.me)
         try:
             await ctx.ports.spawn(flight, partial(self.loading.fetch, run, anew=True), partial(self._landed, run))
-            verb, value = await self._outcome(flight, future, until, wait)
+            verb, value = await self._waits.outcome(flight, future, until, wait)
         finally:
             if wait is not None:
                 wait.over()

@@ -117,7 +117,7 @@ ROWS = (
         "cycle_looked_for_once",
         "flight.cycle",
         "A loader that later begins to wait for its task hangs.",
-        "policy.reading:Policy._hear",
+        "policy.waits:Waits._hear",
         ("wait.check()", "pass"),
         f"{CYCLES}test_it_is_a_cycle_as_soon_as_the_loader_waits_for_that_task_after_all",
     ),

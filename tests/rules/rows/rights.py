@@ -148,7 +148,7 @@ ROWS = [
         "waits_for_ever",
         "wait.capped",
         "A caller waits for another load without a bound.",
-        "policy.loading:Loading.wait_for_change",
+        "policy.waits:Waits.for_change",
         ("if now >= give_up:", "if False:"),
         "tests/unit/policy/test_reading.py::test_after_the_longest_wait_a_caller_loads_and_stores_nothing",
     ),
@@ -156,17 +156,17 @@ ROWS = [
         "joins_for_ever",
         "wait.capped",
         "A joined caller waits for the load without a bound.",
-        "policy.reading:Policy._outcome",
+        "policy.waits:Waits.outcome",
         ("(until, capped)", "(until,)"),
-        "tests/unit/policy/test_loading.py::test_a_wait_for_others_is_capped",
+        "tests/unit/policy/test_waits.py::test_a_wait_for_others_is_capped",
     ),
     Row(
         "load_timeout_ignored",
         "wait.load_timeout",
         "A caller waits for its load beyond its load_timeout.",
-        "policy.reading:Policy._outcome",
+        "policy.waits:Waits.outcome",
         ("(until, capped)", "(capped,)"),
-        "tests/unit/policy/test_loading.py::test_the_first_caller_may_be_the_impatient_one",
+        "tests/unit/policy/test_waits.py::test_the_first_caller_may_be_the_impatient_one",
     ),
     Row(
         "load_timeout_ends_the_load",
@@ -174,7 +174,7 @@ ROWS = [
         "The load ends with the first caller whose load_timeout has passed.",
         "policy.single_flight:Flight.leave",
         ("if self.waiters <= 0 and self.outcome", "if self.outcome"),
-        "tests/unit/policy/test_loading.py::test_a_callers_patience_bounds_its_wait_and_not_the_load",
+        "tests/unit/policy/test_waits.py::test_a_callers_patience_bounds_its_wait_and_not_the_load",
     ),
     Row(
         "refresh_by_put",
@@ -210,7 +210,7 @@ ROWS = [
             (
                 "        for key, left in waiting.items():\n"
                 "            future = self._ctx.coherence.watch(key, self._ctx.ports.future()).future\n"
-                "            await self._loading.wait_for_change(future, left, self._give_up)\n"
+                "            await self._loading.waits.for_change(future, left, self._give_up)\n"
                 "        if granted:\n            await self._load(granted)\n"
             ),
         ),

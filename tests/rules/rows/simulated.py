@@ -78,7 +78,7 @@ ROWS = [
         "no_timer_for_waiters",
         "wait.timer",
         "A caller that waits for a lease waits for the push only.",
-        "policy.loading:Loading.wait_for_change",
+        "policy.waits:Waits.for_change",
         wrong.no_timer_for_waiters,
     ),
     Row(

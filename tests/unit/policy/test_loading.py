@@ -6,9 +6,9 @@ from contextvars import ContextVar
 
 import pytest
 
-from fleetcache import MISSING, Cache, Keep, LoadCycle, LoadTimeout, NoStore
+from fleetcache import MISSING, Cache, Keep, LoadCycle, NoStore
 from fleetcache.format.keys import Layout
-from tests.support.drivers import Driver, On
+from tests.support.drivers import On
 from tests.support.origins import Origin
 from tests.support.run import run
 from tests.support.servers import Server
@@ -144,33 +144,6 @@ def test_a_removal_beats_the_load_that_runs(on: On) -> None:
 # -- waiting ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_callers_patience_bounds_its_wait_and_not_the_load(on: On) -> None:
-    async def body(cache: Cache) -> None:
-        origin = Origin(waits=True)
-        patient = asyncio.create_task(cache.get_or_set("k", origin.load))
-        await eventually(lambda: origin.calls)
-        with pytest.raises(LoadTimeout, match="'k'"):
-            await cache.get_or_set("k", origin.load, load_timeout="10ms")
-        origin.go.set()
-        assert await patient == "value 1"
-        assert (origin.calls, origin.cancelled) == (1, 0)
-
-    on(body)
-
-
-def test_the_first_caller_may_be_the_impatient_one(on: On) -> None:
-    async def body(cache: Cache) -> None:
-        origin = Origin(waits=True)
-        with pytest.raises(LoadTimeout):
-            async with asyncio.timeout(10):
-                await cache.get_or_set("k", origin.load, load_timeout="10ms")
-        await eventually(lambda: origin.cancelled)  # no caller is left
-        origin.go.set()
-        assert await cache.get_or_set("k", origin.load) == "value 2"
-
-    on(body)
-
-
 def test_a_cancelled_caller_leaves_the_load_to_the_others_and_the_last_one_ends_it(on: On) -> None:
     async def body(cache: Cache) -> None:
         origin = Origin(waits=True)
@@ -187,21 +160,6 @@ def test_a_cancelled_caller_leaves_the_load_to_the_others_and_the_last_one_ends_
         assert await cache.get_or_set("k", origin.load) == "value 2"  # the lease was released
 
     on(body)
-
-
-def test_a_wait_for_others_is_capped(driver: Driver) -> None:
-    async def main() -> None:
-        async with driver.cache(load_wait="20ms") as cache:
-            origin, mine = Origin(waits=True), Origin()
-            other = asyncio.create_task(cache.get_or_set("k", origin.load))
-            await eventually(lambda: origin.calls)
-            async with asyncio.timeout(10):
-                assert await cache.get_or_set("k", mine.load) == "value 1"
-            assert cache.stats().wait_timeouts == 1
-            origin.go.set()
-            await other
-
-    run(main())
 
 
 # -- loaders that call the cache -------------------------------------------------------------------------------------

@@ -1,0 +1,137 @@
+"""The waits for loads: of a flight's starter for its own load, and of every other caller.
+
+A wait for the load of another caller is bounded, because a push may never come and a load may take very long.
+"""
+
+from typing import Any
+
+from ..errors import LoadTimeout
+from .context import PolicyContext
+from .ports import NO_ANSWER
+from .single_flight import Flight, Resolution, Wait
+
+__all__ = ["Waits"]
+
+# Seconds between two checks by a wait inside a loader whether it has become part of a cycle. The first check is soon,
+# because a cycle is a mistake that its developer waits to see. Later checks are rare, because loads may be long.
+LOOK_AGAIN = 0.05
+MAX_LOOK_AGAIN = 1.0
+
+# Seconds to wait after a lease or claim should have ended: a minimum, in which its holder's last call arrives, and a
+# jitter, so that waiting processes do not all ask at once.
+JITTER = (0.005, 0.015)
+# Seconds between two reads without tracking, where no push wakes a waiting caller, plus up to as much jitter.
+POLL = 0.05
+
+
+class Waits:
+    """Waits for flights of this process, and for rights that other processes hold."""
+
+    def __init__(self, ctx: PolicyContext) -> None:
+        self._ctx = ctx
+
+    # -- for a flight of this process ----------------------------------------------------------------------------------
+
+    async def outcome(
+        self, flight: Flight, future: Any, until: float | None, wait: Wait | None, capped: float | None = None
+    ) -> tuple[Resolution, Any]:
+        """Return how a flight ended for this caller.
+
+        Without ``capped`` the caller is the flight's starter, whose wait for its own load is not cut short by the load
+        wait; with it, the caller has joined.
+        """
+        ctx = self._ctx
+        own = capped is None
+        entered = 0.0 if own else ctx.ports.clock()
+        first = min((t for t in (until, capped) if t is not None), default=None)
+        if wait is None:
+            try:
+                outcome = await ctx.ports.wait(future, first)
+            except BaseException:
+                flight.leave(future)
+                raise
+            if outcome is NO_ANSWER:
+                flight.leave(future)
+        else:
+            outcome = await self._hear(wait, future, first)
+        if outcome is NO_ANSWER:
+            if first == until:
+                raise LoadTimeout(f"the load of {flight.key!r} took longer than this caller's load_timeout")
+            ctx.counters.wait_timeouts += 1
+            return Resolution.LOAD_ALONE, None
+        verb = outcome.own if own else outcome.others
+        if verb is Resolution.RAISE:
+            raise outcome.error.with_traceback(outcome.trace)
+        if verb is not Resolution.RETURN:
+            return verb, None
+        if entered > outcome.until:
+            return Resolution.RETRY, None  # the value is too old for a caller that came this late
+        return verb, outcome.answer.value if own else outcome.answer
+
+    async def _hear(self, wait: Wait, future: Any, until: float | None) -> Any:
+        """Wait inside a loader, and check now and then whether this wait has become part of a cycle."""
+        ports, flight, pause = self._ctx.ports, wait.flight, LOOK_AGAIN
+        outcome = NO_ANSWER
+        try:
+            while True:
+                look = ports.clock() + pause if wait.may_become_one else None
+                first = min((t for t in (until, look) if t is not None), default=None)
+                outcome = await ports.wait(future, first)
+                if outcome is not NO_ANSWER or first == until:
+                    return outcome
+                wait.check()
+                earlier, future = future, ports.future()
+                flight.join(future)
+                flight.leave(earlier)
+                pause = min(2 * pause, MAX_LOOK_AGAIN)
+        finally:
+            if outcome is NO_ANSWER:
+                flight.leave(future)
+
+    async def for_end(self, flight: Flight, wait: Wait | None, give_up: float) -> bool:
+        """Wait until a load that may not be joined has ended, however it ends; ``False`` at ``give_up``."""
+        ports = self._ctx.ports
+        future = ports.future()
+        flight.join(future)
+        try:
+            over = await ports.wait(future, give_up) is not NO_ANSWER
+        except BaseException:
+            flight.leave(future)
+            raise
+        finally:
+            if wait is not None:
+                wait.over()
+        if not over:
+            flight.leave(future)
+        return over
+
+    # -- for a right that another load holds ---------------------------------------------------------------------------
+
+    async def for_right(self, wait: Wait | None, future: Any, remaining: float, give_up: float) -> bool:
+        """Wait for a change of the key while another load holds its right; ``False`` once ``give_up`` has passed.
+
+        Args:
+            wait: The wait for the load that holds the right, if that load runs in this process: it ends here.
+            future: Resolved by the change.
+            remaining: Seconds until the right ends by itself.
+            give_up: When the caller has waited long enough.
+        """
+        try:
+            return await self.for_change(future, remaining, give_up)
+        finally:
+            if wait is not None:
+                wait.over()
+
+    async def for_change(self, future: Any, remaining: float, give_up: float) -> bool:
+        """Wait for a push or this process's own timer; ``False`` once ``give_up`` has passed."""
+        ctx = self._ctx
+        now = ctx.ports.clock()
+        if now >= give_up:
+            return False
+        ctx.counters.waits += 1
+        least, more = JITTER
+        pause = max(0.0, remaining) + least + more * ctx.ports.random()
+        if not ctx.coherence.tracking:
+            pause = min(pause, POLL * (1 + ctx.ports.random()))
+        await ctx.ports.wait(future, min(now + pause, give_up))
+        return True
