@@ -1,8 +1,8 @@
 """Log records of the logger ``fleetcache``: one place makes all of them, so that all have the same fields.
 
 Each record carries ``event`` (a stable code for alerts), ``reason`` (a code of the health report), ``driver`` and
-``seconds`` in addition to its text; a field that does not apply to the event is ``None``. The text does not repeat the
-logger's name.
+``seconds`` in addition to its text; a field that does not apply to the event is ``None``. The text is
+``<event>: <object> (<reason>); <effect>``, with the event in words. It does not repeat the logger's name.
 """
 
 import logging
@@ -26,7 +26,7 @@ class Teller:
 
     Example:
         >>> tell = Teller("redis")
-        >>> tell(logging.DEBUG, "online", "cache online again after %.1f s", 2.0, seconds=2.0)
+        >>> tell(logging.DEBUG, "online", "online: %s (after %.1f s)", "redis://cache", 2.0, seconds=2.0)
     """
 
     __slots__ = ("defer", "driver")
@@ -50,7 +50,7 @@ class Teller:
         Args:
             level: As for ``logging``.
             event: The event, as a stable code.
-            text: The event, in words, with placeholders.
+            text: ``<event>: <object> (<reason>); <effect>``, with placeholders.
             *args: Values of the placeholders in the text.
             reason: The event's cause, as a code of the health report.
             seconds: How long the event took or lasted.

@@ -73,7 +73,7 @@ def test_a_folder_that_cannot_be_made_is_memory_until_it_can(home: Home, caplog:
             assert report.reason == "embedded_folder"
             assert str(base) in str(report.last_error)
             (line,) = (record.message for record in caplog.records)
-            assert line.startswith("cache offline (embedded_folder): there is no embedded server: ")
+            assert line.startswith("offline: the embedded server is missing (embedded_folder: ")
             assert str(report.last_error) in line
             base.unlink()
             await eventually(lambda: cache.status_now().shared)

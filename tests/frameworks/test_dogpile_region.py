@@ -204,7 +204,7 @@ def test_what_is_too_large_is_answered_and_not_kept(make: Make, url: str, caplog
     assert region.get_multi(["large", "k", "small"]) == [NO_VALUE, NO_VALUE, "y"]
     said = [record.message for record in caplog.records if record.levelno == logging.ERROR]
     assert len(said) == 1
-    assert "a value of a dogpile region is answered but not kept: a value of 2" in said[0]
+    assert "uncached: a value of a dogpile region (a value of 2" in said[0]
 
 
 def test_strict_says_so(make: Make, url: str) -> None:

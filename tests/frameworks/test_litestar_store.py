@@ -262,4 +262,4 @@ def test_what_is_too_large_is_not_kept(on: On, options: dict[str, Any], caplog: 
     on(body)
     errors = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
     assert len(errors) == 1
-    assert errors[0].startswith("a value of Litestar's is answered but not kept: a value of 2")
+    assert errors[0].startswith("uncached: a value of Litestar (a value of 2")

@@ -110,7 +110,9 @@ STORIES = [
 ]
 
 
-UNACKNOWLEDGED = "cache closed; removals that the server has not acknowledged: {}\n"
+UNACKNOWLEDGED = (
+    "removals lost: {} that the server has not acknowledged at close; other instances may answer these keys\n"
+)
 
 
 def start(story: str, url: str, prefix: str) -> "subprocess.Popen[str]":

@@ -216,7 +216,7 @@ class Settings(Struct, frozen=True, kw_only=True):
             if variable.field == "url":
                 options["url_variable"] = variable.env
         if not {"url", "driver"} & {*options, *overrides} and (other := unread_url(variables)):
-            words = "%s is set, but is not a setting of fleetcache: did you mean CACHE_REDIS_URL?"
+            words = "unread url: %s is set, but is not a setting of fleetcache; did you mean CACHE_REDIS_URL?"
             TELL(logging.WARNING, "unread_url", words, other)
         return cls(**known({**options, **overrides}, cls.__struct_fields__, "setting"))
 

@@ -211,7 +211,7 @@ class FleetBackend(BytesBackend):
                 "driver": self.cache.settings.resolved_driver,
                 "seconds": None,
             }
-            log.error("a value of a dogpile region is answered but not kept: %s", error, extra=extra)
+            log.error("uncached: a value of a dogpile region (%s); it is answered but not kept", error, extra=extra)
 
     def delete(self, key: str) -> None:
         """Remove the value, on every instance."""

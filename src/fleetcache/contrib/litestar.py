@@ -199,7 +199,7 @@ class FleetStore(NamespacedStore):
                 "driver": self.cache.settings.resolved_driver,
                 "seconds": None,
             }
-            text = "a value of Litestar's is answered but not kept: %s"
+            text = "uncached: a value of Litestar (%s); it is answered but not kept"
             log.error(text, error, extra=extra)  # noqa: TRY400 - the message says it all
             await self._source.run(self._verbs.delete(name))  # a stored value is outdated
 

@@ -119,9 +119,9 @@ class Engine(ABC):
     def _tell_doubts(self) -> None:
         settings = self.settings
         for doubt in settings.doubts:
-            self.tell(logging.WARNING, "doubtful_setting", "%s", doubt)
+            self.tell(logging.WARNING, "doubtful_setting", "doubtful setting: %s", doubt)
         if settings.has_server and settings.default_prefix:
-            words = "CACHE_PREFIX is the default %r: two services on one server would share keys; set your own"
+            words = "default prefix: CACHE_PREFIX is %r; two services on one server would share keys: set your own"
             self.tell(logging.WARNING, "default_prefix", words, settings.prefix)
 
     # -- parts -------------------------------------------------------------------------------------------------------
@@ -371,7 +371,9 @@ class Engine(ABC):
                 await self.ports.wait(future, self.clock() + self.settings.operation_timeout)
         lost = len(self.coherence.journal)
         if lost:
-            words = "cache closed; removals that the server has not acknowledged: %d"
+            words = (
+                "removals lost: %d that the server has not acknowledged at close; other instances may answer these keys"
+            )
             self.tell(logging.WARNING, "removals_lost", words, lost, reason=self.link.reason)
 
 

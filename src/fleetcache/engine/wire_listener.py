@@ -107,8 +107,9 @@ class WireListener:
             engine.coherence.tracking = False
             engine.coherence.copies.clear()
             said, life = greeting.no_tracking_because, format_duration(engine.coherence.untracked_life)
-            words = "the cache server does not push changes (%s): near copies live %s at most"
-            engine.tell(logging.WARNING, "no_tracking", words, said, life, reason="no_tracking")
+            server = engine.address.safe if engine.address is not None else "the server"
+            words = "no tracking: %s does not push changes (%s); near copies live %s at most"
+            engine.tell(logging.WARNING, "no_tracking", words, server, said, life, reason="no_tracking")
 
     def _log(self, old: LinkState, new: LinkState) -> None:
         """Log that the server is away, and that it is back."""
@@ -116,20 +117,21 @@ class WireListener:
         if new is LinkState.ONLINE:
             self._outages.ended(lambda: self._engine.recovery.replayed)
         elif new is LinkState.OFFLINE and reason != "interrupted":  # caused here by a signal: the link is back at once
-            self._engine.counters.errors[reason] += self._outages.began(reason, self._what_happened(old))
+            server, fault = self._what_happened(old, reason)
+            self._engine.counters.errors[reason] += self._outages.began(reason, server, fault)
 
-    def _what_happened(self, old: LinkState) -> str:
-        """Return in words why the link, in state ``old`` until now, is offline."""
+    def _what_happened(self, old: LinkState, reason: str) -> tuple[str, str]:
+        """Return the server, and in words why the link, in state ``old`` until now, is offline."""
         wire, link, address = self._engine.wire, self._engine.link, self._engine.address
-        if link.reason in EMBEDDED:
-            return f"there is no embedded server: {wire.last_error if wire is not None else None}"
-        server = address.safe if address is not None else "the server"
+        if reason in EMBEDDED:
+            return "the embedded server", f"is missing ({reason}: {wire.last_error if wire is not None else None})"
         detail = None if wire is None or getattr(link, "connected", False) else wire.detail or wire.last_error
         if old is LinkState.CONNECTING:
             happened = "cannot be reached"
         else:
             happened = "cannot be used" if old is LinkState.RECOVERING else "no longer answers"
-        return f"{server} {happened}" if detail is None else f"{server} {happened} ({detail})"
+        server = address.safe if address is not None else "the server"
+        return server, f"{happened} ({reason})" if detail is None else f"{happened} ({reason}: {detail})"
 
     def _on_timeout(self) -> None:
         self._engine.counters.timeouts += 1

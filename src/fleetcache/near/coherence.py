@@ -281,7 +281,10 @@ class Coherence:
 
     def _overflowed(self) -> None:
         self._counters.journal_overflows += 1
-        text = "more than %d removals are pending: the whole cache is emptied instead when the server answers"
+        text = (
+            "journal overflow: more than %d removals are pending; "
+            "the whole cache is emptied instead when the server answers"
+        )
         self._tell(logging.WARNING, "journal_overflow", text, Journal.MAX)
 
     def defer(self, target: Target, number: int) -> None:

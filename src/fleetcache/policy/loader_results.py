@@ -41,7 +41,8 @@ class Unwrapping:
             if ctx.strict:
                 raise ConfigError(f"{group}: {why}")
             if self._is_new(group, None):
-                ctx.tell(logging.WARNING, "unresolved", "results of %s have no declared type: %s", group, why)
+                text = "unresolved: the results of %s (%s); they have no declared type"
+                ctx.tell(logging.WARNING, "unresolved", text, group, why)
         try:
             return ctx.entries.encode(value, declared)
         except CodecError as error:
@@ -54,7 +55,8 @@ class Unwrapping:
             by[group if group in by or len(by) < MAX_UNCACHED else "others"] += 1
             if self._is_new(group, type(value)):
                 said = error if why is None else f"{error}; {why}"
-                ctx.tell(logging.ERROR, "uncached", "a result of %s is answered but not kept: %s", group, said)
+                text = "uncached: a result of %s (%s); it is answered but not kept"
+                ctx.tell(logging.ERROR, "uncached", text, group, said)
             return DecodedValue(value, None, 0, declared)
 
     def _is_new(self, group: str, kind: type | None) -> bool:

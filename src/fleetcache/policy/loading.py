@@ -191,7 +191,7 @@ class Loading:
             )  # joined callers ask after a pause
         except Exception as error:  # noqa: BLE001 - for joined callers; every other caller keeps the stale value
             outcome = Outcome(Resolution.RAISE, error=error)
-            text = "a background refresh of %s failed (%s); the old value stays"
+            text = "refresh failed: %s (%s); the old value stays"
             ctx.tell(logging.WARNING, "refresh_failed", text, run.group, type(error).__name__)
         ctx.flights.end(run.flight, outcome)
         if isinstance(outcome.error, KeyboardInterrupt | SystemExit):

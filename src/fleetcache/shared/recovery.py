@@ -239,7 +239,7 @@ class Recovery:
         greeting, coherence = self._greeting, self._coherence
         if standing.replid in self._histories:  # an earlier history is back: several servers answer at this address
             greeting.is_watched = False
-            text = "INFO reports several servers in turn: a replaced primary cannot be detected from here"
+            text = "several servers: INFO reports them in turn; a replaced primary cannot be detected from here"
             self._tell(logging.WARNING, "several_servers", text)
             return
         self._histories.add(standing.replid)

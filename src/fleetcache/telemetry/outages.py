@@ -33,18 +33,20 @@ class Outages:
         self._told = False  # whether the log has the start of the current outage
         self._told_at = -float("inf")  # when the log last got a line about a new outage or an unstable link
         self._untold = 0  # outages that ended since then without a line in the log
-        self._reason, self._what = "", ""
+        self._reason = self._server = self._fault = ""
 
-    def began(self, reason: str, what: str) -> bool:
+    def began(self, reason: str, server: str, fault: str) -> bool:
         """Note that the link is offline; return True unless an outage is already under way.
 
         Args:
             reason: A code of the health report.
-            what: The server and its fault, in words.
+            server: The server's address.
+            fault: Its fault in words, with the reason in parentheses.
         """
         if self._since is not None:
             return False
-        self._since, self._told, self._reason, self._what = self._clock(), False, reason, what
+        self._since, self._told = self._clock(), False
+        self._reason, self._server, self._fault = reason, server, fault
         self.check()
         return True
 
@@ -54,8 +56,9 @@ class Outages:
             return
         away, self._since = self._clock() - self._since, None
         if self._told:
-            text = "cache online again after %.1f s; %d removals replayed"
-            self._tell(logging.WARNING, "online", text, away, replayed(), reason=self._reason, seconds=away)
+            text = "online: %s (after %.1f s); %d removals replayed"
+            args = (self._server, away, replayed())
+            self._tell(logging.WARNING, "online", text, *args, reason=self._reason, seconds=away)
         else:
             self._untold += 1
 
@@ -71,11 +74,11 @@ class Outages:
             return
         before = f"; it was lost {self._untold} more times in the last {quiet:.0f} s" if self._untold else ""
         if self._since is None:
-            text = "the connection to the cache server is unstable (%s): %s%s"
-            self._tell(logging.WARNING, "unstable", text, self._reason, self._what, before, reason=self._reason)
+            text = "unstable: %s (%s)%s"
+            self._tell(logging.WARNING, "unstable", text, self._server, self._reason, before, reason=self._reason)
         else:
-            text = "cache offline (%s): %s%s; this instance serves from its own memory"
-            args = (self._reason, self._what, before)
+            text = "offline: %s %s; this instance serves from its own memory%s"
+            args = (self._server, self._fault, before)
             self._tell(logging.WARNING, "offline", text, *args, reason=self._reason, seconds=now - self._since)
             self._told = True
         self._told_at, self._untold = now, 0

@@ -63,5 +63,5 @@ def _close_there(engine: Engine, loop: asyncio.AbstractEventLoop) -> None:
         closing.result(_PATIENCE)
     except TimeoutError:
         closing.cancel()
-        text = "a cache was not closed within %s s after a test: its event loop is blocked"
+        text = "unclosed: a cache, %s s after a test (its event loop is blocked)"
         engine.tell(logging.WARNING, "unclosed", text, _PATIENCE, seconds=_PATIENCE)

@@ -236,8 +236,8 @@ class Connection(ABC):
             return
         except Exception as error:  # noqa: BLE001 - it is in the log
             # A defect of the cache: the near cache may miss an invalidation, and can no longer be trusted.
-            text = "a frame could not be handled; the connection is given up"
-            self._hooks.tell(logging.ERROR, "defect", text, error=error)
+            text = "defect: a frame could not be handled (%s); the connection is given up"
+            self._hooks.tell(logging.ERROR, "defect", text, type(error).__name__, error=error)
             self._hooks.on_defect()
             self.fail("error", repr(error))
             return

@@ -122,8 +122,8 @@ class Reconnector:
             self._explain(error)
             return connection.over or connect_reason(error)
         except Exception as error:  # noqa: BLE001 - a defect of the cache; it is in the log
-            text = "the handshake failed by a defect of fleetcache; it is tried again"
-            self._hooks.tell(logging.ERROR, "defect", text, error=error)
+            text = "defect: the handshake failed (%s); it is tried again"
+            self._hooks.tell(logging.ERROR, "defect", text, type(error).__name__, error=error)
             connection.last_error = type(error).__name__
             return "error"
         if greeting.no_tracking_because is not None:

@@ -45,7 +45,7 @@ def test_who_paid_for_a_load_gets_it_though_it_cannot_be_stored(on: On, caplog: 
 
     on(body)
     assert [record.levelname for record in caplog.records] == ["ERROR"]
-    assert "unstorable is answered but not kept" in caplog.text
+    assert "it is answered but not kept" in caplog.text
 
 
 def test_under_strict_a_load_that_cannot_be_stored_raises(driver: Driver) -> None:

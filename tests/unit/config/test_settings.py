@@ -190,7 +190,10 @@ def test_a_cache_warns_of_it_once(face: type[Cache | SyncCache], caplog: pytest.
     face.from_env(environ).namespace("users")
     said = [(record.levelname, record.message) for record in caplog.records]
     assert said == [
-        ("WARNING", "REDIS_URL has options of other clients, which have no effect here: client_name, retry")
+        (
+            "WARNING",
+            "doubtful setting: REDIS_URL has options of other clients, which have no effect here: client_name, retry",
+        )
     ]
 
 
@@ -211,7 +214,7 @@ def test_a_url_in_a_variable_that_nobody_reads(
 ) -> None:
     Settings.from_env(environ)
     assert (
-        "CACHE_URL is set, but is not a setting of fleetcache: did you mean CACHE_REDIS_URL?" in caplog.text
+        "CACHE_URL is set, but is not a setting of fleetcache; did you mean CACHE_REDIS_URL?" in caplog.text
     ) is warned
 
 

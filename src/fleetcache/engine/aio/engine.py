@@ -43,7 +43,9 @@ class AioEngine(Engine):
             return
         if not self._told_elsewhere:
             self._told_elsewhere = True
-            words = f"{WAY_OUT}; until then calls here are sent there, and values loaded here are not stored"
+            words = (
+                f"second loop: {WAY_OUT}; until then calls here are sent there, and values loaded here are not stored"
+            )
             self.tell(logging.WARNING, "second_loop", words)
         raise ElsewhereError(loop, self.clock, self.settings.operation_timeout)
 

@@ -139,4 +139,5 @@ def without_farewell(task: "asyncio.Task[Any]") -> None:
 def tell_defect(tell: Teller, error: BaseException | None) -> None:
     """Log an error that ended the work of a flight. It is a defect: errors of loaders go to their callers."""
     if isinstance(error, Exception):
-        tell(logging.ERROR, "defect", "a load ended by a defect of fleetcache", error=error)
+        text = "defect: a load ended (%s); please report it"
+        tell(logging.ERROR, "defect", text, type(error).__name__, error=error)

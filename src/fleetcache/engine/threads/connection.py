@@ -182,8 +182,8 @@ class ThreadConnection(Connection):
         try:
             self._monitor.run(self._life())
         except Exception as error:  # noqa: BLE001 - a defect of the cache; it is in the log
-            text = "the link thread ended by a defect of fleetcache; this instance stays offline"
-            self._hooks.tell(logging.ERROR, "defect", text, error=error)
+            text = "defect: the link thread ended (%s); this instance stays offline"
+            self._hooks.tell(logging.ERROR, "defect", text, type(error).__name__, error=error)
         finally:
             self._close_wake_pair()
 

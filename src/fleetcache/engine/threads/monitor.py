@@ -226,8 +226,8 @@ class Monitor:
         try:
             note.do()
         except Exception as error:  # noqa: BLE001 - a defect of the cache, unknown to the caller
-            text = "a call from a signal handler or a finalizer failed by a defect of fleetcache"
-            self.tell(logging.ERROR, "defect", text, error=error)
+            text = "defect: a call from a signal handler or a finalizer failed (%s); please report it"
+            self.tell(logging.ERROR, "defect", text, type(error).__name__, error=error)
         self.notes.popleft()
 
     def say(self, write: Callable[[], None]) -> bool:

@@ -92,8 +92,8 @@ class RefreshPool:
                     stack.enter_context(around())
                 job()
         except BaseException as error:  # noqa: BLE001 - a user's hook may raise anything; it is in the log
-            text = "a background refresh could not run; the old value stays"
-            self._tell(logging.ERROR, "refresh_failed", text, error=error)
+            text = "refresh failed: it could not run (%s); the old value stays"
+            self._tell(logging.ERROR, "refresh_failed", text, type(error).__name__, error=error)
         finally:
             over()
 

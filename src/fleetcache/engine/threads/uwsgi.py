@@ -30,13 +30,13 @@ def uwsgi_warning(uwsgi: Any, pid: int) -> str | None:
         return None
     if not getattr(uwsgi, "has_threads", True):  # on by default from 2.0.27 on
         return (
-            "uWSGI runs no second thread: between requests the link to the server stands still, and after a pause near"
-            " copies are not trusted. Set `enable-threads = true`"
+            "uwsgi: no second thread runs (enable-threads is off); between requests the link to the server stands"
+            " still, and after a pause near copies are not trusted. Set `enable-threads = true`"
         )
     if uwsgi.masterpid() == pid and "py-call-uwsgi-fork-hooks" not in uwsgi.opt:
         # uWSGI forks while the link thread may hold the interpreter's lock, which no thread releases in the child.
         return (
-            "the cache is used before uWSGI forks its workers, and some of them may hang from their start on."
+            "uwsgi: the cache is used before the workers are forked; some of them may hang from their start on."
             " Set `py-call-uwsgi-fork-hooks = true` or `lazy-apps = true`, or do not use the cache at import"
         )
     return None

@@ -28,7 +28,9 @@ def uwsgi(*, master: int, has_threads: int = 1, options: dict[str, Any] | None =
     ],
 )
 def test_a_missing_option_is_named(module: Any, option: str) -> None:
-    assert option in str(uwsgi_warning(module, PID))
+    warning = str(uwsgi_warning(module, PID))
+    assert option in warning
+    assert warning.startswith("uwsgi: ")
 
 
 @pytest.mark.parametrize(
