@@ -5,7 +5,7 @@ The words around the table are ``BEFORE`` and ``AFTER``; a test compares the pag
 
 from pathlib import Path
 
-from fleetcache.config.variables import VARIABLES, Variable
+from fleetcache.config.environment import VARIABLES, Variable
 
 PAGE = Path(__file__).parents[1] / "settings.md"
 
@@ -13,7 +13,8 @@ BEFORE = """\
 # Settings: every variable, its default, and why
 
 "Which variable do I set, and is the default right for me?" No setting is required. Each is a variable of the
-environment and an argument. This page is made from the table that the code reads: `src/fleetcache/config/variables.py`.
+environment and an argument. This page is made from the table that the code reads, in
+`src/fleetcache/config/environment.py`.
 
 ## Three ways
 

@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 
 from fleetcache.cli.app import app
 from fleetcache.cli.doctor.report import SCHEMA
-from fleetcache.config.variables import VARIABLES
+from fleetcache.config.environment import VARIABLES
 from tests.conftest import GetServer
 from tests.support.servers import Server, free_port
 

@@ -7,8 +7,8 @@ import pytest
 
 from fleetcache.cli.doctor.configuration import Limit, advise, memory_limit, near_misses, read, workers_from
 from fleetcache.cli.doctor.findings import Code, Finding, Severity
+from fleetcache.config.environment import VARIABLES
 from fleetcache.config.settings import Settings
-from fleetcache.config.variables import VARIABLES
 from tests.cli.examining import examined, found, one
 
 MB = 10**6

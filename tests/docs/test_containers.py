@@ -11,7 +11,7 @@ import yaml
 
 from fleetcache import Cache, Settings
 from fleetcache.cli.doctor.configuration import near_misses
-from fleetcache.config.variables import VARIABLES
+from fleetcache.config.environment import VARIABLES
 from fleetcache.ops import OpsApp
 from tests.conftest import StartServer
 from tests.docs.pages import DOCS, ROOT, blocks

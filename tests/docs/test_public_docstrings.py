@@ -18,7 +18,7 @@ from fleetcache.api.cached import CachedFunction
 from fleetcache.api.namespace import Namespace
 from fleetcache.api.sync_cached import SyncCachedFunction
 from fleetcache.api.sync_namespace import SyncNamespace
-from fleetcache.config.variables import VARIABLES
+from fleetcache.config.environment import VARIABLES
 from tests.docs.test_api_reference import ON_PAGES, PUBLIC, found
 
 # Objects of these classes come from a cache, a decorator or a switch; users do not call the class.

@@ -13,7 +13,7 @@ from docs.tools.settings_page import page as settings_page
 from fleetcache import Cache, Health
 from fleetcache.ops import collector
 from fleetcache.ops.metrics import REASONS
-from fleetcache.wire.link import LinkState
+from fleetcache.wire.link_state import LinkState
 from tests.docs.pages import DOCS, PAGES, ROOT, blocks, prose
 
 # Words that look like metrics: the option and the mark of the pytest plugin.

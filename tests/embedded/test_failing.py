@@ -18,7 +18,7 @@ from fleetcache.shared.embedded import launch
 from fleetcache.shared.embedded.binary import find_server
 from fleetcache.shared.embedded.errors import EmbeddedError
 from fleetcache.telemetry.health import Health
-from fleetcache.wire.link import Link
+from fleetcache.wire.link_state import Link
 from tests.embedded.home import SOON, Home, descriptors
 from tests.support.run import run
 from tests.support.waiting import eventually, wait_until

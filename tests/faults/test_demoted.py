@@ -12,7 +12,7 @@ from fleetcache.config.url import Address
 from fleetcache.format.keys import Layout
 from fleetcache.near.recent_removals import Recent
 from fleetcache.shared.recovery import Recovery
-from fleetcache.wire.standing import Standing
+from fleetcache.wire.server_role import Standing
 from tests.conftest import StartServer
 from tests.support.proxy import Proxy
 from tests.support.run import run

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 from fleetcache import Cache, LoadCycle
-from fleetcache.wire.evictions import Turnover
+from fleetcache.wire.server_evictions import Turnover
 from tests.conftest import StartServer
 from tests.support.run import run
 from tests.support.servers import Server

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from fleetcache import Cache, SyncCache
-from fleetcache.wire.link import Link
+from fleetcache.wire.link_state import Link
 from tests.conftest import StartServer
 from tests.support.proxy import Proxy
 from tests.support.run import run

@@ -11,7 +11,7 @@ from fleetcache.clock import monotonic
 from fleetcache.engine.aio.connection import AioConnection
 from fleetcache.near.store import Near
 from fleetcache.shared.recovery import Recovery
-from fleetcache.wire.link import LinkState
+from fleetcache.wire.link_state import LinkState
 from fleetcache.wire.session import Call, Session
 from tests.conftest import StartServer
 from tests.support.run import run

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+from fleetcache.config.environment import VARIABLES
 from fleetcache.config.settings import Settings
-from fleetcache.config.variables import VARIABLES
 from fleetcache.errors import ConfigError
 from tests.fuzz.source import Source
 

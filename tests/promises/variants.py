@@ -12,7 +12,7 @@ from fleetcache.format.codec import MSGPACK
 from fleetcache.near.store import NearEntry
 from fleetcache.policy.context import LoadTimes
 from fleetcache.policy.lookup import ClaimReply, DecodedValue, EntryState, Lookup
-from fleetcache.wire.link import Link
+from fleetcache.wire.link_state import Link
 from fleetcache.wire.session import Call
 
 __all__ = [

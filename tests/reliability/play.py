@@ -15,7 +15,7 @@ from time import perf_counter
 from typing import Any
 
 from fleetcache import Cache
-from fleetcache.wire.link import Link
+from fleetcache.wire.link_state import Link
 from fleetcache.wire.reasons import NEEDS_OPERATOR
 from tests.reliability.catalogue import Fault
 from tests.reliability.limits import Limits

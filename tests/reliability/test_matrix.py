@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from fleetcache import Cache
-from fleetcache.wire.link import Verdict
+from fleetcache.wire.link_state import Verdict
 from tests.promises.variants import forgets_what_it_owes, ours, replace
 from tests.reliability.catalogue import FAULTS
 from tests.reliability.limits import Limits

@@ -13,7 +13,7 @@ from fleetcache.api.namespace import Namespace
 from fleetcache.api.scope import ALL, Scope
 from fleetcache.engine.aio.engine import AioEngine
 from fleetcache.policy.options import CallOptions
-from fleetcache.wire.link import LinkState
+from fleetcache.wire.link_state import LinkState
 from tests.simulation.loop import SimLoop
 from tests.simulation.model import Violation
 from tests.simulation.users import Users

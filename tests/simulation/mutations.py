@@ -21,7 +21,7 @@ from fleetcache.shared.scripts import SCRIPTS
 from fleetcache.shared.store import Shared
 from fleetcache.wire import handshake
 from fleetcache.wire import reconnect as keeper
-from fleetcache.wire.link import Link, LinkState, Verdict
+from fleetcache.wire.link_state import Link, LinkState, Verdict
 from fleetcache.wire.session import Call, Session
 from tests.rules.rule import Exchange
 

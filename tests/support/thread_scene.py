@@ -9,7 +9,7 @@ from fleetcache.config.url import Address
 from fleetcache.engine.threads.connection import ThreadConnection
 from fleetcache.engine.threads.monitor import Monitor, ThreadFuture
 from fleetcache.wire.connection import WireHooks, WireLimits
-from fleetcache.wire.link import Link
+from fleetcache.wire.link_state import Link
 from fleetcache.wire.session import Call
 
 __all__ = ["LONG", "Scene"]

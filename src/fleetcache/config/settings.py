@@ -11,9 +11,9 @@ from msgspec.structs import force_setattr
 from ..errors import ConfigError
 from ..log import TELL
 from .durations import Duration, config_error
+from .environment import DRIVERS, VARIABLES
 from .spelling import known
 from .url import Address, CredentialProvider
-from .variables import DRIVERS, VARIABLES
 
 __all__ = ["Codec", "Driver", "Settings", "problems"]
 

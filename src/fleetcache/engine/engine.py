@@ -40,9 +40,9 @@ from ..telemetry.reporter import Reporter
 from ..telemetry.stats import Counters, Stats
 from ..wire.connection import Connection, WireLimits
 from ..wire.handshake import ServerInfo
-from ..wire.link import Link, NoLink
+from ..wire.link_state import Link, NoLink
 from ..wire.reconnect import Reconnector
-from .wire_listener import WireListener
+from .link_events import WireListener
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop

@@ -15,7 +15,7 @@ from ..shared.store import Shared
 from ..telemetry.outages import Outages
 from ..telemetry.stats import Counters
 from ..wire.connection import Connection, WireHooks
-from ..wire.link import Link, LinkState, NoLink
+from ..wire.link_state import Link, LinkState, NoLink
 from ..wire.reasons import EMBEDDED
 from ..wire.session import Call
 

@@ -24,8 +24,8 @@ from ..format.keys import ALL_TAG, Layout, Target
 from ..futures import Future
 from ..log import TELL, Teller
 from ..telemetry.stats import Counters
-from ..wire.evictions import Turnover
-from ..wire.link import LinkState
+from ..wire.link_state import LinkState
+from ..wire.server_evictions import Turnover
 from .journal import Journal
 from .recent_removals import Recent
 from .store import Near, NearEntry

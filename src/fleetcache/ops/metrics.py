@@ -10,7 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from ..telemetry.health import Status
-from ..wire.link import LinkState
+from ..wire.link_state import LinkState
 from ..wire.reasons import EMBEDDED
 from .watched import Watched
 

@@ -24,11 +24,11 @@ from ..near.coherence import Coherence
 from ..near.recent_removals import History
 from ..near.tag_versions import is_of_run, new_version, run_mark
 from ..telemetry.stats import Counters
-from ..wire.evictions import ASKED
 from ..wire.handshake import Ask, ServerInfo
 from ..wire.reasons import TRANSIENT, reply_reason
+from ..wire.server_evictions import ASKED
+from ..wire.server_role import ASK_STANDING, Standing
 from ..wire.session import Call, Command, ReplyError
-from ..wire.standing import ASK_STANDING, Standing
 from .replies import judged
 from .scripts import SCRIPTS, mint_command
 from .store import Shared

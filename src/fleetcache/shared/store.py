@@ -15,7 +15,7 @@ from ..near.coherence import Coherence, FillToken
 from ..policy.lookup import ClaimReply, EntryState, Lookup, NewEntry
 from ..policy.ports import Runtime
 from ..telemetry.stats import Counters
-from ..wire.evictions import ASKED
+from ..wire.server_evictions import ASKED
 from ..wire.session import Call, Command, ReplyError
 from .commands import CommandSender
 from .entries import Entries

@@ -7,7 +7,7 @@ from ..clock import Clock
 from ..config.settings import Driver, Settings
 from ..config.url import Address
 from ..futures import Future
-from ..wire.link import Link, LinkState
+from ..wire.link_state import Link, LinkState
 from .health import Health, Status, impact, wall_time
 
 __all__ = ["Reporter"]

@@ -11,7 +11,7 @@ from functools import partial
 from msgspec.structs import replace
 
 from ..clock import Clock, monotonic
-from ..config.variables import MAX_PREFIX
+from ..config.environment import MAX_PREFIX
 from ..engine.engine import FROM_ENV, ON_FROM_ENV, Engine
 from .engine_override import EngineOverride
 from .override import engine_like, memory_engine

@@ -9,8 +9,8 @@ from msgspec.structs import replace
 from ..api.cache import Cache
 from ..api.sync_cache import SyncCache
 from ..clock import Clock, monotonic
+from ..config.environment import VARIABLES
 from ..config.settings import Settings
-from ..config.variables import VARIABLES
 from ..engine.aio.engine import AioEngine
 from ..engine.engine import Engine
 from ..engine.threads.engine import SyncEngine

@@ -17,7 +17,7 @@ from ..config.url import Address, CredentialProvider
 from ..futures import Future
 from ..log import TELL, Teller
 from .handshake import Ask, ServerInfo
-from .link import Link, LinkState, Verdict
+from .link_state import Link, LinkState, Verdict
 from .reasons import reply_reason
 from .session import AnyCall, Call, Command, ProtocolError, RefusedError, Session, TooLargeError
 

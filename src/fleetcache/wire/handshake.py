@@ -11,8 +11,8 @@ from msgspec import Struct
 
 from ..config.url import Address
 from .reasons import TRANSIENT, reply_reason, spoken
+from .server_role import ASK_STANDING, Standing, info_fields
 from .session import ReplyError
-from .standing import ASK_STANDING, Standing, info_fields
 
 __all__ = ["Ask", "HandshakeError", "ServerInfo", "handshake"]
 

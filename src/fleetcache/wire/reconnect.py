@@ -14,9 +14,9 @@ from ..errors import ConfigError
 from ..futures import Future
 from .closings import Closings
 from .connection import Connection, Deadline, WireHooks, WireLimits
+from .error_hints import PLAIN_TO_TLS, hinted, idle_hint, tls_hint
 from .handshake import Ask, HandshakeError, ServerInfo, handshake
-from .hints import PLAIN_TO_TLS, hinted, idle_hint, tls_hint
-from .link import Link, LinkState
+from .link_state import Link, LinkState
 from .reasons import TRANSIENT, connect_reason, connect_words, reply_reason
 from .session import Call, Command, ReplyError
 

@@ -63,7 +63,7 @@ ROWS = [
         "offline_ttl_of_the_cache",
         "life.offline",
         "Offline, near answers within the cache's offline_ttl, and ignores the call's own.",
-        "wire.link:Link.bound",
+        "wire.link_state:Link.bound",
         ("self.confirmed + offline_ttl", "self.trusted_until"),
         "tests/unit/policy/test_reading_faults.py::test_out_of_reach_near_answers_and_one_load_serves_the_process",
     ),

@@ -5,11 +5,11 @@ from tests.rules.rule import Row
 ROWS = [
     Row(
         "backoff_begins_anew",
-        "wire.link.6",
+        "wire.link_state.6",
         "A connection that was dropped after its handshake starts the backoff over.",
-        "wire.link:Link.lost",
+        "wire.link_state:Link.lost",
         ("now - self._ready_at >= self.HELD", "True"),
-        "tests/unit/wire/test_link.py::test_only_a_connection_that_held_begins_the_backoff_anew",
+        "tests/unit/wire/test_link_state.py::test_only_a_connection_that_held_begins_the_backoff_anew",
     ),
     Row(
         "recovery_is_quiet",

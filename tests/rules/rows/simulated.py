@@ -62,9 +62,9 @@ ROWS = [
     ),
     Row(
         "horizon_from_receive_time",
-        "wire.link.5",
+        "wire.link_state.5",
         "Near is trusted from when a reply came, not from when its command was sent.",
-        "wire.link:Link.replied",
+        "wire.link_state:Link.replied",
         wrong.horizon_from_receive_time,
     ),
     Row(
@@ -83,7 +83,7 @@ ROWS = [
     ),
     Row(
         "near_kept_across_epochs",
-        "wire.link.4",
+        "wire.link_state.4",
         "Near's entries of an earlier connection are trusted on the next.",
         "near.coherence:Coherence.on_state",
         wrong.near_kept_across_epochs,
@@ -147,9 +147,9 @@ ROWS = [
     ),
     Row(
         "never_suspect",
-        "wire.link.2",
+        "wire.link_state.2",
         "Calls queue behind those that the server does not answer.",
-        "wire.link:Link.check",
+        "wire.link_state:Link.check",
         wrong.never_suspect,
     ),
     Row(

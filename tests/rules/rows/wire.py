@@ -6,7 +6,7 @@ from fleetcache.wire.session import Session
 from tests.rules.rule import Exchange, Row
 
 SESSION = "tests/unit/wire/test_session.py::"
-LINK = "tests/unit/wire/test_link.py::"
+LINK = "tests/unit/wire/test_link_state.py::"
 ADDRESS = "tests/unit/config/test_url.py::"
 
 
@@ -76,9 +76,9 @@ ROWS = [
     ),
     Row(
         "sent_while_suspect",
-        "wire.link.1",
+        "wire.link_state.1",
         "Calls are sent although the server does not answer.",
-        "engine.wire_listener:WireListener._on_state",
+        "engine.link_events:WireListener._on_state",
         (
             "engine.shared.usable = new is LinkState.ONLINE",
             "engine.shared.usable = new is not LinkState.CONNECTING",
@@ -86,25 +86,25 @@ ROWS = [
     ),
     Row(
         "silence_is_never_offline",
-        "wire.link.3",
+        "wire.link_state.3",
         "A silent server stays suspect for ever.",
-        "wire.link:Link.check",
+        "wire.link_state:Link.check",
         ("now - self.confirmed >= self._max_staleness", "False"),
         LINK + "test_silence_is_suspect_then_offline_then_the_end",
     ),
     Row(
         "silent_connection_kept",
-        "wire.link.3",
+        "wire.link_state.3",
         "A silent connection is never dropped.",
-        "wire.link:Link.check",
+        "wire.link_state:Link.check",
         ("return Verdict.ABORT if now - oldest >= 3 * self._max_staleness else Verdict.KEEP", "return Verdict.KEEP"),
         LINK + "test_silence_is_suspect_then_offline_then_the_end",
     ),
     Row(
         "no_offline_bound",
-        "wire.link.5",
+        "wire.link_state.5",
         "Offline, near answers until the bound that holds online.",
-        "wire.link:Link._settle_trust",
+        "wire.link_state:Link._settle_trust",
         ("(self._max_staleness if self.state in _HEARD else self._offline_ttl)", "self._max_staleness"),
         LINK + "test_suspect_does_not_prolong_the_trust_and_offline_has_a_bound_of_its_own",
     ),

@@ -29,7 +29,7 @@ ROWS = (
         "added_while_late",
         "add.away",
         "A server that is only late counts as away: two processes win.",
-        "wire.link:Link.away",
+        "wire.link_state:Link.away",
         ("(LinkState.OFFLINE, ", "(LinkState.SUSPECT, LinkState.OFFLINE, "),
         f"{OWN}test_a_server_that_is_only_late_leaves_no_two_winners",
     ),

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from fleetcache.config.environment import VARIABLES
 from fleetcache.config.settings import Settings
-from fleetcache.config.variables import VARIABLES
 from fleetcache.errors import ConfigError
 from tests.support.ids import same_everywhere
 

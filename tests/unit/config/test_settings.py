@@ -14,9 +14,9 @@ from rich.pretty import pretty_repr
 
 from fleetcache import Cache, SyncCache
 from fleetcache.config import settings as module
+from fleetcache.config.environment import VARIABLES
 from fleetcache.config.settings import Settings
 from fleetcache.config.url import Address
-from fleetcache.config.variables import VARIABLES
 from fleetcache.errors import ConfigError
 
 SECRET = "hunter2"  # noqa: S105 - stands for a password wherever one could be set

@@ -7,7 +7,7 @@ import pytest
 from fleetcache.config.settings import Settings
 from fleetcache.engine.aio.engine import AioEngine
 from fleetcache.testing import ManualClock
-from fleetcache.wire.link import Link
+from fleetcache.wire.link_state import Link
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from fleetcache.near.coherence import FillToken
-from fleetcache.wire.link import LinkState
+from fleetcache.wire.link_state import LinkState
 from tests.support.world import LAYOUT, TAGS, V1, V2, Gate, World
 
 CAUSES: dict[str, Callable[[World], Any]] = {

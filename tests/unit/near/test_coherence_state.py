@@ -12,7 +12,7 @@ from fleetcache.near.store import ENCODED, Near, NearEntry
 from fleetcache.near.tag_versions import TagState
 from fleetcache.policy.single_flight import Flight, Flights
 from fleetcache.telemetry.stats import Counters
-from fleetcache.wire.link import LinkState
+from fleetcache.wire.link_state import LinkState
 from tests.support.world import LAYOUT, TAGS, V1, World
 
 # -- the link --------------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from hiredis import ReplyError
 
 from fleetcache import Cache
 from fleetcache.shared.scripts import SCRIPTS
-from fleetcache.wire.link import LinkState
+from fleetcache.wire.link_state import LinkState
 from tests.support.client import Client
 from tests.support.drivers import Driver
 from tests.support.run import run

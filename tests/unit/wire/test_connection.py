@@ -7,7 +7,7 @@ import pytest
 from fleetcache.config.url import Address
 from fleetcache.wire.connection import Connection, WireHooks, WireLimits
 from fleetcache.wire.handshake import ServerInfo
-from fleetcache.wire.link import Link, LinkState
+from fleetcache.wire.link_state import Link, LinkState
 from fleetcache.wire.session import AnyCall, Call
 from tests.support.clock import ManualClock
 

@@ -4,7 +4,7 @@ import ssl
 
 import pytest
 
-from fleetcache.wire.hints import hinted, idle_hint, lost, tls_hint
+from fleetcache.wire.error_hints import hinted, idle_hint, lost, tls_hint
 
 
 def broken(said: str, reason: str) -> ssl.SSLError:

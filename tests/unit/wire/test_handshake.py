@@ -8,8 +8,8 @@ import pytest
 
 from fleetcache.config.url import Address
 from fleetcache.wire.handshake import HandshakeError, ServerInfo, handshake
+from fleetcache.wire.server_role import Standing
 from fleetcache.wire.session import Command, ReplyError
-from fleetcache.wire.standing import Standing
 
 HELLO = {b"server": b"redis", b"version": b"7.0.15", b"id": 7, b"mode": b"standalone", b"role": b"master"}
 INFO = b"# Server\r\nredis_version:7.0.15\r\nrun_id:abc\r\n"

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from fleetcache.wire.link import IllegalMoveError, Link, LinkState, Verdict
+from fleetcache.wire.link_state import IllegalMoveError, Link, LinkState, Verdict
 from tests.support.clock import ManualClock
 
 S = LinkState

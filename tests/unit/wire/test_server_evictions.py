@@ -2,7 +2,7 @@
 
 import pytest
 
-from fleetcache.wire.evictions import Turnover
+from fleetcache.wire.server_evictions import Turnover
 from fleetcache.wire.session import ReplyError
 from tests.support.clock import ManualClock
 

@@ -3,7 +3,7 @@
 import pytest
 from hiredis import ReplyError
 
-from fleetcache.wire.standing import Standing, info_fields
+from fleetcache.wire.server_role import Standing, info_fields
 
 PRIMARY = b"# Replication\r\nrole:master\r\nmaster_replid:abc\r\nmaster_replid2:0000000000\r\n"
 

@@ -13,9 +13,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ...config.durations import format_duration, shorten
+from ...config.environment import VARIABLES, Variable
 from ...config.settings import Settings, problems
 from ...config.url import Address, redact
-from ...config.variables import VARIABLES, Variable
 from .findings import Code, Finding, Severity
 
 __all__ = ["Configuration", "Limit", "Row", "advise", "memory_limit", "near_misses", "read", "workers_from"]

@@ -1,7 +1,7 @@
 """The asyncio shell of the wire: sockets, timers and the task that reconnects. It decides nothing.
 
-``session`` knows the protocol, ``link`` the states, ``handshake`` the first commands, ``reconnect`` the order of the
-steps. This file moves bytes between them and the event loop, and batches the calls of one turn of the loop.
+``session`` knows the protocol, ``link_state`` the states, ``handshake`` the first commands, ``reconnect`` the order of
+the steps. This file moves bytes between them and the event loop, and batches the calls of one turn of the loop.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from typing import Any, cast
 from ...config.url import CredentialProvider
 from ...futures import Future
 from ...wire.connection import Connection, Deadline
-from ...wire.hints import lost
+from ...wire.error_hints import lost
 from ...wire.session import AnyCall
 from .dialing import dial
 from .runtime import without_farewell

@@ -17,7 +17,7 @@ from typing import Any, Self
 from ...config.url import CredentialProvider
 from ...futures import Future
 from ...wire.connection import Connection, Deadline
-from ...wire.link import LinkState
+from ...wire.link_state import LinkState
 from ...wire.session import AnyCall
 from .dialing import dial_blocking
 from .leader_follower import LeaderFollowerSocket, read

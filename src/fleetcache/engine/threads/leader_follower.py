@@ -13,7 +13,7 @@ from contextlib import suppress
 
 from ...clock import Clock
 from ...wire.connection import Connection
-from ...wire.hints import lost
+from ...wire.error_hints import lost
 from .monitor import Monitor, ThreadFuture
 from .tls import Tls
 from .try_lock import TryLock

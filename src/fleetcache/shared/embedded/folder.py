@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from ...config.variables import MAX_EMBEDDED_DIR
+from ...config.environment import MAX_EMBEDDED_DIR
 from .errors import EmbeddedError
 
 __all__ = ["PROTOCOL", "Folder"]

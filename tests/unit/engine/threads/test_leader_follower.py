@@ -7,7 +7,7 @@ from fleetcache.engine.threads.monitor import ThreadFuture
 from fleetcache.engine.threads.pool import RefreshPool
 from fleetcache.engine.threads.runtime import ThreadRuntime
 from fleetcache.policy.ports import NO_ANSWER
-from fleetcache.wire.link import LinkState
+from fleetcache.wire.link_state import LinkState
 from fleetcache.wire.session import Call
 from tests.support.thread_scene import LONG, Scene
 from tests.support.waiting import wait_until

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fleetcache.config.variables import MAX_EMBEDDED_DIR
+from fleetcache.config.environment import MAX_EMBEDDED_DIR
 from fleetcache.shared.embedded.attach import attach
 from fleetcache.shared.embedded.errors import EmbeddedError
 from fleetcache.shared.embedded.folder import Folder
