@@ -13,8 +13,7 @@ BEFORE = """\
 # Settings: every variable, its default, and why
 
 "Which variable do I set, and is the default right for me?" No setting is required. Each is a variable of the
-environment and an argument. This page is made from the table that the code reads, in
-`src/fleetcache/config/environment.py`.
+environment and an argument. This page comes from the table that the code reads, `src/fleetcache/config/environment.py`.
 
 ## Three ways
 

@@ -61,8 +61,8 @@ class SyncLoads:
             type: The type the value is decoded as; by default the loader's return annotation.
             early: Whether hits close to the end may start the refresh already, although ``stale`` is 0 (early
                 expiration).
-            load_timeout: Bounds the wait for another caller's load, a duration as ``ttl``; only this thread can end a
-                load of its own. By default there is no bound.
+            load_timeout: Bounds the wait for another caller's load, a duration as ``ttl``; only this thread can end its
+                own load. By default there is no bound.
             offline_ttl: How long the near cache may answer while the server cannot be reached; 0 = not at all.
 
         Returns:

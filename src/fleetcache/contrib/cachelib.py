@@ -1,6 +1,6 @@
 """A cachelib backend: for Flask-Caching, Flask-Session and all other users of a ``cachelib.base.BaseCache``.
 
-The backend keeps cachelib's contract over a ``SyncCache`` of its own: values are signed pickles in a separate key
+The backend keeps cachelib's contract over its own ``SyncCache``: values are signed pickles in a separate key
 space. Needs the extra ``cachelib``.
 """
 

@@ -334,7 +334,7 @@ def caching(app: Flask, config: Mapping[str, Any], args: list[Any], options: dic
 def _backend(
     config: Mapping[str, Any], key_prefix: str, settings: dict[str, Any], **backend: Any
 ) -> "backends.FleetCache":
-    from . import cachelib as backends  # noqa: PLC0415 - it has an extra of its own
+    from . import cachelib as backends  # noqa: PLC0415 - it has its own extra
 
     options = _options(config, **settings)
     secrets = [config.get("SECRET_KEY"), *(config.get("SECRET_KEY_FALLBACKS") or ())]

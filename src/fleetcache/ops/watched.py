@@ -12,7 +12,7 @@ __all__ = ["Watched", "health_of"]
 
 
 class Watched(Protocol):
-    """A cache with a health report and counters: ``Cache``, ``SyncCache``, or an object of yours with these methods.
+    """A cache with a health report and counters: ``Cache``, ``SyncCache``, or your own object with these methods.
 
     Example:
         >>> from fleetcache import SyncCache

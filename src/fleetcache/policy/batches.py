@@ -67,7 +67,7 @@ class Batches:
                 found.update(await round_.alone(missing))
                 break
             if missing:
-                budget = self._ctx.budget()  # the calls after the wait have an operation timeout of their own
+                budget = self._ctx.budget()  # the calls after the wait have their own operation timeout
                 more = await self._reads.get_many(missing, declared, options, budget)
                 found.update(more)
                 missing = [key for key in missing if key not in more]

@@ -86,7 +86,7 @@ class Loading:
                 if not await self.waits.for_right(wait, watch.future, step.remaining, give_up):
                     ctx.counters.wait_timeouts += 1
                     return await self._load(run, None, None)
-                run.budget = ctx.budget()  # the calls after the wait have an operation timeout of their own
+                run.budget = ctx.budget()  # the calls after the wait have their own operation timeout
             finally:
                 ctx.coherence.unwatch(watch)
 

@@ -1,6 +1,6 @@
 """The rules of writing in a cache without a server: a change is made when its call returns.
 
-So no removal is owed, and ``strict`` changes nothing.
+So no removal is ever pending, and ``strict`` changes nothing.
 """
 
 from collections.abc import Iterable, Mapping

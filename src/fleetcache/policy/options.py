@@ -1,6 +1,6 @@
 """The options of one call, resolved once and frozen: lifetimes, tags, early refresh, offline bound and load timeout.
 
-All arithmetic of an entry's lifetimes is here, so that no other module adds or compares durations of its own.
+All arithmetic of an entry's lifetimes is here, so that no other module adds or compares durations itself.
 """
 
 import math

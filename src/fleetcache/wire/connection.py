@@ -278,7 +278,7 @@ class Connection(ABC):
         session, link = self.session, self.link
         before = now - self._limits.operation_timeout
         oldest = session.oldest
-        # The handshake has a deadline of its own, longer than one operation's.
+        # The handshake has its own deadline, longer than one operation's.
         if oldest is not None and oldest <= before and link.state is not LinkState.RECOVERING:
             # Waiting bytes are a sign of life: a stall of this process must not look like a dead server.
             if self._postponed < MAX_POSTPONE and self._has_bytes():

@@ -125,7 +125,7 @@ def connect_words(error: BaseException) -> str:
     """Return the system's words for a failed attempt to connect: ``Connection refused``."""
     if isinstance(error, TimeoutError) and error.errno is None:
         return str(error) or "no answer in time"
-    # Errors of TLS and of name lookup are OSErrors, too, with numbers of their own; their types are not builtins.
+    # Errors of TLS and of name lookup are OSErrors, too, with their own numbers; their types are not builtins.
     if isinstance(error, OSError) and error.errno is not None and type(error).__module__ == "builtins":
         return os.strerror(error.errno)
     return getattr(error, "strerror", None) or str(error) or type(error).__name__

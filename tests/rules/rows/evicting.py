@@ -33,7 +33,7 @@ ROWS = [
     Row(
         "loads_beside_itself",
         "flight.one",
-        "A process whose lease was evicted loads once more beside its running load.",
+        "A process whose lease was evicted loads once more while its first load runs.",
         "policy.single_flight:Flights.ahead",
         ("return None if first is flight else first", "return None"),
         f"{_TESTS}::test_one_loads_at_a_time_in_a_process",

@@ -51,7 +51,7 @@ class Replayed:
 
 
 def route_of(scope: MutableMapping[str, Any]) -> Any:
-    """Return the request's route, or FastAPI's context for it if its router was included with settings of its own."""
+    """Return the request's route, or FastAPI's context for it if its router was included with separate settings."""
     route = scope.get("route")
     context = scope.get("fastapi", {}).get("effective_route_context")
     return context if context is not None and context.original_route is route else route

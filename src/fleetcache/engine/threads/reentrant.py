@@ -3,8 +3,8 @@
 Such a call may neither touch the state of the rules nor wait: see ``engine.threads.monitor``. So
 
 1. The near cache answers, except for entries that a call from inside removed.
-2. A removal, a ``set`` and a claim's release are noted, and done when the rule is left; with ``strict`` that is no
-   acknowledgement: ``Unavailable``.
+2. A removal, a ``set`` and a claim's release are noted, and done when the rule is left; with ``strict`` the call raises
+   ``Unavailable``, because nothing is acknowledged yet.
 3. Anything that only the server knows is absent: ``get_or_set`` calls its loader and stores nothing, ``add`` and
    ``touch`` return ``False``, no claim is granted, ``incr`` raises ``Unavailable``.
 4. ``close()`` is done when the outermost call of the thread is over.
