@@ -133,7 +133,9 @@ class Judging:
         """Judge an offline answer from near: only values confirmed within the call's ``offline_ttl`` are allowed."""
         bound = self._offline_ttl(op)
         most = self.heard_at + (bound + 0.001 if bound else 0.0)
-        if began <= most or (bound and not self.run.lifetimes.is_backed(value.number)):
+        writer = value.writer  # of an unacknowledged write this instance does not know whether it is stored
+        unheard = writer is not None and writer.by is self and writer.acked == NEVER
+        if began <= most or (bound and (unheard or not self.run.lifetimes.is_backed(value.number))):
             return
         raise Violation(
             "superseded",

@@ -92,7 +92,7 @@ def test_one_load_is_shared_by_all_who_ask_at_once() -> None:
 # server's clock counts leases, judged a dead link too early, did not wait for a stalled loop, overtook held bytes,
 # counted a lease from the death of its holder though the kernel delivered the request for it later,
 # and asked an instance that repeats its removals on another server to wait for a load.
-BLAMED = [200053, 203980, 211099, 214505, 220964, 238167, 242853, 403548, 415778, 513837]
+BLAMED = [200053, 203980, 211099, 214505, 220964, 238167, 242853, 403548, 415778, 513837, 607878]
 
 
 @pytest.mark.parametrize("seed", BLAMED)

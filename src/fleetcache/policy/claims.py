@@ -53,13 +53,14 @@ class _Waiter:
 class _ClaimQueue:
     """The claim of one key in this process: its holder, the queue of waiting callers, and its mark on the server."""
 
-    __slots__ = ("_holder", "alarm", "claim_token", "key", "queue", "since", "ttl", "yields")
+    __slots__ = ("_holder", "alarm", "claim_token", "in_doubt", "key", "queue", "since", "ttl", "yields")
 
     def __init__(self, holder: Grant) -> None:
         self.key = holder.key
         self.hand_to(holder)
         self.queue: deque[_Waiter] = deque()
         self.claim_token = b""  # of this process's claim on the server; empty if there is none
+        self.in_doubt = False  # whether the server may have lost our claim
         self.alarm: Alarm | None = None
         self.since = 0.0  # when the server granted it
         self.yields = False  # whether other processes come first
@@ -68,10 +69,10 @@ class _ClaimQueue:
         """Give the turn to a holder."""
         self._holder, self.ttl = ref(holder), holder.ttl
 
-    def lose(self, claim_token: bytes) -> None:
-        """Take in that the server has this claim no more: the next caller here must ask the server again."""
+    def doubt(self, claim_token: bytes) -> None:
+        """Take in that the server did not renew this claim, and perhaps lost it: the next caller here must ask."""
         if self.claim_token == claim_token:
-            self.claim_token = b""
+            self.in_doubt = True
 
     @property
     def holder(self) -> Grant | None:
@@ -187,7 +188,9 @@ class Claims:
             turn.alarm = None
             self._turn(key)
             if turn.claim_token:
-                self._ctx.shared.renew(key, turn.claim_token, ms, claim=True, gone=partial(turn.lose, turn.claim_token))
+                self._ctx.shared.renew(
+                    key, turn.claim_token, ms, claim=True, refused=partial(turn.doubt, turn.claim_token)
+                )
                 turn.alarm = self._ctx.ports.call_later(ms / 3000, ring)
 
         turn.alarm = self._ctx.ports.call_later(ms / 3000, ring)
@@ -204,10 +207,10 @@ class Claims:
     def _pass_on(self, turn: _ClaimQueue) -> None:
         """Hand the turn to the next caller here, with the claim on the server.
 
-        After the claim's ttl the claim is released instead, because other processes wait too.
+        After the claim's ttl the claim is released instead, because other processes wait too; so is a claim in doubt.
         """
         following = turn.queue.popleft() if turn.queue else None
-        if following is None or self._ctx.ports.clock() - turn.since >= turn.ttl:
+        if following is None or turn.in_doubt or self._ctx.ports.clock() - turn.since >= turn.ttl:
             turn.yields = bool(turn.claim_token)
             self._unclaim(turn)
         if following is None:
@@ -223,7 +226,7 @@ class Claims:
             turn.alarm = None
         if turn.claim_token:
             self._ctx.shared.unclaim(turn.key, turn.claim_token)
-            turn.claim_token = b""
+            turn.claim_token, turn.in_doubt = b"", False
 
     def release_all(self) -> None:
         """Release all claims before closing, so that no caller waits for work that this process will not do."""

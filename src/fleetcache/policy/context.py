@@ -14,9 +14,13 @@ from .options import MINIMUM_TTL, CallOptions
 from .ports import NO_ANSWER, CoherencePort, EntriesPort, Future, NearPort, Runtime, SharedPort, TrustPort
 from .single_flight import Flight, Flights
 
-__all__ = ["NO_LOOK", "Budget", "Load", "LoadTimes", "PolicyContext"]
+__all__ = ["MIN_COST", "NO_LOOK", "Budget", "Load", "LoadTimes", "PolicyContext"]
 
 NO_LOOK = Lookup(EntryState.UNAVAILABLE, reason="no answer")
+
+
+MIN_COST = 1e-9
+"""The least cost of a loaded value, in seconds. An unconfirmed entry without a cost was written, not loaded."""
 
 
 class Budget:
@@ -176,6 +180,8 @@ class PolicyContext(Struct):
         now = self.ports.clock()
         if held is None or now >= held.fresh_until:
             return False
+        if held.cost and not self.alone:
+            return False  # loaded: another process may have removed it since, so its bound counts from its load
         life = self.unconfirmed_life(options)
         ttl = min(ttl, max(life, held.fresh_until - now))
         stale = min(held.stale_until - held.fresh_until, max(0.0, life - ttl))

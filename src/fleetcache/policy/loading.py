@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
-from .context import NO_LOOK, Load, PolicyContext
+from .context import MIN_COST, NO_LOOK, Load, PolicyContext
 from .loader_results import Unwrapping
 from .lookup import ClaimReply, DecodedValue, EntryState, Lookup, NewEntry
 from .options import CallOptions
@@ -280,7 +280,8 @@ class Loading:
         Callers that joined in time may have the value, unless its key or a tag changed since.
         """
         if options is not None:
-            self._ctx.keep_unconfirmed(run.token, answer, options, *times)
+            started, cost = times
+            self._ctx.keep_unconfirmed(run.token, answer, options, started, max(cost, MIN_COST))
         if answer.payload is None:
             return Outcome(Resolution.RETURN, Resolution.LOAD_ALONE, answer=answer)
         # The load may have taken long, or its process may have stalled. No joined caller may get a value older than the

@@ -242,7 +242,7 @@ class SharedPort(Protocol):
     def is_claimed(self, key: str) -> Future | None: ...  # noqa: D102
     def swap(self, key: str, expected: bytes, entry: NewEntry) -> Future | None: ...  # noqa: D102
     def renew(  # noqa: D102
-        self, key: str, stamp: bytes, ms: int, *, claim: bool = False, gone: Callable[[], None] | None = None
+        self, key: str, stamp: bytes, ms: int, *, claim: bool = False, refused: Callable[[], None] | None = None
     ) -> None: ...
     def release(self, key: str, placeholder: bytes) -> None: ...  # noqa: D102
     def unclaim(self, key: str, claim_token: bytes) -> None: ...  # noqa: D102

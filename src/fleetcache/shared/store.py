@@ -152,11 +152,12 @@ class Shared(CommandSender):
         return self.call_script("swap", raw, args, answered, self._ports.future())
 
     def renew(
-        self, key: str, stamp: bytes, ms: int, *, claim: bool = False, gone: Callable[[], None] | None = None
+        self, key: str, stamp: bytes, ms: int, *, claim: bool = False, refused: Callable[[], None] | None = None
     ) -> None:
         """Extend the life of a placeholder, or of a claim or the entry under it. No caller waits for the reply.
 
-        ``gone`` is called if the server has it no more: it expired in an outage, or the server lost it.
+        ``refused`` is called if its life was not extended: it expired in an outage, the server lost it, or it lives
+        longer anyway.
         """
         if not self.may_send():
             return
@@ -164,8 +165,8 @@ class Shared(CommandSender):
 
         def answered(reply: Any, _sent_at: float) -> None:
             self._own_if_done(raw, reply)
-            if reply == 0 and gone is not None:
-                gone()
+            if reply == 0 and refused is not None:
+                refused()
 
         self.call_script("renew", raw, (stamp, ms), answered, None)
 

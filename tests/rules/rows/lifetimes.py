@@ -60,6 +60,14 @@ ROWS = [
         ("kept_options(run.options, result.ttl, result.stale)", "run.options"),
     ),
     Row(
+        "touch_prolongs_a_loaded_value",
+        "life.offline",
+        "In an outage, touch extends the life of a loaded value, which another process may have removed since.",
+        "policy.context:PolicyContext.touch_here",
+        ("if held.cost and not self.alone:", "if False:"),
+        "tests/unit/policy/test_writing.py::test_a_loaded_value_gets_no_longer_life_while_the_server_is_away",
+    ),
+    Row(
         "offline_ttl_of_the_cache",
         "life.offline",
         "Offline, near answers within the cache's offline_ttl, and ignores the call's own.",

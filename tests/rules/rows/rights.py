@@ -88,7 +88,7 @@ ROWS = [
         "right.by_hand_passed",
         "While a caller of a process waits for a manual claim, no other process gets it.",
         "policy.claims:Claims._pass_on",
-        ("if following is None or self._ctx.ports.clock() - turn.since >= turn.ttl:", "if following is None:"),
+        ("or self._ctx.ports.clock() - turn.since >= turn.ttl:", ":"),
         KEPT_FROM_ANOTHER,
     ),
     Row(
@@ -111,8 +111,8 @@ ROWS = [
         "lost_claim_handed_on",
         "right.by_hand_passed",
         "A manual claim that the server lost passes to the next caller here, while another process has it.",
-        "policy.claims:_ClaimQueue.lose",
-        ('self.claim_token = b""', "pass"),
+        "policy.claims:_ClaimQueue.doubt",
+        ("self.in_doubt = True", "pass"),
         "plan lost_claim_handed_on",
     ),
     Row(

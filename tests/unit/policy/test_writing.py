@@ -65,3 +65,17 @@ def test_a_touch_prolongs_what_stands_here_alone(prefix: str) -> None:
             assert await cache.touch("k", "10m")
 
     run(main())
+
+
+def test_a_loaded_value_gets_no_longer_life_while_the_server_is_away(prefix: str) -> None:
+    """Another process may have removed it since, so the bound of an outage counts from its load."""
+
+    async def load() -> int:
+        return 1
+
+    async def main() -> None:
+        async with away(prefix) as cache:
+            assert await cache.get_or_set("k", load, ttl="1m") == 1
+            assert not await cache.touch("k", "10m")
+
+    run(main())
