@@ -1,6 +1,7 @@
-"""The engine: builds the parts of one cache, keeps them on the running event loop, and reports their state.
+"""The engine: builds the parts of one cache, builds them anew in a forked child, and closes them.
 
-The face (``cache``) sees the parts through the engine; so do namespaces, which share the parts.
+``aio.engine`` runs them on an event loop, ``threads.engine`` on threads. The face (``cache``) sees the parts through
+the engine; so do namespaces, which share the parts.
 """
 
 import logging

@@ -1,4 +1,4 @@
-"""Leader and followers on the one connection: each thread writes its calls, and one waiting thread reads for all.
+"""Leader and followers on the socket of a connection: each thread writes its calls, one waiting thread reads for all.
 
 All code here runs under the monitor, except for the system calls: those let other threads run.
 """
