@@ -225,7 +225,7 @@ def test_a_ready_cache_is_used_as_it_is() -> None:
     assert cache.get("k") == [1]
     with pytest.raises(PicklingError, match="Point"):  # the cache's codec is not pickle
         backend.set("k", Point(1))
-    with pytest.raises(ConfigError, match="give secret_key, ttl where it is made"):
+    with pytest.raises(ConfigError, match="pass secret_key, ttl where it is made"):
         FleetCache(cache, secret_key=SECRET, ttl="1m")
 
 
