@@ -269,11 +269,6 @@ def detached_flight_answers_all() -> list[Exchange]:
     return [(Flights, "end", told)]
 
 
-def rights_kept_while_suspect() -> list[Exchange]:
-    """A right that was granted too late is released only if the link is online at that moment."""
-    return [(CommandSender, "_connected", CommandSender.may_send)]
-
-
 def clear_forgotten_with_a_snapshot() -> list[Exchange]:
     """After a restart only the newest version of the tag on every entry is distrusted, not an older one."""
 

@@ -168,14 +168,6 @@ ROWS = [
         "plan 6239",
     ),
     Row(
-        "rights_kept_while_suspect",
-        "right.returned",
-        "A right granted too late is released only if the link is online at that moment.",
-        "shared.commands:CommandSender._connected",
-        wrong.rights_kept_while_suspect,
-        "plan 209",
-    ),
-    Row(
         "clear_forgotten_with_a_snapshot",
         "past.lost",
         "After a restart only the newest version of the tag on every entry is distrusted, not an older one.",

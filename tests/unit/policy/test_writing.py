@@ -67,6 +67,20 @@ def test_a_touch_prolongs_what_stands_here_alone(prefix: str) -> None:
     run(main())
 
 
+def test_a_touch_in_an_outage_keeps_to_its_bound(prefix: str) -> None:
+    async def main() -> None:
+        async with away(prefix) as cache:
+            engine = cache._engine
+            await cache.set("k", 1, ttl="1s", stale="1h")
+            assert await cache.touch("k", "20s")
+            held = engine.near.items["k"]
+            bound = engine.clock() + engine.settings.offline_ttl
+            assert held.fresh_until < bound - 5
+            assert held.stale_until <= bound
+
+    run(main())
+
+
 def test_a_loaded_value_gets_no_longer_life_while_the_server_is_away(prefix: str) -> None:
     """Another process may have removed it since, so the bound of an outage counts from its load."""
 
