@@ -7,8 +7,7 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 
 from fleetcache import Cache
-from fleetcache.shared import reading, store
-from fleetcache.wire.session import Session
+from fleetcache.shared.reading import Reads
 from tests.support.run import run
 from tests.support.servers import Server
 from tests.support.waiting import eventually
@@ -150,14 +149,5 @@ def test_a_torn_look_beside_a_claim_is_too(server: Server, prefix: str, *, track
 def test_twin_else_an_expired_value_is_fresh_again(
     server: Server, prefix: str, monkeypatch: pytest.MonkeyPatch, *, tracked: bool, number: int
 ) -> None:
-    pushed = Session._push
-
-    def unseen(self: Session, frame: list[object]) -> None:
-        pushed(self, frame)
-        for call in self.calls:
-            call.torn = False
-
-    monkeypatch.setattr(Session, "_push", unseen)
-    monkeypatch.setattr(reading, "is_torn", lambda *_: False)
-    monkeypatch.setattr(store, "is_torn", lambda *_: False)
+    monkeypatch.setattr(Reads, "is_torn", lambda *_: False)
     assert run(_read_torn(server, prefix, tracked=tracked, number=number)) == "old"

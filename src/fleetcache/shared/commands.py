@@ -56,7 +56,7 @@ class Wire(Protocol):
 class _Scripted:
     """A call of one script. It is in no reference cycle, so its payload is freed at once, not at a full collection."""
 
-    __slots__ = ("_again", "_calls", "_handle", "_still", "future", "lost", "payload", "sent_at", "torn")
+    __slots__ = ("_again", "_calls", "_handle", "_still", "between", "future", "lost", "payload", "sent_at")
 
     count = 1
 
@@ -73,7 +73,8 @@ class _Scripted:
         self._calls, self._handle, self._still, self._again = calls, handle, still, again
         pack: Callable[[Any], bytes] = pack_command
         self.payload = pack(command)
-        self.future, self.lost, self.sent_at, self.torn = future, lost, 0.0, False
+        self.future, self.lost, self.sent_at = future, lost, 0.0
+        self.between: tuple[list[Any], ...] = ()
 
     def handle(self, replies: list[Any]) -> Any:
         """Pass the reply on. If the server has forgotten the script, send the script's text instead, once."""

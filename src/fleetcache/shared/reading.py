@@ -19,7 +19,7 @@ from ..format.keys import ALL_TAG, Layout
 from ..futures import Future, tell_unanswered
 from ..near.coherence import Coherence, FillToken
 from ..near.tag_versions import new_version
-from ..policy.lookup import Lookup
+from ..policy.lookup import EntryState, Lookup
 from ..policy.ports import Runtime
 from ..wire.session import ANSWERED_LATER, ReplyError
 from .commands import CommandSender
@@ -28,7 +28,7 @@ from .large_keys import LargeKeys
 from .replies import judged
 from .scripts import TAG_KEPT_MS
 
-__all__ = ["HEAD", "Reads", "is_torn"]
+__all__ = ["HEAD", "Reads"]
 
 
 # Asked after ``GET`` and ``PTTL`` where no push tells of a write between the two: the head of another value differs.
@@ -51,15 +51,18 @@ class _Look(Struct, gc=False):
     declared: Any
     token: FillToken | None
     sent_at: float = 0.0
-    torn: bool = False
+    between: tuple[list[Any], ...] = ()
     count: int = 2
+    again: bool = False
 
     lost: ClassVar = None
 
     def handle(self, replies: list[Any]) -> Any:
         """Judge the entry, in frame order."""
-        if self.torn or is_torn(*replies):
-            self.torn = False
+        if (self.between or self.count > 2) and self.reads.is_torn(self.key, self.between, *replies):  # noqa: PLR2004 - with the head
+            if self.again:
+                return Lookup(EntryState.ABSENT)  # the next script reads value and life in one step
+            self.between, self.again = (), True
             self.reads.submit(self)
             return ANSWERED_LATER
         return self.reads.see(self.key, replies[0], replies[1], self.sent_at, self.declared, self.token)
@@ -67,11 +70,6 @@ class _Look(Struct, gc=False):
     def give_up(self) -> None:
         """Tell the future that no answer came."""
         tell_unanswered(self.future)
-
-
-def is_torn(blob: Any, _pttl: Any, head: Any = None) -> bool:
-    """Return whether the value was replaced before its head was asked for, so that ``PTTL`` may be of the newer one."""
-    return isinstance(blob, bytes) and isinstance(head, bytes) and not blob.startswith(head)
 
 
 class Reads:
@@ -97,6 +95,20 @@ class Reads:
         self.submit = sender.submit
         self.large = LargeKeys()
         self.run = b""
+
+    def is_torn(self, key: str, between: tuple[list[Any], ...], blob: Any, _pttl: Any, head: Any = None) -> bool:
+        """Return whether another client wrote the key after ``GET``, so that ``PTTL`` may be of a newer value.
+
+        Args:
+            key: The key.
+            between: The pushes between the replies.
+            blob: The reply to ``GET``.
+            head: The head of the value that was there after ``PTTL``, if it was asked for.
+        """
+        if isinstance(blob, bytes) and isinstance(head, bytes) and not blob.startswith(head):
+            return True
+        raw = self._layout.entry(key)
+        return any(named[1] is None or raw in named[1] for named in between if len(named) > 1)
 
     def look(self, key: str, declared: Any, token: FillToken | None, *, of_many: bool = False) -> Future | None:
         """Send ``GET`` and ``PTTL`` in one write; the future gets a ``Lookup``.

@@ -19,7 +19,7 @@ from ..wire.server_evictions import ASKED
 from ..wire.session import Call, Command, ReplyError
 from .commands import CommandSender
 from .entries import Entries
-from .reading import HEAD, Reads, is_torn
+from .reading import HEAD, Reads
 from .stray_rights import GOOD_FOR, Rights
 
 __all__ = ["Shared"]
@@ -100,7 +100,7 @@ class Shared(CommandSender):
                 seen = Lookup(EntryState.ABSENT)
             elif large:
                 seen = self.reads.see_large(raw, *entry) or Lookup(EntryState.ABSENT)  # small by now: read it again
-            elif call.torn or is_torn(*entry):
+            elif self.reads.is_torn(key, call.between, *entry):
                 seen = Lookup(EntryState.ABSENT)  # the next script reads value and life in one step
             else:
                 seen = self.reads.see(key, entry[0], entry[1], call.sent_at, declared, token)

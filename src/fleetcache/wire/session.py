@@ -77,7 +77,7 @@ class AnyCall(Protocol):
     """The attributes of a call that a session uses; ``Call`` describes each."""
 
     sent_at: float
-    torn: bool
+    between: tuple[list[Any], ...]
 
     @property
     def payload(self) -> bytes: ...  # noqa: D102
@@ -104,11 +104,11 @@ class Call:
 
     Attributes:
         sent_at: When the call was written.
-        torn: Whether a push came between its replies: another client wrote between its commands, so the replies may
-            describe two different values.
+        between: The pushes that came between its replies. If one names a key of the call, another client wrote it
+            between the commands, and the replies may describe two different values.
     """
 
-    __slots__ = ("count", "future", "handle", "lost", "payload", "sent_at", "torn")
+    __slots__ = ("between", "count", "future", "handle", "lost", "payload", "sent_at")
 
     def __init__(
         self,
@@ -126,7 +126,7 @@ class Call:
         self.future = future
         self.lost = lost
         self.sent_at = 0.0
-        self.torn = False
+        self.between: tuple[list[Any], ...] = ()
 
     def give_up(self) -> None:
         """Tell the caller that no answer came. The slot stays."""
@@ -292,7 +292,7 @@ class Session:
 
     def _push(self, frame: list[Any]) -> None:
         if self._replies:
-            self.calls[0].torn = True
+            self.calls[0].between += (frame,)
         own, self.expect_self_invalidation = self.expect_self_invalidation, None
         if own is not None and len(frame) == 2 and frame[0] == b"invalidate" and frame[1] == [own]:  # noqa: PLR2004 - kind and keys
             self.on_own(own)
