@@ -10,7 +10,7 @@ import pytest
 
 from fleetcache import Cache, SyncCache
 from fleetcache.near.coherence import Coherence
-from fleetcache.policy import loading
+from fleetcache.policy import waits
 from fleetcache.telemetry.health import Health
 from tests.conftest import StartServer
 from tests.support.client import Client
@@ -112,7 +112,7 @@ def test_without_tracking_there_is_one_load_and_waiters_poll(server: Server, pre
 def test_twin_waiters_that_do_not_poll_wait_to_the_end(
     server: Server, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loading, "POLL", 60.0)
+    monkeypatch.setattr(waits, "POLL", 60.0)
     with server.client() as client:
         _, took = run(_load_together(untracked(server, client), prefix))
     assert took >= 0.99

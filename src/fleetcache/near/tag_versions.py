@@ -109,7 +109,8 @@ class TagVersions:
     def judge(self, section: bytes, now: float) -> tuple[TagState, tuple[str, ...]]:
         """Return whether an entry with these tags is current, and its tags.
 
-        For ``UNKNOWN`` the tags are those whose versions must be read; for ``OUTDATED`` there are none.
+        For ``UNKNOWN`` the tags are those whose versions must be read; for ``OUTDATED`` there are none. If one is
+        missing, copies that age are read with it: they could end while it is read, and so in turns.
         """
         names = self.current_sections.get(section)
         if names is not None:
@@ -117,20 +118,19 @@ class TagVersions:
         tags = parse_tags(section)
         if not tags:  # broken, or without even the tag that every entry carries
             return TagState.OUTDATED, ()
-        unknown = []
-        endless = True
+        unknown, ageing = [], []
         for name, version in tags:
             copy = self._copies.get(name)
             if copy is None or now >= copy[1]:
                 unknown.append(name)
             elif copy[0] != version:
                 return TagState.OUTDATED, ()
-            else:
-                endless = endless and copy[1] == float("inf")
+            elif copy[1] < float("inf"):
+                ageing.append(name)
         if unknown:
-            return TagState.UNKNOWN, tuple(unknown)
+            return TagState.UNKNOWN, (*unknown, *ageing)
         names = tuple(name for name, _ in tags)
-        if endless:
+        if not ageing:
             self._remember(section, names)
         return TagState.CURRENT, names
 

@@ -84,6 +84,14 @@ ROWS = [
         ("tags, offline_ttl=offline_ttl)", "tags)"),
     ),
     Row(
+        "ageing_copies_read_in_turns",
+        "life.untracked",
+        "Without tracking, one tag's copy ends while another is read: the entry stays unknown, and is loaded by many.",
+        "near.tag_versions:TagVersions.judge",
+        ("(*unknown, *ageing)", "tuple(unknown)"),
+        "tests/unit/near/test_tag_versions.py::test_copies_that_age_are_read_together_with_a_missing_one",
+    ),
+    Row(
         "untracked_from_the_answer",
         "life.untracked",
         "Without tracking, the life of near copies counts from the arrival of the answer.",

@@ -79,6 +79,14 @@ def test_without_tracking_a_copy_ages() -> None:
     assert held.version("geo", 5.0) is None
 
 
+def test_copies_that_age_are_read_together_with_a_missing_one() -> None:
+    """One read at a time, the other copy could end meanwhile, and the entry would stay unknown."""
+    held = TagVersions()
+    held.keep("*", ALL, 5.0)
+    assert held.judge(BOTH, 4.9) == (TagState.UNKNOWN, ("geo", "*"))
+    assert copies().judge(BOTH, 4.9) == (TagState.UNKNOWN, ("geo",)), "a copy with pushes does not age"
+
+
 def test_missing_names_what_must_be_asked_for() -> None:
     held = copies(geo=GEO)
     assert held.missing(("*", "geo", "other"), 0.0) == ["other"]
