@@ -135,6 +135,8 @@ class Pipe:
                 self._end(arrival)
                 return
             allowed = self._way.account(arrival.data)
+            if self._target.is_closing():  # asyncio ignores a write to a closed transport, uvloop raises
+                return
             self._target.write(allowed)
             await self._target.drain()
             if self._way.cut_after == 0:
