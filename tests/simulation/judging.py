@@ -1,5 +1,6 @@
 """Judges the calls of one process: their time, and whether the promises allow their answers."""
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 from tests.simulation.model import NEVER, Removal, Value, Violation
@@ -14,7 +15,7 @@ OPERATION_TIMEOUT = 0.25
 SLACK = 0.12
 
 
-class Judging:
+class Judging(ABC):
     """The demands on one process; ``fleet.Instance`` is a life of it.
 
     Args:
@@ -41,13 +42,13 @@ class Judging:
         self.removing: list[Removal] = []
         self.claimed: dict[str, float] = {}  # by key, the time from which a user here has held the claim
 
+    @abstractmethod
     def says_online(self) -> bool:
         """Return True if calls go to the server."""
-        raise NotImplementedError
 
+    @abstractmethod
     def says_heard(self) -> bool:
         """Return True unless the instance reports that it is offline."""
-        raise NotImplementedError
 
     def _check_deadline(self, op: Op, began: float, *, online: bool) -> None:
         """Promise 4: one operation timeout in all, none while offline; and the time of loads, here and elsewhere."""

@@ -1,6 +1,7 @@
 """The users of one process: their calls, their loaders, and the judgement of their answers."""
 
 import asyncio
+from abc import abstractmethod
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -30,9 +31,9 @@ class Users(Judging):
         if op.cancel is not None:
             self.loop.call_later(op.cancel, task.cancel)
 
+    @abstractmethod
     def start(self, coro: Coroutine[Any, Any, Any], name: str) -> "asyncio.Task[Any]":
         """Start a task on this process's loop."""
-        raise NotImplementedError
 
     def _ended(self, task: "asyncio.Task[Any]") -> None:
         self.calls -= 1
@@ -191,13 +192,13 @@ class Users(Judging):
         if load.fate == "cancels":
             raise asyncio.CancelledError
 
+    @abstractmethod
     def stall(self, seconds: float) -> None:
         """Give the loop no turn for this many seconds."""
-        raise NotImplementedError
 
+    @abstractmethod
     def kill(self, *, silent: bool) -> None:
         """Kill the process."""
-        raise NotImplementedError
 
     def _as_told(self, number: int, load: Load) -> Any:
         if load.nostore:

@@ -148,8 +148,8 @@ class Recovery:
                     rights.returned(right, surely=greeting.is_alone)
 
     def release_left(self) -> None:
-        """Release the rights of loads that ended since the handshake released those before."""
-        for raw, stamp in self._shared.rights.pending():
+        """Release rights that the handshake did not: their loads ended since, or the link was only suspect."""
+        for raw, stamp in self._shared.rights.pending()[:CHUNK]:
             self._shared.release_raw(raw, stamp)
 
     def _removal(self, target: Target) -> Command:
@@ -199,6 +199,7 @@ class Recovery:
         self._replay_live()
         if self._coherence.turnover.is_due():
             self._shared.tell_turnover(self._coherence.turnover.heard)
+        self.release_left()
         for raw, stamp in self._shared.rights.take_due():
             self._shared.release_raw(raw, stamp)
         read = ("GET", self._layout.tag(ALL_TAG))

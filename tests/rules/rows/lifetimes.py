@@ -66,7 +66,7 @@ ROWS = [
         "In an outage, touch extends the life of a loaded value, which another process may have removed since.",
         "policy.context:PolicyContext.touch_here",
         ("if held.cost and not self.alone:", "if False:"),
-        "tests/unit/policy/test_writing.py::test_a_loaded_value_gets_no_longer_life_while_the_server_is_away",
+        "tests/unit/policy/test_writing.py::test_a_loaded_value_is_counted_on_and_not_touched_while_the_server_is_away",
     ),
     Row(
         "offline_ttl_of_the_cache",

@@ -3,9 +3,12 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import pytest
+
 from fleetcache import Cache
 from fleetcache.futures import Future
 from fleetcache.policy.lookup import EntryState, Lookup
+from fleetcache.shared.reading import Reads
 from tests.support.client import Client
 from tests.support.drivers import Driver
 from tests.support.run import run
@@ -80,5 +83,22 @@ def test_a_refused_read_is_shown_until_one_succeeds(remote: Driver) -> None:
         assert engine.shared.refusals["read"][0] == "wrongtype"
         await looked(cache, "plain")
         assert "read" not in engine.shared.refusals
+
+    played(remote, body)
+
+
+def test_a_pair_that_is_torn_twice_is_left_to_the_next_script(remote: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key that another client writes all the time must not be read for ever."""
+    asked: list[str] = []
+
+    def torn(_self: Reads, key: str, *_: Any) -> bool:
+        asked.append(key)
+        return True
+
+    async def body(cache: Cache, _raw: Client) -> None:
+        cache._engine.coherence.tracking = False  # each pair is checked
+        monkeypatch.setattr(Reads, "is_torn", torn)
+        assert (await looked(cache, "plain")).state is EntryState.ABSENT
+        assert asked == ["plain", "plain"]
 
     played(remote, body)
