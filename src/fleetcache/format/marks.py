@@ -11,9 +11,10 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
+from msgspec import Struct
 
 from .registered_types import name_of, registered, registered_as
 from .standard_types import (
@@ -42,7 +43,7 @@ _MAX_PATTERNS: Final = 100
 _KEY: Final = "$"
 
 
-class ClassOf(NamedTuple):
+class ClassOf(Struct, frozen=True):
     """A class that a declared type names."""
 
     kind: type

@@ -5,8 +5,10 @@ form stays the same as long as the process lives. A name read from a server is l
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 from weakref import WeakSet
+
+from msgspec import Struct
 
 from ..errors import ConfigError
 
@@ -15,7 +17,7 @@ __all__ = ["Registered", "name_of", "register_type", "registered", "registered_a
 T = TypeVar("T")
 
 
-class Registered(NamedTuple):
+class Registered(Struct, frozen=True):
     """One registered type, with the functions that write and read its values."""
 
     kind: type

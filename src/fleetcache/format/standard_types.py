@@ -9,8 +9,10 @@ from collections.abc import Callable, Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from functools import cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 from uuid import UUID
+
+from msgspec import Struct
 
 from .time_zones import read_zone, zone_of
 
@@ -35,11 +37,10 @@ __all__ = [
 # The longest text of a storable pattern: a longer text costs more to compile.
 _MAX_PATTERN: Final = 1000
 # A range of letters beyond ASCII: where case is ignored, compiling looks at every letter of it.
-_has_wide_range: Final = re.compile(r"-(?:[^\x00-\x7f]|\\[uUN])").search
+_WIDE_RANGE: Final = r"-(?:[^\x00-\x7f]|\\[uUN])"
 # The most digits that Python by default converts to decimal text: a longer int is data rather than a number.
 _MAX_DIGITS: Final = 4300
-_NO_DIGITS_LONGER: Final = len(f"{10**_MAX_DIGITS:x}")
-_is_hex: Final = re.compile(r"-?[0-9a-f]+", re.ASCII).fullmatch
+_MAX_HEX_DIGITS: Final = 3572  # those of 10**4300
 # Not ``DEBUG``, which prints.
 _FLAGS: Final = int(re.IGNORECASE | re.LOCALE | re.MULTILINE | re.DOTALL | re.UNICODE | re.VERBOSE | re.ASCII)
 _FACTORIES: Final[Mapping[str, Any]] = {
@@ -56,7 +57,7 @@ class NotHeldError(Exception):
         self.part, self.why = part, why
 
 
-class Kind(NamedTuple):
+class Kind(Struct, frozen=True):
     """One row of the table."""
 
     code: int  # in msgpack; part of the format
@@ -103,7 +104,7 @@ def long_int(value: int) -> str:
 
 
 def _read_int(node: Any) -> int:
-    if not _is_hex(node) or len(node) > _NO_DIGITS_LONGER + 1:
+    if not re.fullmatch(r"-?[0-9a-f]+", node) or len(node) > _MAX_HEX_DIGITS + 1:
         raise ValueError(node)
     return int(node, 16)
 
@@ -122,7 +123,7 @@ def _pattern(value: "re.Pattern[Any]") -> list[Any]:
 
 
 def _is_slow(text: str | bytes, flags: int) -> bool:
-    return bool(flags & re.IGNORECASE) and isinstance(text, str) and _has_wide_range(text) is not None
+    return bool(flags & re.IGNORECASE) and isinstance(text, str) and re.search(_WIDE_RANGE, text) is not None
 
 
 def read_pattern(node: Any) -> "re.Pattern[Any]":

@@ -10,9 +10,10 @@ import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
+from msgspec import Struct
 
 from .marks import Classes, ClassOf
 from .msgspec_hooks import from_plain, is_model, to_plain
@@ -31,7 +32,7 @@ _KEPT: Final = frozenset({dict, list, set, frozenset, tuple})
 _MISSING: Final = object()
 
 
-class Fit(NamedTuple):
+class Fit(Struct, frozen=True):
     """A declared type: the classes that its values may hold, and the check whether a value is of the type."""
 
     classes: Classes

@@ -5,7 +5,9 @@ The batch loads its granted keys and releases the rights before it waits for a r
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
+
+from msgspec import Struct
 
 from .batch_reads import BatchReads
 from .context import Budget, Load
@@ -24,7 +26,7 @@ _REPLACEABLE = frozenset({EntryState.EXPIRED, EntryState.INVALID, EntryState.STA
 _SETTLED = frozenset({EntryState.FRESH, EntryState.STALE, EntryState.UNAVAILABLE})
 
 
-class Right(NamedTuple):
+class Right(Struct, frozen=True):
     """The right of one key in a round: the version stamp that a store may replace, the claim's mark, the last read."""
 
     run: Load
@@ -183,9 +185,9 @@ class BatchLoad:
         """Call the loader once for all granted keys; each key is stored, or released if the mapping lacks it."""
         ctx = self._ctx
         stops = [
-            self._loading.rights.renew_while_loading(run, expected_stamp, claim_token)
-            for run, _, expected_stamp, claim_token in granted
-            if expected_stamp is not None
+            self._loading.rights.renew_while_loading(right.run, right.expected_stamp, right.claim_token)
+            for right in granted
+            if right.expected_stamp is not None
         ]
         try:
             captured = await ctx.capture(self._options.tags, self._budget)

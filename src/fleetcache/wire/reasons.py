@@ -4,7 +4,6 @@ The codes are stable: health reports, metrics and alerts carry them.
 """
 
 import os
-import re
 import ssl
 from typing import Final
 
@@ -74,7 +73,7 @@ NEEDS_OPERATOR: Final = frozenset({"auth", "noperm", "cluster_mode", "tls"}) | E
 _NOT_AVAILABLE: Final = ("unknown command", "unsupported command", "not allowed", "not supported", "disabled")
 
 # Servers repeat the arguments of an unknown command: keys, the beginning of values, a password.
-_ARGUMENTS: Final = re.compile(r",? with args beginning with:.*", re.DOTALL)
+_ARGUMENTS: Final = " with args beginning with:"
 
 
 class ScriptError(hiredis.ReplyError):
@@ -83,7 +82,8 @@ class ScriptError(hiredis.ReplyError):
 
 def spoken(error: Exception) -> str:
     """Return the text of an error reply as it may be shown: without the arguments of the refused command."""
-    words = _ARGUMENTS.sub("", str(error))
+    words, named, _ = str(error).partition(_ARGUMENTS)
+    words = words.removesuffix(",") if named else words
     return f"EVALSHA: {words}" if isinstance(error, ScriptError) else words
 
 
