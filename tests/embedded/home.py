@@ -54,11 +54,14 @@ class Home:
     @property
     def supervisors(self) -> list[psutil.Process]:
         """The processes that run a server here. A process that is about to fork does not count yet."""
-        return [
+        found = [
             process
-            for process in psutil.process_iter(["cmdline", "pid"])
+            for process in psutil.process_iter(["cmdline", "pid", "ppid"])
             if str(self.folder.path) in (process.info["cmdline"] or []) and process.info["cmdline"][1:3] == ["-I", "-S"]
         ]
+        # Between its fork and its exec, a supervisor's child has the supervisor's command line.
+        pids = {process.info["pid"] for process in found}
+        return [process for process in found if process.info["ppid"] not in pids]
 
     @property
     def supervisor(self) -> psutil.Process:
