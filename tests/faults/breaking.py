@@ -37,7 +37,7 @@ async def breaking(server: Server, trigger: bytes, rage: Break) -> AsyncIterator
             task.cancel()
         if running:
             await asyncio.wait(running)
-        for _ in range(3):  # one turn to accept, one to start the handler, one to abort
+        for _ in range(10):  # to accept, to start the handler, to abort: each a turn or two, by version of Python
             await asyncio.sleep(0)
 
 
