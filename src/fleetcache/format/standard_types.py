@@ -3,6 +3,7 @@
 A row's code and word are part of the format. They never change, and no other row ever gets them.
 """
 
+import math
 import re
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Mapping
@@ -40,7 +41,7 @@ _MAX_PATTERN: Final = 1000
 _WIDE_RANGE: Final = r"-(?:[^\x00-\x7f]|\\[uUN])"
 # The most digits that Python by default converts to decimal text: a longer int is data rather than a number.
 _MAX_DIGITS: Final = 4300
-_MAX_HEX_DIGITS: Final = 3572  # those of 10**4300
+_MAX_HEX_DIGITS: Final = int(_MAX_DIGITS * math.log(10, 16)) + 1
 # Not ``DEBUG``, which prints.
 _FLAGS: Final = int(re.IGNORECASE | re.LOCALE | re.MULTILINE | re.DOTALL | re.UNICODE | re.VERBOSE | re.ASCII)
 _FACTORIES: Final[Mapping[str, Any]] = {

@@ -102,7 +102,7 @@ def test_no_other_type_has_a_row(kind: type) -> None:
     assert standard(kind) is None
 
 
-@pytest.mark.parametrize("number", [2**64, -(2**200), 10**4299])
+@pytest.mark.parametrize("number", [2**64, -(2**200), 10**4300 - 1, 1 - 10**4300])
 def test_a_long_number_comes_back(number: int) -> None:
     assert readers()["int"].read(long_int(number)) == number
 
@@ -111,7 +111,7 @@ def test_a_number_of_more_digits_than_python_prints_is_refused() -> None:
     with pytest.raises(NotHeldError):
         long_int(10**4300)
     with pytest.raises(ValueError, match="f"):
-        readers()["int"].read("f" * 3600)
+        readers()["int"].read("f" * 3574)
 
 
 @pytest.mark.parametrize(("kind", "text"), [(IPv4Address, "10.0.0.1"), (PurePosixPath, "a/b"), (complex, [1.0, 2.0])])
