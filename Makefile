@@ -1,6 +1,6 @@
-# make demo | test | uvloop | installs | fuzz | simulate | rules | reliability | check | prose | docs | bench | story | lock. Each sets up what it needs in .venv the first time; nothing else is installed.
+# make demo | test | uvloop | installs | fuzz | simulate | rules | reliability | check | prose | docs | bench | story | scale | lock. Each sets up what it needs in .venv the first time; nothing else is installed.
 
-.PHONY: demo test uvloop installs fuzz simulate rules reliability check prose docs bench story lock
+.PHONY: demo test uvloop installs fuzz simulate rules reliability check prose docs bench story scale lock
 .DEFAULT_GOAL := test
 
 VENV := .venv
@@ -69,6 +69,10 @@ bench: $(BENCH)
 
 story: $(BENCH)
 	$(BIN)/python benchmarks/story.py
+
+# The bad days of a large fleet, on both servers: some minutes. ARGS="--only maxclients --server redis" plays a part.
+scale: $(DEV)
+	$(BIN)/python -m benchmarks.scale $(ARGS)
 
 # Newest versions that fit, for every platform and every Python from the oldest we support. The index itself is not named: it is the installer's.
 COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --quiet --upgrade \
