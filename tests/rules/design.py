@@ -57,6 +57,7 @@ DESIGN = {
     "starter.",
     "flight.one": "While the server evicts, a process loads a key one at a time: a caller that may not join a load "
     "waits for its end.",
+    "free.cycles": "No call leaves a reference cycle: what it wrote or loaded is freed with it.",
     "flight.last": "A cancelled caller does not end the load for other callers; the last one that leaves does.",
     "flight.cycle": "A loader that waits for its own load is an error, not a deadlock.",
     "refresh.replaces": "refresh replaces the entry by lease or claim, never past a removal.",

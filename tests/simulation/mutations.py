@@ -189,13 +189,13 @@ def claim_ignored() -> list[Exchange]:
             session = self.wire.session if self.wire is not None else None
             call = (session.queued or session.calls or (None,))[-1] if session is not None else None
             if isinstance(call, Call) and call.future is future:
-                handle = call.handle
+                handle = call._handle
 
-                def always(replies: list[Any]) -> Any:
-                    found = handle(replies)
+                def always(replies: list[Any], asked: Call) -> Any:
+                    found = handle(replies, asked)
                     return ClaimReply(found.seen, found.remaining, granted=True)
 
-                call.handle = always
+                call._handle = always
         return future
 
     return [(Shared, "claim", granted)]

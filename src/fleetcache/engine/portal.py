@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import Closed
 from ..policy.ports import LoaderEndedError
-from ..policy.single_flight import CURRENT
+from ..policy.single_flight import CURRENT, Flight
 from .threads.pool import Around, RefreshPool
 from .threads.runtime import call_plain, has_room
 
@@ -40,11 +40,11 @@ class _PortalCall:
         self._engine, self._loop, self._pool, self._loader, self._amid = engine, loop, pool, loader, amid
         self._news: SimpleQueue[tuple[asyncio.Future[Any], Any, tuple[Any, ...]] | None] = SimpleQueue()
         self._gone = False  # whether the thread stopped waiting without an answer
-        self._begun = False
+        self._begun = self._answered = False
         self._task: asyncio.Task[Any] | None = None
         self._context = copy_context()
-        if (inside := CURRENT.get()) is not None:  # in a loader: the loop cannot see which flight a thread waits for
-            self._context.run(CURRENT.set, (inside[0], None))
+        if (inside := _inside()) is not None:  # in a loader: the loop cannot see which flight a thread waits for
+            self._context.run(CURRENT.set, inside)
 
     # -- in the thread -----------------------------------------------------------------------------------------------
 
@@ -88,21 +88,28 @@ class _PortalCall:
                     raise _StuckError from None
 
     def _load(self, future: "asyncio.Future[Any]", inside: Any, args: tuple[Any, ...]) -> None:
-        outer, me = CURRENT.set(inside), get_ident()
-        amid = me in self._amid
         try:
-            self._amid.discard(me)
-            result, error = call_plain(self._loader, *args), None
+            result, error = self._loaded(inside, args), None
         except Exception as raised:  # noqa: BLE001 - the loader's own, for every caller of the flight
             result, error = None, raised
         except BaseException:
             self._tell(future, None, _interrupted())
             raise
+        try:
+            self._tell(future, result, error)
+        finally:
+            del future, error  # this frame is in the error's traceback
+
+    def _loaded(self, inside: Any, args: tuple[Any, ...]) -> Any:
+        outer, me = CURRENT.set(inside), get_ident()
+        amid = me in self._amid
+        try:
+            self._amid.discard(me)
+            return call_plain(self._loader, *args)
         finally:
             if amid:
                 self._amid.add(me)
             CURRENT.reset(outer)
-        self._tell(future, result, error)
 
     def _tell(self, future: "asyncio.Future[Any]", result: Any, error: Exception | None) -> None:
         try:
@@ -118,13 +125,14 @@ class _PortalCall:
             self._loop.call_soon_threadsafe(self._cancel)
 
     def _answer(self) -> Any:
-        task = self._task
+        self._answered = True
+        task, self._task = self._task, None  # the task keeps its exception, whose traceback refers to this call
         if task is None or task.cancelled():
             raise _ended()
-        error = task.exception()
-        if error is not None:
-            raise error
-        return task.result()
+        try:
+            return task.result()
+        finally:
+            del task
 
     # -- on the loop -------------------------------------------------------------------------------------------------
 
@@ -149,16 +157,17 @@ class _PortalCall:
     async def load(self, *args: Any) -> Any:
         """Run the thread's loader, for the loop."""
         future: asyncio.Future[Any] = self._loop.create_future()
-        current = CURRENT.get()
-        inside = None if current is None else (current[0], None)
-        answered = self._task is not None and self._task.done()
-        if not answered:
+        inside, task = _inside(), self._task
+        if not (self._answered or (task is not None and task.done())):
             self._news.put((future, inside, args))
             if self._gone:
                 self._take_back()
         elif not self._in_pool(future, inside, args):
             raise _interrupted()
-        return await future
+        try:
+            return await future
+        finally:
+            del future, task  # this frame is in the traceback of the loader's exception
 
     def _take_back(self) -> None:
         """End the requests that the thread has not taken: it has left, and will not run its loader."""
@@ -251,6 +260,12 @@ class LoopPortal:
         if loop.is_closed():
             raise _ended()
         return loop
+
+
+def _inside() -> tuple[Flight, None] | None:
+    """Return the flight whose loader runs in this context, for a thread."""
+    current = CURRENT.get()
+    return None if current is None else (current[0], None)
 
 
 def _settle(future: "asyncio.Future[Any]", result: Any, error: Exception | None) -> None:

@@ -183,17 +183,15 @@ class Claims:
 
     def _keep_alive(self, turn: _ClaimQueue, key: str, ms: int) -> None:
         """Renew the claim every third of its length."""
+        turn.alarm = self._ctx.ports.call_later(ms / 3000, partial(self._renew, turn, key, ms))
 
-        def ring() -> None:
-            turn.alarm = None
-            self._turn(key)
-            if turn.claim_token:
-                self._ctx.shared.renew(
-                    key, turn.claim_token, ms, claim=True, refused=partial(turn.doubt, turn.claim_token)
-                )
-                turn.alarm = self._ctx.ports.call_later(ms / 3000, ring)
-
-        turn.alarm = self._ctx.ports.call_later(ms / 3000, ring)
+    def _renew(self, turn: _ClaimQueue, key: str, ms: int) -> None:
+        turn.alarm = None
+        self._turn(key)
+        if turn.claim_token:
+            refused = partial(turn.doubt, turn.claim_token)
+            self._ctx.shared.renew(key, turn.claim_token, ms, claim=True, refused=refused)
+            self._keep_alive(turn, key, ms)
 
     # -- releasing ---------------------------------------------------------------------------------------------------
 

@@ -177,7 +177,7 @@ class Loading:
         If not, another process refreshes it.
         """
         ctx = self._ctx
-        outcome = Outcome(Resolution.RETRY)
+        outcome, ending = Outcome(Resolution.RETRY), None
         try:
             if not ctx.shared.usable:
                 outcome = await self._load(run, None, None)
@@ -189,13 +189,14 @@ class Loading:
             outcome = Outcome(
                 Resolution.RAISE, Resolution.RETRY, error=error.original
             )  # joined callers ask after a pause
+            ending = error.original if isinstance(error.original, KeyboardInterrupt | SystemExit) else None
         except Exception as error:  # noqa: BLE001 - for joined callers; every other caller keeps the stale value
             outcome = Outcome(Resolution.RAISE, error=error)
             text = "refresh failed: %s (%s); the old value stays"
             ctx.tell(logging.WARNING, "refresh_failed", text, run.group, type(error).__name__)
         ctx.flights.end(run.flight, outcome)
-        if isinstance(outcome.error, KeyboardInterrupt | SystemExit):
-            raise outcome.error  # no caller waits for this load, and the process is about to end
+        if ending is not None:
+            raise ending  # no caller waits for this load, and the process is about to end
 
     # -- loading and storing -----------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from contextvars import ContextVar
 from enum import Enum
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 from ..errors import LoadCycle
 from .lookup import DecodedValue
@@ -34,10 +34,11 @@ class Resolution(Enum):
 class Outcome:
     """How a flight ended.
 
-    ``own`` is the next step of its starter, ``others`` that of callers that joined before ``until``.
+    ``own`` is the next step of its starter, ``others`` that of callers that joined before ``until``. ``callers`` is how
+    many callers have not taken the error yet.
     """
 
-    __slots__ = ("answer", "error", "others", "own", "stale", "trace", "until")
+    __slots__ = ("answer", "callers", "error", "others", "own", "stale", "trace", "until")
 
     def __init__(
         self,
@@ -56,6 +57,26 @@ class Outcome:
         self.error = error
         self.trace = None if error is None else error.__traceback__  # must not grow each time the error is raised
         self.stale = stale
+        self.callers = 0
+
+    def raise_error(self) -> NoReturn:
+        """Raise the error for one caller; the last caller takes it out.
+
+        The error's traceback refers to frames that refer to this outcome. All of that would stay in memory until a full
+        collection.
+        """
+        error, trace = self.error, self.trace
+        self.callers -= 1
+        if self.callers <= 0:
+            self.drop_error()
+        try:
+            raise AssertionError("the error was taken before") if error is None else error.with_traceback(trace)
+        finally:
+            del error, trace
+
+    def drop_error(self) -> None:
+        """Drop the error: no caller will take it."""
+        self.error = self.trace = None
 
 
 class Flight:
@@ -82,6 +103,7 @@ class Flight:
         """Resolve ``future`` with the outcome, now or when the flight ends."""
         self.waiters += 1
         if self.outcome is not None:
+            self.outcome.callers += 1
             future.set_result(self.outcome)
         else:
             self.futures.append(future)
@@ -150,6 +172,7 @@ class Flights:
         if flight.detached and outcome.others is Resolution.RETURN:
             outcome.others = Resolution.RETRY
         flight.outcome = outcome
+        flight.task = None  # a cancelled task keeps its traceback, whose frames refer to the flight
         self._air.discard(flight)
         for table in (self._table, self._behind):
             if table.get(flight.key) is flight:
@@ -160,6 +183,9 @@ class Flights:
             if not detached:
                 del self._detached[flight.key]
         futures, flight.futures = flight.futures, []
+        outcome.callers = len(futures)
+        if not futures:
+            outcome.drop_error()
         for future in futures:
             if not future.done():
                 future.set_result(outcome)

@@ -61,7 +61,7 @@ class Waits:
             return Resolution.LOAD_ALONE, None
         verb = outcome.own if own else outcome.others
         if verb is Resolution.RAISE:
-            raise outcome.error.with_traceback(outcome.trace)
+            outcome.raise_error()
         if verb is not Resolution.RETURN:
             return verb, None
         if entered > outcome.until:

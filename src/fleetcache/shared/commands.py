@@ -17,6 +17,7 @@ from ..wire.session import (
     AnyCall,
     Call,
     Command,
+    OwnCall,
     ReplyError,
     Session,
 )
@@ -170,14 +171,13 @@ class CommandSender:
     def call(
         self,
         commands: tuple[Command, ...],
-        handle: Callable[[list[Any]], Any],
+        handle: Callable[[list[Any], Call], Any],
         future: Future | None,
         lost: Callable[[], None] | None = None,
-    ) -> Call:
-        """Send commands; ``handle`` gets their replies."""
-        call = Call(commands, lambda replies: handle(judged_all(commands, replies)), future, lost)
-        self.submit(call)
-        return call
+    ) -> Future | None:
+        """Send commands; ``handle`` gets their replies and the call."""
+        self.submit(OwnCall(commands, lambda replies, call: handle(judged_all(commands, replies), call), future, lost))
+        return future
 
     def expect_own(self, raw: bytes) -> None:
         """Expect the push for this key, caused by the client's own write, as the next frame."""

@@ -21,7 +21,7 @@ from ..near.coherence import Coherence, FillToken
 from ..near.tag_versions import new_version
 from ..policy.lookup import EntryState, Lookup
 from ..policy.ports import Runtime
-from ..wire.session import ANSWERED_LATER, ReplyError
+from ..wire.session import ANSWERED_LATER, Call, ReplyError
 from .commands import CommandSender
 from .entries import Entries
 from .large_keys import LargeKeys
@@ -139,7 +139,7 @@ class Reads:
         the future.
         """
 
-        def answered(replies: list[Any]) -> Any:
+        def answered(replies: list[Any], _call: Call) -> Any:
             seen = self.see_large(raw, *replies)
             if seen is not None:
                 return seen

@@ -28,7 +28,7 @@ from ..wire.handshake import Ask, ServerInfo
 from ..wire.reasons import TRANSIENT, reply_reason
 from ..wire.server_evictions import ASKED
 from ..wire.server_role import ASK_STANDING, Standing
-from ..wire.session import Call, Command, ReplyError
+from ..wire.session import Call, Command, OwnCall, ReplyError
 from .replies import judged
 from .scripts import SCRIPTS, mint_command
 from .store import Shared
@@ -203,20 +203,19 @@ class Recovery:
         for raw, stamp in self._shared.rights.take_due():
             self._shared.release_raw(raw, stamp)
         read = ("GET", self._layout.tag(ALL_TAG))
-        call = Call((ASK_STANDING, read) if self._greeting.is_watched else (read,), lambda replies: answered(*replies))
+        return OwnCall((ASK_STANDING, read) if self._greeting.is_watched else (read,), self._heard)
 
-        def answered(*replies: Any) -> None:
-            *standing, version = *replies[:-1], judged("GET", replies[-1])
-            if standing and not self._is_the_same(standing[0]):
-                return
-            if isinstance(version, ReplyError):
-                self._shared.record_refusal("read", version)
-            else:
-                self._shared.record_success("read")
-                self._coherence.recent.heard(self._clock())
-                self._coherence.heard_all_tag(version, call.sent_at)
-
-        return call
+    def _heard(self, replies: list[Any], call: Call) -> None:
+        """Handle the replies to a heartbeat."""
+        *standing, version = *replies[:-1], judged("GET", replies[-1])
+        if standing and not self._is_the_same(standing[0]):
+            return
+        if isinstance(version, ReplyError):
+            self._shared.record_refusal("read", version)
+        else:
+            self._shared.record_success("read")
+            self._coherence.recent.heard(self._clock())
+            self._coherence.heard_all_tag(version, call.sent_at)
 
     def _is_the_same(self, reply: Any) -> bool:
         """Return True if the server's answers can be trusted, after handling a change of its history."""

@@ -86,7 +86,7 @@ class Shared(CommandSender):
             return None
         raw, sibling, future = self._layout.entry(key), self._layout.claim(key), self._ports.future()
 
-        def answered(replies: list[Any]) -> ClaimReply:
+        def answered(replies: list[Any], call: Call) -> ClaimReply:
             set_, left, *entry = replies
             self.rights.answered(sibling, claim_token)
             if isinstance(set_, ReplyError):
@@ -116,17 +116,14 @@ class Shared(CommandSender):
             *entry_of,
         )
         lost = partial(self.rights.lost, sibling, claim_token, lease_ms / 1000)
-        call = self.call(commands if look else commands[:2], answered, future, lost)
-        return future
+        return self.call(commands if look else commands[:2], answered, future, lost)
 
     def is_claimed(self, key: str) -> Future | None:
         """Ask whether any process holds the claim; the future gets True or False."""
         if not self.may_send():
             return None
-        raw = self._layout.claim(key)
-        future = self._ports.future()
-        self.call((("PTTL", raw),), lambda replies: isinstance(replies[0], int) and replies[0] > 0, future)
-        return future
+        asked = (("PTTL", self._layout.claim(key)),)
+        return self.call(asked, lambda replies, _: isinstance(replies[0], int) and replies[0] > 0, self._ports.future())
 
     def swap(self, key: str, expected: bytes, entry: NewEntry) -> Future | None:
         """Replace the value that carries the expected head, by compare-and-set.
@@ -246,7 +243,7 @@ class Shared(CommandSender):
         else:
             commands = (("DEL", self._layout.tag(name)),)
 
-        def answered(replies: list[Any]) -> bool | str:
+        def answered(replies: list[Any], _call: Call) -> bool | str:
             done = replies[-1]
             if isinstance(done, ReplyError):
                 self._coherence.defer(target, number)
@@ -257,7 +254,7 @@ class Shared(CommandSender):
             return alive
 
         owe = partial(self._coherence.defer, target, number)
-        return self.call(commands, answered, self._ports.future(), owe).future
+        return self.call(commands, answered, self._ports.future(), owe)
 
     def add(self, key: str, entry: NewEntry, declared: Any, token: FillToken) -> Future | None:
         """Store if absent; the future gets a ``Lookup``: ``GRANTED`` when stored, else the value under the key."""
@@ -340,4 +337,4 @@ class Shared(CommandSender):
         """Send a real command, to measure the round trip that health reports."""
         if not self.may_send():
             return None
-        return self.call((("GET", self._layout.tag(ALL_TAG)),), lambda replies: replies[0], self._ports.future()).future
+        return self.call((("GET", self._layout.tag(ALL_TAG)),), lambda replies, _: replies[0], self._ports.future())

@@ -29,6 +29,7 @@ __all__ = [
     "AnyCall",
     "Call",
     "Command",
+    "OwnCall",
     "ProtocolError",
     "RefusedError",
     "ReplyError",
@@ -83,8 +84,7 @@ class AnyCall(Protocol):
     def payload(self) -> bytes: ...  # noqa: D102
     @property
     def count(self) -> int: ...  # noqa: D102
-    @property
-    def handle(self) -> Callable[[list[Any]], Any]: ...  # noqa: D102
+    def handle(self, replies: list[Any], /) -> Any: ...  # noqa: D102
     @property
     def future(self) -> Future | None: ...  # noqa: D102
     @property
@@ -108,12 +108,12 @@ class Call:
             between the commands, and the replies may describe two different values.
     """
 
-    __slots__ = ("between", "count", "future", "handle", "lost", "payload", "sent_at")
+    __slots__ = ("_handle", "between", "count", "future", "lost", "payload", "sent_at")
 
     def __init__(
         self,
         commands: Sequence[Command],
-        handle: Callable[[list[Any]], Any] = _as_is,
+        handle: Callable[..., Any] = _as_is,
         future: Future | None = None,
         lost: Callable[[], None] | None = None,
     ) -> None:
@@ -122,11 +122,15 @@ class Call:
             pack(commands[0]) if len(commands) == 1 else b"".join([pack(command) for command in commands])
         )
         self.count = len(commands)
-        self.handle = handle
+        self._handle = handle
         self.future = future
         self.lost = lost
         self.sent_at = 0.0
         self.between: tuple[list[Any], ...] = ()
+
+    def handle(self, replies: list[Any]) -> Any:
+        """Hand the replies over, in frame order."""
+        return self._handle(replies)
 
     def give_up(self) -> None:
         """Tell the caller that no answer came. The slot stays."""
@@ -134,6 +138,20 @@ class Call:
             lost, self.lost = self.lost, None
             lost()
         tell_unanswered(self.future)
+
+
+class OwnCall(Call):
+    """A call that its ``handle`` gets as a second argument.
+
+    A function that refers to its own call closes a reference cycle. The payload would then stay in memory until a full
+    collection.
+    """
+
+    __slots__ = ()
+
+    def handle(self, replies: list[Any]) -> Any:
+        """Hand over the replies and this call, in frame order."""
+        return self._handle(replies, self)
 
 
 class _Errors:

@@ -40,8 +40,8 @@ ROWS = [
         "base_not_renewed",
         "right.renewed",
         "A refresh renews its claim, but not the entry under it, which ends first.",
-        "policy.rights:Rights.renew_while_loading",
-        ("ctx.shared.renew(run.key, expected_stamp, min(ms, round(GRACE * 1000)))", "return"),
+        "policy.rights:_Held._renew_base",
+        ("self._ctx.shared.renew(self.run.key, self.expected_stamp, min(self._ms, round(GRACE * 1000)))", "return"),
         "plan base_not_renewed",
     ),
     Row(

@@ -280,6 +280,7 @@ class Monitor:
             except BaseException as error:
                 # While the rule is suspended, an exception here comes from outside: from the loader, or from a signal.
                 if not rule.cr_suspended:
+                    given = None  # this frame is in the error's traceback
                     raise
                 move, given = rule.throw, error
 
@@ -293,7 +294,10 @@ class Monitor:
         Returns:
             The next ``AwaitOutside`` and ``False``, or the coroutine's result and ``True``.
         """
-        return self._turn(get_ident(), move, given, suspends=True)
+        try:
+            return self._turn(get_ident(), move, given, suspends=True)
+        finally:
+            del given  # as in ``_turn``
 
     def _turn(self, me: int, move: Callable[[Any], Any], given: Any, *, suspends: bool) -> tuple[Any, bool]:
         try:
@@ -314,7 +318,7 @@ class Monitor:
                     if not self._lock._is_owned():  # noqa: SLF001 - as in ``_own``, which each shared hit would call
                         self._own()
                     self.suspends = before
-                    self._outside = None
+                    self._outside = given = None  # this frame is in the traceback of an exception that was given
         finally:
             try:
                 self.on_release()  # ``leave`` without the call, as in ``_Left``: each shared hit runs this twice

@@ -22,7 +22,10 @@ async def follow(monitor: Monitor, coro: Coroutine[Any, Any, T]) -> T:
     move: Callable[[Any], Any] = coro.send
     given: Any = None
     while True:
-        asked, over = monitor.step(move, given)
+        try:
+            asked, over = monitor.step(move, given)
+        finally:
+            given = None  # this frame is in the traceback of an exception that was given
         if over:
             result: T = asked
             return result
