@@ -176,7 +176,8 @@ class CommandSender:
         lost: Callable[[], None] | None = None,
     ) -> Future | None:
         """Send commands; ``handle`` gets their replies and the call."""
-        self.submit(OwnCall(commands, lambda replies, call: handle(judged_all(commands, replies), call), future, lost))
+        call = OwnCall(commands, lambda replies, asked: handle(judged_all(commands, replies), asked), future, lost)
+        self.submit(call)
         return future
 
     def expect_own(self, raw: bytes) -> None:

@@ -10,12 +10,7 @@ ROWS = [
         "free.cycles",
         "The handler of a call refers to its call, so the call's bytes stay in memory until a full collection.",
         "shared.commands:CommandSender.call",
-        (
-            "self.submit(OwnCall(commands, lambda replies, call: handle(judged_all(commands, replies), call), "
-            "future, lost))",
-            "call = OwnCall(commands, lambda replies, _: handle(judged_all(commands, replies), call), future, lost)\n"
-            "        self.submit(call)",
-        ),
+        ("judged_all(commands, replies), asked", "judged_all(commands, replies), call"),
         GARBAGE,
     ),
     Row(
