@@ -64,7 +64,7 @@ ROWS = [
         "right.returned",
         "close() leaves the leases of loads that still run.",
         "policy.rights:Rights.release_all",
-        ("self.release(run, expected_stamp, claim_token)", "pass"),
+        ("self.release(held.run, held.expected_stamp, held.claim_token)", "pass"),
         "tests/unit/policy/test_loading.py::test_close_gives_back_the_right_of_a_load_that_does_not_end",
     ),
     Row(

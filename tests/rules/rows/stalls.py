@@ -1,4 +1,4 @@
-"""A server that stalls, and what a busy process leaves behind: reference cycles."""
+"""A server that stalls, and the reference cycles of a busy process."""
 
 from tests.rules.rule import Row
 

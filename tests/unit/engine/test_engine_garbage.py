@@ -1,4 +1,4 @@
-"""No call leaves reference cycles: what a call wrote or loaded is freed with it, not at a full collection.
+"""No call leaves reference cycles: the memory that a call used is free when it ends, not at a full collection.
 
 A value in a cycle stays in memory until the collector looks at the oldest objects. A process that holds much does that
 rarely, and does nothing else meanwhile.
