@@ -143,6 +143,12 @@ def evict(run: Any, fault: Fault) -> End:
     return None
 
 
+def untrack(run: Any, fault: Fault) -> End:
+    """The server's tracking table has no room for one key, of a kind if there is one: a push without a change."""
+    run.host.untrack(fault.how)
+    return None
+
+
 def foreign(run: Any, fault: Fault) -> End:
     """Another client writes foreign bytes under one of the cache's keys."""
     key, _, data = fault.how.partition(" ")
@@ -181,6 +187,7 @@ KINDS: dict[str, tuple[Callable[[Any, Fault], End], int]] = {
     "step": (step, 2),
     "scripts": (scripts, 2),
     "move": (move, 0),  # drawn by ``workload``
+    "untrack": (untrack, 0),  # likewise
 }
 _OF_ONE = frozenset({"reset", "hold", "late", "stall", "suspend", "die"})
 _OF_THE_WAY = ("hold", "hold", "slow", "slow", "late", "stall", "suspend", "freeze", "reset")

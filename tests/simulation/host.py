@@ -155,6 +155,14 @@ class Host:
         self.flush()
         return key.decode()
 
+    def untrack(self, kind: str) -> None:
+        """Push a key of a kind to its readers, and forget them, as the server does when its tracking table is full."""
+        prefix = f"fc:{kind}:".encode()
+        keys = [key for key in self.names() if key.startswith(prefix)]
+        if keys:
+            self.server.tracking.changed(self.random.choice(keys))
+            self.flush()
+
     def names(self) -> list[bytes]:
         """Return the stored keys, due or not."""
         return [key for _, key in self.server.snapshot().stored]

@@ -325,6 +325,7 @@ class Run:
             left = {
                 "flights": engine.flights.active(),
                 "waiters": coherence.waiters,
+                "doubts": len(coherence.doubts),
                 "tokens": coherence._tokens,
                 "journal": coherence.journal.in_order(),
                 "tasks": list(engine._on_loop._tasks),

@@ -44,7 +44,23 @@ def draw(seed: int) -> Plan:
     if rng.random() < 0.15:
         _add_seldom(rng, plan, until)
     _add_more(random.Random(f"more of {seed}"), plan, until)
+    _add_untracks(random.Random(f"untracks of {seed}"), plan, until)
     return plan
+
+
+def _add_untracks(rng: random.Random, plan: Plan, until: float) -> None:
+    """Let the server push keys that have not changed: in some plans, mostly tags, often close to other faults."""
+    if rng.random() < 0.6:
+        return
+    troubles = [fault.at for fault in plan.faults]
+    writes = [op.at for op in plan.ops if op.verb in {"tags", "clear", "clear_space", "delete"}]
+    for _ in range(rng.choice((1, 3, 8))):
+        at = rng.uniform(0.0, until)
+        near = rng.choice((troubles, writes))
+        if near and rng.random() < 0.6:
+            at = max(0.0, rng.choice(near) + rng.uniform(-0.3, 0.3))
+        plan.faults.append(Fault(at, "untrack", how=rng.choice("ttte")))
+    plan.faults.sort(key=lambda fault: fault.at)
 
 
 def _add_more(rng: random.Random, plan: Plan, until: float) -> None:

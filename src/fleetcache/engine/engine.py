@@ -153,6 +153,7 @@ class Engine(ABC):
         )
         self.shared = Shared(self.layout, self.entries, self.coherence, counters, clock, self.ports)
         self.shared.large.frame = FRAME_TIMES * settings.max_value_bytes
+        self.coherence.doubts.ask = self.shared.reads.ask_version
         self.recovery = Recovery(
             self.coherence,
             self.layout,
@@ -168,6 +169,8 @@ class Engine(ABC):
         """Build the rules over these tiers."""
         settings = self.settings
         self.link = self._listener.new_link(settings) if settings.has_server else NoLink()
+        if isinstance(self.link, Link):
+            self.coherence.doubts.link = self.link
         self.ctx = PolicyContext(
             self.near,
             self.coherence,

@@ -7,8 +7,9 @@ Rules:
 1. Everything here happens synchronously, when frames are parsed, a call is sent or the link changes; never later.
 2. The near cache is filled only under a *token* for the key and its tags, taken before the first request was written.
    A push for any of them, a null push, a local removal and every change of the link's state void the token.
-3. A push for a key or a tag drops its entries from the near cache, wakes waiting callers, and detaches its flights:
-   no caller joins them any more. A local removal does the same, when it is sent and again when it is answered.
+3. A push for a key drops its entry from the near cache, wakes waiting callers, and detaches its flight: no caller joins
+   it any more. A local removal does the same, when it is sent and again when it is answered. A push for a tag detaches
+   its flights and drops its copy; whether its entries are dropped depends on its version now, see ``tag_versions``.
 4. The storing scripts read the key before they write it, so the server pushes to this connection exactly once, as the
    next frame after the reply. Only that frame counts as the cache's own: it wakes waiting callers and does nothing
    else. Any other push is foreign.
@@ -29,7 +30,7 @@ from ..wire.server_evictions import Turnover
 from .journal import Journal
 from .recent_removals import Recent
 from .store import Near, NearEntry
-from .tag_versions import TagState, TagVersions
+from .tag_versions import Doubts, TagState, TagVersions
 
 __all__ = ["Coherence", "Detaching", "FillToken", "Watch"]
 
@@ -105,6 +106,7 @@ class Coherence:
         self.journal = Journal(self._overflowed)
         self.recent = Recent(clock)
         self.copies = TagVersions(max(near.max_bytes // self.TAGS_SHARE, self.MIN_TAGS))
+        self.doubts = Doubts()
         self.turnover = Turnover(clock)
         self.tracking = False
         self.last_all: bytes | None = None  # the newest version of the tag on every entry, over all epochs
@@ -189,16 +191,36 @@ class Coherence:
 
     def forget_tag(self, tag: str) -> None:
         """Drop the copy of a tag that changed, and with it every entry that carries the tag."""
+        self.doubts.end(tag)
+        self._forget_version(tag)
+        self.near.forget_tag(tag)
+
+    def _forget_version(self, tag: str) -> None:
         self.copies.drop(tag)
         self.near.make_room(self.copies.weight)
-        self.near.forget_tag(tag)
         self._void_tag(tag)
         self._flights.detach_tag(tag)
+
+    def _doubt_tag(self, tag: str) -> None:
+        """Handle a push for a tag: ask for its version, or drop its entries at once if there is nothing to ask."""
+        if tag not in self.doubts:
+            version = self.copies.version(tag, -float("inf"))
+            pending = self.journal.has_pending_tag(tag)
+            if version is None or pending or not self.near.items or not self.doubts.open(tag, version):
+                self.forget_tag(tag)
+                return
+        self._forget_version(tag)
+
+    def end_doubt(self, tag: str) -> None:
+        """Drop the entries of a tag that is still in doubt: no version of it came."""
+        if tag in self.doubts:
+            self.forget_tag(tag)
 
     def forget_all(self) -> None:
         """Drop every entry and every tag version: none can be trusted any more."""
         self.near.clear()
         self.copies.clear()
+        self.doubts.end_all()
         self.near.make_room(0)
         self._void_all()
         self._flights.detach_all()
@@ -239,7 +261,7 @@ class Coherence:
                 self.turnover.suspect()
             self.forget_key(name)
         elif kind == "t":
-            self.forget_tag(name)
+            self._doubt_tag(name)
         elif kind == "c":
             self._wake(name)
 
@@ -253,6 +275,8 @@ class Coherence:
     def on_state(self, new: LinkState, *, new_epoch: bool) -> None:
         """Handle a change of the link's state."""
         self._void_all()
+        for tag in self.doubts.end_all():
+            self.near.forget_tag(tag)
         if new is LinkState.ONLINE:
             self.near.forget_unconfirmed()
             self._flights.detach_all()
@@ -327,6 +351,8 @@ class Coherence:
         """Keep the version of a tag, from a read that registered this client for the tag's push."""
         if self.journal.has_pending_tag(tag):
             return
+        if self.doubts.end(tag, version):
+            self.near.forget_tag(tag)
         known = self.copies.version(tag, -float("inf"))
         if known is not None and known != version:
             self.forget_tag(tag)
@@ -370,8 +396,5 @@ class Coherence:
         if not isinstance(version, bytes):
             if version is None:
                 self.forget_tag(ALL_TAG)
-        elif self.copies.version(ALL_TAG, -float("inf")) != version:
-            self.forget_tag(ALL_TAG)
-            self.keep_version(ALL_TAG, version, sent_at)
-        elif not self.tracking:
+        elif not self.tracking or self.copies.version(ALL_TAG, -float("inf")) != version:
             self.keep_version(ALL_TAG, version, sent_at)

@@ -1,18 +1,31 @@
-"""Tracked copies of tag versions: they show that an entry is current without a request to the server.
+"""Tracked copies of tag versions: they show that an entry is current without a request to the server; tags in doubt.
 
 An entry carries the versions its tags had before its loader ran. It is current if each equals the copy held here. A
 missing copy means *unknown*, never *current*; versions are random and never come back, so equality proves that nothing
 was removed in between.
+
+Rules of a tag in doubt. A push names a tag when its version changed, and also when the server's tracking table has no
+room for it, which says nothing about the version. So the push is a reason to ask:
+
+1. The copy of the version goes at the push. The near cache keeps the tag's entries: no other entry with the tag is put
+   in while its version is unknown, so all of them are of the version that was known at the push.
+2. While a tag is in doubt, the horizon does not pass the time until which the last answer before its push vouched:
+   that answer was sent before the change, if there was one. Later answers prove nothing for the entries in doubt.
+3. Every version that arrives after the push was read after the change, whoever asked for it. The same version ends the
+   doubt and nothing is lost; another version, an error or no answer drops the tag's entries.
+4. A tag is not put in doubt, and its entries are dropped at once, if its version is unknown, if its removal is pending,
+   or if the question cannot be sent.
 """
 
 import hashlib
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import Enum
+from typing import Protocol
 
 from ..format.entry import parse_tags
 
-__all__ = ["TagState", "TagVersions", "is_of_run", "new_version", "run_mark"]
+__all__ = ["Doubts", "Horizon", "TagState", "TagVersions", "is_of_run", "new_version", "run_mark"]
 
 # Of the 16 bytes of a version, this many name the server's run under which it was made; the rest are random. 64 random
 # bits are practically never drawn twice, and the marks of two runs are equal just as rarely.
@@ -141,6 +154,73 @@ class TagVersions:
         if self.weight + size <= self._most_bytes:
             self.current_sections[section] = names
             self._section_bytes += size
+
+
+class Horizon(Protocol):
+    """The link, as far as doubts know it."""
+
+    @property
+    def vouched_until(self) -> float:
+        """The time until which the newest answer vouches for the near cache."""
+        ...
+
+    def hold_to(self, cap: float) -> None:
+        """Let no newer answer move the horizon beyond ``cap``."""
+        ...
+
+
+class Doubts:
+    """The tags in doubt: a push named each, and its version is being asked for.
+
+    Attributes:
+        ask: Sends the question for a tag's version; returns False if it cannot be sent.
+        link: The link whose horizon the doubts hold.
+    """
+
+    def __init__(self) -> None:
+        # By tag: the version known at the push, and until when the last answer before the push vouches. In the order of
+        # the pushes, so the first has the nearest bound.
+        self._open: dict[str, tuple[bytes, float]] = {}
+        self.ask: Callable[[str], bool] = lambda _tag: False
+        self.link: Horizon | None = None
+
+    def __contains__(self, tag: str) -> bool:
+        return tag in self._open
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def open(self, tag: str, version: bytes) -> bool:
+        """Ask for the version of a tag; return whether the tag is in doubt now."""
+        if self.link is None or not self.ask(tag):
+            return False
+        self._open[tag] = (version, self.link.vouched_until)
+        self._hold()
+        return True
+
+    def end(self, tag: str, version: bytes | None = None) -> bool:
+        """End the doubt on a tag, if it is in doubt; return whether its entries must be dropped.
+
+        Args:
+            tag: The tag.
+            version: Its version; ``None`` if it stays unknown.
+        """
+        doubt = self._open.pop(tag, None)
+        if doubt is None:
+            return False
+        self._hold()
+        return doubt[0] != version
+
+    def end_all(self) -> list[str]:
+        """End every doubt, and return the tags: their entries must be dropped."""
+        tags = list(self._open)
+        self._open.clear()
+        self._hold()
+        return tags
+
+    def _hold(self) -> None:
+        if self.link is not None:
+            self.link.hold_to(next(iter(self._open.values()))[1] if self._open else float("inf"))
 
 
 def _copy_size(tag: str) -> int:

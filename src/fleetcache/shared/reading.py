@@ -188,10 +188,34 @@ class Reads:
             return then() if left == 0 else ANSWERED_LATER
 
         for tag in tags:
-            version = self._entries.stamp(b"")
-            args = (new_version(version, self.run), 0) if tag == ALL_TAG else (version, TAG_KEPT_MS)
-            self._sender.call_script("mint", self._layout.tag(tag), args, partial(answered, tag), future)
+            self._mint(tag, partial(answered, tag), future)
         return future
+
+    def ask_version(self, tag: str) -> bool:
+        """Ask for the version of a tag in doubt, without a caller that waits; return whether the question was sent.
+
+        A ``GET`` would register every process for a tag that is missing, and the first ``mint`` would then push to all.
+        """
+        if not self._sender.may_send():
+            return False
+
+        def answered(reply: Any, sent_at: float) -> None:
+            self.minted(tag, reply, sent_at)
+            self._coherence.end_doubt(tag)  # if it was an error
+
+        self._mint(tag, answered, None, partial(self._coherence.end_doubt, tag))
+        return True
+
+    def _mint(
+        self,
+        tag: str,
+        answered: Callable[[Any, float], Any],
+        future: Future | None,
+        lost: Callable[[], None] | None = None,
+    ) -> None:
+        version = self._entries.stamp(b"")
+        args = (new_version(version, self.run), 0) if tag == ALL_TAG else (version, TAG_KEPT_MS)
+        self._sender.call_script("mint", self._layout.tag(tag), args, answered, future, lost)
 
     def minted(self, tag: str, reply: Any, sent_at: float) -> None:
         """Keep a tag version that was read or made, or record the refusal."""

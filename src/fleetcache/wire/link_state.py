@@ -10,7 +10,8 @@ Rules:
 4. The listener is told of every step to ``online``, and whether a new epoch began. Near entries from another
    connection, and near entries that no server confirmed, must be dropped then.
 5. The *horizon* is the time until which the near cache may be trusted: ``max_staleness`` after the newest answered
-   command was sent, while the server answers; ``offline_ttl`` after it once the link is offline.
+   command was sent, while the server answers; ``offline_ttl`` after it once the link is offline. While a question is
+   open that newer answers do not settle, ``hold_to`` keeps the horizon from passing a *cap*.
 6. The backoff starts over only after a connection that held for a while.
 """
 
@@ -100,6 +101,7 @@ class Link:
         self.connected = False
         self.confirmed = -float("inf")
         self.trusted_until = -float("inf")
+        self._cap = float("inf")
 
     def __repr__(self) -> str:
         return f"<Link {self.state} epoch={self.epoch} reason={self.reason}>"
@@ -128,7 +130,20 @@ class Link:
         self._on_state(old, to, new_epoch)
 
     def _settle_trust(self) -> None:
-        self.trusted_until = self.confirmed + (self._max_staleness if self.state in _HEARD else self._offline_ttl)
+        if self.state in _HEARD:
+            self.trusted_until = min(self._cap, self.vouched_until)
+        else:
+            self.trusted_until = self.confirmed + self._offline_ttl
+
+    @property
+    def vouched_until(self) -> float:
+        """Return the time until which the newest answer vouches for the near cache, whatever the cap."""
+        return self.confirmed + self._max_staleness
+
+    def hold_to(self, cap: float) -> None:
+        """Let no newer answer move the horizon beyond ``cap``; infinity lifts the cap."""
+        self._cap = cap
+        self._settle_trust()
 
     def bound(self, offline_ttl: float) -> float:
         """Return the time until which a call with this ``offline_ttl`` may trust the near cache."""

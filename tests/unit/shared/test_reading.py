@@ -12,6 +12,7 @@ from fleetcache.shared.reading import Reads
 from tests.support.client import Client
 from tests.support.drivers import Driver
 from tests.support.run import run
+from tests.support.waiting import eventually
 
 Body = Callable[[Cache, Client], Awaitable[None]]
 
@@ -71,6 +72,50 @@ def test_a_version_that_was_removed_is_minted_anew(remote: Driver) -> None:
         settled = await reply(cache, engine.shared.settle("k", seen, str, None))
         assert (settled.state, settled.reason) == (EntryState.INVALID, "tags")
         assert raw("EXISTS", engine.layout.tag("geo")) == 1
+
+    played(remote, body)
+
+
+async def filled(cache: Cache) -> None:
+    assert [await cache.get(key) for key in ("k", "plain")] == ["x", "y"]
+    assert [cache.peek(key) for key in ("k", "plain")] == ["x", "y"]
+
+
+@pytest.mark.parametrize("tag", ["*", "geo"])
+def test_a_push_without_a_change_is_asked_about_and_empties_nothing(remote: Driver, tag: str) -> None:
+    async def body(cache: Cache, raw: Client) -> None:
+        coherence, key = cache._engine.coherence, cache._engine.layout.tag(tag)
+        await filled(cache)
+        for _ in range(3):
+            pushed = cache.stats().invalidations
+            raw("SET", key, raw("GET", key))  # the same bytes: a push all the same
+            await eventually(lambda: cache.stats().invalidations > pushed)  # noqa: B023 - awaited in this turn
+            await eventually(lambda: tag not in coherence.doubts)
+            assert not coherence.missing((tag,))
+            assert [cache.peek(name) for name in ("k", "plain")] == ["x", "y"]
+        assert cache.stats().shared_hits == 2
+
+    played(remote, body)
+
+
+def test_a_push_with_a_change_empties_near_without_a_reader(remote: Driver) -> None:
+    async def body(cache: Cache, raw: Client) -> None:
+        await filled(cache)
+        raw("DEL", cache._engine.layout.tag("geo"))
+        await eventually(lambda: cache.peek("k") is None)
+        assert cache.peek("plain") == "y"
+        assert raw("EXISTS", cache._engine.layout.tag("geo")) == 1  # the answer is a new version
+
+    played(remote, body)
+
+
+def test_a_question_that_is_refused_empties_near(remote: Driver) -> None:
+    async def body(cache: Cache, raw: Client) -> None:
+        key = cache._engine.layout.tag("geo")
+        await filled(cache)
+        raw.pipeline(("DEL", key), ("LPUSH", key, "no version"))
+        await eventually(lambda: cache.peek("k") is None)
+        assert cache.peek("plain") == "y"
 
     played(remote, body)
 

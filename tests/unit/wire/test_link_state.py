@@ -216,6 +216,21 @@ def test_suspect_does_not_prolong_the_trust_and_offline_has_a_bound_of_its_own()
     assert told.link.bound(0.0) == start
 
 
+def test_a_cap_holds_the_horizon_against_newer_answers_until_it_is_lifted() -> None:
+    told = Told().online()
+    start = told.clock()
+    told.link.hold_to(start + 1.5)
+    assert told.link.trusted_until == told.link.bound(5.0) == start + 1.5
+    told.clock.advance(1)
+    told.link.replied(start + 1, None, told.clock())
+    assert (told.link.trusted_until, told.link.vouched_until) == (start + 1.5, start + 1 + STALENESS)
+    told.link.hold_to(start + 100)  # a later cap vouches for nothing
+    assert told.link.trusted_until == start + 1 + STALENESS
+    told.link.hold_to(start + 1.5)
+    told.link.hold_to(float("inf"))
+    assert told.link.trusted_until == start + 1 + STALENESS
+
+
 # -- backoff and timers ----------------------------------------------------------------------------------------------
 
 
