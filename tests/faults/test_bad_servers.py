@@ -69,7 +69,10 @@ async def _meet_a_crowd(server: Server, prefix: str) -> None:
     with ExitStack() as crowd:
         for _ in range(10):
             crowd.enter_context(server.client())
-        async with Cache(server.url, prefix=prefix, operation_timeout="1s") as cache:
+        cache = Cache(server.url, prefix=prefix, operation_timeout="1s")
+        link: Any = cache._engine.link
+        link.BACKOFF_FULL = 1.0
+        async with cache:
             await use_every_verb(cache)
             health = await cache.health()
             assert (health.link, health.reason) == ("offline", "maxclients")

@@ -215,6 +215,16 @@ def test_a_proxy_that_hangs_up_at_all_that_it_does_not_know(server: Server, pref
         assert not set(proxy.asked[asked:]) & unknown
 
 
+def test_a_proxy_that_hangs_up_before_it_answers_is_asked_one_by_one(one_server: Server, prefix: str) -> None:
+    """Several commands are one write. The first of them without an answer is innocent at a proxy that looks ahead."""
+    with Lesser(one_server, looks_ahead=True, SCRIPT=CLOSE) as proxy:
+        cache = Cache(proxy.url, prefix=prefix)
+        assert health_of(cache, lambda health: health.shared, patience=15).active == "redis"
+        assert cache._engine.wire is not None
+        assert cache._engine.wire.greeting is not None
+        assert cache._engine.wire.greeting.run_id is not None, "INFO is still asked"
+
+
 def health_of(cache: Cache | SyncCache, until: Callable[[Health], object], patience: float = 5) -> Health:
     """Return the first health report that fulfils ``until``."""
 

@@ -23,7 +23,7 @@ AWAY = "refused"  # the fault that the rest are compared with
 # Seconds: the promises' own bounds, and a few smaller ones that tell kinds of faults apart.
 CALLS = (0.15, 0.3)
 KNOWN = (0.005, *CALLS)
-BACK = (0.5, 2.0, 12.0)
+BACK = (0.5, 2.0, 12.0, 32.0)
 
 HEAD = (
     "fault",

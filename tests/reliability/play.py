@@ -149,7 +149,9 @@ class _Performance:
 
     def _made(self, url: str) -> Cache:
         cache = self._way.variant(url, prefix="matrix", **self._way.settings)
-        cache._engine.link.BACKOFF_DOOMED = self._way.retry_doomed  # type: ignore[union-attr] # there is a server
+        link: Any = cache._engine.link
+        link.BACKOFF_DOOMED = self._way.retry_doomed
+        link.BACKOFF_FULL = self._way.retry_doomed * Link.BACKOFF_FULL / Link.BACKOFF_DOOMED
         return cache
 
     @property
@@ -273,7 +275,10 @@ class _Performance:
         """End the fault, and wait until the cache is healthy, as an app would: by going on."""
         await asyncio.to_thread(self._fault.end, self._scene)
         await self._time_until_well()
-        limit = self._limits.doomed if NEEDS_OPERATOR.intersection(self._fault.reasons) else self._limits.back
+        if "maxclients" in self._fault.reasons:
+            limit = self._limits.doomed * Link.BACKOFF_FULL / Link.BACKOFF_DOOMED
+        else:
+            limit = self._limits.doomed if NEEDS_OPERATOR.intersection(self._fault.reasons) else self._limits.back
         if self._outcome.back > limit:
             self._late(f"all was well {self._outcome.back:.1f} s after its end, over {limit} s")
 
@@ -281,7 +286,9 @@ class _Performance:
         began = perf_counter()
         try:
             for cache in (self._cache, self._newcomer):
-                await eventually(partial(_is_well, cache), timeout=self._limits.doomed + 5)
+                await eventually(
+                    partial(_is_well, cache), timeout=self._limits.doomed * Link.BACKOFF_FULL / Link.BACKOFF_DOOMED
+                )
         except AssertionError:
             for health in (self._cache.status_now(), self._newcomer.status_now()):
                 self._wrong(f"health says {health.link}, {health.reason}, and {health.journal} owed")

@@ -21,6 +21,7 @@ from fleetcache.shared.scripts import SCRIPTS
 from fleetcache.shared.store import Shared
 from fleetcache.wire import handshake
 from fleetcache.wire import reconnect as keeper
+from fleetcache.wire.handshake import Heard
 from fleetcache.wire.link_state import Link, LinkState, Verdict
 from fleetcache.wire.session import Call, Session
 from tests.rules.rule import Exchange
@@ -61,7 +62,11 @@ def noloop() -> list[Exchange]:
 
         return await original(asked, *args, **more)
 
-    return [(keeper, "handshake", shake), (handshake, "_self_test", _not_now), (CommandSender, "expect_own", _nothing)]
+    return [
+        (keeper, "handshake", shake),
+        (handshake._SelfTest, "judge", _nothing),
+        (CommandSender, "expect_own", _nothing),
+    ]
 
 
 def no_fill_token() -> list[Exchange]:
@@ -108,7 +113,7 @@ def no_journal() -> list[Exchange]:
 
 def replay_after_reads() -> list[Exchange]:
     """The journal is replayed some time after the handshake, and keys with pending removals are read until then."""
-    return [(Recovery, "_replay", _not_now), (Journal, "has_pending_key", _no), (Journal, "has_pending_tag", _no)]
+    return [(Recovery, "_replay", lambda _: []), (Journal, "has_pending_key", _no), (Journal, "has_pending_tag", _no)]
 
 
 def horizon_from_receive_time() -> list[Exchange]:
@@ -206,7 +211,7 @@ def claim_ignored() -> list[Exchange]:
 
 def trust_the_restarted() -> list[Exchange]:
     """A server that came back with an older past is trusted."""
-    return [(Recovery, "_clear_if_server_restarted", _not_now)]
+    return [(Recovery, "_distrust", lambda *_: [])]
 
 
 def rights_not_given_back() -> list[Exchange]:
@@ -272,12 +277,11 @@ def detached_flight_answers_all() -> list[Exchange]:
 def clear_forgotten_with_a_snapshot() -> list[Exchange]:
     """After a restart only the newest version of the tag on every entry is distrusted, not an older one."""
 
-    async def distrust(self: Recovery, ask: Any, _greeting: Any) -> None:
+    def distrust(self: Recovery, _version: Any) -> list[Heard]:
         known = self._coherence.last_all
-        if known is not None:
-            await ask(SCRIPTS["release"].call(self._layout.tag("*"), known, whole=True))
+        return [] if known is None else [Heard(SCRIPTS["release"].call(self._layout.tag("*"), known, whole=True))]
 
-    return [(Recovery, "_clear_if_server_restarted", distrust)]
+    return [(Recovery, "_distrust", distrust)]
 
 
 def timer_left_behind_by_sleep() -> list[Exchange]:

@@ -21,11 +21,15 @@ class Lesser:
     Args:
         server: The server for the commands that the proxy knows.
         password: The proxy's own password, which a client must send first, in ``AUTH``.
+        looks_ahead: Whether the proxy reads all that has arrived first, and hangs up before it answers any of it.
         **answers: Answers to unknown commands, by the command's first word.
     """
 
-    def __init__(self, server: Server, *, password: str | None = None, **answers: bytes) -> None:
+    def __init__(
+        self, server: Server, *, password: str | None = None, looks_ahead: bool = False, **answers: bytes
+    ) -> None:
         self._server, self._password, self._answers = server, password, answers
+        self._looks_ahead = looks_ahead
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.connections = 0
         self.asked: list[str] = []  # the first words of all commands
@@ -68,8 +72,11 @@ class Lesser:
             try:
                 while data := client.recv(65_536):
                     reader.feed(data)
-                    while (command := reader.gets()) is not _MORE:
-                        word = command[0].decode().upper()
+                    commands = list(iter(reader.gets, _MORE))
+                    if self._looks_ahead and any(self._answers.get(_word(command)) == CLOSE for command in commands):
+                        return
+                    for command in commands:
+                        word = _word(command)
                         self.asked.append(word)
                         if word == "AUTH" and self._password is not None:
                             let_in = command[-1].decode() == self._password
@@ -97,3 +104,7 @@ class Lesser:
             reader.feed(data)
             said += data
         client.sendall(said)
+
+
+def _word(command: list[bytes]) -> str:
+    return command[0].decode().upper()

@@ -39,6 +39,7 @@ class Scene:
                 on_push=_nothing,
                 on_own_push=_nothing,
                 on_timeout=_nothing,
+                questions=tuple,
                 recover=_nothing,
                 on_defect=_nothing,
                 heartbeat=_nothing,

@@ -59,6 +59,7 @@ class WireListener:
             on_push=engine.coherence.on_invalidation,
             on_own_push=engine.coherence.on_own_push,
             on_timeout=self._on_timeout,
+            questions=engine.recovery.questions,
             recover=engine.recovery.recover,
             on_defect=engine.coherence.forget_all,
             heartbeat=self._heartbeat,

@@ -1,8 +1,10 @@
 """The cache's step of a handshake, and the replay of pending removals on the live connection.
 
-The step runs before anything is read, in this order: load the scripts; if the server is not the known one, distrust
-entries whose removal it may have forgotten; repeat the removals that it may have missed; replay the journal; release
-rights to load that are in doubt; read the version of the tag on every entry.
+The step runs before any entry is read, in this order: end the previous connection; load the scripts that the server
+lacks; if the server is not the known one, distrust entries whose removal it may have forgotten; repeat the removals
+that it may have missed; replay the journal; release rights to load that are in doubt; read the version of the tag on
+every entry. All of it is one write, or one for each ``CHUNK`` of commands. The questions of the handshake tell what is
+left to do: if that is nothing, their answer is the version of the tag, and nothing is written.
 
 Rules of the heartbeat, while the link is online:
 
@@ -14,7 +16,8 @@ Rules of the heartbeat, while the link is online:
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from ..clock import Clock
@@ -24,7 +27,7 @@ from ..near.coherence import Coherence
 from ..near.recent_removals import History
 from ..near.tag_versions import is_of_run, new_version, run_mark
 from ..telemetry.stats import Counters
-from ..wire.handshake import Ask, ServerInfo
+from ..wire.handshake import Ask, Heard, ServerInfo
 from ..wire.reasons import TRANSIENT, reply_reason
 from ..wire.server_evictions import ASKED
 from ..wire.server_role import ASK_STANDING, Standing
@@ -32,9 +35,12 @@ from ..wire.session import Call, Command, OwnCall, ReplyError
 from .replies import judged
 from .scripts import SCRIPTS, mint_command
 from .store import Shared
+from .stray_rights import Right
 
 __all__ = ["Recovery"]
 
+# Answers after which the version of the tag on every entry is asked for once more, with the script's whole text.
+_LATER = TRANSIENT | {"noscript"}
 # Commands in one write of the handshake; more would delay everything else.
 CHUNK = 500
 # Backoff of the replay on the live connection, in seconds: the first repetition comes with the next heartbeat, the
@@ -72,80 +78,119 @@ class Recovery:
         self._greeting = ServerInfo()
         self._histories: set[str | None] = set()  # the histories that this link has seen
         self.replayed = 0  # removals in the last handshake
+        # The handshake's own read of the tag on every entry: when it was sent, and whether a push overtook it.
+        self._asked_at, self._star = 0.0, coherence.open_fill(ALL_TAG)
+        coherence.close_fill(self._star)
+        self._unread = False  # whether the version of the tag must be asked for once more
         shared.on_mended = self._retry_soon
 
-    async def recover(self, ask: Ask, greeting: ServerInfo) -> None:
-        """Run the cache's step of the handshake."""
+    def questions(self) -> tuple[Command, ...]:
+        """Return the cache's questions: the scripts that are there, the evictions, and the tag on every entry."""
         coherence = self._coherence
+        self._asked_at, self._star = self._clock(), coherence.open_fill(ALL_TAG, (ALL_TAG,))
+        exist: Command = ("SCRIPT", "EXISTS", *(script.sha for script in SCRIPTS.values()))
+        return exist, ASKED, ("GET", self._layout.tag(ALL_TAG))
+
+    async def recover(self, ask: Ask, greeting: ServerInfo, answers: list[Any], first: Sequence[Heard]) -> None:
+        """Run the cache's step of the handshake.
+
+        Args:
+            ask: Sends commands and returns their replies.
+            greeting: The server's statements on itself.
+            answers: The replies to ``questions``.
+            first: Commands to send before all others.
+        """
+        coherence, turnover = self._coherence, self._coherence.turnover
+        there, evictions, version = answers
         coherence.tracking = greeting.tracking
         coherence.copies.clear()
         self._greeting, self._histories = greeting, {greeting.standing.replid}
-        await ask(*(("SCRIPT", "LOAD", script.text) for script in SCRIPTS.values()))
-        await self._clear_if_server_restarted(ask, greeting)
-        await self._replay(ask)
-        await self._release_strays(ask, greeting)
-        sent_at = self._clock()
-        mint = mint_command(self._layout, ALL_TAG, new_version(self._version(), self._shared.reads.run), whole=True)
-        turnover = coherence.turnover
+        self._shared.reads.run = run_mark(greeting.run_id)
         turnover.begin(tells=greeting.run_id is not None)  # else INFO lacks a run id or is refused
-        more = (ASKED,) if turnover.is_due() else ()
+        if turnover.is_due():
+            turnover.heard(evictions)
+        unknown = _unknown_scripts(there)
+        loads = [Heard(("SCRIPT", "LOAD", SCRIPTS[name].text)) for name in unknown]
+        owed = [*self._distrust(version), *self._replay(), *self._release_strays(greeting)]
+        # A copy that a push has overtaken, or that may be removed now, is no copy to keep.
+        is_known = self._star.valid and isinstance(version, bytes) and not owed
+        coherence.close_fill(self._star)
+        if is_known:
+            coherence.keep_version(ALL_TAG, version, self._asked_at)
+        await self._catch_up(ask, [*first, *loads, *owed], whole="mint" in unknown, minting=not is_known)
+        coherence.recent.history = _history(greeting)
+        self._counters.replayed += self.replayed
+
+    async def _catch_up(self, ask: Ask, owed: list[Heard], *, whole: bool, minting: bool) -> None:
+        """Send the commands, and after them the one that reads or makes the version of the tag on every entry."""
+        if minting:
+            owed = [*owed, self._mint(whole=whole)]
+        self._unread = False
+        for start in range(0, len(owed), CHUNK):
+            await ask(*owed[start : start + CHUNK], patient=False)
+        if self._unread:
+            await ask(self._mint(whole=True))
+
+    def _mint(self, *, whole: bool) -> Heard:
         # Handled in frame order: an invalidation push that follows the reply must find the copy that it drops.
-        for said in (await ask(mint, *more, handle=lambda replies: self._minted(replies, sent_at)))[1:]:
-            turnover.heard(said)
+        sent_at = self._clock()
 
-    def _minted(self, replies: list[Any], sent_at: float) -> list[Any]:
-        self._shared.reads.minted(ALL_TAG, judged("mint", replies[0]), sent_at)
-        return replies
+        def minted(reply: Any) -> None:
+            said = judged("mint", reply)
+            self._unread = isinstance(said, ReplyError) and reply_reason(said) in _LATER
+            if not self._unread:
+                self._shared.reads.minted(ALL_TAG, said, sent_at)
 
-    async def _clear_if_server_restarted(self, ask: Ask, greeting: ServerInfo) -> None:
+        version = new_version(self._version(), self._shared.reads.run)
+        return Heard(mint_command(self._layout, ALL_TAG, version, whole=whole), minted)
+
+    def _distrust(self, version: Any) -> list[Heard]:
         """Distrust all entries if the server restarted or failed over: it may have forgotten acknowledged removals.
 
         The version of the tag on every entry names the run of the server that it was made under. A version from another
         run is removed by compare-and-delete, so that the fleet goes cold once and not once per instance. If the run is
         unknown, an instance that has seen a version before treats any version as one from another run.
         """
-        run = self._shared.reads.run = run_mark(greeting.run_id)
+        run = self._shared.reads.run
         if self._trust_restart or (not run and self._coherence.last_all is None):
-            return
-        (version,) = await ask(("GET", self._layout.tag(ALL_TAG)))
+            return []
         if not isinstance(version, bytes) or (run and is_of_run(version, run)):
-            return
-        (reply,) = await ask(SCRIPTS["release"].call(self._layout.tag(ALL_TAG), version, whole=True))
-        if isinstance(judged("release", reply), ReplyError):
-            self._coherence.defer(ALL, self._coherence.journal.next())
+            return []
 
-    async def _replay(self, ask: Ask) -> None:
-        """Replay pending removals, and recent removals that this server may have missed."""
+        def released(reply: Any) -> None:
+            if isinstance(judged("release", reply), ReplyError):
+                self._coherence.defer(ALL, self._coherence.journal.next())
+
+        return [Heard(SCRIPTS["release"].call(self._layout.tag(ALL_TAG), version, whole=True), released)]
+
+    def _replay(self) -> list[Heard]:
+        """Return the pending removals, and recent removals that this server may have missed."""
         journal, recent = self._coherence.journal, self._coherence.recent
         pending = journal.in_order()
         history = _history(self._greeting)
         pending += [(target, journal.next()) for target in recent.missed_by(history) if target not in journal.pending]
         self.replayed = 0
-        for start in range(0, len(pending), CHUNK):
-            chunk = pending[start : start + CHUNK]
-            replies = await ask(*(self._removal(target) for target, _ in chunk), patient=False)
-            for (target, number), answered in zip(chunk, replies, strict=True):
-                reply = judged("DEL", answered)
-                if isinstance(reply, ReplyError):
-                    self._shared.record_refusal("remove", reply, fatal=False)  # the link still goes online
-                    self._coherence.defer(target, number)
-                else:
-                    journal.acknowledged(target, number)
-                    recent.done(target)
-                    self.replayed += 1
-        recent.history = history
-        self._counters.replayed += self.replayed
+        return [Heard(self._removal(target), partial(self._removed, target, number)) for target, number in pending]
 
-    async def _release_strays(self, ask: Ask, greeting: ServerInfo) -> None:
-        """Release rights to load that the last connection left in doubt."""
+    def _removed(self, target: Target, number: int, reply: Any) -> None:
+        said = judged("DEL", reply)
+        if isinstance(said, ReplyError):
+            self._shared.record_refusal("remove", said, fatal=False)  # the link still goes online
+            self._coherence.defer(target, number)
+        else:
+            self._coherence.journal.acknowledged(target, number)
+            self._coherence.recent.done(target)
+            self.replayed += 1
+
+    def _release_strays(self, greeting: ServerInfo) -> list[Heard]:
+        """Return the release of each right to load that the last connection left in doubt."""
         rights, release = self._shared.rights, SCRIPTS["release"]
-        pending = rights.pending()
-        for start in range(0, len(pending), CHUNK):
-            chunk = pending[start : start + CHUNK]
-            replies = await ask(*(release.call(key, stamp, whole=True) for key, stamp in chunk), patient=False)
-            for right, reply in zip(chunk, replies, strict=True):
-                if not isinstance(judged("release", reply), ReplyError):
-                    rights.returned(right, surely=greeting.is_alone)
+
+        def released(right: Right, reply: Any) -> None:
+            if not isinstance(judged("release", reply), ReplyError):
+                rights.returned(right, surely=greeting.is_alone)
+
+        return [Heard(release.call(*right, whole=True), partial(released, right)) for right in rights.pending()]
 
     def release_left(self) -> None:
         """Release rights that the handshake did not: their loads ended since, or the link was only suspect."""
@@ -250,6 +295,13 @@ class Recovery:
             coherence.defer(target, coherence.journal.next())
         coherence.recent.history = history
         self.replay_now()
+
+
+def _unknown_scripts(there: Any) -> list[str]:
+    """Return the scripts that the server lacks: all of them, if it does not tell."""
+    if not isinstance(there, list) or len(there) != len(SCRIPTS):
+        return list(SCRIPTS)
+    return [name for name, is_there in zip(SCRIPTS, there, strict=True) if is_there != 1]
 
 
 def _history(greeting: ServerInfo) -> History:

@@ -12,7 +12,7 @@ Rules:
 
 from ..clock import Clock
 
-__all__ = ["GOOD_FOR", "Rights"]
+__all__ = ["GOOD_FOR", "Right", "Rights"]
 
 # The longest lease, in seconds.
 GOOD_FOR = 10.0

@@ -7,6 +7,7 @@ Rules:
 2. A caller that sends a counted command gets an error reply, as from a server that refuses it, and nothing is sent.
 3. The command is tried again after a while: another server may be there by then.
 4. The rules apply only to commands that the cache can do without.
+5. After a close, the next connection sends one command at a time: the command that was not answered is the cause.
 """
 
 from ..clock import Clock
@@ -40,7 +41,7 @@ class Closings:
 
     @property
     def careful(self) -> bool:
-        """Return True if a command that every server answers should be sent before HELLO."""
+        """Return True if commands should be sent one by one, and one that every server answers before HELLO."""
         return self._before is not None or bool(self._until)
 
     def connected(self) -> None:
@@ -57,10 +58,8 @@ class Closings:
     def closed_at(self, command: Command) -> None:
         """Record that the other end closed the connection before it answered this command."""
         word = str(command[0])
-        if word not in _DISPENSABLE:
-            return
         self._at = word
-        if self.spoke and self._before == word:
+        if word in _DISPENSABLE and self.spoke and self._before == word:
             self._until[word] = self._clock() + FORGET
 
     def refusal(self, command: Command) -> ReplyError | None:

@@ -6,7 +6,7 @@ when to connect, and waits through it.
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
@@ -16,7 +16,7 @@ from ..clock import Clock
 from ..config.url import Address, CredentialProvider
 from ..futures import Future
 from ..log import TELL, Teller
-from .handshake import Ask, ServerInfo
+from .handshake import Recover, ServerInfo
 from .link_state import Link, LinkState, Verdict
 from .reasons import reply_reason
 from .session import AnyCall, Call, Command, ProtocolError, RefusedError, Session, TooLargeError
@@ -47,7 +47,8 @@ class WireHooks(Struct, frozen=True):
     on_push: Callable[[list[Any]], None]
     on_own_push: Callable[[bytes], None]
     on_timeout: Callable[[], None]
-    recover: Callable[[Ask, ServerInfo], Awaitable[None]]
+    questions: Callable[[], Sequence[Command]]
+    recover: Recover
     on_defect: Callable[[], None]
     heartbeat: Callable[[], Call]
     prepare: Callable[[], Awaitable[None]] | None = None  # called before each attempt; limits its own time
@@ -80,6 +81,7 @@ class Connection(ABC):
         greeting: The server's name, version and abilities, from the last handshake.
         last_error: The last fault in words, for the health report.
         detail: The same, shorter, for the log.
+        probe_pushes: Pushes for the probe on the current connection.
         shaking: Whether TLS's own handshake is under way.
         secrets: User and password, or the password alone, as sent to the server.
     """
@@ -93,7 +95,8 @@ class Connection(ABC):
         self._wake_at = float("inf")
         self._postponed = 0
         self.over: str | None = None
-        self.probe_pushed = self.shaking = False
+        self.probe_pushes = 0
+        self.shaking = False
         self._last_heartbeat = -float("inf")
         self.secrets: tuple[str, ...] = ()
         self.greeting: ServerInfo | None = None
@@ -186,7 +189,8 @@ class Connection(ABC):
         """Forget the last connection, before the next attempt to connect."""
         self.over = self.detail = None
         self.session = self._new_session()
-        self.probe_pushed = self.shaking = False
+        self.probe_pushes = 0
+        self.shaking = False
 
     def serve(self, greeting: ServerInfo) -> None:
         """Take the connection into use, after its handshake."""
@@ -203,7 +207,7 @@ class Connection(ABC):
         """
         self._abort()
         if reason is not None:
-            self.link.lost(reason, self._clock())
+            self.link.lost(reason, self._clock(), shaking=self.shaking)
         self.session.end()
         self._disarm()
 
@@ -247,7 +251,7 @@ class Connection(ABC):
 
     def _on_push(self, frame: list[Any]) -> None:
         if len(frame) == 2 and frame[0] == b"invalidate" and frame[1] == [self.probe]:  # noqa: PLR2004 - kind and keys
-            self.probe_pushed = True
+            self.probe_pushes += 1
         else:
             self._hooks.on_push(frame)
 

@@ -1,10 +1,13 @@
 """The handshake: ordinary calls on a new session, until the link may be called online.
 
-Written once for every shell: it awaits only ``ask`` and ``recover``. ``recover`` is the cache's own step in between
-(scripts, the replay of pending removals, the first tag); the wire knows no cache.
+Written once for every shell: it awaits only ``ask`` and ``recover``. ``recover`` is the cache's own step (scripts, the
+replay of pending removals, the first tag); the wire knows no cache.
+
+A fleet of thousands comes back at once, so a handshake takes few writes: ``HELLO``; all questions, those of the cache
+and the self-test of tracking among them; then the cache's step, if something is left to do.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -12,16 +15,32 @@ from msgspec import Struct
 from ..config.url import Address
 from .reasons import TRANSIENT, reply_reason, spoken
 from .server_role import ASK_STANDING, Standing, info_fields
-from .session import ReplyError
+from .session import Command, ReplyError
 
-__all__ = ["Ask", "HandshakeError", "ServerInfo", "handshake"]
+__all__ = ["Ask", "HandshakeError", "Heard", "Recover", "ServerInfo", "handshake"]
+
+
+def _nothing(_reply: Any) -> None:
+    """Handle a reply that only the caller of ``ask`` reads."""
+
+
+class Heard(Struct, frozen=True):
+    """A command whose reply is handled when it is parsed, before any later frame is looked at."""
+
+    command: Command
+    then: Callable[[Any], None] = _nothing
+
+    @classmethod
+    def of(cls, asked: "Command | Heard") -> "Heard":
+        """Return the command, as one whose reply is handled."""
+        return asked if isinstance(asked, cls) else cls(asked)  # type: ignore[arg-type]  # a tuple then
+
 
 Ask = Callable[..., Awaitable[list[Any]]]
-"""``await ask(*commands, patient=True, handle=None)`` -> replies.
+"""``await ask(*commands, patient=True)`` -> replies. The commands, each of them may be a ``Heard``, are one write.
 
-``patient``: a server that is loading is asked again; ``handle``: sees the replies in frame order and returns them.
+``patient``: all of them are asked again while the server is loading.
 """
-
 
 _A_REPLICA = "the server is a replica: point the URL at the primary"
 # Refusals of HELLO that do not concern RESP3: the server would refuse RESP2 as well.
@@ -51,6 +70,13 @@ class ServerInfo(Struct):
     no_tracking_because: str | None = None
 
 
+Recover = Callable[[Ask, ServerInfo, list[Any], Sequence[Heard]], Awaitable[None]]
+"""``await recover(ask, greeting, answers, first)``: the cache's step.
+
+``answers``: the replies to the cache's questions; ``first``: commands that must reach the server before its others.
+"""
+
+
 async def handshake(
     ask: Ask,
     address: Address,
@@ -58,9 +84,10 @@ async def handshake(
     *,
     name: str,
     probe: bytes,
-    probe_pushed: Callable[[], bool],
+    probe_pushes: Callable[[], int],
     previous: ServerInfo | None,
-    recover: Callable[[Ask, ServerInfo], Awaitable[None]],
+    questions: Callable[[], Sequence[Command]],
+    recover: Recover,
     careful: bool = False,
 ) -> ServerInfo:
     """Make a new connection usable.
@@ -71,9 +98,10 @@ async def handshake(
         credentials: ``()``, ``(password,)`` or ``(user, password)``.
         name: Shown by ``CLIENT LIST`` on the server.
         probe: A key that only the self-test of tracking uses.
-        probe_pushed: Tells whether a push for the probe was parsed by now.
+        probe_pushes: Tells how many pushes for the probe were parsed by now.
         previous: The greeting of the previous connection, to end it should the server still keep it.
-        recover: The cache's own step, between tracking and the self-test.
+        questions: The cache's questions, asked after tracking is on and before anything is changed.
+        recover: The cache's own step.
         careful: Whether to send another command before ``HELLO``, so that a close at ``HELLO`` is evidence against it.
 
     Raises:
@@ -82,18 +110,23 @@ async def handshake(
     greeting = await _hello(ask, credentials, name, probe, careful=careful)
     if address.db:
         _must((await ask(("SELECT", address.db)))[0], f"SELECT {address.db}")
-    if greeting.resp3:
-        (tracking,) = await ask(("CLIENT", "TRACKING", "ON"))
-        greeting.tracking = not isinstance(tracking, ReplyError)
+    track: tuple[Command, ...] = (("CLIENT", "TRACKING", "ON"),) if greeting.resp3 else ()
+    of_the_cache = questions()
+    test = _SelfTest(probe, probe_pushes)
+    before = len(track) + 2
+    replies = await ask(
+        *track, ("INFO", "server"), ASK_STANDING, *of_the_cache, *test.commands(tracking=greeting.resp3)
+    )
+    if track:
+        greeting.tracking = not isinstance(replies[0], ReplyError)
         if not greeting.tracking:
-            greeting.no_tracking_because = spoken(tracking)
-    await _identify(ask, greeting)
-    await _end_previous(ask, greeting, previous)
-    await recover(ask, greeting)
-    if greeting.tracking:
-        await _self_test(ask, greeting, probe, probe_pushed)
-    else:  # without this read, a user without the right to read would be online until the first heartbeat, every time
-        _must_be_allowed((await ask(("GET", probe), patient=False))[0])
+            greeting.no_tracking_because = spoken(replies[0])
+    _identify(greeting, *replies[len(track) : before])
+    test.judge(greeting)
+    answers = replies[before : before + len(of_the_cache)]
+    await recover(ask, greeting, answers, _end_previous(greeting, previous))
+    # Without this check, a user without the right to read would be online until the first heartbeat, every time.
+    _must_be_allowed(test.read)
     return greeting
 
 
@@ -135,9 +168,8 @@ def _greeting(hello: Any) -> ServerInfo:
     )
 
 
-async def _identify(ask: Ask, greeting: ServerInfo) -> None:
+def _identify(greeting: ServerInfo, server: Any, replication: Any) -> None:
     """Read the server's run and history, which reveal a restart or failover; both stay unknown if INFO is forbidden."""
-    server, replication = await ask(("INFO", "server"), ASK_STANDING)
     standing = Standing.of(replication)
     if standing.is_replica:
         raise HandshakeError("readonly", _A_REPLICA)
@@ -150,41 +182,65 @@ async def _identify(ask: Ask, greeting: ServerInfo) -> None:
         greeting.version = said.get("redis_version", "")
 
 
-async def _end_previous(ask: Ask, greeting: ServerInfo, previous: ServerInfo | None) -> None:
-    """Kill the previous connection: its commands in the server's receive buffer must not run after the replay.
+def _end_previous(greeting: ServerInfo, previous: ServerInfo | None) -> tuple[Heard, ...]:
+    """Return the command that kills the previous connection.
 
-    Only on the same run of the server: after a restart the client id may belong to another client.
+    Its commands in the server's receive buffer must not run after the replay. Only on the same run of the server: after
+    a restart the client id may belong to another client.
     """
     if previous is None:
-        return
+        return ()
     known = previous.run_id is not None and greeting.run_id is not None
     if known and previous.run_id != greeting.run_id:
-        return  # the receive buffer was lost with that run
+        return ()  # the receive buffer was lost with that run
     greeting.is_alone = False
-    if known and previous.client_id is not None and previous.client_id != greeting.client_id:
-        (killed,) = await ask(("CLIENT", "KILL", "ID", previous.client_id))
-        greeting.is_alone = isinstance(killed, int)
+    if not known or previous.client_id is None or previous.client_id == greeting.client_id:
+        return ()
+
+    def killed(reply: Any) -> None:
+        greeting.is_alone = isinstance(reply, int)
+
+    return (Heard(("CLIENT", "KILL", "ID", previous.client_id), killed),)
 
 
-async def _self_test(ask: Ask, greeting: ServerInfo, probe: bytes, probe_pushed: Callable[[], bool]) -> None:
-    """Read and write the probe, and expect its push: version strings and OKs do not prove tracking."""
-    early = False
+class _SelfTest:
+    """Reads and writes the probe, and expects its push: version strings and OKs do not prove tracking.
 
-    def in_order(replies: list[Any]) -> list[Any]:
-        nonlocal early
-        early = probe_pushed()  # with a push before its reply, an outdated value could enter the near cache
-        return replies
+    Attributes:
+        read: The reply to the read of the probe.
+    """
 
-    commands = (("GET", probe), ("SET", probe, "1", "PX", 10_000))
-    read, written = await ask(*commands, patient=False, handle=in_order)
-    await ask(("DEL", probe), patient=False)
-    _must_be_allowed(read)
-    if isinstance(written, ReplyError) or isinstance(read, ReplyError):
-        return  # the server is full or cannot save: that is not evidence against tracking
-    if early or not probe_pushed():
-        greeting.tracking = False
-        told = "an invalidation before its reply" if early else "no invalidation"
-        greeting.no_tracking_because = f"the self-test saw {told}"
+    def __init__(self, probe: bytes, pushes: Callable[[], int]) -> None:
+        self._probe, self._pushes = probe, pushes
+        self._counts: list[int] = []  # of the probe's pushes when each reply was parsed
+        self.read: Any = None
+        self._written: Any = None
+
+    def commands(self, *, tracking: bool) -> list[Heard]:
+        """Return the commands; without ``tracking`` only the read."""
+        read = Heard(("GET", self._probe), self._heard_read)
+        if not tracking:
+            return [read]
+        write = Heard(("SET", self._probe, "1", "PX", 10_000), self._heard_write)
+        return [read, write, Heard(("DEL", self._probe), lambda _: self._counts.append(self._pushes()))]
+
+    def _heard_read(self, reply: Any) -> None:
+        self.read, self._counts = reply, [self._pushes()]
+
+    def _heard_write(self, reply: Any) -> None:
+        self._written = reply
+        self._counts.append(self._pushes())
+
+    def judge(self, greeting: ServerInfo) -> None:
+        """Turn tracking off if the push did not come between the replies to ``SET`` and ``DEL``."""
+        if not greeting.tracking or isinstance(self._written, ReplyError) or isinstance(self.read, ReplyError):
+            return  # the server is full or cannot save: that is not evidence against tracking
+        before, with_write, after = self._counts
+        # With a push before its reply, an outdated value could enter the near cache.
+        if with_write > before or after == with_write:
+            greeting.tracking = False
+            told = "an invalidation before its reply" if with_write > before else "no invalidation"
+            greeting.no_tracking_because = f"the self-test saw {told}"
 
 
 def _must(reply: Any, what: str) -> None:

@@ -13,6 +13,8 @@ Rules:
    command was sent, while the server answers; ``offline_ttl`` after it once the link is offline. While a question is
    open that newer answers do not settle, ``hold_to`` keeps the horizon from passing a *cap*.
 6. The backoff starts over only after a connection that held for a while.
+7. Handshakes that got no answer widen the backoff beyond that of failed connects: the server may have more of them than
+   it can do. A server that has no place for another client is asked twice a minute at most by each client outside.
 """
 
 from collections.abc import Callable
@@ -72,6 +74,12 @@ class Link:
 
     # The first retry comes soon, for a server that restarts; the cap keeps "online within 2 s of its return".
     BACKOFF_FIRST, MAX_BACKOFF = 0.05, 1.0
+    # The cap for a server that accepts connections and leaves handshakes unanswered. In 10 s one core does 100,000
+    # handshakes without TLS, and 10,000 with it.
+    BACKOFF_CROWDED = 10.0
+    # For a server with all places taken. The second half is random: a client asks twice in 30 s at most, and is back
+    # within 30 s of room.
+    BACKOFF_FULL = 30.0
     # A wrong password does not correct itself: try rarely, so that no log fills up and no account is locked.
     BACKOFF_DOOMED = 10.0
     # Seconds after which a connection resets the backoff. If a shorter one did, a server that drops every connection
@@ -96,6 +104,7 @@ class Link:
         self.reason: str | None = None
         self.epoch = 0
         self.attempts = 0
+        self._unheard = 0  # handshakes in a row that got no answer
         self._ready_at = now
         self.tried = False
         self.connected = False
@@ -157,6 +166,7 @@ class Link:
     def ready(self, sent_at: float, now: float) -> None:
         """Record that the handshake is done; its last command was sent at ``sent_at``."""
         self.epoch += 1
+        self._unheard = 0
         self._ready_at = now
         self.tried = True
         self.confirmed = sent_at
@@ -184,8 +194,10 @@ class Link:
         # Counted from the oldest unanswered call, not from the last reply: a process that slept sent no call meanwhile.
         return Verdict.ABORT if now - oldest >= 3 * self._max_staleness else Verdict.KEEP
 
-    def lost(self, reason: str, now: float) -> None:
-        """Record that the connection, the attempt to connect or the handshake failed."""
+    def lost(self, reason: str, now: float, *, shaking: bool = False) -> None:
+        """Record that the connection, the attempt to connect or the handshake failed; ``shaking``: that of TLS."""
+        handshake = shaking or self.state is LinkState.RECOVERING
+        self._unheard = self._unheard + 1 if handshake and reason == "timeout" else 0
         held = self.serves and now - self._ready_at >= self.HELD
         if held or reason == "interrupted":  # by a signal here: not a fault of the server
             self.attempts = 0
@@ -212,8 +224,18 @@ class Link:
         self.attempts += 1
         if self.reason in NEEDS_OPERATOR:
             return self.BACKOFF_DOOMED * (0.5 + random() / 2)
-        most: float = min(self.MAX_BACKOFF, self.BACKOFF_FIRST * 2 ** min(self.attempts, 10))
-        return most * random()
+        if self.reason == "maxclients":
+            return self.BACKOFF_FULL * (0.5 + random() / 2)
+        return random() * (self._widened() or self.pause_after(self.attempts))
+
+    def _widened(self) -> float:
+        """Return the cap after handshakes that got no answer; 0 after one alone, which may be chance."""
+        return min(self.BACKOFF_CROWDED, 2.0 ** (self._unheard - 1)) if self._unheard > 1 else 0.0
+
+    @classmethod
+    def pause_after(cls, attempts: int) -> float:
+        """Return the longest pause after so many attempts in a row."""
+        return min(cls.MAX_BACKOFF, cls.BACKOFF_FIRST * 2.0 ** min(attempts, 10))
 
     def next_check(self, oldest: float | None) -> float | None:
         """Return the latest time for the next ``check``; ``None`` while no call is unanswered."""

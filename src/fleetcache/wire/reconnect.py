@@ -5,7 +5,7 @@ threads blocks.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..clock import Clock
@@ -15,7 +15,7 @@ from ..futures import Future
 from .closings import Closings
 from .connection import Connection, Deadline, WireHooks, WireLimits
 from .error_hints import PLAIN_TO_TLS, hinted, idle_hint, tls_hint
-from .handshake import Ask, HandshakeError, ServerInfo, handshake
+from .handshake import Ask, HandshakeError, Heard, ServerInfo, handshake
 from .link_state import Link, LinkState
 from .reasons import TRANSIENT, connect_reason, connect_words, reply_reason
 from .session import Call, Command, ReplyError
@@ -26,8 +26,6 @@ __all__ = ["Reconnector"]
 # a server that ends or is restarted closes one. A connection that held longer than ``HELD_LONG`` seconds, for many
 # heartbeats, was not closed for being idle.
 IDLE_TIMES, MIN_IDLE, HELD_LONG = 3, 0.05, 60.0
-
-Handle = Callable[[list[Any]], list[Any]]
 
 
 class Reconnector:
@@ -145,6 +143,7 @@ class Reconnector:
             self._check_over()
             self.closings.connected()
             self._link.opened(self._clock())
+            deadline.extend(self._limits.connect_timeout)
             credentials = connection.secrets = await self._credentials()
             greeting = await handshake(
                 self._asking(deadline),
@@ -152,8 +151,9 @@ class Reconnector:
                 credentials,
                 name=self._name,
                 probe=connection.probe,
-                probe_pushed=lambda: connection.probe_pushed,
+                probe_pushes=lambda: connection.probe_pushes,
                 previous=connection.greeting,
+                questions=self._hooks.questions,
                 recover=self._hooks.recover,
                 careful=self.closings.careful,
             )
@@ -199,29 +199,63 @@ class Reconnector:
             raise HandshakeError("auth", f"the credential provider raised {type(error).__name__}") from None
 
     def _asking(self, deadline: Deadline) -> Ask:
-        async def ask(*commands: Command, patient: bool = True, handle: Handle | None = None) -> list[Any]:
-            closings, connection = self.closings, self._connection
-            if (refusal := closings.refusal(commands[0])) is not None:
-                return [refusal] * len(commands)
+        async def ask(*commands: Command | Heard, patient: bool = True) -> list[Any]:
+            attempts = 0
             while True:
-                future = connection.future()
-                connection.submit(Call(commands, future=future) if handle is None else Call(commands, handle, future))
-                replies: Any = await connection.reply(future)
-                if not isinstance(replies, list):
-                    said = connection.last_error or "no answer"
-                    if connection.over == "reset":
-                        closings.closed_at(commands[0])
-                        if self._address.kind == "tcp" and connection.greeting is None and not closings.spoke:
-                            said = hinted(said, PLAIN_TO_TLS)
-                    raise HandshakeError(connection.over or "timeout", said)
-                closings.answered()
-                reason = next((reply_reason(r) for r in replies if isinstance(r, ReplyError)), "")
-                if not (patient and reason in TRANSIENT):
+                # For this step alone: a server that answers thousands of handshakes at once answers each of them late.
+                deadline.extend(self._limits.connect_timeout)
+                replies = await self._exchange(commands)
+                reasons = [reply_reason(reply) for reply in replies if isinstance(reply, ReplyError)]
+                reason = next((each for each in reasons if each in TRANSIENT), None)
+                if not patient or reason is None:
                     return replies
                 # The server is there and says "not yet": keep waiting on this connection, as long as it repeats that.
                 self._link.reason = reason
                 self._tell_tried()
-                await connection.pause(Link.BACKOFF_FIRST)
-                deadline.extend(self._limits.connect_timeout)
+                attempts += 1
+                pause = self._random() * Link.pause_after(attempts)
+                deadline.extend(pause + self._limits.connect_timeout)
+                await self._connection.pause(pause)
 
         return ask
+
+    async def _exchange(self, commands: Sequence[Command | Heard]) -> list[Any]:
+        """Send commands in one write and return their replies, each handled when it is parsed.
+
+        One write each if the other end may close the connection at a command: the last one sent is then the culprit.
+        """
+        answered: dict[int, Any] = {}
+        waiting: list[tuple[int, Heard]] = []
+        for place, asked in enumerate(map(Heard.of, commands)):
+            refusal = self.closings.refusal(asked.command)
+            if refusal is None:
+                waiting.append((place, asked))
+            else:
+                answered[place] = refusal
+                asked.then(refusal)
+        for write in [[each] for each in waiting] if self.closings.careful else [waiting]:
+            await self._write(write, answered)
+        return [answered[place] for place in range(len(commands))]
+
+    async def _write(self, write: Sequence[tuple[int, Heard]], answered: dict[int, Any]) -> None:
+        closings, connection = self.closings, self._connection
+        future = connection.future()
+        for place, asked in write:
+
+            def handle(replies: list[Any], place: int = place, asked: Heard = asked) -> None:
+                answered[place] = replies[0]
+                asked.then(replies[0])
+
+            connection.submit(Call((asked.command,), handle, future if place == write[-1][0] else None))
+        if write:
+            await connection.reply(future)
+        missing = [asked.command for place, asked in write if place not in answered]
+        if len(missing) < len(write):
+            closings.answered()
+        if missing:
+            said = connection.last_error or "no answer"
+            if connection.over == "reset":
+                closings.closed_at(missing[0])
+                if self._address.kind == "tcp" and connection.greeting is None and not closings.spoke:
+                    said = hinted(said, PLAIN_TO_TLS)
+            raise HandshakeError(connection.over or "timeout", said)

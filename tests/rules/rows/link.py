@@ -12,6 +12,31 @@ ROWS = [
         "tests/unit/wire/test_link_state.py::test_only_a_connection_that_held_begins_the_backoff_anew",
     ),
     Row(
+        "storms_never_widen",
+        "wire.link_state.7",
+        "Handshakes that a server cannot do in time are tried again within a second, by the whole fleet.",
+        "wire.link_state:Link._widened",
+        ("if self._unheard > 1 else 0.0", "if self._unheard < 0 else 0.0"),
+        "tests/unit/wire/test_link_state.py::test_handshakes_without_an_answer_widen_the_backoff_from_the_second_on",
+    ),
+    Row(
+        "failed_connects_widen",
+        "wire.link_state.7",
+        "Failed connects widen the backoff, too: a server that is back waits for its clients.",
+        "wire.link_state:Link.lost",
+        ("handshake and reason", "reason"),
+        "tests/unit/wire/test_link_state.py::test_twin_failed_connects_do_not",
+    ),
+    Row(
+        "full_server_asked_again_at_once",
+        "wire.link_state.7",
+        "Clients that a full server refused ask it once a second for ever.",
+        "wire.link_state:Link.backoff",
+        ('if self.reason == "maxclients":', "if False:"),
+        "tests/unit/wire/test_link_state.py"
+        "::test_a_server_without_a_place_is_asked_twice_in_30_s_and_has_its_client_back_within_30_s_of_room",
+    ),
+    Row(
         "recovery_is_quiet",
         "telemetry.outages.1",
         "The end of an outage is logged at a level that default logging hides.",

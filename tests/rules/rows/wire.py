@@ -8,6 +8,8 @@ from tests.rules.rule import Exchange, Row
 SESSION = "tests/unit/wire/test_session.py::"
 LINK = "tests/unit/wire/test_link_state.py::"
 ADDRESS = "tests/unit/config/test_url.py::"
+RECONNECT = "tests/unit/wire/test_reconnect.py::"
+RECOVERY = "tests/unit/shared/test_recovery.py::"
 
 
 def pushes_after_all_replies() -> list[Exchange]:
@@ -138,10 +140,53 @@ ROWS = [
         "The handshake does not end the previous connection.",
         "wire.handshake:_end_previous",
         (
-            '(killed,) = await ask(("CLIENT", "KILL", "ID", previous.client_id))',
-            "killed = 0",
+            'return (Heard(("CLIENT", "KILL", "ID", previous.client_id), killed),)',
+            "return ()",
         ),
         "tests/unit/wire/test_handshake.py::test_our_last_connection_is_ended_before_the_cache_recovers",
+    ),
+    Row(
+        "one_deadline_for_all_steps",
+        "shake.step",
+        "A fleet of thousands that comes back gives up handshakes that the server is about to end.",
+        "wire.reconnect:Reconnector._asking",
+        (
+            "                deadline.extend(self._limits.connect_timeout)\n                replies",
+            "                replies",
+        ),
+        RECONNECT + "test_each_step_of_the_handshake_has_its_own_deadline",
+    ),
+    Row(
+        "impatient_with_a_loading_server",
+        "shake.waiting",
+        "Each instance asks a server that loads its data twenty times a second.",
+        "wire.reconnect:Reconnector._asking",
+        ("self._random() * Link.pause_after(attempts)", "Link.BACKOFF_FIRST"),
+        RECONNECT + "test_a_server_that_says_not_yet_is_asked_again_less_and_less_often",
+    ),
+    Row(
+        "overtaken_tag_kept",
+        "shake.known",
+        "A push for the tag on every entry, while the handshake reads it, is forgotten: removed entries answer.",
+        "shared.recovery:Recovery.recover",
+        ("self._star.valid and isinstance", "isinstance"),
+        RECOVERY + "test_a_tag_that_a_push_has_overtaken_is_read_again",
+    ),
+    Row(
+        "tag_known_before_the_removals",
+        "shake.known",
+        "The version of the tag on every entry is read before pending removals, and not after them.",
+        "shared.recovery:Recovery.recover",
+        (" and not owed", ""),
+        RECOVERY + "test_pending_removals_and_rights_are_sent_before_the_tag_is_read",
+    ),
+    Row(
+        "scripts_sent_each_time",
+        "shake.scripts",
+        "Each handshake sends the text of each script.",
+        "shared.recovery:_unknown_scripts",
+        ("if is_there != 1", ""),
+        RECOVERY + "test_a_handshake_sends_about_a_kilobyte",
     ),
     Row(
         "no_heartbeat",

@@ -29,6 +29,7 @@ class Shell(Connection):
             self.told.append,
             self.told.append,
             lambda: self.told.append("timeout"),
+            questions=tuple,
             recover=None,  # type: ignore[arg-type]  # of the handshake, which is not played here
             on_defect=lambda: self.told.append("defect"),
             heartbeat=lambda: Call((("PING",),)),

@@ -275,6 +275,66 @@ def test_what_only_a_person_can_mend_is_tried_seldom(reason: str) -> None:
     assert told.link.backoff(lambda: 1.0) == 10.0
 
 
+def test_handshakes_without_an_answer_widen_the_backoff_from_the_second_on() -> None:
+    """One that failed may be chance. When a fleet of thousands comes back, each second in line more is needed."""
+    told = Told()
+    longest = []
+    for _ in range(7):
+        told.link.opened(told.clock())
+        told.link.lost("timeout", told.clock())
+        longest.append(told.link.backoff(lambda: 1.0))
+    assert longest == [0.1, 2.0, 4.0, 8.0, 10.0, 10.0, 10.0]
+    assert (told.link.backoff(lambda: 0.0), told.link.backoff(lambda: 0.5)) == (0.0, 5.0)
+
+
+def test_so_does_a_handshake_of_tls() -> None:
+    told = Told()
+    for _ in range(2):
+        told.link.lost("timeout", told.clock(), shaking=True)
+    assert told.link.backoff(lambda: 1.0) == 2.0
+
+
+@pytest.mark.parametrize("reason", ["refused", "timeout", "reset", "unreachable"])
+def test_twin_failed_connects_do_not(reason: str) -> None:
+    """Back within two seconds of the server's return."""
+    told = Told()
+    for _ in range(20):
+        told.link.lost(reason, told.clock())
+        assert told.link.backoff(lambda: 1.0) <= 1.0
+
+
+@pytest.mark.parametrize("reason", ["reset", "readonly", "loading", "protocol"])
+def test_twin_nor_do_handshakes_that_were_answered(reason: str) -> None:
+    """A failover may be over at once; a proxy closes connections as long as its server is away."""
+    told = Told()
+    for _ in range(20):
+        told.link.opened(told.clock())
+        told.link.lost(reason, told.clock())
+        assert told.link.backoff(lambda: 1.0) <= 1.0
+
+
+@pytest.mark.parametrize("better", ["a connect that fails", "a handshake that succeeds"])
+def test_the_wider_backoff_ends_with(better: str) -> None:
+    told = Told()
+    for _ in range(5):
+        told.link.opened(told.clock())
+        told.link.lost("timeout", told.clock())
+    if better == "a handshake that succeeds":
+        told.online()
+        told.link.lost("reset", told.clock())
+    else:
+        told.link.lost("refused", told.clock())
+    told.link.backoff(lambda: 1.0)
+    assert told.link.backoff(lambda: 1.0) <= 1.0
+
+
+def test_a_server_without_a_place_is_asked_twice_in_30_s_and_has_its_client_back_within_30_s_of_room() -> None:
+    told = Told()
+    told.link.lost("maxclients", told.clock())
+    shortest, longest = told.link.backoff(lambda: 0.0), told.link.backoff(lambda: 1.0)
+    assert (2 * shortest, longest) == (30.0, 30.0)
+
+
 def test_the_next_check_is_when_the_next_verdict_can_change() -> None:
     told = Told().online()
     sent = told.clock()

@@ -1,5 +1,6 @@
 """A permanent connection: it is made again at its end, asks for credentials each time, and shows no secret."""
 
+import asyncio
 from functools import partial
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from fleetcache import Cache
 from fleetcache.testing.server import free_port
 from fleetcache.wire.reconnect import IDLE_TIMES
+from tests.support.lesser import Lesser
 from tests.support.proxy import Proxy
 from tests.support.run import run
 from tests.support.servers import Server
@@ -77,5 +79,32 @@ def test_only_connections_closed_in_a_row_are_taken_for_an_idle_proxy(
                 reconnector._look_for_idling()
             assert ("idle timeout" in wire.last_error) is (times == IDLE_TIMES)
             wire.over = None
+
+    run(main())
+
+
+def test_each_step_of_the_handshake_has_its_own_deadline(one_server: Server, prefix: str) -> None:
+    """A server that answers thousands of handshakes at once answers each of them late, but does answer."""
+
+    async def main() -> None:
+        with Proxy(one_server) as proxy:
+            proxy.delay(0.3, "down")
+            async with Cache(proxy.url, prefix=prefix, connect_timeout="500ms", operation_timeout="500ms") as cache:
+                await eventually(lambda: cache.stats().link == "online")
+                assert cache.stats().errors == {}
+
+    run(main())
+
+
+def test_a_server_that_says_not_yet_is_asked_again_less_and_less_often(one_server: Server, prefix: str) -> None:
+    """Thousands of instances wait for a server that loads its data: their questions must not keep it from that."""
+
+    async def main() -> None:
+        with Lesser(one_server, GET=b"-LOADING the dataset in memory") as proxy:
+            async with Cache(proxy.url, prefix=prefix, **UNHURRIED) as cache:
+                await asyncio.sleep(2)
+                assert cache.status_now().reason == "loading"
+                assert proxy.connections == 1
+                assert 2 <= proxy.asked.count("SCRIPT") <= 25  # 40 with the first pause each time
 
     run(main())

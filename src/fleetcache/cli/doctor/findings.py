@@ -117,7 +117,10 @@ REASONS: dict[str, tuple[str, str]] = {
         "more `maxmemory`, if loads are expensive",
     ),
     "noreplicas": ("too few replicas to accept writes", "its replication; recovers by itself"),
-    "maxclients": ("it accepts no more connections", "`maxclients`, or fewer clients; recovers by itself"),
+    "maxclients": (
+        "it accepts no more connections",
+        "`maxclients` and the server's `ulimit -n`, or fewer clients; recovers by itself within 30 s of room",
+    ),
     "no_tracking": (
         "it does not push changes: near copies live a second at most",
         "a server or plan with `CLIENT TRACKING`",

@@ -58,6 +58,12 @@ PERMISSIONS: tuple[Permission, ...] = (
     ),
     Permission("+evalsha", lambda key: ("EVALSHA", "0" * 40, 1, key), "no load can be shared or stored"),
     Permission(
+        "+script|exists",
+        lambda _: ("SCRIPT", "EXISTS", SCRIPTS["release"].sha),
+        "each connection sends the text of every script",
+        optional=True,
+    ),
+    Permission(
         "+script|load", lambda _: ("SCRIPT", "LOAD", SCRIPTS["release"].text), "each first use of a script fails once"
     ),
     Permission(

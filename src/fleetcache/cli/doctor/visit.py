@@ -5,13 +5,15 @@ step that is not done in time raises ``TimeoutError``, any other loss of the con
 """
 
 import asyncio
+from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, Self
 
 from ...config.url import Address
 from ...engine.aio.dialing import dial
 from ...wire.closings import Closings
-from ...wire.handshake import Ask, ServerInfo, handshake
+from ...wire.handshake import Ask, Heard, ServerInfo, handshake
 from ...wire.session import Call, Command, Session
 
 __all__ = ["Visit"]
@@ -32,7 +34,7 @@ class Visit:
     ) -> None:
         self._reader, self._writer, self._timeout, self._closings = reader, writer, timeout, closings
         self._session = Session(self._on_push, MAX_REPLY)
-        self._pushed: set[bytes] = set()
+        self._pushed: Counter[bytes] = Counter()
 
     @classmethod
     async def to(cls, address: Address, timeout: float, closings: Closings) -> Self:  # noqa: ASYNC109 - bounds each step, not the whole
@@ -59,27 +61,28 @@ class Visit:
         if frame[0] == b"invalidate" and isinstance(frame[1], list):
             self._pushed.update(frame[1])
 
-    async def ask(self, *commands: Command, **options: Any) -> list[Any]:
-        """Send commands in one write and return their replies; error replies are values among them.
+    async def ask(self, *commands: Command | Heard, patient: bool = True) -> list[Any]:  # noqa: ARG002 - a visit does not wait
+        """Send commands in one write and return their replies; error replies are values among them."""
+        answered: dict[int, Any] = {}
+        for place, asked in enumerate(map(Heard.of, commands)):
 
-        Args:
-            *commands: The commands to send.
-            **options: ``handle`` of the handshake's ``Ask``; the option ``patient`` has no effect here.
-        """
-        if (refusal := self._closings.refusal(commands[0])) is not None:
-            return [refusal] * len(commands)
-        replies: list[Any] = []
-        handle = options.get("handle") or (lambda found: found)
-        call = Call(commands, lambda found: replies.extend(handle(found)))
-        self._session.add(call, 0.0)
-        self._writer.write(call.payload)
+            def handle(replies: list[Any], place: int = place, asked: Heard = asked) -> None:
+                answered[place] = replies[0]
+                asked.then(replies[0])
+
+            if (refusal := self._closings.refusal(asked.command)) is not None:
+                handle([refusal])
+            else:
+                call = Call((asked.command,), handle)
+                self._session.add(call, 0.0)
+                self._writer.write(call.payload)
         async with asyncio.timeout(self._timeout):
             while self._session.calls:
                 data = await self._reader.read(65_536)
                 if not data:
                     raise ConnectionResetError("the server closed the connection")
                 self._session.feed(data)
-        return replies
+        return [answered[place] for place in range(len(commands))]
 
     async def shake_hands(self, address: Address, probe: bytes) -> ServerInfo:
         """Do the handshake that begins every connection of a cache, the self-test of tracking included.
@@ -95,8 +98,9 @@ class Visit:
             () if password is None else (*user, password),
             name="fleetcache-doctor",
             probe=probe,
-            probe_pushed=lambda: probe in self._pushed,
+            probe_pushes=lambda: self._pushed[probe],
             previous=None,
+            questions=tuple,
             recover=_nothing_to_recover,
             careful=self._closings.careful,
         )
@@ -110,5 +114,5 @@ class Visit:
             await self._writer.wait_closed()
 
 
-async def _nothing_to_recover(_ask: Ask, _greeting: ServerInfo) -> None:
+async def _nothing_to_recover(_ask: Ask, _greeting: ServerInfo, _answers: list[Any], _first: Sequence[Heard]) -> None:
     """Do nothing: a visit has no unacknowledged removals to send."""
