@@ -120,7 +120,7 @@ def test_variables_that_pages_name_exist() -> None:
 def test_the_page_of_words_has_every_state_and_every_word_of_the_design() -> None:
     design = (
         "near shared entry fresh stale expired flight lease fulfil release claim spent unconfirmed push forget link "
-        "epoch horizon journal loader instance"
+        "epoch horizon journal loader instance place"
     )
     words = set(re.findall(r"^\| (\*.*?) \|", text_of("concepts.md"), re.MULTILINE))
     explained = {word for cell in words for word in re.findall(r"\*(\w+)\*", cell)}

@@ -29,6 +29,7 @@ class FunctionOptions(LoadOptions, total=False):
     """Options of ``cached``."""
 
     key: str | Callable[..., str] | None
+    max_loads: int | None
     clearable: bool
 
 

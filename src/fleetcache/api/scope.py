@@ -9,6 +9,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from ..config.durations import MAX_TTL, Duration, parse_duration
+from ..config.sizes import parse_count
 from ..format.keys import ALL_TAG, check_key, check_namespace, check_tags, family_tag
 from ..policy.options import MINIMUM_TTL, CallOptions
 
@@ -72,6 +73,7 @@ class Scope:
         early: bool = False,
         load_timeout: Duration | None = None,
         offline_ttl: Duration | None = None,
+        max_loads: int | None = None,
     ) -> CallOptions:
         """Return the checked options of one call; the defaults where the caller gives none."""
         defaults = self.defaults
@@ -84,6 +86,7 @@ class Scope:
             else parse_duration(offline_ttl, name="offline_ttl", zero=True, maximum=MAX_TTL),
             early=early,
             load_timeout=None if load_timeout is None else parse_duration(load_timeout, name="load_timeout"),
+            max_loads=None if max_loads is None else parse_count(max_loads, name="max_loads", minimum=0),
         )
 
     def bounded(self, offline_ttl: Duration | None) -> CallOptions:

@@ -67,6 +67,7 @@ class SyncNamespace(FastPath, SyncReads, SyncLoads, SyncWrites):
         early: bool = False,
         load_timeout: Duration | None = None,
         offline_ttl: Duration | None = None,
+        max_loads: int | None = None,
         clearable: bool = False,
     ) -> Any:
         """Cache the results of a ``def`` by its arguments. Use it bare, or with options.
@@ -85,6 +86,8 @@ class SyncNamespace(FastPath, SyncReads, SyncLoads, SyncWrites):
             load_timeout: Bounds the wait for another caller's load; a duration as ``ttl``. By default there is no
                 bound.
             offline_ttl: How long the near cache may answer while the server cannot be reached; 0 = not at all.
+            max_loads: How many calls of the function run at once in a process, apart from ``CACHE_MAX_LOADS``; 0 = any
+                number. For a function whose source may hang: its loads then take no other loads' places.
             clearable: Whether ``invalidate_all()`` removes the results of all calls at once. Off by default: it takes a
                 tag on every result, and each instance keeps a copy of the tag, which the server tracks.
 
@@ -108,7 +111,15 @@ class SyncNamespace(FastPath, SyncReads, SyncLoads, SyncWrites):
             misplaced(SyncNamespace.cached, _others)
         from .sync_cached import SyncCachedFunction  # noqa: PLC0415 - an app without decorators needs none
 
-        options = self._scope.options(ttl, stale, tags, early=early, load_timeout=load_timeout, offline_ttl=offline_ttl)
+        options = self._scope.options(
+            ttl,
+            stale,
+            tags,
+            early=early,
+            load_timeout=load_timeout,
+            offline_ttl=offline_ttl,
+            max_loads=max_loads,
+        )
 
         def decorate(function: Any) -> Any:
             return SyncCachedFunction(self, function, key, options, type, clearable=clearable)

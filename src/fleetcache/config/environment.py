@@ -78,6 +78,10 @@ def _operation_timeout(value: Duration, *, name: str) -> float:
     return result
 
 
+def _max_loads(value: int | str | None, *, name: str) -> int | None:
+    return None if value is None else parse_count(value, name=name, minimum=0)
+
+
 def _boolean(value: object, *, name: str) -> bool:
     result = BOOLEANS.get(value.strip().lower()) if isinstance(value, str) else value
     if not isinstance(result, bool):
@@ -165,6 +169,10 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("CACHE_LOAD_WAIT", "load_wait", "duration", "30s", _lifetime,
              "longest wait for another caller's load",
              "about when the proxies in front give up on the request"),
+    Variable("CACHE_MAX_LOADS", "max_loads", "count", None, _max_loads,
+             "how many loaders run at once in a process; 0 is any number; 64 for Cache and 0 for SyncCache when it is "
+             "not set",
+             "a cold start with many keys should not overrun the origin; the threads of a process are few already"),
     Variable("CACHE_NEAR_MAX_ITEMS", "near_max_items", "count", 10_000, parse_count,
              "entries in the near store, per process",
              "a few MB of overhead at most, and the hot part of most key sets"),

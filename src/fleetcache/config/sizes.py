@@ -60,18 +60,19 @@ def parse_size(value: int | str, *, name: str, minimum: int = 0, maximum: int = 
     return result
 
 
-def parse_count(value: int | str, *, name: str) -> int:
+def parse_count(value: int | str, *, name: str, minimum: int = 1) -> int:
     """Convert a count.
 
     Args:
         value: An int, or text of digits.
         name: Name of the setting, for the error.
+        minimum: The least number.
 
     Returns:
-        The number, 1 or more.
+        The number, ``minimum`` or more.
 
     Raises:
-        ConfigError: The value is not a whole number, or is less than 1.
+        ConfigError: The value is not a whole number, or is less than ``minimum``.
 
     Example:
         >>> parse_count("10000", name="near_max_items")
@@ -79,8 +80,8 @@ def parse_count(value: int | str, *, name: str) -> int:
     """
     plain = isinstance(value, str) and value.strip().isdigit()
     result = _number(value) if plain or isinstance(value, int) else None
-    if result is None or not 1 <= result <= MAX_SIZE:
-        raise config_error(name, value, "is not a count", "a whole number, 1 or more")
+    if result is None or not minimum <= result <= MAX_SIZE:
+        raise config_error(name, value, "is not a count", f"a whole number, {minimum} or more")
     return result
 
 

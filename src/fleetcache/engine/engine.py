@@ -80,6 +80,7 @@ class Engine(ABC):
     """
 
     nested: Collection[int] = ()
+    MAX_LOADS = 0  # the default of CACHE_MAX_LOADS on this engine
 
     def __init__(
         self,
@@ -186,6 +187,7 @@ class Engine(ABC):
             alone=not settings.has_server,
             strict=settings.strict,
             tell=self.tell,
+            max_loads=self.MAX_LOADS if settings.max_loads is None else settings.max_loads,
         )
         self.policy = Policy(self.ctx)
         self.writing = Writing(self.ctx) if settings.has_server else LocalWriting(self.ctx)
@@ -328,6 +330,11 @@ class Engine(ABC):
         """Return True once the first attempt to connect has succeeded or failed."""
         return isinstance(self.link, NoLink) or self.link.tried or self.link.reason is not None
 
+    @property
+    def queued_loads(self) -> int:
+        """The number of loads that wait for a place."""
+        return self.policy.loading.places.queued
+
     def stats(self) -> Stats:
         """Return counters and gauges."""
         return self.counters.snapshot(
@@ -337,6 +344,7 @@ class Engine(ABC):
             near_evictions=self.near.evictions,
             flights=len(self.flights),
             waiters=self.coherence.waiters,
+            queued=self.queued_loads,
             journal=len(self.coherence.journal),
             tag_copies=len(self.coherence.copies),
             link="none" if isinstance(self.link, NoLink) else self.link.state.value,

@@ -56,6 +56,7 @@ class BatchLoad:
         self._declared, self._group, self._give_up = declared, group, give_up
         self._values: dict[str, Any] = {}
         self._again: list[str] = []
+        self._place: Load | None = None  # the load that has the batch's place
 
     async def run(self) -> tuple[dict[str, Any], list[str]]:
         """Return the values found or loaded, and the keys to ask for again."""
@@ -96,28 +97,53 @@ class BatchLoad:
 
     async def _lead(self, runs: list[Load]) -> dict[str, float]:
         """Load the granted keys; return the keys that other callers hold, and the seconds that are left."""
-        granted: list[Right] = []
         waiting: dict[str, float] = {}
-        for right in await self._rights(runs):
-            run, seen = right.run, right.seen
-            usable = seen.state in {EntryState.FRESH, EntryState.STALE}
-            if usable and seen.answer is not None and right.expected_stamp is None:
-                self._values[run.key] = seen.answer.value
-                self._ctx.flights.end(run.flight, Outcome(Resolution.RETURN, answer=seen.answer))
-            elif seen.state is EntryState.LOADING:
-                waiting[run.key] = seen.remaining
-                self._ctx.flights.end(run.flight, Outcome(Resolution.RETRY))
-            else:
-                granted.append(right)
-        if granted:
-            await self._load(granted)
+        free: list[tuple[Load, Lookup]] = []
+
+        def sort(run: Load, seen: Lookup) -> None:
+            if seen.state is EntryState.STALE or not self._settle(run, seen, waiting):
+                free.append((run, seen))
+
+        await self._reads.look(runs, sort, self._budget)
+        try:
+            await self._take_place(free)
+            rights = await self._rights(free)
+            granted = [
+                right
+                for right in rights
+                if right.expected_stamp is not None or not self._settle(right.run, right.seen, waiting)
+            ]
+            if granted:
+                await self._load(granted)
+        finally:
+            if self._place is not None:
+                self._loading.places.release(self._place)
         return waiting
 
-    async def _rights(self, runs: list[Load]) -> list[Right]:
+    def _settle(self, run: Load, seen: Lookup, waiting: dict[str, float]) -> bool:
+        """End the flight of a key that this batch does not load; return ``False`` if the batch loads the key."""
+        if seen.answer is not None and seen.state in {EntryState.FRESH, EntryState.STALE}:
+            self._values[run.key] = seen.answer.value
+            self._ctx.flights.end(run.flight, Outcome(Resolution.RETURN, answer=seen.answer))
+        elif seen.state is EntryState.LOADING or seen.is_ending:
+            waiting[run.key] = seen.remaining
+            self._ctx.flights.end(run.flight, Outcome(Resolution.RETRY))
+        else:
+            return False
+        return True
+
+    async def _take_place(self, free: list[tuple[Load, Lookup]]) -> None:
+        """Take one place for the whole batch, whose loader is called once."""
+        if not free:
+            return
+        self._place, future = free[0][0], self._ctx.ports.future()
+        await self._loading.places.take(self._place, future, self._give_up, [run.flight for run, _ in free])
+        if future.done():  # the batch waited: its calls have an operation timeout of their own
+            self._budget.renew()
+
+    async def _rights(self, looks: list[tuple[Load, Lookup]]) -> list[Right]:
         """Ask for leases for absent keys, and for claims for entries that may not be used."""
         ctx, budget = self._ctx, self._budget
-        looks: list[tuple[Load, Lookup]] = []
-        await self._reads.look(runs, lambda run, seen: looks.append((run, seen)), budget)
         asked: dict[str, Right] = {}
         rights: list[Right] = []
 
@@ -150,8 +176,6 @@ class BatchLoad:
             placeholder = ctx.entries.stamp(b"L")
             future = ctx.shared.acquire(run.key, placeholder, ms, run.declared, run.token)
             return Right(run, seen, expected_stamp=placeholder), future
-        if seen.is_ending:
-            return Right(run, Lookup(EntryState.LOADING, remaining=seen.remaining)), None
         if seen.state in _REPLACEABLE:
             claim_token = ctx.entries.stamp(b"C")
             future = ctx.shared.claim(run.key, claim_token, ms, run.declared, run.token)
@@ -241,6 +265,8 @@ class BatchLoad:
         The flights of the other keys are noted as waiting for it, so that the loader's wait for any of them is a cycle.
         """
         lead = granted[0].run
+        if self._place is not None and self._place is not lead:
+            lead.place, self._place.place, self._place = self._place.place, None, lead  # released when the loader ends
         lead.loader, lead.args = self._loader, ([right.run.key for right in granted],)
         for right in granted[1:]:
             right.run.flight.waits.append(Wait(lead.flight))
@@ -299,10 +325,13 @@ class BatchLoad:
         """Load for this caller, outside any flight, after the wait has lasted long enough; store nothing."""
         run = self._reads.run(keys[0], self._options, self._declared, None, self._group)
         run.loader, run.args = self._loader, (keys,)
+        wait = waiting_for(run.flight, self._ctx.ports.me)
         try:
             loaded = await self._loading.call_directly(run)
         finally:
             self._ctx.coherence.close_fill(run.token)
+            if wait is not None:
+                wait.over()
         return {key: self._loading.unwrap(run, loaded[key])[0].value for key in keys if key in loaded}
 
 

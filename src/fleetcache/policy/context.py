@@ -81,6 +81,7 @@ class Load(Struct):
     lease: float = 0.0  # seconds of the lease or claim it holds
     seen: Lookup | None = None
     args: tuple[Any, ...] = ()
+    place: Any = None  # its place among the loads of the process, while it has one
 
 
 class PolicyContext(Struct):
@@ -90,6 +91,7 @@ class PolicyContext(Struct):
         alone: Whether there is no server by choice (memory, null): only the near cache, bounded by nothing but ttl.
         strict: ``CACHE_STRICT``.
         batches: The number of batches that send and wait now; they share the calls and bytes that may be under way.
+        max_loads: The number of loaders that may run at once; 0 = any number.
         tell: Writes to the log.
     """
 
@@ -110,6 +112,7 @@ class PolicyContext(Struct):
     times: LoadTimes = field(default_factory=LoadTimes)
     closed: bool = False
     batches: int = 0
+    max_loads: int = 0
 
     def check_open(self) -> None:
         """Raise ``Closed`` after ``close()``."""

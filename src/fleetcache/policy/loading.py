@@ -14,6 +14,7 @@ from .context import MIN_COST, NO_LOOK, Load, PolicyContext
 from .loader_results import Unwrapping
 from .lookup import ClaimReply, DecodedValue, EntryState, Lookup, NewEntry
 from .options import CallOptions
+from .places import Places
 from .ports import NO_ANSWER, Future, LoaderEndedError, is_failure
 from .rights import Rights
 from .single_flight import CURRENT, Outcome, Resolution, Wait
@@ -30,6 +31,7 @@ class Loading:
         self.unwrap = Unwrapping(ctx).unwrap
         self.rights = Rights(ctx)
         self.waits = Waits(ctx)
+        self.places = Places(ctx)
 
     # -- looking ---------------------------------------------------------------------------------------------------
 
@@ -74,7 +76,16 @@ class Loading:
                 if run.seen is None or (run.seen.state is EntryState.LOADING and not watched):
                     run.seen = await self.look(run)
                 watched = True
+                if self._needs_right(run.seen, anew=anew):
+                    if not await self.places.take(run, watch.future, give_up):
+                        run.seen = None
+                        continue
+                    if watch.future.done():  # the load waited for its place
+                        ctx.coherence.unwatch(watch)
+                        watch = ctx.coherence.watch(run.key, ctx.ports.future())
+                        run.budget = ctx.budget()
                 step = await self._step(run, run.seen, anew=anew)
+                self.places.release(run)
                 if isinstance(step, Outcome):
                     return step
                 if step.state is not EntryState.LOADING:
@@ -88,6 +99,7 @@ class Loading:
                     return await self._load(run, None, None)
                 run.budget = ctx.budget()  # the calls after the wait have their own operation timeout
             finally:
+                self.places.release(run)
                 ctx.coherence.unwatch(watch)
 
     async def _outlasted(self, run: Load, give_up: float) -> bool:
@@ -103,6 +115,12 @@ class Loading:
                 self._ctx.counters.wait_timeouts += 1
                 return False
         return True
+
+    def _needs_right(self, seen: Lookup, *, anew: bool) -> bool:
+        """Return whether the next step after a read is to take a right and to load."""
+        if seen.state in {EntryState.FRESH, EntryState.STALE}:
+            return anew
+        return seen.state is not EntryState.LOADING and not seen.is_ending
 
     async def _step(self, run: Load, seen: Lookup, *, anew: bool) -> Outcome | Lookup:
         """Take one step from a read: return an outcome, or the result of a newer read instead."""
@@ -312,6 +330,8 @@ class Loading:
 
     async def call_directly(self, run: Load) -> Any:
         """Run the loader for its own caller alone."""
+        ports = self._ctx.ports
+        await self.places.take(run, ports.future(), ports.clock() + self._ctx.load_wait)
         try:
             return await self.call(run)
         except LoaderEndedError as error:
@@ -337,6 +357,7 @@ class Loading:
         ctx = self._ctx
         ctx.counters.loads += 1
         started = ctx.ports.clock()
+        run.flight.press()  # the loads that it starts, or waits for, need no places
         outer = CURRENT.set((run.flight, ctx.ports.me()))
         try:
             return await ctx.ports.run_loader(run.loader, *run.args)
@@ -345,6 +366,7 @@ class Loading:
             raise
         finally:
             CURRENT.reset(outer)
+            self.places.release(run)
             took = ctx.ports.clock() - started
             ctx.counters.load_seconds += took
             ctx.times.learn(run.group, took)

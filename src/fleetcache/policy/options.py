@@ -58,6 +58,7 @@ class CallOptions(Struct, frozen=True):
         early: Whether a hit close to the end may start a refresh although ``stale`` is 0 (XFetch).
         offline_ttl: Bound of the near cache's answers while the server cannot be reached.
         load_timeout: How long this caller waits for a load; ``None`` = as long as it takes.
+        max_loads: How many loads of this function run at once in the process; ``None`` = it has no places of its own.
     """
 
     ttl: float
@@ -66,6 +67,7 @@ class CallOptions(Struct, frozen=True):
     offline_ttl: float
     early: bool = False
     load_timeout: float | None = None
+    max_loads: int | None = None
 
     @property
     def server_ttl_ms(self) -> int:

@@ -268,10 +268,13 @@ class Policy:
         ctx = self.ctx
         flight = Flight(asked.key, asked.options.tags)
         run = self._run(asked, flight)
+        wait = waiting_for(flight, ctx.ports.me)
         try:
             result = await self.loading.load_unstored(run)
         finally:
             ctx.coherence.close_fill(run.token)
+            if wait is not None:
+                wait.over()
         return result
 
     # -- refresh -----------------------------------------------------------------------------------------------------
@@ -311,14 +314,18 @@ class Policy:
         now = ctx.ports.clock()
         if self._paused and self._paused.get(asked.key, now) > now:
             return
+        if not self.loading.places.is_free(asked.options, asked.group):
+            return
         flight = flights.start(asked.key, asked.options.tags, behind=True)
         flight.waiters = 1  # counts no caller: so a joined caller that leaves does not cancel the refresh
         run = self._run(asked, flight)
+        self.loading.places.take_at_once(run)
 
         def landed(error: BaseException | None = None) -> None:
             outcome = flight.outcome
             if outcome is None or outcome.own is Resolution.RAISE or outcome.stale:
                 self._pause(asked.key)
+            self.loading.places.release(run)
             self._landed(run, error)
 
         if not ctx.ports.spawn_background(flight, partial(self.loading.refresh, run, stamp), landed):

@@ -82,7 +82,19 @@ class Outcome:
 class Flight:
     """One load. ``waiters`` counts the callers that still wait for it."""
 
-    __slots__ = ("detached", "futures", "key", "loads", "outcome", "tags", "task", "waiters", "waits")
+    __slots__ = (
+        "detached",
+        "futures",
+        "key",
+        "loads",
+        "outcome",
+        "queued",
+        "tags",
+        "task",
+        "urgent",
+        "waiters",
+        "waits",
+    )
 
     def __init__(self, key: str, tags: tuple[str, ...]) -> None:
         self.key = key
@@ -94,6 +106,8 @@ class Flight:
         self.waiters = 0
         self.task: Any = None
         self.waits: list[Wait] = []  # of its loader, and of tasks that the loader has started
+        self.queued: Future | None = None  # what it waits on while it has no place; see ``places``
+        self.urgent = False  # whether its loader runs, or a running loader waits for it: it waits for no place
 
     def __repr__(self) -> str:
         state = "over" if self.outcome else "detached" if self.detached else "in the air"
@@ -116,6 +130,18 @@ class Flight:
         if self.waiters <= 0 and self.outcome is None and self.task is not None:
             with suppress(RuntimeError):  # the task's event loop was closed
                 self.task.cancel()
+
+    def press(self) -> None:
+        """Let this flight, and every flight that it waits for, start without a place: a running loader needs them."""
+        todo = [self]
+        while todo:
+            flight = todo.pop()
+            if flight.urgent:
+                continue
+            flight.urgent = True
+            if flight.queued is not None and not flight.queued.done():
+                flight.queued.set_result(None)
+            todo += [wait.flight for wait in flight.waits]
 
     def reaches(self, other: "Flight") -> bool:
         """Return whether this flight waits for the other, directly or through more flights."""
@@ -284,6 +310,8 @@ class Wait:
         self.check()
         if self.me is not None:
             self.me.waits.append(self)
+            if self.me.urgent:
+                self.flight.press()
         return self
 
     def over(self) -> None:

@@ -36,6 +36,8 @@ class Reported(Protocol):
 
     @property
     def offline_since(self) -> float | None: ...
+    @property
+    def queued_loads(self) -> int: ...
 
 
 class Reporter:
@@ -115,6 +117,7 @@ class Reporter:
             near_items=len(engine.near),
             near_bytes=engine.near.bytes,
             near_max_bytes=engine.near.max_bytes,
+            queued=engine.queued_loads,
             uncached=dict(engine.counters.uncached_by),
             last_error=said if said is not None or wire is None else wire.last_error,
         )

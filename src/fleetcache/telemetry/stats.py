@@ -24,6 +24,8 @@ class Counters(Struct):
     joins: int = 0
     waits: int = 0
     wait_timeouts: int = 0
+    place_waits: int = 0
+    place_timeouts: int = 0
     leases: int = 0
     claims: int = 0
     refused_swaps: int = 0
@@ -66,6 +68,8 @@ class Stats(Struct, frozen=True, kw_only=True):
         joins: Calls that joined a load of this process.
         waits: Waits for a load of another process.
         wait_timeouts: Waits that took longer than ``CACHE_LOAD_WAIT``.
+        place_waits: Loads that waited for one of the places of ``CACHE_MAX_LOADS``.
+        place_timeouts: Loads that waited ``CACHE_LOAD_WAIT`` for a place, and then ran without one.
         leases: Rights to load an absent key, granted to this process.
         claims: Rights to replace an entry, granted to this process.
         refused_swaps: Loaded values not stored, because the key was removed or set meanwhile.
@@ -89,6 +93,7 @@ class Stats(Struct, frozen=True, kw_only=True):
         near_evictions: Entries that left the near cache to make room.
         flights: Loads under way in this process now.
         waiters: Calls that wait for a load of another process now.
+        queued: Loads that wait for a place now.
         journal: Removals that the server has not acknowledged.
         tag_copies: Tags whose version this process knows.
         link: State of the connection to the server; ``none`` without a server.
@@ -113,6 +118,8 @@ class Stats(Struct, frozen=True, kw_only=True):
     joins: int
     waits: int
     wait_timeouts: int
+    place_waits: int
+    place_timeouts: int
     leases: int
     claims: int
     refused_swaps: int
@@ -136,6 +143,7 @@ class Stats(Struct, frozen=True, kw_only=True):
     near_evictions: int
     flights: int
     waiters: int
+    queued: int
     journal: int
     tag_copies: int
     link: str

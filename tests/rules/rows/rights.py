@@ -206,12 +206,12 @@ ROWS = [
         "A batch waits for other loads while it holds the rights that they wait for.",
         "policy.batch_load:BatchLoad._lead",
         (
-            "        if granted:\n            await self._load(granted)\n",
+            "            if granted:\n                await self._load(granted)\n",
             (
-                "        for key, left in waiting.items():\n"
-                "            future = self._ctx.coherence.watch(key, self._ctx.ports.future()).future\n"
-                "            await self._loading.waits.for_change(future, left, self._give_up)\n"
-                "        if granted:\n            await self._load(granted)\n"
+                "            for key, left in waiting.items():\n"
+                "                future = self._ctx.coherence.watch(key, self._ctx.ports.future()).future\n"
+                "                await self._loading.waits.for_change(future, left, self._give_up)\n"
+                "            if granted:\n                await self._load(granted)\n"
             ),
         ),
         "plan batch_waits_with_rights",

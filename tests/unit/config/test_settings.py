@@ -34,6 +34,7 @@ DEFAULTS = {
     "max_staleness": 2.0,
     "offline_ttl": 30.0,
     "load_wait": 30.0,
+    "max_loads": None,
     "near_max_items": 10_000,
     "near_max_bytes": 32_000_000,
     "max_value_bytes": 4_000_000,

@@ -19,6 +19,9 @@ __all__ = ["AioEngine"]
 class AioEngine(Engine):
     """All parts of one cache for the tasks of an event loop; arguments as for ``Engine``."""
 
+    # More than any pool of database connections has, and far less than the requests that an event loop holds.
+    MAX_LOADS = 64
+
     def __init__(self, settings: Settings, **more: Any) -> None:
         self._told_elsewhere = False
         super().__init__(settings, **more)
@@ -61,6 +64,7 @@ class AioEngine(Engine):
         self._entered = self.clock()
         if not self.settings.has_server:
             self.flights.detach_all()  # no flight of the old loop ends any more
+            self.policy.loading.places.reset(wake=False)
             return
         if old is not None:
             self._abandon(keep_journal=True)

@@ -102,6 +102,7 @@ class SyncEngine(Engine):
         self.coherence.forget_all()
         for flight in self.flights.active():
             self.flights.end(flight, Outcome(Resolution.RETRY))
+        self.policy.loading.places.reset(wake=True)
         if self.wire is not None:
             self.wire.fail("interrupted", "a call was interrupted in the middle of a rule")
 
