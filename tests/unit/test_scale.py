@@ -5,6 +5,7 @@ import json
 import math
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -13,8 +14,10 @@ import pytest
 
 from benchmarks.scale import __main__ as scale
 from benchmarks.scale import table
+from benchmarks.scale.bare import Crowds
 from benchmarks.scale.lab import Lab
 from benchmarks.scale.scene import Bound, Result, Scene
+from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 
@@ -147,3 +150,25 @@ def test_a_worker_answers_until_its_lab_ends() -> None:
         assert worker.receive() == 12
         with pytest.raises(TimeoutError):
             worker.receive(0.05)
+
+
+def test_bare_clients_speak_as_a_cache_does_and_come_back() -> None:
+    with Lab("valkey") as lab:
+        server = lab.server()
+        crowd = Crowds(lab, server.url, 20, max_staleness="300ms")
+        with lab.spent(server) as shaken:
+            crowd.begin(10)
+            crowd.until_online(10)
+            crowd.begin(10)
+            crowd.until_online()
+        assert shaken.connections == 20
+        assert shaken.commands["hello"] == shaken.commands["client|tracking"] == 20
+        with lab.spent(server) as idle:
+            time.sleep(0.5)
+        assert idle.commands["get"] >= 20, "heartbeats"
+        with lab.spent(server) as again:
+            server.kill()
+            wait_until(lambda: crowd.online == 0)
+            server.restart()
+            crowd.until_online()
+        assert again.commands["hello"] >= 20
