@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from fleetcache.ops.metrics import REASONS as REPORTED
 from fleetcache.wire.handshake import ServerInfo
 from tests.cli.examining import examined, found, one
 from tests.conftest import GetServer, StartServer
+from tests.support.engines import engines
 from tests.support.proxy import Proxy
 from tests.support.servers import Server, free_port
 
@@ -132,6 +134,27 @@ def test_a_cluster_is_not_supported_and_a_replica_is_the_wrong_server(fresh_serv
         assert one(on(replica, prefix), Code.SERVER).reason == "readonly"
 
 
+def test_a_server_whose_open_files_are_few_admits_fewer_clients(tmp_path: Path, prefix: str) -> None:
+    script = tmp_path / "server"
+    script.write_text(f'#!/bin/sh\nulimit -n 1024\nexec {engines()["valkey"]} "$@"\n')
+    script.chmod(0o700)
+    with Server(str(script), "tcp", *BOUNDED) as server:
+        finding = one(on(server, prefix), Code.CONNECTIONS)
+    assert finding.severity is Severity.NOTE
+    assert "of 992 connections (maxclients) in use" in finding.message
+    assert "ulimit -n 1024" in finding.message
+
+
+def test_a_server_that_admits_no_more_clients_is_named(fresh_server: StartServer, prefix: str) -> None:
+    with fresh_server("tcp", "--maxclients", "3", *BOUNDED) as server, server.client():
+        finding = one(on(server, prefix), Code.CONNECTIONS)
+        assert (finding.severity, "3 of 3" in finding.message) == (Severity.WARNING, True)
+        with server.client(), server.client():
+            finding = one(on(server, prefix), Code.SERVER)
+            assert (finding.severity, finding.reason) == (Severity.PROBLEM, "maxclients")
+            assert "ulimit -n" in finding.action
+
+
 def test_a_full_server_is_found_out_by_storing(fresh_server: StartServer, prefix: str) -> None:
     with fresh_server("tcp", "--maxmemory", "1mb") as server:
         report = on(server, prefix)
@@ -231,6 +254,30 @@ def test_memory_without_a_bound_or_without_eviction_is_to_be_changed(
 ) -> None:
     info = {"maxmemory": str(most * MB), "used_memory": str(used * MB), "maxmemory_policy": policy}
     assert judged(Code.MAXMEMORY, info=info).severity == expected
+
+
+@pytest.mark.parametrize(
+    ("there", "most", "expected", "said"),
+    [
+        (3, 10_000, "ok", "3 of 10,000"),
+        (8_999, 10_000, "ok", "8,999"),
+        (9_000, 10_000, "warning", "clients beyond it are refused"),
+        (10_000, 10_000, "warning", "clients beyond it are refused"),
+        (3, 992, "note", "ulimit -n 1024"),
+        (900, 992, "warning", "ulimit -n 1024"),
+        (3, 1000, "ok", "3 of 1,000"),
+    ],
+)
+def test_connections_are_held_against_what_the_server_admits(there: int, most: int, expected: str, said: str) -> None:
+    finding = judged(Code.CONNECTIONS, info={"connected_clients": str(there), "maxclients": str(most)})
+    assert finding.severity == expected
+    assert said in finding.message
+    assert ("ulimit" in finding.action) == ("ulimit" in finding.message)
+
+
+def test_a_server_that_does_not_tell_its_places_is_not_judged_by_them() -> None:
+    with pytest.raises(ValueError, match="not enough values"):
+        judged(Code.CONNECTIONS, info={"connected_clients": "3"})
 
 
 @pytest.mark.parametrize(

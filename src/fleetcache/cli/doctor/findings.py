@@ -40,6 +40,7 @@ class Code(StrEnum):
     PERMISSION = "permission"
     KEYS = "keys"
     INFO = "info"
+    CONNECTIONS = "connections"
     MAXMEMORY = "maxmemory"
     PERSISTENCE = "persistence"
     LATENCY = "latency"

@@ -19,6 +19,8 @@ __all__ = ["Latency", "Server", "findings_on", "judge_latency", "measure", "meet
 # limit of the tracking table.
 OLDEST = {6: (6, 2, 11), 7: (7, 0, 9)}
 NEARLY_FULL = 0.9
+# Open files that a server keeps for itself: it lowers ``maxclients`` to its limit of open files less these.
+RESERVED_FILES = 32
 
 
 @dataclass(slots=True)
@@ -37,7 +39,7 @@ class Server:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the facts as a dict, for JSON."""
-        names = ("maxmemory", "maxmemory_policy", "used_memory", "aof_enabled")
+        names = ("maxmemory", "maxmemory_policy", "used_memory", "aof_enabled", "connected_clients", "maxclients")
         told = {name: self.info.get(name) for name in names}
         greeting = self.greeting
         return {"engine": greeting.engine, "version": greeting.version, "tracking": greeting.tracking, **told} | {
@@ -50,9 +52,10 @@ async def meet(visit: Visit, greeting: ServerInfo) -> Server:
 
     A refused fact stays unknown and does not count as a fault, because a cache does not need it.
     """
-    replies = await visit.ask(("INFO", "memory"), ("INFO", "persistence"), ("CONFIG", "GET", "save"))
-    told = "\n".join(map(_text, replies[:2]))
-    config = replies[2]
+    *sections, config = await visit.ask(
+        ("INFO", "memory"), ("INFO", "persistence"), ("INFO", "clients"), ("CONFIG", "GET", "save")
+    )
+    told = "\n".join(map(_text, sections))
     # The reply is a map, or with RESP2 a list of keys and values in turn.
     pairs = list(config.items()) if isinstance(config, dict) else [config] if isinstance(config, list) else []
     save = next((_text(pair[1]) for pair in pairs if len(pair) > 1), None)
@@ -74,6 +77,7 @@ def findings_on(server: Server, settings: Settings) -> Iterator[Finding]:
         message = "INFO is not permitted: memory and persistence of the server cannot be checked"
         yield Finding(Code.INFO, Severity.NOTE, message, "grant +info to this user, or check them yourself")
         return
+    yield from _connections(server.info)
     yield _maxmemory(server.info)
     yield _persistence(server, settings)
 
@@ -105,6 +109,25 @@ def _tracking(greeting: ServerInfo) -> Finding:
     return Finding(
         Code.TRACKING, Severity.WARNING, message, "a server or plan with CLIENT TRACKING, permitted to this user"
     )
+
+
+def _connections(info: dict[str, str]) -> Iterator[Finding]:
+    """Yield a finding on the places for clients, if the server tells them."""
+    most, there = int(info.get("maxclients", 0)), int(info.get("connected_clients", 0))
+    if not most:
+        return
+    said = f"{there:,} of {most:,} connections (maxclients) in use; each process with a cache takes one"
+    files = most + RESERVED_FILES
+    lowered = files >= 256 and files & (files - 1) == 0  # noqa: PLR2004 - a power of two, as the usual limits are
+    by_files = f"; the server has lowered it to its limit of open files (ulimit -n {files})" if lowered else ""
+    action = "raise the server's `ulimit -n`, then `maxclients`" if lowered else "raise `maxclients`; or fewer clients"
+    if there >= NEARLY_FULL * most:
+        message = f"{said}{by_files}: clients beyond it are refused, and each of their processes caches for itself"
+        yield Finding(Code.CONNECTIONS, Severity.WARNING, message, action)
+    elif lowered:
+        yield Finding(Code.CONNECTIONS, Severity.NOTE, f"{said}{by_files}", action)
+    else:
+        yield Finding(Code.CONNECTIONS, Severity.OK, said)
 
 
 def _maxmemory(info: dict[str, str]) -> Finding:
