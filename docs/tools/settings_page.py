@@ -34,6 +34,7 @@ table are ignored.
 |---|---|
 | duration | `250ms`, `30s`, `5m`, `1h30m`, `7d`; a number is seconds; in code a `timedelta`, too |
 | size | `512kB`, `32MB` (10^6), `32MiB` (2^20); a number is bytes |
+| share | `5%` or `0.05` |
 | boolean | `true` `1` `yes` `on`, `false` `0` `no` `off`, in any case |
 | url | see [URLs](#urls) |
 | keys | one or more keys of 32 bytes or more, separated by commas |

@@ -24,6 +24,8 @@ DESIGN = {
     "life.age": "The age of an entry follows from its ttl and its remaining life, never from the clock of another "
     "host.",
     "life.kept": "A loader may decide by its result: NoStore is not stored, Keep is kept for its own times.",
+    "life.jitter": "A load and set_many store an entry for up to CACHE_TTL_JITTER less than its ttl, never for longer, "
+    "and for the same time in both tiers; set, add, incr, touch, Keep(ttl=) and the adapters are exact.",
     "life.offline": "Each call may bound near's offline answers by its own offline_ttl, batches too.",
     "life.untracked": "Without tracking, a near copy lives at most a second from the time at which its read was sent.",
     "right.lease": "If there is no entry, the loading caller takes the lease, a placeholder in the entry's own key.",

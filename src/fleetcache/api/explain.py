@@ -21,6 +21,8 @@ class Explanation(Struct, frozen=True):
         key: The key with the namespace's prefix.
         server_key: The name of the key on the server.
         near: The near entry: ``fresh``, ``stale``, ``expired`` or ``none``.
+        ttl: Seconds for which the entry was stored as fresh. Loads and ``set_many`` store it for a little less than the
+            ttl of the call (``CACHE_TTL_JITTER``). ``None``: there is no entry.
         near_fresh_for: Seconds the near entry is still fresh; negative = seconds since it was.
         trusted_for: Seconds until near entries are no longer trusted, unless the server answers before then.
         unconfirmed: Whether the server has not confirmed the near entry.
@@ -44,6 +46,7 @@ class Explanation(Struct, frozen=True):
     key: str
     server_key: str
     near: str
+    ttl: float | None
     near_fresh_for: float | None
     trusted_for: float | None
     unconfirmed: bool
@@ -91,6 +94,7 @@ async def explain(engine: "Engine", there: Looking, key: str) -> Explanation:
         key=key,
         server_key=engine.layout.entry(key).decode(),
         near=near,
+        ttl=seen.header.ttl if fresh else None if held is None else held.span,
         near_fresh_for=None if held is None else round(held.fresh_until - now, 3),
         trusted_for=None if abs(trusted_until) == float("inf") else round(trusted_until - now, 3),
         unconfirmed=held is not None and held.unconfirmed,

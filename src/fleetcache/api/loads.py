@@ -47,6 +47,7 @@ class Loads:
         early: bool = False,
         load_timeout: Duration | None = None,
         offline_ttl: Duration | None = None,
+        exact: bool = False,
     ) -> T:
         """Return the value of a key; on a miss, load it once in the whole fleet (single flight) and store it.
 
@@ -63,6 +64,8 @@ class Loads:
                 expiration).
             load_timeout: Bounds this caller's wait, not the load; a duration as ``ttl``. By default there is no bound.
             offline_ttl: How long the near cache may answer while the server cannot be reached; 0 = not at all.
+            exact: Whether ``ttl`` holds exactly. Otherwise up to ``CACHE_TTL_JITTER`` of it is left out at random, and
+                values that are stored together do not end together.
 
         Returns:
             The value, decoded as ``type`` says: a hit and a load return the same.
@@ -89,7 +92,9 @@ class Loads:
             if answer is not None:
                 found: T = answer.value
                 return found
-        options = self._scope.options(ttl, stale, tags, early=early, load_timeout=load_timeout, offline_ttl=offline_ttl)
+        options = self._scope.options(
+            ttl, stale, tags, early=early, load_timeout=load_timeout, offline_ttl=offline_ttl, exact=exact
+        )
         value: T = await self._obtain(LoadRequest(self._key(key), loader, options, declared, group_of(loader)))
         return value
 
@@ -118,6 +123,7 @@ class Loads:
         tags: Iterable[str] = (),
         type: Any = ...,  # noqa: A002 - the field's word
         load_timeout: Duration | None = None,
+        exact: bool = False,
     ) -> T:
         """Load now and replace the entry; a removal during the load still wins.
 
@@ -131,6 +137,8 @@ class Loads:
             tags: Names by which ``invalidate_tags`` removes the entry.
             type: The type the value is decoded as; by default the loader's return annotation.
             load_timeout: Bounds this caller's wait, not the load; a duration as ``ttl``. By default there is no bound.
+            exact: Whether ``ttl`` holds exactly. Otherwise up to ``CACHE_TTL_JITTER`` of it is left out at random, and
+                values that are stored together do not end together.
 
         Returns:
             The value that the loader has returned.
@@ -151,7 +159,7 @@ class Loads:
         """
         if _others:
             misplaced(Loads.refresh, _others)
-        options = self._scope.options(ttl, stale, tags, load_timeout=load_timeout)
+        options = self._scope.options(ttl, stale, tags, load_timeout=load_timeout, exact=exact)
         declared = declared_type(loader) if type is ... else type
         value: T = await self._renew(LoadRequest(self._key(key), loader, options, declared, group_of(loader)))
         return value
@@ -180,6 +188,7 @@ class Loads:
         tags: Iterable[str] = (),
         type: Any = Any,  # noqa: A002 - the field's word
         offline_ttl: Duration | None = None,
+        exact: bool = False,
     ) -> dict[str, T]:
         """Return many values as ``get_or_set`` does, with one load for the keys that are absent.
 
@@ -194,6 +203,8 @@ class Loads:
             tags: Names by which ``invalidate_tags`` removes the entry.
             type: The type that each value is decoded as; without it, plain data.
             offline_ttl: How long the near cache may answer while the server cannot be reached; 0 = not at all.
+            exact: Whether ``ttl`` holds exactly. Otherwise up to ``CACHE_TTL_JITTER`` of it is left out at random, and
+                values that are stored together do not end together.
 
         Returns:
             The values by key, without the keys that the loader did not find.
@@ -213,7 +224,7 @@ class Loads:
         """
         if _others:
             misplaced(Loads.get_or_set_many, _others)
-        options = self._scope.options(ttl, stale, tags, offline_ttl=offline_ttl)
+        options = self._scope.options(ttl, stale, tags, offline_ttl=offline_ttl, exact=exact)
         names = {self._key(key): key for key in check_keys(keys)}
         if not names:
             return {}

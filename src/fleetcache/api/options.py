@@ -16,6 +16,7 @@ class RefreshOptions(TypedDict, total=False):
     tags: Iterable[str]
     type: Any
     load_timeout: Duration | None
+    exact: bool
 
 
 class LoadOptions(RefreshOptions, total=False):

@@ -74,6 +74,7 @@ class Scope:
         load_timeout: Duration | None = None,
         offline_ttl: Duration | None = None,
         max_loads: int | None = None,
+        exact: bool = True,
     ) -> CallOptions:
         """Return the checked options of one call; the defaults where the caller gives none."""
         defaults = self.defaults
@@ -87,6 +88,7 @@ class Scope:
             early=early,
             load_timeout=None if load_timeout is None else parse_duration(load_timeout, name="load_timeout"),
             max_loads=None if max_loads is None else parse_count(max_loads, name="max_loads", minimum=0),
+            jitters=not exact,
         )
 
     def bounded(self, offline_ttl: Duration | None) -> CallOptions:

@@ -46,6 +46,7 @@ class SyncLoads:
         early: bool = False,
         load_timeout: Duration | None = None,
         offline_ttl: Duration | None = None,
+        exact: bool = False,
     ) -> Any:
         """Return the value of a key; on a miss, load it once in the whole fleet (single flight) and store it.
 
@@ -64,6 +65,8 @@ class SyncLoads:
             load_timeout: Bounds the wait for another caller's load, a duration as ``ttl``; only this thread can end its
                 own load. By default there is no bound.
             offline_ttl: How long the near cache may answer while the server cannot be reached; 0 = not at all.
+            exact: Whether ``ttl`` holds exactly. Otherwise up to ``CACHE_TTL_JITTER`` of it is left out at random, and
+                values that are stored together do not end together.
 
         Returns:
             The value, decoded as ``type`` says: a hit and a load return the same.
@@ -98,6 +101,7 @@ class SyncLoads:
             early=early,
             load_timeout=load_timeout,
             offline_ttl=offline_ttl,
+            exact=exact,
         )
         return self._loading(loader, make)
 
@@ -116,6 +120,7 @@ class SyncLoads:
         tags: Iterable[str] = (),
         type: Any = ...,  # noqa: A002 - the field's word
         load_timeout: Duration | None = None,
+        exact: bool = False,
     ) -> Any:
         """Load now and replace the entry; a removal during the load still wins.
 
@@ -131,6 +136,8 @@ class SyncLoads:
             type: The type the value is decoded as; by default the loader's return annotation.
             load_timeout: Bounds the wait for another caller's load, a duration as ``ttl``. By default there is no
                 bound.
+            exact: Whether ``ttl`` holds exactly. Otherwise up to ``CACHE_TTL_JITTER`` of it is left out at random, and
+                values that are stored together do not end together.
 
         Returns:
             The value that the loader has returned.
@@ -150,7 +157,7 @@ class SyncLoads:
         if _others:
             misplaced(SyncLoads.refresh, _others)
         options: dict[str, Any] = {"ttl": ttl, "stale": stale, "tags": tags, "type": type, "load_timeout": load_timeout}
-        make = partial(self._verbs.refresh, key, **options)
+        make = partial(self._verbs.refresh, key, **options, exact=exact)
         return self._loading(loader, make)
 
     def _loading(self, loader: Any, make: Callable[[Any], Coroutine[Any, Any, Any]]) -> Any:
@@ -167,6 +174,7 @@ class SyncLoads:
         tags: Iterable[str] = (),
         type: Any = Any,  # noqa: A002 - the field's word
         offline_ttl: Duration | None = None,
+        exact: bool = False,
     ) -> dict[str, T]:
         """Return many values as ``get_or_set`` does, with one load for the keys that are absent.
 
@@ -181,6 +189,8 @@ class SyncLoads:
             tags: Names by which ``invalidate_tags`` removes the entry.
             type: The type that each value is decoded as; without it, plain data.
             offline_ttl: How long the near cache may answer while the server cannot be reached; 0 = not at all.
+            exact: Whether ``ttl`` holds exactly. Otherwise up to ``CACHE_TTL_JITTER`` of it is left out at random, and
+                values that are stored together do not end together.
 
         Returns:
             The values by key, without the keys that the loader did not find.
@@ -208,7 +218,7 @@ class SyncLoads:
 
         def make(borrowed: Any) -> Coroutine[Any, Any, dict[str, T]]:
             return self._verbs.get_or_set_many(
-                names, borrowed, ttl=ttl, stale=stale, tags=tags, type=type, offline_ttl=offline_ttl
+                names, borrowed, ttl=ttl, stale=stale, tags=tags, type=type, offline_ttl=offline_ttl, exact=exact
             )
 
         def alone() -> dict[str, T]:

@@ -68,6 +68,7 @@ class SyncNamespace(FastPath, SyncReads, SyncLoads, SyncWrites):
         load_timeout: Duration | None = None,
         offline_ttl: Duration | None = None,
         max_loads: int | None = None,
+        exact: bool = False,
         clearable: bool = False,
     ) -> Any:
         """Cache the results of a ``def`` by its arguments. Use it bare, or with options.
@@ -88,6 +89,8 @@ class SyncNamespace(FastPath, SyncReads, SyncLoads, SyncWrites):
             offline_ttl: How long the near cache may answer while the server cannot be reached; 0 = not at all.
             max_loads: How many calls of the function run at once in a process, apart from ``CACHE_MAX_LOADS``; 0 = any
                 number. For a function whose source may hang: its loads then take no other loads' places.
+            exact: Whether ``ttl`` holds exactly. Otherwise up to ``CACHE_TTL_JITTER`` of it is left out at random, and
+                values that are stored together do not end together.
             clearable: Whether ``invalidate_all()`` removes the results of all calls at once. Off by default: it takes a
                 tag on every result, and each instance keeps a copy of the tag, which the server tracks.
 
@@ -119,6 +122,7 @@ class SyncNamespace(FastPath, SyncReads, SyncLoads, SyncWrites):
             load_timeout=load_timeout,
             offline_ttl=offline_ttl,
             max_loads=max_loads,
+            exact=exact,
         )
 
         def decorate(function: Any) -> Any:

@@ -76,6 +76,7 @@ class SyncWrites:
         type: Any = Any,  # noqa: A002 - the field's word
         strict: bool = False,
         offline_ttl: Duration | None = None,
+        exact: bool = False,
     ) -> None:
         """Store many values, as ``set``, in as few writes as possible. If one value cannot be encoded, nothing is sent.
 
@@ -88,6 +89,8 @@ class SyncWrites:
             type: The type that each value is stored as; the call raises if a value is of another type.
             strict: Whether the call raises if the server does not acknowledge every write.
             offline_ttl: How long this process keeps the value while the server cannot be reached; 0 = not at all.
+            exact: Whether ``ttl`` holds exactly. Otherwise up to ``CACHE_TTL_JITTER`` of it is left out at random, and
+                values that are stored together do not end together.
 
         Raises:
             KeyRuleError: A key or a tag breaks the rules.
@@ -104,7 +107,7 @@ class SyncWrites:
         if _others:
             misplaced(SyncWrites.set_many, _others)
         options: dict[str, Any] = {"ttl": ttl, "stale": stale, "tags": tags, "type": type}
-        self._run(self._verbs.set_many(mapping, **options, strict=strict, offline_ttl=offline_ttl))
+        self._run(self._verbs.set_many(mapping, **options, strict=strict, offline_ttl=offline_ttl, exact=exact))
 
     @by_name
     def add(

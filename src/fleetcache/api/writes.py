@@ -76,6 +76,7 @@ class Writes:
             type=type,
             strict=strict,
             offline_ttl=offline_ttl,
+            exact=True,
         )
 
     @on_its_loop()
@@ -90,6 +91,7 @@ class Writes:
         type: Any = Any,  # noqa: A002 - the field's word
         strict: bool = False,
         offline_ttl: Duration | None = None,
+        exact: bool = False,
     ) -> None:
         """Store many values, as ``set``, in as few writes as possible. If one value cannot be encoded, nothing is sent.
 
@@ -102,6 +104,8 @@ class Writes:
             type: The type that each value is stored as; the call raises if a value is of another type.
             strict: Whether the call raises if the server does not acknowledge every write.
             offline_ttl: How long this process keeps the value while the server cannot be reached; 0 = not at all.
+            exact: Whether ``ttl`` holds exactly. Otherwise up to ``CACHE_TTL_JITTER`` of it is left out at random, and
+                values that are stored together do not end together.
 
         Raises:
             KeyRuleError: A key or a tag breaks the rules.
@@ -117,7 +121,7 @@ class Writes:
         """
         if _others:
             misplaced(Writes.set_many, _others)
-        options = self._scope.options(ttl, stale, tags, offline_ttl=offline_ttl)
+        options = self._scope.options(ttl, stale, tags, offline_ttl=offline_ttl, exact=exact)
         if not isinstance(mapping, Mapping):
             raise TypeError(f"set_many takes a mapping of keys to values, not {type_name(mapping)}")
         values = {self._key(key): value for key, value in mapping.items()}

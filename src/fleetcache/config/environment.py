@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from ..errors import ConfigError
 from .durations import MAX_TTL, Duration, config_error, format_duration, parse_duration
-from .sizes import parse_count, parse_size
+from .sizes import parse_count, parse_share, parse_size
 from .url import BOOLEANS
 
 __all__ = ["CODECS", "DRIVERS", "MAX_EMBEDDED_DIR", "MAX_PREFIX", "VARIABLES", "Variable"]
@@ -22,6 +22,7 @@ MAX_OPERATION = 10.0  # seconds; no caller waits longer for a cache, and in othe
 MAX_CONNECT = 60.0  # seconds; a server that takes longer is unavailable
 MIN_STALENESS = 0.1  # seconds; below, every pause of the process's own loop would look like a silent server
 MAX_STALENESS = 60.0  # seconds; above, no user would call the bound "soon"
+MAX_JITTER = 0.5  # beyond, the ttl that the caller wrote would say little about the life of an entry
 MAX_VALUE = 512 * 10**6  # bytes; the servers' own limit is 512 MiB, and this limit leaves room for the entry's header
 MAX_PREFIX = 64  # bytes; the prefix is stored once per key
 MAX_EMBEDDED_DIR = 76  # bytes; 103 with the private folder and the socket's name, the limit of macOS (Linux: 107)
@@ -108,7 +109,7 @@ class Variable(Struct, frozen=True):
     Attributes:
         env: The setting's environment variable.
         field: The setting's name as an argument and attribute of ``Settings``.
-        kind: The kind of its values: choice, url, text, duration, size, count, boolean, keys.
+        kind: The kind of its values: choice, url, text, duration, size, count, share, boolean, keys.
         default: The value without a setting, as a user would write it.
         parse: Called with the value and ``name=`` for the error; returns the value for ``Settings``.
         meaning: The effect of the setting.
@@ -153,6 +154,9 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("CACHE_STALE", "stale", "duration", "0", _lifetime_or_none,
              "how long after that an entry may still answer while it is loaded again",
              "nothing loads in the background unless asked to: the request's session may be closed by then"),
+    Variable("CACHE_TTL_JITTER", "ttl_jitter", "share", "5%", partial(parse_share, maximum=MAX_JITTER),
+             "up to this share of its ttl is left out at random where a loader or set_many stores an entry; 0 to 50%",
+             "entries that are loaded together end apart, and nobody counts on the last seconds of a cached value"),
     Variable("CACHE_OPERATION_TIMEOUT", "operation_timeout", "duration", "250ms", _operation_timeout,
              "longest wait for one operation on the server; at most 10s",
              "many times the round trip of a healthy server, and users do not notice a single wait of this length"),

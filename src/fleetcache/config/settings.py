@@ -42,6 +42,8 @@ class Settings(Struct, frozen=True, kw_only=True):
         prefix: First part of every key on the server; default ``fleetcache``.
         ttl: How long an entry is fresh, 30 days at most; default ``5m``.
         stale: How long after ``ttl`` an entry may still answer while it is loaded again; default ``0``.
+        ttl_jitter: Up to this share of its ttl is left out at random where a loader or ``set_many`` stores an entry: a
+            number or text such as ``"5%"``; default ``5%``, 0 = none.
         operation_timeout: Longest wait for one operation on the server, 10 s at most; default ``250ms``.
         connect_timeout: Longest whole handshake, 1 minute at most; default ``2s``.
         max_staleness: How far a near answer may be behind the server, 100 ms to 1 minute; default ``2s``.
@@ -76,6 +78,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     prefix: str = _DEFAULTS["prefix"]
     ttl: float = _DEFAULTS["ttl"]
     stale: float = _DEFAULTS["stale"]
+    ttl_jitter: float = _DEFAULTS["ttl_jitter"]
     operation_timeout: float = _DEFAULTS["operation_timeout"]
     connect_timeout: float = _DEFAULTS["connect_timeout"]
     max_staleness: float = _DEFAULTS["max_staleness"]
@@ -105,6 +108,7 @@ class Settings(Struct, frozen=True, kw_only=True):
             prefix: str = ...,
             ttl: Duration = ...,
             stale: Duration = ...,
+            ttl_jitter: float | str = ...,
             operation_timeout: Duration = ...,
             connect_timeout: Duration = ...,
             max_staleness: Duration = ...,

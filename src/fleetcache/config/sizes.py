@@ -1,13 +1,13 @@
-"""Whole numbers, as people write them: sizes ("32MB" is 32 million bytes, "32MiB" is 32 times 2^20) and plain counts.
+"""Numbers, as people write them: sizes ("32MB" is 32 million bytes, "32MiB" is 32 times 2^20), counts and shares.
 
-The whole package uses these two conversions. They refuse a value in the same words as the conversion of durations.
+The whole package uses these conversions. They refuse a value in the same words as the conversion of durations.
 """
 
 import re
 
 from .durations import config_error
 
-__all__ = ["MAX_SIZE", "parse_count", "parse_size"]
+__all__ = ["MAX_SIZE", "parse_count", "parse_share", "parse_size"]
 
 # The largest number that a 64-bit server and Python's own containers can count; a larger number is a typing error.
 MAX_SIZE = 2**63 - 1
@@ -27,6 +27,7 @@ _UNITS = {
     "GiB": 2**30,
 }
 _SIZE = r"([0-9]{1,19})([A-Za-z]*)"
+_SHARE = r"([0-9]{1,19}(?:\.[0-9]{1,19})?)(%?)"
 
 
 def parse_size(value: int | str, *, name: str, minimum: int = 0, maximum: int = MAX_SIZE) -> int:
@@ -82,6 +83,37 @@ def parse_count(value: int | str, *, name: str, minimum: int = 1) -> int:
     result = _number(value) if plain or isinstance(value, int) else None
     if result is None or not minimum <= result <= MAX_SIZE:
         raise config_error(name, value, "is not a count", f"a whole number, {minimum} or more")
+    return result
+
+
+def parse_share(value: float | str, *, name: str, maximum: float = 1.0) -> float:
+    """Convert a share of a whole.
+
+    Args:
+        value: A number from 0 to 1, or text such as ``"5%"`` or ``"0.05"``.
+        name: Name of the setting, for the error.
+        maximum: Largest share allowed.
+
+    Returns:
+        The share as a number.
+
+    Raises:
+        ConfigError: The value is not a share, or is out of bounds.
+
+    Example:
+        >>> parse_share("5%", name="ttl_jitter")
+        0.05
+    """
+    accepted = f'a number from 0 to {maximum:g}, or text such as "5%"'
+    found = re.fullmatch(_SHARE, value.strip()) if isinstance(value, str) else None
+    if found is not None:
+        result = float(found[1]) / (100 if found[2] else 1)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        result = float(value)
+    else:
+        raise config_error(name, value, "is not a share", accepted)
+    if not 0 <= result <= maximum:
+        raise config_error(name, value, f"is not from 0 to {maximum:.0%}", accepted)
     return result
 
 

@@ -209,7 +209,7 @@ class FleetCache(BaseCache):
             # server is back, because other processes may hold older values. So an unchanged session is not stored.
             values = {name: value for name, value in values.items() if not self._holds(name, value)}
         try:
-            self.cache.set_many(values, ttl=ttl, strict=True)
+            self.cache.set_many(values, ttl=ttl, strict=True, exact=True)
         except CodecError as error:
             raise PicklingError(str(error)) from error
         except Unavailable:

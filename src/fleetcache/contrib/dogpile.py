@@ -188,7 +188,7 @@ class FleetBackend(BytesBackend):
         """Store many values, in one write."""
         values = {any_key(key): value for key, value in mapping.items()}
         try:
-            self.cache.set_many(values, ttl=self._ttl, type=bytes)
+            self.cache.set_many(values, ttl=self._ttl, type=bytes, exact=True)
         except CodecError as error:
             if self.cache.settings.strict:
                 raise

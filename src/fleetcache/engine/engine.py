@@ -186,6 +186,7 @@ class Engine(ABC):
             max_staleness=settings.max_staleness,
             alone=not settings.has_server,
             strict=settings.strict,
+            ttl_jitter=settings.ttl_jitter,
             tell=self.tell,
             max_loads=self.MAX_LOADS if settings.max_loads is None else settings.max_loads,
         )

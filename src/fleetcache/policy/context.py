@@ -90,6 +90,7 @@ class PolicyContext(Struct):
     Attributes:
         alone: Whether there is no server by choice (memory, null): only the near cache, bounded by nothing but ttl.
         strict: ``CACHE_STRICT``.
+        ttl_jitter: ``CACHE_TTL_JITTER``.
         batches: The number of batches that send and wait now; they share the calls and bytes that may be under way.
         max_loads: The number of loaders that may run at once; 0 = any number.
         tell: Writes to the log.
@@ -108,11 +109,16 @@ class PolicyContext(Struct):
     max_staleness: float
     alone: bool
     strict: bool
+    ttl_jitter: float = 0.0
     tell: Teller = TELL
     times: LoadTimes = field(default_factory=LoadTimes)
     closed: bool = False
     batches: int = 0
     max_loads: int = 0
+
+    def of_one_entry(self, options: CallOptions) -> CallOptions:
+        """Return the options of one entry to be stored, with its own ttl."""
+        return options.shortened(self.ttl_jitter, self.ports.random) if options.jitters else options
 
     def check_open(self) -> None:
         """Raise ``Closed`` after ``close()``."""

@@ -30,8 +30,9 @@ class Unwrapping:
         if isinstance(result, NoStore):
             return self._encoded(result.value, run, to_store=False), None
         if isinstance(result, Keep):
-            return self._encoded(result.value, run), kept_options(run.options, result.ttl, result.stale)
-        return self._encoded(result, run), run.options
+            options = kept_options(run.options, result.ttl, result.stale)
+            return self._encoded(result.value, run), self._ctx.of_one_entry(options)
+        return self._encoded(result, run), self._ctx.of_one_entry(run.options)
 
     def _encoded(self, value: Any, run: Load, *, to_store: bool = True) -> DecodedValue:
         """Return the encoded value; a value that cannot be encoded is returned as it is, for its own caller only."""

@@ -65,7 +65,7 @@ class LocalWriting:
 
     def _keep(self, key: str, answer: DecodedValue, options: CallOptions) -> None:
         self._ctx.coherence.forget_key(key)
-        self._ctx.keep_here(key, answer, options, self._ctx.ports.clock())
+        self._ctx.keep_here(key, answer, self._ctx.of_one_entry(options), self._ctx.ports.clock())
 
     async def delete_many(self, keys: Iterable[str], *, strict: bool) -> int:  # noqa: ARG002 - as ``Writing``
         """Remove the keys; return how many live values there were."""

@@ -59,6 +59,7 @@ class CallOptions(Struct, frozen=True):
         offline_ttl: Bound of the near cache's answers while the server cannot be reached.
         load_timeout: How long this caller waits for a load; ``None`` = as long as it takes.
         max_loads: How many loads of this function run at once in the process; ``None`` = it has no places of its own.
+        jitters: Whether an entry stored with these options may be kept for a little less than ``ttl``.
     """
 
     ttl: float
@@ -68,6 +69,7 @@ class CallOptions(Struct, frozen=True):
     early: bool = False
     load_timeout: float | None = None
     max_loads: int | None = None
+    jitters: bool = False
 
     @property
     def server_ttl_ms(self) -> int:
@@ -81,7 +83,18 @@ class CallOptions(Struct, frozen=True):
 
     def kept(self, ttl: float | None, stale: float | None) -> "CallOptions":
         """Return the options with the times that the loader's result sets (``Keep``)."""
-        return replace(self, ttl=self.ttl if ttl is None else ttl, stale=self.stale if stale is None else stale)
+        return replace(
+            self,
+            ttl=self.ttl if ttl is None else ttl,
+            stale=self.stale if stale is None else stale,
+            jitters=self.jitters and ttl is None,
+        )
+
+    def shortened(self, share: float, random: Callable[[], float]) -> "CallOptions":
+        """Return the options of one entry: up to this share of the ttl is left out, so that entries end apart."""
+        if not self.jitters or share <= 0:
+            return self
+        return replace(self, ttl=max(MINIMUM_TTL, self.ttl * (1.0 - share * random())), jitters=False)
 
     def bounded(self, longest: float) -> "CallOptions":
         """Return the options cut to ``longest`` seconds: an entry that cannot be invalidated must not live long."""

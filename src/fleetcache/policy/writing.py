@@ -38,10 +38,10 @@ AGAIN: Final = Again.AGAIN
 class _Put:
     """One write under way."""
 
-    __slots__ = ("future", "number", "size", "started", "token")
+    __slots__ = ("future", "number", "options", "size", "started", "token")
 
-    def __init__(self, number: int, token: Any, started: float) -> None:
-        self.number, self.token, self.started = number, token, started
+    def __init__(self, number: int, token: Any, started: float, options: CallOptions) -> None:
+        self.number, self.token, self.started, self.options = number, token, started, options
         self.future: Future | None = None
         self.size = 0
 
@@ -81,21 +81,19 @@ class Writing:
             if isinstance(result, str):
                 refused[key] = put
             else:
-                self._end(key, put, None if result is True else encoded.answer(key), options)
+                self._end(key, put, None if result is True else encoded.answer(key))
 
         try:
             await stream(ctx, values, send, take, budget)
             if refused:
-                await self._remove_refused(refused, encoded, options, budget)
+                await self._remove_refused(refused, encoded, budget)
         finally:
             for key, put in (sent | refused).items():
-                self._end(key, put, None, options)
+                self._end(key, put, None)
         if strict and not stored:
             raise Unavailable("the server did not acknowledge the write")
 
-    async def _remove_refused(
-        self, refused: dict[str, "_Put"], encoded: Encoded, options: CallOptions, budget: Budget
-    ) -> None:
+    async def _remove_refused(self, refused: dict[str, "_Put"], encoded: Encoded, budget: Budget) -> None:
         """Remove the older entries of writes that the server refused (because it is full, for example)."""
         ctx = self._ctx
 
@@ -103,7 +101,7 @@ class Writing:
             return partial(ctx.ask, ctx.shared.remove(("e", key), refused[key].number), budget), SMALL
 
         def take(key: str, _result: Any) -> None:
-            self._end(key, refused.pop(key), encoded.answer(key), options)
+            self._end(key, refused.pop(key), encoded.answer(key))
 
         await stream(ctx, list(refused), send, take, budget)
 
@@ -121,12 +119,13 @@ class Writing:
             if put.future is None:
                 ctx.coherence.close_fill(put.token)
                 if newest:
-                    ctx.keep_here(key, answer, options, put.started)
+                    ctx.keep_here(key, answer, put.options, put.started)
 
     def _put(self, key: str, answer: DecodedValue, options: CallOptions, captured: Any) -> "_Put":
         ctx = self._ctx
+        options = ctx.of_one_entry(options)
         number = ctx.coherence.writing(key, options.tags)
-        put = _Put(number, ctx.coherence.open_fill(key, options.tags), ctx.ports.clock())
+        put = _Put(number, ctx.coherence.open_fill(key, options.tags), ctx.ports.clock(), options)
         if captured is None:
             ctx.coherence.defer(("e", key), number)
             return put
@@ -134,7 +133,7 @@ class Writing:
         put.future, put.size = ctx.shared.put(key, entry, number), len(entry.blob) + SMALL
         return put
 
-    def _end(self, key: str, put: "_Put", answer: DecodedValue | None, options: CallOptions) -> None:
+    def _end(self, key: str, put: "_Put", answer: DecodedValue | None) -> None:
         """End a write.
 
         With an ``answer``, the shared cache does not have the value: this process sees it until the shared cache can be
@@ -144,7 +143,7 @@ class Writing:
         ctx.coherence.close_fill(put.token)
         newest = ctx.coherence.wrote(key, put.number)
         if newest and answer is not None:
-            ctx.keep_here(key, answer, options, put.started)
+            ctx.keep_here(key, answer, put.options, put.started)
 
     # -- removals ----------------------------------------------------------------------------------------------------
 

@@ -108,7 +108,9 @@ def on_server(made_before: Iterable[Engine], url: str, name: str) -> AbstractCon
     def make(home: Engine) -> Engine:
         settings = home.settings
         prefix = f"{name}.{settings.prefix}".encode()[:MAX_PREFIX].decode(errors="ignore").rstrip(":")
-        there = replace(settings, driver="redis", url=url, prefix=prefix, strict=True, credential_provider=None)
+        there = replace(
+            settings, driver="redis", url=url, prefix=prefix, strict=True, ttl_jitter=0.0, credential_provider=None
+        )
         return engine_like(home, there)
 
     return _in_force(Layer(make), made_before)

@@ -42,7 +42,8 @@ def memory_cache(*, clock: Clock = monotonic, **settings: Any) -> Cache:
         >>> asyncio.run(main())
         None
     """
-    return _cache(AioEngine(Settings.from_url("memory://", **{"strict": True, **settings}), clock=clock))
+    there = Settings.from_url("memory://", **{"strict": True, "ttl_jitter": 0, **settings})
+    return _cache(AioEngine(there, clock=clock))
 
 
 def memory_like(settings: Settings) -> Settings:
@@ -57,6 +58,7 @@ def memory_like(settings: Settings) -> Settings:
         url=None,
         required=False,
         strict=True,
+        ttl_jitter=0.0,
         near_max_bytes=near,
         credential_provider=None,
     )

@@ -101,6 +101,8 @@ WRONG: list[tuple[dict[str, str], str]] = [
     ({"CACHE_TTL": "31d"}, r"CACHE_TTL \(ttl\) = '31d' is over 30d"),
     ({"CACHE_STALE": "-1"}, r"CACHE_STALE \(stale\) = '-1' is not a duration"),
     ({"CACHE_STALE": "31d"}, r"CACHE_STALE \(stale\) = '31d' is over 30d"),
+    ({"CACHE_TTL_JITTER": "60%"}, r"CACHE_TTL_JITTER \(ttl_jitter\) = '60%' is not from 0 to 50%.*such as \"5%\""),
+    ({"CACHE_TTL_JITTER": "30s"}, r"CACHE_TTL_JITTER .* is not a share"),
     ({"CACHE_OPERATION_TIMEOUT": "5m"}, r"CACHE_OPERATION_TIMEOUT \(operation_timeout\) = '5m' is over 10s.*CACHE_TTL"),
     ({"CACHE_OPERATION_TIMEOUT": "0"}, r"CACHE_OPERATION_TIMEOUT \(operation_timeout\) = '0' must be more than zero"),
     ({"CACHE_CONNECT_TIMEOUT": "61s"}, r"CACHE_CONNECT_TIMEOUT \(connect_timeout\) = '61s' is over 1m"),

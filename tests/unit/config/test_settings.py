@@ -29,6 +29,7 @@ DEFAULTS = {
     "prefix": "fleetcache",
     "ttl": 300.0,
     "stale": 0.0,
+    "ttl_jitter": 0.05,
     "operation_timeout": 0.25,
     "connect_timeout": 2.0,
     "max_staleness": 2.0,

@@ -1,11 +1,13 @@
 """Sizes and counts: every unit, every refusal, and ConfigError alone for any other text."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fleetcache.config.durations import shorten
-from fleetcache.config.sizes import MAX_SIZE, parse_count, parse_size
+from fleetcache.config.sizes import MAX_SIZE, parse_count, parse_share, parse_size
 from fleetcache.errors import ConfigError
 
 READ: list[tuple[int | str, int]] = [
@@ -107,3 +109,23 @@ def test_reads_or_refuses_and_never_anything_else(value: int | str) -> None:
             assert convert(value, name="x") >= 0
         except ConfigError as error:
             assert str(error).startswith("x = ")  # noqa: PT017 - either outcome is right, and both are checked
+
+
+@pytest.mark.parametrize(
+    ("value", "share"),
+    [(0, 0.0), (0.05, 0.05), ("5%", 0.05), (" 5% ", 0.05), ("0.05", 0.05), ("0", 0.0), ("2.5%", 0.025), (1, 1.0)],
+)
+def test_a_share_is_a_number_or_a_percentage(value: float | str, share: float) -> None:
+    assert parse_share(value, name="share") == share
+
+
+@pytest.mark.parametrize("value", [*JUNK, "%", "5 %", "5%%", "nan", "inf", ".5", "5s", None, b"5%", [5], True, 1j])
+def test_any_other_value_is_no_share(value: Any) -> None:
+    with pytest.raises(ConfigError, match=r"^share = .*accepted: a number from 0 to 1, or text such as \"5%\"$"):
+        parse_share(value, name="share")
+
+
+@pytest.mark.parametrize("value", [5, -0.1, "101%", float("nan"), float("inf")])
+def test_a_share_beyond_the_whole_is_refused(value: float | str) -> None:
+    with pytest.raises(ConfigError, match="is not from 0 to 100%"):
+        parse_share(value, name="share")

@@ -188,7 +188,7 @@ class FleetCache(BaseCache):
         cache = self.fleetcache
         if ttl := self._ttl(timeout):
             with _pickling():
-                cache.set_many(values, ttl=ttl, tags=self._tags, offline_ttl=self._offline_ttl_of(data))
+                cache.set_many(values, ttl=ttl, tags=self._tags, offline_ttl=self._offline_ttl_of(data), exact=True)
         else:
             cache.delete_many(values)
         return []
@@ -201,7 +201,9 @@ class FleetCache(BaseCache):
         cache = self.fleetcache.aio
         if ttl := self._ttl(timeout):
             with _pickling():
-                await cache.set_many(values, ttl=ttl, tags=self._tags, offline_ttl=self._offline_ttl_of(data))
+                await cache.set_many(
+                    values, ttl=ttl, tags=self._tags, offline_ttl=self._offline_ttl_of(data), exact=True
+                )
         else:
             await cache.delete_many(values)
         return []
@@ -279,7 +281,7 @@ class FleetCache(BaseCache):
         if not ttl or _on_a_loop():  # blocking a loop until a load ends would deadlock if a task of that loop loads
             return super().get_or_set(key, default, timeout, version)
         load: Callable[[], Any] = default if callable(default) else lambda: default
-        return cache.get_or_set(self._name(key, version), load, ttl=ttl, tags=self._tags, type=Any)
+        return cache.get_or_set(self._name(key, version), load, ttl=ttl, tags=self._tags, type=Any, exact=True)
 
     async def aget_or_set(
         self, key: Any, default: Any, timeout: Any = DEFAULT_TIMEOUT, version: int | None = None
@@ -292,7 +294,7 @@ class FleetCache(BaseCache):
 
         name, cache = self._name(key, version), self.fleetcache.aio
         if ttl := self._ttl(timeout):
-            return await cache.get_or_set(name, load, ttl=ttl, tags=self._tags, type=Any)
+            return await cache.get_or_set(name, load, ttl=ttl, tags=self._tags, type=Any, exact=True)
         value = await cache.get(name, MISSING)
         return await load() if value is MISSING else value
 

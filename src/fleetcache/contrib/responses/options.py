@@ -49,6 +49,7 @@ class Loading(TypedDict):
     stale: float | None
     early: bool
     offline_ttl: float | None
+    exact: bool
 
 
 class Options(Struct, frozen=True):
@@ -85,6 +86,7 @@ def check_loading(
         "stale": check_duration("stale", stale),
         "early": early,
         "offline_ttl": check_duration("offline_ttl", offline_ttl),
+        "exact": True,  # ``max-age`` and ``Age`` are promises to clients
     }
 
 

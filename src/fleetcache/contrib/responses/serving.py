@@ -234,7 +234,9 @@ class Endpoint:
         try:
             if anew:
                 ttl, stale = self._options.loading["ttl"], self._options.loading["stale"]
-                return load, await cache.refresh(key, load, ttl=ttl, stale=stale, tags=tags, type=StoredResponse)
+                return load, await cache.refresh(
+                    key, load, ttl=ttl, stale=stale, tags=tags, type=StoredResponse, exact=True
+                )
             return load, await cache.get_or_set(key, load, **self._options.loading, tags=tags, type=StoredResponse)
         finally:
             load.over = True
