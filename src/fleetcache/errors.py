@@ -4,7 +4,7 @@ FleetcacheError
 ├── ConfigError      a setting or an argument of construction is wrong
 ├── KeyRuleError     a key, tag or key template breaks the rules
 ├── CodecError       a value cannot be stored so that it comes back as it was
-├── LoadTimeout      a caller's ``load_timeout`` ran out; the load itself continues for the other callers
+├── LoadTimeout      a caller's ``load_timeout`` ran out, and the load continues; or the ``load_limit`` ended the load
 ├── LoadCycle        a loader waits, directly or through other loaders, for its own key
 ├── Unavailable      only for ``strict=True`` and ``incr``: the server did not acknowledge
 └── Closed           the cache was closed
@@ -69,7 +69,13 @@ class CodecError(FleetcacheError, TypeError):
 
 
 class LoadTimeout(FleetcacheError, TimeoutError):
-    """The caller's ``load_timeout`` ran out. The load continues for the other callers that wait for it.
+    """A load took too long: longer than this caller's ``load_timeout``, or than its own ``load_limit``.
+
+    After a ``load_timeout`` the load continues for the other callers that wait for it. A ``load_limit`` ends the load
+    for all of them.
+
+    Attributes:
+        over_limit: Whether the ``load_limit`` ended the load.
 
     Example:
         >>> import asyncio
@@ -84,6 +90,8 @@ class LoadTimeout(FleetcacheError, TimeoutError):
         ...         print("too slow")
         too slow
     """
+
+    over_limit = False
 
 
 class LoadCycle(FleetcacheError, RuntimeError):

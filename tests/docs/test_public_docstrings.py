@@ -124,7 +124,7 @@ def test_the_docstring_of_settings_has_each_default() -> None:
 
 
 # Parameters whose meaning differs for threads.
-_OF_THREADS = {"loader", "load_timeout", "url"}
+_OF_THREADS = {"loader", "load_limit", "load_timeout", "url"}
 
 
 @pytest.mark.parametrize(

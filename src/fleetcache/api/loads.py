@@ -46,6 +46,7 @@ class Loads:
         type: Any = ...,  # noqa: A002 - the field's word
         early: bool = False,
         load_timeout: Duration | None = None,
+        load_limit: Duration | None = None,
         offline_ttl: Duration | None = None,
         exact: bool = False,
     ) -> T:
@@ -63,6 +64,8 @@ class Loads:
             early: Whether hits close to the end may start the refresh already, although ``stale`` is 0 (early
                 expiration).
             load_timeout: Bounds this caller's wait, not the load; a duration as ``ttl``. By default there is no bound.
+            load_limit: How long the load may take before it ends with ``LoadTimeout`` for all callers, a duration as
+                ``ttl``. The loader is cancelled. By default ``CACHE_LOAD_LIMIT``.
             offline_ttl: How long the near cache may answer while the server cannot be reached; 0 = not at all.
             exact: Whether ``ttl`` holds exactly. Otherwise up to ``CACHE_TTL_JITTER`` of it is left out at random, and
                 values that are stored together do not end together.
@@ -71,7 +74,7 @@ class Loads:
             The value, decoded as ``type`` says: a hit and a load return the same.
 
         Raises:
-            LoadTimeout: ``load_timeout`` ran out.
+            LoadTimeout: ``load_timeout`` or ``load_limit`` ran out.
             LoadCycle: The loader waits for its own key.
             Exception: The loader's own exception; nothing is stored then.
 
@@ -93,7 +96,14 @@ class Loads:
                 found: T = answer.value
                 return found
         options = self._scope.options(
-            ttl, stale, tags, early=early, load_timeout=load_timeout, offline_ttl=offline_ttl, exact=exact
+            ttl,
+            stale,
+            tags,
+            early=early,
+            load_timeout=load_timeout,
+            offline_ttl=offline_ttl,
+            load_limit=load_limit,
+            exact=exact,
         )
         value: T = await self._obtain(LoadRequest(self._key(key), loader, options, declared, group_of(loader)))
         return value
@@ -123,6 +133,7 @@ class Loads:
         tags: Iterable[str] = (),
         type: Any = ...,  # noqa: A002 - the field's word
         load_timeout: Duration | None = None,
+        load_limit: Duration | None = None,
         exact: bool = False,
     ) -> T:
         """Load now and replace the entry; a removal during the load still wins.
@@ -137,6 +148,8 @@ class Loads:
             tags: Names by which ``invalidate_tags`` removes the entry.
             type: The type the value is decoded as; by default the loader's return annotation.
             load_timeout: Bounds this caller's wait, not the load; a duration as ``ttl``. By default there is no bound.
+            load_limit: How long the load may take before it ends with ``LoadTimeout`` for all callers, a duration as
+                ``ttl``. The loader is cancelled. By default ``CACHE_LOAD_LIMIT``.
             exact: Whether ``ttl`` holds exactly. Otherwise up to ``CACHE_TTL_JITTER`` of it is left out at random, and
                 values that are stored together do not end together.
 
@@ -144,7 +157,7 @@ class Loads:
             The value that the loader has returned.
 
         Raises:
-            LoadTimeout: ``load_timeout`` ran out.
+            LoadTimeout: ``load_timeout`` or ``load_limit`` ran out.
             LoadCycle: The loader waits for its own key.
             Exception: The loader's own exception; the entry then stays unchanged.
 
@@ -159,7 +172,7 @@ class Loads:
         """
         if _others:
             misplaced(Loads.refresh, _others)
-        options = self._scope.options(ttl, stale, tags, load_timeout=load_timeout, exact=exact)
+        options = self._scope.options(ttl, stale, tags, load_timeout=load_timeout, load_limit=load_limit, exact=exact)
         declared = declared_type(loader) if type is ... else type
         value: T = await self._renew(LoadRequest(self._key(key), loader, options, declared, group_of(loader)))
         return value

@@ -71,6 +71,7 @@ class Namespace(FastPath, Reads, Loads, Writes):
         early: bool = False,
         load_timeout: Duration | None = None,
         offline_ttl: Duration | None = None,
+        load_limit: Duration | None = None,
         max_loads: int | None = None,
         exact: bool = False,
         clearable: bool = False,
@@ -90,6 +91,8 @@ class Namespace(FastPath, Reads, Loads, Writes):
             early: Whether hits close to the end may start the refresh already (early expiration).
             load_timeout: Bounds each caller's wait; a duration as ``ttl``. By default there is no bound.
             offline_ttl: How long the near cache may answer while the server cannot be reached; 0 = not at all.
+            load_limit: How long the load may take before it ends with ``LoadTimeout`` for all callers, a duration as
+                ``ttl``. The loader is cancelled. By default ``CACHE_LOAD_LIMIT``.
             max_loads: How many calls of the function run at once in a process, apart from ``CACHE_MAX_LOADS``; 0 = any
                 number. For a function whose source may hang: its loads then take no other loads' places.
             exact: Whether ``ttl`` holds exactly. Otherwise up to ``CACHE_TTL_JITTER`` of it is left out at random, and
@@ -124,6 +127,7 @@ class Namespace(FastPath, Reads, Loads, Writes):
             early=early,
             load_timeout=load_timeout,
             offline_ttl=offline_ttl,
+            load_limit=load_limit,
             max_loads=max_loads,
             exact=exact,
         )

@@ -16,6 +16,7 @@ class RefreshOptions(TypedDict, total=False):
     tags: Iterable[str]
     type: Any
     load_timeout: Duration | None
+    load_limit: Duration | None
     exact: bool
 
 

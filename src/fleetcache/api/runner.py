@@ -28,12 +28,18 @@ class Runner(Protocol):
         ...
 
     def run_loading(
-        self, loader: Callable[..., Any], make: Callable[[Any], Coroutine[Any, Any, T]], alone: Callable[[], T]
+        self,
+        loader: Callable[..., Any],
+        make: Callable[[Any], Coroutine[Any, Any, T]],
+        alone: Callable[[], T],
+        *,
+        many: bool = False,
     ) -> T:
         """Run the coroutine that ``make`` returns for the loader, in the shape of loader that this engine takes.
 
         The runner calls ``alone`` instead when the rules cannot run now: their loop is blocked, or loads have nested
         so deeply that this thread's stack has no room for them. ``alone`` calls the loader, and nothing is stored.
+        ``many``: whether the loader loads a batch of keys.
         """
         ...
 
@@ -55,6 +61,8 @@ class InlineRunner:
         loader: Callable[..., Any],
         make: Callable[[Any], Coroutine[Any, Any, T]],
         alone: Callable[[], T],
+        *,
+        many: bool = False,  # noqa: ARG002 - the loader runs in this thread in either case
     ) -> T:
         """Run a verb with its loader. The ports of threads accept a ``def`` unchanged."""
         if CURRENT.get() is not None and not has_room():

@@ -43,7 +43,13 @@ class Scope:
     def of(cls, engine: "Engine") -> "Scope":
         """Return the scope of a whole cache."""
         settings = engine.settings
-        defaults = CallOptions(ttl=settings.ttl, stale=settings.stale, tags=ALL, offline_ttl=settings.offline_ttl)
+        defaults = CallOptions(
+            ttl=settings.ttl,
+            stale=settings.stale,
+            tags=ALL,
+            offline_ttl=settings.offline_ttl,
+            load_limit=settings.load_limit,
+        )
         return cls(engine, "", ALL, defaults)
 
     def within(self, name: str, ttl: Duration | None, stale: Duration | None) -> "Scope":
@@ -73,6 +79,7 @@ class Scope:
         early: bool = False,
         load_timeout: Duration | None = None,
         offline_ttl: Duration | None = None,
+        load_limit: Duration | None = None,
         max_loads: int | None = None,
         exact: bool = True,
     ) -> CallOptions:
@@ -87,6 +94,7 @@ class Scope:
             else parse_duration(offline_ttl, name="offline_ttl", zero=True, maximum=MAX_TTL),
             early=early,
             load_timeout=None if load_timeout is None else parse_duration(load_timeout, name="load_timeout"),
+            load_limit=defaults.load_limit if load_limit is None else parse_duration(load_limit, name="load_limit"),
             max_loads=None if max_loads is None else parse_count(max_loads, name="max_loads", minimum=0),
             jitters=not exact,
         )

@@ -45,6 +45,7 @@ class SyncLoads:
         type: Any = ...,  # noqa: A002 - the field's word
         early: bool = False,
         load_timeout: Duration | None = None,
+        load_limit: Duration | None = None,
         offline_ttl: Duration | None = None,
         exact: bool = False,
     ) -> Any:
@@ -64,6 +65,9 @@ class SyncLoads:
                 expiration).
             load_timeout: Bounds the wait for another caller's load, a duration as ``ttl``; only this thread can end its
                 own load. By default there is no bound.
+            load_limit: How long the load may take before it ends with ``LoadTimeout`` for all callers, a duration as
+                ``ttl``. A thread's own load cannot be ended: its caller gets the value, and the value is not stored. By
+                default ``CACHE_LOAD_LIMIT``.
             offline_ttl: How long the near cache may answer while the server cannot be reached; 0 = not at all.
             exact: Whether ``ttl`` holds exactly. Otherwise up to ``CACHE_TTL_JITTER`` of it is left out at random, and
                 values that are stored together do not end together.
@@ -72,7 +76,7 @@ class SyncLoads:
             The value, decoded as ``type`` says: a hit and a load return the same.
 
         Raises:
-            LoadTimeout: ``load_timeout`` ran out.
+            LoadTimeout: ``load_timeout`` or ``load_limit`` ran out.
             LoadCycle: The loader waits for its own key.
             Exception: The loader's own exception; nothing is stored then.
 
@@ -100,6 +104,7 @@ class SyncLoads:
             type=type,
             early=early,
             load_timeout=load_timeout,
+            load_limit=load_limit,
             offline_ttl=offline_ttl,
             exact=exact,
         )
@@ -120,6 +125,7 @@ class SyncLoads:
         tags: Iterable[str] = (),
         type: Any = ...,  # noqa: A002 - the field's word
         load_timeout: Duration | None = None,
+        load_limit: Duration | None = None,
         exact: bool = False,
     ) -> Any:
         """Load now and replace the entry; a removal during the load still wins.
@@ -136,6 +142,9 @@ class SyncLoads:
             type: The type the value is decoded as; by default the loader's return annotation.
             load_timeout: Bounds the wait for another caller's load, a duration as ``ttl``. By default there is no
                 bound.
+            load_limit: How long the load may take before it ends with ``LoadTimeout`` for all callers, a duration as
+                ``ttl``. A thread's own load cannot be ended: its caller gets the value, and the value is not stored. By
+                default ``CACHE_LOAD_LIMIT``.
             exact: Whether ``ttl`` holds exactly. Otherwise up to ``CACHE_TTL_JITTER`` of it is left out at random, and
                 values that are stored together do not end together.
 
@@ -143,7 +152,7 @@ class SyncLoads:
             The value that the loader has returned.
 
         Raises:
-            LoadTimeout: ``load_timeout`` ran out.
+            LoadTimeout: ``load_timeout`` or ``load_limit`` ran out.
             LoadCycle: The loader waits for its own key.
             Exception: The loader's own exception; the entry then stays unchanged.
 
@@ -156,7 +165,8 @@ class SyncLoads:
         """
         if _others:
             misplaced(SyncLoads.refresh, _others)
-        options: dict[str, Any] = {"ttl": ttl, "stale": stale, "tags": tags, "type": type, "load_timeout": load_timeout}
+        options: dict[str, Any] = {"ttl": ttl, "stale": stale, "tags": tags, "type": type}
+        options |= {"load_timeout": load_timeout, "load_limit": load_limit}
         make = partial(self._verbs.refresh, key, **options, exact=exact)
         return self._loading(loader, make)
 
@@ -225,4 +235,4 @@ class SyncLoads:
             loaded = call_alone(loader, names)
             return {name: unwrap(loaded[name]) for name in names if name in loaded}
 
-        return self._runner.run_loading(load, make, alone)
+        return self._runner.run_loading(load, make, alone, many=True)

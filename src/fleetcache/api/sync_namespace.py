@@ -67,6 +67,7 @@ class SyncNamespace(FastPath, SyncReads, SyncLoads, SyncWrites):
         early: bool = False,
         load_timeout: Duration | None = None,
         offline_ttl: Duration | None = None,
+        load_limit: Duration | None = None,
         max_loads: int | None = None,
         exact: bool = False,
         clearable: bool = False,
@@ -87,6 +88,9 @@ class SyncNamespace(FastPath, SyncReads, SyncLoads, SyncWrites):
             load_timeout: Bounds the wait for another caller's load; a duration as ``ttl``. By default there is no
                 bound.
             offline_ttl: How long the near cache may answer while the server cannot be reached; 0 = not at all.
+            load_limit: How long the load may take before it ends with ``LoadTimeout`` for all callers, a duration as
+                ``ttl``. A thread's own load cannot be ended: its caller gets the value, and the value is not stored. By
+                default ``CACHE_LOAD_LIMIT``.
             max_loads: How many calls of the function run at once in a process, apart from ``CACHE_MAX_LOADS``; 0 = any
                 number. For a function whose source may hang: its loads then take no other loads' places.
             exact: Whether ``ttl`` holds exactly. Otherwise up to ``CACHE_TTL_JITTER`` of it is left out at random, and
@@ -121,6 +125,7 @@ class SyncNamespace(FastPath, SyncReads, SyncLoads, SyncWrites):
             early=early,
             load_timeout=load_timeout,
             offline_ttl=offline_ttl,
+            load_limit=load_limit,
             max_loads=max_loads,
             exact=exact,
         )

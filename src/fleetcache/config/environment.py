@@ -79,6 +79,10 @@ def _operation_timeout(value: Duration, *, name: str) -> float:
     return result
 
 
+def _load_limit(value: Duration | None, *, name: str) -> float | None:
+    return None if value is None else parse_duration(value, name=name)
+
+
 def _max_loads(value: int | str | None, *, name: str) -> int | None:
     return None if value is None else parse_count(value, name=name, minimum=0)
 
@@ -173,6 +177,9 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("CACHE_LOAD_WAIT", "load_wait", "duration", "30s", _lifetime,
              "longest wait for another caller's load",
              "about when the proxies in front give up on the request"),
+    Variable("CACHE_LOAD_LIMIT", "load_limit", "duration", None, _load_limit,
+             "how long a load may take before it ends with LoadTimeout for all callers; no bound when it is not set",
+             "a report may rightly take an hour, so only the app knows the bound"),
     Variable("CACHE_MAX_LOADS", "max_loads", "count", None, _max_loads,
              "how many loaders run at once in a process; 0 is any number; 64 for Cache and 0 for SyncCache when it is "
              "not set",

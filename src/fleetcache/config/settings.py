@@ -49,6 +49,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         max_staleness: How far a near answer may be behind the server, 100 ms to 1 minute; default ``2s``.
         offline_ttl: How long the near cache may answer without the server; default ``30s``, 0 = not at all.
         load_wait: Longest wait for another caller's load; default ``30s``.
+        load_limit: How long a load may take before it ends for all callers; by default there is no bound.
         max_loads: How many loaders run at once in a process, 0 = any number; default 64 for ``Cache``, 0 for
             ``SyncCache``.
         near_max_items: Entries in the near cache of each process; default ``10000``.
@@ -84,6 +85,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     max_staleness: float = _DEFAULTS["max_staleness"]
     offline_ttl: float = _DEFAULTS["offline_ttl"]
     load_wait: float = _DEFAULTS["load_wait"]
+    load_limit: float | None = None
     max_loads: int | None = None
     near_max_items: int = _DEFAULTS["near_max_items"]
     near_max_bytes: int = _DEFAULTS["near_max_bytes"]
@@ -114,6 +116,7 @@ class Settings(Struct, frozen=True, kw_only=True):
             max_staleness: Duration = ...,
             offline_ttl: Duration = ...,
             load_wait: Duration = ...,
+            load_limit: Duration | None = ...,
             max_loads: int | None = ...,
             near_max_items: int = ...,
             near_max_bytes: int | str = ...,

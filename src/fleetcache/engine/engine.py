@@ -336,6 +336,11 @@ class Engine(ABC):
         """The number of loads that wait for a place."""
         return self.policy.loading.places.queued
 
+    @property
+    def abandoned_loads(self) -> int:
+        """The number of loaders that run on after their limit."""
+        return self.policy.loading.limits.abandoned
+
     def stats(self) -> Stats:
         """Return counters and gauges."""
         return self.counters.snapshot(
@@ -346,6 +351,7 @@ class Engine(ABC):
             flights=len(self.flights),
             waiters=self.coherence.waiters,
             queued=self.queued_loads,
+            abandoned=self.abandoned_loads,
             journal=len(self.coherence.journal),
             tag_copies=len(self.coherence.copies),
             link="none" if isinstance(self.link, NoLink) else self.link.state.value,

@@ -14,8 +14,9 @@ from queue import Empty, SimpleQueue
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..errors import Closed
+from ..errors import Closed, LoadTimeout
 from ..policy.ports import LoaderEndedError
+from ..policy.results import unwrap
 from ..policy.single_flight import CURRENT, Flight
 from .threads.pool import Around, RefreshPool
 from .threads.runtime import call_plain, has_room
@@ -35,13 +36,23 @@ class _PortalCall:
     """One call of a thread on the loop. The two share no lock, because either may be interrupted anywhere."""
 
     def __init__(
-        self, engine: "Engine", loop: AbstractEventLoop, pool: RefreshPool, loader: Any, amid: set[int]
+        self,
+        engine: "Engine",
+        loop: AbstractEventLoop,
+        pool: RefreshPool,
+        loader: Any,
+        amid: set[int],
+        *,
+        many: bool = False,
     ) -> None:
+        self._many = many
         self._engine, self._loop, self._pool, self._loader, self._amid = engine, loop, pool, loader, amid
         self._news: SimpleQueue[tuple[asyncio.Future[Any], Any, tuple[Any, ...]] | None] = SimpleQueue()
         self._gone = False  # whether the thread stopped waiting without an answer
         self._begun = self._answered = False
         self._task: asyncio.Task[Any] | None = None
+        self._late: tuple[Any, Exception | None] | None = None  # the loader's result, if its load_limit had passed
+        self._abandoned = 0  # requests that the loop has given up while the loader runs
         self._context = copy_context()
         if (inside := _inside()) is not None:  # in a loader: the loop cannot see which flight a thread waits for
             self._context.run(CURRENT.set, inside)
@@ -96,6 +107,8 @@ class _PortalCall:
             self._tell(future, None, _interrupted())
             raise
         try:
+            if future.cancelled() and not self._many:
+                self._late = result, error
             self._tell(future, result, error)
         finally:
             del future, error  # this frame is in the error's traceback
@@ -113,7 +126,7 @@ class _PortalCall:
 
     def _tell(self, future: "asyncio.Future[Any]", result: Any, error: Exception | None) -> None:
         try:
-            self._loop.call_soon_threadsafe(_settle, future, result, error)
+            self._loop.call_soon_threadsafe(self._take, future, result, error)
         except RuntimeError:
             raise _ended() from None
 
@@ -131,8 +144,16 @@ class _PortalCall:
             raise _ended()
         try:
             return task.result()
+        except LoadTimeout as error:
+            if not error.over_limit or self._late is None:
+                raise
         finally:
             del task
+        result, late_error = self._late  # the limit has ended the load for all callers but this thread's
+        self._late = None
+        if late_error is not None:
+            raise late_error
+        return unwrap(result)
 
     # -- on the loop -------------------------------------------------------------------------------------------------
 
@@ -166,8 +187,19 @@ class _PortalCall:
             raise _interrupted()
         try:
             return await future
+        except asyncio.CancelledError:
+            if not self._gone:  # the thread is in its loader, which cannot be cancelled
+                self._abandoned += 1
+                self._engine.policy.loading.limits.abandoned += 1
+            raise
         finally:
             del future, task  # this frame is in the traceback of the loader's exception
+
+    def _take(self, future: "asyncio.Future[Any]", result: Any, error: Exception | None) -> None:
+        """Hand the result of the thread's loader to the callers on the loop."""
+        self._engine.policy.loading.limits.abandoned -= self._abandoned
+        self._abandoned = 0
+        _settle(future, result, error)
 
     def _take_back(self) -> None:
         """End the requests that the thread has not taken: it has left, and will not run its loader."""
@@ -220,7 +252,12 @@ class LoopPortal:
             ) from None
 
     def run_loading(
-        self, loader: Callable[..., Any], make: Callable[[Any], Coroutine[Any, Any, T]], alone: Callable[[], T]
+        self,
+        loader: Callable[..., Any],
+        make: Callable[[Any], Coroutine[Any, Any, T]],
+        alone: Callable[[], T],
+        *,
+        many: bool = False,
     ) -> T:
         """Run a coroutine on the loop, with a loader that the loop may call and this thread runs.
 
@@ -228,12 +265,13 @@ class LoopPortal:
             loader: The loader.
             make: Makes the coroutine from the loader as the loop sees it.
             alone: Called instead, if the loop is busy or this thread must not wait for it.
+            many: Whether the loader loads a batch of keys.
         """
         # In the middle of another call (in a signal handler or a finalizer) this thread could wait for its own load.
         if get_ident() in self._amid or (CURRENT.get() is not None and not has_room()):
             return alone()
         loop = self._loop()
-        errand = _PortalCall(self._home.active, loop, self._pool, loader, self._amid)
+        errand = _PortalCall(self._home.active, loop, self._pool, loader, self._amid, many=many)
         lent = functools.update_wrapper(functools.partial(errand.load), loader)
         try:
             return errand.do(make(lent))

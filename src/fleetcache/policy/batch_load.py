@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from .batch_reads import BatchReads
 from .context import Budget, Load
+from .limits import over_limit
 from .lookup import ClaimReply, DecodedValue, EntryState, Lookup
 from .options import CallOptions
 from .ports import LoaderEndedError, is_failure
@@ -213,10 +214,13 @@ class BatchLoad:
             for right in granted
             if right.expected_stamp is not None
         ]
+        lead = self._lead_run(granted)
+        if self._options.load_limit is not None:
+            lead.end_late = partial(self._end_late, granted, stops)
         try:
             captured = await ctx.capture(self._options.tags, self._budget)
             started = ctx.ports.clock()
-            loaded = await self._loading.call(self._lead_run(granted))
+            loaded = await self._loading.call(lead)
             cost = ctx.ports.clock() - started
             unwrapped = {
                 right.run.key: self._loading.unwrap(right.run, loaded[right.run.key])
@@ -224,7 +228,7 @@ class BatchLoad:
                 if right.run.key in loaded
             }
         except BaseException as error:  # noqa: BLE001 - raised again, as the exception for its caller
-            for right in granted:
+            for right in granted if not lead.late else ():
                 self._release(right)
             if is_failure(error) and self._stale_values(granted):
                 return
@@ -232,7 +236,19 @@ class BatchLoad:
         finally:
             for stop in stops:
                 stop()
+            lead.end_late = None
+        if lead.late:
+            self._values.update({key: answer.value for key, (answer, _) in unwrapped.items()})
+            return
         await self._store(granted, unwrapped, captured, (started, cost))
+
+    def _end_late(self, granted: list[Right], stops: list[Callable[[], None]]) -> None:
+        """End the flights at the limit of the load, while the loader runs on in this batch's thread."""
+        for stop in stops:
+            stop()
+        for right in granted:
+            self._release(right)
+        self._report_error(granted, over_limit(granted[0].run))
 
     def _stale_values(self, granted: list[Right]) -> bool:
         """Use old values after the loader failed; return whether every key has one (stale-if-error).

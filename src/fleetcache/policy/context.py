@@ -82,6 +82,9 @@ class Load(Struct):
     seen: Lookup | None = None
     args: tuple[Any, ...] = ()
     place: Any = None  # its place among the loads of the process, while it has one
+    over_limit: bool = False  # whether it took longer than its load_limit
+    late: bool = False  # whether its flight ended at the limit, while its loader runs on in the starter's thread
+    end_late: Callable[[], None] | None = None  # ends its flight and its right while the loader runs on
 
 
 class PolicyContext(Struct):

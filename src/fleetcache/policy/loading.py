@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from .context import MIN_COST, NO_LOOK, Load, PolicyContext
+from .limits import Limits, over_limit
 from .loader_results import Unwrapping
 from .lookup import ClaimReply, DecodedValue, EntryState, Lookup, NewEntry
 from .options import CallOptions
@@ -32,6 +33,7 @@ class Loading:
         self.rights = Rights(ctx)
         self.waits = Waits(ctx)
         self.places = Places(ctx)
+        self.limits = Limits(ctx)
 
     # -- looking ---------------------------------------------------------------------------------------------------
 
@@ -61,6 +63,8 @@ class Loading:
             outcome = Outcome(Resolution.RAISE, Resolution.RETRY, error=error.original)
         except Exception as error:  # noqa: BLE001 - the loader's own exception, for every caller of this flight
             outcome = Outcome(Resolution.RAISE, error=error)
+        if run.late:
+            run.flight.late = outcome
         ctx.flights.end(run.flight, outcome)
 
     async def _obtain(self, run: Load, *, anew: bool) -> Outcome:
@@ -227,6 +231,8 @@ class Loading:
         if expected_stamp is None:
             return await self._load_unconfirmed(run)
         renewal = self.rights.renew_while_loading(run, expected_stamp, claim_token)
+        if run.options.load_limit is not None:
+            run.end_late = partial(self._end_late, run, (expected_stamp, claim_token), renewal)
         try:
             captured = await ctx.capture(run.options.tags, run.budget)
             started = ctx.ports.clock()
@@ -234,10 +240,14 @@ class Loading:
             cost = ctx.ports.clock() - started
             answer, options = self.unwrap(run, result)
         except BaseException:
-            self.rights.release(run, expected_stamp, claim_token)
+            if not run.late:
+                self.rights.release(run, expected_stamp, claim_token)
             raise
         finally:
             renewal()
+            run.end_late = None
+        if run.late:
+            return Outcome(Resolution.RETURN, answer=answer)
         return await self.send(run, (expected_stamp, claim_token), (answer, options), captured, (started, cost))()
 
     def send(
@@ -313,6 +323,8 @@ class Loading:
         ctx = self._ctx
         self._renew_token(run)
         started = ctx.ports.clock()
+        if run.options.load_limit is not None:
+            run.end_late = partial(self._end_late, run)
         try:
             result = await self.call(run)
         except Exception as error:
@@ -321,7 +333,26 @@ class Loading:
                 raise
             return Outcome(Resolution.RETURN, answer=answer, stale=True)
         cost = ctx.ports.clock() - started
-        return await self._unstored(run, *self.unwrap(run, result), (started, cost))
+        answer, options = self.unwrap(run, result)
+        if run.late:
+            return Outcome(Resolution.RETURN, answer=answer)
+        return await self._unstored(run, answer, options, (started, cost))
+
+    def _end_late(
+        self,
+        run: Load,
+        right: tuple[bytes | None, bytes | None] = (None, None),
+        renewal: Callable[[], None] | None = None,
+    ) -> None:
+        """End a flight at its limit, while its loader runs on in the thread of the starter."""
+        answer = None
+        if renewal is None:
+            answer = self.stale_if_error(run)
+        else:
+            renewal()
+            self.rights.release(run, *right)
+        verb = Resolution.RAISE if answer is None else Resolution.RETURN
+        self._ctx.flights.end(run.flight, Outcome(verb, answer=answer, error=over_limit(run), stale=answer is not None))
 
     async def load_unstored(self, run: Load) -> Any:
         """Load for one caller, outside any flight, and keep nothing."""
@@ -360,6 +391,8 @@ class Loading:
         run.flight.press()  # the loads that it starts, or waits for, need no places
         outer = CURRENT.set((run.flight, ctx.ports.me()))
         try:
+            if run.options.load_limit is not None:
+                return await self.limits.run(run, run.options.load_limit)
             return await ctx.ports.run_loader(run.loader, *run.args)
         except BaseException:
             ctx.counters.load_failures += 1

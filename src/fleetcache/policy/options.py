@@ -58,6 +58,7 @@ class CallOptions(Struct, frozen=True):
         early: Whether a hit close to the end may start a refresh although ``stale`` is 0 (XFetch).
         offline_ttl: Bound of the near cache's answers while the server cannot be reached.
         load_timeout: How long this caller waits for a load; ``None`` = as long as it takes.
+        load_limit: How long a load may take before it is ended for all callers; ``None`` = as long as it takes.
         max_loads: How many loads of this function run at once in the process; ``None`` = it has no places of its own.
         jitters: Whether an entry stored with these options may be kept for a little less than ``ttl``.
     """
@@ -68,6 +69,7 @@ class CallOptions(Struct, frozen=True):
     offline_ttl: float
     early: bool = False
     load_timeout: float | None = None
+    load_limit: float | None = None
     max_loads: int | None = None
     jitters: bool = False
 

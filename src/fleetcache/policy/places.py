@@ -105,7 +105,7 @@ class Places:
 
         Args:
             run: The load.
-            future: What the load waits on. It may be resolved by something else, such as a change of the key.
+            future: The future that the load waits on. A change of the key may resolve it, too.
             give_up: When the load runs without a place.
             flights: The flights of the load, if it is a batch.
 

@@ -21,6 +21,7 @@ __all__ = [
     "FlightPort",
     "Future",
     "Landed",
+    "LimitPassed",
     "LoaderEndedError",
     "NearPort",
     "Runtime",
@@ -87,6 +88,14 @@ class Alarm(Protocol):
         ...
 
 
+class LimitPassed(Protocol):
+    """Called when a loader has run for as long as it may."""
+
+    def __call__(self, *, stays: bool) -> None:
+        """Note it; ``stays``: whether the starter of the load waits until the loader ends, as a thread must."""
+        ...
+
+
 class FlightPort(Protocol):
     """A flight, as far as the runtime must know it."""
 
@@ -120,6 +129,16 @@ class Runtime(Protocol):
 
     async def run_loader(self, loader: Callable[..., Any], *args: Any) -> Any:
         """Run the user's loader; raise ``LoaderEndedError`` if it ended by an exception for its caller alone."""
+        ...
+
+    async def run_limited(
+        self, seconds: float, passed: "LimitPassed", ended: Callable[[], None], loader: Callable[..., Any], *args: Any
+    ) -> Any:
+        """Run the user's loader for ``seconds`` at most, as far as it can be ended; see ``LimitPassed``.
+
+        The loader of a task is cancelled, and the result is ``NO_ANSWER``. The loader of a thread cannot be ended, so
+        the thread waits for its result. ``ended`` is called when a loader that ran on after its limit has ended.
+        """
         ...
 
     async def spawn(self, flight: FlightPort, work: Work, landed: Landed) -> None:

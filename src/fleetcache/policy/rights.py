@@ -73,7 +73,7 @@ class Rights:
 
     def _stop(self, held: _Held) -> None:
         held.stop()
-        del self._held[held]
+        self._held.pop(held, None)
 
     def release_all(self) -> None:
         """Release all leases and claims before closing: the fleet need not wait for loads that still run here."""

@@ -86,6 +86,7 @@ class Flight:
         "detached",
         "futures",
         "key",
+        "late",
         "loads",
         "outcome",
         "queued",
@@ -102,11 +103,12 @@ class Flight:
         self.detached = False
         self.loads = False  # whether it loads under a lease or claim on the server
         self.outcome: Outcome | None = None
+        self.late: Outcome | None = None  # of a loader that ended after its limit, for its starter alone
         self.futures: list[Future] = []
         self.waiters = 0
         self.task: Any = None
         self.waits: list[Wait] = []  # of its loader, and of tasks that the loader has started
-        self.queued: Future | None = None  # what it waits on while it has no place; see ``places``
+        self.queued: Future | None = None  # the future of its wait for a place; see ``places``
         self.urgent = False  # whether its loader runs, or a running loader waits for it: it waits for no place
 
     def __repr__(self) -> str:

@@ -59,6 +59,8 @@ class Waits:
                 raise LoadTimeout(f"the load of {flight.key!r} took longer than this caller's load_timeout")
             ctx.counters.wait_timeouts += 1
             return Resolution.LOAD_ALONE, None
+        if own and flight.late is not None:
+            outcome = flight.late
         verb = outcome.own if own else outcome.others
         if verb is Resolution.RAISE:
             outcome.raise_error()

@@ -89,6 +89,8 @@ class Health(Struct, frozen=True, kw_only=True):
         journal: Removals not yet delivered to the server.
         near_items, near_bytes, near_max_bytes: Entries and bytes in the near cache, and its limit.
         queued: Loads that wait for one of the places of ``CACHE_MAX_LOADS``.
+        abandoned: Loaders that run on after their ``load_limit``: a thread cannot be ended, and a task may ignore its
+            cancellation.
         uncached: Functions whose results could not be stored, each with the number of such results. Such a function
             is loaded at every call.
         last_error: The last fault, in the server's or the system's own words.
@@ -127,6 +129,7 @@ class Health(Struct, frozen=True, kw_only=True):
     near_bytes: int = 0
     near_max_bytes: int = 0
     queued: int = 0
+    abandoned: int = 0
     uncached: dict[str, int] = {}
     last_error: str | None = None
     schema: int = SCHEMA

@@ -38,6 +38,8 @@ class Reported(Protocol):
     def offline_since(self) -> float | None: ...
     @property
     def queued_loads(self) -> int: ...
+    @property
+    def abandoned_loads(self) -> int: ...
 
 
 class Reporter:
@@ -118,6 +120,7 @@ class Reporter:
             near_bytes=engine.near.bytes,
             near_max_bytes=engine.near.max_bytes,
             queued=engine.queued_loads,
+            abandoned=engine.abandoned_loads,
             uncached=dict(engine.counters.uncached_by),
             last_error=said if said is not None or wire is None else wire.last_error,
         )

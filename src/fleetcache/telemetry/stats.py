@@ -26,6 +26,7 @@ class Counters(Struct):
     wait_timeouts: int = 0
     place_waits: int = 0
     place_timeouts: int = 0
+    load_limits: int = 0
     leases: int = 0
     claims: int = 0
     refused_swaps: int = 0
@@ -70,6 +71,7 @@ class Stats(Struct, frozen=True, kw_only=True):
         wait_timeouts: Waits that took longer than ``CACHE_LOAD_WAIT``.
         place_waits: Loads that waited for one of the places of ``CACHE_MAX_LOADS``.
         place_timeouts: Loads that waited ``CACHE_LOAD_WAIT`` for a place, and then ran without one.
+        load_limits: Loads that took longer than their ``load_limit``.
         leases: Rights to load an absent key, granted to this process.
         claims: Rights to replace an entry, granted to this process.
         refused_swaps: Loaded values not stored, because the key was removed or set meanwhile.
@@ -94,6 +96,7 @@ class Stats(Struct, frozen=True, kw_only=True):
         flights: Loads under way in this process now.
         waiters: Calls that wait for a load of another process now.
         queued: Loads that wait for a place now.
+        abandoned: Loaders that run on after their ``load_limit``.
         journal: Removals that the server has not acknowledged.
         tag_copies: Tags whose version this process knows.
         link: State of the connection to the server; ``none`` without a server.
@@ -120,6 +123,7 @@ class Stats(Struct, frozen=True, kw_only=True):
     wait_timeouts: int
     place_waits: int
     place_timeouts: int
+    load_limits: int
     leases: int
     claims: int
     refused_swaps: int
@@ -144,6 +148,7 @@ class Stats(Struct, frozen=True, kw_only=True):
     flights: int
     waiters: int
     queued: int
+    abandoned: int
     journal: int
     tag_copies: int
     link: str

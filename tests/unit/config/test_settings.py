@@ -35,6 +35,7 @@ DEFAULTS = {
     "max_staleness": 2.0,
     "offline_ttl": 30.0,
     "load_wait": 30.0,
+    "load_limit": None,
     "max_loads": None,
     "near_max_items": 10_000,
     "near_max_bytes": 32_000_000,

@@ -9,9 +9,9 @@ from typing import Any
 from ...clock import Clock
 from ...futures import Future, tell_unanswered
 from ...log import TELL, Teller
-from ...policy.ports import Alarm, FlightPort, Landed, LoaderEndedError, Work
+from ...policy.ports import NO_ANSWER, Alarm, FlightPort, Landed, LimitPassed, LoaderEndedError, Work
 
-__all__ = ["AioRuntime", "call_awaited", "tell_defect", "without_farewell"]
+__all__ = ["AioRuntime", "call_awaited", "call_limited", "tell_defect", "without_farewell"]
 
 
 class AioRuntime:
@@ -58,6 +58,12 @@ class AioRuntime:
     async def run_loader(self, loader: Callable[..., Any], *args: Any) -> Any:
         """Await the loader."""
         return await call_awaited(loader, *args)
+
+    async def run_limited(
+        self, seconds: float, passed: LimitPassed, ended: Callable[[], None], loader: Callable[..., Any], *args: Any
+    ) -> Any:
+        """Await the loader for ``seconds`` at most."""
+        return await call_limited(seconds, passed, ended, loader, *args)
 
     async def spawn(self, flight: FlightPort, work: Work, landed: Landed) -> None:
         """Run the work in a task of the flight, under a copy of this caller's context."""
@@ -129,6 +135,57 @@ async def call_awaited(loader: Callable[..., Any], *args: Any) -> Any:
         raise
     except BaseException as error:  # noqa: BLE001 - handed on
         raise LoaderEndedError(error) from None
+
+
+# Loaders that did not end when they were cancelled at their limit: a loop keeps only weak references.
+_ABANDONED: "set[asyncio.Task[Any]]" = set()
+
+
+async def call_limited(
+    seconds: float, passed: LimitPassed, ended: Callable[[], None], loader: Callable[..., Any], *args: Any
+) -> Any:
+    """Call an async loader in a task of its own, and cancel that task after ``seconds``.
+
+    A loader may ignore its cancellation. So its caller goes on without it.
+
+    Returns:
+        The loader's result; ``NO_ANSWER`` if the loader was cancelled at the limit.
+    """
+    loop = asyncio.get_running_loop()
+    until = loop.time() + seconds
+    task = loop.create_task(call_awaited(loader, *args), name="fleetcache-loader")
+    without_farewell(task)
+    try:
+        await asyncio.wait((task,), timeout=seconds)
+    except asyncio.CancelledError:
+        task.cancel()
+        try:  # the cleanup of a cancelled loader is a part of the load
+            await asyncio.wait((task,), timeout=max(0.0, until - loop.time()))
+        finally:
+            _abandon(task, passed, ended)
+        raise
+    if task.done():
+        return task.result()
+    _abandon(task, passed, ended)
+    task.cancel()
+    return NO_ANSWER
+
+
+def _abandon(task: "asyncio.Task[Any]", passed: LimitPassed, ended: Callable[[], None]) -> None:
+    """Let a loader run on without a caller; its result or error is dropped."""
+
+    def over(task: "asyncio.Task[Any]") -> None:
+        _ABANDONED.discard(task)
+        if not task.cancelled():
+            task.exception()  # retrieved here, because no caller does
+        if counted:
+            ended()
+
+    counted = not task.done()
+    if counted:
+        _ABANDONED.add(task)
+        passed(stays=False)
+    task.add_done_callback(over)
 
 
 def without_farewell(task: "asyncio.Task[Any]") -> None:

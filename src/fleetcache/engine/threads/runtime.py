@@ -8,14 +8,16 @@ import asyncio
 import inspect
 from collections.abc import Callable
 from concurrent.futures import CancelledError
+from contextlib import suppress
 from functools import partial
+from threading import Event, Thread
 from typing import Any, Protocol
 
 from ...clock import Clock
 from ...log import TELL, Teller
-from ...policy.ports import Alarm, FlightPort, Landed, LoaderEndedError, Work
-from ..aio.runtime import call_awaited, tell_defect
-from .monitor import AwaitOutside, Monitor, ThreadFuture, answerless
+from ...policy.ports import Alarm, FlightPort, Landed, LimitPassed, LoaderEndedError, Work
+from ..aio.runtime import call_awaited, call_limited, tell_defect
+from .monitor import AwaitOutside, Monitor, ThreadFuture, answerless, begin
 from .pool import RefreshPool
 from .tasks import ThreadSafeTask, follow, heard
 
@@ -109,6 +111,36 @@ class ThreadRuntime:
         """Run the loader in this thread or task, without the monitor."""
         call = call_awaited if self._monitor.suspends else call_plain
         return await AwaitOutside(partial(call, loader, *args))
+
+    async def run_limited(
+        self, seconds: float, passed: LimitPassed, ended: Callable[[], None], loader: Callable[..., Any], *args: Any
+    ) -> Any:
+        """Run the loader. For a task, the limit cancels it; for a thread, the limit is only told."""
+        if self._monitor.suspends:
+
+            def locked_passed(*, stays: bool) -> None:
+                with self._monitor.locked():
+                    passed(stays=stays)
+
+            def locked_ended() -> None:
+                with self._monitor.locked():
+                    ended()
+
+            return await AwaitOutside(partial(call_limited, seconds, locked_passed, locked_ended, loader, *args))
+        rang = False
+
+        def ring() -> None:
+            nonlocal rang
+            rang = True
+            passed(stays=True)
+
+        alarm = _LoneAlarm(self._monitor, seconds, ring) if self.timer is None else self.timer.alarm(seconds, ring)
+        try:
+            return await AwaitOutside(partial(call_plain, loader, *args))
+        finally:
+            alarm.cancel()
+            if rang:
+                ended()
 
     async def spawn(self, flight: FlightPort, work: Work, landed: Landed) -> None:
         """Run the work at once in this thread, which alone can end it; for a task, in a task of the flight."""
@@ -217,6 +249,26 @@ def has_room(frames: int = ROOM) -> bool:
 def _descend(frames: int) -> None:
     if frames:
         _descend(frames - 1)
+
+
+class _LoneAlarm:
+    """An alarm without a link thread: a daemon thread that waits for it. Only loads with a limit need one."""
+
+    def __init__(self, monitor: Monitor, delay: float, ring: Callable[[], None]) -> None:
+        self._monitor, self._delay, self._ring = monitor, delay, ring
+        self._over = Event()
+        with suppress(RuntimeError):  # the system has no more threads: the load has no limit
+            begin(Thread(target=self._wait, name="fleetcache-limit", daemon=True))
+
+    def _wait(self) -> None:
+        if not self._over.wait(self._delay):
+            with self._monitor.locked():
+                if not self._over.is_set():
+                    self._ring()
+
+    def cancel(self) -> None:
+        """Do not ring, in a thread that holds the monitor."""
+        self._over.set()
 
 
 class _Never:

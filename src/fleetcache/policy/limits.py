@@ -1,0 +1,78 @@
+"""Limits: how long a load may take before it ends for all its callers (``load_limit``).
+
+Rules:
+
+1. At the limit the flight ends with ``LoadTimeout``, and its right is released: the fleet waits for the load no longer.
+2. The value of a loader that ends after its limit is neither stored nor handed to a caller that joined.
+3. The limit cancels the loader of a task. A thread cannot be stopped, so its caller waits for the loader's result.
+4. A loader that runs on after its limit is *abandoned*, and counted in health until it ends. The next load of the key
+   has the same limit, so one more at most is abandoned in that time.
+"""
+
+from functools import update_wrapper
+from typing import Any
+
+from ..config.durations import format_duration
+from ..errors import LoadTimeout
+from .context import Load, PolicyContext
+from .ports import NO_ANSWER
+from .single_flight import CURRENT
+
+__all__ = ["Limits", "over_limit"]
+
+
+def over_limit(run: Load) -> LoadTimeout:
+    """Return the error of a load that took longer than its limit."""
+    limit = format_duration(run.options.load_limit or 0.0)
+    error = LoadTimeout(f"the load of {run.key!r} took longer than its load_limit of {limit}")
+    error.over_limit = True
+    return error
+
+
+class Limits:
+    """Runs loaders that have a limit.
+
+    Attributes:
+        abandoned: The number of loaders that run on after their limit.
+    """
+
+    def __init__(self, ctx: PolicyContext) -> None:
+        self._ctx = ctx
+        self.abandoned = 0
+
+    def __repr__(self) -> str:
+        return f"<Limits {self.abandoned} abandoned>"
+
+    async def run(self, run: Load, seconds: float) -> Any:
+        """Run the loader of a load.
+
+        Raises:
+            LoadTimeout: The loader took longer, and was cancelled.
+        """
+        ports = self._ctx.ports
+
+        def enter(*args: Any) -> Any:
+            # The loader may run in a task of its own, whose waits are those of the load.
+            CURRENT.set((run.flight, ports.me()))
+            return run.loader(*args)
+
+        def passed(*, stays: bool) -> None:
+            self.abandoned += 1
+            if stays:
+                self._count(run)
+            if stays and run.end_late is not None:
+                run.late = True
+                run.end_late()
+
+        def ended() -> None:
+            self.abandoned -= 1
+
+        result = await ports.run_limited(seconds, passed, ended, update_wrapper(enter, run.loader), *run.args)
+        if result is NO_ANSWER:
+            self._count(run)
+            raise over_limit(run)
+        return result
+
+    def _count(self, run: Load) -> None:
+        run.over_limit = True
+        self._ctx.counters.load_limits += 1
