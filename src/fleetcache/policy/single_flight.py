@@ -70,12 +70,12 @@ class Outcome:
         if self.callers <= 0:
             self.drop_error()
         try:
-            raise AssertionError("the error was taken before") if error is None else error.with_traceback(trace)
+            raise AssertionError("a failed load without its error") if error is None else error.with_traceback(trace)
         finally:
             del error, trace
 
     def drop_error(self) -> None:
-        """Drop the error: no caller will take it."""
+        """Drop the error: no caller waits for it."""
         self.error = self.trace = None
 
 

@@ -63,6 +63,8 @@ class Waits:
             outcome = flight.late
         verb = outcome.own if own else outcome.others
         if verb is Resolution.RAISE:
+            if outcome.error is None:  # a batch saw the flight before it ended, and joins it now: it asks again
+                return Resolution.RETRY, None
             outcome.raise_error()
         if verb is not Resolution.RETURN:
             return verb, None

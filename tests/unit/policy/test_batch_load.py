@@ -96,3 +96,27 @@ def test_a_batch_and_a_single_call_share_one_load(on: On) -> None:
         assert await batch == {"a": "A", "b": "B"}
 
     on(body)
+
+
+def test_a_batch_loads_a_key_whose_load_elsewhere_fails_while_the_batch_loads_others(on: On) -> None:
+    failed, begun = asyncio.Event(), asyncio.Event()
+
+    async def fails(_keys: list[str]) -> dict[str, str]:
+        begun.set()
+        await asyncio.sleep(0.02)
+        raise LookupError
+
+    async def load(keys: list[str]) -> dict[str, str]:
+        await failed.wait()
+        return {key: key.upper() for key in keys}
+
+    async def body(cache: Cache) -> None:
+        first = asyncio.create_task(cache.get_or_set_many(["a"], fails))
+        await begun.wait()
+        second = asyncio.create_task(cache.get_or_set_many(["a", "b"], load))
+        with pytest.raises(LookupError):
+            await first
+        failed.set()
+        assert await second == {"a": "A", "b": "B"}
+
+    on(body)
