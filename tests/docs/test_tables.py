@@ -44,7 +44,15 @@ def test_the_table_of_rules_is_what_the_code_says() -> None:
 
 def test_the_table_of_reasons_has_every_reason() -> None:
     listed = set(re.findall(r"^\| `(\w+)` \|", text_of("health.md").partition("## Reasons")[2], re.MULTILINE))
-    assert listed == set(REASONS) | {"no_redis_url", "no_tracking", "resp2", "connecting", "closed", "evicting"}
+    assert listed == set(REASONS) | {
+        "no_redis_url",
+        "no_tracking",
+        "resp2",
+        "connecting",
+        "closed",
+        "evicting",
+        "tracking_table",
+    }
 
 
 def test_the_page_of_health_names_every_field_of_the_report() -> None:

@@ -165,13 +165,13 @@ class Engine(ABC):
             version=partial(self._token, 16),
             tell=self.tell,
         )
+        if self.embedded_host is not None:
+            self.recovery.table.room = settings.embedded_max_bytes
 
     def _build_rules(self) -> None:
         """Build the rules over these tiers."""
         settings = self.settings
         self.link = self._listener.new_link(settings) if settings.has_server else NoLink()
-        if isinstance(self.link, Link):
-            self.coherence.doubts.link = self.link
         self.ctx = PolicyContext(
             self.near,
             self.coherence,

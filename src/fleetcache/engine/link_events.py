@@ -71,13 +71,15 @@ class WireListener:
 
     def new_link(self, settings: Settings) -> Link:
         """Return a new link, whose changes of state come here."""
-        return Link(
+        link = Link(
             self._engine.clock(),
             operation_timeout=settings.operation_timeout,
             max_staleness=settings.max_staleness,
             offline_ttl=settings.offline_ttl,
             on_state=self._on_state,
         )
+        self._engine.coherence.doubts.link = link
+        return link
 
     def forget(self) -> None:
         """Drop the current outage, in a forked child."""

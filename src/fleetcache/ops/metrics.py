@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from ..telemetry.health import Status
+from ..telemetry.health import Health, Status
 from ..wire.link_state import LinkState
 from ..wire.reasons import EMBEDDED
 from .watched import Watched
@@ -160,6 +160,15 @@ class _CacheCollector(Collector):
         yield GaugeMetricFamily("fleetcache_degraded", "1 while the cache is degraded or unhealthy", float(degraded))
         yield GaugeMetricFamily("fleetcache_up", "0 while the cache is unhealthy", float(up))
         yield GaugeMetricFamily("fleetcache_near_max_bytes", "Bytes near may hold", health.near_max_bytes)
+        yield from _tracking(health)
+
+
+def _tracking(health: Health) -> Iterable[Metric]:
+    """Yield the numbers of the server's tracking table; each is 0 if it is unknown."""
+    keys, limit, share = health.tracking_keys or 0, health.tracking_max_keys or 0, health.tracking_table or 0.0
+    yield GaugeMetricFamily("fleetcache_tracking_keys", "Keys in the server's tracking table", keys)
+    yield GaugeMetricFamily("fleetcache_tracking_max_keys", "Keys it may hold, 0 for no limit", limit)
+    yield GaugeMetricFamily("fleetcache_tracking_table", "Part of the tracking table in use, 1 if it is full", share)
 
 
 def _labelled(

@@ -32,6 +32,7 @@ from ..wire.reasons import TRANSIENT, reply_reason
 from ..wire.server_evictions import ASKED
 from ..wire.server_role import ASK_STANDING, Standing
 from ..wire.session import Call, Command, OwnCall, ReplyError
+from ..wire.tracking_table import LIMIT, TrackingTable
 from .replies import judged
 from .scripts import SCRIPTS, mint_command
 from .store import Shared
@@ -55,6 +56,10 @@ class Recovery:
         trust_restart: ``CACHE_TRUST_RESTART``: keep entries although the server restarted or failed over.
         version: 16 new random bytes, for a tag that has no version.
         tell: Writes to the log.
+
+    Attributes:
+        replayed: Removals that the last handshake replayed.
+        table: The server's tracking table.
     """
 
     def __init__(
@@ -77,7 +82,8 @@ class Recovery:
         self._pending = self._turn = 0
         self._greeting = ServerInfo()
         self._histories: set[str | None] = set()  # the histories that this link has seen
-        self.replayed = 0  # removals in the last handshake
+        self.replayed = 0
+        self.table = TrackingTable(clock, self._warn_of_table)
         # The handshake's own read of the tag on every entry: when it was sent, and whether a push overtook it.
         self._asked_at, self._star = 0.0, coherence.open_fill(ALL_TAG)
         coherence.close_fill(self._star)
@@ -85,11 +91,11 @@ class Recovery:
         shared.on_mended = self._retry_soon
 
     def questions(self) -> tuple[Command, ...]:
-        """Return the cache's questions: the scripts that are there, the evictions, and the tag on every entry."""
+        """Return the cache's questions: the scripts that are there, the server's numbers, the tag on every entry."""
         coherence = self._coherence
         self._asked_at, self._star = self._clock(), coherence.open_fill(ALL_TAG, (ALL_TAG,))
         exist: Command = ("SCRIPT", "EXISTS", *(script.sha for script in SCRIPTS.values()))
-        return exist, ASKED, ("GET", self._layout.tag(ALL_TAG))
+        return exist, ASKED, LIMIT, ("GET", self._layout.tag(ALL_TAG))
 
     async def recover(self, ask: Ask, greeting: ServerInfo, answers: list[Any], first: Sequence[Heard]) -> None:
         """Run the cache's step of the handshake.
@@ -101,14 +107,16 @@ class Recovery:
             first: Commands to send before all others.
         """
         coherence, turnover = self._coherence, self._coherence.turnover
-        there, evictions, version = answers
+        there, stats, limit, version = answers
         coherence.tracking = greeting.tracking
         coherence.copies.clear()
         self._greeting, self._histories = greeting, {greeting.standing.replid}
         self._shared.reads.run = run_mark(greeting.run_id)
-        turnover.begin(tells=greeting.run_id is not None)  # else INFO lacks a run id or is refused
+        tells = greeting.run_id is not None  # else INFO lacks a run id or is refused
+        turnover.begin(tells=tells)
+        self.table.begin(tells=tells and greeting.tracking)
         if turnover.is_due():
-            turnover.heard(evictions)
+            self._told_of_server([stats, limit])
         unknown = _unknown_scripts(there)
         loads = [Heard(("SCRIPT", "LOAD", SCRIPTS[name].text)) for name in unknown]
         owed = [*self._distrust(version), *self._replay(), *self._release_strays(greeting)]
@@ -143,6 +151,15 @@ class Recovery:
 
         version = new_version(self._version(), self._shared.reads.run)
         return Heard(mint_command(self._layout, ALL_TAG, version, whole=whole), minted)
+
+    def _told_of_server(self, replies: list[Any]) -> None:
+        """Handle the replies to the questions about the server's evictions and its tracking table."""
+        self._coherence.turnover.heard(replies[0])
+        self.table.heard(*replies)
+
+    def _warn_of_table(self, filling: str) -> None:
+        text = "tracking table: it is nearly full (%s); when it is full, entries are dropped that nobody changed"
+        self._tell(logging.WARNING, "tracking_table", text, filling, reason="tracking_table")
 
     def _distrust(self, version: Any) -> list[Heard]:
         """Distrust all entries if the server restarted or failed over: it may have forgotten acknowledged removals.
@@ -243,7 +260,7 @@ class Recovery:
         """
         self._replay_live()
         if self._coherence.turnover.is_due():
-            self._shared.tell_turnover(self._coherence.turnover.heard)
+            self._shared.ask_server((ASKED, *self.table.asks()), self._told_of_server)
         self.release_left()
         for raw, stamp in self._shared.rights.take_due():
             self._shared.release_raw(raw, stamp)

@@ -15,7 +15,6 @@ from ..near.coherence import Coherence, FillToken
 from ..policy.lookup import ClaimReply, EntryState, Lookup, NewEntry
 from ..policy.ports import Runtime
 from ..telemetry.stats import Counters
-from ..wire.server_evictions import ASKED
 from ..wire.session import Call, Command, ReplyError
 from .commands import CommandSender
 from .entries import Entries
@@ -328,10 +327,10 @@ class Shared(CommandSender):
         raw, future = self._layout.entry(key), self._ports.future()
         return self.call_script("touch", raw, (stamp, server_ttl_ms), answered, future)
 
-    def tell_turnover(self, heard: Callable[[Any], None]) -> None:
-        """Ask whether the server evicts. No caller waits for the reply."""
+    def ask_server(self, questions: tuple[Command, ...], heard: Callable[[list[Any]], None]) -> None:
+        """Ask the server about itself. No caller waits for the replies."""
         if self.may_send():
-            self.submit(Call((ASKED,), lambda replies: heard(replies[0])))
+            self.submit(Call(questions, heard))
 
     def ping(self) -> Future | None:
         """Send a real command, to measure the round trip that health reports."""

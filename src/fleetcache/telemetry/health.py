@@ -32,6 +32,8 @@ _AT_STAKE = {
     "ttl": "changes are not pushed: near copies live a second at most, and waiters poll",
     "evicting": "the server is full and drops entries, including leases: a value that takes long to load may be loaded "
     "more than once, one at a time in each process",
+    "tracking_table": "the server's tracking table is nearly full; when it is full, near caches drop entries that "
+    "nobody changed, or an embedded server drops entries to make room for the table",
     "closed": "the cache was closed: calls raise",
 }
 
@@ -91,6 +93,9 @@ class Health(Struct, frozen=True, kw_only=True):
         queued: Loads that wait for one of the places of ``CACHE_MAX_LOADS``.
         abandoned: Loaders that run on after their ``load_limit``: a thread cannot be ended, and a task may ignore its
             cancellation.
+        tracking_keys, tracking_max_keys: Keys in the server's tracking table, and its limit; ``None`` if unknown, or if
+            there is no limit.
+        tracking_table: Part of the tracking table that is in use, 1.0 if it is full; ``None`` if unknown.
         uncached: Functions whose results could not be stored, each with the number of such results. Such a function
             is loaded at every call.
         last_error: The last fault, in the server's or the system's own words.
@@ -130,6 +135,9 @@ class Health(Struct, frozen=True, kw_only=True):
     near_max_bytes: int = 0
     queued: int = 0
     abandoned: int = 0
+    tracking_keys: int | None = None
+    tracking_max_keys: int | None = None
+    tracking_table: float | None = None
     uncached: dict[str, int] = {}
     last_error: str | None = None
     schema: int = SCHEMA

@@ -26,6 +26,7 @@ class Reported(Protocol):
     wire: Any
     shared: Any
     coherence: Any
+    recovery: Any
     near: Any
     counters: Any
     ports: Any
@@ -92,7 +93,7 @@ class Reporter:
         engine = self._engine
         now = engine.clock()
         status, reason, since, stake, said = self._judge()
-        wire, link = engine.wire, engine.link
+        wire, link, table = engine.wire, engine.link, engine.recovery.table
         greeting = wire.greeting if wire is not None else None
         address = engine.address
         online = engine.shared.usable
@@ -121,6 +122,9 @@ class Reporter:
             near_max_bytes=engine.near.max_bytes,
             queued=engine.queued_loads,
             abandoned=engine.abandoned_loads,
+            tracking_keys=table.keys if online else None,
+            tracking_max_keys=table.limit if online else None,
+            tracking_table=round(table.share, 3) if online and table.keys is not None else None,
             uncached=dict(engine.counters.uncached_by),
             last_error=said if said is not None or wire is None else wire.last_error,
         )
@@ -171,6 +175,9 @@ class Reporter:
         turnover = engine.coherence.turnover
         if turnover.evicting:  # a cache's server may evict, so the state is healthy
             return Status.HEALTHY, "evicting", turnover.since, "evicting", None
+        table = engine.recovery.table
+        if table.is_nearly_full:
+            return Status.HEALTHY, "tracking_table", table.since, "tracking_table", None
         return Status.HEALTHY, None, link.since, "none" if engine.embedded_host is None else "host", None
 
 

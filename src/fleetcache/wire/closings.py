@@ -19,7 +19,7 @@ __all__ = ["Closings"]
 # server stays in use.
 FORGET = 300.0
 
-_DISPENSABLE = frozenset({"HELLO", "CLIENT", "INFO", "SCRIPT"})
+_DISPENSABLE = frozenset({"HELLO", "CLIENT", "INFO", "SCRIPT", "CONFIG"})
 
 
 class Closings:

@@ -111,7 +111,8 @@ def _info(client: "SimClient", args: list[bytes]) -> Reply:
             f"# Replication\r\nrole:{role}\r\nmaster_replid:{server.replid}\r\nmaster_replid2:{server.replid2}\r\n"
         )
     if [arg.lower() for arg in args] == [b"stats"]:
-        return Text(f"# Stats\r\nevicted_keys:{server.evicted}\r\n")
+        table = len(server.tracking)
+        return Text(f"# Stats\r\nevicted_keys:{server.evicted}\r\ntracking_total_keys:{table}\r\n")
     if [arg.lower() for arg in args] != [b"server"]:
         raise NotSimulated(f"INFO {args}")
     said = [f"redis_version:{VERSIONS['redis'] if server.engine == 'redis' else COMPATIBLE}"]
@@ -160,6 +161,12 @@ def _client_kill(client: "SimClient", args: list[bytes]) -> Reply:
     return 1
 
 
+def _config_get(client: "SimClient", args: list[bytes]) -> Reply:
+    if [arg.lower() for arg in args] != [b"tracking-table-max-keys"]:
+        raise NotSimulated(f"CONFIG GET {args}")
+    return {b"tracking-table-max-keys": b"%d" % client.server.tracking.most}
+
+
 def _flushdb(client: "SimClient", args: list[bytes]) -> Reply:
     return _flush(client, args, client.database)
 
@@ -189,6 +196,7 @@ TABLE = {
     "CLIENT GETNAME": Command(_client_getname, 2, flags(_ALWAYS), only_valkey=_ALLOW_BUSY),
     "CLIENT TRACKING": Command(_client_tracking, -3, flags(_ALWAYS)),
     "CLIENT KILL": Command(_client_kill, -3, flags(f"{_ALWAYS} admin")),
+    "CONFIG GET": Command(_config_get, -3, flags(f"{_ALWAYS} admin")),
     "FLUSHDB": Command(_flushdb, -1, flags("write")),
     "FLUSHALL": Command(_flushall, -1, flags("write")),
 }

@@ -44,6 +44,9 @@ class Tracking:
         self._over = 0
         self.most = 1_000_000
 
+    def __len__(self) -> int:
+        return len(self._holders)
+
     def register(self, client_id: int, keys: Iterable[bytes]) -> None:
         """Note that a client has read keys."""
         for key in keys:

@@ -142,10 +142,15 @@ class Step:
         meanwhile: Callable[[], None] = lambda: None,
     ) -> "Step":
         recovery = self.engine.recovery
-        assert [question[0] for question in recovery.questions()] == ["SCRIPT", "INFO", "GET"]
+        assert [question[0] for question in recovery.questions()] == ["SCRIPT", "INFO", "CONFIG", "GET"]
         meanwhile()
         greeting = ServerInfo(run_id=RUN, tracking=True)
-        answers = [list(there) if isinstance(there, tuple) else there, b"evicted_keys:0\r\n", star]
+        answers = [
+            list(there) if isinstance(there, tuple) else there,
+            b"evicted_keys:0\r\n",
+            ReplyError("NOPERM"),
+            star,
+        ]
         run(recovery.recover(self.ask, greeting, answers, first))
         return self
 
@@ -244,3 +249,23 @@ def test_a_handshake_sends_about_a_kilobyte(remote: Driver) -> None:
         assert "cmdstat_script|load" not in info
 
     played(remote, body)
+
+
+def test_the_tracking_table_is_asked_for_in_the_handshake_and_once_a_minute(remote: Driver) -> None:
+    async def main() -> None:
+        assert remote.server is not None
+        async with remote.cache() as cache:
+            await cache.get("k")
+            engine = cache._engine
+            table = engine.recovery.table
+            assert (table.keys is not None, table.limit) == (True, 1_000_000)
+            with remote.server.client() as raw:
+                raw("CONFIG", "SET", "tracking-table-max-keys", 2)
+                try:
+                    engine.coherence.turnover.suspect()  # as after a minute
+                    engine.shared.submit(engine.recovery.heartbeat())
+                    await eventually(lambda: table.is_nearly_full)
+                finally:
+                    raw("CONFIG", "SET", "tracking-table-max-keys", 1_000_000)
+
+    run(main())

@@ -42,6 +42,7 @@ class Code(StrEnum):
     INFO = "info"
     CONNECTIONS = "connections"
     MAXMEMORY = "maxmemory"
+    TRACKING_TABLE = "tracking_table"
     PERSISTENCE = "persistence"
     LATENCY = "latency"
 
@@ -116,6 +117,13 @@ REASONS: dict[str, tuple[str, str]] = {
             "long to load may be loaded more than once, one at a time in each process. The status stays `healthy`"
         ),
         "more `maxmemory`, if loads are expensive",
+    ),
+    "tracking_table": (
+        (
+            "its tracking table is at 80 % of `tracking-table-max-keys`, or of the memory for it (`embedded`); when it "
+            "is full, near drops entries that nobody changed, or entries are evicted. The status stays `healthy`"
+        ),
+        "a larger `tracking-table-max-keys` or `CACHE_EMBEDDED_MAX_BYTES`; fewer lookups of absent keys",
     ),
     "noreplicas": ("too few replicas to accept writes", "its replication; recovers by itself"),
     "maxclients": (

@@ -9,6 +9,8 @@ from ...config.durations import format_duration
 from ...config.settings import Settings
 from ...wire.handshake import ServerInfo
 from ...wire.session import ReplyError
+from ...wire.tracking_table import LIMIT, bytes_of
+from ...wire.tracking_table import NEARLY_FULL as TABLE_NEARLY_FULL
 from .findings import Code, Finding, Severity
 from .visit import Visit
 
@@ -21,6 +23,10 @@ OLDEST = {6: (6, 2, 11), 7: (7, 0, 9)}
 NEARLY_FULL = 0.9
 # Open files that a server keeps for itself: it lowers ``maxclients`` to its limit of open files less these.
 RESERVED_FILES = 32
+MB = 1_000_000
+# A tracking table that takes a larger part of a server's memory leaves noticeably less room for entries.
+TABLE_SHARE = 0.25
+DEFAULT_LIMIT = 1_000_000  # of tracking-table-max-keys
 
 
 @dataclass(slots=True)
@@ -31,11 +37,13 @@ class Server:
         greeting: The facts from the handshake.
         info: The lines of ``INFO``; empty where ``INFO`` is not permitted.
         save: The rule by which snapshots are written (``""``: none); ``None`` where ``CONFIG`` is not permitted.
+        table_limit: Most keys in the tracking table (0: no limit); ``None`` where ``CONFIG`` is not permitted.
     """
 
     greeting: ServerInfo
     info: dict[str, str] = field(default_factory=dict)
     save: str | None = None
+    table_limit: int | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return the facts as a dict, for JSON."""
@@ -43,8 +51,16 @@ class Server:
         told = {name: self.info.get(name) for name in names}
         greeting = self.greeting
         return {"engine": greeting.engine, "version": greeting.version, "tracking": greeting.tracking, **told} | {
-            "save": self.save
+            "save": self.save,
+            "tracking_keys": self.tracked("keys"),
+            "tracking_readers": self.tracked("items"),
+            "tracking_max_keys": self.table_limit,
         }
+
+    def tracked(self, what: str) -> int | None:
+        """Return the number of ``keys``, or of ``items`` (a key and one reader), in the tracking table."""
+        said = self.info.get(f"tracking_total_{what}")
+        return int(said) if said is not None and said.isdecimal() else None
 
 
 async def meet(visit: Visit, greeting: ServerInfo) -> Server:
@@ -52,14 +68,18 @@ async def meet(visit: Visit, greeting: ServerInfo) -> Server:
 
     A refused fact stays unknown and does not count as a fault, because a cache does not need it.
     """
-    *sections, config = await visit.ask(
-        ("INFO", "memory"), ("INFO", "persistence"), ("INFO", "clients"), ("CONFIG", "GET", "save")
-    )
-    told = "\n".join(map(_text, sections))
-    # The reply is a map, or with RESP2 a list of keys and values in turn.
-    pairs = list(config.items()) if isinstance(config, dict) else [config] if isinstance(config, list) else []
-    save = next((_text(pair[1]) for pair in pairs if len(pair) > 1), None)
-    return Server(greeting, dict(line.split(":", 1) for line in told.splitlines() if ":" in line), save)
+    sections = ("memory", "persistence", "clients", "stats")
+    replies = await visit.ask(*(("INFO", section) for section in sections), ("CONFIG", "GET", "save"), LIMIT)
+    told = "\n".join(map(_text, replies[: len(sections)]))
+    save, limit = map(_configured, replies[len(sections) :])
+    info = dict(line.split(":", 1) for line in told.splitlines() if ":" in line)
+    return Server(greeting, info, save, int(limit) if limit is not None and limit.isdecimal() else None)
+
+
+def _configured(reply: Any) -> str | None:
+    """Return the value in a reply to ``CONFIG GET``: a map, or with RESP2 a list of keys and values in turn."""
+    pairs = list(reply.items()) if isinstance(reply, dict) else [reply] if isinstance(reply, list) else []
+    return next((_text(pair[1]) for pair in pairs if len(pair) > 1), None)
 
 
 def _text(reply: Any) -> str:
@@ -79,6 +99,8 @@ def findings_on(server: Server, settings: Settings) -> Iterator[Finding]:
         return
     yield from _connections(server.info)
     yield _maxmemory(server.info)
+    if server.greeting.tracking and server.tracked("keys") is not None:
+        yield _tracking_table(server, settings)
     yield _persistence(server, settings)
 
 
@@ -146,6 +168,25 @@ def _maxmemory(info: dict[str, str]) -> Finding:
         message = f"{said}: popular entries are evicted as often as all others"
         return Finding(Code.MAXMEMORY, Severity.NOTE, message, policy.replace("random", "lru"))
     return Finding(Code.MAXMEMORY, Severity.OK, said)
+
+
+def _tracking_table(server: Server, settings: Settings) -> Finding:
+    keys, limit = server.tracked("keys") or 0, server.table_limit
+    taken = bytes_of(keys, server.tracked("items") or 0)
+    said = f"{keys:,} keys are tracked, in about {taken / MB:,.0f} MB"
+    most = DEFAULT_LIMIT if limit is None else limit
+    of = f"{said}; {'the default limit' if limit is None else 'tracking-table-max-keys'} is {most:,}" if most else said
+    if most and keys >= TABLE_NEARLY_FULL * most:
+        message = f"{of}: once it is full, near drops entries that nobody changed"
+        action = "CONFIG SET tracking-table-max-keys to more keys than the fleet reads; lookups of absent keys count"
+        return Finding(Code.TRACKING_TABLE, Severity.WARNING, message, action)
+    embedded = settings.resolved_driver == "embedded"
+    room = settings.embedded_max_bytes if embedded else int(server.info.get("maxmemory", 0))
+    if room and taken >= (TABLE_NEARLY_FULL if embedded else TABLE_SHARE) * room:
+        message = f"{said}: {taken / room:.0%} of {room:,} bytes; the server evicts entries to make room for them"
+        action = "CACHE_EMBEDDED_MAX_BYTES" if embedded else "a larger maxmemory"
+        return Finding(Code.TRACKING_TABLE, Severity.WARNING, message, f"{action}; or fewer entries in near")
+    return Finding(Code.TRACKING_TABLE, Severity.OK, of)
 
 
 def _persistence(server: Server, settings: Settings) -> Finding:
