@@ -25,7 +25,7 @@ COMMANDS: dict[Engine, dict[str, Command]] = {
     "valkey": {name: replace(each, flags=each.flags | each.only_valkey) for name, each in _TABLE.items()},
 }
 
-_CONTAINERS = {"CLIENT", "SCRIPT"}
+_CONTAINERS = {"CLIENT", "CONFIG", "SCRIPT"}
 
 
 class SimServer:
