@@ -148,6 +148,7 @@ def trusts_for_ever(url: str, **settings: Any) -> Cache:
     replace(
         link, bound=lambda _offline_ttl: float("inf"), _settle_trust=lambda: replace(link, trusted_until=float("inf"))
     )
+    cache._engine.near.vouch(float("inf"))
     return cache
 
 

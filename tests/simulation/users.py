@@ -291,7 +291,7 @@ class Users(Judging):
         view, name = self._view(key)
         touching = self.run.touches.begin(key, op.ttl)
         touched = await view.touch(name, op.ttl)
-        held = self.engine.near.items.get(key)
+        held = self.engine.near.living(key)
         here = held is not None and held.unconfirmed
         self.run.touches.end(touching, touched=touched and not here and self.not_calm_at < touching.began)
         if touched and here:

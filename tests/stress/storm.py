@@ -13,6 +13,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -20,6 +21,7 @@ from random import Random
 from typing import Any
 
 from fleetcache import Cache, CodecError, LoadCycle, SyncCache, Unavailable
+from tests.support.near_store import check_sums
 
 # A machine that is busy with other tests must not look like a hang.
 HANGS_AFTER = 20
@@ -220,13 +222,15 @@ def left_behind(cache: SyncCache) -> Iterator[str]:
         yield f"left: {stats.flights} flights, {stats.waiters} waiters, {coherence._tokens}, {stats.journal} owed"
     if getattr(engine.monitor, "notes", None) or getattr(engine.monitor, "within", None):
         yield f"left: {engine.monitor.notes} {engine.monitor.within}"
-    weight = sum(near._queue._weigh(key, held) for key, held in near.items.items())
-    places = [*near._queue._small, *near._queue._main]
-    if near._queue.weight != weight or len(places) != len(set(places)) or not set(near.items) <= set(places):
-        yield f"near says {near._queue.weight} bytes and has {weight}, {len(places)} places, {len(near.items)} entries"
-    tagged = {(tag, key) for tag, keys in near._index.items() for key in keys}
-    if tagged != {(tag, key) for key, held in near.items.items() for tag in held.tags if tag != "*"}:
-        yield "near's tags are not those of its entries"
+    while near._graveyard and time.monotonic() < until:
+        time.sleep(0.01)
+    if near._graveyard:
+        yield "near's dead are not buried"
+    try:
+        check_sums(near)
+    except AssertionError as error:
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        yield f"near's sums are not those of its entries: {where.line}"
     for key in [*KEYS, "own1"]:
         cache.set(key, load())
         if cache.get(key) != load() or (cache.delete(key), cache.get(key)) != (True, None):

@@ -82,7 +82,7 @@ class Looking(Protocol):
 async def explain(engine: "Engine", there: Looking, key: str) -> Explanation:
     """Read both tiers. This changes nothing on the server, but may fill the near cache."""
     now = engine.clock()
-    held = engine.near.items.get(key)
+    held = engine.near.living(key)
     near = "none"
     if held is not None:
         near = "fresh" if now < held.fresh_until else "stale" if now < held.stale_until else "expired"

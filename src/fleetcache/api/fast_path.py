@@ -41,7 +41,6 @@ class FastPath:
         self._items: Mapping[str, Any] = self._scope.items()
         self._clock: Callable[[], float] = engine.clock
         self._ticks: Iterator[float] = engine.ticks.read
-        self._link: Any = engine.link
         self._counters: Any = engine.counters
 
     @overload
@@ -82,12 +81,11 @@ class FastPath:
             held = self._items[key]
             if held.declared is type or held.also is type:
                 now = next(self._ticks)  # the clock counts a hit; a miss corrects that below
-                if held.fresh_until > now and (self._link.trusted_until > now or held.unconfirmed):
+                if held.fresh_until > now and held.generation.until > now:
                     if held.freq < 3:  # noqa: PLR2004 - near's mark
                         held.freq += 1
                     return held.value
                 self._counters.near_hits -= 1
-                return default
         except (KeyError, TypeError):  # no such entry; or not a str, and the check of the key below names the rule
             pass
         else:
@@ -107,10 +105,10 @@ class FastPath:
         except (KeyError, TypeError):  # no such entry; or not a str, and the check of the key names the rule
             return None
         now = self._clock()
-        left = held.fresh_until - now
-        if left <= 0 or (now >= self._link.trusted_until and not held.unconfirmed):
+        if held.generation.until <= now and not (self._engine.near.lives(held) and held.generation.until > now):
             return None
-        if refreshes and left < EARLY_RANGE * held.cost:
+        left = held.fresh_until - now
+        if left <= 0 or (refreshes and left < EARLY_RANGE * held.cost):
             return None
         if held.freq < 3:  # noqa: PLR2004 - near's mark
             held.freq += 1

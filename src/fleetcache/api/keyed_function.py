@@ -35,7 +35,6 @@ class Verbs(Protocol):
     _engine: "Engine"
     _items: Mapping[str, Any]
     _ticks: Iterator[float]
-    _link: Any
     _counters: Any
 
     def _near_hit(self, key: Any, *, refreshes: bool = False) -> Any: ...

@@ -34,7 +34,6 @@ class Reads:
     _defaults: CallOptions
     _items: Mapping[str, Any]
     _ticks: Iterator[float]
-    _link: Any
     _counters: Any
 
     @overload
@@ -84,7 +83,7 @@ class Reads:
             held = self._items[key]
             if held.declared is type or held.also is type:
                 now = next(self._ticks)  # the clock counts a hit; a miss corrects that below
-                if held.fresh_until > now and (self._link.trusted_until > now or held.unconfirmed):
+                if held.fresh_until > now and held.generation.until > now:
                     if held.freq < 3:  # noqa: PLR2004 - near's mark
                         held.freq += 1
                     return held.value

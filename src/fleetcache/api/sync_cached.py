@@ -92,7 +92,7 @@ class SyncCachedFunction(KeyedFunction[P, T]):
                     not args or kinds is type(args[0]) or kinds == tuple(map(type, args))
                 ):
                     now = next(verbs._ticks)  # noqa: SLF001 - as above
-                    if held.fresh_until > now and (verbs._link.trusted_until > now or held.unconfirmed):  # noqa: SLF001 - as above
+                    if held.fresh_until > now and held.generation.until > now:
                         if held.freq < 3:  # noqa: PLR2004 - near's mark
                             held.freq += 1
                         return held.value  # type: ignore[no-any-return] # the near cache holds the function's results

@@ -24,6 +24,7 @@ from ..format.keys import Layout
 from ..format.signing import Signer
 from ..log import Teller
 from ..near.coherence import Coherence
+from ..near.graveyard import Burial
 from ..near.store import Near
 from ..policy.batches import Batches
 from ..policy.claims import Claims
@@ -138,11 +139,13 @@ class Engine(ABC):
         """Build the near and the shared tier, and the parts that keep them coherent."""
         settings, clock, counters = self.settings, self.clock, self.counters
         self.layout = Layout(settings.prefix)
-        self.near = Near(settings.near_max_items, 0 if self.driver == "null" else settings.near_max_bytes)
+        near_bytes = 0 if self.driver == "null" else settings.near_max_bytes
+        self.near = Near(settings.near_max_items, near_bytes, alone=not settings.has_server)
         self.flights = Flights()
         self.coherence = Coherence(self.near, self.layout, self.flights, counters, clock, self.tell)
         self.coherence.untracked_life = min(Coherence.UNTRACKED_LIFE, settings.max_staleness / 2)
         self.ports = self._new_ports()
+        self.burial = Burial(self.near, clock, self.ports.call_later)
         self.entries = Entries(
             Codecs(settings.codec),
             Signer(settings.signing_keys) if settings.signing_keys else None,
@@ -369,6 +372,7 @@ class Engine(ABC):
         self.rebind_faces()
         if not self._is_here():
             return  # never used, or used on a loop that is gone: no task and no connection is alive
+        self.burial.stop()
         await self.drain()
         if self.wire is not None:
             await self.wire.close()

@@ -77,6 +77,7 @@ class WireListener:
             max_staleness=settings.max_staleness,
             offline_ttl=settings.offline_ttl,
             on_state=self._on_state,
+            vouch=self._engine.coherence.near.vouch,
         )
         self._engine.coherence.doubts.link = link
         return link

@@ -10,11 +10,13 @@ comes, so short-lived keys evict only one another. The rules:
 4. A key evicted from small is remembered by its hash for a while: if it is asked for again, it enters main at once.
 5. A forgotten key leaves its place vacant. If it is loaded again before the place's turn comes, it takes the place
    again, marked: a hot key that is invalidated does not start over.
+6. No step grows with the number of entries: vacant places are taken out by a walk, a few places at a time.
 """
 
 from array import array
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import Generic, Protocol, TypeVar
 
 __all__ = ["GHOST_SHARE", "MAX_FREQ", "PATIENCE", "PROMOTE", "SMALL_SHARE", "Marked", "S3Fifo"]
@@ -37,8 +39,12 @@ GHOST_SHARE = 1.0
 # one go; with this bound a put stays under some tens of microseconds.
 PATIENCE = 64
 
-# Vacant places beyond a quarter of the entries are swept out together, which makes the cost per forgotten key constant.
-# This minimum spares small stores the work.
+# While there are more vacant places than an eighth of the entries, each forgotten key walks past this many places and
+# takes out the vacant ones. A ninth of all places is vacant then, so a walk takes out more than the one that was added.
+# A larger share would make the dict of vacant places so large that its own growth stops a loop for milliseconds.
+_VACANT_SHARE, _WALK = 8, 12
+
+# This minimum of vacant places spares small stores the work.
 _MIN_VACANT = 64
 
 
@@ -50,6 +56,36 @@ class Marked(Protocol):
 
 
 E = TypeVar("E", bound=Marked)
+
+
+class _Line:
+    """A queue of places, and a walk along it: ``passed`` is its front, which the walk has been through.
+
+    Attributes:
+        append: Adds a place at the end.
+    """
+
+    __slots__ = ("ahead", "append", "passed")
+
+    def __init__(self) -> None:
+        self.passed: deque[str] = deque()
+        self.ahead: deque[str] = deque()
+        self.append = self.ahead.append
+
+    def __len__(self) -> int:
+        return len(self.passed) + len(self.ahead)
+
+    def __iter__(self) -> Iterator[str]:
+        return chain(self.passed, self.ahead)
+
+    def popleft(self) -> str:
+        """Take out the place whose turn it is."""
+        return (self.passed or self.ahead).popleft()
+
+    def start_walk(self) -> None:
+        """Start at the front again; nothing is ahead of the walk."""
+        self.passed, self.ahead = self.ahead, self.passed
+        self.append = self.ahead.append
 
 
 class S3Fifo(Generic[E]):
@@ -75,18 +111,18 @@ class S3Fifo(Generic[E]):
         promote: int = PROMOTE,
     ) -> None:
         self.items: dict[str, E] = {}
-        self.weight = 0
+        self.count = self.weight = 0
         self._weigh = weigh
         self._small_items = max(1, round(max_items * small_share))
         self._small_max_weight = max_weight * small_share
         self._promote = promote
-        self._small: deque[str] = deque()
-        self._main: deque[str] = deque()
-        self._small_count = 0
-        self._small_weight = 0
-        self._vacant: dict[str, bool] = {}  # key -> whether its place is in main
         self._ghosts = _Ghosts(ghost_share)
-        self._hand = 0
+        self._start()
+
+    def _start(self) -> None:
+        self._small, self._main = _Line(), _Line()
+        self._small_count = self._small_weight = 0
+        self._vacant: dict[str, bool] = {}  # key -> whether its place is in main
 
     def put(self, key: str, entry: E) -> E | None:
         """Hold an entry and return the one it replaces, if any. A replaced or forgotten key keeps its place."""
@@ -109,8 +145,8 @@ class S3Fifo(Generic[E]):
         if entry is not None:
             self._account(key, entry, -1)
             self._vacant[key] = entry.main
-            if len(self._vacant) > len(self.items) // 4 + _MIN_VACANT:
-                self._close_ranks()
+            if len(self._vacant) > self.count // _VACANT_SHARE + _MIN_VACANT:
+                self.walk(_WALK)
         return entry
 
     def evict(self, *, by_weight: bool) -> tuple[str, E]:
@@ -132,34 +168,48 @@ class S3Fifo(Generic[E]):
                 del self.items[key]
                 self._account(key, entry, -1)
                 if not entry.main:
-                    self._ghosts.add(key, len(self.items))
+                    self._ghosts.add(key, self.count)
                 return key, entry
 
-    def some(self, limit: int) -> list[tuple[str, E]]:
-        """Return up to ``limit`` entries; repeated calls go through all of them."""
+    def walk(self, steps: int) -> list[str]:
+        """Walk on past up to ``steps`` places and take out the vacant ones; return the keys of the others.
+
+        Repeated calls go through all places.
+        """
+        if not self._small.ahead and not self._main.ahead:
+            self._small.start_walk()
+            self._main.start_walk()
         found = []
-        for _ in range(min(limit, len(self._small) + len(self._main))):
-            self._hand += 1
-            if self._hand >= len(self._small) + len(self._main):
-                self._hand = 0
-            in_main = self._hand - len(self._small)
-            key = self._small[self._hand] if in_main < 0 else self._main[in_main]
-            entry = self.items.get(key)
-            if entry is not None:
-                found.append((key, entry))
+        for line in (self._small, self._main):
+            here = min(steps, len(line.ahead))
+            steps -= here
+            for _ in range(here):
+                key = line.ahead.popleft()
+                if self._vacant.pop(key, None) is None:
+                    line.passed.append(key)
+                    found.append(key)
         return found
 
     def clear(self) -> None:
         """Remove every entry, and the memory of evicted keys too."""
         self.items.clear()
-        self._small.clear()
-        self._main.clear()
-        self._vacant.clear()
-        self._ghosts.clear()
-        self.weight = self._small_count = self._small_weight = self._hand = 0
+        self.leave()
 
-    def _queue_to_cut(self, *, by_weight: bool) -> deque[str]:
-        if self._small_count == len(self.items):
+    def leave(self) -> "tuple[list[deque[str]], dict[str, bool]]":
+        """Start over without entries and without the memory of evicted keys. ``items`` stays as it is.
+
+        Returns:
+            The places of the entries that were held, and which of them are vacant. The caller takes the entries out of
+            ``items`` little by little.
+        """
+        small, main, vacant = self._small, self._main, self._vacant
+        self._start()
+        self._ghosts.clear()
+        self.count = self.weight = 0
+        return [small.passed, small.ahead, main.passed, main.ahead], vacant
+
+    def _queue_to_cut(self, *, by_weight: bool) -> _Line:
+        if self._small_count == self.count:
             return self._small
         # The last entry of small stays: it may be the one just put in, and heavier than all of small's share.
         over = self._small_weight > self._small_max_weight if by_weight else self._small_count > self._small_items
@@ -177,14 +227,10 @@ class S3Fifo(Generic[E]):
     def _account(self, key: str, entry: E, sign: int) -> None:
         weight = sign * self._weigh(key, entry)
         self.weight += weight
+        self.count += sign
         if not entry.main:
             self._small_count += sign
             self._small_weight += weight
-
-    def _close_ranks(self) -> None:
-        self._small = deque(key for key in self._small if key in self.items)
-        self._main = deque(key for key in self._main if key in self.items)
-        self._vacant.clear()
 
 
 class _Ghosts:

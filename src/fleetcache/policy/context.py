@@ -148,8 +148,10 @@ class PolicyContext(Struct):
     def near_answer(self, key: str, declared: Any, options: CallOptions) -> tuple[DecodedValue, Any] | None:
         """Return the answer that the near cache may give, fresh or stale, with the held entry; ``None``: none."""
         held = self.near.items.get(key)
+        if held is None or (held.generation.until < 0.0 and not self.near.lives(held)):
+            return None  # a removal closed its generation: a closed one ends before all times
         now = self.ports.clock()
-        if held is None or now >= held.stale_until:
+        if now >= held.stale_until:
             return None
         if held.unconfirmed:
             if options.offline_ttl <= 0 and not self.alone:
@@ -188,7 +190,7 @@ class PolicyContext(Struct):
 
     def touch_here(self, key: str, ttl: float, options: CallOptions) -> bool:
         """Set the ttl of a fresh entry in memory; return ``False`` if there is none."""
-        held = self.near.items.get(key)
+        held = self.near.living(key)
         now = self.ports.clock()
         if held is None or now >= held.fresh_until:
             return False
@@ -204,7 +206,7 @@ class PolicyContext(Struct):
 
         The process may then count in its own memory, and extend the value's life there.
         """
-        held = self.near.items.get(key)
+        held = self.near.living(key)
         if held is None or not held.unconfirmed or options.offline_ttl <= 0:
             return False
         return self.trust.away and bool(self.ports.clock() < held.fresh_until)

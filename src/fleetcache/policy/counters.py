@@ -97,7 +97,7 @@ class CounterRules:
     def _count_here(self, key: str, delta: int, options: CallOptions, *, create: bool) -> int | None:
         """Count in memory, without a pause in which another task could run."""
         ctx = self._ctx
-        held = ctx.near.items.get(key)
+        held = ctx.near.living(key)
         now = ctx.ports.clock()
         if held is None or now >= held.fresh_until:
             if not create:

@@ -375,7 +375,7 @@ class Loading:
         own ttl and stale time answers.
         """
         ctx = self._ctx
-        held = ctx.near.items.get(run.key)
+        held = ctx.near.living(run.key)
         if ctx.alone or ctx.shared.usable or held is None or run.options.offline_ttl <= 0:
             return None
         answer = ctx.entries.decode_near(held, run.declared) if ctx.ports.clock() < held.stale_until else None

@@ -165,6 +165,8 @@ class NearPort(Protocol):
     def items(self) -> Mapping[str, Any]: ...  # noqa: D102
     def put(self, key: str, held: Any) -> bool: ...  # noqa: D102 - see the class of the same name
     def forget(self, key: str) -> bool: ...  # noqa: D102
+    def lives(self, held: Any) -> bool: ...  # noqa: D102
+    def living(self, key: str) -> Any: ...  # noqa: D102
 
 
 class JournalPort(Protocol):

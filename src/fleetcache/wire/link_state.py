@@ -70,6 +70,7 @@ class Link:
         max_staleness: Seconds that the near cache may be behind (promise 3).
         offline_ttl: Seconds that the near cache may answer once the server is silent.
         on_state: Called after each change: ``(old, new, new_epoch)``.
+        vouch: Called with each new horizon, before ``on_state``.
     """
 
     # The first retry comes soon, for a server that restarts; the cap keeps "online within 2 s of its return".
@@ -94,11 +95,12 @@ class Link:
         max_staleness: float,
         offline_ttl: float,
         on_state: Callable[[LinkState, LinkState, bool], None],
+        vouch: Callable[[float], None] = lambda _horizon: None,
     ) -> None:
         self._operation_timeout = operation_timeout
         self._max_staleness = max_staleness
         self._offline_ttl = offline_ttl
-        self._on_state = on_state
+        self._on_state, self._vouch = on_state, vouch
         self.state = LinkState.CONNECTING
         self.since = now
         self.reason: str | None = None
@@ -109,8 +111,8 @@ class Link:
         self.tried = False
         self.connected = False
         self.confirmed = -float("inf")
-        self.trusted_until = -float("inf")
         self._cap = float("inf")
+        self._settle_trust()
 
     def __repr__(self) -> str:
         return f"<Link {self.state} epoch={self.epoch} reason={self.reason}>"
@@ -143,6 +145,7 @@ class Link:
             self.trusted_until = min(self._cap, self.vouched_until)
         else:
             self.trusted_until = self.confirmed + self._offline_ttl
+        self._vouch(self.trusted_until)
 
     @property
     def vouched_until(self) -> float:

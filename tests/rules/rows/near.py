@@ -44,7 +44,7 @@ ROWS = [
         "Forgetting everything looks the tag up in the index, where it is not.",
         "near.store:Near.forget_tag",
         ("if tag == EVERYTHING:", "if False:"),
-        NEAR + "test_star_on_all_entries_empties_near",
+        NEAR + "test_star_is_everything_and_costs_no_index",
     ),
     Row(
         "two_places_of_a_key",
@@ -85,5 +85,21 @@ ROWS = [
         "near.s3fifo:S3Fifo.put",
         ("self._vacant.pop(key), self._promote", "self._vacant.pop(key) and False, 0"),
         EVICTION + "test_a_forgotten_key_keeps_its_place_but_is_not_there",
+    ),
+    Row(
+        "vacant_places_stay",
+        "near.s3fifo.6",
+        "A walk takes no vacant place out: a queue of forgotten keys grows for ever.",
+        "near.s3fifo:S3Fifo.walk",
+        ("self._vacant.pop(key, None) is None", "True"),
+        EVICTION + "test_forgetting_and_loading_for_ever_does_not_grow_the_queue",
+    ),
+    Row(
+        "a_walk_of_all_places",
+        "near.s3fifo.6",
+        "One forgotten key walks past all places of a large store.",
+        "near.s3fifo:S3Fifo.remove",
+        ("self.walk(_WALK)", "self.walk(len(self._small) + len(self._main))"),
+        EVICTION + "test_to_forget_one_key_takes_as_long_in_a_large_queue_as_in_a_small_one",
     ),
 ]

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from fleetcache import MISSING, Cache, KeyRuleError, SyncCache
 from fleetcache.policy.options import EARLY_RANGE
@@ -50,12 +51,51 @@ def test_a_removed_entry_answers_no_more(face: str) -> None:
 def test_past_the_horizon_nothing_is_trusted(face: str) -> None:
     clock = ManualClock()
     cache = filled(clock)
-    link: Any = cache._engine.link
-    link.trusted_until = clock()
-    cache._engine.near.items["k"].unconfirmed = False
+    near = cache._engine.near
+    near.put("k", replace(near.items["k"], unconfirmed=False))
+    near.vouch(clock())
     assert cache.peek("k", MISSING, type=str) is MISSING
-    link.trusted_until = clock() + 1
+    near.vouch(clock() + 1)
     assert FACES[face](cache) == "value"
+
+
+@pytest.mark.parametrize("face", FACES)
+def test_a_removal_of_many_ends_their_hits_at_once_and_no_others(face: str) -> None:
+    cache = filled(ManualClock())
+    cache._engine.near.AT_ONCE = 0
+    asyncio.run(cache.set("k", "value", type=str, tags=["mine"]))
+    asyncio.run(cache.set("other", "value", type=str, tags=["other"]))
+    asyncio.run(cache.invalidate_tags("other"))
+    assert cache.peek("other", MISSING, type=str) is MISSING
+    assert FACES[face](cache) == "value", "another tag of its generation was removed, not its own"
+    before = cache.stats()
+    assert FACES[face](cache) == "value"
+    assert cache.stats().near_hits == before.near_hits + 1
+    asyncio.run(cache.invalidate_tags("mine"))
+    assert FACES[face](cache) is MISSING
+    assert cache.stats().near_items == 0
+
+
+@pytest.mark.parametrize("remove", ["invalidate_tags", "clear"])
+def test_a_decorated_function_loads_anew_after_a_removal_of_many(remove: str) -> None:
+    async def main() -> None:
+        async with Cache("memory://") as cache:
+            cache._engine.near.AT_ONCE = 0
+            calls = []
+
+            @cache.cached(key="double:{number}", tags=["mine"])
+            async def double(number: int) -> int:
+                calls.append(number)
+                return 2 * number
+
+            assert [await double(21), await double(21), len(calls)] == [42, 42, 1]
+            await cache.set("other", 1, tags=["other"])
+            await cache.invalidate_tags("other")
+            assert [await double(21), len(calls)] == [42, 1]
+            await (cache.clear() if remove == "clear" else cache.invalidate_tags("mine"))
+            assert [await double(21), await double(21), len(calls)] == [42, 42, 2]
+
+    asyncio.run(main())
 
 
 def test_another_type_is_answered_by_the_bytes() -> None:

@@ -1,5 +1,6 @@
 """The order of eviction: the effect of a scan, a burst, an invalidation and a full store on the hot set."""
 
+import random
 from collections import OrderedDict
 
 import pytest
@@ -175,13 +176,65 @@ def test_a_new_entry_is_not_evicted_by_its_own_coming() -> None:
     assert "new" in store.queue.items
 
 
-def test_some_comes_round_to_every_entry() -> None:
+def test_a_walk_comes_round_to_every_entry_and_takes_out_vacant_places() -> None:
     store = Store(500)
     for number in range(2_000):
         store.access(f"key:{number % 700}")
-    seen = {key for _ in range(20) for key, _entry in store.queue.some(50)}
-    assert seen == set(store.queue.items)
-    assert store.queue.some(0) == []
+    vacant = list(store.queue.items)[::10]
+    for key in vacant:
+        store.queue.remove(key)
+    assert set(vacant) <= set(store.queue._small) | set(store.queue._main)
+    seen = {key for _ in range(20) for key in store.queue.walk(50)}
+    assert seen == set(store.queue.items) == set(store.queue._small) | set(store.queue._main)
+    assert store.queue.walk(0) == []
+
+
+def test_a_walk_changes_no_order() -> None:
+    stores = Store(200), Store(200)
+    rng = random.Random(7)
+    for number in range(3_000):
+        key = f"key:{int(rng.paretovariate(0.6)) % 1_000}"
+        for store in stores:
+            store.access(key)
+            if number % 9 == 0:
+                store.queue.remove(key)
+        stores[0].queue.walk(rng.randrange(30))
+        assert list(stores[0].queue.items) == list(stores[1].queue.items)
+
+
+def test_a_queue_that_is_left_gives_its_places_away_and_starts_over() -> None:
+    store = Store(100)
+    for number in range(150):
+        store.access(f"key:{number}")
+    store.queue.remove("key:149")
+    held = dict(store.queue.items)
+    places, vacant = store.queue.leave()
+    assert {key for line in places for key in line} == set(held) | {"key:149"}
+    assert vacant == {"key:149": False}
+    assert store.queue.items == held
+    assert (store.queue.count, store.queue.weight) == (0, 0)
+    for key in held:
+        del store.queue.items[key]
+    store.access("key:1")
+    assert store.queue.evict(by_weight=False)[0] == "key:1"
+
+
+def test_to_forget_one_key_takes_as_long_in_a_large_queue_as_in_a_small_one() -> None:
+    asked: list[int] = []
+    queue: S3Fifo[Entry] = S3Fifo(lambda _key, _entry: 1, 20_000, 20_000)
+    walk = queue.walk
+
+    def counted(steps: int) -> list[str]:
+        asked.append(steps)
+        return walk(steps)
+
+    queue.walk = counted  # type: ignore[method-assign]
+    for number in range(20_000):
+        queue.put(f"key:{number}", Entry())
+    for number in range(19_000):
+        queue.remove(f"key:{number * 7919 % 20_000}")
+    assert max(asked) < 20
+    assert len(queue._vacant) < 20_000 // 6
 
 
 @pytest.mark.parametrize("size", [1, 2, 3])

@@ -1,43 +1,16 @@
-"""Near: its entries, its evictions, its accounting, and threads that read and write at once."""
+"""Near: its entries, its evictions and its accounting."""
 
 import gc
-import random
 import sys
-import threading
 import tracemalloc
-from collections import Counter
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Callable
 from typing import NamedTuple
 
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from fleetcache.near.store import ENTRY_BYTES, MEMBER_BYTES, TAG_BYTES, Near, NearEntry
-
-
-def held(
-    value: object = "value",
-    *,
-    size: int = 100,
-    tags: tuple[str, ...] = ("*",),
-    stale_until: float = 10.0,
-    backed: bool = True,
-) -> NearEntry:
-    return NearEntry(
-        value,
-        codec=0,
-        declared=str,
-        fresh_until=stale_until,
-        stale_until=stale_until,
-        unconfirmed=not backed,
-        tags=tags,
-        cost=0.0,
-        stamp=b"V" + bytes(16) if backed else b"",
-        size=size,
-    )
+from fleetcache.near.store import ENTRY_BYTES, Near, NearEntry
+from fleetcache.near.tag_index import MEMBER_BYTES, TAG_BYTES
+from tests.support.near_store import check_sums, held
 
 
 def test_what_was_put_is_there_until_it_is_forgotten() -> None:
@@ -124,30 +97,22 @@ def test_a_tag_without_entries_leaves_the_index() -> None:
     near = Near(5, 10**6)
     for number in range(50):
         near.put(f"key:{number}", held(tags=("*", f"tag:{number}", f"tag:{number}")))
-    assert len(near._index) == 5
+    assert len(near._index.lines) == 5
     for key in list(near.items):
         near.forget(key)
-    assert near._index == {}
+    assert near._index.lines == {}
     assert near.bytes == 0
 
 
-def test_star_is_everything_that_carries_it_and_costs_no_index() -> None:
-    near = Near(10, 10**6)
+def test_star_is_everything_and_costs_no_index() -> None:
+    near = Near(100, 10**6)
     near.put("backed", held())
     near.put("unconfirmed", held(tags=("*", "t"), backed=False))
-    near.put("without", held(tags=("t",)))
-    assert "*" not in near._index
-    assert near.forget_tag("*") == 2
-    assert list(near.items) == ["without"]
-    assert near._index == {"t": {"without"}}
-
-
-def test_star_on_all_entries_empties_near() -> None:
-    near = Near(100, 10**6)
     for number in range(50):
         near.put(f"key:{number}", held(tags=("*", f"tag:{number}")))
-    assert near.forget_tag("*") == 50
-    assert (len(near), near.bytes, near._index, near.evictions) == (0, 0, {}, 0)
+    assert "*" not in near._index.lines
+    assert near.forget_tag("*") == 52
+    assert (len(near), near.bytes, near._index.lines, near.evictions) == (0, 0, {}, 0)
 
 
 def test_forget_unconfirmed_takes_only_what_shared_did_not_confirm() -> None:
@@ -156,7 +121,7 @@ def test_forget_unconfirmed_takes_only_what_shared_did_not_confirm() -> None:
     near.put("b", held(tags=("*", "t")))
     assert near.forget_unconfirmed() == 1
     assert list(near.items) == ["b"]
-    assert near._index == {"t": {"b"}}
+    assert near._index.lines == {"t": {"b"}}
 
 
 def test_clear_takes_everything() -> None:
@@ -165,7 +130,7 @@ def test_clear_takes_everything() -> None:
     near.put("b", held(tags=()))
     assert near.clear() == 2
     assert near.clear() == 0
-    assert (len(near), near.bytes, near._index) == (0, 0, {})
+    assert (len(near), near.bytes, near._index.lines) == (0, 0, {})
 
 
 def test_sweep_drops_what_is_past_its_stale_time_a_few_at_a_time() -> None:
@@ -292,110 +257,6 @@ def test_the_collector_does_not_traverse_entries() -> None:
     assert not gc.is_tracked(held())
 
 
-# --- against a model ------------------------------------------------------------------------------------------------
-
-KEYS = st.sampled_from([f"key:{number}" for number in range(30)])
-TAGS = st.sampled_from(["*", "*users", "a", "b", "c"])
-
-
-class NearAgainstDict(RuleBasedStateMachine):
-    """Near may hold fewer entries than the dict, never other ones; its sums are those of its entries."""
-
-    @initialize(max_items=st.integers(1, 20), max_bytes=st.sampled_from([2_000, 8_000, 10**6]))
-    def start(self, max_items: int, max_bytes: int) -> None:
-        self.near = Near(max_items, max_bytes)
-        self.model: dict[str, NearEntry] = {}
-        self.dropped = 0  # entries that left without being forgotten
-
-    def forget_in_model(self, gone: Callable[[str, NearEntry], bool]) -> int:
-        keys = [key for key, entry in self.model.items() if gone(key, entry)]
-        there = sum(key in self.near.items for key in keys)
-        for key in keys:
-            del self.model[key]
-        return there
-
-    @rule(
-        key=KEYS,
-        size=st.integers(0, 1_500),
-        tags=st.lists(TAGS, max_size=4),
-        until=st.floats(0, 9),
-        backed=st.booleans(),
-    )
-    def put(self, key: str, size: int, tags: list[str], until: float, *, backed: bool) -> None:
-        entry = held(size=size, tags=tuple(tags), stale_until=until, backed=backed)
-        kept = self.near.put(key, entry)
-        assert kept == (self.near.items.get(key) is entry)
-        if kept:
-            self.model[key] = entry
-        else:
-            assert key not in self.near.items
-            self.model.pop(key, None)
-
-    @rule(key=KEYS, times=st.integers(1, 4))
-    def read(self, key: str, times: int) -> None:
-        entry = self.near.items.get(key)
-        if entry is not None:
-            for _ in range(times):
-                self.near.touch(entry)
-
-    @rule(key=KEYS)
-    def forget(self, key: str) -> None:
-        assert self.forget_in_model(lambda other, _entry: other == key) == self.near.forget(key)
-
-    @rule(tag=TAGS)
-    def forget_tag(self, tag: str) -> None:
-        assert self.forget_in_model(lambda _key, entry: tag in entry.tags) == self.near.forget_tag(tag)
-
-    @rule()
-    def forget_unconfirmed(self) -> None:
-        assert self.forget_in_model(lambda _key, entry: entry.unconfirmed) == self.near.forget_unconfirmed()
-
-    @rule(now=st.floats(0, 9), limit=st.integers(0, 100))
-    def sweep(self, now: float, limit: int) -> None:
-        before = dict(self.near.items)
-        dropped = self.near.sweep(now, limit)
-        gone = [entry for key, entry in before.items() if key not in self.near.items]
-        assert len(gone) == dropped <= limit
-        assert all(entry.stale_until <= now for entry in gone)
-
-    @rule()
-    def clear(self) -> None:
-        assert self.forget_in_model(lambda _key, _entry: True) == self.near.clear()
-
-    @invariant()
-    def holds_nothing_the_model_does_not(self) -> None:
-        assert all(self.model.get(key) is entry for key, entry in self.near.items.items())
-
-    @invariant()
-    def sums_and_bounds_and_places_are_exact(self) -> None:
-        check_sums(self.near)
-
-
-def check_sums(near: Near) -> None:
-    index: dict[str, set[str]] = {}
-    for key, entry in near.items.items():
-        for tag in set(entry.tags) - {"*"}:
-            index.setdefault(tag, set()).add(key)
-    assert near._index == index
-    own_tags = sum(MEMBER_BYTES + sys.getsizeof(tag) for each in near.items.values() for tag in each.tags if tag != "*")
-    sizes = sum(entry.size + sys.getsizeof(key) + ENTRY_BYTES for key, entry in near.items.items())
-    assert near.bytes == sizes + own_tags + sum(TAG_BYTES + sys.getsizeof(tag) for tag in index)
-    assert near.bytes <= near.max_bytes
-    assert len(near) <= near.max_items
-    # Each entry has one place, and a vacant place has no entry.
-    queue = near._queue
-    places = [*queue._small, *queue._main]
-    assert len(places) == len(set(places))
-    assert set(places) == set(near.items) | set(queue._vacant)
-    assert not set(near.items) & set(queue._vacant)
-    assert queue._small_count == sum(not entry.main for entry in near.items.values())
-    assert all((key in near.items and not near.items[key].main) or key in queue._vacant for key in queue._small)
-
-
-NearAgainstDict.TestCase.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
-test_near_against_a_dict = NearAgainstDict.TestCase
-
-
 # --- removals that a writer's turn is amid ---------------------------------------------------------------------------
 
 
@@ -422,79 +283,3 @@ def test_what_is_noted_as_removed_is_not_put_in() -> None:
     assert [near.put(f"key:{n}", held(n, tags=("*", f"tag:{n}"))) for n in (1, 2, 3)] == [False, False, True]
     near.noted = []
     assert near.put("key:1", held(1))
-
-
-# --- threads --------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def _switching_often() -> Iterator[None]:
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-5)
-    yield
-    sys.setswitchinterval(before)
-
-
-def numbered(number: int, unique: int) -> NearEntry:
-    """Return an entry whose every part shows its number."""
-    tags = ("*", f"tag:{number % 20}")
-    return held((number, unique), size=unique % 700, tags=tags, stale_until=unique % 11, backed=unique % 9 > 0)
-
-
-def is_whole(number: int, entry: NearEntry) -> bool:
-    said, unique = entry.value
-    twin = numbered(number, unique)
-    return said == number and all(
-        getattr(entry, name) == getattr(twin, name) for name in ("size", "tags", "stale_until", "unconfirmed", "stamp")
-    )
-
-
-def write(near: Near, rng: random.Random, steps: int, turn: threading.Lock) -> None:
-    for _ in range(steps):
-        number = rng.randrange(600)
-        removals: list[Callable[[], object]] = [
-            partial(near.forget, f"key:{number}"),
-            partial(near.forget_tag, f"tag:{number % 20}"),
-            partial(near.sweep, rng.randrange(10)),
-            near.forget_unconfirmed,
-            near.clear,
-        ]
-        with turn:  # the writers take turns, as under the monitor
-            near.put(f"key:{number}", numbered(number, rng.randrange(10**6)))
-            if rng.random() < 0.05:
-                rng.choices(removals, weights=[60, 20, 15, 4, 1])[0]()
-
-
-@pytest.mark.usefixtures("_switching_often")
-def test_threads_reading_and_writing_at_once_see_whole_entries_and_leave_exact_sums() -> None:
-    near = Near(200, 120_000)
-    torn: list[str] = []
-    hits: Counter[int] = Counter()
-    writing = threading.Event()
-    writing.set()
-    turn = threading.Lock()
-
-    def read(me: int) -> None:
-        get = near.items.get
-        while writing.is_set():
-            for number in range(600):
-                entry = get(f"key:{number}")
-                if entry is not None:
-                    hits[me] += 1
-                    near.touch(entry)
-                    if not is_whole(number, entry):
-                        torn.append(f"{entry!r} under key:{number}")
-
-    writers = [threading.Thread(target=write, args=(near, random.Random(seed), 3_000, turn)) for seed in range(4)]
-    readers = [threading.Thread(target=read, args=(me,)) for me in range(2)]
-    for thread in [*readers, *writers]:
-        thread.start()
-    for thread in writers:
-        thread.join()
-    writing.clear()
-    for thread in readers:
-        thread.join()
-    assert torn == []
-    assert min(hits[0], hits[1]) > 0
-    assert near.evictions > 0
-    check_sums(near)

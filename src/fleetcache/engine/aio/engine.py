@@ -65,6 +65,7 @@ class AioEngine(Engine):
         if not self.settings.has_server:
             self.flights.detach_all()  # no flight of the old loop ends any more
             self.policy.loading.places.reset(wake=False)
+            self.burial.resume()
             return
         if old is not None:
             self._abandon(keep_journal=True)

@@ -100,6 +100,7 @@ class SyncEngine(Engine):
         Each of them may be half changed, and a waiting caller loads again.
         """
         self.coherence.forget_all()
+        self.near.start_over()
         for flight in self.flights.active():
             self.flights.end(flight, Outcome(Resolution.RETRY))
         self.policy.loading.places.reset(wake=True)

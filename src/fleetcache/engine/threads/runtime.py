@@ -134,7 +134,7 @@ class ThreadRuntime:
             rang = True
             passed(stays=True)
 
-        alarm = _LoneAlarm(self._monitor, seconds, ring) if self.timer is None else self.timer.alarm(seconds, ring)
+        alarm = self.call_later(seconds, ring)
         try:
             return await AwaitOutside(partial(call_plain, loader, *args))
         finally:
@@ -193,8 +193,8 @@ class ThreadRuntime:
         task.add_done_callback(ended)
 
     def call_later(self, delay: float, ring: Callable[[], None]) -> Alarm:
-        """Have the link thread call ``ring`` after ``delay`` seconds. Without a server no alarm is needed."""
-        return _NEVER if self.timer is None else self.timer.alarm(delay, ring)
+        """Have the link thread call ``ring`` after ``delay`` seconds; without a server, a thread that ends then."""
+        return _LoneAlarm(self._monitor, delay, ring) if self.timer is None else self.timer.alarm(delay, ring)
 
     async def close(self, patience: float) -> None:
         """Start no more refreshes, cancel the tasks, and give running refreshes ``patience`` seconds to end.
@@ -252,13 +252,13 @@ def _descend(frames: int) -> None:
 
 
 class _LoneAlarm:
-    """An alarm without a link thread: a daemon thread that waits for it. Only loads with a limit need one."""
+    """An alarm without a link thread: a daemon thread that waits for it. Limits of loads and burials need one."""
 
     def __init__(self, monitor: Monitor, delay: float, ring: Callable[[], None]) -> None:
         self._monitor, self._delay, self._ring = monitor, delay, ring
         self._over = Event()
-        with suppress(RuntimeError):  # the system has no more threads: the load has no limit
-            begin(Thread(target=self._wait, name="fleetcache-limit", daemon=True))
+        with suppress(RuntimeError):  # the system has no more threads: the load has no limit, and only puts bury
+            begin(Thread(target=self._wait, name="fleetcache-alarm", daemon=True))
 
     def _wait(self) -> None:
         if not self._over.wait(self._delay):
@@ -269,11 +269,3 @@ class _LoneAlarm:
     def cancel(self) -> None:
         """Do not ring, in a thread that holds the monitor."""
         self._over.set()
-
-
-class _Never:
-    def cancel(self) -> None:
-        """Do nothing: this alarm never rings."""
-
-
-_NEVER = _Never()
