@@ -75,4 +75,28 @@ ROWS = [
         ("if lock.try_exclusive():", "if lock.try_exclusive() or True:"),
         "tests/unit/shared/embedded/test_attach.py::test_a_process_waits_while_another_process_starts_the_server",
     ),
+    Row(
+        "servers_end_while_in_use",
+        "shared.embedded.supervisor.1",
+        "The supervisor ends a server that a process still uses.",
+        "shared.embedded.supervisor:_wait",
+        ("if not _nobody_holds(folder):", "if False:"),
+        "tests/unit/shared/embedded/test_supervisor.py::test_it_waits_until_the_last_has_gone_and_lingers",
+    ),
+    Row(
+        "the_table_takes_the_room_of_data",
+        "shared.embedded.supervisor.2",
+        "The bound of the server's memory does not grow with its tracking table.",
+        "shared.embedded.supervisor:Memory.fit",
+        ("self._data + min(self._table(), self._data)", "self._data"),
+        "tests/unit/shared/embedded/test_supervisor.py::test_the_bound_grows_with_the_tracking_table_and_shrinks_with_it",
+    ),
+    Row(
+        "the_table_takes_all_memory",
+        "shared.embedded.supervisor.2",
+        "The bound of the server's memory grows without an end.",
+        "shared.embedded.supervisor:Memory.fit",
+        ("min(self._table(), self._data)", "self._table()"),
+        "tests/unit/shared/embedded/test_supervisor.py::test_the_bound_is_at_most_twice_what_data_may_take",
+    ),
 ]

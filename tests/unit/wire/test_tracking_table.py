@@ -96,9 +96,9 @@ def test_a_list_is_read_as_a_map_is() -> None:
 
 def test_its_bytes_may_fill_the_room_before_its_keys_do() -> None:
     it = Watched(room=128_000_000)
-    assert bytes_of(40_000, 40_000) == 5_000_000
-    it.heard(stats(40_000, 36 * 40_000), limit(1_000_000))
+    assert bytes_of(40_000, 2 * 40_000) == 40_000 * 100 + 40_000 * 2 * 63
+    it.heard(stats(40_000, 30 * 40_000), limit(1_000_000))
     assert not it.is_nearly_full
     it.heard(stats(40_000, 64 * 40_000), limit(1_000_000))
     assert it.share > 1
-    assert it.warnings == ["about 163,760,000 of 128,000,000 bytes"]
+    assert it.warnings == ["about 165,280,000 of 128,000,000 bytes"]

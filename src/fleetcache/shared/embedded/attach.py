@@ -50,7 +50,7 @@ def attach(
 
     Args:
         folder: The server's folder.
-        max_bytes: Bound of the server's memory, if this call starts it.
+        max_bytes: Bound of the server's memory, without its tracking table, if this call starts it.
         timeout: Seconds for the whole call.
         given_up: Set when the caller no longer wants the seat.
 

@@ -32,7 +32,7 @@ def launch(folder: Folder, opened: int, lock: FileLock, max_bytes: int, *, timeo
         opened: The folder's descriptor.
         lock: The exclusive lock on the file ``lock`` in the folder, passed to the supervisor and the server without a
             gap.
-        max_bytes: The bound of the server's memory.
+        max_bytes: The bound of the server's memory, without its tracking table.
         timeout: Seconds for the supervisor to come up.
 
     Raises:
@@ -46,7 +46,7 @@ def launch(folder: Folder, opened: int, lock: FileLock, max_bytes: int, *, timeo
     own = FileLock(os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=opened))
     try:
         subprocess.run(  # noqa: S603 - the package's own script and a server of find_server
-            [*command, str(own.descriptor), str(lock.descriptor), str(LINGER), *server],
+            [*command, str(own.descriptor), str(lock.descriptor), str(LINGER), str(max_bytes), *server],
             pass_fds=(own.descriptor, lock.descriptor),
             stdin=subprocess.DEVNULL,
             stdout=log,

@@ -1,13 +1,19 @@
 """The process that ends an embedded server when no process uses it any more. Run by its path, not as a module.
 
 The supervisor imports a few modules of the standard library and nothing of fleetcache, because it lives as long as the
-server. Each process that uses the server holds a shared lock on the folder. So when the supervisor can lock the folder
-exclusively, no process uses the server.
+server. Rules:
+
+1. Each process that uses the server holds a shared lock on the folder. So when the supervisor can lock the folder
+   exclusively, no process uses the server.
+2. The bound of the server's memory is for data. The server counts its tracking table, too, which grows with each
+   process that reads a key. So the supervisor raises the bound by the size of the table, at most to twice the bound,
+   and lowers it again with the table.
 """
 
 import fcntl
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -18,6 +24,10 @@ __all__ = ["main", "supervise"]
 # Seconds between two checks. The server itself wakes up ten times a second.
 POLL = 0.25
 FILES = ("s", "log", "lock")
+# Bytes of a key in the tracking table and of each of its readers: those of ``wire.tracking_table``.
+KEY_BYTES, READER_BYTES = 100, 63
+# The bound moves in steps of this part of itself, so that a quiet server is not set again and again.
+STEP = 1 / 128
 
 
 class Stop:
@@ -31,24 +41,86 @@ class Stop:
         self.told = True
 
 
+class Memory:
+    """The bound of the server's memory.
+
+    Args:
+        path: Path of the server's socket.
+        data: Bytes of the bound that are for data.
+    """
+
+    def __init__(self, path: str, data: int) -> None:
+        self._path, self._data, self._set = path, data, data
+        self._socket: socket.socket | None = None
+
+    def fit(self) -> None:
+        """Fit the bound to the tracking table. A server that does not answer now is asked again the next time."""
+        try:
+            wanted = self._data + min(self._table(), self._data)
+            if abs(wanted - self._set) >= self._data * STEP:
+                self._ask(b"CONFIG SET maxmemory %d" % wanted)
+                self._set = wanted
+        except (OSError, ValueError):  # not up yet, frozen, or ended; or a reply that no server gives
+            self.close()
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._socket is not None:
+            self._socket.close()
+        self._socket = None
+
+    def _table(self) -> int:
+        """Return about how many bytes the tracking table takes."""
+        lines = self._ask(b"INFO stats").splitlines()
+        numbers = {name: int(said) for name, _, said in (line.partition(b":") for line in lines) if said.isdigit()}
+        keys, readers = numbers.get(b"tracking_total_keys", 0), numbers.get(b"tracking_total_items", 0)
+        return keys * KEY_BYTES + readers * READER_BYTES
+
+    def _ask(self, command: bytes) -> bytes:
+        """Return the reply to one command: a text without its length, or a line."""
+        if self._socket is None:
+            self._socket = socket.socket(socket.AF_UNIX)
+            self._socket.settimeout(POLL)
+            self._socket.connect(self._path)
+        self._socket.sendall(command + b"\r\n")
+        line, _, text = _until(self._socket, b"", lambda reply: b"\r\n" in reply).partition(b"\r\n")
+        if not line.startswith(b"$"):
+            return line
+        size = int(line[1:]) + len(b"\r\n")
+        return _until(self._socket, text, lambda reply: len(reply) >= size)
+
+
+def _until(sock: socket.socket, received: bytes, is_whole: Callable[[bytes], bool]) -> bytes:
+    """Receive until the bytes are a whole reply, and return them."""
+    while not is_whole(received):
+        data = sock.recv(65_536)
+        if not data:
+            raise ConnectionResetError
+        received += data
+    return received
+
+
 def main(arguments: Sequence[str]) -> None:
-    """Run as the supervisor; the arguments are ``path folder lock linger command...``.
+    """Run as the supervisor; the arguments are ``path folder lock linger max_bytes command...``.
 
     ``folder`` and ``lock`` are inherited descriptors: ``folder`` of the folder, not locked, and ``lock`` of the file in
     it whose lock the starting process, the supervisor and the server hold. ``path`` is the folder's path, and
-    ``linger`` is in seconds.
+    ``linger`` is in seconds. ``max_bytes`` is the bound of the server's memory, which the command has set.
     """
-    path, folder, lock, linger, *command = arguments
+    path, folder, lock, linger, max_bytes, *command = arguments
     if os.fork():
         os._exit(0)  # the starting process has no child to wait for, and the supervisor no parent
     stop = Stop()
     signal.signal(signal.SIGTERM, stop.tell)
     signal.signal(signal.SIGINT, stop.tell)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())  # the starting thread may have blocked some
-    supervise(path, int(folder), int(lock), float(linger), command, stop)
+    # Relative, as the server's own: no path is too long for a socket.
+    supervise(path, int(folder), int(lock), float(linger), command, stop, Memory(FILES[0], int(max_bytes)))
 
 
-def supervise(path: str, folder: int, lock: int, linger: float, command: list[str], stop: Stop) -> None:
+def supervise(
+    path: str, folder: int, lock: int, linger: float, command: list[str], stop: Stop, memory: Memory | None = None
+) -> None:
     """Start the server; end it and remove its files when no process has held ``folder`` for ``linger`` seconds.
 
     Returns when the server has ended, by the supervisor or by itself.
@@ -61,7 +133,7 @@ def supervise(path: str, folder: int, lock: int, linger: float, command: list[st
     server = os.posix_spawn(command[0], command, os.environ)
     os.set_inheritable(lock, False)
     dismiss_guard = _guard(server)
-    if _wait(server, folder, linger, stop):
+    if _wait(server, folder, linger, stop, memory):
         os.kill(server, signal.SIGKILL)  # the server has no data that must survive
         os.waitpid(server, 0)
     dismiss_guard()
@@ -91,7 +163,7 @@ def _guard(server: int) -> Callable[[], None]:
     return dismiss
 
 
-def _wait(server: int, folder: int, linger: float, stop: Stop) -> bool:
+def _wait(server: int, folder: int, linger: float, stop: Stop, memory: Memory | None) -> bool:
     """Wait until the server must end (True; the folder may then be locked exclusively) or has ended (False)."""
     seen = time.monotonic()
     while os.waitpid(server, os.WNOHANG) == (0, 0):
@@ -103,6 +175,8 @@ def _wait(server: int, folder: int, linger: float, stop: Stop) -> bool:
             return True
         else:
             fcntl.flock(folder, fcntl.LOCK_UN)
+        if memory is not None:
+            memory.fit()
         time.sleep(POLL)
     return False
 

@@ -5,13 +5,18 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import psutil
 import pytest
 
 from fleetcache.shared.embedded.locks import FileLock
-from fleetcache.shared.embedded.supervisor import Stop, supervise
+from fleetcache.shared.embedded.supervisor import KEY_BYTES, POLL, READER_BYTES, Memory, Stop, supervise
+from fleetcache.wire import tracking_table
+from tests.conftest import StartServer
+from tests.support.client import Client
+from tests.support.servers import Server
 from tests.support.waiting import wait_until
 
 SLEEP = ["/bin/sleep", "60"]
@@ -65,9 +70,9 @@ def test_it_waits_until_the_last_has_gone_and_lingers(folder: Path) -> None:
 
     thread = threading.Thread(target=leave)
     thread.start()
-    run(folder, SLEEP, linger=0.3)
+    run(folder, SLEEP, linger=2 * POLL)
     thread.join()
-    assert time.monotonic() - gone >= 0.3
+    assert time.monotonic() - gone >= POLL  # it counts from its last look at the folder, one pause before at most
     assert not folder.exists()
 
 
@@ -114,3 +119,74 @@ def test_it_does_without_a_shell(folder: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(os, "posix_spawn", no_shell)
     run(folder, SLEEP)
     assert not folder.exists()
+
+
+# -- the bound of the server's memory ----------------------------------------------------------------------------------
+
+DATA = 4_000_000
+
+
+def bound(client: Client) -> int:
+    found = client("CONFIG", "GET", "maxmemory")
+    return int(found[b"maxmemory"] if isinstance(found, dict) else found[1])
+
+
+@contextmanager
+def readers(server: Server, count: int, keys: int) -> Iterator[None]:
+    """Let clients read the same keys, as many processes do."""
+    with ExitStack() as stack:
+        for _ in range(count):
+            client = stack.enter_context(server.client())
+            client.pipeline(("HELLO", 3), ("CLIENT", "TRACKING", "ON"))
+            client.pipeline(*(("GET", f"key {number}") for number in range(keys)))
+        yield
+
+
+@pytest.fixture
+def memory(fresh_server: StartServer) -> Iterator[tuple[Server, Memory, Client]]:
+    server = fresh_server("tcp", "--maxmemory", str(DATA), "--maxmemory-policy", "allkeys-lru")
+    fitting = Memory(str(server.folder / "s"), DATA)
+    with server.client() as client:
+        yield server, fitting, client
+    fitting.close()
+
+
+def test_the_bound_grows_with_the_tracking_table_and_shrinks_with_it(memory: tuple[Server, Memory, Client]) -> None:
+    server, fitting, client = memory
+    fitting.fit()
+    assert bound(client) == DATA, "nothing is tracked, and nothing to be set"
+    before = 0
+    for count in (1, 4, 8):
+        with readers(server, count, keys=2000):
+            fitting.fit()
+            assert bound(client) > before
+            assert bound(client) - DATA >= 2000 * (KEY_BYTES + count * READER_BYTES) * 0.9
+            before = bound(client)
+    client("FLUSHALL")
+    fitting.fit()
+    assert bound(client) == DATA
+
+
+def test_the_bound_is_at_most_twice_what_data_may_take(memory: tuple[Server, Memory, Client]) -> None:
+    server, fitting, client = memory
+    with readers(server, 8, keys=20_000):
+        fitting.fit()
+        assert bound(client) == 2 * DATA
+
+
+def test_a_server_that_does_not_answer_is_asked_again_the_next_time(memory: tuple[Server, Memory, Client]) -> None:
+    server, fitting, client = memory
+    Memory(str(server.folder / "none"), DATA).fit()  # not up yet
+    with readers(server, 1, keys=2000):
+        server.freeze()
+        began = time.monotonic()
+        fitting.fit()
+        assert time.monotonic() - began < 10
+        server.thaw()
+        fitting.fit()
+        assert bound(client) > DATA
+
+
+def test_the_supervisor_counts_the_table_as_the_cache_does() -> None:
+    """It imports nothing of the package, so it has its own copy of the numbers."""
+    assert (KEY_BYTES, READER_BYTES) == (tracking_table.KEY_BYTES, tracking_table.READER_BYTES)
