@@ -215,7 +215,7 @@ VARIABLES: tuple[Variable, ...] = (
              "sockets of one user belong there, and all processes of the user find them there"),
     Variable("CACHE_EMBEDDED_MAX_BYTES", "embedded_max_bytes", "size", "128MB",
              partial(parse_size, minimum=MIN_EMBEDDED),
-             "memory of the embedded server for entries; when full, it drops the least recently used entries. Its table of "
-             "tracked keys may take as much again",
+             "memory of the embedded server for entries; when full, it drops the least recently used entries. Its "
+             "table of tracked keys may take as much again",
              "several times near's, and a quarter of a small container; it is used only as the cache fills"),
 )  # fmt: skip
