@@ -1,4 +1,7 @@
-"""Promise 4: no fault of the server reaches the caller, and a fault costs a call one operation timeout at most."""
+"""Promise 4: no fault of the server reaches the caller, and a fault costs a call one operation timeout at most.
+
+A call that must load while the server is only late costs one more, so that a short stall is no stampede.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -21,6 +24,7 @@ from tests.support.waiting import eventually
 
 TIMEOUT = 0.25  # of one operation, in seconds
 MARGIN = 0.05
+LOADS = ("get_or_set", "decorated")
 NOTHING = 0.005  # the most that a call may cost while the instance is offline
 BACK = 2.0  # seconds from the server's return until the instance is online
 
@@ -56,8 +60,9 @@ async def suffer(cache: Any, fault: Fault, begin: Callable[[], object]) -> list[
             took, given = await timed(call)
             if isinstance(given, BaseException):
                 wrong.append(f"{verb} raised {given!r}")
-            if took > TIMEOUT + MARGIN:
-                wrong.append(f"{verb} took {took * 1000:.1f} ms, over {(TIMEOUT + MARGIN) * 1000:.0f}")
+            most = (2 if verb in LOADS else 1) * TIMEOUT + MARGIN
+            if took > most:
+                wrong.append(f"{verb} took {took * 1000:.1f} ms, over {most * 1000:.0f}")
             if fault.silent and (number, verb) != (0, "get of nothing"):
                 known[verb] = min(took, known.get(verb, took))
     # The shortest of several: a busy machine delays some calls, a verb that waits for the server delays each.
@@ -90,7 +95,9 @@ def suffering(variant: Callable[[str], Any], server: Server, fault: Fault) -> li
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_no_fault_of_the_server_is_the_callers(fresh_server: StartServer, prefix: str, fault: str) -> None:
+def test_no_fault_is_the_callers_and_only_a_load_waits_a_second_timeout(
+    fresh_server: StartServer, prefix: str, fault: str
+) -> None:
     def variant(url: str) -> Cache:
         return ours(url, prefix=prefix, operation_timeout=TIMEOUT, max_staleness=0.6)
 

@@ -102,7 +102,9 @@ def test_near_without_a_horizon_is_not(server: Server, prefix: str) -> None:
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_no_fault_of_the_server_is_the_callers(one_fresh_server: StartServer, prefix: str, fault: str) -> None:
+def test_no_fault_is_the_callers_and_only_a_load_waits_a_second_timeout(
+    one_fresh_server: StartServer, prefix: str, fault: str
+) -> None:
     wrong = suffering(
         lambda url: inline(url, prefix=prefix, operation_timeout=TIMEOUT, max_staleness=0.6),
         one_fresh_server(),

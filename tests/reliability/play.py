@@ -20,7 +20,7 @@ from fleetcache.wire.reasons import NEEDS_OPERATOR
 from tests.reliability.catalogue import Fault
 from tests.reliability.limits import Limits
 from tests.reliability.scene import Scene
-from tests.reliability.verbs import ANSWERS, CHANGED, OLD, calls, described, lay_out, names_of
+from tests.reliability.verbs import ANSWERS, CHANGED, LOADS, OLD, calls, described, lay_out, names_of
 from tests.support.servers import Transport
 from tests.support.timing import Stalls, timed
 from tests.support.waiting import eventually
@@ -248,8 +248,9 @@ class _Performance:
         self._outcome.calls += 1
         if said not in ANSWERS[verb]:
             self._wrong(f"{verb} {said}" if isinstance(given, BaseException) else f"{verb} answered {given!r}")
-        if took > self._limits.call:
-            self._late(f"{verb} took {took * 1000:.0f} ms, over {self._limits.call * 1000:.0f}")
+        most = self._limits.load if verb in LOADS else self._limits.call
+        if took > most:
+            self._late(f"{verb} took {took * 1000:.0f} ms, over {most * 1000:.0f}")
 
     async def _look_at_what_is_over(self, rounds: range, cache: Cache, when: str) -> None:
         names = [*names_of(CHANGED, rounds), "known", "known-tagged"]

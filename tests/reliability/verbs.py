@@ -7,7 +7,7 @@ from typing import Any
 from fleetcache import Cache, Health
 from tests.support.waiting import eventually
 
-__all__ = ["ANSWERS", "CHANGED", "OLD", "calls", "described", "lay_out", "names_of"]
+__all__ = ["ANSWERS", "CHANGED", "LOADS", "OLD", "calls", "described", "lay_out", "names_of"]
 
 OLD, NEW = "old", "new"
 
@@ -73,6 +73,8 @@ VERBS: dict[str, Verb] = {
     "incr": lambda cache, n: cache.incr(f"count{n}"),
     "health": lambda cache, _: cache.health(),
 }
+
+LOADS = frozenset({"get_or_set", "decorated", "get_or_set_many", "refresh"})
 
 # All possible answers of each verb, under any fault; the first is the answer without a fault.
 _LOOK = ("value", "absent")

@@ -9,7 +9,8 @@ DESIGN = {
     "after it: by shared at once, by the removing instance at once.",
     "promise.3": "A near answer is never older than max_staleness behind an acknowledged write, or offline_ttl while "
     "the instance says that it is offline.",
-    "promise.4": "No fault of the cache reaches a caller, and a call costs at most one operation timeout.",
+    "promise.4": "No fault of the cache reaches a caller, and a call costs at most one operation timeout; if it must "
+    "load while the server is only late, one more.",
     "promise.5": "A removal made while the server was unreachable lasts, and so does a removal that the server forgot.",
     "promise.6": "Health reports the driver in use, the reason, the time and the impact.",
     "promise.7": "No caller changes another's value, and a hit equals a miss.",
@@ -42,6 +43,8 @@ DESIGN = {
     "right.swap_first": "A claim is released after the store, so that a woken waiter finds the value.",
     "right.swap": "A loaded value replaces the entry that its load set out to replace, and no other.",
     "wait.watch": "A waiter registers before it reads, so that it misses no change.",
+    "wait.server": "While the server is only late, a load waits until nearly an operation timeout has passed, and "
+    "looks again when the server answers.",
     "wait.timer": "Each waiter has its own timer, because a push may never come.",
     "wait.capped": "Every wait for another load ends after load_wait; then the caller loads for itself and stores "
     "nothing.",
@@ -103,6 +106,7 @@ DESIGN = {
     "removal.",
     # Threads.
     "threads.handed": "One of the waiting threads reads for all; when it has its answer, the next one reads.",
+    "threads.idle": "While a caller reads for long, the link thread sleeps; the caller wakes it at its end.",
     "threads.over": "Bytes read from a dropped connection are not parsed.",
     "threads.reset": "Threads reset a dropped connection, too.",
     "threads.monitor": "Threads take turns in the rules, and hold up no other thread while they wait.",

@@ -60,6 +60,19 @@ def freeze(run: Any, _fault: Fault) -> End:
     return end
 
 
+def pause(run: Any, _fault: Fault) -> End:
+    """The server stops for less than ``max_staleness``: a slow command, a fork, ``CLIENT PAUSE``. It loses nothing."""
+    if run.host.frozen or not run.host.listening:
+        return None
+    run.host.freeze()
+
+    def end() -> None:
+        if run.host.frozen:
+            run.host.thaw()
+
+    return end
+
+
 def crash(run: Any, fault: Fault) -> End:
     """The server dies and comes back: with its data (``same``), none (``empty``), or those of an ``old`` snapshot."""
     what, _, silent = fault.how.partition(" ")
@@ -188,6 +201,7 @@ KINDS: dict[str, tuple[Callable[[Any, Fault], End], int]] = {
     "scripts": (scripts, 2),
     "move": (move, 0),  # drawn by ``workload``
     "untrack": (untrack, 0),  # likewise
+    "pause": (pause, 0),  # likewise
 }
 _OF_ONE = frozenset({"reset", "hold", "late", "stall", "suspend", "die"})
 _OF_THE_WAY = ("hold", "hold", "slow", "slow", "late", "stall", "suspend", "freeze", "reset")

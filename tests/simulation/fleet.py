@@ -98,6 +98,8 @@ class Instance(Users):
                 self.name, f"link {state.value}" + (f" ({self.engine.link.reason})" if self.engine.link.reason else "")
             )
             self.link = state
+            if state is LinkState.SUSPECT:
+                self.late_before, self.late_at = self.late_at, self.engine.link.since
             if state is LinkState.ONLINE:
                 self.online_at = self.world.now
                 self.met_at = min(self.met_at, self.online_at)

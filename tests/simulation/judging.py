@@ -3,6 +3,8 @@
 from abc import ABC, abstractmethod
 from typing import Any
 
+from fleetcache.policy.single_flight import CURRENT
+from fleetcache.wire.link_state import LinkState
 from tests.simulation.model import NEVER, Removal, Value, Violation
 from tests.simulation.model import Load as Running
 from tests.simulation.plan import Op
@@ -33,6 +35,7 @@ class Judging(ABC):
         self.model, self.world = run.model, run.world
         self.dead = False
         self.met_at = self.online_at = NEVER
+        self.late_at = self.late_before = -NEVER  # the last times at which the server became late
         self.heard_at = self.not_calm_at = self.world.now
         self.entered_at = -NEVER
         self.away_at = self.world.now  # the last time at which it was not online
@@ -49,6 +52,26 @@ class Judging(ABC):
     @abstractmethod
     def says_heard(self) -> bool:
         """Return True unless the instance reports that it is offline."""
+
+    def _check_held(self, op: Op, asked: float) -> None:
+        """Judge a load that starts: while the server is only late, a load without a right is held back.
+
+        A second stall soon after the first finds loads that were held back before.
+        """
+        link, current = self.engine.link, CURRENT.get()
+        if link.state is not LinkState.SUSPECT or current is None or current[0].loads:
+            return
+        late_at, before = (self.late_at, self.late_before) if self.late_at == link.since else (link.since, self.late_at)
+        if current[0] not in self.engine.flights.active() or late_at - before < 4 * OPERATION_TIMEOUT:
+            return
+        if self.world.now >= asked + self.run.plan.load_wait - SLACK:
+            return  # it has waited for others for long enough
+        least = late_at + 0.9 * OPERATION_TIMEOUT
+        if self.world.now < least - 0.001:
+            raise Violation(
+                "held back",
+                f"{self.name}: {op.verb} {op.keys} loads {self.world.now - late_at:.3f} s after the server became late",
+            )
 
     def _check_deadline(self, op: Op, began: float, *, online: bool) -> None:
         """Promise 4: one operation timeout in all, none while offline; and the time of loads, here and elsewhere."""

@@ -151,6 +151,7 @@ class Users(Judging):
     async def _load(self, keys: list[str], op: Op, asked: float) -> dict[str, Any]:
         """Load as a user's loader does."""
         model, tell, load = self.model, self.run.tell, op.load
+        self._check_held(op, asked)
         loads = [model.load_began(key, self, asked, self.run.calm) for key in keys]
         self.running += loads
         for one in loads:

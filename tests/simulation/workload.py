@@ -45,7 +45,22 @@ def draw(seed: int) -> Plan:
         _add_seldom(rng, plan, until)
     _add_more(random.Random(f"more of {seed}"), plan, until)
     _add_untracks(random.Random(f"untracks of {seed}"), plan, until)
+    _add_pauses(random.Random(f"pauses of {seed}"), plan, until)
     return plan
+
+
+def _add_pauses(rng: random.Random, plan: Plan, until: float) -> None:
+    """Let the server pause for about one to two operation timeouts, in some plans; users call soon after it began."""
+    if rng.random() < 0.7:
+        return
+    for _ in range(rng.choice((1, 2, 4))):
+        at = rng.uniform(0.0, until)
+        plan.faults.append(Fault(at, "pause", lasts=rng.choice((0.3, 0.4, 0.45, 0.6, 1.5)) * rng.uniform(0.9, 1.1)))
+        asks = [op for op in plan.ops if op.verb in {"get_or_set", "get_or_set_many", "refresh"}]
+        for op in rng.sample(asks, min(len(asks), 3)):
+            op.at = at + rng.uniform(0.0, 0.6)
+    plan.ops.sort(key=lambda op: op.at)
+    plan.faults.sort(key=lambda fault: fault.at)
 
 
 def _add_untracks(rng: random.Random, plan: Plan, until: float) -> None:

@@ -106,6 +106,13 @@ class BatchLoad:
                 free.append((run, seen))
 
         await self._reads.look(runs, sort, self._budget)
+        if any(seen.state is EntryState.UNAVAILABLE for _, seen in free) and await self._loading.waits.for_server(
+            self._budget
+        ):
+            again, free = [run for run, _ in free], []
+            for run in again:
+                self._loading.renew_token(run)
+            await self._reads.look(again, sort, self._budget)
         try:
             await self._take_place(free)
             rights = await self._rights(free)

@@ -24,17 +24,25 @@ MIN_COST = 1e-9
 
 
 class Budget:
-    """The time one call of the user may still wait for the server: one operation timeout in all (promise 4)."""
+    """The time one call of the user may still wait for the server: one operation timeout in all (promise 4).
 
-    __slots__ = ("left", "timeout", "whole")
+    ``held``: the call is a load that was held back while the server was late, for one more operation timeout at most.
+    """
+
+    __slots__ = ("held", "left", "timeout", "whole")
 
     def __init__(self, timeout: float) -> None:
         self.left = self.timeout = timeout
+        self.held = False
         self.whole = True  # while nothing of the budget is spent, the wire's own timeout is as good and needs no timer
 
     def renew(self) -> None:
         """Reset the budget, after a reply to a batch."""
         self.left, self.whole = self.timeout, True
+
+    def hold(self, left: float) -> None:
+        """Replace the budget by these seconds, once: a second hold would make the call longer still."""
+        self.held, self.whole, self.left = True, False, left
 
     def spend(self, took: float) -> None:
         """Subtract the seconds that the call has waited."""

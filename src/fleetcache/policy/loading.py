@@ -39,10 +39,10 @@ class Loading:
 
     async def look(self, run: Load) -> Lookup:
         """Read the key from the server."""
-        self._renew_token(run)
+        self.renew_token(run)
         return await self._ctx.read(run.key, run.declared, run.token, run.budget)
 
-    def _renew_token(self, run: Load) -> None:
+    def renew_token(self, run: Load) -> None:
         """Replace a void token, which cannot fill the near cache; a new token, taken before a new request, can."""
         if not run.token.valid:
             run.token = self._ctx.coherence.open_fill(run.key, run.options.tags)
@@ -80,6 +80,9 @@ class Loading:
                 if run.seen is None or (run.seen.state is EntryState.LOADING and not watched):
                     run.seen = await self.look(run)
                 watched = True
+                if run.seen.state is EntryState.UNAVAILABLE and await self.waits.for_server(run.budget):
+                    run.seen = None
+                    continue
                 if self._needs_right(run.seen, anew=anew):
                     if not await self.places.take(run, watch.future, give_up):
                         run.seen = None
@@ -147,7 +150,7 @@ class Loading:
 
     async def _lease(self, run: Load) -> Outcome | Lookup:
         ctx = self._ctx
-        self._renew_token(run)
+        self.renew_token(run)
         placeholder = ctx.entries.stamp(b"L")
         run.lease = ctx.times.lease(run.group)
         future = ctx.shared.acquire(run.key, placeholder, round(run.lease * 1000), run.declared, run.token)
@@ -167,7 +170,7 @@ class Loading:
         ``only`` is the version stamp of the one entry to replace: any other entry is left in place.
         """
         ctx = self._ctx
-        self._renew_token(run)
+        self.renew_token(run)
         claim_token = ctx.entries.stamp(b"C")
         run.lease = ctx.times.lease(run.group)
         future = ctx.shared.claim(run.key, claim_token, round(run.lease * 1000), run.declared, run.token)
@@ -201,7 +204,7 @@ class Loading:
         ctx = self._ctx
         outcome, ending = Outcome(Resolution.RETRY), None
         try:
-            if not ctx.shared.usable:
+            if not ctx.shared.usable and not (await self.waits.for_server(run.budget) and ctx.shared.usable):
                 outcome = await self._load(run, None, None)
             else:
                 step = await self._claim(run, anew=True, only=stamp)
@@ -321,7 +324,7 @@ class Loading:
     async def _load_unconfirmed(self, run: Load) -> Outcome:
         """Load without the server; the value stays in this process, for the life of an unconfirmed value."""
         ctx = self._ctx
-        self._renew_token(run)
+        self.renew_token(run)
         started = ctx.ports.clock()
         if run.options.load_limit is not None:
             run.end_late = partial(self._end_late, run)

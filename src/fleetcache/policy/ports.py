@@ -237,10 +237,12 @@ class EntriesPort(Protocol):
 
 
 class TrustPort(Protocol):
-    """How long the near cache may be trusted, and whether the server is known to be away."""
+    """How long the near cache may be trusted, and whether the server is late or known to be away."""
 
     @property
     def away(self) -> bool: ...  # noqa: D102
+    @property
+    def late_since(self) -> float | None: ...  # noqa: D102
     def bound(self, offline_ttl: float) -> float: ...  # noqa: D102
 
 

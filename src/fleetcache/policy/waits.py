@@ -1,12 +1,16 @@
 """The waits for loads: of a flight's starter for its own load, and of every other caller.
 
 A wait for the load of another caller is bounded, because a push may never come and a load may take very long.
+
+A load is held back while the server is only late. A stall just over one operation timeout would otherwise make every
+process load every hot key, although the server has the values. The hold ends one operation timeout after the server
+became late, at most, and at once when the server answers or is known to be away.
 """
 
 from typing import Any
 
 from ..errors import LoadTimeout
-from .context import PolicyContext
+from .context import Budget, PolicyContext
 from .ports import NO_ANSWER
 from .single_flight import Flight, Resolution, Wait
 
@@ -20,6 +24,14 @@ MAX_LOOK_AGAIN = 1.0
 # Seconds to wait after a lease or claim should have ended: a minimum, in which its holder's last call arrives, and a
 # jitter, so that waiting processes do not all ask at once.
 JITTER = (0.005, 0.015)
+# A held load waits until this part of an operation timeout has passed, plus a random part of the rest: a shorter hold
+# would end before a stall that lasts nearly two operation timeouts, and a fleet must not load in one moment.
+HELD = 0.9
+# The look after a hold has at least this part of an operation timeout: the server answers again, and a busy process
+# takes a while to hear it.
+LOOK = 0.2
+# No entry has this key, so a watch of it wakes only at a change of the link.
+LINK = ""
 # Seconds between two reads without tracking, where no push wakes a waiting caller, plus up to as much jitter.
 POLL = 0.05
 
@@ -108,6 +120,30 @@ class Waits:
         if not over:
             flight.leave(future)
         return over
+
+    # -- for a server that is late -----------------------------------------------------------------------------------
+
+    async def for_server(self, budget: Budget) -> bool:
+        """Hold a load back while the server is late, once for each budget; return whether the load must look again.
+
+        The calls of that look have the time that is left of the hold, or ``LOOK`` of an operation timeout.
+        """
+        ctx, since = self._ctx, self._ctx.trust.late_since
+        if since is None or budget.held:
+            return False
+        timeout, ports = ctx.operation_timeout, ctx.ports
+        end = since + timeout
+        until = since + timeout * (HELD + (1.0 - HELD) * ports.random())
+        budget.hold(0.0)
+        if ports.clock() >= until:
+            return False
+        watch = ctx.coherence.watch(LINK, ports.future())
+        try:
+            await ports.wait(watch.future, until)
+        finally:
+            ctx.coherence.unwatch(watch)
+        budget.hold(max(timeout * LOOK, end - ports.clock()))
+        return ctx.trust.late_since is None
 
     # -- for a right that another load holds ---------------------------------------------------------------------------
 

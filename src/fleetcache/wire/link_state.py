@@ -128,6 +128,11 @@ class Link:
         return self.tried and self.state in (LinkState.OFFLINE, LinkState.RECOVERING)
 
     @property
+    def late_since(self) -> float | None:
+        """Return when the server became late; ``None`` while it answers, and once it is known to be away."""
+        return self.since if self.state is LinkState.SUSPECT else None
+
+    @property
     def serves(self) -> bool:
         """Return True if a connection is past its handshake, whether or not the server has answered recently."""
         return self.connected and self.state is not LinkState.RECOVERING
@@ -258,6 +263,7 @@ class NoLink:
         # Attributes of the instance, as in Link: each near hit reads one, and attributes of a class take longer.
         self.state = LinkState.CLOSED
         self.away = False
+        self.late_since: float | None = None
         self.trusted_until = self.confirmed = float("inf")
         self.since = 0.0
         self.epoch = 0

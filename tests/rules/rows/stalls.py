@@ -4,6 +4,8 @@ from tests.rules.rule import Row
 
 GARBAGE = "tests/unit/engine/test_engine_garbage.py::test_a_call_leaves_nothing_to_the_collector"
 
+STALLS = "tests/faults/test_stalls.py::"
+
 ROWS = [
     Row(
         "handler_that_keeps_its_call",
@@ -20,5 +22,69 @@ ROWS = [
         "policy.single_flight:Outcome.raise_error",
         ("if self.callers <= 0:", "if self.callers < 0:"),
         GARBAGE,
+    ),
+    Row(
+        "loads_while_late",
+        "wait.server",
+        "While the server is only late, each process loads at once.",
+        "policy.waits:Waits.for_server",
+        ("if since is None or budget.held:", "if True:"),
+    ),
+    Row(
+        "background_loads_while_late",
+        "wait.server",
+        "While the server is only late, each process refreshes its stale entries at once.",
+        "policy.loading:Loading.refresh",
+        (
+            "if not ctx.shared.usable and not (await self.waits.for_server(run.budget) and ctx.shared.usable):",
+            "if not ctx.shared.usable:",
+        ),
+        STALLS + "test_a_background_refresh_waits_too",
+    ),
+    Row(
+        "batch_loads_while_late",
+        "wait.server",
+        "While the server is only late, each process loads its batches at once.",
+        "policy.batch_load:BatchLoad._lead",
+        ("seen.state is EntryState.UNAVAILABLE for _, seen in free", "False for _ in free"),
+    ),
+    Row(
+        "hold_for_a_random_time",
+        "wait.server",
+        "A load waits for a random part of an operation timeout, and most loads begin before the server is back.",
+        "policy.waits:Waits.for_server",
+        ("HELD + (1.0 - HELD) * ports.random()", "ports.random()"),
+    ),
+    Row(
+        "held_again_and_again",
+        "promise.4",
+        "A load is held back at each stall of a server that stalls again and again.",
+        "policy.context:Budget.hold",
+        ("self.held, self.whole, self.left = True,", "self.held, self.whole, self.left = False,"),
+        "tests/unit/policy/test_waits.py::test_a_call_is_held_back_once",
+    ),
+    Row(
+        "link_thread_that_looks_while_a_caller_reads",
+        "threads.idle",
+        "While a caller waits long for a reply, the link thread wakes up a thousand times a second.",
+        "engine.threads.connection:ThreadConnection._sleep",
+        ("and not (led and now - self.socket.led_since > LONG_READ)", ""),
+        "tests/unit/engine/threads/test_connection.py::test_the_link_thread_sleeps_while_a_caller_reads_for_long",
+    ),
+    Row(
+        "leader_that_wakes_no_one",
+        "threads.idle",
+        "After a caller has read for long, no thread reads the next push.",
+        "engine.threads.leader_follower:LeaderFollowerSocket._lead",
+        ("if self.last_leader_read - self.led_since > LONG_READ:", "if False:"),
+        "tests/unit/engine/threads/test_connection.py::test_the_link_thread_reads_after_a_caller_that_read_for_long",
+    ),
+    Row(
+        "reply_missed_by_a_late_thread",
+        "threads.handed",
+        "A thread that had no processor until its time was up misses the reply that came meanwhile.",
+        "engine.threads.leader_follower:LeaderFollowerSocket.wait",
+        ("if not future.opened and self.has_bytes():", "if False:"),
+        "tests/unit/engine/threads/test_leader_follower.py::test_a_thread_that_is_late_itself_reads_its_reply",
     ),
 ]

@@ -24,7 +24,7 @@ ROWS = [
         "reading_is_not_handed_on",
         "threads.handed",
         "A thread that has its reply leaves the other threads' replies unread.",
-        "engine.threads.leader_follower:LeaderFollowerSocket.wait",
+        "engine.threads.leader_follower:LeaderFollowerSocket._lead",
         ("self.promote_follower()", "pass"),
         LEADER + "test_who_has_its_reply_hands_the_reading_on",
     ),

@@ -1,10 +1,14 @@
 """Waits for loads: bounded by the caller's load_timeout and by the load wait of the cache."""
 
 import asyncio
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from fleetcache import Cache, LoadTimeout
+from fleetcache.policy.context import Budget
+from fleetcache.policy.waits import Waits
 from tests.support.drivers import Driver, On
 from tests.support.origins import Origin
 from tests.support.run import run
@@ -53,3 +57,85 @@ def test_a_wait_for_others_is_capped(driver: Driver) -> None:
             await other
 
     run(main())
+
+
+class World:
+    """The parts that a held load asks: the link's state, a clock that a wait moves, and the watches."""
+
+    operation_timeout = 1.0
+
+    def __init__(self, late_since: float | None, *, drawn: float = 0.5) -> None:
+        self.trust = self.ports = self.coherence = self
+        self.late_since, self.now, self.drawn = late_since, 10.0, drawn
+        self.waited: list[float] = []
+        self.watched: list[str] = []
+        self.back_at: float | None = None
+
+    def clock(self) -> float:
+        return self.now
+
+    def random(self) -> float:
+        return self.drawn
+
+    def future(self) -> None:
+        """Make no future: ``wait`` knows what happens."""
+
+    def watch(self, key: str, future: Any) -> Any:
+        self.watched.append(key)
+        return SimpleNamespace(future=future)
+
+    def unwatch(self, _watch: Any) -> None:
+        self.watched.pop()
+
+    async def wait(self, _future: Any, until: float) -> None:
+        self.now = min(until, self.back_at or until)
+        self.waited.append(self.now)
+        if self.now == self.back_at:
+            self.late_since = None
+
+
+def held(world: World, budget: Budget) -> bool:
+    looks_again: bool = run(Waits(cast("Any", world)).for_server(budget))
+    assert world.watched == []
+    return looks_again
+
+
+@pytest.mark.parametrize(("drawn", "until"), [(0.0, 10.9), (0.5, 10.95), (1.0, 11.0)])
+def test_a_load_waits_for_most_of_an_operation_timeout_while_the_server_is_late(drawn: float, until: float) -> None:
+    world = World(10.0, drawn=drawn)
+    assert not held(world, Budget(1.0))
+    assert world.waited == [pytest.approx(until)]
+
+
+def test_the_time_counts_from_when_the_server_became_late() -> None:
+    late, very_late = World(9.5), World(8.9)
+    assert (held(late, Budget(1.0)), held(very_late, Budget(1.0))) == (False, False)
+    assert late.waited == [pytest.approx(10.45)]
+    assert very_late.waited == []
+
+
+def test_when_the_server_is_back_the_load_looks_again_in_the_time_that_is_left() -> None:
+    world, budget = World(10.0), Budget(1.0)
+    world.back_at = 10.6
+    assert held(world, budget)
+    assert budget.left == pytest.approx(0.4)
+    assert not budget.whole
+    world, budget = World(10.0), Budget(1.0)
+    world.back_at = 10.93
+    assert held(world, budget)
+    assert budget.left == pytest.approx(0.2)  # enough to hear an answer on a busy machine
+
+
+def test_a_call_is_held_back_once() -> None:
+    world, budget = World(10.0), Budget(1.0)
+    world.back_at = 10.5
+    assert held(world, budget)
+    world.late_since = 10.7
+    assert not held(world, budget)
+    assert len(world.waited) == 1
+
+
+def test_a_load_waits_for_no_server_that_answers_or_is_away() -> None:
+    world = World(None)
+    assert not held(world, Budget(1.0))
+    assert world.waited == []

@@ -20,7 +20,7 @@ from ...wire.connection import Connection, Deadline
 from ...wire.link_state import LinkState
 from ...wire.session import AnyCall
 from .dialing import dial_blocking
-from .leader_follower import LeaderFollowerSocket, read
+from .leader_follower import LONG_READ, LeaderFollowerSocket, read
 from .monitor import Monitor, ThreadFuture, begin
 from .tls import Tls
 from .uwsgi import warn_of_uwsgi
@@ -222,8 +222,9 @@ class ThreadConnection(Connection):
             The number of bytes, an error, or ``None`` when there were no bytes to read.
         """
         sock, poll = self.socket.sock, self._poll
-        left_to_others = self.socket.reading.taken or self._clock() - self.socket.last_leader_read < READ_BY_OTHERS
-        if left_to_others:
+        now, led = self._clock(), self.socket.reading.taken
+        left_to_others = led or now - self.socket.last_leader_read < READ_BY_OTHERS
+        if left_to_others and not (led and now - self.socket.led_since > LONG_READ):
             seconds = min(seconds, READ_BY_OTHERS)
         with self._monitor.released():  # this sends the queued calls
             if self._monitor.ends:

@@ -18,9 +18,14 @@ from .monitor import Monitor, ThreadFuture
 from .tls import Tls
 from .try_lock import TryLock
 
-__all__ = ["LeaderFollowerSocket", "read"]
+__all__ = ["LONG_READ", "LeaderFollowerSocket", "read"]
 
 READ_SIZE = 256 * 1024
+# Seconds after which the link thread no longer looks in between whether the leader still reads: the leader wakes it at
+# its end. A wake-up for each quick reply would cost more than the link thread's own looks.
+LONG_READ = 0.01
+# Seconds that a thread may still read once its time is up, if bytes wait in the socket by then.
+LAST_READ = 0.001
 
 
 class LeaderFollowerSocket:
@@ -39,6 +44,7 @@ class LeaderFollowerSocket:
         sending: Its holder sends for all threads. Only the link thread ever waits for it.
         reading: Its holder reads for all threads, into ``buffer``. Only the link thread ever waits for it.
         last_leader_read: When a waiting caller last read for itself.
+        led_since: When the leader began to read.
     """
 
     def __init__(self, connection: Connection, monitor: Monitor, clock: Clock, wake: Callable[[], None]) -> None:
@@ -50,7 +56,7 @@ class LeaderFollowerSocket:
         self.sending, self.reading = TryLock(), TryLock()
         self._poll = select.poll()
         self._followers: dict[ThreadFuture, None] = {}  # futures of callers that wait while another thread reads
-        self.last_leader_read = -float("inf")
+        self.last_leader_read = self.led_since = -float("inf")
         self.buffer = memoryview(bytearray(READ_SIZE))
 
     # -- from one connection to the next -----------------------------------------------------------------------------
@@ -160,31 +166,43 @@ class LeaderFollowerSocket:
         """Release the monitor until the future has a result or ``timeout`` seconds have passed.
 
         One of the waiting threads, the leader, reads the replies for all: a wake-up by the link thread would cost two
-        switches between threads. When the leader has its own reply, a follower takes its place.
+        switches between threads. When the leader has its own reply, a follower takes its place. A thread that had no
+        processor until its time was up reads what came meanwhile: that is no fault of the server.
 
         Returns:
             Whether the future has a result.
         """
-        until = self._clock() + timeout
-        left = timeout
+        now = self._clock()
+        until, left = now + timeout, timeout
         while not future.opened and left > 0:
-            try:
-                leads = self._is_readable and self.reading.try_acquire(future)
-                if leads:
-                    self._read_as_leader(future, until)
-            finally:
-                if self.reading.release(future):
-                    self.last_leader_read = self._clock()
-                    if self._connection.session.calls:
-                        self.promote_follower()
-            if not leads:
+            if not self._lead(future, until, now):
                 try:
                     self._followers[future] = None
                     future.wait(self._monitor, left)
                 finally:
                     self._followers.pop(future, None)
-            left = until - self._clock()
+            now = self._clock()
+            left = until - now
+        if not future.opened and self.has_bytes():
+            self._lead(future, now + LAST_READ, now)
         return future.opened
+
+    def _lead(self, future: ThreadFuture, until: float, now: float) -> bool:
+        """Read as the leader, if no other thread does; return whether this thread has been the leader."""
+        leads = False
+        try:
+            leads = self._is_readable and self.reading.try_acquire(future)
+            if leads:
+                self.led_since = now
+                self._read_as_leader(future, until)
+        finally:
+            if self.reading.release(future):
+                self.last_leader_read = self._clock()
+                if self.last_leader_read - self.led_since > LONG_READ:
+                    self._wake()
+                if self._connection.session.calls:
+                    self.promote_follower()
+        return leads
 
     @property
     def _is_readable(self) -> bool:

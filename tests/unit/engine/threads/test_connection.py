@@ -60,3 +60,48 @@ def test_an_alarm_wakes_the_link_thread_in_time(scene: Scene) -> None:
         scene.wire.alarm(0.01, rang.set)
     assert rang.wait(LONG / 4)
     link.join(LONG)
+
+
+def _link_thread(scene: Scene, turns: list[float]) -> threading.Thread:
+    """Start a link thread that notes each of its turns, until the connection is over."""
+
+    def main() -> None:
+        with scene.monitor.locked():
+            while scene.wire.over is None:
+                scene.wire._turn(time.monotonic() + LONG)
+                turns.append(time.monotonic())
+
+    link = threading.Thread(target=main, daemon=True)
+    link.start()
+    return link
+
+
+def _over(scene: Scene, link: threading.Thread) -> None:
+    with scene.monitor.locked():
+        scene.wire.fail("closed", "the test is over")
+    link.join(LONG)
+
+
+def test_the_link_thread_sleeps_while_a_caller_reads_for_long(scene: Scene) -> None:
+    turns: list[float] = []
+    caller = scene.ask("a")
+    wait_until(scene.is_read)
+    link = _link_thread(scene, turns)
+    time.sleep(0.3)  # the time in which it would wake up 300 times
+    before = len(turns)
+    scene.peer.sendall(b"$1\r\nA\r\n")
+    caller.join(LONG)
+    _over(scene, link)
+    assert scene.handled == [b"A"]
+    assert before < 30
+
+
+def test_the_link_thread_reads_after_a_caller_that_read_for_long(scene: Scene) -> None:
+    turns: list[float] = []
+    caller = scene.ask("a", patience=0.3)
+    wait_until(scene.is_read)
+    link = _link_thread(scene, turns)
+    caller.join(LONG)
+    scene.peer.sendall(b"$1\r\nA\r\n")
+    wait_until(lambda: scene.handled == [b"A"])
+    _over(scene, link)

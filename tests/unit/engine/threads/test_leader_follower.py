@@ -52,3 +52,16 @@ def test_who_has_waited_long_enough_judges_the_connection() -> None:
         assert scene.link.state is LinkState.SUSPECT
     finally:
         scene.close()
+
+
+def test_a_thread_that_is_late_itself_reads_its_reply(scene: Scene) -> None:
+    """It had no processor until its time was up, which is no fault of the server."""
+    future = ThreadFuture()
+    with scene.monitor.locked():
+        scene.wire.submit(Call((("GET", "a"),), lambda replies: replies[0], future))
+    assert scene.peer.recv(1000)
+    scene.peer.sendall(b"$1\r\nA\r\n")
+    wait_until(scene.wire.socket.has_bytes)
+    with scene.monitor.locked():
+        assert scene.wire.socket.wait(future, 0.0)
+    assert future.result() == b"A"
