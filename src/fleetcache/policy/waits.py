@@ -135,13 +135,12 @@ class Waits:
         end = since + timeout
         until = since + timeout * (HELD + (1.0 - HELD) * ports.random())
         budget.hold(0.0)
-        if ports.clock() >= until:
-            return False
-        watch = ctx.coherence.watch(LINK, ports.future())
-        try:
-            await ports.wait(watch.future, until)
-        finally:
-            ctx.coherence.unwatch(watch)
+        while ctx.trust.late_since is not None and ports.clock() < until:  # a flush wakes the watch, too
+            watch = ctx.coherence.watch(LINK, ports.future())
+            try:
+                await ports.wait(watch.future, until)
+            finally:
+                ctx.coherence.unwatch(watch)
         budget.hold(max(timeout * LOOK, end - ports.clock()))
         return ctx.trust.late_since is None
 
