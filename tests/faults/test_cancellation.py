@@ -109,8 +109,8 @@ async def _cancel_with_the_grant(server: Server, prefix: str) -> int:
         shared: Any = cache._engine.shared
         acquire = shared.acquire
 
-        def acquire_and_cancel(*args: Any) -> Any:
-            future = acquire(*args)
+        def acquire_and_cancel(*args: Any, **more: Any) -> Any:
+            future = acquire(*args, **more)
             (flight,) = cache._engine.flights.active()
 
             def cancel(_future: Any) -> None:

@@ -38,7 +38,7 @@ def ask_for(cache: Any, kind: str) -> None:
     if kind == "lease":
         shared.acquire("k", PLACEHOLDER, LEASE_MS, Any, token)
     else:
-        shared.claim("k", CLAIM, LEASE_MS, Any, token)
+        shared.claim("k", CLAIM, LEASE_MS)
 
 
 def place(prefix: str, kind: str) -> bytes:

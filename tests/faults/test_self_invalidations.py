@@ -23,6 +23,7 @@ KEY = b"trap:e:k"
 HEAD = b"V" + b"h" * 16
 LEASE = b"L" + b"t" * 16
 VERSION = b"v" * 16
+FAILED = b"F" + b"f" * 16 + b"2 3000"
 STARTED = pack(HEAD, 0, (600.0, 0.0, 0.0), tag_section((("*", VERSION),)), 1, signed=False) + b"1"
 
 
@@ -39,12 +40,20 @@ class Case:
     keep: int = 600_000  # ms
 
     def __str__(self) -> str:
-        there = "nothing" if self.before is None else {b"L": "lease", b"V": "entry"}.get(self.before[:1], "version")
+        there = (
+            "nothing"
+            if self.before is None
+            else {b"L": "lease", b"V": "entry", b"F": "mark"}.get(self.before[:1], "version")
+        )
         return f"{self.script}-over-{there}-{'writes' if self.writes else 'refused'}"
 
 
 def is_zero(reply: Any) -> bool:
     return bool(reply == 0)
+
+
+def is_granted(reply: Any) -> bool:
+    return isinstance(reply, int)
 
 
 def is_one(reply: Any) -> bool:
@@ -60,9 +69,12 @@ def says_one_first(reply: Any) -> bool:
 
 
 CASES = [
-    Case("acquire", (LEASE, 5000), is_zero, writes=True, registered=True),
-    Case("acquire", (LEASE, 5000), is_zero, writes=False, registered=True, before=STARTED),
-    Case("acquire", (LEASE, 5000), is_zero, writes=False, registered=True, before=b"L" + b"o" * 16),
+    Case("acquire", (LEASE, 5000, 100), is_granted, writes=True, registered=True),
+    Case("acquire", (LEASE, 5000, 100), is_granted, writes=True, registered=True, before=FAILED, keep=1000),
+    Case("acquire", (LEASE, 5000, -1), is_granted, writes=False, registered=True, before=FAILED, keep=1000),
+    Case("acquire", (LEASE, 5000, 100), is_granted, writes=False, registered=True, before=STARTED),
+    Case("acquire", (LEASE, 5000, 100), is_granted, writes=False, registered=True, before=b"L" + b"o" * 16),
+    Case("swap", (LEASE, FAILED, 3000), is_one, writes=True, registered=True, before=LEASE),
     Case("swap", (LEASE, STARTED, 60_000), is_one, writes=True, registered=True, before=LEASE),
     Case("swap", (HEAD, STARTED, 60_000), is_one, writes=True, registered=True, before=STARTED),
     Case("swap", (LEASE, STARTED, 60_000), is_one, writes=False, registered=True, before=STARTED),

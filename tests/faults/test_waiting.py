@@ -142,7 +142,7 @@ def test_twin_a_grant_that_leaves_its_holder_unregistered_makes_others_wait_for_
 ) -> None:
     """Even so no other caller gets the old value: its swap is refused, and a joined caller asks again."""
     script = SCRIPTS["acquire"]
-    text = script.text.replace("redis.call('PTTL', KEYS[1])\nreturn 0", "return 0")
+    text = script.text.replace("redis.call('PTTL', KEYS[1])\nreturn -failed", "return -failed")
     assert text != script.text
     sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
     monkeypatch.setitem(SCRIPTS, "acquire", replace(script, text=text, sha=sha))

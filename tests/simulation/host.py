@@ -179,7 +179,12 @@ class Host:
         self.server.expire_due()
         self.flush()
         stored = self.server.snapshot().stored.items()
-        return [key.decode() for (_, key), it in stored if key.startswith(b"fc:c:") or _is_lease(key, it)]
+        return [key.decode() for (_, key), it in stored if _is_claim(key, it) or _is_lease(key, it)]
+
+
+def _is_claim(key: bytes, stored: Any) -> bool:
+    """Return True for a claim, False for the mark of a failed load."""
+    return key.startswith(b"fc:c:") and not stored.value.startswith(b"F")
 
 
 def _is_lease(key: bytes, stored: Any) -> bool:

@@ -13,7 +13,8 @@ Rules:
    not acknowledged, with all writes until it is.
 5. If a restarted server has forgotten a removal, its value does not come back for an instance that knew of it.
 6. Of two loads of one key that overlap, the first must have been disturbed: by a removal of the key, a fault, or a link
-   that was not online.
+   that was not online. Loads in two processes may overlap after two failed loads in a row, if one of them is for a call
+   that has waited for the second.
 """
 
 from collections.abc import Callable
@@ -23,6 +24,7 @@ __all__ = ["Load", "Model", "Removal", "Value", "Violation"]
 
 # When a load is seen to begin, its lease was on the way for one operation before, and a tag's version for another.
 LEASE_WAY = 0.6
+LEASE = 10.0  # the longest lease
 NEVER = float("inf")
 
 
@@ -107,10 +109,20 @@ class Removal:
 class Load:
     """A running loader."""
 
-    __slots__ = ("asked", "began", "by", "ended", "key")
+    __slots__ = ("asked", "began", "beside", "by", "ended", "key")
 
     def __init__(self, key: str, by: Any, began: float, asked: float) -> None:
         self.key, self.by, self.began, self.asked, self.ended = key, by, began, asked, NEVER
+        self.beside = False  # whether it may run beside the loads of other processes
+
+
+class Failures:
+    """The failed loads of a key in a row: their number, when the last one ended, and until when that is known."""
+
+    __slots__ = ("at", "count", "until")
+
+    def __init__(self, count: int, at: float, until: float) -> None:
+        self.count, self.at, self.until = count, at, until
 
 
 class Model:
@@ -142,6 +154,7 @@ class Model:
         self.unsettled: list[Removal] = []
         self.loads: dict[str, list[Load]] = {key: [] for key in keys}
         self.forgot: list[float] = []  # times at which the server came back with an older past
+        self.failures: dict[str, Failures] = {}
         self.disturbed: dict[str, float] = {}  # by key; "" for all
         self._order = 0
 
@@ -204,8 +217,11 @@ class Model:
             return Load(key, by, now, asked)  # it has waited long enough and loads for itself
         running = [load for load in self.loads[key] if load.ended == NEVER and not load.by.dead]
         load = Load(key, by, now, asked)
+        load.beside = self._in_vain(key, asked)
         self.loads[key] = [*running, load]
         for other in running:
+            if other.by is not by and (load.beside or other.beside):
+                continue
             since = other.began - LEASE_WAY
             if self.disturbed.get(key, 0.0) >= since or self.disturbed.get("", 0.0) >= since:
                 continue
@@ -217,6 +233,17 @@ class Model:
                     f"{by.name} loads {key} while {other.by.name} has been loading it for {now - other.began:.3f} s",
                 )
         return load
+
+    def load_failed(self, load: Load) -> None:
+        """Note that the source has failed a load. Its mark lives for a second and two loads, and a lease if renewed."""
+        now, before = self.clock(), self.failures.get(load.key)
+        count = 1 if before is None or load.began > before.until else before.count + 1
+        self.failures[load.key] = Failures(count, now, now + 1.0 + 2 * (now - load.began) + LEASE)
+
+    def _in_vain(self, key: str, asked: float) -> bool:
+        """Return True if a call that began then has waited for the second of two failed loads in a row, or a later."""
+        failures = self.failures.get(key)
+        return failures is not None and failures.count > 1 and asked <= failures.at and self.clock() <= failures.until
 
     # -- allowed answers -------------------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ KEY = b"fc:e:k"
 LIFE, LONGER, SHORTER = 60_000, 90_000, 30_000
 SOME_MS = "some ms"
 LEASE, OTHER_LEASE = PLACEHOLDERS
+FAILED = b"F" + b"f" * 16
 NEW, OLD = entry(b"new", head=HEADS[1]), entry(b"old")
 ONE, HUGE = entry(b"1", head=HEADS[1]), entry(b"9007199254740991")
 VAST = entry(b"9223372036854775807", head=HEADS[1])
@@ -30,10 +31,16 @@ class Case:
 
 
 CASES = [
-    Case("acquire", None, (LEASE, LIFE), 0),
-    Case("acquire", OLD, (LEASE, LIFE), [OLD, SOME_MS]),
-    Case("acquire", OTHER_LEASE, (LEASE, LIFE), [OTHER_LEASE, SOME_MS]),
-    Case("acquire", b"", (LEASE, LIFE), [b"", SOME_MS]),
+    Case("acquire", None, (LEASE, LIFE, 100), 0),
+    Case("acquire", OLD, (LEASE, LIFE, 100), [OLD, SOME_MS]),
+    Case("acquire", OTHER_LEASE, (LEASE, LIFE, 100), [OTHER_LEASE, SOME_MS]),
+    Case("acquire", b"", (LEASE, LIFE, 100), [b"", SOME_MS]),
+    Case("acquire", FAILED + b"1 3000", (LEASE, LIFE, -1), -1),
+    Case("acquire", FAILED + b"2 3000", (LEASE, LIFE, -1), [FAILED + b"2 3000", SOME_MS]),
+    Case("acquire", FAILED + b"2 3000", (LEASE, LIFE, 100), -2),  # its life was prolonged
+    Case("acquire", FAILED + b"2 90000", (LEASE, LIFE, 60_000), [FAILED + b"2 90000", SOME_MS]),
+    Case("acquire", FAILED + b"1 3000 t", (LEASE, LIFE, -1), [FAILED + b"1 3000 t", SOME_MS]),
+    Case("add", FAILED + b"2 3000", (NEW, LIFE), 0),
     Case("swap", LEASE, (LEASE, NEW, LIFE), 1),
     Case("swap", OLD, (HEADS[0], NEW, LIFE), 1),
     Case("swap", OTHER_LEASE, (LEASE, NEW, LIFE), 0),

@@ -17,7 +17,7 @@ LIFE = 60_000
 ENTRY = entry(b"1")
 
 CALLS: dict[str, tuple[bytes | int, ...]] = {
-    "acquire": (PLACEHOLDERS[0], LIFE),
+    "acquire": (PLACEHOLDERS[0], LIFE, 100),
     "swap": (HEADS[0], ENTRY, LIFE),
     "put": (ENTRY, LIFE),
     "release": (HEADS[0],),

@@ -163,7 +163,7 @@ class Users(Judging):
         versions = {key: model.versions[key] for key in keys}
         began = started = self.world.now
         try:
-            await self._take_time(load)
+            await self._take_time(load, loads)
             if load.late:
                 versions = {key: model.versions[key] for key in keys}
                 began = self.world.now
@@ -179,13 +179,15 @@ class Users(Judging):
         tell(self.name, f"has loaded {', '.join(f'{key} as value {value.number}' for key, value in values.items())}")
         return {key: self._as_told(value.number, load) for key, value in values.items()}
 
-    async def _take_time(self, load: Load) -> None:
+    async def _take_time(self, load: Load, loads: list[Any]) -> None:
         if load.fate == "blocks":
             self.stall(load.take)
             await asyncio.sleep(0)
         else:
             await asyncio.sleep(load.take)
         if load.fate == "fails":
+            for one in loads:
+                self.model.load_failed(one)
             raise LoaderError
         if load.fate == "dies":
             self.kill(silent=False)

@@ -19,13 +19,18 @@ Layout of an entry, big endian (format 2)::
 A placeholder, stored while a process loads the value, is exactly ``b"L"`` + 16 random bytes. Freshness is not stored:
 it follows from the remaining life of the key on the server (``PTTL``), which keeps it for ``ttl + stale + GRACE``.
 
+A *failed mark*, which a failed load leaves for the processes that waited for it, is ``b"F"`` + the 16 bytes of its
+placeholder + decimal text: the failed loads in a row, a space, the life of the mark in ms. ``" t"`` behind them says
+that the load was ended by its ``load_limit``. A later release may append more. The mark of a load under a claim is in
+the key of the claim.
+
 Format 2 has room for additions of later releases. An entry with a flag that this release does not know is unusable, so
 it is loaded again and replaced. An entry with flag 8 holds a declared exception in place of a value: its payload is
-``[module.qualname, args]`` in the entry's codec. The first letter ``F`` is kept for the mark that a failed load leaves;
-this release treats such a mark as a foreign value, removes it by compare-and-delete and loads.
+``[module.qualname, args]`` in the entry's codec.
 """
 
 import struct
+from typing import Final
 
 import msgspec
 
@@ -34,11 +39,16 @@ __all__ = [
     "FORMAT_WRITTEN",
     "GRACE",
     "HEAD_SIZE",
+    "ILL",
+    "NOT_FAILED",
     "NO_HEADER",
+    "FailedMark",
     "Header",
     "Tags",
+    "failed_mark",
     "is_placeholder",
     "pack",
+    "parse_failed",
     "parse_header",
     "parse_tags",
     "tag_section",
@@ -159,8 +169,83 @@ def is_placeholder(blob: bytes) -> bool:
 
 
 def has_head(blob: bytes) -> bool:
-    """Return True if the bytes begin like an entry or placeholder of any format.
+    """Return True if the bytes begin like an entry, a placeholder or a failed mark of any format.
 
     A script can then compare their first 17 bytes.
     """
-    return len(blob) >= HEAD_SIZE and blob[:1] in {b"V", b"L"}
+    return len(blob) >= HEAD_SIZE and blob[:1] in {b"V", b"L", b"F"}
+
+
+# -- the mark of a failed load ----------------------------------------------------------------------------------------
+
+ILL: Final = 2
+"""So many failed loads in a row mean that the source is ill. One failure may be chance."""
+
+GUARD_MS: Final = 100
+"""The age in ms from which a mark that ends waits is stepped over. Callers that waited have seen the mark by then."""
+
+# A caller that asks right after the failure must still find the mark, so it lives for a second and two loads more. The
+# mark is of no use to a caller that asks later than this.
+_MARK_MS, _MAX_MARK_MS = 1000, 30_000
+_MAX_FAILURES = 9999
+_MAX_COUNT_DIGITS, _MAX_LIFE_DIGITS = 4, 5
+
+
+class FailedMark(msgspec.Struct, gc=False, frozen=True):
+    """What a failed mark says.
+
+    Attributes:
+        stamp: The head of the mark, which scripts compare; empty: there is no mark.
+        failures: The failed loads in a row.
+        timed_out: Whether the last of them was ended by its ``load_limit``.
+        guarded_ms: Milliseconds until the mark is stepped over.
+    """
+
+    stamp: bytes = b""
+    failures: int = 0
+    timed_out: bool = False
+    guarded_ms: int = 0
+
+    @property
+    def ends_waits(self) -> bool:
+        """Whether the callers that waited for the failed load wait for no other one."""
+        return self.timed_out or self.failures >= ILL
+
+
+NOT_FAILED: Final = FailedMark()
+"""No load failed a moment ago."""
+
+
+def failed_mark(right: bytes, failures: int, took: float, *, timed_out: bool = False) -> tuple[bytes, int]:
+    """Return the bytes of a failed mark and its life in ms.
+
+    Args:
+        right: The placeholder, or the claim, that the mark replaces.
+        failures: The failed loads in a row, this load among them.
+        took: The seconds that the load took.
+        timed_out: Whether the load was ended by its ``load_limit``.
+    """
+    life = min(_MAX_MARK_MS, _MARK_MS + round(2000 * took))
+    text = b"%d %d%b" % (min(failures, _MAX_FAILURES), life, b" t" if timed_out else b"")
+    return b"F" + right[1:HEAD_SIZE] + text, life
+
+
+def _is_number(text: bytes, digits: int) -> bool:
+    return text.isdigit() and len(text) <= digits
+
+
+def parse_failed(blob: bytes, pttl: int) -> FailedMark:
+    """Return what a failed mark says; ``NOT_FAILED`` for any other bytes.
+
+    Args:
+        blob: The bytes under a key.
+        pttl: The milliseconds that the key has left.
+    """
+    words = blob[HEAD_SIZE:].split(b" ", 3) if blob[:1] == b"F" else ()
+    if len(words) < 2 or not (_is_number(words[0], _MAX_COUNT_DIGITS) and _is_number(words[1], _MAX_LIFE_DIGITS)):  # noqa: PLR2004 - count, life
+        return NOT_FAILED
+    failures, age, timed_out = int(words[0]), int(words[1]) - pttl, words[2:3] == [b"t"]
+    if failures == 0:
+        return NOT_FAILED
+    guards = (timed_out or failures >= ILL) and 0 <= age < GUARD_MS
+    return FailedMark(blob[:HEAD_SIZE], failures, timed_out, GUARD_MS - age if guards else 0)

@@ -57,9 +57,12 @@ class Batches:
     ) -> dict[str, Any]:
         """Load missing keys, in rounds, until other callers have released all rights that they hold."""
         found: dict[str, Any] = {}
+        waited: set[str] = set()
         while missing:
             self._ctx.check_open()
-            round_ = BatchLoad(self._reads, self._policy, missing, loader, options, declared, group, give_up, budget)
+            round_ = BatchLoad(
+                self._reads, self._policy, missing, loader, options, declared, group, give_up, budget, waited
+            )
             values, missing = await round_.run()
             found.update(values)
             if missing and self._ctx.ports.clock() >= give_up:

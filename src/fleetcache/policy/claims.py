@@ -16,7 +16,7 @@ from typing import Any
 from weakref import ref
 
 from .context import PolicyContext
-from .lookup import ClaimReply, EntryState
+from .lookup import ClaimReply
 from .ports import Alarm, Future
 
 __all__ = ["Claims", "Grant"]
@@ -166,8 +166,8 @@ class Claims:
             watch = ctx.coherence.watch(key, ctx.ports.future())
             claim_token = ctx.entries.stamp(b"C")
             try:
-                claimed = await ctx.ask(ctx.shared.claim(key, claim_token, ms, Any, None, look=False), ctx.budget())
-                if not isinstance(claimed, ClaimReply) or claimed.seen.state is EntryState.UNAVAILABLE:
+                claimed = await ctx.ask(ctx.shared.claim(key, claim_token, ms), ctx.budget())
+                if not isinstance(claimed, ClaimReply):
                     return True  # the server cannot be asked: a grant that comes later is released at its reply
                 if claimed.granted:
                     turn.claim_token, turn.since = claim_token, ctx.ports.clock()

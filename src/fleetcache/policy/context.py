@@ -93,6 +93,8 @@ class Load(Struct):
     over_limit: bool = False  # whether it took longer than its load_limit
     late: bool = False  # whether its flight ended at the limit, while its loader runs on in the starter's thread
     end_late: Callable[[], None] | None = None  # ends its flight and its right while the loader runs on
+    waited: bool = False  # whether it has waited for another load of the key
+    give_up: float = 0.0  # when it stops waiting for other loads
 
 
 class PolicyContext(Struct):
@@ -168,6 +170,20 @@ class PolicyContext(Struct):
             return None
         answer = self.entries.decode_near(held, declared)
         return None if answer is None else (answer, held)
+
+    def stale_if_error(self, run: Load) -> DecodedValue | None:
+        """Return an entry of the near cache that still answers although its offline bound has passed (stale-if-error).
+
+        This is the one exception to promise 3: the server is away and the loader failed, too, so an entry within its
+        own ttl and stale time answers.
+        """
+        held = self.near.living(run.key)
+        if self.alone or self.shared.usable or held is None or run.options.offline_ttl <= 0:
+            return None
+        answer = self.entries.decode_near(held, run.declared) if self.ports.clock() < held.stale_until else None
+        if answer is not None:
+            self.counters.offline_stale_hits += 1
+        return answer
 
     def keep_unconfirmed(
         self, token: Any, answer: DecodedValue, options: CallOptions, started: float, cost: float = 0.0

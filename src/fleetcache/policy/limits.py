@@ -2,7 +2,8 @@
 
 Rules:
 
-1. At the limit the flight ends with ``LoadTimeout``, and its right is released: the fleet waits for the load no longer.
+1. At the limit the flight ends with ``LoadTimeout``, and its right with a failed mark that says so: callers of other
+   processes that wait for the load get ``LoadTimeout``, too.
 2. The value of a loader that ends after its limit is neither stored nor handed to a caller that joined.
 3. The limit cancels the loader of a task. A thread cannot be stopped, so its caller waits for the loader's result.
 4. A loader that runs on after its limit is *abandoned*, and counted in health until it ends. The next load of the key
@@ -18,13 +19,20 @@ from .context import Load, PolicyContext
 from .ports import NO_ANSWER
 from .single_flight import CURRENT
 
-__all__ = ["Limits", "over_limit"]
+__all__ = ["Limits", "elsewhere_over_limit", "over_limit"]
 
 
 def over_limit(run: Load) -> LoadTimeout:
     """Return the error of a load that took longer than its limit."""
     limit = format_duration(run.options.load_limit or 0.0)
     error = LoadTimeout(f"the load of {run.key!r} took longer than its load_limit of {limit}")
+    error.over_limit = True
+    return error
+
+
+def elsewhere_over_limit(key: str) -> LoadTimeout:
+    """Return the error for a caller that has waited for a load of another process, which took longer than its limit."""
+    error = LoadTimeout(f"the load of {key!r} in another process took longer than its load_limit")
     error.over_limit = True
     return error
 

@@ -10,15 +10,15 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
-from .context import MIN_COST, NO_LOOK, Load, PolicyContext
-from .limits import Limits, over_limit
+from .context import MIN_COST, Load, PolicyContext
+from .limits import Limits, elsewhere_over_limit, over_limit
 from .loader_results import Unwrapping
-from .lookup import ClaimReply, DecodedValue, EntryState, Lookup, NewEntry
+from .lookup import DecodedValue, EntryState, Lookup, NewEntry
 from .options import CallOptions
 from .places import Places
-from .ports import NO_ANSWER, Future, LoaderEndedError, is_failure
-from .rights import Rights
-from .single_flight import CURRENT, Outcome, Resolution, Wait
+from .ports import Future, LoaderEndedError, is_failure
+from .rights import Right, Rights
+from .single_flight import CURRENT, Flight, Outcome, Resolution, Wait
 from .waits import Waits
 
 __all__ = ["Loading"]
@@ -69,11 +69,11 @@ class Loading:
 
     async def _obtain(self, run: Load, *, anew: bool) -> Outcome:
         ctx = self._ctx
-        give_up = ctx.ports.clock() + ctx.load_wait
+        run.give_up = ctx.ports.clock() + ctx.load_wait
         watched = False
         while True:
-            if ctx.coherence.turnover.evicting and not await self._outlasted(run, give_up):
-                return await self._load(run, None, None)
+            if ctx.coherence.turnover.evicting and not await self._outlasted(run):
+                return await self._load(run, None)
             # The watch is set before the first request, so that no change is missed in between.
             watch = ctx.coherence.watch(run.key, ctx.ports.future())
             try:
@@ -84,7 +84,7 @@ class Loading:
                     run.seen = None
                     continue
                 if self._needs_right(run.seen, anew=anew):
-                    if not await self.places.take(run, watch.future, give_up):
+                    if not await self.places.take(run, watch.future, run.give_up):
                         run.seen = None
                         continue
                     if watch.future.done():  # the load waited for its place
@@ -95,33 +95,49 @@ class Loading:
                 self.places.release(run)
                 if isinstance(step, Outcome):
                     return step
-                if step.state is not EntryState.LOADING:
+                if step is not None and step.state not in {EntryState.LOADING, EntryState.ENDING}:
                     run.seen = step
                     continue
                 run.seen = None
-                holder = ctx.flights.holder(run.key, run.flight)
-                wait = None if holder is None else Wait(holder, run.flight).begin()
-                if not await self.waits.for_right(wait, watch.future, step.remaining, give_up):
-                    ctx.counters.wait_timeouts += 1
-                    return await self._load(run, None, None)
-                run.budget = ctx.budget()  # the calls after the wait have their own operation timeout
+                if step is None:
+                    continue
+                if not await self._waited(run, step, watch.future):
+                    return await self._load(run, None)
             finally:
                 self.places.release(run)
                 ctx.coherence.unwatch(watch)
 
-    async def _outlasted(self, run: Load, give_up: float) -> bool:
+    async def _waited(self, run: Load, step: Lookup, future: Future) -> bool:
+        """Wait for a change of the key while another load has its right; ``False`` when that lasts too long."""
+        ctx = self._ctx
+        holder = ctx.flights.holder(run.key, run.flight)
+        wait = None if holder is None else Wait(holder, run.flight).begin()
+        if not await self.waits.for_right(wait, future, step.remaining, run.give_up):
+            ctx.counters.wait_timeouts += 1
+            return False
+        run.waited |= step.state is EntryState.LOADING
+        run.budget = ctx.budget()  # the calls after the wait have their own operation timeout
+        return True
+
+    async def _outlasted(self, run: Load) -> bool:
         """Wait until no detached load of the key runs in this process; ``False`` when that lasts too long.
 
         The push that detached such a load may have been the eviction of its lease. The server would grant that lease
         once more.
         """
-        flights = self._ctx.flights
-        while (ahead := flights.ahead(run.key, run.flight)) is not None:
+        while (ahead := self._ctx.flights.ahead(run.key, run.flight)) is not None:
             run.seen = None  # the earlier read is out of date by now
-            if not await self.waits.for_end(ahead, Wait(ahead, run.flight).begin(), give_up):
-                self._ctx.counters.wait_timeouts += 1
+            if not await self._ended(run, ahead):
                 return False
         return True
+
+    async def _ended(self, run: Load, ahead: Flight) -> bool:
+        """Wait until another load of the key in this process has ended; ``False`` when that lasts too long."""
+        self.places.release(run)  # the other load may wait for one
+        if await self.waits.for_end(ahead, Wait(ahead, run.flight).begin(), run.give_up):
+            return True
+        self._ctx.counters.wait_timeouts += 1
+        return False
 
     def _needs_right(self, seen: Lookup, *, anew: bool) -> bool:
         """Return whether the next step after a read is to take a right and to load."""
@@ -129,72 +145,61 @@ class Loading:
             return anew
         return seen.state is not EntryState.LOADING and not seen.is_ending
 
-    async def _step(self, run: Load, seen: Lookup, *, anew: bool) -> Outcome | Lookup:
-        """Take one step from a read: return an outcome, or the result of a newer read instead."""
+    async def _step(self, run: Load, seen: Lookup, *, anew: bool) -> Outcome | Lookup | None:
+        """Take one step from a read: return an outcome, or the result of a newer read; ``None``: read again."""
         if seen.is_ending:
-            seen = Lookup(EntryState.LOADING, remaining=seen.remaining)
+            return Lookup(EntryState.ENDING, remaining=seen.remaining)
         match seen.state:
             case EntryState.FRESH | EntryState.STALE if not anew:
                 return Outcome(Resolution.RETURN, answer=seen.answer, stale=seen.state is EntryState.STALE)
             case EntryState.LOADING:
                 return seen
-            case EntryState.FOREIGN:
-                self._ctx.shared.discard(run.key, seen.stamp)
-                return await self._lease(run)
-            case EntryState.ABSENT:
+            case EntryState.FOREIGN | EntryState.ABSENT:
+                if seen.state is EntryState.FOREIGN:
+                    self._ctx.shared.discard(run.key, seen.stamp)
                 return await self._lease(run)
             case EntryState.UNAVAILABLE | EntryState.TAGS_UNKNOWN | EntryState.GRANTED:
-                return await self._load(run, None, None)
+                return await self._load(run, None)
             case _:
-                return await self._claim(run, anew=anew)
+                return await self._replace(run, seen, anew=anew)
+
+    async def _replace(self, run: Load, seen: Lookup, *, anew: bool) -> Outcome | Lookup | None:
+        """Replace an entry that may not be used, or a failed mark."""
+        beside = self._ctx.flights.beside(run.flight)
+        if beside is not None:
+            return None if await self._ended(run, beside) else await self._load(run, None)
+        if seen.state is not EntryState.FAILED:
+            return await self._claim(run, anew=anew)
+        if run.waited and seen.failed.ends_waits:
+            return await self._on_mark(run, Right.on_mark(seen.failed), anew=anew)
+        return await self._lease(run)
 
     async def _lease(self, run: Load) -> Outcome | Lookup:
-        ctx = self._ctx
         self.renew_token(run)
-        placeholder = ctx.entries.stamp(b"L")
-        run.lease = ctx.times.lease(run.group)
-        future = ctx.shared.acquire(run.key, placeholder, round(run.lease * 1000), run.declared, run.token)
-        try:
-            seen = await ctx.ask(future, run.budget)
-        except BaseException:
-            # Cancelled, perhaps after the server granted the lease: no other code would release it.
-            ctx.shared.release(run.key, placeholder)
-            raise
-        if seen is not NO_ANSWER and seen.state is EntryState.GRANTED:
-            return await self._load(run, placeholder, None)
-        return await ctx.settled(run.key, seen, run.declared, run.token, run.budget)
+        taken = await self.rights.take(run, self.rights.ask_lease(run, run.budget))
+        return await self._load(run, taken) if isinstance(taken, Right) else taken
 
-    async def _claim(self, run: Load, *, anew: bool, only: bytes | None = None) -> Outcome | Lookup:
+    async def _claim(self, run: Load, *, anew: bool, only: bytes | None = None) -> Outcome | Lookup | None:
         """Take the claim and load.
 
         ``only`` is the version stamp of the one entry to replace: any other entry is left in place.
         """
-        ctx = self._ctx
         self.renew_token(run)
-        claim_token = ctx.entries.stamp(b"C")
-        run.lease = ctx.times.lease(run.group)
-        future = ctx.shared.claim(run.key, claim_token, round(run.lease * 1000), run.declared, run.token)
-        try:
-            claimed = await ctx.ask(future, run.budget)
-            if not isinstance(claimed, ClaimReply):
-                return NO_LOOK
-            seen = await ctx.settled(run.key, claimed.seen, run.declared, run.token, run.budget)
-        except BaseException:
-            ctx.shared.unclaim(run.key, claim_token)  # cancelled: no other code would release a claim that was granted
-            raise
-        if not claimed.granted:
-            if seen.state in {EntryState.EXPIRED, EntryState.INVALID} or (
-                anew and seen.state in {EntryState.FRESH, EntryState.STALE}
-            ):
-                return Lookup(EntryState.LOADING, remaining=claimed.remaining)
-            return seen
-        replaceable = seen.state in {EntryState.EXPIRED, EntryState.INVALID, EntryState.STALE} or (
-            anew and seen.state is EntryState.FRESH
-        )
-        if not replaceable or seen.is_ending or (only is not None and seen.stamp != only):
-            ctx.shared.unclaim(run.key, claim_token)
-            return seen
-        return await self._load(run, seen.stamp, claim_token)
+        taken = await self.rights.take(run, self.rights.ask_claim(run, run.budget, anew=anew, only=only))
+        if not isinstance(taken, Right):
+            return taken
+        return await (self._on_mark(run, taken, anew=anew) if taken.shared else self._load(run, taken))
+
+    async def _on_mark(self, run: Load, right: Right, *, anew: bool) -> Outcome | None:
+        """Load beside the other processes that waited for a load of this key in vain; ``None``: read again."""
+        if right.timed_out:
+            raise elsewhere_over_limit(run.key)
+        joined = self._ctx.flights.lead(run.flight)
+        if joined is None:
+            return await self._load(run, right)
+        if not anew:
+            return Outcome(Resolution.RETRY)  # callers of this flight join that one
+        return None if await self._ended(run, joined) else await self._load(run, None)
 
     async def refresh(self, run: Load, stamp: bytes) -> None:
         """Replace the entry with this version stamp in the background, if the claim is granted.
@@ -205,8 +210,8 @@ class Loading:
         outcome, ending = Outcome(Resolution.RETRY), None
         try:
             if not ctx.shared.usable and not (await self.waits.for_server(run.budget) and ctx.shared.usable):
-                outcome = await self._load(run, None, None)
-            else:
+                outcome = await self._load(run, None)
+            elif ctx.flights.beside(run.flight) is None:
                 step = await self._claim(run, anew=True, only=stamp)
                 if isinstance(step, Outcome):
                     outcome = step
@@ -225,38 +230,36 @@ class Loading:
 
     # -- loading and storing -----------------------------------------------------------------------------------------
 
-    async def _load(self, run: Load, expected_stamp: bytes | None, claim_token: bytes | None) -> Outcome:
-        """Run the loader; store by swapping ``expected_stamp``: the lease's placeholder, or the claim's entry.
-
-        Without a stamp to replace, the value is not stored on the server.
-        """
+    async def _load(self, run: Load, right: Right | None) -> Outcome:
+        """Run the loader; store by swapping the right's version stamp. Without a right, nothing is stored there."""
         ctx = self._ctx
-        if expected_stamp is None:
+        if right is None:
             return await self._load_unconfirmed(run)
-        renewal = self.rights.renew_while_loading(run, expected_stamp, claim_token)
+        renewal = self.rights.renew_while_loading(run, right)
+        began = ctx.ports.clock()
         if run.options.load_limit is not None:
-            run.end_late = partial(self._end_late, run, (expected_stamp, claim_token), renewal)
+            run.end_late = partial(self._end_late, run, right, renewal)
         try:
             captured = await ctx.capture(run.options.tags, run.budget)
             started = ctx.ports.clock()
             result = await self.call(run)
             cost = ctx.ports.clock() - started
             answer, options = self.unwrap(run, result)
-        except BaseException:
+        except BaseException as error:
             if not run.late:
-                self.rights.release(run, expected_stamp, claim_token)
+                self.rights.end(run, right, error, began)
             raise
         finally:
             renewal()
             run.end_late = None
         if run.late:
             return Outcome(Resolution.RETURN, answer=answer)
-        return await self.send(run, (expected_stamp, claim_token), (answer, options), captured, (started, cost))()
+        return await self.send(run, right, (answer, options), captured, (started, cost))()
 
     def send(
         self,
         run: Load,
-        right: tuple[bytes | None, bytes | None],
+        right: Right | None,
         value: tuple[DecodedValue, CallOptions | None],
         captured: Any,
         times: tuple[float, float],
@@ -265,26 +268,26 @@ class Loading:
 
         Args:
             run: The load.
-            right: The version stamp that may be replaced, and the mark of the claim if the right is a claim.
+            right: The right; ``None``: the value is not stored on the server.
             value: The answer, and the options to keep it with.
             captured: The tags with the versions they had before the loader ran.
             times: When the loader started, and how long it took.
         """
         ctx = self._ctx
-        (expected_stamp, claim_token), (answer, options) = right, value
-        if expected_stamp is None or answer.payload is None or options is None or captured is None:
-            self.rights.release(run, expected_stamp, claim_token)
+        answer, options = value
+        if right is None or answer.payload is None or options is None or captured is None:
+            self.rights.release(run, right)
             return partial(self._unstored, run, answer, options, times)
         entry = ctx.entries.pack(run.key, answer, captured, options, times[1], run.token)
-        future = ctx.shared.swap(run.key, expected_stamp, entry)
-        if claim_token is not None:
-            ctx.shared.unclaim(run.key, claim_token)  # in the same write: a waiting caller wakes to the value
+        future = ctx.shared.swap(run.key, right.stamp, entry)
+        if right.claim_token is not None:
+            ctx.shared.unclaim(run.key, right.claim_token)  # in the same write: a waiting caller wakes to the value
         return partial(self._sent, run, right, entry, future, times)
 
     async def _sent(
         self,
         run: Load,
-        right: tuple[bytes | None, bytes | None],
+        right: Right,
         entry: NewEntry,
         future: Future | None,
         times: tuple[float, float],
@@ -294,14 +297,14 @@ class Loading:
         try:
             result = await self._ctx.ask(future, run.budget)
         except BaseException:
-            self.rights.release(run, *right)  # has an effect only if the swap was refused as an error
+            self.rights.release(run, right)  # has an effect only if the swap was refused as an error
             raise
         if result is True and entry.current and not run.flight.detached:
             return Outcome(Resolution.RETURN, answer=answer)
         if isinstance(result, bool):  # the entry was removed or replaced meanwhile, or one of its tags was removed
             return Outcome(Resolution.RETURN, Resolution.RETRY, answer=answer)
-        if right[1] is None:  # a claim was released with the store
-            self.rights.release(run, *right)
+        if right.claim_token is None:  # a claim was released with the store
+            self.rights.release(run, right)
         return await self._unstored(run, answer, entry.options, times)
 
     async def _unstored(
@@ -331,7 +334,7 @@ class Loading:
         try:
             result = await self.call(run)
         except Exception as error:
-            answer = self.stale_if_error(run) if is_failure(error) else None
+            answer = ctx.stale_if_error(run) if is_failure(error) else None
             if answer is None:
                 raise
             return Outcome(Resolution.RETURN, answer=answer, stale=True)
@@ -344,16 +347,16 @@ class Loading:
     def _end_late(
         self,
         run: Load,
-        right: tuple[bytes | None, bytes | None] = (None, None),
+        right: Right | None = None,
         renewal: Callable[[], None] | None = None,
     ) -> None:
         """End a flight at its limit, while its loader runs on in the thread of the starter."""
         answer = None
-        if renewal is None:
-            answer = self.stale_if_error(run)
+        if renewal is None or right is None:
+            answer = self._ctx.stale_if_error(run)
         else:
             renewal()
-            self.rights.release(run, *right)
+            self.rights.fail(run, right, run.options.load_limit or 0.0, timed_out=True)
         verb = Resolution.RAISE if answer is None else Resolution.RETURN
         self._ctx.flights.end(run.flight, Outcome(verb, answer=answer, error=over_limit(run), stale=answer is not None))
 
@@ -370,21 +373,6 @@ class Loading:
             return await self.call(run)
         except LoaderEndedError as error:
             raise error.original from None
-
-    def stale_if_error(self, run: Load) -> DecodedValue | None:
-        """Return an entry of the near cache that still answers although its offline bound has passed (stale-if-error).
-
-        This is the one exception to promise 3: the server is away and the loader failed, too, so an entry within its
-        own ttl and stale time answers.
-        """
-        ctx = self._ctx
-        held = ctx.near.living(run.key)
-        if ctx.alone or ctx.shared.usable or held is None or run.options.offline_ttl <= 0:
-            return None
-        answer = ctx.entries.decode_near(held, run.declared) if ctx.ports.clock() < held.stale_until else None
-        if answer is not None:
-            ctx.counters.offline_stale_hits += 1
-        return answer
 
     async def call(self, run: Load) -> Any:
         """Run the loader, counted and timed."""

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from ..format.entry import NO_HEADER, Header, Tags
+from ..format.entry import NO_HEADER, NOT_FAILED, FailedMark, Header, Tags
 from .options import CallOptions
 
 __all__ = ["ClaimReply", "DecodedValue", "EntryState", "Lookup", "NewEntry"]
@@ -24,6 +24,8 @@ class EntryState(Enum):
     INVALID = "unusable"  # another version, broken, badly signed, over size, a tag no longer current
     FOREIGN = "foreign"  # not written by fleetcache: a script has nothing to compare
     LOADING = "held"  # a placeholder: a process holds the lease and loads
+    FAILED = "failed"  # the mark of a load that failed a moment ago
+    ENDING = "ending"  # gone in a moment: there is no load to wait for, and nothing to replace
     ABSENT = "none"
     TAGS_UNKNOWN = "unknown tags"  # usable if its tags are current, which must be read from the server
     GRANTED = "granted"  # this process has the lease
@@ -57,6 +59,7 @@ class Lookup(msgspec.Struct, gc=False):
         sent_at: When the read was sent.
         header: The header of a usable entry.
         unknown, blob: For ``TAGS_UNKNOWN``: the tags to read, and the bytes to judge again once they are known.
+        failed: For ``FAILED``: the mark; for ``GRANTED``: how many loads in a row have failed before.
     """
 
     state: EntryState
@@ -69,6 +72,7 @@ class Lookup(msgspec.Struct, gc=False):
     header: Header = NO_HEADER
     unknown: tuple[str, ...] = ()
     blob: tuple[bytes, int] = (b"", 0)
+    failed: FailedMark = NOT_FAILED
 
     @property
     def is_ending(self) -> bool:
@@ -80,11 +84,19 @@ class Lookup(msgspec.Struct, gc=False):
 
 
 class ClaimReply(msgspec.Struct):
-    """The answer to a claim: whether it was granted, and the result of a new read of the entry in the same call."""
+    """The answer to a claim.
 
-    seen: Lookup
-    remaining: float
+    Attributes:
+        granted: Whether the claim was granted.
+        remaining: Seconds until the claim of another process ends by itself, or until a failed mark is stepped over.
+        failed: The mark that keeps the claim from this process; if granted, how many loads in a row have failed before.
+        late: Whether the claim was asked for a second time, so that a read sent behind it was answered first.
+    """
+
     granted: bool
+    remaining: float = 0.0
+    failed: FailedMark = NOT_FAILED
+    late: bool = False
 
 
 class NewEntry(msgspec.Struct):

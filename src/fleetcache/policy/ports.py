@@ -258,10 +258,10 @@ class SharedPort(Protocol):
     def look(self, key: str, declared: Any, token: Any, *, of_many: bool = False) -> Future | None: ...  # noqa: D102
     def settle(self, key: str, seen: Lookup, declared: Any, token: Any) -> Future | None: ...  # noqa: D102
     def capture(self, tags: Any, then: Callable[[], Any], future: Future) -> Future | None: ...  # noqa: D102
-    def acquire(self, key: str, placeholder: bytes, lease_ms: int, declared: Any, token: Any) -> Future | None: ...  # noqa: D102
-    def claim(  # noqa: D102
-        self, key: str, claim_token: bytes, lease_ms: int, declared: Any, token: Any, *, look: bool = True
+    def acquire(  # noqa: D102
+        self, key: str, placeholder: bytes, lease_ms: int, declared: Any, token: Any, *, waited: bool = False
     ) -> Future | None: ...
+    def claim(self, key: str, claim_token: bytes, lease_ms: int, *, waited: bool = False) -> Future | None: ...  # noqa: D102
     def is_claimed(self, key: str) -> Future | None: ...  # noqa: D102
     def swap(self, key: str, expected: bytes, entry: NewEntry) -> Future | None: ...  # noqa: D102
     def renew(  # noqa: D102
@@ -269,6 +269,9 @@ class SharedPort(Protocol):
     ) -> None: ...
     def release(self, key: str, placeholder: bytes) -> None: ...  # noqa: D102
     def unclaim(self, key: str, claim_token: bytes) -> None: ...  # noqa: D102
+    def fail(  # noqa: D102
+        self, key: str, right: bytes, failures: int, took: float, *, claim: bool, timed_out: bool
+    ) -> None: ...
     def discard(self, key: str, stamp: bytes) -> None: ...  # noqa: D102
     def put(self, key: str, entry: NewEntry, number: int) -> Future | None: ...  # noqa: D102
     def remove(self, target: tuple[str, str], number: int) -> Future | None: ...  # noqa: D102

@@ -1,50 +1,71 @@
-"""The rights to load that this process holds on the server: renewed while their loaders run, released afterwards.
+"""The rights to load that this process asks for or holds on the server, renewed while their loaders run.
 
 A right is a *lease* where there is no entry, and a *claim* where there is an entry to replace. Either ends by itself
 when its holder dies, so it is short, and this process renews it while a loader takes long.
+
+Rules for failed loads:
+
+1. A failed load leaves a mark in place of its lease or claim, with the number of failed loads in a row. The mark's push
+   wakes the callers that wait for the load. A cancelled load leaves none: it says nothing of the source.
+2. One failure may be chance, so one waiting caller of the fleet loads next. From the second failure in a row on the
+   source is ill: each process that waited runs its own loader, on the mark instead of a lease. Loads one after another
+   would let the last caller wait for all of them.
+3. A load on a mark is stored by the same compare-and-set as any load: the first store replaces the mark and refuses
+   later ones, and a removal refuses all. Its process renews the mark, and leaves it in place if the load fails.
+4. A load on a mark runs for the one flight of its process that callers join.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 
-from ..format.entry import GRACE
-from .context import Load, PolicyContext
-from .ports import Alarm
+from msgspec import Struct
 
-__all__ = ["Rights"]
+from ..format.entry import GRACE, FailedMark
+from .context import NO_LOOK, Budget, Load, PolicyContext
+from .lookup import ClaimReply, EntryState, Lookup
+from .ports import NO_ANSWER, Alarm, LoaderEndedError
+
+__all__ = ["Asked", "Right", "Rights"]
+
+_REPLACEABLE = frozenset({EntryState.EXPIRED, EntryState.INVALID, EntryState.STALE})
 
 
-class _Held:
-    """One right, renewed every third of its length until ``stop``."""
+class Right(Struct, frozen=True):
+    """The right to load a key.
 
-    __slots__ = ("_alarm", "_ctx", "_ms", "claim_token", "expected_stamp", "run")
+    Attributes:
+        stamp: The version stamp that the load's store replaces: the lease's placeholder, the entry under a claim, or
+            the mark of failed loads where there is no entry.
+        claim_token: The claim, or the mark in its place; ``None`` for a lease.
+        failures: The failed loads in a row before this one.
+        shared: Whether other processes load beside this one, on the same mark. This process does not end the mark.
+        timed_out: Whether the failed load was ended by its ``load_limit``: callers that waited for it do not load.
+    """
 
-    def __init__(self, ctx: PolicyContext, run: Load, expected_stamp: bytes, claim_token: bytes | None) -> None:
-        self._ctx, self._ms = ctx, round(run.lease * 1000)
-        self.run, self.expected_stamp, self.claim_token = run, expected_stamp, claim_token
-        if claim_token is not None:
-            self._renew_base()
-        self._alarm = self._next_alarm()
+    stamp: bytes
+    claim_token: bytes | None = None
+    failures: int = 0
+    shared: bool = False
+    timed_out: bool = False
 
-    def _next_alarm(self) -> Alarm:
-        return self._ctx.ports.call_later(self.run.lease / 3, self._ring)
+    @classmethod
+    def on_mark(cls, mark: FailedMark, entry: bytes | None = None) -> "Right":
+        """Return the right of a load on a mark, in place of the lease or of the claim on an entry."""
+        if entry is None:
+            return cls(mark.stamp, None, mark.failures, shared=True, timed_out=mark.timed_out)
+        return cls(entry, mark.stamp, mark.failures, shared=True, timed_out=mark.timed_out)
 
-    def _ring(self) -> None:
-        if self.claim_token is None:
-            self._ctx.shared.renew(self.run.key, self.expected_stamp, self._ms)
-        else:
-            self._ctx.shared.renew(self.run.key, self.claim_token, self._ms, claim=True)
-            self._renew_base()
-        self._alarm = self._next_alarm()
 
-    def _renew_base(self) -> None:
-        # The entry must not end before its refresh does, or other processes would find none and load as well. It
-        # stays expired: no life is added beyond the grace.
-        self._ctx.shared.renew(self.run.key, self.expected_stamp, min(self._ms, round(GRACE * 1000)))
+class Asked(Struct, frozen=True):
+    """A right that was asked for.
 
-    def stop(self) -> None:
-        """End the renewal."""
-        self._alarm.cancel()
+    Attributes:
+        right: The right as it was asked for, to be released if no caller awaits the answer.
+        answer: Waits for the answer; returns the right, or the state of the key that keeps it from this process.
+    """
+
+    right: Right
+    answer: Callable[[], Awaitable[Right | Lookup]]
 
 
 class Rights:
@@ -57,25 +78,163 @@ class Rights:
     def __len__(self) -> int:
         return len(self._held)
 
-    def release(self, run: Load, expected_stamp: bytes | None, claim_token: bytes | None) -> None:
-        """Release the lease, or the claim."""
-        if claim_token is not None:
-            self._ctx.shared.unclaim(run.key, claim_token)
-        elif expected_stamp is not None:
-            self._ctx.shared.release(run.key, expected_stamp)
+    # -- asking ------------------------------------------------------------------------------------------------------
 
-    def renew_while_loading(self, run: Load, expected_stamp: bytes, claim_token: bytes | None) -> Callable[[], None]:
+    async def take(self, run: Load, asked: Asked) -> Right | Lookup:
+        """Wait for the answer."""
+        try:
+            return await asked.answer()
+        except BaseException:
+            self.release(run, asked.right)  # cancelled, perhaps after it was granted: no other code would release it
+            raise
+
+    def ask_lease(self, run: Load, budget: Budget) -> Asked:
+        """Ask for the lease."""
+        ctx = self._ctx
+        placeholder = ctx.entries.stamp(b"L")
+        run.lease = ctx.times.lease(run.group)
+        ms = round(run.lease * 1000)
+        future = ctx.shared.acquire(run.key, placeholder, ms, run.declared, run.token, waited=run.waited)
+
+        async def answer() -> Right | Lookup:
+            seen = await ctx.ask(future, budget)
+            if seen is not NO_ANSWER and seen.state is EntryState.GRANTED:
+                return Right(placeholder, failures=seen.failed.failures)
+            seen = await ctx.settled(run.key, seen, run.declared, run.token, budget)
+            if seen.state is EntryState.FAILED and not run.waited:
+                return Lookup(EntryState.ENDING, remaining=seen.remaining)
+            return seen
+
+        return Asked(Right(placeholder), answer)
+
+    def ask_claim(
+        self, run: Load, budget: Budget, *, anew: bool = False, only: bytes | None = None, of_many: bool = False
+    ) -> Asked:
+        """Ask for the claim, and read the entry again in the same write.
+
+        Args:
+            run: The load.
+            budget: The time that the call may still wait.
+            anew: Whether to replace even a fresh entry.
+            only: The version stamp of the one entry to replace; any other entry is left in place.
+            of_many: Whether the claim is a part of a batch.
+        """
+        ctx = self._ctx
+        claim_token = ctx.entries.stamp(b"C")
+        run.lease = ctx.times.lease(run.group)
+        taken = ctx.shared.claim(run.key, claim_token, round(run.lease * 1000), waited=run.waited)
+        looked = ctx.shared.look(run.key, run.declared, run.token, of_many=of_many)
+
+        async def answer() -> Right | Lookup:
+            claimed = await ctx.ask(taken, budget)
+            if not isinstance(claimed, ClaimReply):
+                return NO_LOOK
+            if claimed.late:  # the entry was read before the claim was granted
+                seen = await ctx.read(run.key, run.declared, run.token, budget)
+            else:
+                seen = await ctx.ask(looked, budget)
+                seen = await ctx.settled(run.key, seen, run.declared, run.token, budget)
+            replaceable = seen.state in _REPLACEABLE or (anew and seen.state is EntryState.FRESH)
+            if claimed.granted:
+                if replaceable and not seen.is_ending and (only is None or seen.stamp == only):
+                    return Right(seen.stamp, claim_token, claimed.failed.failures)
+                ctx.shared.unclaim(run.key, claim_token)
+                return seen
+            if not replaceable or (seen.state is EntryState.STALE and not anew):
+                return seen
+            return self._kept_from(run, claimed, seen)
+
+        return Asked(Right(b"", claim_token), answer)
+
+    def _kept_from(self, run: Load, claimed: ClaimReply, seen: Lookup) -> Right | Lookup:
+        """Return the way of a load whose claim another process has, or a failed mark keeps."""
+        if not claimed.failed.failures:
+            return Lookup(EntryState.LOADING, remaining=claimed.remaining)
+        if run.waited and not seen.is_ending:
+            return Right.on_mark(claimed.failed, seen.stamp)
+        return Lookup(EntryState.ENDING, remaining=claimed.remaining)
+
+    # -- ending ------------------------------------------------------------------------------------------------------
+
+    def release(self, run: Load, right: Right | None) -> None:
+        """End the lease or the claim, and say nothing of the load."""
+        if right is None or right.shared:
+            return
+        if right.claim_token is not None:
+            self._ctx.shared.unclaim(run.key, right.claim_token)
+        else:
+            self._ctx.shared.release(run.key, right.stamp)
+
+    def fail(self, run: Load, right: Right, took: float, *, timed_out: bool = False) -> None:
+        """End the lease or the claim after a load that failed, and leave the mark of the failure.
+
+        Args:
+            run: The load.
+            right: Its right.
+            took: The seconds that the load took.
+            timed_out: Whether its ``load_limit`` ended the load: callers that waited get ``LoadTimeout``.
+        """
+        if right.shared:
+            return
+        claim = right.claim_token is not None
+        held = right.stamp if right.claim_token is None else right.claim_token
+        self._ctx.shared.fail(run.key, held, right.failures + 1, took, claim=claim, timed_out=timed_out)
+
+    def end(self, run: Load, right: Right, error: BaseException, began: float) -> None:
+        """End the lease or the claim of a load that brought no value, as its exception demands."""
+        if isinstance(error, Exception) and not isinstance(error, LoaderEndedError):
+            self.fail(run, right, self._ctx.ports.clock() - began, timed_out=run.over_limit)
+        else:
+            self.release(run, right)
+
+    # -- keeping -----------------------------------------------------------------------------------------------------
+
+    def renew_while_loading(self, run: Load, right: Right) -> Callable[[], None]:
         """Renew the right every third of its length while the loader runs; return a function that stops the renewal."""
-        run.flight.loads = True
-        held = _Held(self._ctx, run, expected_stamp, claim_token)
+        run.lease = run.lease or self._ctx.times.lease(run.group)  # a mark that was read was not asked for
+        run.flight.loads, run.flight.on_mark = not right.shared, right.shared
+        held = _Held(self._ctx, run, right)
         self._held[held] = None
         return partial(self._stop, held)
 
-    def _stop(self, held: _Held) -> None:
+    def _stop(self, held: "_Held") -> None:
         held.stop()
         self._held.pop(held, None)
 
     def release_all(self) -> None:
         """Release all leases and claims before closing: the fleet need not wait for loads that still run here."""
         for held in self._held:
-            self.release(held.run, held.expected_stamp, held.claim_token)
+            self.release(held.run, held.right)
+
+
+class _Held:
+    """One right, renewed every third of its length until ``stop``."""
+
+    __slots__ = ("_alarm", "_ctx", "_ms", "right", "run")
+
+    def __init__(self, ctx: PolicyContext, run: Load, right: Right) -> None:
+        self._ctx, self._ms = ctx, round(run.lease * 1000)
+        self.run, self.right = run, right
+        if right.claim_token is not None:
+            self._renew_base()
+        self._alarm = self._next_alarm()
+
+    def _next_alarm(self) -> Alarm:
+        return self._ctx.ports.call_later(self.run.lease / 3, self._ring)
+
+    def _ring(self) -> None:
+        if self.right.claim_token is None:
+            self._ctx.shared.renew(self.run.key, self.right.stamp, self._ms)
+        else:
+            self._ctx.shared.renew(self.run.key, self.right.claim_token, self._ms, claim=True)
+            self._renew_base()
+        self._alarm = self._next_alarm()
+
+    def _renew_base(self) -> None:
+        # The entry must not end before its refresh does, or other processes would find none and load as well. It
+        # stays expired: no life is added beyond the grace.
+        self._ctx.shared.renew(self.run.key, self.right.stamp, min(self._ms, round(GRACE * 1000)))
+
+    def stop(self) -> None:
+        """End the renewal."""
+        self._alarm.cancel()

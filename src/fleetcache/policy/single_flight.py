@@ -88,6 +88,7 @@ class Flight:
         "key",
         "late",
         "loads",
+        "on_mark",
         "outcome",
         "queued",
         "tags",
@@ -102,6 +103,7 @@ class Flight:
         self.tags = tags
         self.detached = False
         self.loads = False  # whether it loads under a lease or claim on the server
+        self.on_mark = False  # whether it loads on a failed mark, which keeps no other load from the key
         self.outcome: Outcome | None = None
         self.late: Outcome | None = None  # of a loader that ended after its limit, for its starter alone
         self.futures: list[Future] = []
@@ -205,11 +207,7 @@ class Flights:
         for table in (self._table, self._behind):
             if table.get(flight.key) is flight:
                 del table[flight.key]
-        detached = self._detached.get(flight.key)
-        if detached is not None and flight in detached:
-            detached.remove(flight)
-            if not detached:
-                del self._detached[flight.key]
+        self._forget_detached(flight)
         futures, flight.futures = flight.futures, []
         outcome.callers = len(futures)
         if not futures:
@@ -217,6 +215,13 @@ class Flights:
         for future in futures:
             if not future.done():
                 future.set_result(outcome)
+
+    def _forget_detached(self, flight: Flight) -> None:
+        detached = self._detached.get(flight.key)
+        if detached is not None and flight in detached:
+            detached.remove(flight)
+            if not detached:
+                del self._detached[flight.key]
 
     def detach_key(self, key: str) -> None:
         """Let no further caller join the flight of this key."""
@@ -237,6 +242,25 @@ class Flights:
         """
         others = (other for other in self._detached.get(key, ()) if other is not flight)
         return next((other for other in others if other.loads), None)
+
+    def beside(self, flight: Flight) -> Flight | None:
+        """Return another flight of the same key that loads on a failed mark."""
+        others = (self._table.get(flight.key), *self._detached.get(flight.key, ()))
+        return next((other for other in others if other is not None and other.on_mark and other is not flight), None)
+
+    def lead(self, flight: Flight) -> Flight | None:
+        """Let callers join a flight again, whose loader is about to begin; return the flight that they join instead.
+
+        What detached the flight has happened before its loader begins.
+        """
+        joined = self._table.get(flight.key)
+        if joined is not None:
+            return None if joined is flight else joined
+        if flight.detached:
+            flight.detached = False
+            self._forget_detached(flight)
+        self._table[flight.key] = flight
+        return None
 
     def _detach(self, flight: Flight) -> None:
         flight.detached = True

@@ -20,6 +20,7 @@ from ..format.entry import (
     has_head,
     is_placeholder,
     pack,
+    parse_failed,
     parse_header,
     parse_tags,
     signed_part,
@@ -313,6 +314,9 @@ class Entries:
             return _NOTHING  # the entry expired between GET and PTTL, so its remaining life is unknown
         if is_placeholder(blob):
             return Lookup(EntryState.LOADING, stamp, remaining=pttl / 1000)
+        failed = parse_failed(blob, pttl)
+        if failed.failures:
+            return Lookup(EntryState.FAILED, stamp, remaining=failed.guarded_ms / 1000, failed=failed)
         return self._unusable(EntryState.INVALID, stamp, "format", pttl)
 
     def _unusable(self, look: EntryState, stamp: bytes, why: str, pttl: int = 0) -> Lookup:

@@ -28,7 +28,7 @@ from .large_keys import LargeKeys
 from .replies import judged
 from .scripts import TAG_KEPT_MS
 
-__all__ = ["HEAD", "Reads"]
+__all__ = ["Reads"]
 
 
 # Asked after ``GET`` and ``PTTL`` where no push tells of a write between the two: the head of another value differs.

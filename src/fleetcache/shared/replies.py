@@ -47,7 +47,7 @@ _SHAPES: Final[dict[str, Callable[[Any], bool]]] = {
     "SET": lambda reply: reply is None or reply == b"OK",
     "DEL": _is_count,
     # Scripts by name.
-    "acquire": lambda reply: (type(reply) is int and reply == 0) or _is_there(reply),
+    "acquire": lambda reply: (type(reply) is int and reply <= 0) or _is_there(reply),
     "add": lambda reply: (type(reply) is int and reply == 0) or _is_there(reply),
     "incr": _is_counted,
     "mint": lambda reply: _is_there(reply) and reply[1] in {0, 1},

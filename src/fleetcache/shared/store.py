@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from ..clock import Clock
+from ..format.entry import GUARD_MS, FailedMark, failed_mark, parse_failed
 from ..format.keys import ALL_TAG, Layout, Target
 from ..futures import Future
 from ..near.coherence import Coherence, FillToken
@@ -18,7 +19,7 @@ from ..telemetry.stats import Counters
 from ..wire.session import Call, Command, ReplyError
 from .commands import CommandSender
 from .entries import Entries
-from .reading import HEAD, Reads
+from .reading import Reads
 from .stray_rights import GOOD_FOR, Rights
 
 __all__ = ["Shared"]
@@ -55,8 +56,13 @@ class Shared(CommandSender):
 
     # -- leases and claims ---------------------------------------------------------------------------------------
 
-    def acquire(self, key: str, placeholder: bytes, lease_ms: int, declared: Any, token: FillToken) -> Future | None:
-        """Take the lease; the future gets a ``Lookup``: ``GRANTED``, or the value under the key."""
+    def acquire(
+        self, key: str, placeholder: bytes, lease_ms: int, declared: Any, token: FillToken, *, waited: bool = False
+    ) -> Future | None:
+        """Take the lease; the future gets a ``Lookup``: ``GRANTED``, or the value under the key.
+
+        A caller that has ``waited`` for a load never steps over the mark of an ill source: it loads on that mark.
+        """
         if not self.may_send():
             return None
         raw, future = self._layout.entry(key), self._ports.future()
@@ -72,57 +78,53 @@ class Shared(CommandSender):
             self._counters.leases += 1
             if future.done():  # no caller waits for the lease any more
                 self.release(key, placeholder)
-            return Lookup(EntryState.GRANTED, stamp=placeholder)
+            return Lookup(EntryState.GRANTED, stamp=placeholder, failed=FailedMark(failures=-reply))
 
         lost = partial(self.rights.lost, raw, placeholder, lease_ms / 1000)
-        return self.call_script("acquire", raw, (placeholder, lease_ms), answered, future, lost)
+        args = (placeholder, lease_ms, -1 if waited else GUARD_MS)
+        return self.call_script("acquire", raw, args, answered, future, lost)
 
-    def claim(
-        self, key: str, claim_token: bytes, lease_ms: int, declared: Any, token: FillToken | None, *, look: bool = True
-    ) -> Future | None:
-        """Take the right to replace an entry, and ``look`` at the entry again; the future gets a ``ClaimReply``."""
+    def claim(self, key: str, claim_token: bytes, lease_ms: int, *, waited: bool = False) -> Future | None:
+        """Take the right to replace an entry; the future gets a ``ClaimReply``, or a ``Lookup`` that tells the fault.
+
+        ``waited`` as for ``acquire``.
+        """
         if not self.may_send():
             return None
-        raw, sibling, future = self._layout.entry(key), self._layout.claim(key), self._ports.future()
+        sibling, future = self._layout.claim(key), self._ports.future()
+        late = False
 
-        def answered(replies: list[Any], call: Call) -> ClaimReply:
-            set_, left, *entry = replies
+        def repeated() -> bool:
+            nonlocal late
+            late = True
+            return True
+
+        def answered(reply: Any, _sent_at: float) -> ClaimReply | Lookup:
             self.rights.answered(sibling, claim_token)
-            if isinstance(set_, ReplyError):
-                return ClaimReply(self.refused("store", set_), 0.0, granted=False)
-            granted = set_ is not None
-            if granted:
-                self._counters.claims += 1
-                if future.done():
-                    self.unclaim(key, claim_token)
-            if not look:
-                seen = Lookup(EntryState.ABSENT)
-            elif large:
-                seen = self.reads.see_large(raw, *entry) or Lookup(EntryState.ABSENT)  # small by now: read it again
-            elif self.reads.is_torn(key, call.between, *entry):
-                seen = Lookup(EntryState.ABSENT)  # the next script reads value and life in one step
-            else:
-                seen = self.reads.see(key, entry[0], entry[1], call.sent_at, declared, token)
-            return ClaimReply(seen, max(left, 0) / 1000 if isinstance(left, int) else 0.0, granted=granted)
+            if isinstance(reply, ReplyError):
+                return self.refused("store", reply)
+            if isinstance(reply, list):
+                blob, pttl = reply
+                failed = parse_failed(blob, pttl)
+                ms = failed.guarded_ms if failed.failures else max(pttl, 0)
+                return ClaimReply(granted=False, remaining=ms / 1000, failed=failed, late=late)
+            self.record_success("store")
+            self.expect_own(sibling)
+            self._counters.claims += 1
+            if future.done():
+                self.unclaim(key, claim_token)
+            return ClaimReply(granted=True, failed=FailedMark(failures=-reply), late=late)
 
-        large = raw in self.large.keys
-        entry_of: tuple[Command, ...] = self.large.asks(raw) if large else (("GET", raw), ("PTTL", raw))
-        if not (large or self._coherence.tracking):
-            entry_of = (*entry_of, ("GETRANGE", raw, *HEAD))
-        commands: tuple[Command, ...] = (
-            ("SET", sibling, claim_token, "NX", "PX", lease_ms),
-            ("PTTL", sibling),
-            *entry_of,
-        )
         lost = partial(self.rights.lost, sibling, claim_token, lease_ms / 1000)
-        return self.call(commands if look else commands[:2], answered, future, lost)
+        args = (claim_token, lease_ms, -1 if waited else GUARD_MS)
+        return self.call_script("acquire", sibling, args, answered, future, lost, repeated)
 
     def is_claimed(self, key: str) -> Future | None:
         """Ask whether any process holds the claim; the future gets True or False."""
         if not self.may_send():
             return None
-        asked = (("PTTL", self._layout.claim(key)),)
-        return self.call(asked, lambda replies, _: isinstance(replies[0], int) and replies[0] > 0, self._ports.future())
+        asked = (("GETRANGE", self._layout.claim(key), 0, 0),)
+        return self.call(asked, lambda replies, _: replies[0] == b"C", self._ports.future())  # not a failed mark
 
     def swap(self, key: str, expected: bytes, entry: NewEntry) -> Future | None:
         """Replace the value that carries the expected head, by compare-and-set.
@@ -173,6 +175,34 @@ class Shared(CommandSender):
     def unclaim(self, key: str, claim_token: bytes) -> None:
         """Release a claim."""
         self.release_raw(self._layout.claim(key), claim_token)
+
+    def fail(self, key: str, right: bytes, failures: int, took: float, *, claim: bool, timed_out: bool) -> None:
+        """Replace a placeholder, or a claim, by the mark of its failed load.
+
+        Args:
+            key: The key.
+            right: The placeholder, or the claim.
+            failures: The failed loads in a row, this load among them.
+            took: The seconds that the load took.
+            claim: Whether ``right`` is a claim.
+            timed_out: Whether the load was ended by its ``load_limit``.
+        """
+        raw = self._layout.claim(key) if claim else self._layout.entry(key)
+        lost = partial(self.rights.lost, raw, right, GOOD_FOR)
+        if not self._connected():
+            lost()
+            return
+
+        def answered(reply: Any, _sent_at: float) -> None:
+            if isinstance(reply, ReplyError):  # such as a full server, which still removes
+                self.release_raw(raw, right, own=not claim)
+                return
+            self.rights.answered(raw, right)
+            if not claim:  # the push for a claim must wake the callers here, as a foreign one does
+                self._own_if_done(raw, reply)
+
+        mark, life_ms = failed_mark(right, failures, took, timed_out=timed_out)
+        self.call_script("swap", raw, (right, mark, life_ms), answered, None, lost)
 
     def release_raw(self, raw: bytes, stamp: bytes, *, own: bool = False) -> None:
         """Compare and delete, now or in the next handshake.

@@ -125,7 +125,7 @@ ROWS = (
         "waits_for_its_own_lease",
         "flight.cycle",
         "A loader that asks for its own key after a removal waits for its own lease.",
-        "policy.loading:Loading._obtain",
+        "policy.loading:Loading._waited",
         ("None if holder is None else", "None if True else"),
         f"{CYCLES}test_a_loader_that_asks_for_its_key_after_a_removal_is_a_cycle",
     ),

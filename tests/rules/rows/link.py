@@ -173,14 +173,6 @@ ROWS = [
         "tests/faults/test_torn_reads.py::test_a_torn_read_is_asked_for_once_more",
     ),
     Row(
-        "torn_look_beside_a_claim",
-        "shared.reading.1",
-        "The read that comes with a claim treats an expired value as fresh.",
-        "shared.store:Shared.claim",
-        ("elif self.reads.is_torn(key, call.between, *entry):", "elif self.reads.is_torn(key, (), *entry):"),
-        "tests/faults/test_torn_reads.py::test_a_torn_look_beside_a_claim_is_too",
-    ),
-    Row(
         "large_key_is_forgotten",
         "shared.large_keys.1",
         "Each read of a value that is larger than any reply costs the connection, and with it all of near.",

@@ -18,7 +18,7 @@ ROWS = [
         "policy.places.1",
         "A load in the queue does not see that another process has brought the value.",
         "policy.loading:Loading._obtain",
-        ("self.places.take(run, watch.future, give_up)", "self.places.take(run, ctx.ports.future(), give_up)"),
+        ("self.places.take(run, watch.future, run.give_up)", "self.places.take(run, ctx.ports.future(), give_up)"),
         f"{PLACES}::test_a_queued_load_starts_no_load_of_its_own_if_another_process_loads_the_key",
     ),
     Row(

@@ -29,7 +29,7 @@ ROWS = [
         "policy.loading:Loading._step",
         (
             "            case EntryState.LOADING:\n                return seen\n",
-            "            case EntryState.LOADING:\n                return await self._load(run, None, None)\n",
+            "            case EntryState.LOADING:\n                return await self._load(run, None)\n",
         ),
     ),
     Row(

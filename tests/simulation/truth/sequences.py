@@ -178,7 +178,7 @@ def _storing(dice: _Dice, ms: int) -> list[Command]:
     pick = dice.random.choice
     key, delta = dice.key(), entry(pick((b"1", b"-3", b"9007199254740991")))
     calls: dict[str, tuple[bytes | int, ...]] = {
-        "acquire": (pick(PLACEHOLDERS), ms),
+        "acquire": (pick(PLACEHOLDERS), ms, pick((-1, 100))),
         "swap": (dice.head(), dice.entry(), ms),
         "put": (dice.entry(), ms),
         "add": (dice.entry(), ms),

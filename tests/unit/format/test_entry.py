@@ -8,9 +8,12 @@ from fleetcache.format.entry import (
     FORMAT_WRITTEN,
     FORMATS_READ,
     HEAD_SIZE,
+    NOT_FAILED,
+    failed_mark,
     has_head,
     is_placeholder,
     pack,
+    parse_failed,
     parse_header,
     parse_tags,
     signed_part,
@@ -67,6 +70,8 @@ def test_any_bytes_are_an_entry_or_not_but_never_an_exception(blob: bytes) -> No
     parse_tags(blob)
     is_placeholder(blob)
     has_head(blob)
+    parse_failed(blob, 5)
+    parse_failed(b"F" + blob, -2)
 
 
 @given(st.integers(0, len(ENTRY) - 1), st.integers(0, 255))
@@ -132,7 +137,7 @@ def test_a_placeholder_is_a_head_and_nothing_more() -> None:
         (HEAD, True),
         (ENTRY, True),
         (b"L" + bytes(16), True),
-        (b"F" + bytes(16) + b"2 3000", False),  # the mark of a failed load, in a later release
+        (b"F" + bytes(16) + b"2 3000", True),
         (HEAD[:-1], False),
         (b"x" * 40, False),
         (b"", False),
@@ -145,3 +150,41 @@ def test_a_script_can_compare_what_begins_like_ours(blob: bytes, ours: bool) -> 
 @pytest.mark.parametrize("section", [SECTION[:-1], b"\x05a", b"\x01", b"\x01\xff" + VERSION])
 def test_broken_tags_are_none(section: bytes) -> None:
     assert parse_tags(section) is None
+
+
+def test_the_bytes_of_a_failed_mark_are_what_the_module_says() -> None:
+    placeholder = b"L" + HEAD[1:]
+    assert failed_mark(placeholder, 2, 1.5) == (b"F" + HEAD[1:] + b"2 4000", 4000)
+    assert failed_mark(placeholder, 1, 0.0, timed_out=True) == (b"F" + HEAD[1:] + b"1 1000 t", 1000)
+    assert failed_mark(b"C" + HEAD[1:], 10**6, 10**6) == (b"F" + HEAD[1:] + b"9999 30000", 30_000)
+    assert has_head(failed_mark(placeholder, 1, 0.0)[0])
+
+
+@given(st.integers(1, 9999), st.floats(0, 100), st.booleans(), st.integers(0, 40_000))
+def test_a_failed_mark_says_what_it_was_made_of(count: int, took: float, timed_out: bool, age: int) -> None:
+    blob, life = failed_mark(b"L" + HEAD[1:], count, took, timed_out=timed_out)
+    mark = parse_failed(blob, life - age)
+    assert (mark.stamp, mark.failures, mark.timed_out) == (blob[:HEAD_SIZE], count, timed_out)
+    assert mark.ends_waits is (timed_out or count > 1)
+    assert mark.guarded_ms == (max(0, 100 - age) if mark.ends_waits else 0)
+
+
+def test_a_renewed_mark_is_not_young_again() -> None:
+    blob, life = failed_mark(b"L" + HEAD[1:], 2, 0.0)
+    assert parse_failed(blob, life + 1).guarded_ms == 0
+
+
+@pytest.mark.parametrize("text", [b"", b"2", b"0 5", b"-1 5", b"2 ", b" 2 5", b"22222 5", b"2 555555", b"2 5t", b"x 5"])
+def test_bytes_of_another_form_are_no_failed_mark(text: bytes) -> None:
+    assert parse_failed(b"F" + HEAD[1:] + text, 5) is NOT_FAILED
+
+
+@pytest.mark.parametrize("more", [b" u", b" timeout", b" t later", b" "])
+def test_a_failed_mark_with_words_of_a_later_release_is_one(more: bytes) -> None:
+    mark = parse_failed(b"F" + HEAD[1:] + b"3 1000" + more, 500)
+    assert (mark.failures, mark.timed_out) == (3, more.startswith(b" t "))
+
+
+@pytest.mark.parametrize("first", [b"V", b"L", b"C", b"f"])
+def test_only_its_letter_begins_a_failed_mark(first: bytes) -> None:
+    assert parse_failed(first + HEAD[1:] + b"2 1000", 500) is NOT_FAILED

@@ -18,9 +18,9 @@ from tests.support.world import LAYOUT
 LUA = Path(fleetcache.shared.__file__).parent / "lua"
 # The texts are part of the format: with another SHA-1, two releases of one fleet do not share their scripts.
 SHAS = {
-    "acquire": "07131db72d4c42561fcadbe4c1190145512172f1",
-    "add": "3bd46d1ddcacf1bae27d791b21e49c2a5a8e9794",
-    "incr": "59b69e21365222ad90eedcf59355f4d36197b1a4",
+    "acquire": "54cdb3adc47935060ecab679297ffba174326e2e",
+    "add": "028d8e46988e053dd15ca1e2f7284b11ea465a27",
+    "incr": "ace254ad0b9113efe5b3893ca27feb7811ea6d98",
     "mint": "bc7b7bffc5e70c3c0f76c9c99262de4b294e984f",
     "put": "3bf5498effb72180fea17dfc680db47a3fe44fe8",
     "release": "55029bcc3112647947509be61911266ab526ecdf",
@@ -33,6 +33,11 @@ GRACE = 10_000
 TAGS = tag_section((("*", b"v" * 16),))
 OTHER_TAGS = tag_section((("*", b"w" * 16),))
 PLACEHOLDER = b"L" + b"p" * 16
+CLAIM = b"C" + b"p" * 16
+
+
+def mark(failures: int, life: int = 3000, kind: bytes = b"") -> bytes:
+    return b"F" + b"p" * 16 + b"%d %d" % (failures, life) + kind
 
 
 def head(stamp: bytes = b"1") -> bytes:
@@ -86,6 +91,59 @@ def test_every_script_touches_one_key_and_is_loaded_by_its_sha(client: Client) -
         assert "KEYS[2]" not in script.text
 
 
+# -- acquire ---------------------------------------------------------------------------------------------------------
+
+
+def acquire(client: Client, guard: int, taken: bytes = PLACEHOLDER) -> Any:
+    return run(client, "acquire", taken, 5000, guard)
+
+
+@pytest.mark.parametrize("taken", [PLACEHOLDER, CLAIM])
+def test_a_right_is_granted_where_nothing_is_and_kept_from_others(client: Client, taken: bytes) -> None:
+    assert acquire(client, 100, taken) == 0
+    assert client("GET", KEY) == taken
+    found, left = acquire(client, 100, taken[:1] + b"o" * 16)
+    assert (found, 0 < left <= 5000) == (taken, True)
+
+
+@pytest.mark.parametrize("guard", [100, -1])
+def test_one_failure_keeps_nobody_from_the_right(client: Client, guard: int) -> None:
+    client("SET", KEY, mark(1), "PX", 3000)
+    assert acquire(client, guard) == -1
+    assert client("GET", KEY) == PLACEHOLDER
+
+
+@pytest.mark.parametrize("there", [mark(2), mark(1, kind=b" t"), mark(7, kind=b" t")])
+def test_a_mark_that_ends_waits_is_left_to_those_who_waited_for_a_while(client: Client, there: bytes) -> None:
+    client("SET", KEY, there, "PX", 2990)  # 10 ms old
+    found, left = acquire(client, 100)
+    assert (found, 0 < left <= 2990) == (there, True)
+    client("SET", KEY, there, "PX", 2900)
+    assert acquire(client, 100) == -int(there[17:18])
+
+
+@pytest.mark.parametrize("there", [mark(2), mark(1, kind=b" t"), mark(2, life=10)])
+def test_those_who_waited_never_step_over_a_mark_that_ends_waits(client: Client, there: bytes) -> None:
+    client("SET", KEY, there, "PX", 1000)  # old, or renewed
+    assert acquire(client, -1)[0] == there
+
+
+def test_a_renewed_mark_is_not_young_again(client: Client) -> None:
+    client("SET", KEY, mark(2, life=1000), "PX", 9000)
+    assert acquire(client, 100) == -2
+
+
+@pytest.mark.parametrize("text", [b"", b"2", b"x 5", b" 2 5", b"-1 5"])
+def test_bytes_of_another_form_are_no_mark(client: Client, text: bytes) -> None:
+    client("SET", KEY, b"F" + b"p" * 16 + text, "PX", 3000)
+    assert acquire(client, 100)[0] == b"F" + b"p" * 16 + text
+
+
+def test_a_mark_of_a_later_kind_is_stepped_over(client: Client) -> None:
+    client("SET", KEY, mark(3, kind=b" later words"), "PX", 2000)
+    assert acquire(client, 100) == -3
+
+
 # -- add -------------------------------------------------------------------------------------------------------------
 
 
@@ -95,10 +153,13 @@ def test_add_stores_where_nothing_is(client: Client) -> None:
     assert 0 < client("PTTL", KEY) <= 5000
 
 
-def test_add_takes_a_placeholder_for_nothing_and_its_load_ends_refused(client: Client) -> None:
-    client("SET", KEY, PLACEHOLDER, "PX", 1000)
+@pytest.mark.parametrize("there", [PLACEHOLDER, mark(2)])
+def test_add_takes_a_placeholder_or_failed_mark_for_nothing_and_its_load_ends_refused(
+    client: Client, there: bytes
+) -> None:
+    client("SET", KEY, there, "PX", 1000)
     assert run(client, "add", entry(b"new"), 5000) == 0
-    assert run(client, "swap", PLACEHOLDER, entry(b"loaded"), 5000) == 0
+    assert run(client, "swap", there[:17], entry(b"loaded"), 5000) == 0
     assert client("GET", KEY) == entry(b"new")
 
 
@@ -153,8 +214,9 @@ def test_incr_adds_and_keeps_the_life_under_a_new_head(client: Client) -> None:
     assert incr(client, -50) == [1, b"-8"]
 
 
-def test_incr_takes_a_placeholder_for_nothing(client: Client) -> None:
-    client("SET", KEY, PLACEHOLDER, "PX", 1000)
+@pytest.mark.parametrize("there", [PLACEHOLDER, mark(2)])
+def test_incr_takes_a_placeholder_or_failed_mark_for_nothing(client: Client, there: bytes) -> None:
+    client("SET", KEY, there, "PX", 1000)
     assert incr(client, 3) == [1, b"3"]
 
 

@@ -65,7 +65,7 @@ def test_one_instance_has_the_lease_until_it_gives_it_back(remote: Driver) -> No
 def test_one_instance_has_the_claim_until_it_gives_it_back(remote: Driver) -> None:
     async def body(one: Engine, other: Engine) -> None:
         async def claim(engine: Engine, mark: bytes) -> ClaimReply:
-            claimed = await reply(engine, engine.shared.claim("k", mark, 10_000, Any, None))
+            claimed = await reply(engine, engine.shared.claim("k", mark, 10_000))
             assert isinstance(claimed, ClaimReply)
             return claimed
 
@@ -123,7 +123,7 @@ def test_a_removal_says_whether_something_alive_was_there(remote: Driver) -> Non
 def test_nothing_is_sent_where_no_server_is(url: str) -> None:
     shared = Cache(url, prefix="shop")._engine.shared
     assert shared.is_claimed("k") is None
-    assert shared.claim("k", b"C" * 17, 1000, Any, None) is None
+    assert shared.claim("k", b"C" * 17, 1000) is None
     assert shared.swap("k", b"", NewEntry(b"", 1000, b"", DecodedValue(1, b"", 0, Any), OPTIONS, ())) is None
     assert shared.touch("k", b"", 1000) is None
     assert shared.ping() is None

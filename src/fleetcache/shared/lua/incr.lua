@@ -7,7 +7,7 @@ local v = redis.call('GET', KEYS[1])
 local start = struct.unpack('>H', string.sub(ARGV[1], 34, 35))
 local delta = string.sub(ARGV[1], start + 1)
 local pttl = v and redis.call('PTTL', KEYS[1])
-if not v or string.sub(v, 1, 1) == 'L' or string.sub(v, 1, 17) == ARGV[4] then
+if not v or string.find(v, '^[LF]') or string.sub(v, 1, 17) == ARGV[4] then
   redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
   return {1, delta}
 end
