@@ -34,9 +34,9 @@ class Watched:
             self.session.add(Call([("PING",)] * commands, self._handler(number)), float(number))
         self.session.expect_self_invalidation = own
 
-    def _pushed(self, frame: list[Any]) -> None:
-        self.events.append(("push", plain(list(frame))))
-        self.coherence.on_invalidation(frame)
+    def _pushed(self, keys: list[bytes] | None) -> None:
+        self.events.append(("push", keys))
+        self.coherence.on_invalidation(keys)
 
     def _handler(self, number: int) -> Callable[[list[Any]], Any]:
         return lambda replies: self.events.append((number, plain(replies)))
@@ -70,7 +70,8 @@ def well_formed(source: Source, calls: list[int]) -> tuple[bytes, list[Any]]:
             while source.chance(3):
                 written, pushed = push(source)
                 raw += written
-                events.append(("push", pushed))
+                if pushed != []:
+                    events.append(("push", pushed))
             written, reply = frame(source)
             raw += written
             replies.append(reply)

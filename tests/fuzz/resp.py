@@ -52,15 +52,19 @@ def frame(source: Source, depth: int = 4) -> tuple[bytes, Any]:  # noqa: PLR0911
     return b"*%d\r\n%b" % (len(parts), b"".join(raw for raw, _ in parts)), [value for _, value in parts]
 
 
-def push(source: Source) -> tuple[bytes, list[Any]]:
-    """Return a push: an invalidation of own keys, foreign keys or no keys, or any other content."""
+def push(source: Source) -> tuple[bytes, list[bytes] | None]:
+    """Return a push and the keys that it invalidates; ``None`` stands for all keys."""
     if source.chance(4):
         raw, value = frame(source)
-        return b">2\r\n$10\r\ninvalidate\r\n" + raw, [b"invalidate", value]
+        readable = isinstance(value, list) and all(type(key) is bytes for key in value)
+        return b">2\r\n$10\r\ninvalidate\r\n" + raw, value if readable else None
     if source.chance(4):
-        return b">2\r\n$10\r\ninvalidate\r\n_\r\n", [b"invalidate", None]
+        return b">2\r\n$10\r\ninvalidate\r\n_\r\n", None
+    if source.chance(4):
+        raw, _ = frame(source)
+        return b">2\r\n$7\r\nmessage\r\n" + raw, []
     keys = [
         source.pick((b"p:e:", b"p:t:", b"p:c:", b"p:p:", b"q:e:", b"")) + source.blob() for _ in range(source.below(4))
     ]
     raw = b"".join(b"$%d\r\n%b\r\n" % (len(key), key) for key in keys)
-    return b">2\r\n$10\r\ninvalidate\r\n*%d\r\n%b" % (len(keys), raw), [b"invalidate", keys]
+    return b">2\r\n$10\r\ninvalidate\r\n*%d\r\n%b" % (len(keys), raw), keys

@@ -122,7 +122,7 @@ def waits_to_be_told(url: str, **settings: Any) -> Cache:
     replace(
         coherence,
         _forget_target=nothing,
-        on_invalidation=lambda frame: asyncio.get_running_loop().call_later(0.05, on_push, frame),
+        on_invalidation=lambda keys: asyncio.get_running_loop().call_later(0.05, on_push, keys),
     )
     return cache
 

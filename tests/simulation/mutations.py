@@ -23,7 +23,7 @@ from fleetcache.wire import handshake
 from fleetcache.wire import reconnect as keeper
 from fleetcache.wire.handshake import Heard
 from fleetcache.wire.link_state import Link, LinkState, Verdict
-from fleetcache.wire.session import Session
+from fleetcache.wire.session import Session, invalidated
 from tests.rules.rule import Exchange
 
 
@@ -233,15 +233,15 @@ def any_push_is_our_own() -> list[Exchange]:
     """After a store by this instance, every push for that key counts as its own."""
 
     def push(self: Session, frame: list[Any]) -> None:
-        keys = frame[1] if len(frame) > 1 else None
+        keys = invalidated(frame)
         mine = self.__dict__.setdefault("mine", set())
         if self.expect_self_invalidation is not None:
             mine.add(self.expect_self_invalidation)
             self.expect_self_invalidation = None
-        if keys is not None and keys[0] in mine:
+        if keys and keys[0] in mine:
             self.on_own(keys[0])
         else:
-            self._on_push(frame)
+            self._on_push(keys)
 
     return [(Session, "_push", push)]
 

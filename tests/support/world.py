@@ -61,4 +61,4 @@ class World:
             self.it.close_fill(token)
 
     def push(self, *raw: bytes | None) -> None:
-        self.it.on_invalidation([b"invalidate", None if raw == (None,) else list(raw)])
+        self.it.on_invalidation(None if raw == (None,) else [key for key in raw if key is not None])

@@ -238,19 +238,14 @@ class Coherence:
 
     # -- events of the wire ----------------------------------------------------------------------------------------
 
-    def on_invalidation(self, frame: list[Any]) -> None:
-        """Handle a push, in frame order. Pushes of unknown kinds are ignored."""
-        if len(frame) < 2 or frame[0] != b"invalidate":  # noqa: PLR2004 - kind and keys
-            return
-        keys = frame[1]
+    def on_invalidation(self, keys: list[bytes] | None) -> None:
+        """Handle a push for these keys, in frame order; ``None`` stands for all keys."""
         if keys is None:
             self._counters.flush_invalidations += 1
             self.forget_all()
             return
-        if not isinstance(keys, list):
-            return
         for raw in keys:
-            named = self._layout.parse(raw) if isinstance(raw, bytes) else None
+            named = self._layout.parse(raw)
             if named is not None:
                 self._counters.invalidations += 1
                 self._pushed(*named)

@@ -75,7 +75,7 @@ class _Scripted:
         pack: Callable[[Any], bytes] = pack_command
         self.payload = pack(command)
         self.future, self.lost, self.sent_at = future, lost, 0.0
-        self.between: tuple[list[Any], ...] = ()
+        self.between: tuple[list[bytes] | None, ...] = ()
 
     def handle(self, replies: list[Any]) -> Any:
         """Pass the reply on. If the server has forgotten the script, send the script's text instead, once."""

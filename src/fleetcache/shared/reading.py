@@ -51,7 +51,7 @@ class _Look(Struct, gc=False):
     declared: Any
     token: FillToken | None
     sent_at: float = 0.0
-    between: tuple[list[Any], ...] = ()
+    between: tuple[list[bytes] | None, ...] = ()
     count: int = 2
     again: bool = False
 
@@ -96,19 +96,21 @@ class Reads:
         self.large = LargeKeys()
         self.run = b""
 
-    def is_torn(self, key: str, between: tuple[list[Any], ...], blob: Any, _pttl: Any, head: Any = None) -> bool:
+    def is_torn(
+        self, key: str, between: tuple[list[bytes] | None, ...], blob: Any, _pttl: Any, head: Any = None
+    ) -> bool:
         """Return whether another client wrote the key after ``GET``, so that ``PTTL`` may be of a newer value.
 
         Args:
             key: The key.
-            between: The pushes between the replies.
+            between: What the pushes between the replies invalidated; ``None`` stands for all keys.
             blob: The reply to ``GET``.
             head: The head of the value that was there after ``PTTL``, if it was asked for.
         """
         if isinstance(blob, bytes) and isinstance(head, bytes) and not blob.startswith(head):
             return True
         raw = self._layout.entry(key)
-        return any(named[1] is None or raw in named[1] for named in between if len(named) > 1)
+        return any(keys is None or raw in keys for keys in between)
 
     def look(self, key: str, declared: Any, token: FillToken | None, *, of_many: bool = False) -> Future | None:
         """Send ``GET`` and ``PTTL`` in one write; the future gets a ``Lookup``.

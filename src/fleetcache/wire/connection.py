@@ -44,7 +44,7 @@ def _nothing() -> None:
 class WireHooks(Struct, frozen=True):
     """Calls from the wire to the cache, all synchronous and in frame order, except for ``recover``."""
 
-    on_push: Callable[[list[Any]], None]
+    on_push: Callable[[list[bytes] | None], None]
     on_own_push: Callable[[bytes], None]
     on_timeout: Callable[[], None]
     questions: Callable[[], Sequence[Command]]
@@ -249,11 +249,11 @@ class Connection(ABC):
             self._postponed = 0
             self.link.replied(answered, self.session.oldest, self._clock())
 
-    def _on_push(self, frame: list[Any]) -> None:
-        if len(frame) == 2 and frame[0] == b"invalidate" and frame[1] == [self.probe]:  # noqa: PLR2004 - kind and keys
+    def _on_push(self, keys: list[bytes] | None) -> None:
+        if keys == [self.probe]:
             self.probe_pushes += 1
         else:
-            self._hooks.on_push(frame)
+            self._hooks.on_push(keys)
 
     def fail(self, reason: str, detail: str) -> None:
         """Give the connection up."""

@@ -12,6 +12,8 @@ Rules:
    ``coherence``.
 5. An error that means "wrong server" (``MOVED``, ``READONLY``, ``CLUSTERDOWN`` and their like) is an answer to its
    caller, and no sign of life of the intended server: ``feed`` does not count it.
+6. ``invalidated`` alone judges the shape of a push. An invalidation whose keys cannot be read may concern any key, so
+   it counts as one of all keys; a push of another kind concerns none. No shape of a push ends the connection.
 """
 
 from collections import deque
@@ -35,6 +37,7 @@ __all__ = [
     "ReplyError",
     "Session",
     "TooLargeError",
+    "invalidated",
 ]
 
 Command = tuple[bytes | str | int, ...]
@@ -70,6 +73,19 @@ def _unasked(frame: Any) -> ProtocolError:
     return RefusedError(str(frame)) if isinstance(frame, ReplyError) else ProtocolError("a reply without a call")
 
 
+def invalidated(frame: list[Any]) -> list[bytes] | None:
+    """Return the keys that a push invalidates: ``None`` for all keys, an empty list for a push of another kind.
+
+    Example:
+        >>> invalidated([b"invalidate", [b"k"]]), invalidated([b"invalidate", 5]), invalidated([b"message", b"k"])
+        ([b'k'], None, [])
+    """
+    if not frame or frame[0] != b"invalidate":
+        return []
+    keys = frame[1] if len(frame) == 2 else None  # noqa: PLR2004 - kind and keys
+    return keys if isinstance(keys, list) and all(type(key) is bytes for key in keys) else None
+
+
 def _as_is(replies: list[Any]) -> Any:
     return replies
 
@@ -78,7 +94,7 @@ class AnyCall(Protocol):
     """The attributes of a call that a session uses; ``Call`` describes each."""
 
     sent_at: float
-    between: tuple[list[Any], ...]
+    between: tuple[list[bytes] | None, ...]
 
     @property
     def payload(self) -> bytes: ...  # noqa: D102
@@ -104,8 +120,9 @@ class Call:
 
     Attributes:
         sent_at: When the call was written.
-        between: The pushes that came between its replies. If one names a key of the call, another client wrote it
-            between the commands, and the replies may describe two different values.
+        between: What the pushes invalidated that came between its replies: keys, or ``None`` for all keys. If one is
+            a key of the call, another client wrote it between the commands, and the replies may describe two
+            different values.
     """
 
     __slots__ = ("_handle", "between", "count", "future", "lost", "payload", "sent_at")
@@ -126,7 +143,7 @@ class Call:
         self.future = future
         self.lost = lost
         self.sent_at = 0.0
-        self.between: tuple[list[Any], ...] = ()
+        self.between: tuple[list[bytes] | None, ...] = ()
 
     def handle(self, replies: list[Any]) -> Any:
         """Hand the replies over, in frame order."""
@@ -176,11 +193,11 @@ class Session:
     """Bytes to frames, and the first-in-first-out queue of calls.
 
     Args:
-        on_push: Called in frame order with each push: ``(kind, payload)``.
+        on_push: Called in frame order with the keys of each invalidation; ``None`` stands for all keys.
         frame_limit: Bytes that one unfinished frame may take before the peer counts as broken or hostile.
     """
 
-    def __init__(self, on_push: Callable[[list[Any]], None], frame_limit: int) -> None:
+    def __init__(self, on_push: Callable[[list[bytes] | None], None], frame_limit: int) -> None:
         self._errors = _Errors()
         self._reader = hiredis.Reader(protocolError=ProtocolError, replyError=self._errors, notEnoughData=_MORE)
         self._headers = FrameGuard(self._reader)
@@ -309,13 +326,16 @@ class Session:
                 places -= 1
 
     def _push(self, frame: list[Any]) -> None:
-        if self._replies:
-            self.calls[0].between += (frame,)
         own, self.expect_self_invalidation = self.expect_self_invalidation, None
-        if own is not None and len(frame) == 2 and frame[0] == b"invalidate" and frame[1] == [own]:  # noqa: PLR2004 - kind and keys
-            self.on_own(own)
+        keys = invalidated(frame)
+        if keys is not None and not keys:
             return
-        self._on_push(frame)
+        if self._replies:
+            self.calls[0].between += (keys,)
+        if own is not None and keys == [own]:
+            self.on_own(own)
+        else:
+            self._on_push(keys)
 
     def overdue(self, before: float) -> list[AnyCall]:
         """Return the calls sent at ``before`` or earlier: all at the front of the queue."""

@@ -17,14 +17,14 @@ def pushes_after_all_replies() -> list[Exchange]:
     feed = Session.feed
 
     def fed(self: Session, data: Any) -> float | None:
-        late: list[list[Any]] = []
+        late: list[list[bytes] | None] = []
         on_push, self._on_push = self._on_push, late.append
         try:
             return feed(self, data)
         finally:
             self._on_push = on_push
-            for frame in late:
-                on_push(frame)
+            for keys in late:
+                on_push(keys)
 
     return [(Session, "feed", fed)]
 
@@ -75,6 +75,14 @@ ROWS = [
         "wire.session:Session._take",
         ("            self.expect_self_invalidation = None\n", ""),
         SESSION + "test_any_other_frame_ends_the_expectation_of_our_own_push",
+    ),
+    Row(
+        "unreadable_invalidation_is_ignored",
+        "wire.session.6",
+        "Near keeps an entry after an invalidation that does not say which keys changed.",
+        "wire.session:invalidated",
+        ("type(key) is bytes for key in keys) else None", "type(key) is bytes for key in keys) else []"),
+        "tests/faults/test_misshapen.py::test_no_shape_of_a_push_costs_the_link_or_a_traceback",
     ),
     Row(
         "sent_while_suspect",

@@ -168,7 +168,7 @@ def test_a_tag_that_is_not_there_is_made() -> None:
 
 def test_a_tag_that_a_push_has_overtaken_is_read_again() -> None:
     step = Step()
-    push = [b"invalidate", [step.engine.layout.tag("*")]]
+    push = [step.engine.layout.tag("*")]
     step.run(step.star, meanwhile=lambda: step.engine.coherence.on_invalidation(push))
     assert (step.writes, step.known) == ([["mint"]], b"newly made, here")
 

@@ -16,7 +16,7 @@ BEFORE = [b"", b"+OK\r\n", b"*2\r\n", b"*1\r\n*2\r\n:1\r\n", b">2\r\n$10\r\ninva
 def answers(*pieces: bytes, commands: int = 1) -> list[Any]:
     """Return the answers of ten calls, each of this many commands."""
     got: list[Any] = []
-    session = Session(lambda frame: got.append(list(frame)), 1_000_000)
+    session = Session(got.append, 1_000_000)
     for _ in range(10):
         session.add(Call([("PING",)] * commands, got.extend), 0.0)
     for piece in pieces:

@@ -16,6 +16,7 @@ from fleetcache.wire.session import (
     RefusedError,
     ReplyError,
     Session,
+    invalidated,
 )
 
 PUSH = b">2\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\nk\r\n"
@@ -41,7 +42,7 @@ class Wire:
 
     def __init__(self, frame_limit: int = LIMIT) -> None:
         self.events: list[Any] = []
-        self.session = Session(lambda frame: self.events.append(("push", list(frame))), frame_limit)
+        self.session = Session(lambda keys: self.events.append(("push", keys)), frame_limit)
         self.session.on_own = lambda key: self.events.append(("own", key))
 
     def call(self, name: str, *, commands: int = 1, at: float = 0.0, future: Gate | None = None) -> Call:
@@ -89,7 +90,7 @@ def test_pushes_come_where_the_server_sent_them_even_between_replies_of_one_call
     wire.call("a", commands=2)
     wire.call("b")
     wire.session.feed(b"+1\r\n" + PUSH + b"+2\r\n" + NULL_PUSH + b"+3\r\n")
-    push, everything = ("push", [b"invalidate", [b"k"]]), ("push", [b"invalidate", None])
+    push, everything = ("push", [b"k"]), ("push", None)
     assert wire.events == [push, ("a", [b"1", b"2"]), everything, ("b", [b"3"])]
 
 
@@ -175,7 +176,7 @@ def test_only_the_very_next_frame_is_taken_for_our_own_push() -> None:
     wire = Wire()
     wire.session.expect_self_invalidation = b"k"
     wire.session.feed(PUSH + PUSH)
-    assert wire.events == [("own", b"k"), ("push", [b"invalidate", [b"k"]])]
+    assert wire.events == [("own", b"k"), ("push", [b"k"])]
 
 
 @pytest.mark.parametrize("between", [b"+reply\r\n", PUSH.replace(b"k", b"j"), NULL_PUSH, b">1\r\n+other\r\n"])
@@ -184,7 +185,7 @@ def test_any_other_frame_ends_the_expectation_of_our_own_push(between: bytes) ->
     wire.call("a")
     wire.session.expect_self_invalidation = b"k"
     wire.session.feed(between + PUSH)
-    assert wire.events[-1] == ("push", [b"invalidate", [b"k"]])
+    assert wire.events[-1] == ("push", [b"k"])
     assert ("own", b"k") not in wire.events
 
 
@@ -192,7 +193,31 @@ def test_a_push_of_two_keys_is_never_our_own() -> None:
     wire = Wire()
     wire.session.expect_self_invalidation = b"k"
     wire.session.feed(b">2\r\n$10\r\ninvalidate\r\n*2\r\n$1\r\nk\r\n$1\r\nj\r\n")
-    assert wire.events == [("push", [b"invalidate", [b"k", b"j"]])]
+    assert wire.events == [("push", [b"k", b"j"])]
+
+
+@pytest.mark.parametrize(
+    ("frame", "keys"),
+    [
+        ([b"invalidate", [b"k", b"j"]], [b"k", b"j"]),
+        ([b"invalidate", None], None),
+        ([b"invalidate", []], []),
+        *[([b"invalidate", odd], None) for odd in (5, b"k", {}, {b"k": 1}, True, 1.5, [5], [b"k", None], [[b"k"]])],
+        ([b"invalidate"], None),
+        ([b"invalidate", [b"k"], 1], None),
+        *[(frame, []) for frame in ([], [b"message", b"k"], [5, 5], [{}, [b"k"]], [None], [[b"invalidate"], [b"k"]])],
+    ],
+)
+def test_an_invalidation_that_cannot_be_read_is_one_of_all_keys(frame: list[Any], keys: list[bytes] | None) -> None:
+    assert invalidated(frame) == keys
+
+
+def test_a_push_that_concerns_no_key_is_not_handed_on() -> None:
+    wire = Wire()
+    call = wire.call("a", commands=2)
+    wire.session.feed(b"+1\r\n>0\r\n>2\r\n+message\r\n:5\r\n" + PUSH + b"+2\r\n")
+    assert call.between == ([b"k"],)
+    assert wire.events == [("push", [b"k"]), ("a", [b"1", b"2"])]
 
 
 def test_a_reply_that_nobody_asked_for_ends_the_connection() -> None:

@@ -57,9 +57,8 @@ class Visit:
                 )
         return cls(*streams, timeout, closings)
 
-    def _on_push(self, frame: list[Any]) -> None:
-        if frame[0] == b"invalidate" and isinstance(frame[1], list):
-            self._pushed.update(frame[1])
+    def _on_push(self, keys: list[bytes] | None) -> None:
+        self._pushed.update(keys or ())
 
     async def ask(self, *commands: Command | Heard, patient: bool = True) -> list[Any]:  # noqa: ARG002 - a visit does not wait
         """Send commands in one write and return their replies; error replies are values among them."""
