@@ -13,7 +13,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-__all__ = ["EARLY", "STYLES", "Look", "MyRoute", "in_the_endpoint", "page"]
+__all__ = ["EARLY", "STYLES", "Look", "MyRoute", "found", "in_context", "in_the_endpoint", "looking_first", "page"]
 
 Look = Callable[[Any], Any]
 """What is looked at in a request."""
@@ -169,41 +169,43 @@ STYLES = [
 # -- before anything of the endpoint's own -----------------------------------------------------------------------------
 
 
-_found: ContextVar[Any] = ContextVar("found", default=None)
+found: ContextVar[Any] = ContextVar("found", default=None)
 
 
 def looking_first(look: Look) -> Any:
-    async def look_first(request: Request) -> None:
-        _found.set(look(request))
+    """Return a dependency that takes the request and puts the result of ``look`` into a context variable."""
 
-    return Depends(look_first)
+    async def look_first(request: Request) -> None:
+        found.set(look(request))
+
+    return look_first
 
 
 async def in_context() -> Any:
     """Return such a dependency's result; the endpoint does not show where it comes from."""
-    return _found.get()
+    return found.get()
 
 
-def of_the_app(look: Look, cached: Any) -> Any:
-    return page(FastAPI(dependencies=[looking_first(look)]), in_context, cached)
+def of_the_app(first: Any, cached: Any) -> Any:
+    return page(FastAPI(dependencies=[Depends(first)]), in_context, cached)
 
 
-def of_a_router(look: Look, cached: Any) -> Any:
-    app, router = FastAPI(), APIRouter(dependencies=[looking_first(look)])
+def of_a_router(first: Any, cached: Any) -> Any:
+    app, router = FastAPI(), APIRouter(dependencies=[Depends(first)])
     page(router, in_context, cached)
     app.include_router(router)
     return app
 
 
-def of_an_inclusion(look: Look, cached: Any) -> Any:
+def of_an_inclusion(first: Any, cached: Any) -> Any:
     app, router = FastAPI(), APIRouter()
     page(router, in_context, cached)
-    app.include_router(router, dependencies=[looking_first(look)])
+    app.include_router(router, dependencies=[Depends(first)])
     return app
 
 
-def of_the_route(look: Look, cached: Any) -> Any:
-    return page(FastAPI(), in_context, cached, dependencies=[looking_first(look)])
+def of_the_route(first: Any, cached: Any) -> Any:
+    return page(FastAPI(), in_context, cached, dependencies=[Security(first)])
 
 
 # -- a request of a user's own -----------------------------------------------------------------------------------------

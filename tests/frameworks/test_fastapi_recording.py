@@ -21,7 +21,7 @@ from fleetcache import Cache
 from fleetcache.contrib.fastapi import cached_response, get_cache, lifespan
 from fleetcache.testing import ManualClock, eventually, memory_cache
 from tests.frameworks.asking import Asking, asking, did
-from tests.frameworks.fastapi_styles import EARLY, STYLES, MyRoute, in_the_endpoint, page
+from tests.frameworks.fastapi_styles import EARLY, STYLES, MyRoute, in_the_endpoint, looking_first, page
 from tests.support.run import run
 
 
@@ -86,9 +86,9 @@ def test_the_tests_above_would_see_a_leak(style: Any, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize("style", EARLY, ids=named)
 def test_who_looks_before_they_can_be_seen_may_have_seen_everything(style: Any) -> None:
     name = "depends.looking_first.<locals>.look_first"
-    got = run(answers(style(who, cached()), "a", "b", "a"))
+    got = run(answers(style(looking_first(who), cached()), "a", "b", "a"))
     assert got == [(each, f'"{name}"') for each in "aba"]
-    got = run(answers(style(where, cached(ignore=[name])), "a", "b"))
+    got = run(answers(style(looking_first(where), cached(ignore=[name])), "a", "b"))
     assert [what for _, what in got] == ["stored", "hit"]
 
 

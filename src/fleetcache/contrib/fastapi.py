@@ -99,7 +99,8 @@ class CachedEndpoint(Protocol[P, T_co, R_co]):
             **kwargs: The same by name. For an endpoint that takes the ``Request``: the parameters of its route's path.
 
         Raises:
-            ConfigError: Responses vary by more than these parameters and carry no tag; ``clearable=True`` adds one.
+            ConfigError: By the endpoint's own signature, responses vary by more than these parameters and carry no tag;
+                ``clearable=True`` adds one.
             TypeError: The parameters are not the endpoint's.
         """
         ...
@@ -190,7 +191,8 @@ def cached_response(
         vary: Request headers that decide the answer, besides those that the endpoint declares as parameters.
         query: Query parameters that decide the answer, for an endpoint that takes the ``Request``; by default all.
         ignore: Parts of a request that do not decide the answer although they are read: names of headers, ``client``,
-            ``state.NAME``, and any other name that ``Cache-Status`` gives as the reason for an unstored response.
+            ``state.NAME``, and any other name that ``Cache-Status`` gives as the reason for an unstored response. Also
+            ``cookie NAME`` and ``query NAME`` that dependencies declare.
         max_age: How long clients and proxies may use their copy without asking. By default they must ask each time
             (and get a 304 without a body), because a client's copy cannot be invalidated.
         authorization: Requests with ``Authorization``, or an API key that the endpoint's security schemes read:
@@ -198,7 +200,7 @@ def cached_response(
             the same answer.
         cookies: The same for requests with cookies. Or names, such as ``("session",)``: the values of these cookies
             are in the key, and other cookies, such as those of an analytics script, are ignored. Declared
-            cookies (parameters of the endpoint or its dependencies) are always in the key.
+            cookies (parameters of the endpoint or of dependencies) are in the key, unless ``ignore`` names them.
         set_cookie: Responses that set a cookie: ``bypass`` the cache, or ``strip`` the cookie from the stored response.
         methods: Methods whose responses are stored. HEAD is answered from the stored response of GET.
         statuses: Statuses of responses that are stored.

@@ -5,6 +5,7 @@ from typing import Any
 from fleetcache.contrib.responses.views import RequestHeaders
 from tests.rules.rule import Exchange, Row
 
+EARLIER = "tests/frameworks/test_fastapi_earlier.py::"
 IDENTITY = "tests/frameworks/test_fastapi_identity.py::"
 KEYS = "tests/frameworks/test_fastapi_keys.py::"
 RECORDING = "tests/frameworks/test_fastapi_recording.py::"
@@ -45,6 +46,38 @@ ROWS = [
         KEYS + "test_requests_share_a_response_by_what_the_endpoint_can_see",
     ),
     Row(
+        "early_declarations_are_left_out",
+        "contrib.responses.keys.3",
+        "A client gets the answer for another header that a dependency of the app declares.",
+        "contrib.responses.reads:_described",
+        ("every = [*tops, *others]", "every = [*tops, *below]"),
+        EARLIER + "test_a_declared_header_decides",
+    ),
+    Row(
+        "early_queries_are_left_out",
+        "contrib.responses.keys.3",
+        "A client gets the answer for another query parameter that a dependency of the app declares.",
+        "contrib.responses.reads:_described",
+        ("others = [*earlier, *below]", "others = below"),
+        EARLIER + "test_a_declared_query_parameter_decides",
+    ),
+    Row(
+        "ignored_declarations_decide",
+        "contrib.responses.keys.3",
+        "A declared header that is ignored keeps responses apart.",
+        "contrib.responses.keys:ResponseKeys._counting",
+        ("""if f"{kind} {name.lower()}" not in self._options.ignore""", ""),
+        EARLIER + "test_what_is_ignored_does_not_decide",
+    ),
+    Row(
+        "variants_of_a_route_stay",
+        "contrib.responses.keys.7",
+        "Variants that the dependencies of a route make outlive invalidate().",
+        "contrib.responses.serving:Endpoint._tags",
+        ("(options.clearable or self.keys.varies is None)", "options.clearable"),
+        EARLIER + "test_a_removal_by_an_instance_that_never_saw_the_route_finds_every_variant",
+    ),
+    Row(
         "first_field_alone",
         "contrib.responses.keys.3",
         "Only the first field of a repeated header counts.",
@@ -72,8 +105,8 @@ ROWS = [
         "early_ones_are_unseen",
         "contrib.responses.keys.5",
         "A dependency of the app that takes the request counts as having read nothing.",
-        "contrib.responses.reads:earlier_of",
-        ("if each.call is record:", "if True:"),
+        "contrib.responses.reads:_earlier",
+        ("each.call is not record", "False"),
         RECORDING + "test_who_looks_before_they_can_be_seen_may_have_seen_everything",
     ),
     Row(

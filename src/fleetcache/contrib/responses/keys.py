@@ -5,14 +5,17 @@
    Where the option ``cookies`` names cookies, these are in the key, and all other cookies are ignored.
 2. The endpoint's own path, query and body parameters are in the key as the framework has parsed them: two spellings of
    a value give one key, and ``invalidate()`` finds the response again.
-3. Parameters that dependencies declare, and all declared headers and cookies, are in the key as they were sent. The
-   order of query parameters is not.
+3. Parameters that dependencies declare, and all declared headers and cookies, are in the key as they were sent, unless
+   ``ignore=`` names them. The order of query parameters is not. Dependencies of the app, of its routers and of the
+   route count as the endpoint's own do.
 4. Undeclared parts of a request are in the key only where an endpoint, or a dependency of it, takes the ``Request``
    itself. Then the key holds the whole URL, host and query included, and the header fields that ``vary=`` names.
 5. If a response was made with a part of the request that its key does not hold, only its own caller gets the response,
    unless ``ignore=`` names that part. The request is recorded for this, see ``recording``. A dependency that takes the
    request before the recorder is in place counts as having read everything.
 6. Secrets are in the key only as part of a digest.
+7. ``invalidate()`` removes all variants of a response. An endpoint without variants has one key. Dependencies of a
+   route may add variants, and the process of the caller may not know that route: such variants have a tag.
 """
 
 import hashlib
@@ -55,9 +58,10 @@ class ResponseKeys:
         by_key = {"authorization": options.authorization, "cookies": options.cookies}
         self._in_key = [name for name, mode in by_key.items() if mode == "key"]
         self._named = None if isinstance(options.cookies, str) else options.cookies
-        self._cookies = sorted(reads.cookies | (self._named or frozenset()))
-        self._names = sorted({*reads.headers, *(name.lower() for name in options.vary)})
-        self._parameters = frozenset(reads.parameters) | frozenset(options.query or ())
+        self._cookies = sorted(self._counting("cookie", reads.cookies) | (self._named or frozenset()))
+        headers = self._counting("header", reads.headers) - options.ignore
+        self._names = sorted({*headers, *(name.lower() for name in options.vary)})
+        self._parameters = self._counting("query", reads.parameters) | frozenset(options.query or ())
         self._whole_query = reads.whole_query or (reads.everything and options.query is None)
         reasons = {
             "it takes the Request": reads.everything,
@@ -79,6 +83,10 @@ class ResponseKeys:
             self._readable.add("host")  # the URL decides
         self._readable_cookies = {*self._cookies, *(name for where, name in keys if where == "cookie")}
         self.tag = family if len(family.encode()) <= _MAX_LENGTH else _digest(family.encode())
+
+    def _counting(self, kind: str, names: frozenset[str]) -> frozenset[str]:
+        """Return the names without those that the option ``ignore`` lists as parts of this kind."""
+        return frozenset(name for name in names if f"{kind} {name.lower()}" not in self._options.ignore)
 
     def _vary(self) -> list[str]:
         reads, options, names = self._reads, self._options, list(self._names)

@@ -5,6 +5,7 @@ FastAPI itself parses the signatures, and only those of FastAPI endpoints: plain
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
+from itertools import takewhile
 from typing import Annotated, Any, get_args
 
 from msgspec import Struct
@@ -17,7 +18,7 @@ from ..lifespan import get_cache
 from .recording import record
 from .views import ALL_COOKIES, ALL_HEADERS
 
-__all__ = ["REQUIRED", "Earlier", "Injected", "Reads", "earlier_of", "reads_of"]
+__all__ = ["REQUIRED", "Injected", "Reads", "reads_of"]
 
 REQUIRED: Any = object()
 """Stands for the default of a required parameter."""
@@ -34,6 +35,8 @@ class Reads(Struct, frozen=True):
     Attributes:
         own: The endpoint's own parameters of path, query and body, with their defaults, in their order.
         everything: The endpoint, or a dependency of it, takes the request itself.
+        unseen: Dependencies of app, router and route that take the request, as ``depends.NAME``. FastAPI solves them
+            before the recorder, so their reads are not recorded.
         parameters: Names in path or query that dependencies read.
         whole_query: A dependency reads query parameters by a model, whose names only the model knows.
         headers: Names of header fields, lower case, read by the endpoint or by dependencies.
@@ -45,6 +48,7 @@ class Reads(Struct, frozen=True):
 
     own: dict[str, Any]
     everything: bool = False
+    unseen: frozenset[str] = frozenset()
     parameters: frozenset[str] = frozenset()
     whole_query: bool = False
     headers: frozenset[str] = frozenset()
@@ -54,17 +58,19 @@ class Reads(Struct, frozen=True):
     api_keys: tuple[tuple[str, str], ...] = ()
 
 
-def reads_of(function: Callable[..., Any], overrides: Overrides) -> Reads:
-    """Return the parts of a request that an endpoint reads.
+def reads_of(function: Callable[..., Any], overrides: Overrides, route: Any = None) -> Reads:
+    """Return the parts of a request that decide an endpoint's answer, by all declarations on its route.
 
     A function with the request as its only parameter is an endpoint of Starlette, any other is one of FastAPI.
 
     Args:
         function: The endpoint.
         overrides: The app's ``dependency_overrides``.
+        route: The route, which also has the dependencies of app and routers. ``None``: the endpoint's own alone.
     """
+    first = _earlier(route)
     if _is_plain(function):
-        return Reads({}, everything=True)
+        return _described(None, first, overrides)
     try:
         from fastapi.dependencies.utils import get_dependant  # noqa: PLC0415 - only where FastAPI is used
     except ModuleNotFoundError as missing:
@@ -72,36 +78,13 @@ def reads_of(function: Callable[..., Any], overrides: Overrides) -> Reads:
             f"{function.__qualname__}: an endpoint of Starlette takes the request alone; "
             "for others FastAPI is needed: pip install fleetcache[fastapi]"
         ) from missing
-    return _described(get_dependant(path="/", call=function), overrides)
+    return _described(get_dependant(path="/", call=function), first, overrides)
 
 
-class Earlier(Struct, frozen=True):
-    """Reads of the dependencies of router and app, which FastAPI solves before those of the endpoint.
-
-    Attributes:
-        unseen: Dependencies that take the request, as ``depends.NAME``: their reads of it were not recorded.
-        api_keys: As in ``Reads``.
-    """
-
-    unseen: frozenset[str] = frozenset()
-    api_keys: tuple[tuple[str, str], ...] = ()
-
-
-def earlier_of(route: Any, overrides: Overrides) -> Earlier:
-    """Return the reads of the dependencies that FastAPI solves on a route before the recorder."""
-    dependant = getattr(route, "dependant", None)
-    if dependant is None:
-        return Earlier()
-    first: list[Any] = []
-    for each in dependant.dependencies:
-        if each.call is record:
-            break
-        first.append(each)
-    every = list(_below(first, overrides))
-    return Earlier(
-        frozenset(f"depends.{_name(each.call)}" for each in every if _takes_request(each)),
-        tuple(found for scheme in _schemes(first, overrides) if (found := _api_key(scheme))),
-    )
+def _earlier(route: Any) -> list[Any]:
+    """Return the dependencies of app, routers and route, which FastAPI solves before the recorder."""
+    dependencies = getattr(getattr(route, "dependant", None), "dependencies", ())
+    return list(takewhile(lambda each: each.call is not record, dependencies))
 
 
 def _takes_request(dependant: Any) -> bool:
@@ -124,14 +107,20 @@ def _is_plain(function: Callable[..., Any]) -> bool:
     return _is(only.annotation, HTTPConnection)
 
 
-def _described(top: Any, overrides: Overrides) -> Reads:
-    others = list(_below(top.dependencies, overrides))
-    every = [top, *others]
-    own = {field.name: _default(field) for field in (*top.path_params, *top.query_params, *top.body_params)}
+def _described(top: Any, first: list[Any], overrides: Overrides) -> Reads:
+    """Return the reads of an endpoint (``None``: one of Starlette) below the dependencies ``first``."""
+    earlier = list(_below(first, overrides))
+    tops = [] if top is None else [top]
+    dependencies = [each for one in tops for each in one.dependencies]
+    below = list(_below(dependencies, overrides))
+    others = [*earlier, *below]
+    every = [*tops, *others]
+    own = [field for each in tops for field in (*each.path_params, *each.query_params, *each.body_params)]
     queries = [field for each in others for field in each.query_params]
     return Reads(
-        own,
-        everything=any(map(_takes_request, every)),
+        {field.name: _default(field) for field in own},
+        everything=top is None or any(map(_takes_request, [*tops, *below])),
+        unseen=frozenset(f"depends.{_name(each.call)}" for each in earlier if _takes_request(each)),
         parameters=frozenset(
             name for each in others for f in (*each.path_params, *each.query_params) for name in _names(f)
         ),
@@ -143,7 +132,7 @@ def _described(top: Any, overrides: Overrides) -> Reads:
             + [ALL_COOKIES for each in every for field in each.cookie_params if _is_open(field)]
         ),
         body=any(each.body_params for each in others),
-        api_keys=tuple(found for scheme in _schemes(top.dependencies, overrides) if (found := _api_key(scheme))),
+        api_keys=tuple(dict.fromkeys(filter(None, map(_api_key, _schemes([*dependencies, *first], overrides))))),
     )
 
 
@@ -170,6 +159,8 @@ def _below(dependencies: list[Any], overrides: Overrides) -> Iterator[Any]:
 
 def _schemes(dependencies: list[Any], overrides: Overrides) -> Iterator[Any]:
     """Yield all security schemes, including those of a user's own class, which may read more than their keys."""
+    if not dependencies:
+        return  # as for every endpoint of Starlette
     from fastapi.security.base import SecurityBase  # noqa: PLC0415 - FastAPI made the dependant, so it is installed
 
     for each in _solved(dependencies, overrides):

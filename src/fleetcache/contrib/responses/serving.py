@@ -22,7 +22,6 @@ from functools import partial
 from time import monotonic
 from typing import Any, NamedTuple
 
-from msgspec.structs import replace
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.requests import Request
@@ -34,7 +33,7 @@ from ..lifespan import cache_of
 from .keys import ResponseKeys
 from .loading import Call, Load
 from .options import Options
-from .reads import Injected, earlier_of, reads_of
+from .reads import Injected, reads_of
 from .rendering import REPLAYED, Renderer, route_of
 from .rules import (
     UNSTORED,
@@ -120,10 +119,9 @@ class Endpoint:
         overrides = getattr(getattr(route, "dependency_overrides_provider", None), "dependency_overrides", None) or {}
         known = self._routes.get(id(route))
         if known is None or known.overrides != overrides:
-            reads, earlier = reads_of(self._function, overrides), earlier_of(route, overrides)
-            reads = replace(reads, api_keys=tuple(dict.fromkeys((*reads.api_keys, *earlier.api_keys))))
+            reads = reads_of(self._function, overrides, route)
             keys = ResponseKeys(self.family, located=self._located, reads=reads, options=self._options)
-            known = self._routes[id(route)] = _OnRoute(route, dict(overrides), keys, earlier.unseen)
+            known = self._routes[id(route)] = _OnRoute(route, dict(overrides), keys, reads.unseen)
         return known.keys, known.unseen
 
     def cache(self, request: Request | None = None) -> Any:
@@ -226,11 +224,9 @@ class Endpoint:
         return await self._again(call, key, stored, 0.0)
 
     async def _obtained(self, call: Call, key: str, *, anew: bool) -> tuple[Load, StoredResponse]:
-        cache, keys = self.cache(call.request), call.keys
+        cache = self.cache(call.request)
         load = Load(call, self._kept, partial(cache.delete, key), self.family)
-        tags = self._options.tags
-        if self._options.clearable:
-            tags = (*tags, keys.tag, *((keys.call_of(call.request, call.kwargs),) if keys.varies else ()))
+        tags = self._tags(call)
         try:
             if anew:
                 ttl, stale = self._options.loading["ttl"], self._options.loading["stale"]
@@ -240,6 +236,18 @@ class Endpoint:
             return load, await cache.get_or_set(key, load, **self._options.loading, tags=tags, type=StoredResponse)
         finally:
             load.over = True
+
+    def _tags(self, call: Call) -> tuple[str, ...]:
+        """Return the tags of a response: by the last one ``invalidate`` finds all variants.
+
+        Dependencies of a route may make variants where the endpoint has none. The caller of ``invalidate`` may be in
+        a process without that route, so these variants have the tag in any case.
+        """
+        keys, options = call.keys, self._options
+        tags = (*options.tags, keys.tag) if options.clearable else options.tags
+        if keys.varies is not None and (options.clearable or self.keys.varies is None):
+            tags = (*tags, keys.call_of(call.request, call.kwargs))
+        return tags
 
     def _loaded(self, call: Call, load: Load, stored: StoredResponse, note: str) -> Any:
         """Return the response that this request's own load has made."""
@@ -328,15 +336,14 @@ class Endpoint:
     async def invalidate(self, *args: Any, **kwargs: Any) -> None:
         """See ``CachedEndpoint``."""
         key, varies = self.key(*args, **kwargs), self.keys.varies
-        if varies is None:
-            await self.cache().delete(key)
-        elif self._options.clearable:
-            await self.cache().invalidate_tags(key)
-        else:
+        if varies is not None and not self._options.clearable:
             raise ConfigError(
                 f"{self.family}: invalidate() cannot know all variants of a response: they vary because {varies}; "
                 "decorate it with cached_response(..., clearable=True), or use tags="
             )
+        if varies is None:
+            await self.cache().delete(key)
+        await self.cache().invalidate_tags(key)
 
     async def invalidate_all(self) -> None:
         """See ``CachedEndpoint``."""
