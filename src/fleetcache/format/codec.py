@@ -244,6 +244,7 @@ class _Format:
             return self._ids[0], self._encode(value), value
         reader = self.reader(declared)
         change: tuple[Any, Any] | None = None
+        made: Any = None
         refused: Exception | None = None
         try:
             payload = self._encode(value)
@@ -251,9 +252,12 @@ class _Format:
             change = None if reader.is_kept(value, self._exact) else find_change(value, back)
             if change is None:
                 return self._ids[0], payload, back
-            if reader.typed and reader.find_change(value, back) is None:
-                # Given as plain data. The converted value is stored, because a default may differ at each conversion.
-                return self._write_made(back, reader)
+            if reader.typed:
+                lost = reader.find_change(value, back)
+                if lost is None:
+                    # Given as plain data. The converted value is stored: a default may differ at each conversion.
+                    return self._write_made(back, reader)
+                change, made = lost, back
         except MemoryError:
             raise
         except Exception as error:  # noqa: BLE001 - of msgspec, or of the value's own class; marks may still hold the value
@@ -266,7 +270,7 @@ class _Format:
             raise self._refusal(value, reader, error, change, refused) from refused
         except Exception as error:
             if change is not None:
-                raise CodecError(describe_change(value, *change, declared)) from error
+                raise CodecError(describe_change(value, *change, declared, made)) from error
             if reader.marks_only:
                 raise CodecError(
                     f"{with_article(kind)} is not of the declared type {describe_type(declared)}"

@@ -116,7 +116,11 @@ def find_change(value: Any, back: Any, given: AbstractSet[type] = frozenset()) -
     if kind is not type(back):
         if kind not in given:
             return value, back
-        parts = _converted_parts(value, back)
+        if kind is int and type(back) is float:  # the most frequent, so without the import
+            return None if value == back else (value, back)
+        from .given import parts_of_given  # noqa: PLC0415 - few values are given as plain data
+
+        parts = parts_of_given(value, back)
     elif kind in SCALARS:
         same = value == back if kind is not float else _same_float(value, back)
         return None if same else (value, back)
@@ -129,17 +133,6 @@ def find_change(value: Any, back: Any, given: AbstractSet[type] = frozenset()) -
 
 def _same_float(value: float, back: float) -> bool:
     return copysign(1.0, value) == copysign(1.0, back) if value == back else value != value and back != back  # noqa: PLR0124 - NaN
-
-
-def _converted_parts(value: Any, back: Any) -> Iterable[tuple[Any, Any]]:
-    """Return the parts that plain data and the value converted from it have in common, side by side."""
-    if isinstance(value, dict) and not isinstance(back, dict):
-        return [
-            (part, getattr(back, name)) for name, part in value.items() if isinstance(name, str) and hasattr(back, name)
-        ]
-    if isinstance(value, (list, tuple)) and isinstance(back, (list, tuple)):
-        return zip(value, back, strict=False)
-    return ()
 
 
 @lru_cache(maxsize=1024)
@@ -302,8 +295,11 @@ def field_names(kind: Any) -> tuple[str, ...] | None:
     return names
 
 
-def describe_change(value: object, part: object, back: object, declared: Any = Any) -> str:
-    """Return the error text for a ``part`` of ``value``, declared as a type or not, that comes back as ``back``."""
+def describe_change(value: object, part: object, back: object, declared: Any = Any, made: object = None) -> str:
+    """Return the error text for a ``part`` of ``value``, declared as a type or not, that comes back as ``back``.
+
+    ``made`` is the whole value that the declared type made of plain data: its fields give the path to the part.
+    """
     kind = type(part)
     if kind is type(back):
         change = "with another value"
@@ -315,8 +311,12 @@ def describe_change(value: object, part: object, back: object, declared: Any = A
             return f"{with_article(kind)} would come back {change}: pass type={whole} or annotate the loader"
         inside = f"{with_article(kind)} inside the {type(value).__name__}"
         return f"{inside} would come back {change}: declare the whole (type={whole}) or annotate the loader"
-    path = "" if part is value else _path_to(value, part)
-    what = f"{type(value).__name__}{path} ({kind.__name__})" if path else with_article(kind)
+    path, whole_kind = "" if part is value else _path_to(value, part), type(value)
+    if made is not None and part is not value and (found := _path_to(made, back)):
+        path, whole_kind = found, type(made)
+    what = f"{whole_kind.__name__}{path} ({kind.__name__})" if path else with_article(kind)
+    if isinstance(part, dict) and (fields := field_names(type(back))) is not None:
+        return f"{what} would lose keys: the fields of {type(back).__name__} are {', '.join(fields)}"
     if kind is type(back):
         return (
             f"{what} would come back {change}: leave it out of the type, register_type() it, or return NoStore(value)"

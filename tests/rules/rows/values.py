@@ -20,6 +20,22 @@ ROWS = [
         "tests/unit/format/test_values.py::test_a_value_of_the_declared_type_comes_back_as_itself",
     ),
     Row(
+        "text_becomes_bytes",
+        "format.given.1",
+        "Text given for bytes is stored as whatever its base64 stands for.",
+        "format.given:_same_text",
+        ("isinstance(back, (*_BYTES, memoryview)) or ", ""),
+        "tests/unit/format/test_given.py::test_what_would_lose_a_part_is_refused",
+    ),
+    Row(
+        "keys_are_lost",
+        "format.given.2",
+        "A key that is no field of the declared class is dropped without a word.",
+        "format.given:_fields",
+        ("            if key != tag:\n                return None\n", "            continue\n"),
+        "tests/unit/format/test_given.py::test_what_would_lose_a_part_is_refused",
+    ),
+    Row(
         "marks_are_trusted",
         "format.codec.3",
         "A value written with marks is not compared with the caller's.",

@@ -20,6 +20,7 @@ import msgspec
 import pydantic
 import pytest
 
+from fleetcache import register_type
 from fleetcache.errors import CodecError
 from fleetcache.format.codec import INT, JSON, MARKED_JSON, MARKED_MSGPACK, MSGPACK, Codecs
 from fleetcache.format.round_trip import proof_of
@@ -351,6 +352,70 @@ def test_a_field_may_have_a_name_that_python_keeps_for_itself() -> None:
 def test_identity_as_equality_does_not_matter() -> None:
     for codecs in MARKING:
         assert codecs.encode(ByIdentity("x"), ByIdentity)[2].name == "x"
+
+
+class Unequal:
+    """Comparing it is an error, as with the arrays of some libraries."""
+
+    name: str
+
+    def __eq__(self, other: object) -> bool:
+        raise TypeError("== is ambiguous")
+
+    def __hash__(self) -> int:
+        return 1
+
+
+@dataclasses.dataclass(eq=False)
+class UnequalFields(Unequal):
+    name: str
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class UnequalMember(Unequal):
+    name: str
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class UnequalChecked(UnequalMember):
+    def __post_init__(self) -> None:
+        """Run code of the class, so that kinds alone prove nothing."""
+
+
+class UnequalRegistered(Unequal):
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+register_type(UnequalRegistered, encode=lambda made: made.name, decode=UnequalRegistered)
+
+
+def names_in(value: Any) -> list[str]:
+    """Return the names of the objects in a value."""
+    if isinstance(value, Box):
+        return names_in(value.value)
+    parts = value.values() if isinstance(value, dict) else value
+    return [value.name] if isinstance(value, Unequal) else [name for part in parts for name in names_in(part)]
+
+
+def test_an_equality_that_raises_is_not_called() -> None:
+    for codecs in MARKING:
+        for value, declared in (
+            (UnequalFields("x"), UnequalFields),
+            ([UnequalFields("x")], list[UnequalFields]),
+            ({"k": UnequalFields("x")}, dict[str, UnequalFields | None]),
+            (UnequalRegistered("x"), Any),
+            (Box(UnequalRegistered("x")), Box[UnequalRegistered]),
+            ({UnequalMember("x")}, set[UnequalMember]),
+        ):
+            codec_id, payload, back = codecs.encode(value, declared)
+            assert names_in(back) == names_in(codecs.decode(codec_id, payload, declared)) == ["x"]
+
+
+def test_where_a_set_calls_it_the_set_is_refused() -> None:
+    for codecs in MARKING:
+        with pytest.raises(CodecError, match="ambiguous"):
+            codecs.encode({UnequalChecked("x")}, set[UnequalChecked])
 
 
 def test_what_can_be_computed_again_is_no_part_of_a_value() -> None:
