@@ -20,8 +20,9 @@ def as_examples(docstring: str) -> str:
 
 def called_by_users(function: Function) -> None:
     """Drop parameters that only serve error messages, such as ``*_others`` of ``cache.set``."""
+    catching = {ParameterKind.var_positional, ParameterKind.var_keyword}
     for parameter in list(function.parameters):
-        if parameter.name.startswith("_") and parameter.kind is ParameterKind.var_positional:
+        if parameter.name.startswith("_") and parameter.kind in catching:
             del function.parameters[parameter.name]
 
 

@@ -92,9 +92,11 @@ def test_an_example_becomes_a_section_of_examples() -> None:
 def test_parameters_that_serve_messages_alone_are_not_shown(tmp_path: Path) -> None:
     griffe, tool = tools()
     (tmp_path / "sample.py").write_text("def verb(key, *_others, ttl=None, **options): ...\n", encoding="utf-8")
-    verb = griffe.load("sample", search_paths=[tmp_path])["verb"]
-    tool.called_by_users(verb)
-    assert [parameter.name for parameter in verb.parameters] == ["key", "ttl", "options"]
+    (tmp_path / "another.py").write_text("def verb(key, *_others, ttl=None, **_unknown): ...\n", encoding="utf-8")
+    for module, kept in (("sample", ["key", "ttl", "options"]), ("another", ["key", "ttl"])):
+        verb = griffe.load(module, search_paths=[tmp_path])["verb"]
+        tool.called_by_users(verb)
+        assert [parameter.name for parameter in verb.parameters] == kept
 
 
 def test_forms_that_only_type_checkers_read_are_not_shown(tmp_path: Path) -> None:

@@ -1,5 +1,8 @@
 """The decorator: the function that it returns, and the options that it refuses."""
 
+import inspect
+import re
+from datetime import timedelta
 from typing import Annotated, Any
 
 import pytest
@@ -51,6 +54,43 @@ def test_wrong_use_is_told_at_the_decorator() -> None:
         cached_response(Cache("memory://"))(Endpoint)
     with pytest.raises(ConfigError, match=r"options by name: @cached_response\(ttl=...\)"):
         cached_response(stream)  # type: ignore[arg-type] # the mistake
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (
+            lambda cache, make: make(cache, "5m"),
+            r"cached_response\(\) takes its options by name, as in ttl='5m'; they are ttl",
+        ),
+        (lambda cache, make: make(cache, 300), "as in ttl=300; they are ttl, stale, tags"),
+        (lambda cache, make: make(cache, timedelta(hours=1)), r"as in ttl=datetime\.timedelta"),
+        (lambda _, make: make(None, ("users",)), r"as in tags=\('users',\)"),
+        (lambda cache, make: make(cache, object()), "by name; they are ttl"),
+        (
+            lambda cache, make: make(cache, ttls=5),
+            r"ttls is not a known option of cached_response\(\), perhaps ttl was meant",
+        ),
+        (lambda _, make: make(varys=("Accept",)), "perhaps vary was meant; accepted: ttl, stale, tags"),
+        (lambda _, make: make(zzz=5), r"zzz is not a known option of cached_response\(\); accepted: ttl"),
+    ],
+)
+def test_an_option_in_the_wrong_place_or_of_a_wrong_name_is_an_error_that_names_it(call: Any, said: str) -> None:
+    with pytest.raises(TypeError, match=said):
+        call(Cache("memory://"), cached_response)
+
+
+@pytest.mark.parametrize(
+    ("option", "shown"), [("5m", "ttl='5m'"), (300, "ttl=300"), ("redis://cache", "ttl=..."), (True, "ttl=...")]
+)
+def test_an_option_in_the_place_of_the_cache_is_an_error_that_names_it(option: Any, shown: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(f"options by name: @cached_response({shown})")):
+        cached_response(option)
+
+
+def test_help_shows_the_options_and_nothing_else() -> None:
+    kinds = {parameter.kind for parameter in inspect.signature(cached_response).parameters.values()}
+    assert kinds == {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.KEYWORD_ONLY}
 
 
 @pytest.mark.parametrize(

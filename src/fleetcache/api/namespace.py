@@ -75,6 +75,7 @@ class Namespace(FastPath, Reads, Loads, Writes):
         max_loads: int | None = None,
         exact: bool = False,
         clearable: bool = False,
+        **_unknown: Never,
     ) -> Any:
         """Cache the results of an ``async def`` by its arguments. Use it bare, or with options.
 
@@ -116,8 +117,8 @@ class Namespace(FastPath, Reads, Loads, Writes):
             >>> await square(3), square.key(3), square.peek(3), await square.invalidate(3)
             (9, 'square:3', 9, True)
         """
-        if _others:
-            misplaced(Namespace.cached, _others)
+        if _others or _unknown:
+            misplaced(Namespace.cached, _others, _unknown)
         from .cached import CachedFunction  # noqa: PLC0415 - an app without decorators needs none
 
         options = self._scope.options(
@@ -213,7 +214,12 @@ class Namespace(FastPath, Reads, Loads, Writes):
 
     @by_name
     def namespace(
-        self, name: str, *_others: Never, ttl: Duration | None = None, stale: Duration | None = None
+        self,
+        name: str,
+        *_others: Never,
+        ttl: Duration | None = None,
+        stale: Duration | None = None,
+        **_unknown: Never,
     ) -> "Namespace":
         """Return a view with its own prefix, defaults and ``clear()``, on the same near cache and link.
 
@@ -238,8 +244,8 @@ class Namespace(FastPath, Reads, Loads, Writes):
             >>> await cache.get("users:7")
             'Anna'
         """
-        if _others:
-            misplaced(Namespace.namespace, _others)
+        if _others or _unknown:
+            misplaced(Namespace.namespace, _others, _unknown)
         return self._view_on(self._scope.within(name, ttl, stale))
 
     def _view_on(self, scope: Scope) -> "Namespace":

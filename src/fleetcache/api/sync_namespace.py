@@ -71,6 +71,7 @@ class SyncNamespace(FastPath, SyncReads, SyncLoads, SyncWrites):
         max_loads: int | None = None,
         exact: bool = False,
         clearable: bool = False,
+        **_unknown: Never,
     ) -> Any:
         """Cache the results of a ``def`` by its arguments. Use it bare, or with options.
 
@@ -114,8 +115,8 @@ class SyncNamespace(FastPath, SyncReads, SyncLoads, SyncWrites):
             >>> square(3), square.key(3), square.peek(3), square.invalidate(3)
             (9, 'square:3', 9, True)
         """
-        if _others:
-            misplaced(SyncNamespace.cached, _others)
+        if _others or _unknown:
+            misplaced(SyncNamespace.cached, _others, _unknown)
         from .sync_cached import SyncCachedFunction  # noqa: PLC0415 - an app without decorators needs none
 
         options = self._scope.options(
@@ -200,7 +201,12 @@ class SyncNamespace(FastPath, SyncReads, SyncLoads, SyncWrites):
 
     @by_name
     def namespace(
-        self, name: str, *_others: Never, ttl: Duration | None = None, stale: Duration | None = None
+        self,
+        name: str,
+        *_others: Never,
+        ttl: Duration | None = None,
+        stale: Duration | None = None,
+        **_unknown: Never,
     ) -> "SyncNamespace":
         """Return a view with its own prefix, defaults and ``clear()``, on the same near cache and link.
 
@@ -225,8 +231,8 @@ class SyncNamespace(FastPath, SyncReads, SyncLoads, SyncWrites):
             >>> cache.get("users:7")
             'Anna'
         """
-        if _others:
-            misplaced(SyncNamespace.namespace, _others)
+        if _others or _unknown:
+            misplaced(SyncNamespace.namespace, _others, _unknown)
         return SyncNamespace(self._verbs.namespace(name, ttl=ttl, stale=stale), self._runner)
 
     def bypass(self) -> AbstractContextManager[None]:

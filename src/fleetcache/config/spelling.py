@@ -15,25 +15,28 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def by_name(verb: F) -> F:
-    """Show a verb's signature without its ``*others``, which catch options passed by position and refuse them."""
+    """Show a verb's signature without its ``*others`` and ``**unknown``, which catch misspelt options."""
     whole = inspect.signature(verb)
-    kept = [parameter for parameter in whole.parameters.values() if parameter.kind is not parameter.VAR_POSITIONAL]
+    kept = [each for each in whole.parameters.values() if each.kind not in {each.VAR_POSITIONAL, each.VAR_KEYWORD}]
     verb.__signature__ = whole.replace(parameters=kept)  # type: ignore[attr-defined]  # read by inspect and help()
     return verb
 
 
-def misplaced(verb: Any, others: tuple[Any, ...]) -> NoReturn:
-    """Refuse options that were passed by position.
+def misplaced(verb: Any, others: tuple[Any, ...], unknown: dict[str, Any] | None = None) -> NoReturn:
+    """Refuse options that were passed by position or by an unknown name.
 
     Args:
         verb: A verb decorated with ``by_name``.
         others: The arguments passed by position.
+        unknown: The arguments passed by an unknown name; ``others`` may be empty where there are some.
 
     Raises:
         TypeError: Always; shows the right spelling.
     """
     parameters = verb.__signature__.parameters.values()
     options = [parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
+    if not others:
+        known(unknown or {}, options, f"option of {verb.__name__}()")
     meant = _meant(others[0])
     example = f", as in {meant}={shorten(others[0])}" if meant in options else ""
     raise TypeError(f"{verb.__name__}() takes its options by name{example}; they are {', '.join(options)}")

@@ -16,7 +16,7 @@ import functools
 import inspect
 import time
 from collections.abc import Callable, Coroutine, Iterable
-from typing import Any, ParamSpec, Protocol, TypeVar, cast, get_args, overload
+from typing import Any, Never, ParamSpec, Protocol, TypeVar, cast, get_args, overload
 
 from fleetcache import ConfigError
 
@@ -27,6 +27,7 @@ from .responses.options import (
     Identity,
     Options,
     Strip,
+    by_name,
     check_choice,
     check_cookies,
     check_duration,
@@ -34,8 +35,10 @@ from .responses.options import (
     check_max_bytes,
     check_methods,
     check_names,
+    check_spelling,
     check_statuses,
     check_vary,
+    meant_as,
 )
 from .responses.serving import Endpoint
 
@@ -151,10 +154,11 @@ class EndpointDecorator(Protocol):
     def __call__(self, function: Callable[P, T], /) -> CachedEndpoint[P, T, T]: ...
 
 
+@by_name
 def cached_response(
     cache: AsyncCache | None = None,
     /,
-    *,
+    *_others: Never,
     ttl: Duration | None = None,
     stale: Duration | None = None,
     tags: Iterable[str] = (),
@@ -174,6 +178,7 @@ def cached_response(
     client_reload: bool = False,
     max_bytes: int = _MAX_BYTES,
     clock: Callable[[], float] = time.time,
+    **_unknown: Never,
 ) -> EndpointDecorator:
     """Cache an endpoint's responses. Put this decorator below the route's decorator.
 
@@ -210,6 +215,7 @@ def cached_response(
         clock: Seconds of the wall clock, for an ``Expires`` of the endpoint's own.
 
     Raises:
+        TypeError: An option is given by position, or by a name that is none.
         ConfigError: An option is wrong, or the decorated object is not a function that can be called with a request.
 
     Example:
@@ -223,6 +229,7 @@ def cached_response(
         >>> user.key(42).endswith("user(user_id=42)")
         True
     """
+    check_spelling(cached_response, _others, _unknown)
     _check_cache(cache)
     options = Options(
         loading=check_loading(ttl, stale, offline_ttl, early=early),
@@ -240,9 +247,10 @@ def cached_response(
 
 def _check_cache(cache: object) -> None:
     if cache is not None and not inspect.iscoroutinefunction(getattr(cache, "get_or_set", None)):
+        example = f"{meant}={cache!r}" if (meant := meant_as(cache)) else "ttl=..."
         raise ConfigError(
             f"cached_response: {type(cache).__name__} is not an async cache; accepted: a Cache or a namespace "
-            "of one, or nothing for that of the app; options by name: @cached_response(ttl=...)"
+            f"of one, or nothing for that of the app; options by name: @cached_response({example})"
         )
 
 

@@ -73,28 +73,31 @@ class _Verbs:
 
         return here
 
-    def namespace(self, name: str, **options: Any) -> "_Verbs":
+    def namespace(self, name: str, *others: Any, **options: Any) -> "_Verbs":
         """Return a view with its own prefix, defaults and ``clear()``, in each app.
 
         Args:
             name: Becomes ``name:`` before every key.
+            *others: Options in the wrong place, for an error that shows the right spelling.
             **options: ``ttl`` and ``stale``, as for ``SyncCache.namespace``.
         """
-        part = self._nowhere.namespace(name, **options)
+        part = self._nowhere.namespace(name, *others, **options)
         return _Verbs(
             self._app, self._in_each_app(lambda verbs: verbs.namespace(name, **options)), part, self._functions
         )
 
-    def cached(self, fn: Any = None, /, **options: Any) -> Any:
+    def cached(self, fn: Any = None, /, *others: Any, **options: Any) -> Any:
         """Cache the results of a ``def`` by its arguments, in each app.
 
         Args:
             fn: The function, when used without parentheses.
+            *others: Options in the wrong place, for an error that shows the right spelling.
             **options: As for ``SyncCache.cached``.
         """
+        check = self._nowhere.cached(None, *others, **options)
 
         def decorate(function: Any) -> _Function:
-            self._nowhere.cached(**options)(function)
+            check(function)
             here = self._in_each_app(lambda verbs: verbs.cached(**options)(function))
             self._functions.append(here)
             return _Function(function, here)

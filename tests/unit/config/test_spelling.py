@@ -73,6 +73,30 @@ def test_an_option_that_was_not_given_by_name_is_an_error_that_names_it(
 
 @pytest.mark.parametrize("cache", [threads, tasks, extension, threads.aio], ids=["threads", "tasks", "flask", "aio"])
 @pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (
+            lambda cache: cache.cached(ttls=5),
+            r"ttls is not a known option of cached\(\), perhaps ttl was meant; accepted",
+        ),
+        (lambda cache: cache.cached(load, tag=("a",)), "perhaps tags was meant"),
+        (lambda cache: cache.cached(load, "5m"), r"cached\(\) takes its options by name, as in ttl='5m'"),
+        (
+            lambda cache: cache.namespace("n", ttls=5),
+            r"ttls is not a known option of namespace\(\), perhaps ttl was meant",
+        ),
+        (lambda cache: cache.namespace("n", "5m"), r"namespace\(\) takes its options by name, as in ttl='5m'"),
+    ],
+)
+def test_an_option_of_a_decorator_or_namespace_that_there_is_not_is_an_error_that_names_the_one_meant(
+    cache: Any, call: Callable[[Any], Any], said: str
+) -> None:
+    with pytest.raises(TypeError, match=said):
+        call(cache)
+
+
+@pytest.mark.parametrize("cache", [threads, tasks, extension, threads.aio], ids=["threads", "tasks", "flask", "aio"])
+@pytest.mark.parametrize(
     ("option", "said"),
     [
         ("5m", r"cached\('5m'\): options are given by name, as in @cached\(ttl='5m'\)"),

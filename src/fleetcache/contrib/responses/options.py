@@ -3,8 +3,10 @@
 Each option that caches more than HTTP allows a shared cache by itself is separate, and off by default.
 """
 
+import inspect
 from collections.abc import Callable, Iterable
 from datetime import timedelta
+from difflib import get_close_matches
 from typing import Any, Literal, TypedDict, TypeVar, cast, get_args
 
 from msgspec import Struct
@@ -18,6 +20,7 @@ __all__ = [
     "Loading",
     "Options",
     "Strip",
+    "by_name",
     "check_choice",
     "check_cookies",
     "check_duration",
@@ -25,10 +28,13 @@ __all__ = [
     "check_max_bytes",
     "check_methods",
     "check_names",
+    "check_spelling",
     "check_statuses",
     "check_vary",
+    "meant_as",
 ]
 
+F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 
 Duration = float | str | timedelta
@@ -75,6 +81,45 @@ class Options(Struct, frozen=True):
         """Return ``Cache-Control`` for clients and proxies, where the endpoint sets none."""
         said = "no-cache" if self.max_age is None else f"max-age={int(self.max_age)}"
         return f"private, {said}" if personal else said
+
+
+def by_name(decorator: F) -> F:
+    """Show a decorator's signature without its ``*others`` and ``**unknown``, which catch misspelt options."""
+    whole = inspect.signature(decorator)
+    kept = [each for each in whole.parameters.values() if each.kind not in {each.VAR_POSITIONAL, each.VAR_KEYWORD}]
+    decorator.__signature__ = whole.replace(parameters=kept)  # type: ignore[attr-defined] # read by inspect and help()
+    return decorator
+
+
+def check_spelling(decorator: Callable[..., Any], others: tuple[Any, ...], unknown: dict[str, Any]) -> None:
+    """Refuse options that were passed by position or by an unknown name.
+
+    Raises:
+        TypeError: There are such options; shows the right spelling.
+    """
+    parameters = inspect.signature(decorator).parameters.values()
+    options = [parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
+    name = decorator.__name__
+    if others:
+        example = f", as in {meant}={others[0]!r}" if (meant := meant_as(others[0])) else ""
+        raise TypeError(f"{name}() takes its options by name{example}; they are {', '.join(options)}")
+    for given in unknown:
+        close = get_close_matches(given, options, 1)
+        perhaps = f", perhaps {close[0]} was meant" if close else ""
+        raise TypeError(f"{given} is not a known option of {name}(){perhaps}; accepted: {', '.join(options)}")
+
+
+def meant_as(value: object) -> str:
+    """Return the option that a value is probably meant for; empty if unknown."""
+    if isinstance(value, list | tuple | set | frozenset):
+        return "tags"
+    if isinstance(value, str | int | float | timedelta) and not isinstance(value, bool):
+        try:
+            check_duration("ttl", value)
+        except ConfigError:
+            return ""
+        return "ttl"
+    return ""
 
 
 def check_loading(
