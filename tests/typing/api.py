@@ -92,7 +92,7 @@ async def loading(cache: Cache) -> None:
     assert_type(await cache.get_or_set("k", always_kept), User)
     assert_type(await cache.get_or_set("k", never_kept, early=True, load_timeout=0.5, offline_ttl=0), User)
     assert_type(await cache.get_or_set("k", never_kept, load_limit="5s"), User)
-    assert_type(await cache.refresh("k", never_kept, load_limit=5), User)
+    assert_type(await cache.refresh("k", never_kept, load_limit=5, errors={KeyError: 5}), User)
     assert_type(await cache.get_or_set("k", decides_always), User)
     assert_type(await cache.get_or_set("k", anything), Any)
     assert_type(await cache.refresh("k", user_any_way), User)
@@ -136,7 +136,9 @@ async def bare(name: str, *, age: int = 0) -> User:
     return User(f"{name}{age}")
 
 
-@cache.cached(ttl="5m", key="user:{name}", tags=("users",), clearable=True, load_limit="5s", max_loads=4)
+@cache.cached(
+    ttl="5m", key="user:{name}", tags=("users",), clearable=True, load_limit="5s", max_loads=4, errors={KeyError: "5s"}
+)
 async def with_options(name: str, *, age: int = 0) -> User:
     return User(f"{name}{age}")
 

@@ -72,7 +72,7 @@ def loading(cache: SyncCache) -> None:
     assert_type(cache.get_or_set("k", user_any_way, ttl="5m", stale=60, tags=["users"]), User)
     assert_type(cache.get_or_set("k", always_kept, early=True, load_timeout=0.5, offline_ttl=0), User)
     assert_type(cache.get_or_set("k", always_kept, load_limit="5s"), User)
-    assert_type(cache.refresh("k", always_kept, load_limit=5), User)
+    assert_type(cache.refresh("k", always_kept, load_limit=5, errors={KeyError: 5}), User)
     assert_type(cache.get_or_set("k", decides_always), User)
     assert_type(cache.get_or_set("k", anything), Any)
     assert_type(cache.refresh("k", user_any_way), User)

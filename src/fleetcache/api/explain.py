@@ -6,6 +6,7 @@ from msgspec import Struct
 from msgspec.structs import asdict
 
 from ..config.spelling import renamed
+from ..format.entry import STORED_ERROR
 from ..policy.lookup import Lookup
 
 if TYPE_CHECKING:
@@ -20,14 +21,15 @@ class Explanation(Struct, frozen=True):
     Attributes:
         key: The key with the namespace's prefix.
         server_key: The name of the key on the server.
-        near: The near entry: ``fresh``, ``stale``, ``expired`` or ``none``.
+        near: The near entry: ``fresh``, ``stale``, ``expired``, ``error`` (a stored error) or ``none``.
         ttl: Seconds for which the entry was stored as fresh. Loads and ``set_many`` store it for a little less than the
             ttl of the call (``CACHE_TTL_JITTER``). ``None``: there is no entry.
         near_fresh_for: Seconds the near entry is still fresh; negative = seconds since it was.
         trusted_for: Seconds until near entries are no longer trusted, unless the server answers before then.
         unconfirmed: Whether the server has not confirmed the near entry.
         shared: The entry on the server: ``fresh``, ``stale``, ``spent``, ``unusable``, ``foreign``, ``held`` (a caller
-            loads it), ``none``, or ``fault`` (no answer).
+            loads it), ``failed`` (a load failed a moment ago), ``error`` (a stored error), ``none``, or ``fault`` (no
+            answer).
         why: The reason why the server's entry cannot be used.
         shared_fresh_for: Seconds the server's entry is still fresh.
         tags: The entry's tags.
@@ -86,6 +88,8 @@ async def explain(engine: "Engine", there: Looking, key: str) -> Explanation:
     near = "none"
     if held is not None:
         near = "fresh" if now < held.fresh_until else "stale" if now < held.stale_until else "expired"
+        if near == "fresh" and held.declared is STORED_ERROR:
+            near = "error"
     seen, _ = await there.look(key)
     fresh = seen.answer is not None
     tags = [name for name, _ in engine.entries.tags_of(seen)] or (held.tags if held is not None else ())

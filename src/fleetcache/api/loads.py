@@ -11,7 +11,7 @@ from ..policy.ports import load_apart
 from ..policy.reading import LoadRequest
 from ..policy.results import Loader, Wrapping, unwrap
 from ..policy.return_types import declared_type
-from .options import LoadOptions, RefreshOptions, check_keys, group_of, type_name
+from .options import ErrorTimes, LoadOptions, RefreshOptions, check_keys, group_of, type_name
 
 if TYPE_CHECKING:
     from ..engine.engine import Engine
@@ -47,6 +47,7 @@ class Loads:
         early: bool = False,
         load_timeout: Duration | None = None,
         load_limit: Duration | None = None,
+        errors: ErrorTimes | None = None,
         offline_ttl: Duration | None = None,
         exact: bool = False,
     ) -> T:
@@ -66,6 +67,8 @@ class Loads:
             load_timeout: Bounds this caller's wait, not the load; a duration as ``ttl``. By default there is no bound.
             load_limit: How long the load may take before it ends with ``LoadTimeout`` for all callers, a duration as
                 ``ttl``. The loader is cancelled. By default ``CACHE_LOAD_LIMIT``.
+            errors: Exceptions that are stored like a value and raised again in every process, with their times: a
+                mapping of classes to durations such as ``{NotFound: "10s"}``. By default none.
             offline_ttl: How long the near cache may answer while the server cannot be reached; 0 = not at all.
             exact: Whether ``ttl`` holds exactly. Otherwise up to ``CACHE_TTL_JITTER`` of it is left out at random, and
                 values that are stored together do not end together.
@@ -103,6 +106,7 @@ class Loads:
             load_timeout=load_timeout,
             offline_ttl=offline_ttl,
             load_limit=load_limit,
+            errors=errors,
             exact=exact,
         )
         value: T = await self._obtain(LoadRequest(self._key(key), loader, options, declared, group_of(loader)))
@@ -134,6 +138,7 @@ class Loads:
         type: Any = ...,  # noqa: A002 - the field's word
         load_timeout: Duration | None = None,
         load_limit: Duration | None = None,
+        errors: ErrorTimes | None = None,
         exact: bool = False,
     ) -> T:
         """Load now and replace the entry; a removal during the load still wins.
@@ -150,6 +155,8 @@ class Loads:
             load_timeout: Bounds this caller's wait, not the load; a duration as ``ttl``. By default there is no bound.
             load_limit: How long the load may take before it ends with ``LoadTimeout`` for all callers, a duration as
                 ``ttl``. The loader is cancelled. By default ``CACHE_LOAD_LIMIT``.
+            errors: Exceptions that are stored like a value and raised again in every process, with their times: a
+                mapping of classes to durations such as ``{NotFound: "10s"}``. By default none.
             exact: Whether ``ttl`` holds exactly. Otherwise up to ``CACHE_TTL_JITTER`` of it is left out at random, and
                 values that are stored together do not end together.
 
@@ -172,7 +179,9 @@ class Loads:
         """
         if _others:
             misplaced(Loads.refresh, _others)
-        options = self._scope.options(ttl, stale, tags, load_timeout=load_timeout, load_limit=load_limit, exact=exact)
+        options = self._scope.options(
+            ttl, stale, tags, load_timeout=load_timeout, load_limit=load_limit, errors=errors, exact=exact
+        )
         declared = declared_type(loader) if type is ... else type
         value: T = await self._renew(LoadRequest(self._key(key), loader, options, declared, group_of(loader)))
         return value

@@ -16,7 +16,7 @@ from ..policy.results import Loader, Wrapping
 from ..telemetry.stats import Stats
 from .fast_path import FastPath
 from .loads import Loads
-from .options import FunctionOptions
+from .options import ErrorTimes, FunctionOptions
 from .reads import Reads
 from .scope import Scope
 from .writes import Writes
@@ -72,6 +72,7 @@ class Namespace(FastPath, Reads, Loads, Writes):
         load_timeout: Duration | None = None,
         offline_ttl: Duration | None = None,
         load_limit: Duration | None = None,
+        errors: ErrorTimes | None = None,
         max_loads: int | None = None,
         exact: bool = False,
         clearable: bool = False,
@@ -94,6 +95,8 @@ class Namespace(FastPath, Reads, Loads, Writes):
             offline_ttl: How long the near cache may answer while the server cannot be reached; 0 = not at all.
             load_limit: How long the load may take before it ends with ``LoadTimeout`` for all callers, a duration as
                 ``ttl``. The loader is cancelled. By default ``CACHE_LOAD_LIMIT``.
+            errors: Exceptions that are stored like a value and raised again in every process, with their times: a
+                mapping of classes to durations such as ``{NotFound: "10s"}``. By default none.
             max_loads: How many calls of the function run at once in a process, apart from ``CACHE_MAX_LOADS``; 0 = any
                 number. For a function whose source may hang: its loads then take no other loads' places.
             exact: Whether ``ttl`` holds exactly. Otherwise up to ``CACHE_TTL_JITTER`` of it is left out at random, and
@@ -129,6 +132,7 @@ class Namespace(FastPath, Reads, Loads, Writes):
             load_timeout=load_timeout,
             offline_ttl=offline_ttl,
             load_limit=load_limit,
+            errors=errors,
             max_loads=max_loads,
             exact=exact,
         )

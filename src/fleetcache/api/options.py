@@ -1,11 +1,15 @@
 """Options of the verbs, by the names that callers use, and the checks of what callers pass to several verbs."""
 
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from typing import Any, TypedDict
 
 from ..config.durations import Duration
 
-__all__ = ["FunctionOptions", "LoadOptions", "RefreshOptions", "check_keys", "group_of", "type_name"]
+__all__ = ["ErrorTimes", "FunctionOptions", "LoadOptions", "RefreshOptions", "check_keys", "group_of", "type_name"]
+
+
+ErrorTimes = Mapping[type[Exception], Duration]
+"""How long errors of each class are stored."""
 
 
 class RefreshOptions(TypedDict, total=False):
@@ -17,6 +21,7 @@ class RefreshOptions(TypedDict, total=False):
     type: Any
     load_timeout: Duration | None
     load_limit: Duration | None
+    errors: ErrorTimes | None
     exact: bool
 
 

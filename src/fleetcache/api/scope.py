@@ -12,9 +12,11 @@ from ..config.durations import MAX_TTL, Duration, parse_duration
 from ..config.sizes import parse_count
 from ..format.keys import ALL_TAG, check_key, check_namespace, check_tags, family_tag
 from ..policy.options import MINIMUM_TTL, CallOptions
+from .options import ErrorTimes
 
 if TYPE_CHECKING:
     from ..engine.engine import Engine
+    from ..policy.declared_errors import DeclaredErrors
 
 __all__ = ["ALL", "Scope"]
 
@@ -81,6 +83,7 @@ class Scope:
         offline_ttl: Duration | None = None,
         load_limit: Duration | None = None,
         max_loads: int | None = None,
+        errors: ErrorTimes | None = None,
         exact: bool = True,
     ) -> CallOptions:
         """Return the checked options of one call; the defaults where the caller gives none."""
@@ -97,6 +100,7 @@ class Scope:
             load_limit=defaults.load_limit if load_limit is None else parse_duration(load_limit, name="load_limit"),
             max_loads=None if max_loads is None else parse_count(max_loads, name="max_loads", minimum=0),
             jitters=not exact,
+            errors=None if errors is None else _declared(errors),
         )
 
     def bounded(self, offline_ttl: Duration | None) -> CallOptions:
@@ -123,6 +127,12 @@ class Scope:
             engine.rebind_faces()
             with suppress(ValueError):  # some frameworks leave the block in another context; the first is gone
                 BYPASSED.reset(token)
+
+
+def _declared(errors: Any) -> "DeclaredErrors | None":
+    from ..policy.declared_errors import DeclaredErrors  # noqa: PLC0415 - few calls declare errors
+
+    return DeclaredErrors(errors) if errors != {} else None
 
 
 class _Prefixed(dict[str, Any]):

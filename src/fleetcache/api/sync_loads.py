@@ -9,7 +9,7 @@ from ..config.spelling import by_name, misplaced
 from ..engine.threads.runtime import call_alone, call_plain
 from ..policy.results import SyncLoader, SyncWrapping, unwrap
 from ..policy.return_types import declared_type
-from .options import LoadOptions, RefreshOptions, check_keys
+from .options import ErrorTimes, LoadOptions, RefreshOptions, check_keys
 
 if TYPE_CHECKING:
     from ..engine.engine import Engine
@@ -46,6 +46,7 @@ class SyncLoads:
         early: bool = False,
         load_timeout: Duration | None = None,
         load_limit: Duration | None = None,
+        errors: ErrorTimes | None = None,
         offline_ttl: Duration | None = None,
         exact: bool = False,
     ) -> Any:
@@ -68,6 +69,8 @@ class SyncLoads:
             load_limit: How long the load may take before it ends with ``LoadTimeout`` for all callers, a duration as
                 ``ttl``. A thread's own load cannot be ended: its caller gets the value, and the value is not stored. By
                 default ``CACHE_LOAD_LIMIT``.
+            errors: Exceptions that are stored like a value and raised again in every process, with their times: a
+                mapping of classes to durations such as ``{NotFound: "10s"}``. By default none.
             offline_ttl: How long the near cache may answer while the server cannot be reached; 0 = not at all.
             exact: Whether ``ttl`` holds exactly. Otherwise up to ``CACHE_TTL_JITTER`` of it is left out at random, and
                 values that are stored together do not end together.
@@ -105,6 +108,7 @@ class SyncLoads:
             early=early,
             load_timeout=load_timeout,
             load_limit=load_limit,
+            errors=errors,
             offline_ttl=offline_ttl,
             exact=exact,
         )
@@ -126,6 +130,7 @@ class SyncLoads:
         type: Any = ...,  # noqa: A002 - the field's word
         load_timeout: Duration | None = None,
         load_limit: Duration | None = None,
+        errors: ErrorTimes | None = None,
         exact: bool = False,
     ) -> Any:
         """Load now and replace the entry; a removal during the load still wins.
@@ -145,6 +150,8 @@ class SyncLoads:
             load_limit: How long the load may take before it ends with ``LoadTimeout`` for all callers, a duration as
                 ``ttl``. A thread's own load cannot be ended: its caller gets the value, and the value is not stored. By
                 default ``CACHE_LOAD_LIMIT``.
+            errors: Exceptions that are stored like a value and raised again in every process, with their times: a
+                mapping of classes to durations such as ``{NotFound: "10s"}``. By default none.
             exact: Whether ``ttl`` holds exactly. Otherwise up to ``CACHE_TTL_JITTER`` of it is left out at random, and
                 values that are stored together do not end together.
 
@@ -166,7 +173,7 @@ class SyncLoads:
         if _others:
             misplaced(SyncLoads.refresh, _others)
         options: dict[str, Any] = {"ttl": ttl, "stale": stale, "tags": tags, "type": type}
-        options |= {"load_timeout": load_timeout, "load_limit": load_limit}
+        options |= {"load_timeout": load_timeout, "load_limit": load_limit, "errors": errors}
         make = partial(self._verbs.refresh, key, **options, exact=exact)
         return self._loading(loader, make)
 

@@ -10,7 +10,7 @@ from ..policy.results import SyncLoader, SyncWrapping
 from ..telemetry.stats import Stats
 from .fast_path import FastPath
 from .namespace import CLAIM_TTL, Claim, Namespace
-from .options import FunctionOptions
+from .options import ErrorTimes, FunctionOptions
 from .sync_loads import SyncLoads
 from .sync_reads import SyncReads
 from .sync_writes import SyncWrites
@@ -68,6 +68,7 @@ class SyncNamespace(FastPath, SyncReads, SyncLoads, SyncWrites):
         load_timeout: Duration | None = None,
         offline_ttl: Duration | None = None,
         load_limit: Duration | None = None,
+        errors: ErrorTimes | None = None,
         max_loads: int | None = None,
         exact: bool = False,
         clearable: bool = False,
@@ -92,6 +93,8 @@ class SyncNamespace(FastPath, SyncReads, SyncLoads, SyncWrites):
             load_limit: How long the load may take before it ends with ``LoadTimeout`` for all callers, a duration as
                 ``ttl``. A thread's own load cannot be ended: its caller gets the value, and the value is not stored. By
                 default ``CACHE_LOAD_LIMIT``.
+            errors: Exceptions that are stored like a value and raised again in every process, with their times: a
+                mapping of classes to durations such as ``{NotFound: "10s"}``. By default none.
             max_loads: How many calls of the function run at once in a process, apart from ``CACHE_MAX_LOADS``; 0 = any
                 number. For a function whose source may hang: its loads then take no other loads' places.
             exact: Whether ``ttl`` holds exactly. Otherwise up to ``CACHE_TTL_JITTER`` of it is left out at random, and
@@ -127,6 +130,7 @@ class SyncNamespace(FastPath, SyncReads, SyncLoads, SyncWrites):
             load_timeout=load_timeout,
             offline_ttl=offline_ttl,
             load_limit=load_limit,
+            errors=errors,
             max_loads=max_loads,
             exact=exact,
         )

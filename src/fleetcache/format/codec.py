@@ -114,6 +114,19 @@ class Codecs:
         except Exception as error:
             raise CodecError(_with_type(f"{with_article(kind)} cannot be stored", declared, error)) from error
 
+    def encode_plain(self, value: list[Any]) -> tuple[int, bytes]:
+        """Encode a list of values that the cache stores without a type, never as a pickle; return codec and payload.
+
+        Raises:
+            CodecError: A value would change in a round trip, or has no such bytes.
+        """
+        try:
+            return (self._chosen or self._msgpack).write(value, list, Any)[:2]
+        except (CodecError, MemoryError):
+            raise
+        except Exception as error:
+            raise CodecError(f"these values cannot be stored without a type: {error}") from error
+
     def decode(self, codec_id: int, payload: bytes | memoryview, declared: Any) -> Any:
         """Decode bytes to a value of the declared type (``Any``: a value of plain types).
 

@@ -6,7 +6,7 @@ Layout of an entry, big endian (format 2)::
     1  16   stamp, random and never used twice: with the "V" it is the *head*, the identity that scripts compare
     17  1   format of the bytes that follow
     18  1   codec of the payload; ``codec`` has the table of ids
-    19  1   flags: 1 = signed. Kept free: 2 = compressed, 4 = sealed, 8 = an error, 0x30 = algorithm of 2
+    19  1   flags: 1 = signed, 8 = an error. Kept free: 2 = compressed, 4 = sealed, 0x30 = algorithm of 2
     20  1   number of tags
     21  4   ttl in ms
     25  4   stale in ms
@@ -42,6 +42,7 @@ __all__ = [
     "ILL",
     "NOT_FAILED",
     "NO_HEADER",
+    "STORED_ERROR",
     "FailedMark",
     "Header",
     "Tags",
@@ -68,6 +69,9 @@ HEAD_SIZE = 17
 VERSION_SIZE = 16
 SIGNATURE_SIZE = 32
 SIGNED = 1
+ERROR = 8
+STORED_ERROR: Final = object()
+"""Stands for the declared type of a stored error. No caller declares it, so no reader of values gets one."""
 _FIXED = struct.Struct(">17sBBBBIIIH")
 _read_fixed = _FIXED.unpack_from
 TAGS_START = _FIXED.size
@@ -88,6 +92,7 @@ class Header(msgspec.Struct, gc=False, frozen=True):
     section: bytes
     signature: bytes | None
     payload_start: int
+    is_error: bool = False
 
 
 NO_HEADER = Header(b"", 0, 0.0, 0.0, 0.0, b"", None, 0)
@@ -121,7 +126,14 @@ def parse_tags(section: bytes) -> Tags | None:
 
 
 def pack(
-    stamp: bytes, codec: int, lifetimes: tuple[float, float, float], section: bytes, count: int, *, signed: bool
+    stamp: bytes,
+    codec: int,
+    lifetimes: tuple[float, float, float],
+    section: bytes,
+    count: int,
+    *,
+    signed: bool,
+    error: bool = False,
 ) -> bytes:
     """Return all bytes before the signature and the payload.
 
@@ -132,10 +144,12 @@ def pack(
         section: The tags, from ``tag_section``.
         count: Number of tags in the section.
         signed: True if a signature follows, before the payload.
+        error: True if the payload is a declared exception.
     """
     ttl, stale, cost = (min(round(seconds * 1000), 0xFFFFFFFF) for seconds in lifetimes)
     start = TAGS_START + len(section) + (SIGNATURE_SIZE if signed else 0)
-    return _FIXED.pack(stamp, FORMAT_WRITTEN, codec, SIGNED if signed else 0, count, ttl, stale, cost, start) + section
+    flags = (SIGNED if signed else 0) | (ERROR if error else 0)
+    return _FIXED.pack(stamp, FORMAT_WRITTEN, codec, flags, count, ttl, stale, cost, start) + section
 
 
 def parse_header(blob: bytes, *, cut: bool = False) -> Header | None:
@@ -149,13 +163,15 @@ def parse_header(blob: bytes, *, cut: bool = False) -> Header | None:
     if size < TAGS_START or blob[0] != _ENTRY:
         return None
     stamp, written, codec, flags, _count, ttl, stale, cost, start = _read_fixed(blob)
-    if written not in FORMATS_READ or flags & ~SIGNED:
+    if written not in FORMATS_READ or flags & ~(SIGNED | ERROR):
         return None
-    tags_end = start - SIGNATURE_SIZE if flags else start
+    signed, is_error = flags & SIGNED, flags > SIGNED
+    tags_end = start - SIGNATURE_SIZE if signed else start
     if tags_end < TAGS_START or (tags_end if cut else start) > size:
         return None
-    signature = blob[tags_end:start] if flags else None
-    return Header(stamp, codec, ttl / 1000, stale / 1000, cost / 1000, blob[TAGS_START:tags_end], signature, start)
+    signature = blob[tags_end:start] if signed else None
+    section = blob[TAGS_START:tags_end]
+    return Header(stamp, codec, ttl / 1000, stale / 1000, cost / 1000, section, signature, start, is_error)
 
 
 def signed_part(blob: bytes, header: Header) -> bytes:

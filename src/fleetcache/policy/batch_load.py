@@ -24,7 +24,7 @@ __all__ = ["BatchLoad"]
 
 Loader = Callable[..., Any]
 
-_REPLACEABLE = frozenset({EntryState.EXPIRED, EntryState.INVALID, EntryState.STALE})
+_REPLACEABLE = frozenset({EntryState.EXPIRED, EntryState.INVALID, EntryState.STALE, EntryState.ERROR})
 _WAITING = frozenset({EntryState.LOADING, EntryState.ENDING})
 _SETTLED = _WAITING | {EntryState.FRESH, EntryState.STALE, EntryState.UNAVAILABLE}
 

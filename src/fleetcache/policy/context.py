@@ -7,12 +7,13 @@ from msgspec import Struct, field
 
 from ..config.durations import MAX_TTL, parse_duration
 from ..errors import Closed
+from ..format.entry import STORED_ERROR
 from ..log import TELL, Teller
 from ..telemetry.stats import Counters
 from .lookup import DecodedValue, EntryState, Lookup
 from .options import MINIMUM_TTL, CallOptions
 from .ports import NO_ANSWER, CoherencePort, EntriesPort, Future, NearPort, Runtime, SharedPort, TrustPort
-from .single_flight import Flight, Flights
+from .single_flight import Flight, Flights, Outcome, Resolution
 
 __all__ = ["MIN_COST", "NO_LOOK", "Budget", "Load", "LoadTimes", "PolicyContext"]
 
@@ -93,8 +94,13 @@ class Load(Struct):
     over_limit: bool = False  # whether it took longer than its load_limit
     late: bool = False  # whether its flight ended at the limit, while its loader runs on in the starter's thread
     end_late: Callable[[], None] | None = None  # ends its flight and its right while the loader runs on
+    error: Exception | None = None  # its loader's, if that was stored like a value
     waited: bool = False  # whether it has waited for another load of the key
     give_up: float = 0.0  # when it stops waiting for other loads
+
+    def ended_by(self, outcome: Outcome) -> Outcome:
+        """Return the outcome of the flight: that of a stored error raises it."""
+        return outcome if self.error is None else Outcome(Resolution.RAISE, error=self.error)
 
 
 class PolicyContext(Struct):
@@ -212,9 +218,32 @@ class PolicyContext(Struct):
         found = self.near_answer(key, Any, options)
         return found is not None and bool(self.ports.clock() < found[1].fresh_until)
 
+    def value_here(self, key: str) -> Any:
+        """Return the near cache's entry of a value, whatever its life; ``None`` for a stored error, too."""
+        held = self.near.living(key)
+        return None if held is None or held.declared is STORED_ERROR else held
+
+    def error_here(self, key: str, options: CallOptions) -> Exception | None:
+        """Return the fresh error that the near cache may answer with, if the call has declared its class."""
+        held = self.near.living(key)
+        if held is None or held.declared is not STORED_ERROR or self.ports.clock() >= held.fresh_until:
+            return None
+        if held.unconfirmed:
+            if options.offline_ttl <= 0 and not self.alone:
+                return None
+        elif self.ports.clock() >= self.trust.bound(options.offline_ttl):
+            return None
+        return self.entries.decode_error(held.codec, held.value, options.errors)
+
+    def error_there(self, seen: Lookup, options: CallOptions) -> Exception | None:
+        """Return the error that the server holds, if the call has declared its class."""
+        if seen.state is not EntryState.ERROR or options.errors is None or seen.answer is None:
+            return None
+        return self.entries.decode_error(seen.answer.codec, seen.answer.payload or b"", options.errors)
+
     def touch_here(self, key: str, ttl: float, options: CallOptions) -> bool:
         """Set the ttl of a fresh entry in memory; return ``False`` if there is none."""
-        held = self.near.living(key)
+        held = self.value_here(key)
         now = self.ports.clock()
         if held is None or now >= held.fresh_until:
             return False
@@ -230,7 +259,7 @@ class PolicyContext(Struct):
 
         The process may then count in its own memory, and extend the value's life there.
         """
-        held = self.near.living(key)
+        held = self.value_here(key)
         if held is None or not held.unconfirmed or options.offline_ttl <= 0:
             return False
         return self.trust.away and bool(self.ports.clock() < held.fresh_until)

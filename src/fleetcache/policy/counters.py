@@ -31,7 +31,15 @@ MIN, MAX = -(2**63), 2**63 - 1  # the range that clients of every language read 
 PAUSE_FIRST, MAX_PAUSE = 0.001, 0.016
 
 _THERE = frozenset(
-    {EntryState.FRESH, EntryState.STALE, EntryState.EXPIRED, EntryState.INVALID, EntryState.LOADING}
+    {
+        EntryState.FRESH,
+        EntryState.STALE,
+        EntryState.EXPIRED,
+        EntryState.INVALID,
+        EntryState.ERROR,
+        EntryState.LOADING,
+        EntryState.FAILED,
+    }
 )  # states of an entry that a swap can replace
 
 
@@ -97,7 +105,7 @@ class CounterRules:
     def _count_here(self, key: str, delta: int, options: CallOptions, *, create: bool) -> int | None:
         """Count in memory, without a pause in which another task could run."""
         ctx = self._ctx
-        held = ctx.near.living(key)
+        held = ctx.value_here(key)
         now = ctx.ports.clock()
         if held is None or now >= held.fresh_until:
             if not create:

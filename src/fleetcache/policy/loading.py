@@ -10,6 +10,8 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
+from msgspec.structs import replace
+
 from .context import MIN_COST, Load, PolicyContext
 from .limits import Limits, elsewhere_over_limit, over_limit
 from .loader_results import Unwrapping
@@ -29,7 +31,8 @@ class Loading:
 
     def __init__(self, ctx: PolicyContext) -> None:
         self._ctx = ctx
-        self.unwrap = Unwrapping(ctx).unwrap
+        self._results = Unwrapping(ctx)
+        self.unwrap = self._results.unwrap
         self.rights = Rights(ctx)
         self.waits = Waits(ctx)
         self.places = Places(ctx)
@@ -83,7 +86,7 @@ class Loading:
                 if run.seen.state is EntryState.UNAVAILABLE and await self.waits.for_server(run.budget):
                     run.seen = None
                     continue
-                if self._needs_right(run.seen, anew=anew):
+                if self._needs_right(run, run.seen, anew=anew):
                     if not await self.places.take(run, watch.future, run.give_up):
                         run.seen = None
                         continue
@@ -139,8 +142,10 @@ class Loading:
         self._ctx.counters.wait_timeouts += 1
         return False
 
-    def _needs_right(self, seen: Lookup, *, anew: bool) -> bool:
+    def _needs_right(self, run: Load, seen: Lookup, *, anew: bool) -> bool:
         """Return whether the next step after a read is to take a right and to load."""
+        if seen.state is EntryState.ERROR:
+            return anew or self._ctx.error_there(seen, run.options) is None
         if seen.state in {EntryState.FRESH, EntryState.STALE}:
             return anew
         return seen.state is not EntryState.LOADING and not seen.is_ending
@@ -164,7 +169,10 @@ class Loading:
                 return await self._replace(run, seen, anew=anew)
 
     async def _replace(self, run: Load, seen: Lookup, *, anew: bool) -> Outcome | Lookup | None:
-        """Replace an entry that may not be used, or a failed mark."""
+        """Replace an entry that may not be used, or a failed mark; raise a stored error that the call has declared."""
+        error = None if anew else self._ctx.error_there(seen, run.options)
+        if error is not None:
+            raise error
         beside = self._ctx.flights.beside(run.flight)
         if beside is not None:
             return None if await self._ended(run, beside) else await self._load(run, None)
@@ -207,6 +215,8 @@ class Loading:
         If not, another process refreshes it.
         """
         ctx = self._ctx
+        if run.options.errors is not None:
+            run.options = replace(run.options, errors=None)  # the old value comes before an error
         outcome, ending = Outcome(Resolution.RETRY), None
         try:
             if not ctx.shared.usable and not (await self.waits.for_server(run.budget) and ctx.shared.usable):
@@ -216,9 +226,7 @@ class Loading:
                 if isinstance(step, Outcome):
                     outcome = step
         except LoaderEndedError as error:
-            outcome = Outcome(
-                Resolution.RAISE, Resolution.RETRY, error=error.original
-            )  # joined callers ask after a pause
+            outcome = Outcome(Resolution.RAISE, Resolution.RETRY, error=error.original)  # joined callers ask again
             ending = error.original if isinstance(error.original, KeyboardInterrupt | SystemExit) else None
         except Exception as error:  # noqa: BLE001 - for joined callers; every other caller keeps the stale value
             outcome = Outcome(Resolution.RAISE, error=error)
@@ -241,10 +249,7 @@ class Loading:
             run.end_late = partial(self._end_late, run, right, renewal)
         try:
             captured = await ctx.capture(run.options.tags, run.budget)
-            started = ctx.ports.clock()
-            result = await self.call(run)
-            cost = ctx.ports.clock() - started
-            answer, options = self.unwrap(run, result)
+            answer, options, times = await self._results.loaded(run, self.call)
         except BaseException as error:
             if not run.late:
                 self.rights.end(run, right, error, began)
@@ -253,8 +258,8 @@ class Loading:
             renewal()
             run.end_late = None
         if run.late:
-            return Outcome(Resolution.RETURN, answer=answer)
-        return await self.send(run, right, (answer, options), captured, (started, cost))()
+            return run.ended_by(Outcome(Resolution.RETURN, answer=answer))
+        return run.ended_by(await self.send(run, right, (answer, options), captured, times)())
 
     def send(
         self,
@@ -328,21 +333,19 @@ class Loading:
         """Load without the server; the value stays in this process, for the life of an unconfirmed value."""
         ctx = self._ctx
         self.renew_token(run)
-        started = ctx.ports.clock()
         if run.options.load_limit is not None:
             run.end_late = partial(self._end_late, run)
         try:
-            result = await self.call(run)
+            answer, options, times = await self._results.loaded(run, self.call)
         except Exception as error:
-            answer = ctx.stale_if_error(run) if is_failure(error) else None
-            if answer is None:
+            old = ctx.stale_if_error(run) if is_failure(error) else None
+            if old is None:
                 raise
-            return Outcome(Resolution.RETURN, answer=answer, stale=True)
-        cost = ctx.ports.clock() - started
-        answer, options = self.unwrap(run, result)
-        if run.late:
-            return Outcome(Resolution.RETURN, answer=answer)
-        return await self._unstored(run, answer, options, (started, cost))
+            return Outcome(Resolution.RETURN, answer=old, stale=True)
+        if run.error is not None and (old := ctx.stale_if_error(run)) is not None:
+            return Outcome(Resolution.RETURN, answer=old, stale=True)
+        outcome = Outcome(Resolution.RETURN, answer=answer)
+        return run.ended_by(outcome if run.late else await self._unstored(run, answer, options, times))
 
     def _end_late(
         self,

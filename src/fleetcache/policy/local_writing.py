@@ -73,7 +73,7 @@ class LocalWriting:
         return sum(self._delete(key) for key in dict.fromkeys(keys))
 
     def _delete(self, key: str) -> bool:
-        held = self._ctx.near.living(key)
+        held = self._ctx.value_here(key)
         self.send_removals([("e", key)])
         return held is not None and self._ctx.ports.clock() < held.fresh_until
 

@@ -25,6 +25,7 @@ class EntryState(Enum):
     FOREIGN = "foreign"  # not written by fleetcache: a script has nothing to compare
     LOADING = "held"  # a placeholder: a process holds the lease and loads
     FAILED = "failed"  # the mark of a load that failed a moment ago
+    ERROR = "error"  # a stored error; for any caller that has not declared its class, it is no value
     ENDING = "ending"  # gone in a moment: there is no load to wait for, and nothing to replace
     ABSENT = "none"
     TAGS_UNKNOWN = "unknown tags"  # usable if its tags are current, which must be read from the server
@@ -77,7 +78,7 @@ class Lookup(msgspec.Struct, gc=False):
     @property
     def is_ending(self) -> bool:
         """Whether the entry may be gone before its first renewal: another process would then take the lease as well."""
-        return self.state in {EntryState.EXPIRED, EntryState.INVALID} and self.remaining < ENDING
+        return self.state in {EntryState.EXPIRED, EntryState.INVALID, EntryState.ERROR} and self.remaining < ENDING
 
     def __repr__(self) -> str:
         return f"<Seen {self.state.value}{' ' + self.reason if self.reason else ''}>"

@@ -5,6 +5,7 @@ All arithmetic of an entry's lifetimes is here, so that no other module adds or 
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -60,6 +61,7 @@ class CallOptions(Struct, frozen=True):
         load_timeout: How long this caller waits for a load; ``None`` = as long as it takes.
         load_limit: How long a load may take before it is ended for all callers; ``None`` = as long as it takes.
         max_loads: How many loads of this function run at once in the process; ``None`` = it has no places of its own.
+        errors: The errors that are stored like values, ``DeclaredErrors``; ``None`` = none.
         jitters: Whether an entry stored with these options may be kept for a little less than ``ttl``.
     """
 
@@ -72,6 +74,7 @@ class CallOptions(Struct, frozen=True):
     load_limit: float | None = None
     max_loads: int | None = None
     jitters: bool = False
+    errors: Any = None
 
     @property
     def server_ttl_ms(self) -> int:
@@ -82,6 +85,10 @@ class CallOptions(Struct, frozen=True):
     def refreshes(self) -> bool:
         """Whether a loader may run in the background for this call at all."""
         return self.early or self.stale > 0
+
+    def for_error(self, ttl: float) -> "CallOptions":
+        """Return the options of a stored error, which has a time of its own and is never stale."""
+        return replace(self, ttl=ttl, stale=0.0, jitters=False)
 
     def kept(self, ttl: float | None, stale: float | None) -> "CallOptions":
         """Return the options with the times that the loader's result sets (``Keep``)."""

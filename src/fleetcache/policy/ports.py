@@ -215,6 +215,8 @@ class EntriesPort(Protocol):
     @property
     def signs(self) -> bool: ...  # noqa: D102
     def encode(self, value: Any, declared: Any) -> DecodedValue: ...  # noqa: D102
+    def encode_error(self, error: BaseException, errors: Any) -> DecodedValue: ...  # noqa: D102
+    def decode_error(self, codec: int, payload: bytes, errors: Any) -> Exception | None: ...  # noqa: D102
     def copy(self, answer: DecodedValue, declared: Any) -> Any: ...  # noqa: D102
     def near_entry(  # noqa: D102
         self,

@@ -108,7 +108,7 @@ class Policy:
                 ctx.coherence.close_fill(token)
             if seen.state is EntryState.UNAVAILABLE:
                 return self.shown(key, declared, options)  # the fault may have changed how long near is trusted
-            if seen.answer is not None:
+            if seen.answer is not None and seen.state is not EntryState.ERROR:
                 found = self._found_with(seen.answer, seen.fresh_until, seen.header.ttl)
         return found
 
@@ -162,6 +162,8 @@ class Policy:
                 answer, held = found
                 self.near_hit(asked, held)
                 return answer.value
+            if asked.options.errors is not None and (error := ctx.error_here(asked.key, asked.options)) is not None:
+                raise error
             flight = ctx.flights.get(asked.key)
             if flight is None and not ctx.shared.usable:
                 flight = ctx.flights.background(asked.key)  # the server cannot be read
@@ -199,6 +201,11 @@ class Policy:
             if run.seen.state in {EntryState.FRESH, EntryState.STALE}:
                 ctx.coherence.close_fill(run.token)
                 return self._found(asked, flight, run.seen)
+            if (error := ctx.error_there(run.seen, asked.options)) is not None:
+                ctx.counters.shared_hits += 1
+                ctx.coherence.close_fill(run.token)
+                ctx.flights.end(flight, Outcome(Resolution.RAISE, error=error))
+                return await self._waits.outcome(flight, future, until, wait)
             ctx.counters.misses += 1
             await ctx.ports.spawn(flight, partial(self.loading.fetch, run), partial(self._landed, run))
             return await self._waits.outcome(flight, future, until, wait)

@@ -27,7 +27,7 @@ from .ports import NO_ANSWER, Alarm, LoaderEndedError
 
 __all__ = ["Asked", "Right", "Rights"]
 
-_REPLACEABLE = frozenset({EntryState.EXPIRED, EntryState.INVALID, EntryState.STALE})
+_REPLACEABLE = frozenset({EntryState.EXPIRED, EntryState.INVALID, EntryState.STALE, EntryState.ERROR})
 
 
 class Right(Struct, frozen=True):

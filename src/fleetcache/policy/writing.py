@@ -22,7 +22,7 @@ __all__ = ["Writing"]
 
 # Attempts of a compare-and-set while other processes write the same key at the same time.
 TRIES = 16
-_REPLACEABLE = frozenset({EntryState.STALE, EntryState.EXPIRED, EntryState.INVALID})
+_REPLACEABLE = frozenset({EntryState.STALE, EntryState.EXPIRED, EntryState.INVALID, EntryState.ERROR})
 _GONE = frozenset({EntryState.ABSENT, EntryState.FOREIGN})
 
 

@@ -15,6 +15,7 @@ from ..errors import CodecError
 from ..format.codec import INT, JSON, MSGPACK, Codecs
 from ..format.entry import (
     HEAD_SIZE,
+    STORED_ERROR,
     Header,
     Tags,
     has_head,
@@ -109,6 +110,25 @@ class Entries:
             )
         return DecodedValue(decoded, payload, codec, declared)
 
+    def encode_error(self, error: BaseException, errors: Any) -> DecodedValue:
+        """Encode an error of a declared class.
+
+        Raises:
+            CodecError: The error would change in a round trip, or is too large.
+        """
+        codec, payload = self.codecs.encode_plain(errors.written(error))
+        if len(payload) > self.max_bytes:
+            raise CodecError(f"an error of {len(payload)} bytes is over CACHE_MAX_VALUE_BYTES ({self.max_bytes})")
+        return DecodedValue(None, payload, codec, STORED_ERROR)
+
+    def decode_error(self, codec: int, payload: bytes, errors: Any) -> Exception | None:
+        """Return a stored error; ``None`` if its class was not declared."""
+        try:
+            error: Exception | None = errors.rebuilt(self.codecs.decode(codec, payload, Any))
+        except CodecError:
+            return None
+        return error
+
     def copy(self, answer: DecodedValue, declared: Any) -> Any:
         """Return the value for one more caller, as the type this caller declared: a copy, or the same immutable object.
 
@@ -129,6 +149,8 @@ class Entries:
             if held.declared is declared or held.also is declared or held.declared == declared:
                 # The value is immutable: callers share it, so no bytes are needed for copies.
                 return DecodedValue(held.value, b"", held.codec, declared)
+            if held.declared is STORED_ERROR:
+                return None
             codec, payload, _ = self.codecs.encode(held.value, held.declared)
             return DecodedValue(self.codecs.decode(codec, payload, declared), payload, codec, declared)
         except CodecError:
@@ -159,7 +181,9 @@ class Entries:
         """
         payload = answer.payload or b""
         value, declared, also, kind = answer.value, answer.declared, ENCODED, type(answer.value)
-        if kind in ATOMS:
+        if declared is STORED_ERROR:
+            value, size = payload, 0
+        elif kind in ATOMS:
             size = sys.getsizeof(value)
             if declared is Any:
                 also = kind
@@ -221,7 +245,8 @@ class Entries:
         payload = answer.payload or b""
         section = tag_section(tags)
         signed = self._signer is not None
-        before = pack(stamp, answer.codec, (options.ttl, options.stale, cost), section, len(tags), signed=signed)
+        times, error = (options.ttl, options.stale, cost), answer.declared is STORED_ERROR
+        before = pack(stamp, answer.codec, times, section, len(tags), signed=signed, error=error)
         if self._signer is not None:
             before += self._signer.sign(self._layout.entry(key), before + payload)
         return NewEntry(before + payload, options.server_ttl_ms, stamp, answer, options, tags, cost, token)
@@ -265,7 +290,10 @@ class Entries:
             return self._unusable(EntryState.INVALID, header.stamp, "signature", pttl)
         payload = blob[header.payload_start :]
         try:
-            value = self.codecs.decode(header.codec, payload, declared)
+            if header.is_error:
+                declared, value = STORED_ERROR, None
+            else:
+                value = self.codecs.decode(header.codec, payload, declared)
         except CodecError:
             return self._unusable(EntryState.INVALID, header.stamp, "value", pttl)
         answer = DecodedValue(value, payload, header.codec, declared)
@@ -276,6 +304,8 @@ class Entries:
             born = fresh_until - header.ttl
             held = self.near_entry(answer, names, life, born=born, cost=header.cost, stamp=header.stamp)
             self._coherence.fill(token, held)
+        if header.is_error:
+            return Lookup(EntryState.ERROR, header.stamp, answer, pttl / 1000, "error", fresh_until, sent_at, header)
         look = _FRESH if fresh_left > 0 else _STALE
         return Lookup(look, header.stamp, answer, 0.0, "", fresh_until, sent_at, header)
 
@@ -284,7 +314,7 @@ class Entries:
         if not isinstance(start, bytes) or not isinstance(pttl, int) or len(start) < HEAD_SIZE:
             return False
         header = parse_header(start, cut=True)
-        if header is None:
+        if header is None or header.is_error:
             return False
         currency, _ = self._coherence.judge(header.section)
         return currency is not TagState.OUTDATED and Remaining.of(pttl, header.stale).is_fresh

@@ -3,6 +3,8 @@
 from tests.rules.rule import Row
 
 FAILING = "tests/loading/test_failing.py::"
+DECLARED = "tests/loading/test_declared_errors.py::"
+ERRORS = "tests/unit/policy/test_declared_errors.py::"
 RIGHTS = "tests/unit/policy/test_rights.py::"
 
 ROWS = [
@@ -96,5 +98,64 @@ ROWS = [
         "policy.single_flight:Flights.beside",
         ("others = (self._table.get(flight.key), *self._detached.get(flight.key, ()))", "others = ()"),
         f"{FAILING}test_a_process_runs_one_load_of_a_key_at_a_time",
+    ),
+    Row(
+        "subclass_stored_as_declared",
+        "policy.declared_errors.1",
+        "An error of a subclass is stored, and every other process takes it for a miss.",
+        "policy.declared_errors:DeclaredErrors.time_of",
+        (
+            "self._times.get(type(error))",
+            "next((time for kind, time in self._times.items() if isinstance(error, kind)), None)",
+        ),
+        f"{ERRORS}test_only_the_class_itself_has_a_time",
+    ),
+    Row(
+        "declared_error_not_stored",
+        "policy.declared_errors.1",
+        "Each process asks the source for an error that belongs to the result.",
+        "policy.loader_results:Unwrapping._error",
+        ("None if errors is None else errors.time_of(error)", "None"),
+        f"{DECLARED}test_a_declared_error_is_loaded_once_and_raised_everywhere",
+    ),
+    Row(
+        "any_class_rebuilt",
+        "policy.declared_errors.2",
+        "A reader gets an error whose class it has not declared.",
+        "policy.declared_errors:DeclaredErrors.rebuilt",
+        ("self._classes.get(name) if type(name) is str else None", "next(iter(self._classes.values()))"),
+        f"{DECLARED}test_an_unknown_class_is_a_miss",
+    ),
+    Row(
+        "error_rebuilt_by_its_init",
+        "policy.declared_errors.3",
+        "The bytes of the server run the constructor of an error.",
+        "policy.declared_errors:DeclaredErrors.rebuilt",
+        ("base.__new__(kind, *args)", "kind(*args)"),
+        f"{ERRORS}test_an_error_comes_back_from_its_args_without_its_init",
+    ),
+    Row(
+        "error_without_its_attributes",
+        "policy.declared_errors.4",
+        "An error comes back without an attribute that its handler reads.",
+        "policy.declared_errors:DeclaredErrors.written",
+        ("if own:", "if False:"),
+        f"{DECLARED}test_an_error_that_would_come_back_changed_is_told_and_not_stored",
+    ),
+    Row(
+        "error_over_a_stale_value",
+        "policy.declared_errors.1",
+        "A background refresh replaces a stale value by an error.",
+        "policy.loading:Loading.refresh",
+        ("run.options = replace(run.options, errors=None)", "pass"),
+        f"{DECLARED}test_refresh_stores_it_over_a_value_and_a_background_refresh_does_not",
+    ),
+    Row(
+        "error_deleted_as_a_value",
+        "policy.declared_errors.1",
+        "delete says that it removed a live value, where an error was stored.",
+        "shared.entries:Entries.was_alive",
+        (" or header.is_error", ""),
+        f"{DECLARED}test_a_decorated_function",
     ),
 ]

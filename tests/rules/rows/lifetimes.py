@@ -142,8 +142,8 @@ ROWS = [
         "unconfirmed_from_its_end",
         "unconfirmed.bound",
         "A value loaded without the server lives from the end of its loader, not from its start.",
-        "policy.loading:Loading._load_unconfirmed",
-        ("started = ctx.ports.clock()\n        try:", "started = ctx.ports.clock() + 1.0\n        try:"),
+        "policy.loader_results:Unwrapping.loaded",
+        ("started = clock()\n        try:", "started = clock() + 1.0\n        try:"),
     ),
     Row(
         "unconfirmed_as_long_online",

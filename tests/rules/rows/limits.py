@@ -34,7 +34,7 @@ ROWS = [
         "policy.limits.2",
         "The value of a thread's load over its limit is kept.",
         "policy.loading:Loading._load_unconfirmed",
-        ("if run.late:", "if False:"),
+        ("outcome if run.late else await", "await"),
         f"{LIMITS}::test_a_thread_gets_what_its_own_loader_brings_and_joined_threads_do_not_wait",
     ),
     Row(
