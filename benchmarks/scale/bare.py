@@ -5,7 +5,8 @@ another: one epoll loop moves the bytes of all connections, where a process woul
 
 1. A bare client shares its processor with thousands. So bytes that wait in its socket are read before a deadline
    counts.
-2. It runs no verbs: a scene that asks for values uses ``Lab.fleet``.
+2. It runs no verbs. It may read a key, in the bytes of a shared hit, and so hold it: the server pushes its next change.
+   A scene that loads values uses ``Lab.fleet``.
 """
 
 import gc
@@ -15,8 +16,9 @@ import select
 import socket
 import struct
 import time
+from collections import Counter
 from collections.abc import Callable, Coroutine, Generator
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from itertools import count
 from multiprocessing.connection import Connection as Pipe
 from typing import Any, Self
@@ -28,7 +30,7 @@ from fleetcache.engine.aio.runtime import AioRuntime
 from fleetcache.engine.engine import Engine
 from fleetcache.policy.ports import Runtime
 from fleetcache.wire.connection import Connection, Deadline
-from fleetcache.wire.session import AnyCall
+from fleetcache.wire.session import AnyCall, Call
 
 __all__ = ["Crowd", "Crowds", "crowd"]
 
@@ -273,6 +275,13 @@ class _Engine(Engine):
         """Connect, for as long as the crowd lives."""
         self._begin()
 
+    def read(self, key: str, answered: Callable[[list[Any]], None]) -> None:
+        """Read a key on the live connection."""
+        raw = self.layout.entry(key)
+        if isinstance(self.wire, BareConnection):
+            self.wire.submit(Call((("GET", raw), ("PTTL", raw)), answered))
+            self.wire.flush()
+
 
 class Crowd:
     """Bare clients on one epoll loop.
@@ -292,11 +301,24 @@ class Crowd:
         self.buffer = memoryview(bytearray(READ_SIZE))
         shared = Settings.from_url(url, **{"prefix": PREFIX, **settings})
         self.engines = [_Engine(shared, self) for _ in range(size)]
+        self.answers = 0  # to reads
 
-    @property
-    def online(self) -> int:
-        """The clients that are online."""
-        return sum(engine.shared.usable for engine in self.engines)
+    def report(self) -> dict[str, int]:
+        """Return the clients that are online, the answers to reads, and the pushes, each in all."""
+        return {
+            "online": sum(engine.shared.usable for engine in self.engines),
+            "answers": self.answers,
+            "pushes": sum(engine.counters.invalidations for engine in self.engines),
+        }
+
+    def read(self, key: str) -> None:
+        """Let each client that is online read a key."""
+        for engine in self.engines:
+            if engine.shared.usable:
+                engine.read(key, self._answered)
+
+    def _answered(self, _replies: list[Any]) -> None:
+        self.answers += 1
 
     def begin(self, first: int, number: int) -> None:
         """Let some of the clients connect."""
@@ -358,19 +380,23 @@ def crowd(pipe: Pipe, url: str, size: int, settings: dict[str, Any]) -> None:
     logging.getLogger("fleetcache").setLevel(logging.CRITICAL)  # an outage has a line for each client
     clients = Crowd(url, size, **settings)
     gc.disable()  # a collection would look at the parts of thousands of engines, where a process has one
-    begun = 0
     pipe.send("ready")
+    with suppress(EOFError, OSError):  # the scene has ended
+        _serve(pipe, clients)
+
+
+def _serve(pipe: Pipe, clients: Crowd) -> None:
+    begun = 0
     while True:
         clients.turn(0.02)
         while pipe.poll():
-            try:
-                asked = pipe.recv()
-            except EOFError:
-                return
+            asked = pipe.recv()
             if isinstance(asked, int):
                 clients.begin(begun, asked)
                 begun += asked
-            pipe.send(clients.online)
+            elif isinstance(asked, str):
+                clients.read(asked)
+            pipe.send(clients.report())
 
 
 class Crowds:
@@ -393,16 +419,27 @@ class Crowds:
     @property
     def online(self) -> int:
         """The clients that are online."""
-        return self._ask(None)
+        return self.report()["online"]
+
+    def report(self, told: str | int | None = None) -> Counter[str]:
+        """Tell each process something and return their reports, added up."""
+        for worker in self._workers:
+            worker.send(told)
+        return sum((Counter(worker.receive()) for worker in self._workers), Counter())
 
     def begin(self, number: int) -> None:
         """Let this many more of the clients connect, the same number in each process."""
-        self._ask(number // len(self._workers))
+        self.report(number // len(self._workers))
 
-    def _ask(self, what: Any) -> int:
-        for worker in self._workers:
-            worker.send(what)
-        return sum(worker.receive() for worker in self._workers)
+    def read(self, key: str) -> None:
+        """Let each client read a key, and wait until all are answered."""
+        before = self.report()["answers"]
+        self.report(key)
+        self._until("answers", before + self.size, 60.0)
+
+    def until_pushed(self, before: int) -> None:
+        """Wait until each client has got one push more than the ``before`` of all."""
+        self._until("pushes", before + self.size, 60.0)
 
     def until_online(self, number: int | None = None, seconds: float = 120.0) -> float:
         """Wait until this many of the clients are online, by default all; return the seconds.
@@ -410,9 +447,12 @@ class Crowds:
         Raises:
             TimeoutError: Fewer are online in time.
         """
-        wanted, began = self.size if number is None else number, time.monotonic()
-        while (there := self.online) < wanted:
+        return self._until("online", self.size if number is None else number, seconds)
+
+    def _until(self, what: str, wanted: int, seconds: float) -> float:
+        began = time.monotonic()
+        while (there := self.report()[what]) < wanted:
             if time.monotonic() - began > seconds:
-                raise TimeoutError(f"{there} of {wanted} clients are online after {seconds:g} s")
-            time.sleep(0.05)
+                raise TimeoutError(f"{what}: {there} of {wanted} after {seconds:g} s")
+            time.sleep(0.02)
         return time.monotonic() - began

@@ -50,5 +50,6 @@ SCENES = (
         f"{SIZE:,} instances, their server restarts",
         (Bound("connections each", 1.3), Bound("server CPU, by that of the handshakes", 2.0)),
         restart,
+        patience=600,
     ),
 )
