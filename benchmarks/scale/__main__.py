@@ -5,6 +5,7 @@
     python -m benchmarks.scale --server redis      # one server
     python -m benchmarks.scale --list              # the names of the scenes
     python -m benchmarks.scale --json              # the same for machines
+    python -m benchmarks.scale --write             # and put the lines into docs/scale.md
 
 Ends with 1 when a scene missed a bound or failed. ``scene.py`` tells how to add a scene.
 """
@@ -16,12 +17,13 @@ import sys
 from pathlib import Path
 
 from benchmarks.scale.scene import Result, Scene
-from benchmarks.scale.table import as_json, as_table, scenes
+from benchmarks.scale.table import as_json, as_table, rewrite, scenes
 from tests.support.engines import engines
 
 __all__ = ["main", "played"]
 
 ROOT = Path(__file__).resolve().parents[2]
+PAGE = ROOT / "docs" / "scale.md"
 
 
 def played(scene: Scene, engine: str) -> Result:
@@ -46,7 +48,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--server", action="append", choices=here, help="by default each that is installed")
     parser.add_argument("--list", action="store_true", help="print the names of the scenes")
     parser.add_argument("--json", action="store_true", help="JSON instead of a table")
+    parser.add_argument("--write", action="store_true", help="also put the lines into docs/scale.md")
     options = parser.parse_args(arguments)
+    if options.write and (options.server or set(here) != {"valkey", "redis"}):
+        parser.error("--write needs both servers")
     if options.list:
         print("\n".join(found))
         return 0
@@ -56,6 +61,8 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"{name}, {engine} ...", file=sys.stderr, flush=True)
             results.append(played(found[name], engine))
     print(as_json(results) if options.json else as_table(results))
+    if options.write:
+        rewrite(PAGE, results)
     return int(not all(result.holds for result in results))
 
 

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from benchmarks.scale.bare import Crowds
@@ -21,6 +21,7 @@ RAW = Layout(PREFIX).entry(KEY)
 CLIENTS = 500
 ROUNDS = 30
 SECONDS = 6.0
+PINGS = 3_000
 AT_ONCE = 20
 SMALL, LARGE = 100, 20_000
 HERD, HERDS = 40, 40
@@ -36,6 +37,7 @@ class Point:
     Attributes:
         what: The scene in words.
         demand: The demand.
+        ping: The machine's speed then, as in ``Costs``.
         cpu: The share of a core; after a restart, seconds of CPU until all are back.
         sent: Bytes a second; after a restart, all bytes until then.
         took: Seconds until all were back after a restart; 0 without one.
@@ -43,13 +45,14 @@ class Point:
 
     what: str
     demand: Demand
+    ping: float
     cpu: float
     sent: float
     took: float = 0.0
 
     def errors(self, costs: Costs) -> tuple[float, float]:
         """Return by how much the model is wrong on CPU and on bytes: 0.1 for a tenth too much or too little."""
-        said = predict(self.demand, costs)
+        said = predict(self.demand, costs.at(self.ping))
         if self.took:
             cpu, sent = said.recovery_cpu, self.demand.instances * costs.handshake_bytes
         else:
@@ -79,18 +82,45 @@ def _beats(spent: Spent) -> int:
     return spent.commands["info"]
 
 
+class _Speed:
+    """The machine's speed, measured at the beginning and the end of a scene, on a server of its own."""
+
+    def __init__(self, lab: Lab) -> None:
+        self._lab, self._server = lab, lab.server()
+        self._found = [self._ping()]
+
+    def _ping(self) -> float:
+        with self._server.client() as client, self._lab.spent(self._server) as spent:
+            for _ in range(PINGS):
+                client("PING")
+        return (spent.cpu * 1e6) / PINGS
+
+    @property
+    def ping(self) -> float:
+        """Microseconds of the server's CPU for a ``PING``, in the middle of the scene; asks once more."""
+        self._found.append(self._ping())
+        return sum(self._found) / len(self._found)
+
+
 def calibrate(engine: str) -> Costs:
     """Measure all costs on a server of this engine, each in a laboratory that ends before the next."""
     with Lab(engine) as lab:
-        handshake, handshake_bytes = _handshake(lab)
+        costs = _of_reads(lab)
     with Lab(engine) as lab:
-        herd = asyncio.run(_herd(lab))
+        handshake, handshake_bytes, ping = _handshake(lab)
+    costs = replace(costs, handshake=handshake * costs.ping / ping, handshake_bytes=handshake_bytes)
     with Lab(engine) as lab:
-        return _costs(lab, herd, handshake, handshake_bytes)
+        herd, ping = asyncio.run(_herd(lab))
+    then, waits = costs.at(ping), HERD * HERDS
+    wait = (herd.cpu * 1e6 - _beats(herd) * then.beat) / waits
+    wait_bytes = (herd.sent - _beats(herd) * costs.beat_bytes) / waits - SMALL
+    return replace(costs, wait=wait * costs.ping / ping, wait_bytes=wait_bytes)
 
 
-def _costs(lab: Lab, herd: Spent, handshake: float, handshake_bytes: float) -> Costs:
+def _of_reads(lab: Lab) -> Costs:
+    """Measure heartbeats, pushes and reads."""
     server = lab.server()
+    speed = _Speed(lab)
     crowd = _connected(lab, server, CLIENTS)
     time.sleep(1.0)
     with lab.spent(server) as resting:
@@ -107,41 +137,44 @@ def _costs(lab: Lab, herd: Spent, handshake: float, handshake_bytes: float) -> C
                 with pushing.open():
                     client("SET", RAW, b"x" * size)
                     crowd.until_pushed(before)
-    each, waits = CLIENTS * ROUNDS, HERD * HERDS
+    each = CLIENTS * ROUNDS
     return Costs(
         beat=beat,
         push=pushing.cpu / each / 2,
         read=small.cpu / each,
         kilobyte=max(0.0, (large.cpu - small.cpu) / each / (LARGE - SMALL) * 1000),
-        wait=(herd.cpu * 1e6 - _beats(herd) * beat) / waits,
-        handshake=handshake,
+        wait=0.0,
+        handshake=0.0,
         beat_bytes=beat_bytes,
         push_bytes=pushing.sent / each / 2,
         read_bytes=small.sent / each - SMALL,
-        wait_bytes=(herd.sent - _beats(herd) * beat_bytes) / waits - SMALL,
-        handshake_bytes=handshake_bytes,
+        wait_bytes=0.0,
+        handshake_bytes=0.0,
+        ping=speed.ping,
     )
 
 
-def _handshake(lab: Lab) -> tuple[float, float]:
+def _handshake(lab: Lab) -> tuple[float, float, float]:
     server = lab.server()
+    speed = _Speed(lab)
     crowd = Crowds(lab, server.url, CLIENTS, **NO_BEATS)
     with lab.spent(server) as spent:
         for begun in range(AT_ONCE, CLIENTS + 1, AT_ONCE):
             crowd.begin(AT_ONCE)
             crowd.until_online(begun)
-    return spent.cpu * 1e6 / CLIENTS, spent.sent / CLIENTS
+    return spent.cpu * 1e6 / CLIENTS, spent.sent / CLIENTS, speed.ping
 
 
-async def _herd(lab: Lab) -> Spent:
+async def _herd(lab: Lab) -> tuple[Spent, float]:
     """Have a small fleet load a key again and again: one instance loads, all wait."""
     server = lab.server()
+    speed = _Speed(lab)
     async with lab.fleet(server, HERD, **UNHURRIED) as caches:
         await _change(caches, SMALL)
         with lab.spent(server) as spent:
             for _ in range(HERDS):
                 await _change(caches, SMALL)
-    return spent
+    return spent, speed.ping
 
 
 async def _change(caches: Sequence[Cache], size: int) -> None:
@@ -178,6 +211,7 @@ def _connected(lab: Lab, server: Server, instances: int, **settings: Any) -> Cro
 def _read_again(lab: Lab, instances: int, *, rate: float, size: int) -> Point:
     """Write a key that all instances hold, and have all of them read it again."""
     server = lab.server()
+    speed = _Speed(lab)
     crowd = _connected(lab, server, instances)
     writes, seconds = int(rate * SECONDS), 0.0
     with server.client() as client:
@@ -195,12 +229,13 @@ def _read_again(lab: Lab, instances: int, *, rate: float, size: int) -> Point:
     beats = _beats(spent) / instances / seconds
     demand = Demand(instances, writes=writes / seconds, holders=instances, value=size, beats=beats)
     what = f"{instances:,} instances read a key again after each of {rate:g} writes a second"
-    return Point(what, demand, spent.cpu / seconds, spent.sent / seconds)
+    return Point(what, demand, speed.ping, spent.cpu / seconds, spent.sent / seconds)
 
 
 async def _loaded(lab: Lab, instances: int, *, rate: float, size: int) -> Point:
     """Remove a key that all instances hold, and have all of them ask for it."""
     server = lab.server()
+    speed = _Speed(lab)
     async with lab.fleet(server, instances, **UNHURRIED) as caches:
         await _change(caches, size)
         changes, began = int(rate * SECONDS), time.monotonic()
@@ -212,18 +247,18 @@ async def _loaded(lab: Lab, instances: int, *, rate: float, size: int) -> Point:
     beats = _beats(spent) / instances / seconds
     demand = Demand(instances, writes=changes / seconds, holders=instances, loaded=True, value=size, beats=beats)
     what = f"{instances:,} instances wait for the load after each of {rate:g} removals a second"
-    return Point(what, demand, spent.cpu / seconds, spent.sent / seconds)
+    return Point(what, demand, speed.ping, spent.cpu / seconds, spent.sent / seconds)
 
 
 def _back(lab: Lab, instances: int) -> Point:
     """Restart the server."""
     server = lab.server()
+    speed = _Speed(lab)
     crowd = _connected(lab, server, instances, **NO_BEATS)
     with lab.spent(server) as spent:
         server.kill()
         time.sleep(2.0)
         server.restart()
         took = crowd.until_online()
-    return Point(
-        f"{instances:,} instances come back to a server that restarts", Demand(instances), spent.cpu, spent.sent, took
-    )
+    what = f"{instances:,} instances come back to a server that restarts"
+    return Point(what, Demand(instances), speed.ping, spent.cpu, spent.sent, took)

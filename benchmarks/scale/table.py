@@ -2,16 +2,18 @@
 
 import importlib
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks.figures import shown
 from benchmarks.scale.scene import Bound, Result, Scene
 
-__all__ = ["as_json", "as_table", "scenes"]
+__all__ = ["as_json", "as_table", "rewrite", "scenes"]
 
 FOLDER = Path(__file__).parent / "scenes"
+BEGIN, END = "<!-- begin: make scale -->", "<!-- end: make scale -->"
 
 
 def scenes() -> dict[str, Scene]:
@@ -29,23 +31,60 @@ def scenes() -> dict[str, Scene]:
     return found
 
 
-def as_table(results: Sequence[Result]) -> str:
-    """Return one line for each bound, with one column for each server, and below the table what else was measured."""
+def as_table(results: Sequence[Result], before: str = "") -> str:
+    """Return one line for each bound, with one column for each server, and below the table what else was measured.
+
+    Args:
+        results: The results.
+        before: A table with the same servers: its scenes keep their lines if they were not played now.
+    """
     engines = list(dict.fromkeys(result.engine for result in results))
     played: dict[Scene, dict[str, Result]] = {}
     for result in results:
         played.setdefault(result.scene, {})[result.engine] = result
-    lines = [["scene", "figure", "must be", *engines, ""]]
-    lines.append(["---"] * len(lines[0]))
+    lines, notes = _parsed(before)
     for scene, by_engine in played.items():
-        for number, bound in enumerate(scene.bounds):
-            title = "" if number else f"{scene.what} (`{scene.name}`)"
-            cells = [_cell(by_engine.get(engine), bound) for engine in engines]
-            verdicts = [result.verdict(bound) for result in by_engine.values()]
-            worst = next((f"**{word}**" for word in ("FAILED", "MISSED") if word in verdicts), "ok")
-            lines.append([title, bound.figure, str(bound), *cells, worst])
-    notes = [note for result in results if (note := _note(result))]
-    return "\n".join([*(f"| {' | '.join(line)} |" for line in lines), *(["", *notes] if notes else [])])
+        lines[scene.name] = _lines(scene, by_engine, engines)
+        notes[scene.name] = [note for result in by_engine.values() if (note := _note(result))]
+    order = list(scenes()) if before else [scene.name for scene in played]
+    head = ["| scene | figure | must be | " + " | ".join(engines) + " |  |", "|" + " --- |" * (len(engines) + 4)]
+    below = [note for name in order for note in notes.get(name, [])]
+    return "\n".join(
+        [*head, *(line for name in order for line in lines.get(name, [])), *(["", *below] if below else [])]
+    )
+
+
+def _lines(scene: Scene, by_engine: Mapping[str, Result], engines: Sequence[str]) -> list[str]:
+    lines = []
+    for number, bound in enumerate(scene.bounds):
+        title = "" if number else f"{scene.what} (`{scene.name}`)"
+        cells = [_cell(by_engine.get(engine), bound) for engine in engines]
+        verdicts = [result.verdict(bound) for result in by_engine.values()]
+        worst = next((f"**{word}**" for word in ("FAILED", "MISSED") if word in verdicts), "ok")
+        lines.append(f"| {' | '.join([title, bound.figure, str(bound), *cells, worst])} |")
+    return lines
+
+
+def _parsed(table: str) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+    """Return the lines and the notes of a table by scene."""
+    lines: dict[str, list[str]] = {}
+    notes: dict[str, list[str]] = {}
+    name = ""
+    for line in table.splitlines():
+        named = re.match(r"\| .*\(`([^`]+)`\) \|", line) or re.match(r"- `([^`]+)`", line)
+        name = named[1] if named else name
+        if line.startswith("- `"):
+            notes.setdefault(name, []).append(line)
+        elif name and line.startswith("|"):
+            lines.setdefault(name, []).append(line)
+    return lines, notes
+
+
+def rewrite(page: Path, results: Sequence[Result]) -> None:
+    """Put the results into the page; scenes that were not played keep theirs."""
+    before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
+    old, _, after = rest.partition(END)
+    page.write_text(f"{before}{BEGIN}\n\n{as_table(results, old or ' ')}\n\n{END}{after}", encoding="utf-8")
 
 
 def _cell(result: Result | None, bound: Bound) -> str:

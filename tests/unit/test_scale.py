@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -15,7 +16,9 @@ import pytest
 from benchmarks.scale import __main__ as scale
 from benchmarks.scale import table
 from benchmarks.scale.bare import Crowds
+from benchmarks.scale.calibrate import Point
 from benchmarks.scale.lab import Lab
+from benchmarks.scale.model import REFERENCE, Demand, predict
 from benchmarks.scale.scene import Bound, Result, Scene
 from tests.support.waiting import wait_until
 
@@ -55,6 +58,68 @@ def test_the_table_has_a_line_for_each_bound_and_a_column_for_each_server() -> N
     assert lines[2] == "| all come back at once (`storm`) | loads | ≤ 1 | 1 | 3 | **MISSED** |"
     assert lines[3] == "|  | CPU | ≤ 2 s | 1.5 s | 1.25 s | ok |"
     assert lines[5] == "- `storm`, valkey: pushes 7"
+
+
+def test_the_page_gets_the_lines_of_scenes_that_were_played_and_keeps_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def result(name: str, engine: str, loads: float) -> Result:
+        return Result(
+            Scene(name, f"the {name}", (Bound("loads", 1), Bound("CPU", 2)), nothing),
+            engine,
+            {"loads": loads, "CPU": 1, "pushes": loads},
+        )
+
+    page = tmp_path / "scale.md"
+    page.write_text(f"before\n{table.BEGIN}\n{table.END}\nafter\n")
+    monkeypatch.setattr(table, "scenes", lambda: {"storm": None, "stall": None})
+    for name, loads in (("stall", 5), ("gone", 1), ("storm", 0.5), ("stall", 1)):
+        table.rewrite(page, [result(name, engine, loads) for engine in ("valkey", "redis")])
+    assert page.read_text().splitlines() == [
+        "before",
+        table.BEGIN,
+        "",
+        "| scene | figure | must be | valkey | redis |  |",
+        "| --- | --- | --- | --- | --- | --- |",
+        "| the storm (`storm`) | loads | ≤ 1 | 0.5 | 0.5 | ok |",
+        "|  | CPU | ≤ 2 | 1 | 1 | ok |",
+        "| the stall (`stall`) | loads | ≤ 1 | 1 | 1 | ok |",
+        "|  | CPU | ≤ 2 | 1 | 1 | ok |",
+        "",
+        "- `storm`, valkey: pushes 0.5",
+        "- `storm`, redis: pushes 0.5",
+        "- `stall`, valkey: pushes 1",
+        "- `stall`, redis: pushes 1",
+        "",
+        table.END,
+        "after",
+    ]
+
+
+def test_the_model_is_linear_and_names_the_costs() -> None:
+    idle = predict(Demand(instances=1000))
+    assert predict(Demand(instances=2000)).cpu == pytest.approx(2 * idle.cpu)
+    hot = Demand(instances=1000, writes=2, holders=1000)
+    costs = REFERENCE
+    assert predict(hot).cpu - idle.cpu == pytest.approx(
+        2 * 1000 * (costs.push + costs.read + costs.kilobyte / 10) / 1e6
+    )
+    assert predict(replace(hot, writes=predict(hot).most_writes)).cpu - idle.cpu == pytest.approx(1.0)
+    assert predict(replace(hot, loaded=True)).cpu > predict(hot).cpu
+    assert predict(replace(hot, again=0.0)).cpu < predict(hot).cpu
+    assert predict(Demand(instances=10)).recovery == 1.0
+    assert predict(Demand(instances=100_000)).recovery == pytest.approx(100_000 * costs.handshake / 1e6)
+
+
+def test_a_point_tells_by_how_much_the_model_is_wrong() -> None:
+    demand = Demand(instances=1000)
+    said = predict(demand)
+    assert Point("", demand, REFERENCE.ping, said.cpu, said.sent).errors(REFERENCE) == (0, 0)
+    assert Point("", demand, 2 * REFERENCE.ping, said.cpu * 4, said.sent / 2).errors(REFERENCE) == pytest.approx(
+        (0.5, 1.0)
+    )
+    back = Point("", demand, REFERENCE.ping, said.recovery_cpu, 1000 * REFERENCE.handshake_bytes, took=1.0)
+    assert back.errors(REFERENCE) == (0, 0)
 
 
 def test_a_scene_that_failed_is_in_the_table_with_its_error() -> None:

@@ -16,9 +16,13 @@ def predicted(lab: Lab) -> Mapping[str, float]:
     worst_cpu = worst_sent = 0.0
     for number, point in enumerate(points(lab.engine), 1):
         cpu, sent = point.errors(costs)
-        figures |= {f"{number}: CPU {WRONG}": cpu, f"{number}: bytes {WRONG}": sent}
+        figures |= {f"{point.what}: CPU {WRONG}": cpu, f"bytes {WRONG} ({number})": sent}
         worst_cpu, worst_sent = max(worst_cpu, cpu), max(worst_sent, sent)
-    return {f"server CPU {WRONG}": worst_cpu, f"network {WRONG}": worst_sent, **figures}
+    limits = {
+        "plain re-reads of a hot key a second that fill a core": 1e6 / (costs.push + costs.read),
+        "waits for loads of a hot key a second that do": 1e6 / costs.wait,
+    }
+    return {f"server CPU {WRONG}": worst_cpu, f"network {WRONG}": worst_sent, **figures, **limits}
 
 
 SCENES = (
