@@ -10,7 +10,7 @@ All costs are linear. Each is measured in a scene of its own (``calibrate.py``),
    do that many in this time.
 """
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 
 __all__ = ["REFERENCE", "Costs", "Demand", "Prediction", "predict"]
 
@@ -28,7 +28,6 @@ class Costs:
         kilobyte: Each 1,000 bytes of a value that is read.
         wait: An instance that waits for another's load and then reads its value.
         handshake: A new connection.
-        ping: A ``PING``: no cost of a fleet, but the speed of the machine when the others were measured.
     """
 
     beat: float
@@ -42,16 +41,6 @@ class Costs:
     read_bytes: float
     wait_bytes: float
     handshake_bytes: float
-    ping: float
-
-    def at(self, ping: float) -> "Costs":
-        """Return the costs at another speed of the machine: other work takes its caches, and its clock sinks."""
-        factor = ping / self.ping
-        changed = {name: getattr(self, name) * factor for name in _OF_THE_MACHINE}
-        return replace(self, **changed)
-
-
-_OF_THE_MACHINE = ("beat", "push", "read", "kilobyte", "wait", "handshake", "ping")
 
 
 @dataclass(frozen=True)
@@ -115,7 +104,6 @@ REFERENCE = Costs(
     read_bytes=120.0,
     wait_bytes=400.0,
     handshake_bytes=3000.0,
-    ping=10.0,
 )
 
 
