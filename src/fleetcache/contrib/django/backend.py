@@ -5,10 +5,8 @@
 # ruff: noqa: ASYNC109 - Django calls the life of an entry its timeout
 
 import asyncio
-import pickle
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, Literal, NoReturn
 
 from django.core.cache import DEFAULT_CACHE_ALIAS, caches
@@ -17,9 +15,10 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.http import require_safe
 
-from fleetcache import MISSING, CodecError, ConfigError, SyncCache, Unavailable
+from fleetcache import MISSING, ConfigError, SyncCache, Unavailable
 
 from ..safe_key import any_key
+from .failures import NotCounted, NotPicklable, pickling, reported
 from .process import shared
 
 __all__ = ["MAX_TTL", "MIN_TTL", "FleetCache", "NotCounted", "NotPicklable", "cache_of", "health"]
@@ -33,24 +32,6 @@ SESSIONS_OFFLINE: Final = 3600.0
 # Seconds between two checks whether a late server has answered.
 LOOK_EVERY: Final = 0.005
 MAX_PREFIX: Final = 32  # characters, since every entry carries the prefix; longer than people choose
-
-
-class NotPicklable(CodecError, pickle.PicklingError):
-    """A value that cannot be stored; a ``PicklingError`` too, as Django's other backends raise.
-
-    Example:
-        >>> issubclass(NotPicklable, CodecError), issubclass(NotPicklable, pickle.PicklingError)
-        (True, True)
-    """
-
-
-class NotCounted(Unavailable, ValueError):
-    """The server did not count; a ``ValueError`` too, as for a missing counter.
-
-    Example:
-        >>> issubclass(NotCounted, Unavailable), issubclass(NotCounted, ValueError)
-        (True, True)
-    """
 
 
 class FleetCache(BaseCache):
@@ -183,15 +164,19 @@ class FleetCache(BaseCache):
     def set_many(
         self, data: Mapping[Any, Any], timeout: Any = DEFAULT_TIMEOUT, version: int | None = None
     ) -> list[Any]:
-        """Store many values in one round trip. Return no failed keys: a refused entry is removed on the server."""
+        """Store many values in one round trip. Return the failed keys: all, or none.
+
+        All, if the server did not acknowledge every write. Then only this process has the values, for a while, and the
+        server removes the older ones when it is back.
+        """
         values = {self._name(key, version): value for key, value in data.items()}
         cache = self.fleetcache
-        if ttl := self._ttl(timeout):
-            with _pickling():
-                cache.set_many(values, ttl=ttl, tags=self._tags, offline_ttl=self._offline_ttl_of(data), exact=True)
-        else:
+        if not (ttl := self._ttl(timeout)):
             cache.delete_many(values)
-        return []
+            return []
+        with pickling(), reported(data) as failed:
+            cache.set_many(values, **self._stored(ttl, data))
+        return failed
 
     async def aset_many(
         self, data: Mapping[Any, Any], timeout: Any = DEFAULT_TIMEOUT, version: int | None = None
@@ -199,14 +184,17 @@ class FleetCache(BaseCache):
         """As ``set_many``."""
         values = {self._name(key, version): await _evaluated(value) for key, value in data.items()}
         cache = self.fleetcache.aio
-        if ttl := self._ttl(timeout):
-            with _pickling():
-                await cache.set_many(
-                    values, ttl=ttl, tags=self._tags, offline_ttl=self._offline_ttl_of(data), exact=True
-                )
-        else:
+        if not (ttl := self._ttl(timeout)):
             await cache.delete_many(values)
-        return []
+            return []
+        with pickling(), reported(data) as failed:
+            await cache.set_many(values, **self._stored(ttl, data))
+        return failed
+
+    def _stored(self, ttl: Any, keys: Iterable[Any]) -> dict[str, Any]:
+        """Return how values are stored; ``strict``, so that failed keys can be reported."""
+        life = {"ttl": ttl, "offline_ttl": self._offline_ttl_of(keys)}
+        return {**life, "tags": self._tags, "strict": True, "exact": True}
 
     def add(self, key: Any, value: Any, timeout: Any = DEFAULT_TIMEOUT, version: int | None = None) -> bool:
         """Store the value if the key has none; return True if it was stored.
@@ -218,7 +206,7 @@ class FleetCache(BaseCache):
         if not (ttl := self._ttl(timeout)):
             return cache.get(name, MISSING) is MISSING
         options: dict[str, Any] = {"ttl": ttl, "tags": self._tags, "offline_ttl": self._offline_ttl(key)}
-        with _pickling():
+        with pickling():
             added = cache.add(name, value, **options)
             if added or not self._is_late():
                 return added
@@ -233,7 +221,7 @@ class FleetCache(BaseCache):
         if not (ttl := self._ttl(timeout)):
             return await cache.get(name, MISSING) is MISSING
         options: dict[str, Any] = {"ttl": ttl, "tags": self._tags, "offline_ttl": self._offline_ttl(key)}
-        with _pickling():
+        with pickling():
             value = await _evaluated(value)
             added = await cache.add(name, value, **options)
             if added or not self._is_late():
@@ -389,11 +377,3 @@ async def _evaluated(value: Any) -> Any:
         async for _ in value:
             pass
     return value
-
-
-@contextmanager
-def _pickling() -> Iterator[None]:
-    try:
-        yield
-    except CodecError as error:
-        raise NotPicklable(str(error)) from error
