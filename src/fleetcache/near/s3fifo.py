@@ -41,8 +41,10 @@ PATIENCE = 64
 
 # While there are more vacant places than an eighth of the entries, each forgotten key walks past this many places and
 # takes out the vacant ones. A ninth of all places is vacant then, so a walk takes out more than the one that was added.
-# A larger share would make the dict of vacant places so large that its own growth stops a loop for milliseconds.
 _VACANT_SHARE, _WALK = 8, 12
+
+# Dicts that share the keys of vacant places.
+_PARTS = 16
 
 # This minimum of vacant places spares small stores the work.
 _MIN_VACANT = 64
@@ -56,6 +58,37 @@ class Marked(Protocol):
 
 
 E = TypeVar("E", bound=Marked)
+
+
+class _Vacancies:
+    """The keys of vacant places, and whether each place is in main.
+
+    They are spread over several dicts: a dict of 50,000 keys stops a loop for a millisecond whenever it grows.
+    """
+
+    __slots__ = ("_count", "parts")
+
+    def __init__(self) -> None:
+        self.parts: list[dict[str, bool]] = [{} for _ in range(_PARTS)]
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[str]:
+        return chain(*self.parts)
+
+    def add(self, key: str, *, main: bool) -> None:
+        """Note that the place of a key that had an entry is vacant."""
+        self.parts[hash(key) % _PARTS][key] = main
+        self._count += 1
+
+    def pop(self, key: str) -> bool | None:
+        """Take the key out and return whether its place is in main; ``None`` if it has no vacant place."""
+        main = self.parts[hash(key) % _PARTS].pop(key, None)
+        if main is not None:
+            self._count -= 1
+        return main
 
 
 class _Line:
@@ -122,7 +155,7 @@ class S3Fifo(Generic[E]):
     def _start(self) -> None:
         self._small, self._main = _Line(), _Line()
         self._small_count = self._small_weight = 0
-        self._vacant: dict[str, bool] = {}  # key -> whether its place is in main
+        self._vacant = _Vacancies()
 
     def put(self, key: str, entry: E) -> E | None:
         """Hold an entry and return the one it replaces, if any. A replaced or forgotten key keeps its place."""
@@ -130,8 +163,8 @@ class S3Fifo(Generic[E]):
         if old is not None:
             self._account(key, old, -1)
             entry.main, entry.freq = old.main, old.freq
-        elif key in self._vacant:
-            entry.main, entry.freq = self._vacant.pop(key), self._promote
+        elif (main := self._vacant.pop(key)) is not None:
+            entry.main, entry.freq = main, self._promote
         else:
             entry.main, entry.freq = self._ghosts.take(key), 0
             (self._main if entry.main else self._small).append(key)
@@ -144,7 +177,7 @@ class S3Fifo(Generic[E]):
         entry = self.items.pop(key, None)
         if entry is not None:
             self._account(key, entry, -1)
-            self._vacant[key] = entry.main
+            self._vacant.add(key, main=entry.main)
             if len(self._vacant) > self.count // _VACANT_SHARE + _MIN_VACANT:
                 self.walk(_WALK)
         return entry
@@ -160,7 +193,7 @@ class S3Fifo(Generic[E]):
             key = self._queue_to_cut(by_weight=by_weight).popleft()
             entry = self.items.get(key)
             if entry is None:
-                del self._vacant[key]
+                self._vacant.pop(key)
             elif spared < PATIENCE and entry.freq >= (1 if entry.main else self._promote):
                 self._spare(key, entry)
                 spared += 1
@@ -180,13 +213,15 @@ class S3Fifo(Generic[E]):
             self._small.start_walk()
             self._main.start_walk()
         found = []
+        vacant = self._vacant
         for line in (self._small, self._main):
-            here = min(steps, len(line.ahead))
+            ahead, passed = line.ahead, line.passed
+            here = min(steps, len(ahead))
             steps -= here
             for _ in range(here):
-                key = line.ahead.popleft()
-                if self._vacant.pop(key, None) is None:
-                    line.passed.append(key)
+                key = ahead.popleft()
+                if vacant.pop(key) is None:
+                    passed.append(key)
                     found.append(key)
         return found
 
@@ -195,18 +230,18 @@ class S3Fifo(Generic[E]):
         self.items.clear()
         self.leave()
 
-    def leave(self) -> "tuple[list[deque[str]], dict[str, bool]]":
+    def leave(self) -> "tuple[list[deque[str]], list[dict[str, bool]]]":
         """Start over without entries and without the memory of evicted keys. ``items`` stays as it is.
 
         Returns:
-            The places of the entries that were held, and which of them are vacant. The caller takes the entries out of
-            ``items`` little by little.
+            The places of the entries that were held, and dicts of those that are vacant. The caller takes the entries
+            out of ``items`` little by little.
         """
         small, main, vacant = self._small, self._main, self._vacant
         self._start()
         self._ghosts.clear()
         self.count = self.weight = 0
-        return [small.passed, small.ahead, main.passed, main.ahead], vacant
+        return [small.passed, small.ahead, main.passed, main.ahead], vacant.parts
 
     def _queue_to_cut(self, *, by_weight: bool) -> _Line:
         if self._small_count == self.count:

@@ -254,7 +254,7 @@ class Near:
             graveyard.weight += queue.weight
             places, vacant = queue.leave()
             graveyard.add(*map(Grave, places))
-            graveyard.add_rubble((vacant, 0), (index.lines, index.weight))
+            graveyard.add_rubble(*((part, 0) for part in vacant), (index.lines, index.weight))
             self._index = TagIndex()
             self.on_dead()
         return count

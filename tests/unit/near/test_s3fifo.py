@@ -210,7 +210,7 @@ def test_a_queue_that_is_left_gives_its_places_away_and_starts_over() -> None:
     held = dict(store.queue.items)
     places, vacant = store.queue.leave()
     assert {key for line in places for key in line} == set(held) | {"key:149"}
-    assert vacant == {"key:149": False}
+    assert [part for part in vacant if part] == [{"key:149": False}]
     assert store.queue.items == held
     assert (store.queue.count, store.queue.weight) == (0, 0)
     for key in held:
