@@ -140,7 +140,7 @@ class Instance(Users):
                 bound = self._unconfirmed_bound(number)
                 model.judge(number, key, self, at, near=True, last_resort=False, offline_ttl=bound)
                 lifetimes.judge(model.values[number], self, self.world.now, stale=False, own=False, joined=False)
-            if seen.get(key) is not held:
+            if seen.get(key) is not held and self.engine.near.living(key) is held:
                 seen[key] = held
                 value = model.values.get(held.value)
                 if value is not None:

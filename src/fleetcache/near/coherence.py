@@ -191,9 +191,9 @@ class Coherence:
 
     def forget_tag(self, tag: str) -> None:
         """Drop the copy of a tag that changed, and with it every entry that carries the tag."""
-        self.doubts.end(tag)
         self._forget_version(tag)
         self.near.forget_tag(tag)
+        self.doubts.end(tag)
 
     def _forget_version(self, tag: str) -> None:
         self.copies.drop(tag)
@@ -206,7 +206,7 @@ class Coherence:
         if tag not in self.doubts:
             version = self.copies.version(tag, -float("inf"))
             pending = self.journal.has_pending_tag(tag)
-            if version is None or pending or not self.near.items or not self.doubts.open(tag, version):
+            if version is None or pending or not len(self.near) or not self.doubts.open(tag, version):
                 self.forget_tag(tag)
                 return
         self._forget_version(tag)
@@ -270,8 +270,9 @@ class Coherence:
     def on_state(self, new: LinkState, *, new_epoch: bool) -> None:
         """Handle a change of the link's state."""
         self._void_all()
-        for tag in self.doubts.end_all():
+        for tag in self.doubts:
             self.near.forget_tag(tag)
+        self.doubts.end_all()
         if new is LinkState.ONLINE:
             self.near.forget_unconfirmed()
             self._flights.detach_all()
@@ -346,8 +347,9 @@ class Coherence:
         """Keep the version of a tag, from a read that registered this client for the tag's push."""
         if self.journal.has_pending_tag(tag):
             return
-        if self.doubts.end(tag, version):
+        if self.doubts.differs(tag, version):
             self.near.forget_tag(tag)
+        self.doubts.end(tag)
         known = self.copies.version(tag, -float("inf"))
         if known is not None and known != version:
             self.forget_tag(tag)

@@ -12,14 +12,15 @@ room for it, which says nothing about the version. So the push is a reason to as
 2. While a tag is in doubt, the horizon does not pass the time until which the last answer before its push vouched:
    that answer was sent before the change, if there was one. Later answers prove nothing for the entries in doubt.
 3. Every version that arrives after the push was read after the change, whoever asked for it. The same version ends the
-   doubt and nothing is lost; another version, an error or no answer drops the tag's entries.
+   doubt and nothing is lost; another version, an error or no answer drops the tag's entries. They are dropped before
+   the horizon moves on: another thread may read near in between.
 4. A tag is not put in doubt, and its entries are dropped at once, if its version is unknown, if its removal is pending,
    or if the question cannot be sent.
 """
 
 import hashlib
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
 from typing import Protocol
 
@@ -187,6 +188,9 @@ class Doubts:
     def __contains__(self, tag: str) -> bool:
         return tag in self._open
 
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._open)
+
     def __len__(self) -> int:
         return len(self._open)
 
@@ -198,25 +202,20 @@ class Doubts:
         self._hold()
         return True
 
-    def end(self, tag: str, version: bytes | None = None) -> bool:
-        """End the doubt on a tag, if it is in doubt; return whether its entries must be dropped.
+    def differs(self, tag: str, version: bytes) -> bool:
+        """Return whether the tag is in doubt, and this version is not the one that was known at the push."""
+        doubt = self._open.get(tag)
+        return doubt is not None and doubt[0] != version
 
-        Args:
-            tag: The tag.
-            version: Its version; ``None`` if it stays unknown.
-        """
-        doubt = self._open.pop(tag, None)
-        if doubt is None:
-            return False
-        self._hold()
-        return doubt[0] != version
+    def end(self, tag: str) -> None:
+        """End the doubt on a tag, if it is in doubt: its entries are of its version, or dropped."""
+        if self._open.pop(tag, None) is not None:
+            self._hold()
 
-    def end_all(self) -> list[str]:
-        """End every doubt, and return the tags: their entries must be dropped."""
-        tags = list(self._open)
+    def end_all(self) -> None:
+        """End every doubt: the entries of these tags are dropped."""
         self._open.clear()
         self._hold()
-        return tags
 
     def _hold(self) -> None:
         if self.link is not None:

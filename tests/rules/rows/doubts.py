@@ -3,6 +3,7 @@
 from tests.rules.rule import Row
 
 _COHERENCE = "tests/unit/near/test_coherence_doubts.py"
+_FLEETS = "tests/simulation/test_doubts.py::test_an_entry_in_doubt_answers_no_longer_than_promised"
 
 ROWS = [
     Row(
@@ -11,7 +12,7 @@ ROWS = [
         "A push for a tag leaves its version known, and an entry from before the change counts as current.",
         "near.coherence:Coherence._doubt_tag",
         ("        self._forget_version(tag)\n", "        self._void_tag(tag)\n        self._flights.detach_tag(tag)\n"),
-        "plan version_known_in_doubt",
+        f"{_FLEETS}[reads_around_the_push]",
     ),
     Row(
         "no_cap",
@@ -19,7 +20,7 @@ ROWS = [
         "Answers that came after a push for a tag vouch for the entries in doubt.",
         "near.tag_versions:Doubts._hold",
         ("if self._open else", "if False else"),
-        "plan newer_answers_vouch_for_a_doubt",
+        f"{_FLEETS}[push_held_back]",
     ),
     Row(
         "doubt_of_the_newest_push",
@@ -33,8 +34,8 @@ ROWS = [
         "any_version_settles",
         "near.tag_versions.3",
         "A tag that changed keeps its entries, because a version of it arrived.",
-        "near.tag_versions:Doubts.end",
-        ("return doubt[0] != version", "return version is None"),
+        "near.tag_versions:Doubts.differs",
+        ("doubt[0] != version", "False"),
     ),
     Row(
         "no_answer_settles",
@@ -49,7 +50,15 @@ ROWS = [
         "near.tag_versions.3",
         "A link that is no longer online leaves its tags in doubt, although no answer can come.",
         "near.coherence:Coherence.on_state",
-        ("for tag in self.doubts.end_all():", "for tag in ():"),
+        ("for tag in self.doubts:", "for tag in ():"),
+        f"{_COHERENCE}::test_anything_else_drops_the_entries_of_the_tag",
+    ),
+    Row(
+        "horizon_moves_on_first",
+        "near.tag_versions.3",
+        "The horizon moves on before the entries of a tag that changed are dropped.",
+        "near.coherence:Coherence.forget_tag",
+        ("        self._forget_version(tag)\n", "        self.doubts.end(tag)\n        self._forget_version(tag)\n"),
         f"{_COHERENCE}::test_anything_else_drops_the_entries_of_the_tag",
     ),
     Row(

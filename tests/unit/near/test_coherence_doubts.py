@@ -18,6 +18,7 @@ class Asked(World):
         super().__init__()
         self.questions: list[str] = []
         self.cap = float("inf")
+        self.kept_when_lifted: set[str] | None = None
         self.vouched_until = VOUCHED
         self.it.doubts.link = self
         self.it.doubts.ask = self.ask if sends else lambda _tag: False
@@ -30,10 +31,12 @@ class Asked(World):
 
     def hold_to(self, cap: float) -> None:
         self.cap = cap
+        if cap == float("inf"):  # from now on another thread may get what near has
+            self.kept_when_lifted = self.kept
 
     @property
     def kept(self) -> set[str]:
-        return set(self.near.items)
+        return {key for key in self.near.items if self.near.living(key)}
 
 
 ALL_KEPT = {"tagged", "plain"}
@@ -84,7 +87,7 @@ def test_anything_else_drops_the_entries_of_the_tag(settle: str) -> None:
     world = Asked()
     world.push(LAYOUT.tag("*"))
     OTHER[settle](world)
-    assert (world.kept, world.cap) == (set(), float("inf"))
+    assert (world.kept, world.kept_when_lifted, world.cap) == (set(), set(), float("inf"))
 
 
 def test_another_version_drops_the_entries_of_this_tag_alone() -> None:
