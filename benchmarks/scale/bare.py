@@ -378,8 +378,8 @@ class Crowd:
 def crowd(pipe: Pipe, url: str, size: int, settings: dict[str, Any]) -> None:
     """Run a crowd in this process; ``Crowds`` is the other end of the pipe."""
     logging.getLogger("fleetcache").setLevel(logging.CRITICAL)  # an outage has a line for each client
-    clients = Crowd(url, size, **settings)
     gc.disable()  # a collection would look at the parts of thousands of engines, where a process has one
+    clients = Crowd(url, size, **settings)
     pipe.send("ready")
     with suppress(EOFError, OSError):  # the scene has ended
         _serve(pipe, clients)
@@ -414,7 +414,7 @@ class Crowds:
         self.size = size
         self._workers: list[Worker] = [lab.worker(crowd, url, size // processes, settings) for _ in range(processes)]
         for worker in self._workers:
-            worker.receive()
+            worker.receive(300.0)
 
     @property
     def online(self) -> int:

@@ -93,17 +93,17 @@ class Prediction:
 
 # Valkey 9.1 on one core of a shared virtual machine: `python -m benchmarks.scale.predict --calibrate`.
 REFERENCE = Costs(
-    beat=12.0,
-    push=7.8,
-    read=14.0,
-    kilobyte=0.85,
-    wait=80.0,
-    handshake=85.0,
-    beat_bytes=600.0,
-    push_bytes=60.0,
-    read_bytes=120.0,
-    wait_bytes=400.0,
-    handshake_bytes=3000.0,
+    beat=16.5,
+    push=7.1,
+    read=9.5,
+    kilobyte=0.08,
+    wait=59.0,
+    handshake=65.0,
+    beat_bytes=413.0,
+    push_bytes=61.0,
+    read_bytes=31.0,
+    wait_bytes=272.0,
+    handshake_bytes=3666.0,
 )
 
 
