@@ -46,8 +46,8 @@ DESIGN = {
     "wait.server": "While the server is only late, a load waits until nearly an operation timeout has passed, and "
     "looks again when the server answers.",
     "wait.timer": "Each waiter has its own timer, because a push may never come.",
-    "wait.capped": "Every wait for another load ends after load_wait; then the caller loads for itself and stores "
-    "nothing.",
+    "wait.capped": "Every wait for another load ends: after load_wait one process of the fleet loads beside it, after "
+    "twice that time each process does, and stores nothing.",
     "wait.load_timeout": "load_timeout bounds its caller's wait, and not the load.",
     "script.noscript": "A script that the server forgot is sent once as a whole, unless a removal has overtaken it.",
     "script.full": "A full server can refuse each script that stores.",

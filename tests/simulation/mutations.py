@@ -8,6 +8,7 @@ from fleetcache.near.coherence import Coherence
 from fleetcache.near.journal import Journal
 from fleetcache.near.store import Near
 from fleetcache.policy.context import PolicyContext
+from fleetcache.policy.limits import Limits
 from fleetcache.policy.loading import Loading
 from fleetcache.policy.lookup import ClaimReply, Lookup, NewEntry
 from fleetcache.policy.ports import LoaderEndedError
@@ -320,12 +321,12 @@ def joined_whatever_its_age() -> list[Exchange]:
 
 def cancelled_refresh_raises_ours() -> list[Exchange]:
     """A caller that joins a refresh with a cancelled loader gets an internal error."""
-    call = Loading.call
+    call = Limits.call
 
-    async def called(self: Loading, run: Any) -> Any:
+    async def called(self: Limits, run: Any) -> Any:
         try:
             return await call(self, run)
         except LoaderEndedError as error:
             raise RuntimeError("the loader was cancelled") from error
 
-    return [(Loading, "call", called)]
+    return [(Limits, "call", called)]

@@ -334,16 +334,6 @@ class Engine(ABC):
         """Return True once the first attempt to connect has succeeded or failed."""
         return isinstance(self.link, NoLink) or self.link.tried or self.link.reason is not None
 
-    @property
-    def queued_loads(self) -> int:
-        """The number of loads that wait for a place."""
-        return self.policy.loading.places.queued
-
-    @property
-    def abandoned_loads(self) -> int:
-        """The number of loaders that run on after their limit."""
-        return self.policy.loading.limits.abandoned
-
     def stats(self) -> Stats:
         """Return counters and gauges."""
         return self.counters.snapshot(
@@ -353,8 +343,8 @@ class Engine(ABC):
             near_evictions=self.near.evictions,
             flights=len(self.flights),
             waiters=self.coherence.waiters,
-            queued=self.queued_loads,
-            abandoned=self.abandoned_loads,
+            queued=self.policy.loading.places.queued,
+            abandoned=self.policy.loading.limits.abandoned,
             journal=len(self.coherence.journal),
             tag_copies=len(self.coherence.copies),
             link="none" if isinstance(self.link, NoLink) else self.link.state.value,

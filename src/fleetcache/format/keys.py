@@ -125,12 +125,14 @@ class Layout:
         ('e', 'users:1')
     """
 
-    __slots__ = ("_claim", "_entry", "_head", "_probe", "_tag", "prefix")
+    __slots__ = ("_claim", "_entry", "_head", "_probe", "_second", "_tag", "prefix")
 
     def __init__(self, prefix: str) -> None:
         self.prefix = prefix
         self._head = f"{prefix}:".encode()
-        self._entry, self._claim, self._tag, self._probe = (self._head + kind for kind in (b"e:", b"c:", b"t:", b"p:"))
+        self._entry, self._claim, self._second, self._tag, self._probe = (
+            self._head + kind for kind in (b"e:", b"c:", b"s:", b"t:", b"p:")
+        )
 
     def entry(self, key: str) -> bytes:
         """Return the server's key of the entry, or of the placeholder while a process loads the value."""
@@ -139,6 +141,10 @@ class Layout:
     def claim(self, key: str) -> bytes:
         """Return the server's key of the claim, the right to replace the entry."""
         return self._claim + key.encode()
+
+    def second(self, key: str) -> bytes:
+        """Return the server's key of the right to load beside a load that takes longer than ``load_wait``."""
+        return self._second + key.encode()
 
     def tag(self, tag: str) -> bytes:
         """Return the server's key of the tag's version."""
@@ -149,7 +155,7 @@ class Layout:
         return self._probe + name.encode()
 
     def parse(self, raw: bytes) -> tuple[str, str] | None:
-        """Return kind (``e c t p``) and name of a server's key; ``None`` for keys outside this layout."""
+        """Return kind (``e c s t p``) and name of a server's key; ``None`` for keys outside this layout."""
         head = len(self._head)
         if not raw.startswith(self._head) or raw[head : head + 2] not in _KINDS or len(raw) == head + 2:
             return None
@@ -162,7 +168,7 @@ class Layout:
         return f"Layout({self.prefix!r})"
 
 
-_KINDS: Final = frozenset({b"e:", b"c:", b"t:", b"p:"})
+_KINDS: Final = frozenset({b"e:", b"c:", b"s:", b"t:", b"p:"})
 # Characters of a long value in an error: enough to recognise the value.
 _SHOWN_CHARACTERS: Final = 60
 

@@ -19,6 +19,7 @@ from .reading import Policy
 from .rights import Asked, Right
 from .single_flight import Flight, Outcome, Resolution, Wait, waiting_for
 from .streaming import SMALL, Sent, stream
+from .waits import MAX_LOOK_AGAIN
 
 __all__ = ["BatchLoad"]
 
@@ -60,13 +61,14 @@ class BatchLoad:
         self._waited = waited  # the keys that the batch has waited for, in all rounds
         self._values: dict[str, Any] = {}
         self._again: list[str] = []
+        self._slow: set[str] = set()  # keys whose loads take longer than ``load_wait``
         self._place: Load | None = None  # the load that has the batch's place
         self._ahead: dict[str, Flight] = {}  # loads of this process that end first, and may not be joined
 
     async def run(self) -> tuple[dict[str, Any], list[str]]:
         """Return the values found or loaded, and the keys to ask for again."""
         ctx = self._ctx
-        joined = {key: flight for key in self._keys if (flight := ctx.flights.get(key)) is not None}
+        joined = {key: flight for key in self._keys if (flight := self._joinable(key)) is not None}
         self._ahead = self._detached(joined)
         runs = [self._start(key) for key in self._keys if key not in joined and key not in self._ahead]
         watches = {run.key: ctx.coherence.watch(run.key, ctx.ports.future()) for run in runs}
@@ -75,7 +77,10 @@ class BatchLoad:
             waiting = await self._lead(runs)
             await self._wait_for_others(waiting, watches, joined)
             for key, flight in self._ahead.items():
-                await self._loading.waits.for_end(flight, waiting_for(flight, ctx.ports.me), self._give_up)
+                ahead, give_up = waiting_for(flight, ctx.ports.me), self._give_up
+                if ahead is not None and ahead.may_become_one:
+                    give_up = min(give_up, ctx.ports.clock() + MAX_LOOK_AGAIN)  # the next round checks the wait again
+                await self._loading.waits.for_end(flight, ahead, give_up)
                 self._again.append(key)
         finally:
             for wait in waits:
@@ -88,27 +93,40 @@ class BatchLoad:
         return self._values, self._again
 
     def _detached(self, joined: dict[str, Flight]) -> dict[str, Flight]:
-        """Return the loads that may not be joined and whose lease the server may have evicted: see ``Turnover``.
-
-        The server would grant such a key to a second load.
-        """
+        """Return the loads that may not be joined and whose lease the server may have evicted: see ``Turnover``."""
         flights, evicting = self._ctx.flights, self._ctx.coherence.turnover.evicting
         found = {key: flights.ahead(key) for key in self._keys if key not in joined} if evicting else {}
         return {key: flight for key, flight in found.items() if flight is not None}
 
+    def _joinable(self, key: str) -> Flight | None:
+        """Return the flight of a key that this batch joins: the load beside it, if it takes longer than load_wait."""
+        flights, now, load_wait = self._ctx.flights, self._ctx.ports.clock(), self._ctx.load_wait
+        flight = flights.get(key)
+        if flight is not None and flight.is_overdue(now, load_wait):
+            waiting_for(flight, self._ctx.ports.me, over=True)  # a loader that asks for its own key waits for itself
+            flight = flights.second(key)
+        return None if flight is None or flight.is_overdue(now, load_wait) else flight
+
     def _start(self, key: str) -> Load:
-        flight = self._ctx.flights.start(key, self._options.tags)
+        flights = self._ctx.flights
+        second = flights.get(key) is not None
+        flight = flights.start(key, self._options.tags, second=second)
         run = self._reads.run(key, self._options, self._declared, flight, self._group)
         run.waited = key in self._waited
+        run.overtime = second or self._ctx.ports.clock() >= self._give_up
         return run
 
     async def _lead(self, runs: list[Load]) -> dict[str, Lookup]:
         """Load the granted keys; return the keys that the batch must wait for, with their states."""
         waiting: dict[str, Lookup] = {}
         free: list[tuple[Load, Lookup]] = []
+        slow: list[Load] = []
 
         def sort(run: Load, seen: Lookup) -> None:
-            if seen.state is EntryState.STALE or not self._settle(run, seen, waiting):
+            hangs = run.overtime or self._loading.overtime.both_hang(run.key, seen.stamp)
+            if seen.state is EntryState.LOADING and hangs:
+                slow.append(run)
+            elif seen.state is EntryState.STALE or not self._settle(run, seen, waiting):
                 free.append((run, seen))
 
         await self._reads.look(runs, sort, self._budget)
@@ -120,8 +138,9 @@ class BatchLoad:
                 self._loading.renew_token(run)
             await self._reads.look(again, sort, self._budget)
         try:
-            await self._take_place(free)
-            granted = [found for found in await self._rights(free) if self._is_to_load(found, waiting)]
+            await self._take_place([run for run, _ in free] + slow)
+            found = [*await self._rights(free), *await self._rights_beside(slow, waiting)]
+            granted = [one for one in found if self._is_to_load(one, waiting)]
             if granted:
                 await self._load(granted)
         finally:
@@ -153,12 +172,14 @@ class BatchLoad:
             return False
         return True
 
-    async def _take_place(self, free: list[tuple[Load, Lookup]]) -> None:
+    async def _take_place(self, runs: list[Load]) -> None:
         """Take one place for the whole batch, whose loader is called once."""
-        if not free:
+        if not runs:
             return
-        self._place, future = free[0][0], self._ctx.ports.future()
-        await self._loading.places.take(self._place, future, self._give_up, [run.flight for run, _ in free])
+        self._place, future, give_up = runs[0], self._ctx.ports.future(), self._give_up
+        if any(run.overtime for run in runs):
+            give_up = self._ctx.ports.clock() + self._ctx.load_wait
+        await self._loading.places.take(self._place, future, give_up, [run.flight for run in runs])
         if future.done():  # the batch waited: its calls have an operation timeout of their own
             self._budget.renew()
 
@@ -196,6 +217,28 @@ class BatchLoad:
             raise
         return found
 
+    async def _rights_beside(self, runs: list[Load], waiting: dict[str, Lookup]) -> list[Found]:
+        """Ask for rights to load beside loads that take longer than ``load_wait``."""
+        found: list[Found] = []
+        try:
+            for run in runs:
+                run.budget = self._budget
+                step = await self._loading.overtime.take(run, anew=False)
+                if isinstance(step, float):
+                    self._slow.add(run.key)
+                    left = min(MAX_LOOK_AGAIN, step - self._ctx.ports.clock())
+                    waiting[run.key] = Lookup(EntryState.LOADING, remaining=left)
+                    self._ctx.flights.end(run.flight, Outcome(Resolution.RETRY))
+                elif isinstance(step, Lookup):
+                    found.append(Found(run, step if step.state in _SETTLED else Lookup(EntryState.ENDING)))
+                else:
+                    found.append(Found(run, Lookup(EntryState.UNAVAILABLE), step))
+        except BaseException:
+            for one in found:
+                self._loading.rights.release(one.run, one.right)
+            raise
+        return found
+
     def _ask_right(self, run: Load, seen: Lookup) -> Asked | Right | Lookup:
         """Ask for the lease or claim that fits; return the state of a key that needs none, or the right on a mark."""
         ctx, rights = self._ctx, self._loading.rights
@@ -225,6 +268,8 @@ class BatchLoad:
                 raise elsewhere_over_limit(found.run.key)
         stops = [rights.renew_while_loading(one.run, one.right) for one in granted if one.right is not None]
         lead, began = self._lead_run(granted), ctx.ports.clock()
+        for found in granted:
+            found.run.flight.since = began
         if self._options.load_limit is not None:
             lead.end_late = partial(self._end_late, granted, stops)
         try:
@@ -339,31 +384,21 @@ class BatchLoad:
     ) -> None:
         """Wait for other callers' loads while this batch holds no right; then the next round asks for all."""
         for key, flight in joined.items():
-            verb, value = await self._policy.join(flight, self._declared, None, self._give_up)
+            verb, value = await self._policy.join(flight, self._declared, None)
             if verb is Resolution.RETURN:
                 self._values[key] = value
-            else:
-                self._again.append(key)
+                continue
+            if verb is Resolution.BESIDE:
+                flight.leave()
+            self._again.append(key)
         for key, seen in waiting.items():
             holder = self._ctx.flights.holder(key)
             wait = None if holder is None else waiting_for(holder, self._ctx.ports.me)
-            await self._loading.waits.for_right(wait, watches[key].future, seen.remaining, self._give_up)
+            give_up = self._ctx.ports.clock() + seen.remaining if key in self._slow else self._give_up
+            await self._loading.waits.for_right(wait, watches[key].future, seen.remaining, give_up)
             if seen.state is EntryState.LOADING:
                 self._waited.add(key)
             self._again.append(key)
-
-    async def alone(self, keys: list[str]) -> dict[str, Any]:
-        """Load for this caller, outside any flight, after the wait has lasted long enough; store nothing."""
-        run = self._reads.run(keys[0], self._options, self._declared, None, self._group)
-        run.loader, run.args = self._loader, (keys,)
-        wait = waiting_for(run.flight, self._ctx.ports.me)
-        try:
-            loaded = await self._loading.call_directly(run)
-        finally:
-            self._ctx.coherence.close_fill(run.token)
-            if wait is not None:
-                wait.over()
-        return {key: self._loading.unwrap(run, loaded[key])[0].value for key in keys if key in loaded}
 
 
 async def _as_is(outcome: Any) -> Any:

@@ -58,6 +58,7 @@ class Batches:
         """Load missing keys, in rounds, until other callers have released all rights that they hold."""
         found: dict[str, Any] = {}
         waited: set[str] = set()
+        late = False
         while missing:
             self._ctx.check_open()
             round_ = BatchLoad(
@@ -65,10 +66,9 @@ class Batches:
             )
             values, missing = await round_.run()
             found.update(values)
-            if missing and self._ctx.ports.clock() >= give_up:
+            if missing and not late and self._ctx.ports.clock() >= give_up:
+                late = True
                 self._ctx.counters.wait_timeouts += len(missing)
-                found.update(await round_.alone(missing))
-                break
             if missing:
                 budget = self._ctx.budget()  # the calls after the wait have their own operation timeout
                 more = await self._reads.get_many(missing, declared, options, budget)

@@ -90,6 +90,7 @@ class Load(Struct):
     lease: float = 0.0  # seconds of the lease or claim it holds
     seen: Lookup | None = None
     args: tuple[Any, ...] = ()
+    overtime: bool = False  # whether other loads of the key have taken longer than ``load_wait``
     place: Any = None  # its place among the loads of the process, while it has one
     over_limit: bool = False  # whether it took longer than its load_limit
     late: bool = False  # whether its flight ended at the limit, while its loader runs on in the starter's thread

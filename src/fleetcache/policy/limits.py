@@ -16,7 +16,8 @@ from typing import Any
 from ..config.durations import format_duration
 from ..errors import LoadTimeout
 from .context import Load, PolicyContext
-from .ports import NO_ANSWER
+from .places import Places
+from .ports import NO_ANSWER, LoaderEndedError
 from .single_flight import CURRENT
 
 __all__ = ["Limits", "elsewhere_over_limit", "over_limit"]
@@ -38,21 +39,51 @@ def elsewhere_over_limit(key: str) -> LoadTimeout:
 
 
 class Limits:
-    """Runs loaders that have a limit.
+    """Runs loaders, within their limits.
 
     Attributes:
         abandoned: The number of loaders that run on after their limit.
     """
 
-    def __init__(self, ctx: PolicyContext) -> None:
-        self._ctx = ctx
+    def __init__(self, ctx: PolicyContext, places: Places) -> None:
+        self._ctx, self._places = ctx, places
         self.abandoned = 0
 
     def __repr__(self) -> str:
         return f"<Limits {self.abandoned} abandoned>"
 
-    async def run(self, run: Load, seconds: float) -> Any:
-        """Run the loader of a load.
+    async def call(self, run: Load) -> Any:
+        """Run the loader, counted and timed."""
+        ctx = self._ctx
+        ctx.counters.loads += 1
+        started = run.flight.since = ctx.ports.clock()
+        run.flight.press()  # the loads that it starts, or waits for, need no places
+        outer = CURRENT.set((run.flight, ctx.ports.me()))
+        try:
+            if run.options.load_limit is not None:
+                return await self._limited(run, run.options.load_limit)
+            return await ctx.ports.run_loader(run.loader, *run.args)
+        except BaseException:
+            ctx.counters.load_failures += 1
+            raise
+        finally:
+            CURRENT.reset(outer)
+            self._places.release(run)
+            took = ctx.ports.clock() - started
+            ctx.counters.load_seconds += took
+            ctx.times.learn(run.group, took)
+
+    async def call_directly(self, run: Load) -> Any:
+        """Run the loader for its own caller alone."""
+        ports = self._ctx.ports
+        await self._places.take(run, ports.future(), ports.clock() + self._ctx.load_wait)
+        try:
+            return await self.call(run)
+        except LoaderEndedError as error:
+            raise error.original from None
+
+    async def _limited(self, run: Load, seconds: float) -> Any:
+        """Run the loader of a load that has a limit.
 
         Raises:
             LoadTimeout: The loader took longer, and was cancelled.

@@ -17,10 +17,11 @@ from .limits import Limits, elsewhere_over_limit, over_limit
 from .loader_results import Unwrapping
 from .lookup import DecodedValue, EntryState, Lookup, NewEntry
 from .options import CallOptions
+from .overtime import Overtime
 from .places import Places
 from .ports import Future, LoaderEndedError, is_failure
 from .rights import Right, Rights
-from .single_flight import CURRENT, Flight, Outcome, Resolution, Wait
+from .single_flight import Flight, Outcome, Resolution, Wait
 from .waits import Waits
 
 __all__ = ["Loading"]
@@ -36,7 +37,8 @@ class Loading:
         self.rights = Rights(ctx)
         self.waits = Waits(ctx)
         self.places = Places(ctx)
-        self.limits = Limits(ctx)
+        self.limits, self.overtime = Limits(ctx, self.places), Overtime(ctx)
+        self.call = self.limits.call
 
     # -- looking ---------------------------------------------------------------------------------------------------
 
@@ -72,7 +74,7 @@ class Loading:
 
     async def _obtain(self, run: Load, *, anew: bool) -> Outcome:
         ctx = self._ctx
-        run.give_up = ctx.ports.clock() + ctx.load_wait
+        run.give_up = ctx.ports.clock() + (0.0 if run.overtime else ctx.load_wait)
         watched = False
         while True:
             if ctx.coherence.turnover.evicting and not await self._outlasted(run):
@@ -87,13 +89,10 @@ class Loading:
                     run.seen = None
                     continue
                 if self._needs_right(run, run.seen, anew=anew):
-                    if not await self.places.take(run, watch.future, run.give_up):
+                    placed, watch = await self.places.take_watching(run, watch, run.give_up)
+                    if not placed:
                         run.seen = None
                         continue
-                    if watch.future.done():  # the load waited for its place
-                        ctx.coherence.unwatch(watch)
-                        watch = ctx.coherence.watch(run.key, ctx.ports.future())
-                        run.budget = ctx.budget()
                 step = await self._step(run, run.seen, anew=anew)
                 self.places.release(run)
                 if isinstance(step, Outcome):
@@ -105,7 +104,10 @@ class Loading:
                 if step is None:
                     continue
                 if not await self._waited(run, step, watch.future):
-                    return await self._load(run, None)
+                    watch = self.places.watch_anew(watch)
+                    outcome, run.seen = await self._beside(run, watch.future, anew=anew)
+                    if outcome is not None:
+                        return outcome
             finally:
                 self.places.release(run)
                 ctx.coherence.unwatch(watch)
@@ -113,14 +115,34 @@ class Loading:
     async def _waited(self, run: Load, step: Lookup, future: Future) -> bool:
         """Wait for a change of the key while another load has its right; ``False`` when that lasts too long."""
         ctx = self._ctx
+        run.give_up = self.overtime.waits_until(run.key, step, run.give_up)
         holder = ctx.flights.holder(run.key, run.flight)
         wait = None if holder is None else Wait(holder, run.flight).begin()
         if not await self.waits.for_right(wait, future, step.remaining, run.give_up):
-            ctx.counters.wait_timeouts += 1
+            ctx.counters.wait_timeouts += not run.overtime
+            run.waited = run.overtime = True
             return False
         run.waited |= step.state is EntryState.LOADING
         run.budget = ctx.budget()  # the calls after the wait have their own operation timeout
         return True
+
+    async def _beside(self, run: Load, future: Future, *, anew: bool) -> tuple[Outcome | None, Lookup | None]:
+        """Load beside a load that takes longer than ``load_wait``, or set ``give_up`` anew; see ``overtime``.
+
+        Returns:
+            The outcome, if any, and the result of a newer read, if any.
+        """
+        ctx = self._ctx
+        now = run.give_up = ctx.ports.clock()
+        if not await self.places.take(run, future, now + ctx.load_wait):
+            return None, None
+        run.budget = ctx.budget()
+        self.renew_token(run)
+        step = await self.overtime.take(run, anew=anew)
+        if isinstance(step, float):
+            run.give_up = step
+            return None, None
+        return (None, step) if isinstance(step, Lookup) else (await self._load(run, step), None)
 
     async def _outlasted(self, run: Load) -> bool:
         """Wait until no detached load of the key runs in this process; ``False`` when that lasts too long.
@@ -285,8 +307,8 @@ class Loading:
             return partial(self._unstored, run, answer, options, times)
         entry = ctx.entries.pack(run.key, answer, captured, options, times[1], run.token)
         future = ctx.shared.swap(run.key, right.stamp, entry)
-        if right.claim_token is not None:
-            ctx.shared.unclaim(run.key, right.claim_token)  # in the same write: a waiting caller wakes to the value
+        if right.claim_token is not None:  # in the same write: a waiting caller wakes to the value
+            ctx.shared.unclaim(run.key, right.claim_token, second=right.second)
         return partial(self._sent, run, right, entry, future, times)
 
     async def _sent(
@@ -365,35 +387,5 @@ class Loading:
 
     async def load_unstored(self, run: Load) -> Any:
         """Load for one caller, outside any flight, and keep nothing."""
-        answer, _ = self.unwrap(run, await self.call_directly(run))
+        answer, _ = self.unwrap(run, await self.limits.call_directly(run))
         return answer.value
-
-    async def call_directly(self, run: Load) -> Any:
-        """Run the loader for its own caller alone."""
-        ports = self._ctx.ports
-        await self.places.take(run, ports.future(), ports.clock() + self._ctx.load_wait)
-        try:
-            return await self.call(run)
-        except LoaderEndedError as error:
-            raise error.original from None
-
-    async def call(self, run: Load) -> Any:
-        """Run the loader, counted and timed."""
-        ctx = self._ctx
-        ctx.counters.loads += 1
-        started = ctx.ports.clock()
-        run.flight.press()  # the loads that it starts, or waits for, need no places
-        outer = CURRENT.set((run.flight, ctx.ports.me()))
-        try:
-            if run.options.load_limit is not None:
-                return await self.limits.run(run, run.options.load_limit)
-            return await ctx.ports.run_loader(run.loader, *run.args)
-        except BaseException:
-            ctx.counters.load_failures += 1
-            raise
-        finally:
-            CURRENT.reset(outer)
-            self.places.release(run)
-            took = ctx.ports.clock() - started
-            ctx.counters.load_seconds += took
-            ctx.times.learn(run.group, took)

@@ -143,6 +143,24 @@ class Places:
             return True
         return any(flight.urgent for flight in flights)
 
+    async def take_watching(self, run: Load, watch: Any, give_up: float) -> tuple[bool, Any]:
+        """Take a place for a load that watches its key; return ``False`` if the key has changed meanwhile.
+
+        The second result is the watch to go on with.
+        """
+        until = self._ctx.ports.clock() + self._ctx.load_wait if run.overtime else give_up
+        if not await self.take(run, watch.future, until):
+            return False, watch
+        if watch.future.done():  # the load waited for its place
+            watch = self.watch_anew(watch)
+            run.budget = self._ctx.budget()
+        return True, watch
+
+    def watch_anew(self, watch: Any) -> Any:
+        """Replace a watch whose future is done."""
+        self._ctx.coherence.unwatch(watch)
+        return self._ctx.coherence.watch(watch.key, self._ctx.ports.future())
+
     def _tell(self, queue: _Queue) -> None:
         now = self._ctx.ports.clock()
         if now - self._told >= QUIET:

@@ -264,13 +264,21 @@ class SharedPort(Protocol):
         self, key: str, placeholder: bytes, lease_ms: int, declared: Any, token: Any, *, waited: bool = False
     ) -> Future | None: ...
     def claim(self, key: str, claim_token: bytes, lease_ms: int, *, waited: bool = False) -> Future | None: ...  # noqa: D102
+    def claim_second(self, key: str, claim_token: bytes, ms: int) -> Future | None: ...  # noqa: D102
     def is_claimed(self, key: str) -> Future | None: ...  # noqa: D102
     def swap(self, key: str, expected: bytes, entry: NewEntry) -> Future | None: ...  # noqa: D102
     def renew(  # noqa: D102
-        self, key: str, stamp: bytes, ms: int, *, claim: bool = False, refused: Callable[[], None] | None = None
+        self,
+        key: str,
+        stamp: bytes,
+        ms: int,
+        *,
+        claim: bool = False,
+        second: bool = False,
+        refused: Callable[[], None] | None = None,
     ) -> None: ...
     def release(self, key: str, placeholder: bytes) -> None: ...  # noqa: D102
-    def unclaim(self, key: str, claim_token: bytes) -> None: ...  # noqa: D102
+    def unclaim(self, key: str, claim_token: bytes, *, second: bool = False) -> None: ...  # noqa: D102
     def fail(  # noqa: D102
         self, key: str, right: bytes, failures: int, took: float, *, claim: bool, timed_out: bool
     ) -> None: ...

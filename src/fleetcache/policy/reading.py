@@ -154,7 +154,6 @@ class Policy:
         ctx = self.ctx
         now = ctx.ports.clock()
         until = None if asked.options.load_timeout is None else now + asked.options.load_timeout
-        capped = now + ctx.load_wait
         while True:
             ctx.check_open()
             found = ctx.near_answer(asked.key, asked.declared, asked.options)
@@ -169,8 +168,13 @@ class Policy:
                 flight = ctx.flights.background(asked.key)  # the server cannot be read
             if flight is None:
                 verb, answer_or_none = await self._lead(asked, until)
+            elif flight.is_overdue(ctx.ports.clock(), ctx.load_wait):
+                flight.waiters += 1
+                verb, answer_or_none = await self._beside(asked, flight, until)
             else:
-                verb, answer_or_none = await self.join(flight, asked.declared, until, capped)
+                verb, answer_or_none = await self.join(flight, asked.declared, until)
+                if verb is Resolution.BESIDE:
+                    verb, answer_or_none = await self._beside(asked, flight, until)
             if verb is Resolution.RETURN:
                 return answer_or_none
             if verb is Resolution.LOAD_ALONE:
@@ -254,15 +258,58 @@ class Policy:
             self._refresh_behind(asked, seen.stamp)
         return Resolution.RETURN, seen.answer.value if seen.answer is not None else None
 
-    async def join(self, flight: Flight, declared: Any, until: float | None, capped: float) -> tuple[Resolution, Any]:
-        """Join a load that is under way in this process, and wait for it until ``capped`` at most."""
+    async def _beside(self, asked: LoadRequest, flight: Flight, until: float | None) -> tuple[Resolution, Any]:
+        """Join or start the load beside a flight that has taken ``load_wait``: one at a time in this process.
+
+        This caller is one of the flight's waiting callers. A value of either load ends its wait.
+        """
+        ctx = self.ctx
+        try:
+            waiting_for(flight, ctx.ports.me, over=True)  # a loader that asks for its own key would wait for itself
+            found = ctx.near_answer(asked.key, asked.declared, asked.options)
+            if found is not None:  # another caller's load beside the flight has just ended
+                self.near_hit(asked, found[1])
+                return Resolution.RETURN, found[0].value
+            second = ctx.flights.second(asked.key)
+            if second is None or second.is_overdue(ctx.ports.clock(), ctx.load_wait):
+                return await self._lead_second(asked, until)
+            verb, answer = await self.join(second, asked.declared, until)
+            if verb is Resolution.BESIDE:
+                second.leave()
+                return Resolution.RETRY, None
+            return verb, answer
+        finally:
+            flight.leave()
+
+    async def _lead_second(self, asked: LoadRequest, until: float | None) -> tuple[Resolution, Any]:
+        """Start a flight beside another one that takes long."""
+        ctx = self.ctx
+        flight = ctx.flights.start(asked.key, asked.options.tags, second=True)
+        future = ctx.ports.future()
+        flight.join(future)
+        run = self._run(asked, flight)
+        run.overtime = True
+        wait = waiting_for(flight, ctx.ports.me)
+        try:
+            await ctx.ports.spawn(flight, partial(self.loading.fetch, run), partial(self._landed, run))
+            verb, answer = await self._waits.outcome(flight, future, until, wait)
+            # If the first load has ended before, the value is a copy of its value.
+            return verb, ctx.entries.copy(answer, asked.declared) if isinstance(answer, DecodedValue) else answer
+        except CodecError:
+            return Resolution.RETRY, None
+        finally:
+            if wait is not None:
+                wait.over()
+
+    async def join(self, flight: Flight, declared: Any, until: float | None) -> tuple[Resolution, Any]:
+        """Join a load that is under way in this process."""
         ctx = self.ctx
         wait = waiting_for(flight, ctx.ports.me)
         future = ctx.ports.future()
         flight.join(future)
         ctx.counters.joins += 1
         try:
-            verb, answer = await self._waits.outcome(flight, future, until, wait, capped)
+            verb, answer = await self._waits.outcome(flight, future, until, wait, joined=True)
             return verb, None if answer is None else ctx.entries.copy(answer, declared)
         except CodecError:
             return Resolution.RETRY, None  # the value is not of the type this caller declared
@@ -293,9 +340,7 @@ class Policy:
         until = None if asked.options.load_timeout is None else ctx.ports.clock() + asked.options.load_timeout
         earlier = ctx.flights.get(asked.key)
         if earlier is not None:
-            wait = waiting_for(earlier, ctx.ports.me)  # a loader that refreshes its own key would wait for itself
-            if wait is not None:
-                wait.over()
+            waiting_for(earlier, ctx.ports.me, over=True)  # a loader that refreshes its own key would wait for itself
         flight = ctx.flights.start(asked.key, asked.options.tags)
         future = ctx.ports.future()
         flight.join(future)

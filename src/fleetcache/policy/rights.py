@@ -39,6 +39,7 @@ class Right(Struct, frozen=True):
         claim_token: The claim, or the mark in its place; ``None`` for a lease.
         failures: The failed loads in a row before this one.
         shared: Whether other processes load beside this one, on the same mark. This process does not end the mark.
+        second: Whether this is the right to load beside a load that takes longer than ``load_wait``; see ``overtime``.
         timed_out: Whether the failed load was ended by its ``load_limit``: callers that waited for it do not load.
     """
 
@@ -46,6 +47,7 @@ class Right(Struct, frozen=True):
     claim_token: bytes | None = None
     failures: int = 0
     shared: bool = False
+    second: bool = False
     timed_out: bool = False
 
     @classmethod
@@ -149,7 +151,7 @@ class Rights:
     def _kept_from(self, run: Load, claimed: ClaimReply, seen: Lookup) -> Right | Lookup:
         """Return the way of a load whose claim another process has, or a failed mark keeps."""
         if not claimed.failed.failures:
-            return Lookup(EntryState.LOADING, remaining=claimed.remaining)
+            return Lookup(EntryState.LOADING, seen.stamp, remaining=claimed.remaining)
         if run.waited and not seen.is_ending:
             return Right.on_mark(claimed.failed, seen.stamp)
         return Lookup(EntryState.ENDING, remaining=claimed.remaining)
@@ -161,7 +163,7 @@ class Rights:
         if right is None or right.shared:
             return
         if right.claim_token is not None:
-            self._ctx.shared.unclaim(run.key, right.claim_token)
+            self._ctx.shared.unclaim(run.key, right.claim_token, second=right.second)
         else:
             self._ctx.shared.release(run.key, right.stamp)
 
@@ -174,7 +176,8 @@ class Rights:
             took: The seconds that the load took.
             timed_out: Whether its ``load_limit`` ended the load: callers that waited get ``LoadTimeout``.
         """
-        if right.shared:
+        if right.shared or right.second:  # the first load, or the first failed load, has left what is there
+            self.release(run, right)
             return
         claim = right.claim_token is not None
         held = right.stamp if right.claim_token is None else right.claim_token
@@ -226,7 +229,8 @@ class _Held:
         if self.right.claim_token is None:
             self._ctx.shared.renew(self.run.key, self.right.stamp, self._ms)
         else:
-            self._ctx.shared.renew(self.run.key, self.right.claim_token, self._ms, claim=True)
+            second = self.right.second
+            self._ctx.shared.renew(self.run.key, self.right.claim_token, self._ms, claim=True, second=second)
             self._renew_base()
         self._alarm = self._next_alarm()
 

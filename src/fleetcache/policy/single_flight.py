@@ -28,6 +28,7 @@ class Resolution(Enum):
     RETURN = "answer"  # take the answer
     RAISE = "raise"  # the loader's own exception
     RETRY = "again"  # ask again: the value is good for the caller that started the load only, or there is none
+    BESIDE = "beside"  # the load takes longer than ``load_wait``: join or start the load beside it
     LOAD_ALONE = "alone"  # run the loader for this caller alone: the value cannot be copied for a second caller
 
 
@@ -91,6 +92,7 @@ class Flight:
         "on_mark",
         "outcome",
         "queued",
+        "since",
         "tags",
         "task",
         "urgent",
@@ -111,6 +113,7 @@ class Flight:
         self.task: Any = None
         self.waits: list[Wait] = []  # of its loader, and of tasks that the loader has started
         self.queued: Future | None = None  # the future of its wait for a place; see ``places``
+        self.since: float | None = None  # when its loader began
         self.urgent = False  # whether its loader runs, or a running loader waits for it: it waits for no place
 
     def __repr__(self) -> str:
@@ -126,7 +129,11 @@ class Flight:
         else:
             self.futures.append(future)
 
-    def leave(self, future: Future) -> None:
+    def is_overdue(self, now: float, load_wait: float) -> bool:
+        """Return whether its loader has run for so long that no further caller waits for this load alone."""
+        return self.since is not None and now - self.since >= load_wait
+
+    def leave(self, future: Future | None = None) -> None:
         """Stop waiting; the last caller to leave cancels the load."""
         self.waiters -= 1
         if future in self.futures:
@@ -167,6 +174,7 @@ class Flights:
     def __init__(self) -> None:
         self._table: dict[str, Flight] = {}
         self._behind: dict[str, Flight] = {}
+        self._second: dict[str, Flight] = {}  # loads beside a load that takes longer than ``load_wait``
         self._detached: dict[str, list[Flight]] = {}  # those that have not ended, in the order of their detachment
         self._air: set[Flight] = set()
 
@@ -181,9 +189,13 @@ class Flights:
         """Return the background refresh of the key; callers join it only while the server cannot be read."""
         return self._behind.get(key)
 
-    def start(self, key: str, tags: tuple[str, ...], *, behind: bool = False) -> Flight:
+    def second(self, key: str) -> Flight | None:
+        """Return the load of the key beside one that takes longer than ``load_wait``."""
+        return self._second.get(key)
+
+    def start(self, key: str, tags: tuple[str, ...], *, behind: bool = False, second: bool = False) -> Flight:
         """Start a new flight; an earlier flight of the key in the same table is detached."""
-        table = self._behind if behind else self._table
+        table = self._behind if behind else self._second if second else self._table
         earlier = table.get(key)
         if earlier is not None:
             self._detach(earlier)
@@ -204,11 +216,16 @@ class Flights:
         flight.outcome = outcome
         flight.task = None  # a cancelled task keeps its traceback, whose frames refer to the flight
         self._air.discard(flight)
-        for table in (self._table, self._behind):
+        for table in (self._table, self._behind, self._second):
             if table.get(flight.key) is flight:
                 del table[flight.key]
         self._forget_detached(flight)
         futures, flight.futures = flight.futures, []
+        second = self._second.get(flight.key) if self._second else None
+        if second is not None and outcome.others is Resolution.RETURN:
+            for future in list(second.futures):  # its callers wait for either load
+                second.leave(future)
+                futures.append(future)
         outcome.callers = len(futures)
         if not futures:
             outcome.drop_error()
@@ -225,7 +242,7 @@ class Flights:
 
     def detach_key(self, key: str) -> None:
         """Let no further caller join the flight of this key."""
-        for table in (self._table, self._behind):
+        for table in (self._table, self._behind, self._second):
             flight = table.pop(key, None)
             if flight is not None:
                 self._detach(flight)
@@ -268,17 +285,18 @@ class Flights:
 
     def is_loaded(self, key: str) -> bool:
         """Return whether a loader runs for the key under a lease or claim on the server."""
-        return any(flight is not None and flight.loads for flight in (self._table.get(key), self._behind.get(key)))
+        tables = (self._table, self._behind, self._second)
+        return any(flight.loads for table in tables if (flight := table.get(key)) is not None)
 
     def detach_tag(self, tag: str) -> None:
         """Let no further caller join a flight that captured this tag."""
-        for table in (self._table, self._behind):
+        for table in (self._table, self._behind, self._second):
             for flight in [flight for flight in table.values() if tag in flight.tags]:
                 self.detach_key(flight.key)
 
     def detach_all(self) -> None:
         """Let no further caller join any flight that runs now."""
-        for key in [*self._table, *self._behind]:
+        for key in [*self._table, *self._behind, *self._second]:
             self.detach_key(key)
 
     def active(self) -> list[Flight]:
@@ -346,12 +364,13 @@ class Wait:
             self.me.waits.remove(self)
 
 
-def waiting_for(flight: Flight, me: Callable[[], Any]) -> Wait | None:
+def waiting_for(flight: Flight, me: Callable[[], Any], *, over: bool = False) -> Wait | None:
     """Note that the loader of this context waits for a flight; return the wait, ``None`` if there is no loader.
 
     Args:
         flight: The flight that is waited for.
         me: Returns the task that waits; ``None`` in a thread.
+        over: Whether only to check whether such a wait could ever end.
 
     Raises:
         LoadCycle: The loader of this context would wait for itself.
@@ -359,4 +378,7 @@ def waiting_for(flight: Flight, me: Callable[[], Any]) -> Wait | None:
     current = CURRENT.get()
     if current is None or current[0].outcome is not None:
         return None
-    return Wait(flight, *current, me()).begin()
+    wait = Wait(flight, *current, me()).begin()
+    if over:
+        wait.over()
+    return wait

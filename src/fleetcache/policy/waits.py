@@ -45,34 +45,21 @@ class Waits:
     # -- for a flight of this process ----------------------------------------------------------------------------------
 
     async def outcome(
-        self, flight: Flight, future: Any, until: float | None, wait: Wait | None, capped: float | None = None
+        self, flight: Flight, future: Any, until: float | None, wait: Wait | None, *, joined: bool = False
     ) -> tuple[Resolution, Any]:
         """Return how a flight ended for this caller.
 
-        Without ``capped`` the caller is the flight's starter, whose wait for its own load is not cut short by the load
-        wait; with it, the caller has joined.
+        The flight's starter waits for its own load as long as it takes. A caller that has joined waits until the loader
+        has run for ``load_wait``: on ``BESIDE`` it is still one of the flight's waiting callers, and must ``leave``.
         """
         ctx = self._ctx
-        own = capped is None
-        entered = 0.0 if own else ctx.ports.clock()
-        first = min((t for t in (until, capped) if t is not None), default=None)
-        if wait is None:
-            try:
-                outcome = await ctx.ports.wait(future, first)
-            except BaseException:
-                flight.leave(future)
-                raise
-            if outcome is NO_ANSWER:
-                flight.leave(future)
-        else:
-            outcome = await self._hear(wait, future, first)
-        if outcome is NO_ANSWER:
-            if first == until:
-                raise LoadTimeout(f"the load of {flight.key!r} took longer than this caller's load_timeout")
-            ctx.counters.wait_timeouts += 1
-            return Resolution.LOAD_ALONE, None
-        if own and flight.late is not None:
-            outcome = flight.late
+        entered = ctx.ports.clock() if joined else 0.0
+        outcome, verb = await self._hear(flight, future, until, wait, joined=joined)
+        if outcome is None:
+            return verb, None
+        own = not joined and outcome is flight.outcome
+        if not joined and flight.late is not None:
+            own, outcome = True, flight.late
         verb = outcome.own if own else outcome.others
         if verb is Resolution.RAISE:
             if outcome.error is None:  # a batch saw the flight before it ended, and joins it now: it asks again
@@ -84,24 +71,41 @@ class Waits:
             return Resolution.RETRY, None  # the value is too old for a caller that came this late
         return verb, outcome.answer.value if own else outcome.answer
 
-    async def _hear(self, wait: Wait, future: Any, until: float | None) -> Any:
-        """Wait inside a loader, and check now and then whether this wait has become part of a cycle."""
-        ports, flight, pause = self._ctx.ports, wait.flight, LOOK_AGAIN
-        outcome = NO_ANSWER
+    async def _hear(
+        self, flight: Flight, future: Any, until: float | None, wait: Wait | None, *, joined: bool
+    ) -> tuple[Any, Resolution]:
+        """Wait for a flight's outcome, and check now and then whether the wait should end without one.
+
+        That is so when the load is overdue, and when the wait has become part of a cycle of loaders.
+        """
+        ctx, pause, stays = self._ctx, LOOK_AGAIN, False
+        outcome: Any = NO_ANSWER
+        ports, may_become_cycle = ctx.ports, wait is not None and wait.may_become_one
         try:
             while True:
-                look = ports.clock() + pause if wait.may_become_one else None
-                first = min((t for t in (until, look) if t is not None), default=None)
+                looks = [] if until is None else [until]
+                if joined or may_become_cycle:
+                    now = ports.clock()
+                    looks += [(now if flight.since is None else flight.since) + ctx.load_wait] if joined else []
+                    looks += [now + pause] if may_become_cycle else []
+                first = min(looks, default=None)
                 outcome = await ports.wait(future, first)
-                if outcome is not NO_ANSWER or first == until:
-                    return outcome
-                wait.check()
+                if outcome is not NO_ANSWER:
+                    return outcome, Resolution.RETURN
+                if first == until:
+                    raise LoadTimeout(f"the load of {flight.key!r} took longer than this caller's load_timeout")
+                if joined and flight.is_overdue(ports.clock(), ctx.load_wait):
+                    ctx.counters.wait_timeouts += 1
+                    stays = True
+                    return None, Resolution.BESIDE
+                if wait is not None:
+                    wait.check()
                 earlier, future = future, ports.future()
                 flight.join(future)
                 flight.leave(earlier)
                 pause = min(2 * pause, MAX_LOOK_AGAIN)
         finally:
-            if outcome is NO_ANSWER:
+            if outcome is NO_ANSWER and not stays:
                 flight.leave(future)
 
     async def for_end(self, flight: Flight, wait: Wait | None, give_up: float) -> bool:
@@ -155,6 +159,10 @@ class Waits:
             remaining: Seconds until the right ends by itself.
             give_up: When the caller has waited long enough.
         """
+        if wait is not None and wait.may_become_one:
+            remaining = min(
+                remaining, MAX_LOOK_AGAIN
+            )  # the caller looks again, and begins a new wait, which is checked
         try:
             return await self.for_change(future, remaining, give_up)
         finally:

@@ -119,6 +119,24 @@ class Shared(CommandSender):
         args = (claim_token, lease_ms, -1 if waited else GUARD_MS)
         return self.call_script("acquire", sibling, args, answered, future, lost, repeated)
 
+    def claim_second(self, key: str, claim_token: bytes, ms: int) -> Future | None:
+        """Take the right to load beside a load that takes longer than ``load_wait``; the future gets True or False."""
+        if not self.may_send():
+            return None
+        raw, future = self._layout.second(key), self._ports.future()
+
+        def answered(replies: list[Any], _call: Call) -> bool:
+            self.rights.answered(raw, claim_token)
+            if isinstance(replies[0], ReplyError):
+                self.refused("store", replies[0])
+                return False
+            if replies[0] is not None and future.done():
+                self.unclaim(key, claim_token, second=True)
+            return replies[0] is not None
+
+        lost = partial(self.rights.lost, raw, claim_token, ms / 1000)
+        return self.call((("SET", raw, claim_token, "NX", "PX", ms),), answered, future, lost)
+
     def is_claimed(self, key: str) -> Future | None:
         """Ask whether any process holds the claim; the future gets True or False."""
         if not self.may_send():
@@ -150,7 +168,14 @@ class Shared(CommandSender):
         return self.call_script("swap", raw, args, answered, self._ports.future())
 
     def renew(
-        self, key: str, stamp: bytes, ms: int, *, claim: bool = False, refused: Callable[[], None] | None = None
+        self,
+        key: str,
+        stamp: bytes,
+        ms: int,
+        *,
+        claim: bool = False,
+        second: bool = False,
+        refused: Callable[[], None] | None = None,
     ) -> None:
         """Extend the life of a placeholder, or of a claim or the entry under it. No caller waits for the reply.
 
@@ -159,7 +184,8 @@ class Shared(CommandSender):
         """
         if not self.may_send():
             return
-        raw = self._layout.claim(key) if claim else self._layout.entry(key)
+        layout = self._layout
+        raw = layout.second(key) if second else layout.claim(key) if claim else layout.entry(key)
 
         def answered(reply: Any, _sent_at: float) -> None:
             self._own_if_done(raw, reply)
@@ -172,9 +198,9 @@ class Shared(CommandSender):
         """Release a lease without storing a value."""
         self.release_raw(self._layout.entry(key), placeholder, own=True)
 
-    def unclaim(self, key: str, claim_token: bytes) -> None:
-        """Release a claim."""
-        self.release_raw(self._layout.claim(key), claim_token)
+    def unclaim(self, key: str, claim_token: bytes, *, second: bool = False) -> None:
+        """Release a claim, or the right to load beside another load."""
+        self.release_raw(self._layout.second(key) if second else self._layout.claim(key), claim_token)
 
     def fail(self, key: str, right: bytes, failures: int, took: float, *, claim: bool, timed_out: bool) -> None:
         """Replace a placeholder, or a claim, by the mark of its failed load.

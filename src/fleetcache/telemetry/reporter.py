@@ -29,6 +29,7 @@ class Reported(Protocol):
     recovery: Any
     near: Any
     counters: Any
+    policy: Any
     ports: Any
     link: Any
     driver: Driver
@@ -37,10 +38,6 @@ class Reported(Protocol):
 
     @property
     def offline_since(self) -> float | None: ...
-    @property
-    def queued_loads(self) -> int: ...
-    @property
-    def abandoned_loads(self) -> int: ...
 
 
 class Reporter:
@@ -120,8 +117,8 @@ class Reporter:
             near_items=len(engine.near),
             near_bytes=engine.near.bytes,
             near_max_bytes=engine.near.max_bytes,
-            queued=engine.queued_loads,
-            abandoned=engine.abandoned_loads,
+            queued=engine.policy.loading.places.queued,
+            abandoned=engine.policy.loading.limits.abandoned,
             tracking_keys=table.keys if online else None,
             tracking_max_keys=table.limit if online else None,
             tracking_table=round(table.share, 3) if online and table.keys is not None else None,

@@ -72,7 +72,7 @@ ROWS = [
         "policy.rights.3",
         "A failed load on a mark replaces the mark under the other loads.",
         "policy.rights:Rights.fail",
-        ("if right.shared:", "if False:"),
+        ("if right.shared or right.second:", "if False:"),
         f"{RIGHTS}test_a_failed_load_leaves_a_mark_in_place_of_its_own_right",
     ),
     Row(

@@ -9,7 +9,7 @@ ROWS = [
         "load_without_its_limit",
         "policy.limits.1",
         "A load takes longer than its load_limit.",
-        "policy.loading:Loading.call",
+        "policy.limits:Limits.call",
         ("if run.options.load_limit is not None:", "if False:"),
         f"{LIMITS}::test_every_verb_that_loads_has_the_limit_of_its_cache",
     ),
@@ -42,7 +42,7 @@ ROWS = [
         "policy.limits.3",
         "A thread gets LoadTimeout after it has waited for its own loader.",
         "policy.waits:Waits.outcome",
-        ("if own and flight.late is not None:", "if False:"),
+        ("if not joined and flight.late is not None:", "if False:"),
         f"{LIMITS}::test_a_thread_gets_what_its_own_loader_brings_and_joined_threads_do_not_wait",
     ),
     Row(

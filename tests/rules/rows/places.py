@@ -17,8 +17,8 @@ ROWS = [
         "queued_load_keeps_waiting",
         "policy.places.1",
         "A load in the queue does not see that another process has brought the value.",
-        "policy.loading:Loading._obtain",
-        ("self.places.take(run, watch.future, run.give_up)", "self.places.take(run, ctx.ports.future(), give_up)"),
+        "policy.places:Places.take_watching",
+        ("self.take(run, watch.future, until)", "self.take(run, self._ctx.ports.future(), until)"),
         f"{PLACES}::test_a_queued_load_starts_no_load_of_its_own_if_another_process_loads_the_key",
     ),
     Row(
@@ -26,7 +26,7 @@ ROWS = [
         "policy.places.1",
         "The load of a batch takes no place.",
         "policy.batch_load:BatchLoad._take_place",
-        ("if not free:", "if True:"),
+        ("if not runs:", "if True:"),
         f"{PLACES}::test_a_batch_takes_one_place",
     ),
     Row(

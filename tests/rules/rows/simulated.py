@@ -211,7 +211,7 @@ ROWS = [
         "cancelled_refresh_raises_ours",
         "promise.4",
         "A caller that joins a refresh with a cancelled loader gets an internal error.",
-        "policy.loading:Loading.call",
+        "policy.limits:Limits.call",
         wrong.cancelled_refresh_raises_ours,
         "plan 6429",
     ),

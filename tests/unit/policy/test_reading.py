@@ -169,9 +169,20 @@ def test_a_placeholder_whose_holder_died_ends_with_its_lease(play: Callable[...,
     play(body)
 
 
-def test_after_the_longest_wait_a_caller_loads_and_stores_nothing(play: Callable[..., None]) -> None:
+def test_after_the_longest_wait_one_process_loads_beside_the_holder(play: Callable[..., None]) -> None:
     async def body(scene: Scene) -> None:
         scene.raw("SET", scene.entry, PLACEHOLDER, "PX", 60_000)
+        assert await scene.ask() == "loaded 1"
+        assert scene.is_entry(), "the first load to end is stored"
+        assert scene.cache.stats().wait_timeouts == 1
+
+    play(body, load_wait="50ms")
+
+
+def test_after_twice_the_longest_wait_a_caller_loads_and_stores_nothing(play: Callable[..., None]) -> None:
+    async def body(scene: Scene) -> None:
+        scene.raw("SET", scene.entry, PLACEHOLDER, "PX", 60_000)
+        scene.raw("SET", scene.entry.replace(":e:", ":s:"), CLAIM, "PX", 60_000)
         assert await scene.ask() == "loaded 1"
         assert scene.raw("GET", scene.entry) == PLACEHOLDER
         assert scene.cache.stats().wait_timeouts == 1

@@ -22,9 +22,13 @@ class World:
         self.sent: list[tuple[Any, ...]] = []
         self.timers: list[tuple[float, Callable[[], None]]] = []
         shared = SimpleNamespace(
-            renew=lambda key, stamp, ms, *, claim=False: self.sent.append(("renew", key, stamp, ms, claim)),
+            renew=lambda key, stamp, ms, *, claim=False, second=False: self.sent.append(
+                ("renew", key, stamp, ms, "second" if second else claim)
+            ),
             release=lambda key, placeholder: self.sent.append(("release", key, placeholder)),
-            unclaim=lambda key, mark: self.sent.append(("unclaim", key, mark)),
+            unclaim=lambda key, mark, *, second=False: self.sent.append(
+                ("unsecond" if second else "unclaim", key, mark)
+            ),
             fail=lambda key, right, count, took, *, claim, timed_out: self.sent.append(
                 ("fail", key, right, count, took, claim, timed_out)
             ),
@@ -135,3 +139,15 @@ def test_closing_releases_the_rights_of_all_loads_that_still_run() -> None:
     over()
     world.rights.release_all()
     assert world.sent == [("release", "a", b"placeholder")]
+
+
+def test_the_right_beside_another_load_is_renewed_and_leaves_no_mark() -> None:
+    world, run = World(), load("k")
+    right = Right(b"placeholder", b"token", second=True)
+    stop = world.rights.renew_while_loading(run, right)
+    world.ring()
+    assert world.sent[1:] == [("renew", "k", b"token", 9000, "second"), ("renew", "k", b"placeholder", 9000, False)]
+    stop()
+    world.sent.clear()
+    world.rights.fail(run, right, 1.0)
+    assert world.sent == [("unsecond", "k", b"token")], "the first load still has its right"
