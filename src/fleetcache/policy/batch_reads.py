@@ -9,12 +9,18 @@ from .lookup import EntryState, Lookup
 from .options import CallOptions
 from .ports import NO_ANSWER
 from .single_flight import Flight
-from .streaming import SMALL, Sent, stream
+from .streaming import MAX_BYTES, MAX_CALLS, SMALL, Sent, Slices, stream
 
 __all__ = ["BatchReads"]
 
 # Assumed bytes of an answer before the first answer is seen: they allow a first write of a few hundred keys.
 FIRST_SIZE = 4096
+# Near copies that are read before the batch looks at the clock: a look costs a tenth of a hit.
+_SOME = 64
+
+
+_Part = tuple[tuple[str, ...], list[tuple[Load, Lookup]]]
+"""Unknown tags, and entries that carry them."""
 
 
 class BatchReads:
@@ -39,7 +45,9 @@ class BatchReads:
         ctx = self._ctx
         ctx.check_open()
         wanted = dict.fromkeys(keys)
-        found = self._near(wanted, declared, options) if near or not ctx.shared.usable else {}
+        found: dict[str, Any] = {}
+        if near or not ctx.shared.usable:
+            await self._near_in_slices(list(wanted), declared, options, found)
         asked: dict[str, Load] = {}
 
         def runs() -> Iterator[Load]:
@@ -65,6 +73,19 @@ class BatchReads:
             for run in asked.values():
                 ctx.coherence.close_fill(run.token)
         return {key: found[key] for key in wanted if key in found}
+
+    async def _near_in_slices(
+        self, keys: list[str], declared: Any, options: CallOptions, found: dict[str, Any]
+    ) -> None:
+        """Add the values of the keys that are fresh in the near cache."""
+        if len(keys) <= _SOME:
+            found.update(self._near(keys, declared, options))
+            return
+        slices = Slices(self._ctx.ports)
+        for first in range(0, len(keys), _SOME):
+            found.update(self._near(keys[first : first + _SOME], declared, options))
+            if slices.over:
+                await slices.pause()
 
     def _near(self, keys: Iterable[str], declared: Any, options: CallOptions) -> dict[str, Any]:
         """Return the values of the keys that are fresh in the near cache."""
@@ -107,18 +128,27 @@ class BatchReads:
 
         await stream(ctx, runs, send, looked, budget)
 
-        def ask(tags: tuple[str, ...]) -> Sent:
-            def judge() -> list[Lookup]:  # may run after the caller has continued, so ``unknown`` keeps every entry
-                return [ctx.shared.judge(run.key, seen, run.declared, run.token) for run, seen in unknown[tags]]
+        def ask(part: _Part) -> Sent:
+            tags, entries = part
+
+            def judge() -> list[Lookup]:  # may run after the caller has continued, so ``part`` keeps every entry
+                return [ctx.shared.judge(run.key, seen, run.declared, run.token) for run, seen in entries]
 
             future = ctx.shared.capture(tags, judge, ctx.ports.future())
-            return partial(ctx.ask, future, budget), SMALL * len(tags)
+            # Answers that arrive together are judged in one turn of the loop: as many entries as calls of a batch.
+            weight = max(SMALL * len(tags), MAX_BYTES * len(entries) // MAX_CALLS)
+            return partial(ctx.ask, future, budget), weight
 
-        def judged(tags: tuple[str, ...], answer: Any) -> None:
-            for i, (run, _) in enumerate(unknown[tags]):
+        def judged(part: _Part, answer: Any) -> None:
+            for i, (run, _) in enumerate(part[1]):
                 take(run, NO_LOOK if answer is NO_ANSWER else answer[i])
 
-        await stream(ctx, list(unknown), ask, judged, budget)
+        parts = [
+            (tags, entries[first : first + MAX_CALLS])
+            for tags, entries in unknown.items()
+            for first in range(0, len(entries), MAX_CALLS)
+        ]
+        await stream(ctx, parts, ask, judged, budget)
 
 
 async def _none(*_args: Any) -> None:

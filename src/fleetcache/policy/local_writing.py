@@ -4,13 +4,14 @@ So no removal is ever pending, and ``strict`` changes nothing.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Self
 
 from ..format.keys import Target
 from .context import NO_LOOK, Budget, PolicyContext
 from .lookup import DecodedValue, Lookup
 from .options import CallOptions
-from .ports import EntriesPort, Future
+from .ports import Future
+from .streaming import Slices
 
 __all__ = ["Encoded", "LocalWriting"]
 
@@ -23,15 +24,28 @@ class Encoded:
 
     KEPT = 16 * 1024 * 1024
 
-    def __init__(self, entries: EntriesPort, values: Mapping[str, Any], declared: Any) -> None:
-        self._encode, self._values, self._declared = entries.encode, values, declared
+    def __init__(self, ctx: PolicyContext, values: Mapping[str, Any], declared: Any) -> None:
+        self._encode, self._values, self._declared = ctx.entries.encode, values, declared
         self._kept: dict[str, DecodedValue] = {}
-        size = 0
+
+    @classmethod
+    async def of(cls, ctx: PolicyContext, values: Mapping[str, Any], declared: Any) -> Self:
+        """Encode the values in slices.
+
+        Raises:
+            CodecError: A value cannot be encoded.
+            Closed: The cache was closed meanwhile.
+        """
+        made, slices, size = cls(ctx, values, declared), Slices(ctx.ports), 0
         for key, value in values.items():
-            answer = self._encode(value, declared)
+            if slices.over:
+                await slices.pause()
+                ctx.check_open()
+            answer = made._encode(value, declared)
             size += len(answer.payload or b"")
-            if size <= self.KEPT:
-                self._kept[key] = answer
+            if size <= cls.KEPT:
+                made._kept[key] = answer
+        return made
 
     def answer(self, key: str) -> DecodedValue:
         """Return the encoded value of a key."""
@@ -52,9 +66,12 @@ class LocalWriting:
         """Store many values. None is stored before all are encoded."""
         ctx = self._ctx
         ctx.check_open()
-        encoded = Encoded(ctx.entries, values, declared)
+        encoded = await Encoded.of(ctx, values, declared)
         ctx.counters.sets += len(values)
+        slices = Slices(ctx.ports)
         for key in values:
+            if slices.over:
+                await slices.pause()
             self._keep(key, encoded.answer(key), options)
 
     def send_set(self, answers: Mapping[str, DecodedValue], options: CallOptions) -> None:
@@ -70,7 +87,12 @@ class LocalWriting:
     async def delete_many(self, keys: Iterable[str], *, strict: bool) -> int:  # noqa: ARG002 - as ``Writing``
         """Remove the keys; return how many live values there were."""
         self._ctx.check_open()
-        return sum(self._delete(key) for key in dict.fromkeys(keys))
+        removed, slices = 0, Slices(self._ctx.ports)
+        for key in dict.fromkeys(keys):
+            if slices.over:
+                await slices.pause()
+            removed += self._delete(key)
+        return removed
 
     def _delete(self, key: str) -> bool:
         held = self._ctx.value_here(key)

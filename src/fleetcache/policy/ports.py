@@ -127,6 +127,10 @@ class Runtime(Protocol):
         """Return the future's result; at ``until``, resolve it with ``NO_ANSWER``."""
         ...
 
+    async def pause(self) -> None:
+        """Let the other tasks of the loop run, or the other threads."""
+        ...
+
     async def run_loader(self, loader: Callable[..., Any], *args: Any) -> Any:
         """Run the user's loader; raise ``LoaderEndedError`` if it ended by an exception for its caller alone."""
         ...

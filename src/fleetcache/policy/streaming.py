@@ -10,6 +10,8 @@ Rules:
    reply.
 4. If the connection has no room for another call, a batch or a write waits for room, one operation timeout at most.
    A full connection does not mean that the server is away.
+5. A batch works ``SLICE`` seconds at most before it lets other tasks or threads run: reading near copies, encoding,
+   decoding and writing without a server take turns with single calls.
 """
 
 from collections import deque
@@ -17,8 +19,9 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, TypeVar
 
 from .context import Budget, PolicyContext
+from .ports import Runtime
 
-__all__ = ["MAX_BYTES", "MAX_CALLS", "SMALL", "Sent", "stream"]
+__all__ = ["MAX_BYTES", "MAX_CALLS", "SLICE", "SMALL", "Sent", "Slices", "stream"]
 
 T = TypeVar("T")
 
@@ -26,10 +29,31 @@ T = TypeVar("T")
 # loop, in which no other task runs: a thousand took more than an operation timeout on a busy machine.
 MAX_CALLS = 256
 MAX_BYTES = 1024 * 1024
+# A fiftieth of the usual operation timeout, and hundreds of times as long as a pause.
+SLICE = 0.005
 SMALL = 200  # about the bytes of a call that carries no value
 
 Sent = tuple[Callable[[], Awaitable[Any]], int]
 """A function that waits for the outcome of a sent call, and about how many bytes the call and its answer take."""
+
+
+class Slices:
+    """The slices of a batch's work; a pause begins a new one."""
+
+    __slots__ = ("_ports", "_until")
+
+    def __init__(self, ports: Runtime) -> None:
+        self._ports, self._until = ports, ports.clock() + SLICE
+
+    @property
+    def over(self) -> bool:
+        """Return True if the batch has worked long enough and should pause."""
+        return self._ports.clock() >= self._until
+
+    async def pause(self) -> None:
+        """Let other tasks or threads run."""
+        await self._ports.pause()
+        self._until = self._ports.clock() + SLICE
 
 
 async def stream(
@@ -47,6 +71,7 @@ async def stream(
     under_way: deque[tuple[T, Callable[[], Awaitable[Any]], int]] = deque()
     size = sent = 0
     fits = True
+    slices = Slices(ctx.ports)
 
     async def hand_on() -> int:
         item, outcome, weight = under_way.popleft()
@@ -57,6 +82,8 @@ async def stream(
 
     try:
         for item in items:
+            if slices.over:
+                await slices.pause()
             share = max(1, ctx.batches)
             while under_way and (
                 len(under_way) * share >= MAX_CALLS or size * share >= MAX_BYTES or ctx.shared.crowded

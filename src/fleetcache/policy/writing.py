@@ -62,7 +62,7 @@ class Writing:
         """Store many values. None is sent before all are encoded."""
         ctx = self._ctx
         ctx.check_open()
-        encoded = Encoded(ctx.entries, values, declared)
+        encoded = await Encoded.of(ctx, values, declared)
         ctx.counters.sets += len(values)
         budget = ctx.budget()
         captured = await ctx.capture(options.tags, budget)

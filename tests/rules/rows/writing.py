@@ -109,6 +109,14 @@ ROWS = (
         f"{LARGE}test_versions_of_tags_that_come_too_late_for_a_batch_do_no_harm",
     ),
     Row(
+        "batch_holds_the_loop",
+        "policy.streaming.5",
+        "A batch works on while other tasks of the loop wait.",
+        "policy.streaming:Slices.over",
+        ("self._ports.clock() >= self._until", "False"),
+        LARGE + "test_nor_does_one_without_a_server",
+    ),
+    Row(
         "no_wait_for_room",
         "policy.streaming.4",
         "A full connection counts as lost.",

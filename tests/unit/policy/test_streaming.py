@@ -1,10 +1,11 @@
 """Batches of any size: all keys are done, other callers are not delayed, and the cache sees no outage."""
 
 import asyncio
+import gc
 import tracemalloc
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from time import perf_counter
+from time import perf_counter, thread_time
 from typing import Any
 
 import pytest
@@ -349,3 +350,81 @@ def test_too_many_writes_at_once_wait_for_room_instead_of_emptying_the_cache(rem
             assert nothing_happened(cache)
 
     run(main())
+
+
+async def longest_turn(act: Awaitable[Any]) -> float:
+    """Return the most seconds of CPU that one turn of the event loop took meanwhile."""
+    turns: list[float] = []
+
+    async def watch() -> None:
+        last = thread_time()
+        while True:
+            await asyncio.sleep(0)
+            now = thread_time()
+            turns.append(now - last)
+            last = now
+
+    gc.collect()
+    gc.disable()  # a full collection is no work of the batch
+    watching = asyncio.create_task(watch())
+    await asyncio.sleep(0)  # it is under way
+    try:
+        await act
+        await asyncio.sleep(0)
+    finally:
+        gc.enable()
+        watching.cancel()
+    return max(turns)
+
+
+MANY = KEYS[:12_500]
+SMALL_DICTS = {key: {"id": number, "name": key, "tags": ["a", "b"]} for number, key in enumerate(MANY)}
+LONG: dict[str, Callable[[Any], Awaitable[Any]]] = {
+    "set_many": lambda cache: cache.set_many(SMALL_DICTS, ttl="1h", tags=["rows"]),
+    "get_many from near": lambda cache: cache.get_many(SMALL_DICTS),
+    "get_many from the server": lambda cache: cache.get_many(SMALL_DICTS, near=False),
+    "get_or_set_many": lambda cache: cache.get_or_set_many([f"new:{key}" for key in MANY], load_dicts, ttl="1h"),
+    "invalidate_tags": lambda cache: cache.invalidate_tags(*MANY),
+    "delete_many": lambda cache: cache.delete_many(MANY),
+}
+
+
+async def load_dicts(keys: list[str]) -> dict[str, Any]:
+    return {key: {"id": 1, "name": key, "tags": ["a", "b"]} for key in keys}
+
+
+@pytest.mark.parametrize("face", ["tasks", "tasks of threads"])
+def test_no_batch_holds_the_loop_for_long(one_server: Server, prefix: str, face: str) -> None:
+    """A turn of the loop takes some 5 ms of CPU, 20 ms where a loader has just answered for 1,000 keys."""
+    took: dict[str, float] = {}
+
+    async def main() -> None:
+        settings: dict[str, Any] = {"prefix": prefix, "operation_timeout": "5s", "near_max_items": 100_000}
+        async with FACES[face](one_server.url, **settings) as cache, FACES[face](one_server.url, **settings) as other:
+            for name, act in LONG.items():
+                took[name] = await longest_turn(act(cache))
+                if name == "set_many":
+                    took["get_many with unknown tags"] = await longest_turn(other.get_many(SMALL_DICTS))
+
+    run(main())
+    assert max(took.values()) < 0.045, took
+
+
+def test_nor_does_one_without_a_server(one_server: Server, prefix: str) -> None:
+    took: dict[str, float] = {}
+
+    async def main() -> None:
+        async with Cache("memory://", near_max_items=100_000) as local:
+            for name in ("set_many", "get_many from near", "get_or_set_many", "delete_many"):
+                took[f"in memory {name}"] = await longest_turn(LONG[name](local))
+        with Proxy(one_server) as proxy:
+            async with Cache(proxy.url, prefix=prefix, near_max_items=100_000) as cache:
+                await cache.set("bystander", 1)
+                proxy.cut()
+                proxy.refuse()
+                await eventually(lambda: cache.stats().link == "offline")
+                for name, act in LONG.items():
+                    took[f"offline {name}"] = await longest_turn(act(cache))
+
+    run(main())
+    assert max(took.values()) < 0.045, took

@@ -55,6 +55,10 @@ class AioRuntime:
         finally:
             timer.cancel()
 
+    async def pause(self) -> None:
+        """Let the other tasks of the loop run."""
+        await asyncio.sleep(0)
+
     async def run_loader(self, loader: Callable[..., Any], *args: Any) -> Any:
         """Await the loader."""
         return await call_awaited(loader, *args)

@@ -11,6 +11,7 @@ from concurrent.futures import CancelledError
 from contextlib import suppress
 from functools import partial
 from threading import Event, Thread
+from time import sleep
 from typing import Any, Protocol
 
 from ...clock import Clock
@@ -106,6 +107,10 @@ class ThreadRuntime:
             if self.timer is not None and not future.opened:
                 self.timer.look_at_clock()  # as above; this resolves the futures of overdue calls
         return answerless(future)
+
+    async def pause(self) -> None:
+        """Let the other tasks of the loop run, or the other threads, which wait for the monitor."""
+        await AwaitOutside(partial(asyncio.sleep if self._monitor.suspends else sleep, 0))
 
     async def run_loader(self, loader: Callable[..., Any], *args: Any) -> Any:
         """Run the loader in this thread or task, without the monitor."""
