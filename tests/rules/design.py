@@ -43,6 +43,8 @@ DESIGN = {
     "right.swap_first": "A claim is released after the store, so that a woken waiter finds the value.",
     "right.swap": "A loaded value replaces the entry that its load set out to replace, and no other.",
     "wait.watch": "A waiter registers before it reads, so that it misses no change.",
+    "wait.cheap": "An instance that waits for another's load reads the key once when it comes and once when it is "
+    "woken, and asks for the lease at most once in between.",
     "wait.server": "While the server is only late, a load waits until nearly an operation timeout has passed, and "
     "looks again when the server answers.",
     "wait.timer": "Each waiter has its own timer, because a push may never come.",

@@ -71,11 +71,12 @@ class BatchLoad:
         joined = {key: flight for key in self._keys if (flight := self._joinable(key)) is not None}
         self._ahead = self._detached(joined)
         runs = [self._start(key) for key in self._keys if key not in joined and key not in self._ahead]
-        watches = {run.key: ctx.coherence.watch(run.key, ctx.ports.future()) for run in runs}
+        for run in runs:
+            self._loading.waits.watch(run)
         waits = [waiting_for(run.flight, ctx.ports.me) for run in runs]
         try:
             waiting = await self._lead(runs)
-            await self._wait_for_others(waiting, watches, joined)
+            await self._wait_for_others(waiting, {run.key: run for run in runs}, joined)
             for key, flight in self._ahead.items():
                 ahead, give_up = waiting_for(flight, ctx.ports.me), self._give_up
                 if ahead is not None and ahead.may_become_one:
@@ -87,7 +88,7 @@ class BatchLoad:
                 if wait is not None:
                     wait.over()
             for run in runs:
-                ctx.coherence.unwatch(watches[run.key])
+                self._loading.waits.unwatch(run)
                 ctx.coherence.close_fill(run.token)
                 ctx.flights.end(run.flight, Outcome(Resolution.RETRY))
         return self._values, self._again
@@ -380,7 +381,7 @@ class BatchLoad:
                 self._loading.rights.release(found.run, found.right)
 
     async def _wait_for_others(
-        self, waiting: dict[str, Lookup], watches: dict[str, Any], joined: dict[str, Flight]
+        self, waiting: dict[str, Lookup], runs: dict[str, Load], joined: dict[str, Flight]
     ) -> None:
         """Wait for other callers' loads while this batch holds no right; then the next round asks for all."""
         for key, flight in joined.items():
@@ -395,7 +396,7 @@ class BatchLoad:
             holder = self._ctx.flights.holder(key)
             wait = None if holder is None else waiting_for(holder, self._ctx.ports.me)
             give_up = self._ctx.ports.clock() + seen.remaining if key in self._slow else self._give_up
-            await self._loading.waits.for_right(wait, watches[key].future, seen.remaining, give_up)
+            await self._loading.waits.for_right(wait, runs[key].watch.future, seen.remaining, give_up)
             if seen.state is EntryState.LOADING:
                 self._waited.add(key)
             self._again.append(key)

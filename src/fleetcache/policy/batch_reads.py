@@ -112,7 +112,8 @@ class BatchReads:
 
         def send(run: Load) -> Sent:
             owed = not ctx.shared.usable or ctx.coherence.journal.has_pending_key(run.key)
-            future = None if owed else ctx.shared.look(run.key, run.declared, run.token, of_many=True)
+            load = None if run.watch is None else run  # the load of a batch that only reads does not wait
+            future = None if owed else ctx.shared.look(run.key, run.declared, run.token, of_many=True, load=load)
             return partial(ctx.ask, future, budget), size
 
         def looked(run: Load, seen: Any) -> None:

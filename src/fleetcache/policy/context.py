@@ -91,6 +91,7 @@ class Load(Struct):
     seen: Lookup | None = None
     args: tuple[Any, ...] = ()
     overtime: bool = False  # whether other loads of the key have taken longer than ``load_wait``
+    watch: Any = None  # tells of the next change of the key, while the load may wait for another process
     place: Any = None  # its place among the loads of the process, while it has one
     over_limit: bool = False  # whether it took longer than its load_limit
     late: bool = False  # whether its flight ended at the limit, while its loader runs on in the starter's thread
@@ -271,7 +272,7 @@ class PolicyContext(Struct):
             return float("inf")
         return self.max_staleness if self.shared.usable else options.offline_ttl
 
-    async def read(self, key: str, declared: Any, token: Any, budget: Budget) -> Lookup:
+    async def read(self, key: str, declared: Any, token: Any, budget: Budget, load: Load | None = None) -> Lookup:
         """Read the key from the server, and its tags' versions if they are needed to judge the entry.
 
         The state is ``UNAVAILABLE`` without an answer, and while the removal of the key is pending.
@@ -279,7 +280,7 @@ class PolicyContext(Struct):
         journal = self.coherence.journal
         if journal.pending and journal.has_pending_key(key):
             return Lookup(EntryState.UNAVAILABLE)
-        seen = await self.ask(self.shared.look(key, declared, token), budget)
+        seen = await self.ask(self.shared.look(key, declared, token, load=load), budget)
         return await self.settled(key, seen, declared, token, budget)
 
     async def settled(self, key: str, seen: Any, declared: Any, token: Any, budget: Budget) -> Lookup:

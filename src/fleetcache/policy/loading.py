@@ -36,7 +36,7 @@ class Loading:
         self.unwrap = self._results.unwrap
         self.rights = Rights(ctx)
         self.waits = Waits(ctx)
-        self.places = Places(ctx)
+        self.places = Places(ctx, self.waits)
         self.limits, self.overtime = Limits(ctx, self.places), Overtime(ctx)
         self.call = self.limits.call
 
@@ -45,7 +45,7 @@ class Loading:
     async def look(self, run: Load) -> Lookup:
         """Read the key from the server."""
         self.renew_token(run)
-        return await self._ctx.read(run.key, run.declared, run.token, run.budget)
+        return await self._ctx.read(run.key, run.declared, run.token, run.budget, run)
 
     def renew_token(self, run: Load) -> None:
         """Replace a void token, which cannot fill the near cache; a new token, taken before a new request, can."""
@@ -75,24 +75,19 @@ class Loading:
     async def _obtain(self, run: Load, *, anew: bool) -> Outcome:
         ctx = self._ctx
         run.give_up = ctx.ports.clock() + (0.0 if run.overtime else ctx.load_wait)
-        watched = False
         while True:
             if ctx.coherence.turnover.evicting and not await self._outlasted(run):
                 return await self._load(run, None)
-            # The watch is set before the first request, so that no change is missed in between.
-            watch = ctx.coherence.watch(run.key, ctx.ports.future())
+            self.waits.watch(run)
             try:
-                if run.seen is None or (run.seen.state is EntryState.LOADING and not watched):
+                if run.seen is None:
                     run.seen = await self.look(run)
-                watched = True
                 if run.seen.state is EntryState.UNAVAILABLE and await self.waits.for_server(run.budget):
                     run.seen = None
                     continue
-                if self._needs_right(run, run.seen, anew=anew):
-                    placed, watch = await self.places.take_watching(run, watch, run.give_up)
-                    if not placed:
-                        run.seen = None
-                        continue
+                if self._needs_right(run, run.seen, anew=anew) and not await self.places.take_watching(run):
+                    run.seen = None
+                    continue
                 step = await self._step(run, run.seen, anew=anew)
                 self.places.release(run)
                 if isinstance(step, Outcome):
@@ -103,22 +98,21 @@ class Loading:
                 run.seen = None
                 if step is None:
                     continue
-                if not await self._waited(run, step, watch.future):
-                    watch = self.places.watch_anew(watch)
-                    outcome, run.seen = await self._beside(run, watch.future, anew=anew)
+                if not await self._waited(run, step):
+                    outcome, run.seen = await self._beside(run, anew=anew)
                     if outcome is not None:
                         return outcome
             finally:
                 self.places.release(run)
-                ctx.coherence.unwatch(watch)
+                self.waits.unwatch(run)
 
-    async def _waited(self, run: Load, step: Lookup, future: Future) -> bool:
+    async def _waited(self, run: Load, step: Lookup) -> bool:
         """Wait for a change of the key while another load has its right; ``False`` when that lasts too long."""
         ctx = self._ctx
         run.give_up = self.overtime.waits_until(run.key, step, run.give_up)
         holder = ctx.flights.holder(run.key, run.flight)
         wait = None if holder is None else Wait(holder, run.flight).begin()
-        if not await self.waits.for_right(wait, future, step.remaining, run.give_up):
+        if not await self.waits.for_right(wait, run.watch.future, step.remaining, run.give_up):
             ctx.counters.wait_timeouts += not run.overtime
             run.waited = run.overtime = True
             return False
@@ -126,7 +120,7 @@ class Loading:
         run.budget = ctx.budget()  # the calls after the wait have their own operation timeout
         return True
 
-    async def _beside(self, run: Load, future: Future, *, anew: bool) -> tuple[Outcome | None, Lookup | None]:
+    async def _beside(self, run: Load, *, anew: bool) -> tuple[Outcome | None, Lookup | None]:
         """Load beside a load that takes longer than ``load_wait``, or set ``give_up`` anew; see ``overtime``.
 
         Returns:
@@ -134,7 +128,8 @@ class Loading:
         """
         ctx = self._ctx
         now = run.give_up = ctx.ports.clock()
-        if not await self.places.take(run, future, now + ctx.load_wait):
+        self.waits.watch_anew(run)
+        if not await self.places.take(run, run.watch.future, now + ctx.load_wait):
             return None, None
         run.budget = ctx.budget()
         self.renew_token(run)

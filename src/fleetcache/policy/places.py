@@ -24,6 +24,7 @@ from .context import Load, PolicyContext
 from .options import CallOptions
 from .ports import NO_ANSWER, Future
 from .single_flight import Flight
+from .waits import Waits
 
 __all__ = ["Place", "Places"]
 
@@ -77,8 +78,8 @@ class _Queue:
 class Places:
     """The places of one cache: those of the process, and those of functions that have their own."""
 
-    def __init__(self, ctx: PolicyContext) -> None:
-        self._ctx = ctx
+    def __init__(self, ctx: PolicyContext, waits: Waits) -> None:
+        self._ctx, self._waits = ctx, waits
         self._common = _Queue(ctx.max_loads)
         self._own: dict[tuple[str, int], _Queue] = {}
         self._told = -QUIET
@@ -143,23 +144,16 @@ class Places:
             return True
         return any(flight.urgent for flight in flights)
 
-    async def take_watching(self, run: Load, watch: Any, give_up: float) -> tuple[bool, Any]:
-        """Take a place for a load that watches its key; return ``False`` if the key has changed meanwhile.
-
-        The second result is the watch to go on with.
-        """
-        until = self._ctx.ports.clock() + self._ctx.load_wait if run.overtime else give_up
-        if not await self.take(run, watch.future, until):
-            return False, watch
-        if watch.future.done():  # the load waited for its place
-            watch = self.watch_anew(watch)
-            run.budget = self._ctx.budget()
-        return True, watch
-
-    def watch_anew(self, watch: Any) -> Any:
-        """Replace a watch whose future is done."""
-        self._ctx.coherence.unwatch(watch)
-        return self._ctx.coherence.watch(watch.key, self._ctx.ports.future())
+    async def take_watching(self, run: Load) -> bool:
+        """Take a place for a load that watches its key; return ``False`` if the key has changed meanwhile."""
+        ctx = self._ctx
+        until = ctx.ports.clock() + ctx.load_wait if run.overtime else run.give_up
+        if not await self.take(run, run.watch.future, until):
+            return False
+        if run.watch.future.done():  # the load waited for its place
+            self._waits.watch_anew(run)
+            run.budget = ctx.budget()
+        return True
 
     def _tell(self, queue: _Queue) -> None:
         now = self._ctx.ports.clock()

@@ -261,11 +261,21 @@ class SharedPort(Protocol):
     def crowded(self) -> bool: ...  # noqa: D102
     def when_room(self, future: Future) -> None: ...  # noqa: D102
     def judge(self, key: str, seen: Lookup, declared: Any, token: Any) -> Lookup: ...  # noqa: D102
-    def look(self, key: str, declared: Any, token: Any, *, of_many: bool = False) -> Future | None: ...  # noqa: D102
+    def look(  # noqa: D102
+        self, key: str, declared: Any, token: Any, *, of_many: bool = False, load: Any = None
+    ) -> Future | None: ...
     def settle(self, key: str, seen: Lookup, declared: Any, token: Any) -> Future | None: ...  # noqa: D102
     def capture(self, tags: Any, then: Callable[[], Any], future: Future) -> Future | None: ...  # noqa: D102
     def acquire(  # noqa: D102
-        self, key: str, placeholder: bytes, lease_ms: int, declared: Any, token: Any, *, waited: bool = False
+        self,
+        key: str,
+        placeholder: bytes,
+        lease_ms: int,
+        declared: Any,
+        token: Any,
+        load: Any = None,
+        *,
+        waited: bool = False,
     ) -> Future | None: ...
     def claim(self, key: str, claim_token: bytes, lease_ms: int, *, waited: bool = False) -> Future | None: ...  # noqa: D102
     def claim_second(self, key: str, claim_token: bytes, ms: int) -> Future | None: ...  # noqa: D102

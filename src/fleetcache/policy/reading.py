@@ -243,6 +243,7 @@ class Policy:
         If a defect of fleetcache ended the flight, its starter gets that error: a retry could repeat for ever.
         """
         self.ctx.coherence.close_fill(run.token)
+        self._waits.unwatch(run)
         outcome = (
             Outcome(Resolution.RETRY) if error is None else Outcome(Resolution.RAISE, Resolution.RETRY, error=error)
         )

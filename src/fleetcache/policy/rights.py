@@ -96,7 +96,7 @@ class Rights:
         placeholder = ctx.entries.stamp(b"L")
         run.lease = ctx.times.lease(run.group)
         ms = round(run.lease * 1000)
-        future = ctx.shared.acquire(run.key, placeholder, ms, run.declared, run.token, waited=run.waited)
+        future = ctx.shared.acquire(run.key, placeholder, ms, run.declared, run.token, run, waited=run.waited)
 
         async def answer() -> Right | Lookup:
             seen = await ctx.ask(future, budget)

@@ -10,7 +10,8 @@ became late, at most, and at once when the server answers or is known to be away
 from typing import Any
 
 from ..errors import LoadTimeout
-from .context import Budget, PolicyContext
+from .context import Budget, Load, PolicyContext
+from .lookup import EntryState
 from .ports import NO_ANSWER
 from .single_flight import Flight, Resolution, Wait
 
@@ -149,6 +150,27 @@ class Waits:
         return ctx.trust.late_since is None
 
     # -- for a right that another load holds ---------------------------------------------------------------------------
+
+    def watch(self, run: Load) -> None:
+        """Watch the key of a load before its first request, so that no change is missed in between.
+
+        The reply that another process loads the key begins the watch, too. Without a watch that reply is out of date.
+        """
+        if run.watch is None:
+            run.watch = self._ctx.coherence.watch(run.key, self._ctx.ports.future())
+            if run.seen is not None and run.seen.state is EntryState.LOADING:
+                run.seen = None
+
+    def watch_anew(self, run: Load) -> None:
+        """Replace the watch of a load, which has ended."""
+        self.unwatch(run)
+        self.watch(run)
+
+    def unwatch(self, run: Load) -> None:
+        """End the watch of a load, if it has one."""
+        watch, run.watch = run.watch, None
+        if watch is not None:
+            self._ctx.coherence.unwatch(watch)
 
     async def for_right(self, wait: Wait | None, future: Any, remaining: float, give_up: float) -> bool:
         """Wait for a change of the key while another load holds its right; ``False`` once ``give_up`` has passed.

@@ -54,6 +54,7 @@ class _Look(Struct, gc=False):
     between: tuple[list[bytes] | None, ...] = ()
     count: int = 2
     again: bool = False
+    load: Any = None  # watches the key from the reply on, if another process loads it: see ``Reads.follow``
 
     lost: ClassVar = None
 
@@ -65,7 +66,10 @@ class _Look(Struct, gc=False):
             self.between, self.again = (), True
             self.reads.submit(self)
             return ANSWERED_LATER
-        return self.reads.see(self.key, replies[0], replies[1], self.sent_at, self.declared, self.token)
+        seen = self.reads.see(self.key, replies[0], replies[1], self.sent_at, self.declared, self.token)
+        if self.load is not None:
+            self.reads.follow(self.load, self.key, seen, self.future)
+        return seen
 
     def give_up(self) -> None:
         """Tell the future that no answer came."""
@@ -112,10 +116,31 @@ class Reads:
         raw = self._layout.entry(key)
         return any(keys is None or raw in keys for keys in between)
 
-    def look(self, key: str, declared: Any, token: FillToken | None, *, of_many: bool = False) -> Future | None:
+    def follow(self, load: Any, key: str, seen: Lookup, future: Future) -> None:
+        """Let a load watch a key that another process loads from this reply on.
+
+        The reply is handled in frame order, so every earlier change is in it. The load need not read a second time to
+        be sure that it missed none between the read and its watch.
+
+        Args:
+            load: Has its watch in the attribute ``watch``.
+            key: The key.
+            seen: The result of the reply.
+            future: The future that gets it. If it is done, no caller waits for the reply any more.
+        """
+        watch = load.watch
+        if seen.state is EntryState.LOADING and not future.done() and (watch is None or watch.future.done()):
+            if watch is not None:
+                self._coherence.unwatch(watch)
+            load.watch = self._coherence.watch(key, self._ports.future())
+
+    def look(
+        self, key: str, declared: Any, token: FillToken | None, *, of_many: bool = False, load: Any = None
+    ) -> Future | None:
         """Send ``GET`` and ``PTTL`` in one write; the future gets a ``Lookup``.
 
-        With ``of_many`` the look is part of a batch, and the whole batch is one write.
+        With ``of_many`` the look is part of a batch, and the whole batch is one write. ``load`` is the load that waits
+        if another process loads the key: see ``follow``.
         """
         sender = self._sender
         if not sender.may_send():
@@ -123,7 +148,7 @@ class Reads:
         raw, future = self._layout.entry(key), self._ports.future()
         size = len(raw)
         asked = b"*2\r\n$3\r\nGET\r\n$%d\r\n%b\r\n*2\r\n$4\r\nPTTL\r\n$%d\r\n%b\r\n" % (size, raw, size, raw)
-        look = _Look(asked, future, self, key, declared, token)
+        look = _Look(asked, future, self, key, declared, token, load=load)
         if not self._coherence.tracking:
             pack: Callable[[Any], bytes] = pack_command
             look.payload += pack(("GETRANGE", raw, *HEAD))

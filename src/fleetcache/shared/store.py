@@ -57,11 +57,20 @@ class Shared(CommandSender):
     # -- leases and claims ---------------------------------------------------------------------------------------
 
     def acquire(
-        self, key: str, placeholder: bytes, lease_ms: int, declared: Any, token: FillToken, *, waited: bool = False
+        self,
+        key: str,
+        placeholder: bytes,
+        lease_ms: int,
+        declared: Any,
+        token: FillToken,
+        load: Any = None,
+        *,
+        waited: bool = False,
     ) -> Future | None:
         """Take the lease; the future gets a ``Lookup``: ``GRANTED``, or the value under the key.
 
-        A caller that has ``waited`` for a load never steps over the mark of an ill source: it loads on that mark.
+        A caller that has ``waited`` for a load never steps over the mark of an ill source: it loads on that mark. If
+        another process has the lease, ``load`` watches the key from the reply on.
         """
         if not self.may_send():
             return None
@@ -72,7 +81,10 @@ class Shared(CommandSender):
             if isinstance(reply, ReplyError):
                 return self.refused("store", reply)
             if isinstance(reply, list):
-                return self.reads.see(key, reply[0], reply[1], sent_at, declared, token)
+                seen = self.reads.see(key, reply[0], reply[1], sent_at, declared, token)
+                if load is not None:
+                    self.reads.follow(load, key, seen, future)
+                return seen
             self.record_success("store")
             self.expect_own(raw)
             self._counters.leases += 1

@@ -18,7 +18,7 @@ ROWS = [
         "policy.places.1",
         "A load in the queue does not see that another process has brought the value.",
         "policy.places:Places.take_watching",
-        ("self.take(run, watch.future, until)", "self.take(run, self._ctx.ports.future(), until)"),
+        ("self.take(run, run.watch.future, until)", "self.take(run, self._ctx.ports.future(), until)"),
         f"{PLACES}::test_a_queued_load_starts_no_load_of_its_own_if_another_process_loads_the_key",
     ),
     Row(

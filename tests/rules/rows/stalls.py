@@ -5,6 +5,7 @@ from tests.rules.rule import Row
 GARBAGE = "tests/unit/engine/test_engine_garbage.py::test_a_call_leaves_nothing_to_the_collector"
 
 STALLS = "tests/faults/test_stalls.py::"
+COST = "tests/loading/test_cost.py::"
 
 ROWS = [
     Row(
@@ -86,5 +87,21 @@ ROWS = [
         "engine.threads.leader_follower:LeaderFollowerSocket.wait",
         ("if not future.opened and self.has_bytes():", "if False:"),
         "tests/unit/engine/threads/test_leader_follower.py::test_a_thread_that_is_late_itself_reads_its_reply",
+    ),
+    Row(
+        "read_again_before_waiting",
+        "wait.cheap",
+        "A load that reads that another process loads the key reads it again before it waits.",
+        "shared.reading:Reads.follow",
+        ("seen.state is EntryState.LOADING and", "False and"),
+        COST + "test_an_instance_that_comes_during_a_load_reads_twice",
+    ),
+    Row(
+        "woken_by_the_lease",
+        "wait.cheap",
+        "A waiting load is woken by the push of the lease that it waits for.",
+        "shared.reading:Reads.follow",
+        ("(watch is None or watch.future.done())", "watch is None"),
+        COST + "test_instances_that_come_together_send_five_commands_each_in_three_writes",
     ),
 ]
