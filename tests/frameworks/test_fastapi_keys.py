@@ -203,3 +203,49 @@ def test_an_argument_without_a_text_is_no_error() -> None:
             assert answer.headers["cache-status"] == "fleetcache; fwd=bypass; detail=key"
 
     run(scene())
+
+
+def test_one_app_below_two_paths_of_a_proxy_has_two_answers() -> None:
+    linking = FastAPI()
+
+    @linking.get("/link")
+    @cached_response(Cache("memory://"))
+    async def link(request: Request) -> str:
+        return str(request.url_for("link"))
+
+    class Prefixed:
+        """A proxy strips the path, and a middleware puts it into the scope."""
+
+        def __init__(self, below: str) -> None:
+            self.below = below
+
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            await linking({**scope, "root_path": self.below}, receive, send)
+
+    async def scene() -> None:
+        got = []
+        for below in ("", "/a", "/b", "/a"):
+            async with asking(Prefixed(below)) as client:
+                answer = await client.get("/link")
+                got.append((answer.json(), did(answer)))
+        links = ["http://shop/link", "http://shop/a/link", "http://shop/b/link", "http://shop/a/link"]
+        assert got == list(zip(links, ["stored", "stored", "stored", "hit"], strict=True))
+
+    run(scene())
+
+
+def test_two_spellings_of_a_path_are_one_unless_the_endpoint_sees_them() -> None:
+    async def scene() -> None:
+        spelled = FastAPI()
+
+        @spelled.get("/raw/{part:path}")
+        @cached_response(Cache("memory://"))
+        async def raw(request: Request, part: str) -> Any:
+            return [part, request.scope["raw_path"].decode()]
+
+        async with asking(spelled) as client:
+            for path in ("/raw/a/b", "/raw/a%2Fb"):
+                answer = await client.get(path)
+                assert (answer.json(), did(answer)) == (["a/b", path], '"scope.raw_path"')
+
+    run(scene())

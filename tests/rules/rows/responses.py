@@ -94,6 +94,14 @@ ROWS = [
         KEYS + "test_requests_share_a_response_by_what_the_endpoint_can_see",
     ),
     Row(
+        "path_of_the_proxy_is_not_seen",
+        "contrib.responses.keys.4",
+        "An answer holds links below the path of another proxy.",
+        "contrib.responses.keys:ResponseKeys.key",
+        ('parts.append(["url", url, below])', 'parts.append(["url", url])'),
+        KEYS + "test_one_app_below_two_paths_of_a_proxy_has_two_answers",
+    ),
+    Row(
         "read_and_not_declared",
         "contrib.responses.keys.5",
         "A response made from a field outside the key is given to the next client.",

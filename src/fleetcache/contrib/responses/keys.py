@@ -9,7 +9,8 @@
    ``ignore=`` names them. The order of query parameters is not. Dependencies of the app, of its routers and of the
    route count as the endpoint's own do.
 4. Undeclared parts of a request are in the key only where an endpoint, or a dependency of it, takes the ``Request``
-   itself. Then the key holds the whole URL, host and query included, and the header fields that ``vary=`` names.
+   itself. Then the key holds the whole URL, host and query included, the path at which a proxy serves the app, and the
+   header fields that ``vary=`` names.
 5. If a response was made with a part of the request that its key does not hold, only its own caller gets the response,
    unless ``ignore=`` names that part. The request is recorded for this, see ``recording``. A dependency that takes the
    request before the recorder is in place counts as having read everything.
@@ -214,7 +215,9 @@ class ResponseKeys:
         parts.append([(name, headers.getlist(name)) for name in self._names])
         parts.append([(name, request.cookies.get(name)) for name in self._cookies])
         if reads.everything:
-            parts.append(["url", str(request.url.replace(query="", fragment=""))])
+            # A proxy may serve the app below several paths; ``url_for`` writes them into answers.
+            url, below = str(request.url.replace(query="", fragment="")), request.scope.get("root_path", "")
+            parts.append(["url", url, below])
         elif self._located:
             parts.append(["path", request.scope["path"]])
         if "authorization" in self._in_key:

@@ -18,7 +18,8 @@ ALL_HEADERS, ALL_COOKIES, ALL_STATE, ALL_SCOPE = "headers", "cookies", "state", 
 Note = Callable[[str], None]
 
 # Keys of an ASGI scope that do not depend on the client, or that the key of a response holds anyway.
-_OPEN = {"type", "asgi", "method", "scheme", "server", "path", "raw_path", "query_string", "root_path", "app_root_path"}
+# Not ``raw_path``: two spellings of a path give one key.
+_OPEN = {"type", "asgi", "method", "scheme", "server", "path", "query_string", "root_path", "app_root_path"}
 _OPEN |= {"app", "router", "route", "endpoint", "path_params", "session"}
 _OPEN_PREFIXES = ("fastapi", "starlette", "fleetcache")
 _KEYS = {"headers": ALL_HEADERS, "state": ALL_STATE, "client": "client", "user": "user", "auth": "auth"}
