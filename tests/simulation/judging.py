@@ -138,6 +138,20 @@ class Judging(ABC):
             self._check_offline(value, op, key, began[1])
         return f"version {value.version} (value {number}, {'near' if near else 'shared'})"
 
+    def _judge_error(self, number: int, op: Op, key: str, began: tuple[int, float], seen: Seen) -> str:
+        """Judge a stored error, which stands for a value of the source."""
+        near = seen.near or seen.joined or not self.engine.coherence.tracking
+        bound = self._unconfirmed_bound(number, op)
+        self.model.judge(
+            number, key, self, began, near=near, last_resort=False, offline=seen.offline, offline_ttl=bound
+        )
+        value = self.model.values[number]
+        # An error ends by the server's clock, which may be set back.
+        steps = any(fault.kind == "step" for fault in self.run.plan.faults)
+        if not steps and began[1] > value.made + (op.errors or 0.0) + 2 * OPERATION_TIMEOUT + SLACK:
+            raise Violation("lifetime", f"{self.name} got an error of {key} made at {value.made:.3f}")
+        return f"the error of version {value.version}"
+
     def _unconfirmed_bound(self, number: Any, op: Op | None = None) -> float:
         """Return the offline bound of this call; a value that shared has not confirmed has its loader's bound, too."""
         own = self._offline_ttl(op)

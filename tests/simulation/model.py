@@ -155,6 +155,7 @@ class Model:
         self.loads: dict[str, list[Load]] = {key: [] for key in keys}
         self.forgot: list[float] = []  # times at which the server came back with an older past
         self.failures: dict[str, Failures] = {}
+        self.errors: dict[str, tuple[Failures, Load]] = {}  # the stored error of each key, and its load
         self.disturbed: dict[str, float] = {}  # by key; "" for all
         self._order = 0
 
@@ -210,14 +211,22 @@ class Model:
         removal.acked, removal.acked_at = self.order(), self.clock()
         removal.over = removal.acked_at
 
-    def load_began(self, key: str, by: Any, asked: float, calm: Callable[[Any, float], bool]) -> Load:
-        """Note and judge a loader's begin. ``calm``: returns True if instance and server were well since a time."""
+    def load_began(
+        self, key: str, by: Any, asked: float, calm: Callable[[Any, float], bool], *, declares: bool = False
+    ) -> Load:
+        """Note and judge a loader's begin.
+
+        ``calm`` returns True if instance and server were well since a time. ``declares``: whether a stored error of
+        the key would be an answer to the call.
+        """
         now = self.clock()
         if now - asked >= self.load_wait - 0.001:
             return Load(key, by, now, asked)  # it has waited long enough and loads for itself
         running = [load for load in self.loads[key] if load.ended == NEVER and not load.by.dead]
         load = Load(key, by, now, asked)
         load.beside = self._in_vain(key, asked)
+        if declares:
+            self._judge_declared(load, calm)
         self.loads[key] = [*running, load]
         for other in running:
             if other.by is not by and (load.beside or other.beside):
@@ -239,6 +248,27 @@ class Model:
         now, before = self.clock(), self.failures.get(load.key)
         count = 1 if before is None or load.began > before.until else before.count + 1
         self.failures[load.key] = Failures(count, now, now + 1.0 + 2 * (now - load.began) + LEASE)
+
+    def load_declared(self, load: Load, time: float, *, sure: bool) -> None:
+        """Note that a load has raised an error, which is stored for a time. ``sure``: the server does not refuse it."""
+        alone = not any(other.ended == NEVER and other is not load for other in self.loads[load.key])
+        if sure and alone:
+            self.errors[load.key] = Failures(1, self.clock(), self.clock() + time - LEASE_WAY), load
+
+    def _judge_declared(self, load: Load, calm: Callable[[Any, float], bool]) -> None:
+        """Judge a load of a key whose source has raised an error that is still stored."""
+        stored, by = self.errors.get(load.key, (None, load))
+        if stored is None or load.asked <= stored.at + LEASE_WAY or load.began >= stored.until or by.by.dead:
+            return
+        since = by.began - LEASE_WAY
+        if max(self.disturbed.get(load.key, 0.0), self.disturbed.get("", 0.0)) >= since:
+            return
+        if any(removal.over >= since for removal in self.removals[load.key]):
+            return
+        if calm(by.by, since) and calm(load.by, since):
+            raise Violation(
+                "one load", f"{load.by.name} loads {load.key}, whose error is stored until {stored.until:.3f}"
+            )
 
     def _in_vain(self, key: str, asked: float) -> bool:
         """Return True if a call that began then has waited for the second of two failed loads in a row, or a later."""

@@ -16,8 +16,8 @@ class Load(Struct, omit_defaults=True):
     Attributes:
         take: Its time in seconds.
         late: True if it reads the source at its end, not at its begin.
-        fate: ``""``, ``fails``, ``blocks`` (its whole process, for ``take``), ``dies`` (and its process with it), or
-             ``cancels`` (the awaitable in it was cancelled).
+        fate: ``""``, ``fails``, ``declared`` (it raises the declared error), ``blocks`` (its whole process, for
+             ``take``), ``dies`` (and its process with it), or ``cancels`` (the awaitable in it was cancelled).
         nostore: True if it asks not to keep its result.
         keep: The times for which its result is fresh, and stale.
     """
@@ -42,6 +42,7 @@ class Op(Struct, omit_defaults=True):
         load_timeout: Longest time that the caller waits for a load, in seconds.
         offline_ttl: The call's own bound of near's answers offline.
         wait: Seconds that a manual claim waits.
+        errors: The time of the declared error in seconds; ``None``: the call declares none.
     """
 
     at: float
@@ -58,6 +59,7 @@ class Op(Struct, omit_defaults=True):
     load_timeout: float | None = None
     offline_ttl: float | None = None
     wait: float = 0.0
+    errors: float | None = None
 
 
 class Fault(Struct, omit_defaults=True):

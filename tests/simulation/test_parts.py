@@ -270,6 +270,50 @@ def test_a_second_load_needs_a_reason() -> None:
     model.load_began("k", truth.b, truth.now, lambda *_: True)
 
 
+def calm(*_: Any) -> bool:
+    return True
+
+
+def test_loads_may_overlap_after_two_failures_for_calls_that_waited() -> None:
+    truth = Truth()
+    model, asked = truth.model, truth.now
+    for _ in range(2):
+        load = model.load_began("k", truth.a, truth.now, calm)
+        truth.now += 1
+        model.load_failed(load)
+        load.ended = truth.now
+    model.load_began("k", truth.a, asked, calm)
+    model.load_began("k", truth.b, asked, calm)
+    with pytest.raises(Violation, match="one load"):
+        model.load_began("k", truth.b, asked, calm)  # a second one of this process
+
+
+def test_one_failure_is_no_reason_for_a_second_load() -> None:
+    truth = Truth()
+    model, asked = truth.model, truth.now
+    load = model.load_began("k", truth.a, truth.now, calm)
+    truth.now += 1
+    model.load_failed(load)
+    load.ended = truth.now
+    model.load_began("k", truth.a, asked, calm)
+    with pytest.raises(Violation, match="one load"):
+        model.load_began("k", truth.b, asked, calm)
+
+
+def test_a_stored_error_allows_no_load() -> None:
+    truth = Truth()
+    model = truth.model
+    load = model.load_began("k", truth.a, truth.now, calm, declares=True)
+    model.load_declared(load, 10.0, sure=True)
+    load.ended = truth.now
+    truth.now += 1
+    model.load_began("k", truth.b, truth.now, calm).ended = truth.now  # it has not declared the class
+    with pytest.raises(Violation, match="error is stored"):
+        model.load_began("k", truth.b, truth.now, calm, declares=True)
+    truth.now += 10
+    model.load_began("k", truth.b, truth.now, calm, declares=True)
+
+
 def test_a_value_of_nobody_is_seen() -> None:
     truth = Truth()
     for number in (99, None, "x"):

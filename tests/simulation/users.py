@@ -13,11 +13,15 @@ from tests.simulation.model import Removal, Violation
 from tests.simulation.plan import Load, Op
 from tests.simulation.watched import Seen, Watched
 
-__all__ = ["LoaderError", "Users"]
+__all__ = ["DeclaredError", "LoaderError", "Users"]
 
 
 class LoaderError(Exception):
     """The error of a user's loader."""
+
+
+class DeclaredError(LoaderError):
+    """An error that belongs to a result; its argument is the number of the value that stands for it."""
 
 
 class Users(Judging):
@@ -115,7 +119,13 @@ class Users(Judging):
         key = op.keys[0]
         view, name = self._view(key)
         loader = self._loader(op, key, began[1])
-        number = await self._watched(view.get_or_set(name, loader, early=op.early, **self._options(op)), seen)
+        errors = {} if op.errors is None else {"errors": {DeclaredError: op.errors}}
+        try:
+            number = await self._watched(
+                view.get_or_set(name, loader, early=op.early, **errors, **self._options(op)), seen
+            )
+        except DeclaredError as error:
+            return f"raises {self._judge_error(error.args[0], op, key, began, seen)}"
         return self._judge(number, op, key, began, seen, stale=True)
 
     async def _refresh(self, op: Op, began: tuple[int, float], seen: Seen) -> str:
@@ -152,7 +162,8 @@ class Users(Judging):
         """Load as a user's loader does."""
         model, tell, load = self.model, self.run.tell, op.load
         self._check_held(op, asked)
-        loads = [model.load_began(key, self, asked, self.run.calm) for key in keys]
+        declares = op.errors is not None and op.verb == "get_or_set"
+        loads = [model.load_began(key, self, asked, self.run.calm, declares=declares) for key in keys]
         self.running += loads
         for one in loads:
             self.run.history[one.key].append(one)
@@ -176,6 +187,12 @@ class Users(Judging):
         for value in values.values():
             value.loader, value.made, value.op, value.started = self, self.world.now, op, started
             self._bound(value, op)
+        if load.fate == "declared":
+            for one in loads:
+                model.load_declared(one, op.errors or 0.0, sure=self.run.plan.maxmemory is None)
+            raise DeclaredError(values[keys[0]].number)
+        for key in keys:
+            model.errors.pop(key, None)
         tell(self.name, f"has loaded {', '.join(f'{key} as value {value.number}' for key, value in values.items())}")
         return {key: self._as_told(value.number, load) for key, value in values.items()}
 

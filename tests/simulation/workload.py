@@ -14,6 +14,7 @@ __all__ = ["draw"]
 
 _READS = {"get": 3, "get_or_set": 12, "get_many": 1, "get_or_set_many": 2, "refresh": 1}
 _WRITES = {"delete": 5, "set": 3, "tags": 3, "clear": 1}
+_LOADING = frozenset({"get_or_set", "refresh", "get_or_set_many"})
 _TAGS: tuple[list[str], ...] = ([], ["x"], ["x", "y"], ["y"])
 
 
@@ -46,7 +47,30 @@ def draw(seed: int) -> Plan:
     _add_more(random.Random(f"more of {seed}"), plan, until)
     _add_untracks(random.Random(f"untracks of {seed}"), plan, until)
     _add_pauses(random.Random(f"pauses of {seed}"), plan, until)
+    _add_ill_source(random.Random(f"ill source of {seed}"), plan, until)
     return plan
+
+
+def _add_ill_source(rng: random.Random, plan: Plan, until: float) -> None:
+    """Let a source fail for a while in which all instances ask for its key, or raise errors that belong to results."""
+    if rng.random() < 0.8:
+        return
+    key, began = rng.choice(list(plan.keys)), rng.uniform(0.0, until * 0.7)
+    lasts, takes = rng.choice((0.5, 2.0, 6.0)), rng.choice((0.02, 0.1, 0.5))
+    declared = rng.random() < 0.3
+    errors = rng.choice((0.5, 3.0)) if declared else None
+    for op in plan.ops:
+        if op.verb in _LOADING and key in op.keys and (declared or began <= op.at <= began + lasts):
+            if not declared:
+                op.load.fate = "fails"
+            elif op.verb == "get_or_set":
+                op.load.fate, op.errors, op.stale, op.early = "declared", errors, 0.0, False
+    verbs = ("get_or_set",) if declared else ("get_or_set", "get_or_set", "refresh", "get_or_set_many")
+    for _ in range(rng.choice((10, 30))):
+        load = Load(takes * rng.uniform(0.5, 1.5), fate="declared" if declared else "fails")
+        at, who = rng.uniform(began, began + lasts), rng.choice(plan.instances)
+        plan.ops.append(Op(at, who, rng.choice(verbs), [key], load=load, errors=errors))
+    plan.ops.sort(key=lambda op: op.at)
 
 
 def _add_pauses(rng: random.Random, plan: Plan, until: float) -> None:

@@ -162,6 +162,7 @@ class Policy:
                 self.near_hit(asked, held)
                 return answer.value
             if asked.options.errors is not None and (error := ctx.error_here(asked.key, asked.options)) is not None:
+                ctx.counters.near_hits += 1
                 raise error
             flight = ctx.flights.get(asked.key)
             if flight is None and not ctx.shared.usable:
