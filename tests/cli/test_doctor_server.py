@@ -210,8 +210,10 @@ def test_another_database_is_looked_at_and_told(server: Server, prefix: str) -> 
 
 def judged(code: Code, *, info: dict[str, str] | None = None, save: str | None = "", **more: Any) -> Finding:
     greeting = ServerInfo(engine=more.pop("engine", "redis"), version=more.pop("version", "7.2.4"), tracking=True)
-    answers = doctor_server.Server(greeting, {"maxmemory": "0"} if info is None else info, save)
-    (finding,) = (each for each in findings_on(answers, Settings(url="redis://h", **more)) if each.code is code)
+    found = {"maxmemory": "0"} if info is None else info
+    answers = doctor_server.Server(greeting, found, save, more.pop("table_limit", None))
+    settings = Settings(**({"url": "redis://h"} | more))
+    (finding,) = (each for each in findings_on(answers, settings) if each.code is code)
     return finding
 
 
@@ -278,6 +280,41 @@ def test_connections_are_held_against_what_the_server_admits(there: int, most: i
 def test_a_server_that_does_not_tell_its_places_is_not_judged_by_them() -> None:
     with pytest.raises(ValueError, match="not enough values"):
         judged(Code.CONNECTIONS, info={"connected_clients": "3"})
+
+
+@pytest.mark.parametrize(
+    ("keys", "readers", "limit", "most", "expected"),
+    [
+        (100, 5, 1_000_000, 100, "ok"),
+        (799_999, 1, 1_000_000, 0, "ok"),
+        (800_000, 1, 1_000_000, 0, "warning"),
+        (799_999, 1, None, 0, "ok"),  # the default limit counts where CONFIG is not permitted
+        (800_000, 1, None, 0, "warning"),
+        (5_000_000, 1, 0, 0, "ok"),  # no limit
+        (100_000, 1, 1_000_000, 100, "ok"),  # 16 MB of 100
+        (100_000, 3, 1_000_000, 100, "warning"),  # 29 MB
+        (100_000, 30, 1_000_000, 0, "ok"),  # no bound of the memory that it could take from entries
+    ],
+)
+def test_the_tracking_table_is_held_against_its_limit_and_the_memory(
+    keys: int, readers: int, limit: int | None, most: int, expected: str
+) -> None:
+    info = {"maxmemory": str(most * MB), "maxmemory_policy": "allkeys-lru"}
+    info |= {"tracking_total_keys": str(keys), "tracking_total_items": str(keys * readers)}
+    finding = judged(Code.TRACKING_TABLE, info=info, table_limit=limit)
+    assert finding.severity == expected
+    assert f"{keys:,} keys are tracked" in finding.message
+
+
+@pytest.mark.parametrize(("readers", "expected"), [(30, "ok"), (64, "warning")])
+def test_the_tracking_table_of_an_embedded_server_has_as_much_memory_as_the_entries(
+    readers: int, expected: str
+) -> None:
+    info = {"maxmemory": str(256 * MB), "maxmemory_policy": "allkeys-lru"}
+    info |= {"tracking_total_keys": "40000", "tracking_total_items": str(40_000 * readers)}
+    finding = judged(Code.TRACKING_TABLE, info=info, table_limit=1_000_000, driver="embedded", url=None)
+    assert finding.severity == expected
+    assert ("CACHE_EMBEDDED_MAX_BYTES" in finding.action) == (expected == "warning")
 
 
 @pytest.mark.parametrize(
