@@ -503,6 +503,26 @@ def test_a_model_keeps_what_it_allows_beside_its_fields() -> None:
         assert codecs.encode(value, Extra)[2].model_extra == {"more": 5}
 
 
+class Patch(pydantic.BaseModel):
+    name: str | None = None
+    city: str | None = None
+    inner: "Patch | None" = None
+
+
+def test_all_fields_of_a_model_count_as_set_for_every_caller_alike() -> None:
+    """The page of values says so: the loader's own caller sees the same as each hit, and ``model_dump()`` is kept."""
+    value = Patch(city="Bern", inner=Patch(name="x"))
+    for codecs in MARKING:
+        codec_id, payload, back = codecs.encode(value, Patch)
+        hit = codecs.decode(codec_id, payload, Patch)
+        assert hit == back == value
+        assert hit.model_dump() == value.model_dump()
+        assert hit.model_fields_set == back.model_fields_set == {"name", "city", "inner"}
+        assert hit.model_dump(exclude_unset=True) == back.model_dump(exclude_unset=True) == value.model_dump()
+    kept = CODECS[2].encode(value, Patch)[2]  # pickle keeps it
+    assert kept.model_dump(exclude_unset=True) == {"city": "Bern", "inner": {"name": "x"}}
+
+
 def test_any_zone_of_one_offset_comes_back_as_a_timezone() -> None:
     visit = Visit.model_validate_json('{"at": "2026-01-01T00:00:00+02:00"}')
     for codecs in MARKING:
