@@ -57,7 +57,7 @@ def check_sums(near: Near) -> None:
         for tag in {*entry.tags, *([UNCONFIRMED] if entry.unconfirmed and not near._alone else [])} - {"*"}:
             if removed.get(tag, -1) < entry.generation.number:
                 lines.setdefault(tag, set()).add(key)
-    assert near._index.lines == lines
+    assert {tag: set(keys) for tag, keys in near._index.lines.items()} == lines
     slots = MEMBER_BYTES * len(lines.get(UNCONFIRMED, ()))
     assert near._index.weight == slots + sum(TAG_BYTES + sys.getsizeof(tag) for tag in lines)
     own_tags = sum(MEMBER_BYTES + sys.getsizeof(tag) for each in near.items.values() for tag in each.tags if tag != "*")

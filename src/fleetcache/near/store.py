@@ -229,7 +229,7 @@ class Near:
         """
         if tag == EVERYTHING:
             return self.clear()
-        keys = self._index.lines.get(tag, set())
+        keys = self._index.lines.get(tag, {})
         if len(keys) <= self.AT_ONCE:
             return sum(map(self._drop, list(keys)))
         number = self._generations.end_tag(tag)

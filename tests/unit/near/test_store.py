@@ -121,7 +121,7 @@ def test_forget_unconfirmed_takes_only_what_shared_did_not_confirm() -> None:
     near.put("b", held(tags=("*", "t")))
     assert near.forget_unconfirmed() == 1
     assert list(near.items) == ["b"]
-    assert near._index.lines == {"t": {"b"}}
+    assert near._index.lines == {"t": {"b": None}}
 
 
 def test_clear_takes_everything() -> None:
