@@ -3,8 +3,8 @@
 Each is the product's own engine with its own link, session, handshake, recovery and heartbeats. Only the shell is
 another: one epoll loop moves the bytes of all connections, where a process would have an event loop for one.
 
-1. A bare client shares its processor with thousands. So bytes that wait in its socket are read before a deadline
-   counts.
+1. A bare client shares its processor with thousands. So a connection that is made, and bytes that wait in its socket,
+   are handled before a deadline counts.
 2. It runs no verbs. It may read a key, in the bytes of a shared hit, and so hold it: the server pushes its next change.
    A scene that loads values uses ``Lab.fleet``.
 """
@@ -103,8 +103,8 @@ class BareConnection(Connection):
         """Ring the timers that are due and continue the reconnector, as far as it goes without waiting."""
         if now >= self._wake_at:
             self._tick()
-        if self._waits is not None and now >= self._until and not self._waits.ready() and self._has_bytes():
-            self.read()
+        if self._waits is not None and now >= self._until and not self._waits.ready():
+            self._look()
         while self._waits is not None and self._life is not None:
             if self._waits.ready():
                 self._continue(self._life.send, None)
@@ -113,6 +113,18 @@ class BareConnection(Connection):
             else:
                 break
         self.flush()
+
+    def _look(self) -> None:
+        """Handle what the socket has, before a deadline counts."""
+        if self.sock is None:
+            return
+        poll = select.poll()
+        poll.register(self.sock, select.POLLIN | select.POLLOUT)
+        events = dict(poll.poll(0)).get(self.number, 0)
+        if events and not self.writable:
+            self.writable = True
+        elif events & ~select.POLLOUT:
+            self.read()
 
     def _continue(self, move: Callable[[Any], Any], given: Any) -> None:
         try:
