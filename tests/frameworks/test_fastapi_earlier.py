@@ -1,6 +1,8 @@
 """Dependencies of the app, a router or the route declare parts of a request: these decide as the endpoint's own do."""
 
 from collections.abc import AsyncIterator
+from functools import partial
+from itertools import count
 from typing import Annotated, Any
 
 import pytest
@@ -11,6 +13,7 @@ from starlette.responses import PlainTextResponse
 
 from fleetcache import Cache, ConfigError
 from fleetcache.contrib.fastapi import cached_response
+from fleetcache.testing import ManualClock, eventually, memory_cache
 from tests.frameworks.asking import Asking, asking, did
 from tests.frameworks.fastapi_styles import EARLY, found, in_context, page
 from tests.support.run import run
@@ -266,5 +269,80 @@ def test_what_the_endpoint_itself_declares_still_needs_a_tag() -> None:
 
         with pytest.raises(ConfigError, match="vary because of headers; decorate it with cached_response"):
             await endpoint.invalidate()
+
+    run(scene())
+
+
+# -- one function on two routes ----------------------------------------------------------------------------------------
+
+
+async def of_a() -> None:
+    found.set("a")
+
+
+async def of_b() -> None:
+    found.set("b")
+
+
+class Of:
+    """A dependency that is an object: several have its name."""
+
+    def __init__(self, who: str) -> None:
+        self.who = who
+
+    async def __call__(self) -> None:
+        found.set(self.who)
+
+    async def method(self) -> None:
+        found.set(self.who)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [(of_a, of_b), (Of("a"), Of("b")), (Of("a").method, Of("b").method), (partial(Of.method, Of("a")), of_b)],
+    ids=["functions", "objects", "methods", "partial"],
+)
+def test_two_routes_behind_different_dependencies_never_share_an_answer(first: Any, second: Any) -> None:
+    app, router = FastAPI(), APIRouter()
+    page(router, in_context, cached(name="page"))
+    app.include_router(router, prefix="/a", dependencies=[Depends(first)])
+    app.include_router(router, prefix="/b", dependencies=[Depends(second)])
+    got = run(answers(app, [(path, {}) for path in ("/a/page", "/a/page", "/b/page", "/b/page", "/a/page")]))
+    assert got == ([*"aabba"], ["stored", "hit", "stored", "hit", "stored"])
+
+
+def test_two_routes_behind_the_same_dependency_share() -> None:
+    app, router = FastAPI(dependencies=[Depends(of_a)]), APIRouter()
+    page(router, in_context, cached(name="page"))
+    app.include_router(router, prefix="/a")
+    app.include_router(router, prefix="/b")
+    assert run(answers(app, [("/a/page", {}), ("/b/page", {})])) == (["a", "a"], ["stored", "hit"])
+
+
+# -- a refresh in the background ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("place", EARLY, ids=named)
+def test_a_refresh_in_the_background_runs_these_dependencies_too(place: Any) -> None:
+    async def scene() -> None:
+        clock, runs = ManualClock(), count()
+
+        async def counted(x_who: Annotated[str, Header()]) -> None:
+            found.set(f"{x_who}{next(runs)}")
+
+        async with memory_cache(clock=clock) as cache:
+            app = place(counted, cached_response(cache, ttl="1m", stale="1h", clock=clock))
+            async with asking(app) as client:
+                old = {who: (await client.get("/page", x_who=who)).json() for who in "ab"}
+                clock.advance(61)
+                for who in "ab":
+                    assert (await client.get("/page", x_who=who)).json() == old[who]
+
+                async def is_new(who: str) -> bool:
+                    return bool((await client.get("/page", x_who=who)).json() != old[who])
+
+                for who in "ab":
+                    await eventually(partial(is_new, who))
+                    assert (await client.get("/page", x_who=who)).json().startswith(who)
 
     run(scene())

@@ -239,6 +239,14 @@ ROWS = [
         "tests/frameworks/test_fastapi_dependencies.py::test_what_dependencies_put_on_a_response_is_each_requests_own",
     ),
     Row(
+        "other_dependencies_are_no_matter",
+        "contrib.responses.serving.2",
+        "A route answers with a response that was made behind the dependencies of another route.",
+        "contrib.responses.reads:_described",
+        ('behind=",".join(', 'behind="".join("" and '),
+        EARLIER + "test_two_routes_behind_different_dependencies_never_share_an_answer",
+    ),
+    Row(
         "what_a_load_has_read_is_no_matter",
         "contrib.responses.serving.2",
         "A response is stored although the endpoint read a field outside its key.",

@@ -52,6 +52,8 @@ class ResponseKeys:
         vary: The request fields that select the response, for ``Vary`` (RFC 9110 §12.5.5).
         known: The same in lower case: a response may vary by these fields and still be stored.
         tag: The tag of all responses, where they are clearable.
+        behind: The dependencies of app, router and route. They are in no key: where one function is on two routes,
+            ``invalidate()`` finds the responses of both. A response is only used behind those that it was made behind.
     """
 
     def __init__(self, family: str, *, located: bool, reads: Reads, options: Options) -> None:
@@ -83,6 +85,7 @@ class ResponseKeys:
         if reads.everything:
             self._readable.add("host")  # the URL decides
         self._readable_cookies = {*self._cookies, *(name for where, name in keys if where == "cookie")}
+        self.behind = reads.behind
         self.tag = family if len(family.encode()) <= _MAX_LENGTH else _digest(family.encode())
 
     def _counting(self, kind: str, names: frozenset[str]) -> frozenset[str]:

@@ -112,8 +112,10 @@ class Call:
 
     @property
     def rendering(self) -> str:
-        """Identifies how this route makes responses of values."""
-        return "" if self.shared is None else self._function.renderer.rendering(self.request)
+        """Identifies how this route makes responses of values, and behind which dependencies."""
+        if self.shared is None:
+            return ""
+        return " behind ".join(filter(None, (self._function.renderer.rendering(self.request), self.keys.behind)))
 
 
 class Load:

@@ -35,6 +35,8 @@ class Reads(Struct, frozen=True):
     Attributes:
         own: The endpoint's own parameters of path, query and body, with their defaults, in their order.
         everything: The endpoint, or a dependency of it, takes the request itself.
+        behind: Names all dependencies of app, router and route, which may decide by a context variable; empty without
+            any.
         unseen: Dependencies of app, router and route that take the request, as ``depends.NAME``. FastAPI solves them
             before the recorder, so their reads are not recorded.
         parameters: Names in path or query that dependencies read.
@@ -48,6 +50,7 @@ class Reads(Struct, frozen=True):
 
     own: dict[str, Any]
     everything: bool = False
+    behind: str = ""
     unseen: frozenset[str] = frozenset()
     parameters: frozenset[str] = frozenset()
     whole_query: bool = False
@@ -68,9 +71,9 @@ def reads_of(function: Callable[..., Any], overrides: Overrides, route: Any = No
         overrides: The app's ``dependency_overrides``.
         route: The route, which also has the dependencies of app and routers. ``None``: the endpoint's own alone.
     """
-    first = _earlier(route)
+    first, path = _earlier(route), getattr(route, "path_format", "")
     if _is_plain(function):
-        return _described(None, first, overrides)
+        return _described(None, first, overrides, path)
     try:
         from fastapi.dependencies.utils import get_dependant  # noqa: PLC0415 - only where FastAPI is used
     except ModuleNotFoundError as missing:
@@ -78,7 +81,7 @@ def reads_of(function: Callable[..., Any], overrides: Overrides, route: Any = No
             f"{function.__qualname__}: an endpoint of Starlette takes the request alone; "
             "for others FastAPI is needed: pip install fleetcache[fastapi]"
         ) from missing
-    return _described(get_dependant(path="/", call=function), first, overrides)
+    return _described(get_dependant(path="/", call=function), first, overrides, path)
 
 
 def _earlier(route: Any) -> list[Any]:
@@ -95,6 +98,13 @@ def _name(call: Any) -> str:
     return str(getattr(call, "__qualname__", type(call).__qualname__))
 
 
+def _identity(call: Any, path: str) -> str:
+    """Return a text for a dependency, the same in every process; with the path where several may have its name."""
+    name = getattr(call, "__qualname__", "")
+    where = path if not name or "<" in name or inspect.ismethod(call) else ""
+    return f"{getattr(call, '__module__', '')}.{_name(call)}{where}"
+
+
 def _is_plain(function: Callable[..., Any]) -> bool:
     parameters = [p for p in inspect.signature(function).parameters.values() if p.name not in _SELVES]
     if len(parameters) != 1:
@@ -107,8 +117,8 @@ def _is_plain(function: Callable[..., Any]) -> bool:
     return _is(only.annotation, HTTPConnection)
 
 
-def _described(top: Any, first: list[Any], overrides: Overrides) -> Reads:
-    """Return the reads of an endpoint (``None``: one of Starlette) below the dependencies ``first``."""
+def _described(top: Any, first: list[Any], overrides: Overrides, path: str) -> Reads:
+    """Return the reads of an endpoint (``None``: one of Starlette) below the dependencies ``first`` of a path."""
     earlier = list(_below(first, overrides))
     tops = [] if top is None else [top]
     dependencies = [each for one in tops for each in one.dependencies]
@@ -120,6 +130,7 @@ def _described(top: Any, first: list[Any], overrides: Overrides) -> Reads:
     return Reads(
         {field.name: _default(field) for field in own},
         everything=top is None or any(map(_takes_request, [*tops, *below])),
+        behind=",".join(_identity(each.call, path) for each in earlier),
         unseen=frozenset(f"depends.{_name(each.call)}" for each in earlier if _takes_request(each)),
         parameters=frozenset(
             name for each in others for f in (*each.path_params, *each.query_params) for name in _names(f)

@@ -3,7 +3,7 @@
 1. The framework solves the request's dependencies before the cache answers, so an unauthorized client is refused on a
    hit, too. Headers that dependencies put on the response are for this request only: they are sent, but not stored.
 2. Reads of the request are recorded. If the key lacks a part that was read, only the request's own caller gets the
-   response.
+   response. A route uses only responses made behind the dependencies of app, router and route that it has itself.
 3. Each key has one load in the fleet, by ``get_or_set`` (single flight). A response that may not be stored goes to
    its own caller only: callers that waited for it run the endpoint themselves, and for a while no caller waits for a
    response of that key.
