@@ -9,8 +9,8 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from litestar import Litestar, get
-from litestar.config.response_cache import CACHE_FOREVER
+from litestar import Litestar, Request, Response, get
+from litestar.config.response_cache import CACHE_FOREVER, default_cache_key_builder
 from litestar.stores.base import Store
 from litestar.stores.memory import MemoryStore
 from litestar.stores.registry import StoreRegistry
@@ -143,3 +143,31 @@ def test_stores_that_a_registry_makes_are_one_cache() -> None:
     assert isinstance(sessions, FleetStore)
     assert isinstance(limits, FleetStore)
     assert sessions.cache is limits.cache is store.cache
+
+
+def test_a_header_decides_by_a_key_of_the_handlers_own() -> None:
+    def by_tenant(request: Request[Any, Any, Any]) -> str:
+        return f"{default_cache_key_builder(request)} {request.headers.get('x-tenant')}"
+
+    @get("/by-path", cache=60)
+    async def by_path(request: Request[Any, Any, Any]) -> str:
+        return request.headers["x-tenant"]
+
+    @get("/by-tenant", cache=60, cache_key_builder=by_tenant)
+    async def of_tenant(request: Request[Any, Any, Any]) -> str:
+        return request.headers["x-tenant"]
+
+    @get("/login", cache=60)
+    async def login(request: Request[Any, Any, Any]) -> Response[None]:
+        return Response(None, cookies={"who": request.headers["x-tenant"]})
+
+    store = FleetStore("memory://")
+    app = Litestar([by_path, of_tenant, login], stores={"response_cache": store})
+    with TestClient(app) as client:
+        got = {
+            path: [client.get(path, headers={"X-Tenant": who}) for who in "ab"]
+            for path in ("/by-path", "/by-tenant", "/login")
+        }
+        assert [answer.text for answer in got["/by-path"]] == ["a", "a"]  # Litestar's own key
+        assert [answer.text for answer in got["/by-tenant"]] == ["a", "b"]
+        assert ["who=a" in answer.headers["set-cookie"] for answer in got["/login"]] == [True, True]

@@ -1,4 +1,4 @@
-"""In an outage a process sees its own writes through each adapter, whatever it removed before."""
+"""In an outage a process sees its own writes through each adapter, after any removal."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
