@@ -112,9 +112,9 @@ class Burial:
         call_later: Calls a function after some seconds, where the store may be changed; returns the alarm.
     """
 
-    # A third of the time at most goes into burials: a call that comes meanwhile waits a millisecond, and the 400,000
-    # entries of a large tag are gone in a few seconds.
-    EVERY, SLICE = 0.002, 0.001
+    # A third of the time at most goes into burials, and the 400,000 entries of a large tag are gone in a few seconds. A
+    # slice may end with giving an emptied container of megabytes back, which takes another millisecond.
+    EVERY, SLICE = 0.0014, 0.0007
     # Steps between two looks at the clock. Some of them give a whole page of memory back, which takes longer.
     STEPS = 8
 
