@@ -346,3 +346,31 @@ def test_callers_that_waited_for_a_load_over_its_limit_get_load_timeout(
         assert "load_limit" in str(next(error for error in found if isinstance(error, LoadTimeout)))
 
     Scene(remote, kind, face).play(body)
+
+
+def test_a_claim_whose_script_was_forgotten_reads_the_entry_after_it(remote: Driver) -> None:
+    """The read in the same write is answered before the claim, and may show an entry that was replaced meanwhile."""
+
+    async def body(scene: Scene) -> None:
+        cache, source = scene.caches[0], Source(0, a_moment)
+        shared = cache._engine.shared
+        looks: list[bytes] = []
+        claim, look = shared.claim, shared.look
+
+        def forgotten(key: str, claim_token: bytes, *args: Any, **more: Any) -> Any:
+            assert remote.server is not None
+            with remote.server.client() as raw:
+                raw("SCRIPT", "FLUSH")
+            looks.clear()
+            return claim(key, claim_token, *args, **more)
+
+        def counted(key: str, *args: Any, **more: Any) -> Any:
+            looks.append(b"look")
+            return look(key, *args, **more)
+
+        vars(shared).update(claim=forgotten, look=counted)
+        assert await one(cache, source, 1) == "value 1"
+        assert len(looks) == 2, "one with the claim, one after it"
+        assert await scene.caches[1].get("k") == "value 1"
+
+    Scene(remote, "claim").play(body)

@@ -158,4 +158,12 @@ ROWS = [
         (" or header.is_error", ""),
         f"{DECLARED}test_a_decorated_function",
     ),
+    Row(
+        "entry_read_before_its_claim",
+        "script.noscript",
+        "A process loads under a claim an entry that it read before the claim was granted.",
+        "policy.rights:Rights.ask_claim",
+        ("if claimed.late:", "if False:"),
+        f"{FAILING}test_a_claim_whose_script_was_forgotten_reads_the_entry_after_it",
+    ),
 ]

@@ -89,8 +89,8 @@ async def explain_key(cache: Cache, visit: Visit, layout: Layout, key: str) -> K
     """
     seen = await cache.explain(key)
     raw, claim = layout.entry(key), layout.claim(key)
-    blob, pttl, claimed = await visit.ask(("GET", raw), ("PTTL", raw), ("PTTL", claim))
-    held = pttl if seen.shared == "held" else claimed
+    blob, pttl, claimed, kind = await visit.ask(("GET", raw), ("PTTL", raw), ("PTTL", claim), ("GETRANGE", claim, 0, 0))
+    held = pttl if seen.shared == "held" else claimed if kind == b"C" else None  # not the mark of a failed load
     about = KeyReport(
         key,
         seen.server_key,
