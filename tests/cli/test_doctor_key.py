@@ -90,10 +90,13 @@ def test_a_key_that_somebody_loads_says_how_long_the_right_to_it_is_held(server:
 
         async def prepare(cache: Cache) -> None:
             await cache.set("k", 1)
-            client("SET", f"{prefix}:c:k", b"mark", "PX", 9000)
+            client("SET", f"{prefix}:c:k", b"C" + bytes(16), "PX", 9000)
 
         about = explained(server, prefix, prepare)
         assert (about.state, about.held_for is not None) == ("fresh", True)
+        client("SET", f"{prefix}:c:k", b"F" + bytes(16) + b"2 9000", "PX", 9000)
+        about = explained(server, prefix, None)
+        assert (about.state, about.held_for) == ("fresh", None), "the mark of a failed load is no claim"
 
 
 def test_what_is_not_ours_is_foreign(server: Server, prefix: str) -> None:
