@@ -76,7 +76,7 @@ class Prediction:
         cpu: The share of one core of the server.
         sent: Bytes a second to clients.
         recovery_cpu: Seconds of server CPU until a restarted server has its fleet back.
-        recovery: Seconds until then.
+        recovery: The least seconds until then; clients and network only add.
         most_writes: Changes a second, each of them with so many holders, that fill the core.
     """
 
