@@ -18,9 +18,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from random import Random
-from typing import Any
+from typing import Any, cast
 
-from fleetcache import Cache, CodecError, LoadCycle, SyncCache, Unavailable
+from fleetcache import Cache, Closed, CodecError, LoadCycle, SyncCache, Unavailable
 from tests.support.near_store import check_sums
 
 # A machine that is busy with other tests must not look like a hang.
@@ -50,15 +50,11 @@ def bypassed(cache: Any, key: str) -> None:
         cache.get_or_set(key, load)
 
 
-VERBS: list[Use] = [
+CALLS: list[Use] = [
     lambda cache, key: cache.get(key),
     lambda cache, key: cache.peek(key),
     lambda cache, key: cache.lookup(key),
     lambda cache, _key: cache.get_many(KEYS[:5]),
-    lambda cache, key: cache.get_or_set(key, load, tags=("t1",)),
-    lambda cache, key: cache.get_or_set(key, load, ttl="1ms", stale="1m"),
-    lambda cache, _key: cache.get_or_set_many(KEYS[3:8], load_many, tags=("t2",)),
-    lambda cache, key: cache.refresh(key, load),
     lambda cache, key: cache.set(key, load(), tags=("t1", "t2")),
     lambda cache, key: cache.set(key, 7, strict=True),
     lambda cache, _key: cache.set_many(load_many(KEYS[5:9])),
@@ -75,18 +71,48 @@ VERBS: list[Use] = [
     claimed,
     lambda cache, key: cache.is_claimed(key),
     lambda cache, key: cache.explain(key),
-    bypassed,
     lambda cache, _key: cache.health(),
     lambda cache, _key: cache.status_now(),
     lambda cache, _key: cache.stats(),
+]
+LOADS: list[Use] = [
+    lambda cache, key: cache.get_or_set(key, load, tags=("t1",)),
+    lambda cache, key: cache.get_or_set(key, load, ttl="1ms", stale="1m"),
+    lambda cache, _key: cache.get_or_set_many(KEYS[3:8], load_many, tags=("t2",)),
+    lambda cache, key: cache.refresh(key, load),
+    bypassed,
+]
+VERBS: list[Use] = [*CALLS, *LOADS]
+
+
+def loaded(key: str) -> list[int]:
+    return [*load(), len(key)]
+
+
+FUNCTIONS: dict[int, Any] = {}
+
+
+def function_of(cache: Any) -> Any:
+    """Return a function that this cache caches, the same each time."""
+    found = FUNCTIONS.get(id(cache))
+    if found is None:
+        found = FUNCTIONS[id(cache)] = cache.cached(key="fn:{key}", ttl="1m", tags=("t1",))(loaded)
+    return found
+
+
+# Of cached functions; the sync view of a ``Cache`` has none.
+FUNCTION_VERBS: list[Use] = [
+    lambda cache, key: function_of(cache)(key),
+    lambda cache, key: function_of(cache).refresh(key),
+    lambda cache, key: function_of(cache).invalidate(key),
 ]
 
 
 class Storm:
     """Uses a cache from handlers and finalizers, and keeps the failures."""
 
-    def __init__(self, cache: Any, verbs: list[Use], seed: int) -> None:
-        self.cache, self._verbs, self._random = cache, verbs, Random(seed)
+    def __init__(self, cache: Any, verbs: list[Use], seed: int, fine: tuple[type[BaseException], ...] = FINE) -> None:
+        self.cache, self._verbs, self._random, self._fine = cache, verbs, Random(seed), fine
         self.seen: Counter[str] = Counter()
         self.wrong: list[str] = []
         self._busy: set[int] = set()
@@ -102,7 +128,7 @@ class Storm:
             self.seen["inside"] += self._is_inside()
             self.seen["uses"] += 1
             (verb or self._random.choice(self._verbs))(self.cache, self._random.choice(KEYS))
-        except FINE:
+        except self._fine:
             pass
         except BaseException as error:  # noqa: BLE001 - told at the end
             self.wrong.append(repr(error))
@@ -191,16 +217,17 @@ def threads(kind: str, url: str, prefix: str, seconds: float) -> dict[str, Any]:
     settings: dict[str, Any] = {} if url.startswith("memory") else {"prefix": prefix, "operation_timeout": "5s"}
     cache = SyncCache(url, near_max_items=20, **settings)
     until = time.monotonic() + seconds
-    storm = Storm(cache, VERBS, 1)
-    others = [threading.Thread(target=work, args=(cache, VERBS, n, until, storm.wrong), daemon=True) for n in (1, 2)]
+    verbs = [*VERBS, *FUNCTION_VERBS]
+    storm = Storm(cache, verbs, 1)
+    others = [threading.Thread(target=work, args=(cache, verbs, n, until, storm.wrong), daemon=True) for n in (1, 2)]
     with cache:
-        for verb in VERBS:  # so that the imports of a first use are done
+        for verb in verbs:  # so that the imports of a first use are done
             with suppress(*FINE):
                 verb(cache, "k0")
         with weather(kind, storm):
             for other in others:
                 other.start()
-            rounds = work(cache, VERBS, 0, until, storm.wrong)
+            rounds = work(cache, verbs, 0, until, storm.wrong)
         for other in others:
             other.join()
         storm.wrong += list(left_behind(cache))
@@ -336,7 +363,68 @@ def loop_elsewhere(kind: str, url: str, prefix: str, seconds: float) -> dict[str
     return {"rounds": rounds, **storm.seen, "wrong": storm.wrong[:5]}
 
 
-FACES = {"threads": threads, "loop here": loop_here, "loop elsewhere": loop_elsewhere}
+def tasks_of_threads(kind: str, url: str, prefix: str, seconds: float) -> dict[str, Any]:
+    """Use a ``SyncCache`` by tasks of the interrupted thread, which take turns under the monitor.
+
+    Handlers and finalizers load nothing: on the loop's own thread they would wait for the load of a task of that loop.
+    """
+    settings: dict[str, Any] = {} if url.startswith("memory") else {"prefix": prefix, "operation_timeout": "5s"}
+    verbs = [*CALLS, FUNCTION_VERBS[-1]]
+    with SyncCache(url, near_max_items=20, **settings) as cache:
+        for verb in verbs:
+            with suppress(*FINE):
+                verb(cache, "k0")
+        storm = Storm(cache, verbs, 1)
+
+        async def main() -> int:
+            with weather(kind, storm):
+                return await aio_work(cast("Cache", cache.aio), time.monotonic() + seconds)
+
+        rounds = asyncio.run(main())
+        storm.wrong += list(left_behind(cache))
+        return {"rounds": rounds, "timeouts": cache.stats().timeouts, **storm.seen, "wrong": storm.wrong[:5]}
+
+
+def opening(kind: str, url: str, prefix: str, seconds: float) -> dict[str, Any]:
+    """Open and close caches; handlers and finalizers use the one that is being opened or closed."""
+    settings: dict[str, Any] = {} if url.startswith("memory") else {"prefix": prefix, "operation_timeout": "5s"}
+    fine = (*FINE, Closed)
+    chance, until, rounds, before = Random(4), 0.0, 0, threading.active_count()
+    storm = Storm(None, VERBS, 1, fine)
+
+    def one(verbs: list[Use]) -> None:
+        cache = SyncCache(url, near_max_items=20, **settings)
+        storm.cache = cache
+        cache.open()
+        for verb in verbs:
+            with suppress(*fine):
+                verb(cache, chance.choice(KEYS))
+        cache.close()
+        with suppress(Closed):
+            cache.set("k1", load())
+            storm.wrong.append("a closed cache took a value")
+
+    one(VERBS)
+    until = time.monotonic() + seconds
+    with weather(kind, storm):
+        while time.monotonic() < until:
+            one(chance.choices(VERBS, k=8))
+            rounds += 1
+    late = time.monotonic() + 10
+    while threading.active_count() > before and time.monotonic() < late:
+        time.sleep(0.01)
+    if threading.active_count() > before:
+        storm.wrong.append(f"threads are left: {threading.enumerate()}")
+    return {"rounds": rounds, **storm.seen, "wrong": storm.wrong[:5]}
+
+
+FACES = {
+    "threads": threads,
+    "tasks of threads": tasks_of_threads,
+    "opening": opening,
+    "loop here": loop_here,
+    "loop elsewhere": loop_elsewhere,
+}
 
 if __name__ == "__main__":
     faulthandler.dump_traceback_later(float(sys.argv[5]) + HANGS_AFTER, exit=True)

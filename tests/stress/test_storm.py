@@ -51,3 +51,17 @@ def test_so_are_event_loops_and_the_threads_beside_them(
     assert said["wrong"] == []
     assert said.get("timeouts", 0) == 0
     assert said["uses"] > 20
+
+
+@pytest.mark.parametrize("kind", ["signals", "finalizers"])
+@pytest.mark.parametrize("where", ["memory", "tcp"])
+@pytest.mark.parametrize("face", ["tasks of threads", "opening"])
+def test_so_are_tasks_on_a_cache_of_threads_and_opening_and_closing(
+    kind: str, where: str, face: str, prefix: str, shared_servers: GetServer
+) -> None:
+    url = "memory://" if where == "memory" else shared_servers("valkey", "tcp").url
+    said = storm(kind, face, url, prefix)
+    assert said["wrong"] == []
+    assert said.get("timeouts", 0) == 0
+    assert said["uses"] > 20
+    assert said["rounds"] > 0
