@@ -160,6 +160,28 @@ def test_a_proxy_that_does_not_know_hello(
 
 
 @pytest.mark.parametrize("words", [b"-ERR unsupported command", CLOSE])
+def test_a_connection_that_works_is_not_asked_for_resp3_again(
+    words: bytes, server: Server, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A new connection asks, once the proxy may be another."""
+    monkeypatch.setattr("fleetcache.wire.closings.FORGET", 0.1)
+
+    async def scene(proxy: Lesser) -> None:
+        async with Cache(proxy.url, prefix=prefix, max_staleness="300ms") as cache:
+            await eventually(lambda: cache.stats().link == "online", timeout=20)
+            asked, beats = proxy.asked.count("HELLO"), len(proxy.asked)
+            await eventually(lambda: len(proxy.asked) >= beats + 10, timeout=20)  # of heartbeats
+            assert proxy.asked.count("HELLO") == asked
+            connections = proxy.connections
+            proxy._answers.clear()
+            await cache.set("k", 1)
+            assert (proxy.connections, (await cache.health()).reason) == (connections, "resp2")
+
+    with Lesser(server, HELLO=words) as proxy:
+        run(scene(proxy))
+
+
+@pytest.mark.parametrize("words", [b"-ERR unsupported command", CLOSE])
 def test_a_proxy_that_asks_for_the_password_before_it_reads_hello(words: bytes, server: Server, prefix: str) -> None:
     with Lesser(server, password="secret", HELLO=words) as proxy:  # noqa: S106 - no secret
         health = health_of(Cache(proxy.url, prefix=prefix), lambda health: health.shared)
