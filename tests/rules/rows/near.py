@@ -35,7 +35,7 @@ ROWS = [
         "near.store.4",
         "A value too large for near leaves the older value there.",
         "near.store:Near.put",
-        ("            self._drop(key)\n", ""),
+        ("            self._drop(key)\n            return False", "            return False"),
         NEAR + "test_a_value_over_an_eighth_is_refused_and_the_entry_it_was_to_replace_is_gone",
     ),
     Row(
