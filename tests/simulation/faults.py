@@ -182,6 +182,19 @@ def scripts(run: Any, _fault: Fault) -> End:
     return None
 
 
+def unrenewed(run: Any, fault: Fault) -> End:
+    """One instance renews none of its rights: its timers are late, or the server answers none of its renewals."""
+    instances = list(run.living(fault.who))
+    for instance in instances:
+        instance.engine.shared.renew = lambda *_args, **_more: None
+
+    def end() -> None:
+        for instance in instances:
+            instance.engine.shared.__dict__.pop("renew", None)
+
+    return end
+
+
 KINDS: dict[str, tuple[Callable[[Any, Fault], End], int]] = {
     "reset": (reset, 6),
     "hold": (hold, 6),
@@ -200,6 +213,7 @@ KINDS: dict[str, tuple[Callable[[Any, Fault], End], int]] = {
     "step": (step, 2),
     "scripts": (scripts, 2),
     "move": (move, 0),  # drawn by ``workload``
+    "unrenewed": (unrenewed, 0),  # drawn by ``workload``
     "untrack": (untrack, 0),  # likewise
     "pause": (pause, 0),  # likewise
 }

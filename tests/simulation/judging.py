@@ -91,6 +91,8 @@ class Judging(ABC):
         if op.verb in {"get_or_set", "refresh", "get_or_set_many", "claim"}:
             allowed += self._loading(op.keys, began, now) + 2 * OPERATION_TIMEOUT + op.load.take
             allowed += self.run.excused(began, now) + op.wait
+            if self.run.plan.max_loads:  # it may have waited for a place
+                allowed += self.run.plan.load_wait
         if op.load_timeout is not None and op.verb in {
             "get_or_set",
             "refresh",

@@ -15,6 +15,7 @@ Rules:
 6. Of two loads of one key that overlap, the first must have been disturbed: by a removal of the key, a fault, or a link
    that was not online. Loads in two processes may overlap after two failed loads in a row, if one of them is for a call
    that has waited for the second.
+7. Beside a load that takes longer than ``load_wait`` one more may run, and if both do, any number.
 """
 
 from collections.abc import Callable
@@ -109,10 +110,12 @@ class Removal:
 class Load:
     """A running loader."""
 
-    __slots__ = ("asked", "began", "beside", "by", "ended", "key")
+    __slots__ = ("asked", "began", "beside", "by", "ended", "free", "key", "second")
 
     def __init__(self, key: str, by: Any, began: float, asked: float) -> None:
         self.key, self.by, self.began, self.asked, self.ended = key, by, began, asked, NEVER
+        self.free = False  # whether any number of loads may run beside it
+        self.second = False  # whether another load of the key has taken ``load_wait``
         self.beside = False  # whether it may run beside the loads of other processes
 
 
@@ -219,19 +222,26 @@ class Model:
         ``calm`` returns True if instance and server were well since a time. ``declares``: whether a stored error of
         the key would be an answer to the call.
         """
-        now = self.clock()
-        if now - asked >= self.load_wait - 0.001:
-            return Load(key, by, now, asked)  # it has waited long enough and loads for itself
+        now, long_ago = self.clock(), self.clock() - self.load_wait + 0.001
         running = [load for load in self.loads[key] if load.ended == NEVER and not load.by.dead]
+        slow = [load for load in running if load.began <= long_ago]
         load = Load(key, by, now, asked)
+        load.second = bool(slow) or asked <= long_ago
         load.beside = self._in_vain(key, asked)
-        if declares:
+        if declares and not load.second:
             self._judge_declared(load, calm)
         self.loads[key] = [*running, load]
+        # If two loads hang, or it waited for loads that have ended, each process may load for itself. A process counts
+        # ``load_wait`` from the first second load that it knows of, and another may have begun since.
+        load.free = len(slow) > 1 or (load.second and not slow) or asked <= now - 1.5 * self.load_wait
+        if load.free:
+            return load
         for other in running:
+            if other in slow or other.free or other.second is not load.second:
+                continue
             if other.by is not by and (load.beside or other.beside):
                 continue
-            since = other.began - LEASE_WAY
+            since = min(one.began for one in (other, *slow)) - LEASE_WAY
             if self.disturbed.get(key, 0.0) >= since or self.disturbed.get("", 0.0) >= since:
                 continue
             if any(removal.over >= since for removal in self.removals[key]):

@@ -36,7 +36,14 @@ BACK = 1.0
 
 
 @cache
-def _settings(max_staleness: float, offline_ttl: float, load_wait: float, near_items: int) -> Settings:
+def _settings(
+    max_staleness: float,
+    offline_ttl: float,
+    load_wait: float,
+    near_items: int,
+    load_limit: float | None,
+    max_loads: int | None,
+) -> Settings:
     return Settings.from_url(
         "unix:///simulated",
         prefix="fc",
@@ -44,6 +51,8 @@ def _settings(max_staleness: float, offline_ttl: float, load_wait: float, near_i
         offline_ttl=offline_ttl,
         load_wait=load_wait,
         near_max_items=near_items,
+        load_limit=load_limit,
+        max_loads=max_loads,
     )
 
 
@@ -52,7 +61,9 @@ class Run:
 
     def __init__(self, plan: Plan, *, every_word: bool = False) -> None:
         self.plan = plan
-        self.settings = _settings(plan.max_staleness, plan.offline_ttl, plan.load_wait, plan.near_items)
+        self.settings = _settings(
+            plan.max_staleness, plan.offline_ttl, plan.load_wait, plan.near_items, plan.load_limit, plan.max_loads
+        )
         self.world = World(plan.seed)
         self.start = self.world.now
         self.host = Host(

@@ -70,10 +70,13 @@ class Users(Judging):
             if (task is None or not task.cancelling()) and op.load.fate != "cancels":
                 raise Violation("never down", f"{self.name}: {op.verb} {names} ended as cancelled, by nobody") from None
             outcome = "cancelled"
-        except LoadTimeout:
-            if op.load_timeout is None or self.world.now < began[1] + op.load_timeout - 0.001:
+        except LoadTimeout as error:
+            if error.over_limit and self.run.plan.load_limit is not None:
+                outcome = "raises LoadTimeout over its load_limit"
+            elif op.load_timeout is None or self.world.now < began[1] + op.load_timeout - 0.001:
                 raise Violation("never down", f"{self.name}: {op.verb} {names} raised LoadTimeout too early") from None
-            outcome = "raises LoadTimeout"
+            else:
+                outcome = "raises LoadTimeout"
         except (LoaderError, Unavailable) as error:
             outcome = f"raises {type(error).__name__}"
         except Violation:
@@ -173,16 +176,24 @@ class Users(Judging):
         )
         versions = {key: model.versions[key] for key in keys}
         began = started = self.world.now
+        limit = self.run.plan.load_limit
         try:
             await self._take_time(load, loads)
             if load.late:
                 versions = {key: model.versions[key] for key in keys}
                 began = self.world.now
+        except asyncio.CancelledError:
+            if limit is not None and self.world.now - started >= limit - 0.001:
+                for one in loads:
+                    model.load_failed(one)
+            raise
         finally:
             if not self.dead:
                 for one in loads:
                     one.ended = min(one.ended, self.world.now)
                 self.running = [one for one in self.running if one not in loads]
+                if any(one.second for one in loads) and any(one.dead for one in self.run.instances.values()):
+                    self.run.holder_lost()  # it has renewed the placeholder of a dead process
         values = {key: model.value(key, versions[key], f"loaded by {self.name}", began) for key in keys}
         for value in values.values():
             value.loader, value.made, value.op, value.started = self, self.world.now, op, started

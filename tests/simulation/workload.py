@@ -48,6 +48,7 @@ def draw(seed: int) -> Plan:
     _add_untracks(random.Random(f"untracks of {seed}"), plan, until)
     _add_pauses(random.Random(f"pauses of {seed}"), plan, until)
     _add_ill_source(random.Random(f"ill source of {seed}"), plan, until)
+    _add_slow_loads(random.Random(f"slow loads of {seed}"), plan)
     return plan
 
 
@@ -71,6 +72,23 @@ def _add_ill_source(rng: random.Random, plan: Plan, until: float) -> None:
         at, who = rng.uniform(began, began + lasts), rng.choice(plan.instances)
         plan.ops.append(Op(at, who, rng.choice(verbs), [key], load=load, errors=errors))
     plan.ops.sort(key=lambda op: op.at)
+
+
+def _add_slow_loads(rng: random.Random, plan: Plan) -> None:
+    """Let loads take longer than callers wait, or than they may, in some plans; or let few run at once."""
+    if rng.random() < 0.8:
+        return
+    plan.load_wait = rng.choice((0.6, 1.5, 3.0))
+    plan.load_limit = rng.choice((None, None, 0.4, 2.0))
+    plan.max_loads = rng.choice((None, 1, 2))
+    for op in plan.ops:
+        if rng.random() < 0.3:
+            op.load.take = rng.choice((1.2, 1.5, 2.5, 6.0)) * plan.load_wait * rng.uniform(0.8, 1.2)
+    for _ in range(rng.choice((0, 0, 1))):
+        plan.faults.append(
+            Fault(rng.uniform(0.0, 2.0), "unrenewed", rng.choice(plan.instances), rng.choice((2.0, 12.0)))
+        )
+    plan.faults.sort(key=lambda fault: fault.at)
 
 
 def _add_pauses(rng: random.Random, plan: Plan, until: float) -> None:

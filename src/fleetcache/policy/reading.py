@@ -164,7 +164,7 @@ class Policy:
             if asked.options.errors is not None and (error := ctx.error_here(asked.key, asked.options)) is not None:
                 ctx.counters.near_hits += 1
                 raise error
-            flight = ctx.flights.get(asked.key)
+            flight = ctx.flights.get(asked.key) or ctx.flights.second(asked.key)
             if flight is None and not ctx.shared.usable:
                 flight = ctx.flights.background(asked.key)  # the server cannot be read
             if flight is None:
