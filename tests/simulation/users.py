@@ -183,9 +183,8 @@ class Users(Judging):
                 versions = {key: model.versions[key] for key in keys}
                 began = self.world.now
         except asyncio.CancelledError:
-            if limit is not None and self.world.now - started >= limit - 0.001:
-                for one in loads:
-                    model.load_failed(one)
+            for one in loads if limit is not None and self.world.now - started >= limit - 0.001 else ():
+                model.load_failed(one)
             raise
         finally:
             if not self.dead:

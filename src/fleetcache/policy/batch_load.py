@@ -121,12 +121,11 @@ class BatchLoad:
         """Load the granted keys; return the keys that the batch must wait for, with their states."""
         waiting: dict[str, Lookup] = {}
         free: list[tuple[Load, Lookup]] = []
-        slow: list[Load] = []
+        slow: list[tuple[Load, Lookup]] = []
 
         def sort(run: Load, seen: Lookup) -> None:
-            hangs = run.overtime or self._loading.overtime.both_hang(run.key, seen.stamp)
-            if seen.state is EntryState.LOADING and hangs:
-                slow.append(run)
+            if self._is_slow(run, seen):
+                slow.append((run, seen))
             elif seen.state is EntryState.STALE or not self._settle(run, seen, waiting):
                 free.append((run, seen))
 
@@ -139,8 +138,11 @@ class BatchLoad:
                 self._loading.renew_token(run)
             await self._reads.look(again, sort, self._budget)
         try:
-            await self._take_place([run for run, _ in free] + slow)
-            found = [*await self._rights(free), *await self._rights_beside(slow, waiting)]
+            await self._take_place([run for run, _ in free + slow])
+            found = await self._rights(free)
+            kept = [one for one in found if one.right is None and self._is_slow(one.run, one.seen)]
+            found = [one for one in found if one not in kept]
+            found += await self._rights_beside(slow + [(one.run, one.seen) for one in kept], waiting)
             granted = [one for one in found if self._is_to_load(one, waiting)]
             if granted:
                 await self._load(granted)
@@ -218,13 +220,18 @@ class BatchLoad:
             raise
         return found
 
-    async def _rights_beside(self, runs: list[Load], waiting: dict[str, Lookup]) -> list[Found]:
+    def _is_slow(self, run: Load, seen: Lookup) -> bool:
+        """Return whether another load of the key takes longer than this batch waits."""
+        hangs = run.overtime or self._loading.overtime.both_hang(run.key, seen.stamp)
+        return seen.state is EntryState.LOADING and hangs
+
+    async def _rights_beside(self, slow: list[tuple[Load, Lookup]], waiting: dict[str, Lookup]) -> list[Found]:
         """Ask for rights to load beside loads that take longer than ``load_wait``."""
         found: list[Found] = []
         try:
-            for run in runs:
+            for run, seen in slow:
                 run.budget = self._budget
-                step = await self._loading.overtime.take(run, anew=False)
+                step = await self._loading.overtime.take(run, seen.stamp, anew=False)
                 if isinstance(step, float):
                     self._slow.add(run.key)
                     left = min(MAX_LOOK_AGAIN, step - self._ctx.ports.clock())

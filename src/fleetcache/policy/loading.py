@@ -99,7 +99,7 @@ class Loading:
                 if step is None:
                     continue
                 if not await self._waited(run, step):
-                    outcome, run.seen = await self._beside(run, anew=anew)
+                    outcome, run.seen = await self._beside(run, step.stamp, anew=anew)
                     if outcome is not None:
                         return outcome
             finally:
@@ -120,7 +120,7 @@ class Loading:
         run.budget = ctx.budget()  # the calls after the wait have their own operation timeout
         return True
 
-    async def _beside(self, run: Load, *, anew: bool) -> tuple[Outcome | None, Lookup | None]:
+    async def _beside(self, run: Load, holder: bytes, *, anew: bool) -> tuple[Outcome | None, Lookup | None]:
         """Load beside a load that takes longer than ``load_wait``, or set ``give_up`` anew; see ``overtime``.
 
         Returns:
@@ -133,7 +133,7 @@ class Loading:
             return None, None
         run.budget = ctx.budget()
         self.renew_token(run)
-        step = await self.overtime.take(run, anew=anew)
+        step = await self.overtime.take(run, holder, anew=anew)
         if isinstance(step, float):
             run.give_up = step
             return None, None

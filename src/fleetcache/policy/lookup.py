@@ -91,6 +91,7 @@ class ClaimReply(msgspec.Struct):
         granted: Whether the claim was granted.
         remaining: Seconds until the claim of another process ends by itself, or until a failed mark is stepped over.
         failed: The mark that keeps the claim from this process; if granted, how many loads in a row have failed before.
+        holder: The token of the claim of another process.
         late: Whether the claim was asked for a second time, so that a read sent behind it was answered first.
     """
 
@@ -98,6 +99,7 @@ class ClaimReply(msgspec.Struct):
     remaining: float = 0.0
     failed: FailedMark = NOT_FAILED
     late: bool = False
+    holder: bytes = b""
 
 
 class NewEntry(msgspec.Struct):

@@ -29,13 +29,13 @@ class Overtime:
 
     def __init__(self, ctx: PolicyContext) -> None:
         self._ctx = ctx
-        self._known: dict[str, tuple[bytes, float]] = {}  # the stamp of both loads, and from when on both hang
+        self._known: dict[str, tuple[bytes, float]] = {}  # the first load, and from when on both hang
 
     def __repr__(self) -> str:
         return f"<Overtime of {len(self._known)} keys>"
 
     def both_hang(self, key: str, stamp: bytes) -> bool:
-        """Return whether this process has waited long enough for both loads with this stamp."""
+        """Return whether this process has waited long enough for both loads, of which the first has this stamp."""
         known = self._known.get(key)
         return known is not None and known[0] == stamp and self._ctx.ports.clock() >= known[1]
 
@@ -46,8 +46,13 @@ class Overtime:
             return max(give_up, now + seen.remaining)
         return now if self.both_hang(key, seen.stamp) else give_up
 
-    async def take(self, run: Load, *, anew: bool) -> Right | Lookup | float | None:
+    async def take(self, run: Load, holder: bytes, *, anew: bool) -> Right | Lookup | float | None:
         """Ask for the right to load beside another load of the key.
+
+        Args:
+            run: The load.
+            holder: The placeholder or the claim of the other load, as last seen.
+            anew: Whether to replace even a fresh entry.
 
         Returns:
             The right to load; ``None`` if both loads hang, to load without a right; the result of a newer read, if the
@@ -64,7 +69,7 @@ class Overtime:
             ctx.shared.unclaim(key, claim_token, second=True)  # cancelled, perhaps after it was granted
             raise
         if granted and self._is_held(seen, anew=anew):
-            self._know(key, seen.stamp)
+            self._know(key, self._holder(seen, holder))
             return Right(seen.stamp, claim_token, second=True)
         if granted:
             ctx.shared.unclaim(key, claim_token, second=True)
@@ -73,10 +78,11 @@ class Overtime:
         if not self._is_held(seen, anew=anew):
             self._known.pop(key, None)
             return seen
-        if self.both_hang(key, seen.stamp):
+        holder = self._holder(seen, holder)
+        if self.both_hang(key, holder):
             return None
         known = self._known.get(key)
-        return known[1] if known is not None and known[0] == seen.stamp else self._know(key, seen.stamp)
+        return known[1] if known is not None and known[0] == holder else self._know(key, holder)
 
     @staticmethod
     def _is_held(seen: Lookup, *, anew: bool) -> bool:
@@ -86,6 +92,10 @@ class Overtime:
         return (
             seen.state is EntryState.LOADING or seen.state in _REPLACEABLE or (anew and seen.state is EntryState.FRESH)
         )
+
+    @staticmethod
+    def _holder(seen: Lookup, holder: bytes) -> bytes:
+        return seen.stamp if seen.state is EntryState.LOADING else holder
 
     def _know(self, key: str, stamp: bytes) -> float:
         """Note that a second load may have begun now; return from when on both hang."""

@@ -151,7 +151,7 @@ class Rights:
     def _kept_from(self, run: Load, claimed: ClaimReply, seen: Lookup) -> Right | Lookup:
         """Return the way of a load whose claim another process has, or a failed mark keeps."""
         if not claimed.failed.failures:
-            return Lookup(EntryState.LOADING, seen.stamp, remaining=claimed.remaining)
+            return Lookup(EntryState.LOADING, claimed.holder, remaining=claimed.remaining)
         if run.waited and not seen.is_ending:
             return Right.on_mark(claimed.failed, seen.stamp)
         return Lookup(EntryState.ENDING, remaining=claimed.remaining)

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from ..clock import Clock
-from ..format.entry import GUARD_MS, FailedMark, failed_mark, parse_failed
+from ..format.entry import GUARD_MS, HEAD_SIZE, FailedMark, failed_mark, parse_failed
 from ..format.keys import ALL_TAG, Layout, Target
 from ..futures import Future
 from ..near.coherence import Coherence, FillToken
@@ -119,7 +119,7 @@ class Shared(CommandSender):
                 blob, pttl = reply
                 failed = parse_failed(blob, pttl)
                 ms = failed.guarded_ms if failed.failures else max(pttl, 0)
-                return ClaimReply(granted=False, remaining=ms / 1000, failed=failed, late=late)
+                return ClaimReply(granted=False, remaining=ms / 1000, failed=failed, late=late, holder=blob[:HEAD_SIZE])
             self.record_success("store")
             self.expect_own(sibling)
             self._counters.claims += 1

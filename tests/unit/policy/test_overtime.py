@@ -298,3 +298,40 @@ def test_a_loader_that_asks_late_for_its_own_key_is_a_cycle_still(driver: Driver
                     await cache.get_or_set_many(["a", "b"], own_many)
 
     run(main())
+
+
+def test_a_batch_that_replaces_entries_has_a_second_load_too(one_server: Server, prefix: str) -> None:
+    async def main() -> None:
+        async with Fleet(one_server, prefix, 3, load_wait="100ms") as caches:
+            await caches[0].set_many({"a": "old", "b": "old"})
+            await caches[0].clear()
+            hung, second = Source(), Source(0.02)
+            stuck = asyncio.create_task(caches[0].get_or_set_many(["a", "b"], hung.many))
+            await eventually(lambda: hung.calls)
+            async with asyncio.timeout(20):
+                assert await caches[1].get_or_set_many(["a", "b"], second.many) == {"a": "value 1", "b": "value 1"}
+            assert await caches[2].get_many(["a", "b"]) == {"a": "value 1", "b": "value 1"}
+            hung.go.set()
+            await stuck
+
+    run(main())
+
+
+def test_the_next_load_of_an_entry_is_waited_for_although_an_earlier_one_hung(one_server: Server, prefix: str) -> None:
+    async def main() -> None:
+        async with Fleet(one_server, prefix, 3, load_wait="300ms", near_max_bytes=0) as caches:
+            await caches[0].set("k", "old")
+            await caches[0].clear()
+            hung, slow, unasked = Source(), Source(0.15), Source(0.0)
+            stuck = [asyncio.create_task(cache.get_or_set("k", hung.load)) for cache in caches[:2]]
+            await eventually(lambda: hung.calls == 2)
+            assert await caches[2].get_or_set("k", Origin().load) == "value 1", "both hang"
+            for task in stuck:
+                task.cancel()
+            await asyncio.gather(*stuck, return_exceptions=True)
+            next_ = asyncio.create_task(caches[0].get_or_set("k", slow.load))
+            await eventually(lambda: slow.calls)
+            assert await caches[2].get_or_set("k", unasked.load) == "value 1"
+            assert (await next_, unasked.calls) == ("value 1", 0)
+
+    run(main())
