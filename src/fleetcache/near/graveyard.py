@@ -11,10 +11,13 @@ here, in the containers that listed them, and each container is emptied a few ke
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any
 
 from ..clock import Clock
 from .generations import Generations
+
+if TYPE_CHECKING:
+    from .store import Near
 
 __all__ = ["Burial", "Grave", "Graveyard"]
 
@@ -22,17 +25,18 @@ __all__ = ["Burial", "Grave", "Graveyard"]
 _SMALL = 64
 
 
-class Grave(NamedTuple):
+class Grave:
     """Keys, most of them of dead entries, in the container that listed them.
 
-    Attributes:
+    Args:
         keys: Emptied little by little. A key may be held anew meanwhile: the store looks at its entry.
         tag: The removed tag, if it was one, and the number of its removal.
     """
 
-    keys: "deque[str] | dict[str, None]"
-    tag: str | None = None
-    number: int = -1
+    __slots__ = ("keys", "number", "tag")
+
+    def __init__(self, keys: "deque[str] | dict[str, None]", tag: str | None = None, number: int = -1) -> None:
+        self.keys, self.tag, self.number = keys, tag, number
 
 
 class Graveyard:
@@ -72,9 +76,9 @@ class Graveyard:
             keys = graves[0].keys
             if keys:
                 return keys.popitem()[0] if isinstance(keys, dict) else keys.popleft()
-            _, tag, number = graves.popleft()
-            if tag is not None:
-                self._generations.buried(tag, number)
+            grave = graves.popleft()
+            if grave.tag is not None:
+                self._generations.buried(grave.tag, grave.number)
         if self._rubble:
             self._clear_away()
         else:
@@ -93,16 +97,6 @@ class Graveyard:
             self.weight -= weight
 
 
-class Buried(Protocol):
-    """A store with dead entries."""
-
-    on_dead: Callable[[], None]
-
-    def bury(self, steps: int) -> bool:
-        """Bury up to so many of the dead; return whether any are left."""
-        ...
-
-
 class Burial:
     """Buries the dead of a store in slices, until none is left.
 
@@ -118,7 +112,7 @@ class Burial:
     # Steps between two looks at the clock. Some of them give a whole page of memory back, which takes longer.
     STEPS = 8
 
-    def __init__(self, near: Buried, clock: Clock, call_later: Callable[[float, Callable[[], None]], Any]) -> None:
+    def __init__(self, near: "Near", clock: Clock, call_later: Callable[[float, Callable[[], None]], Any]) -> None:
         self._near, self._clock, self._call_later = near, clock, call_later
         self._alarm: Any = None
         self._stopped = False
