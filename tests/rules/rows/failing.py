@@ -28,14 +28,6 @@ ROWS = [
         f"{RIGHTS}test_a_load_that_was_broken_off_leaves_no_mark",
     ),
     Row(
-        "callers_not_woken_by_a_mark_of_a_claim",
-        "policy.rights.1",
-        "Callers of the process whose claim ended with a mark wait until the claim would have ended.",
-        "shared.store:Shared.fail",
-        ("if not claim:", "if True:"),
-        f"{FAILING}test_callers_of_the_process_whose_claim_failed_are_woken",
-    ),
-    Row(
         "one_failure_is_enough",
         "policy.rights.2",
         "After one failed load, which may be chance, all processes load.",
@@ -82,14 +74,6 @@ ROWS = [
         "policy.loading:Loading.send",
         ("if right.claim_token is not None:", "if right.claim_token is not None and not right.shared:"),
         f"{FAILING}test_the_first_of_them_to_succeed_stores_its_value_and_the_others_keep_theirs",
-    ),
-    Row(
-        "loads_on_a_mark_beside_each_other",
-        "policy.rights.4",
-        "Several flights of a process load on one mark.",
-        "policy.single_flight:Flights.lead",
-        ("        if joined is not None:\n            return None if joined is flight else joined\n", ""),
-        f"{FAILING}test_a_process_runs_one_load_of_a_key_at_a_time",
     ),
     Row(
         "load_beside_a_detached_load_on_a_mark",
