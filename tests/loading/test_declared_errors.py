@@ -301,3 +301,16 @@ def test_wrong_mappings_are_refused_where_they_are_written(play: Play) -> None:
 def test_a_wrong_mapping_is_refused_where_a_function_is_decorated(face: Any) -> None:
     with pytest.raises(ConfigError, match="errors="):
         face("memory://").cached(errors=[NotFoundError])
+
+
+@pytest.mark.parametrize("options", [{}, {"offline_ttl": "5s"}, {"stale": "1h"}])
+def test_an_error_from_near_counts_as_one_hit(play: Play, options: dict[str, Any]) -> None:
+    async def body(cache: Cache, _other: Cache) -> None:
+        source = Source(NotFoundError("x"))
+        await source.fails(cache, **options)
+        before = cache.stats()
+        await source.fails(cache, **options)
+        after = cache.stats()
+        assert after.near_hits + after.shared_hits - before.near_hits - before.shared_hits == 1
+
+    play(body)

@@ -160,6 +160,7 @@ class KeyedFunction(Generic[P, T]):
                 answer = verbs._engine.entries.decode_near(held, self._declare())  # noqa: SLF001 - as above
                 if answer is not None:
                     return answer.value
+                verbs._counters.near_hits -= 1  # noqa: SLF001 - of another type, or a stored error: ``policy`` counts
         return self._asked(key, args, kwargs)
 
     async def _remove_all(self, *, strict: bool) -> None:

@@ -29,6 +29,7 @@ class Loads:
     _engine: "Engine"
     _key: Callable[[object], str]
     _near_hit: Callable[..., Any]
+    _counters: Any
 
     @overload
     async def get_or_set(self, key: str, loader: Wrapping[[], T], **options: Unpack[LoadOptions]) -> T: ...
@@ -98,6 +99,8 @@ class Loads:
             if answer is not None:
                 found: T = answer.value
                 return found
+            if held is not None:
+                self._counters.near_hits -= 1  # of another type, or a stored error: ``policy`` counts the call
         options = self._scope.options(
             ttl,
             stale,

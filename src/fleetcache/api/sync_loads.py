@@ -28,6 +28,7 @@ class SyncLoads:
     _runner: "Runner"
     _engine: "Engine"
     _near_hit: Callable[..., Any]
+    _counters: Any
 
     @overload
     def get_or_set(self, key: str, loader: SyncWrapping[[], T], **options: Unpack[LoadOptions]) -> T: ...
@@ -98,6 +99,7 @@ class SyncLoads:
                 answer = self._engine.entries.decode_near(held, declared)
                 if answer is not None:
                     return answer.value
+                self._counters.near_hits -= 1  # as in ``Loads``
         make = partial(
             self._verbs.get_or_set,
             key,
