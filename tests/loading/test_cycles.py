@@ -252,3 +252,25 @@ def test_so_is_one_that_joins_who_waits_for_its_lease(server: Server, prefix: st
             assert await asyncio.wait_for(others[0], BUSY) == "other"
 
     run(main())
+
+
+def test_a_batch_of_a_task_that_its_loader_awaits_later_is_a_cycle(one_server: Server, prefix: str) -> None:
+    """The batch waits for the lease of a load that it may not join, which cannot end before the batch does."""
+
+    async def main() -> None:
+        async with Cache(one_server.url, prefix=prefix, load_wait="1h", operation_timeout="5s") as cache:
+
+            async def many(keys: list[str]) -> dict[str, str]:
+                return dict.fromkeys(keys, "x")
+
+            async def load() -> str:
+                await cache.invalidate_tags("t")  # nobody joins this load any more, and it keeps its lease
+                task = asyncio.create_task(cache.get_or_set_many(["k"], many))
+                await asyncio.sleep(0.1)
+                return str(await task)
+
+            with pytest.raises(LoadCycle):
+                async with asyncio.timeout(20):
+                    await cache.get_or_set("k", load, tags=["t"])
+
+    run(main())
