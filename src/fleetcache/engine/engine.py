@@ -336,20 +336,7 @@ class Engine(ABC):
 
     def stats(self) -> Stats:
         """Return counters and gauges."""
-        return self.counters.snapshot(
-            near_hits=self.counters.near_hits + self.ticks.count,
-            near_items=len(self.near),
-            near_bytes=self.near.bytes,
-            near_evictions=self.near.evictions,
-            flights=len(self.flights),
-            waiters=self.coherence.waiters,
-            queued=self.policy.loading.places.queued,
-            abandoned=self.policy.loading.limits.abandoned,
-            journal=len(self.coherence.journal),
-            tag_copies=len(self.coherence.copies),
-            link="none" if isinstance(self.link, NoLink) else self.link.state.value,
-            epoch=self.link.epoch,
-        )
+        return self.reporter.stats()
 
     # -- the end -----------------------------------------------------------------------------------------------------
 

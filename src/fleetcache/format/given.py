@@ -8,18 +8,17 @@ comparison in ``values`` goes on with each pair.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from collections.abc import Set as AbstractSet
 from datetime import datetime, time, timedelta
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Final
 
-from .values import field_names
-
 __all__ = ["parts_of_given"]
 
 _Parts = Iterable[tuple[Any, Any]] | None
+_FieldNames = Callable[[Any], tuple[str, ...] | None]
 _NUMBERS: Final = (int, float, Decimal)
 # Two equal values of one of these types are the same.
 _EXACT: Final = frozenset({str, int, bool, bytes})
@@ -29,18 +28,24 @@ _BYTES: Final = (bytes, bytearray)
 _too_fine = re.compile(r"[.,][0-9]{6}0*[1-9]").search
 
 
-def parts_of_given(value: Any, back: Any) -> _Parts:  # noqa: PLR0911 - one exit for each kind of plain data
-    """Return the parts of given plain data and of the value made of it, side by side; ``None``: a part is lost."""
+def parts_of_given(value: Any, back: Any, field_names: _FieldNames) -> _Parts:  # noqa: PLR0911 - one exit a kind
+    """Return the parts of given plain data and of the value made of it, side by side; ``None``: a part is lost.
+
+    Args:
+        value: The plain data.
+        back: The value made of it.
+        field_names: Returns the fields that a class declares; ``None`` if it declares none in a known way.
+    """
     if isinstance(value, dict) and not isinstance(back, dict):
-        return _fields(value, back)
+        return _fields(value, back, field_names)
     if isinstance(back, AbstractSet) and isinstance(value, (*_ARRAYS, AbstractSet)):
         return _members(value, back)
     if isinstance(value, (*_ARRAYS, AbstractSet)):
         return _elements(value, back)
     if isinstance(value, (int, float)):
         return _same_number(value, back)
-    if isinstance(value, _BYTES) and isinstance(back, _BYTES):
-        return () if bytes(value) == bytes(back) else None
+    if isinstance(value, _BYTES):  # JSON would write them as base64 where text is declared
+        return () if isinstance(back, _BYTES) and bytes(value) == bytes(back) else None
     if isinstance(value, str):
         return _same_text(value, back)
     return ()
@@ -62,9 +67,9 @@ def _same_text(value: str, back: Any) -> _Parts:
     return None if isinstance(back, (datetime, time, timedelta)) and _too_fine(value) else ()
 
 
-def _fields(value: dict[Any, Any], back: Any) -> _Parts:
+def _fields(value: dict[Any, Any], back: Any, field_names: _FieldNames) -> _Parts:
     """Pair the keys of a dict with the fields of the object made of it."""
-    fields, tag = _names(type(back))  # type: ignore[arg-type]  # a class can be hashed
+    fields, tag = _names(type(back), field_names)  # type: ignore[arg-type]  # a class can be hashed
     if fields is None:
         return ()  # of a class of the user, whose own code made it
     pairs = []
@@ -79,7 +84,7 @@ def _fields(value: dict[Any, Any], back: Any) -> _Parts:
 
 
 @lru_cache(maxsize=1024)
-def _names(kind: Any) -> tuple[dict[str, str] | None, str | None]:
+def _names(kind: Any, field_names: _FieldNames) -> tuple[dict[str, str] | None, str | None]:
     """Return the fields of a class by the key that a dict has for each, and the key of its tag."""
     names = field_names(kind)
     if names is None:

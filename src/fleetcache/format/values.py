@@ -120,7 +120,7 @@ def find_change(value: Any, back: Any, given: AbstractSet[type] = frozenset()) -
             return None if value == back else (value, back)
         from .given import parts_of_given  # noqa: PLC0415 - few values are given as plain data
 
-        parts = parts_of_given(value, back)
+        parts = parts_of_given(value, back, field_names)
     elif kind in SCALARS:
         same = value == back if kind is not float else _same_float(value, back)
         return None if same else (value, back)

@@ -15,10 +15,7 @@ generations that may hold one of them. The rules:
    and a reader compares them last: a reader that still has the entry finds it expired.
 """
 
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from .store import NearEntry
+from typing import TYPE_CHECKING, Final, Protocol
 
 __all__ = ["CLOSED", "EVERYTHING", "UNBORN", "UNCONFIRMED", "Generation", "Generations"]
 
@@ -54,13 +51,26 @@ class Generation:
 UNBORN: Final = Generation(-1, CLOSED)
 
 
+if TYPE_CHECKING:  # a protocol costs a process more to define than the rest of this file
+
+    class Member(Protocol):
+        """An entry, as far as its generation is concerned."""
+
+        generation: Generation
+
+        @property
+        def tags(self) -> tuple[str, ...]: ...
+        @property
+        def unconfirmed(self) -> bool: ...
+
+
 # The kinds of entries, each with a present generation: confirmed without a tag of its own, confirmed with tags,
 # and the same two for unconfirmed entries. A removal closes the generations of some kinds only.
 _KINDS = range(4)
 _TAGGED, _OF_UNCONFIRMED = (1, 3), (2, 3)
 
 
-def _kind(held: "NearEntry") -> int:
+def _kind(held: "Member") -> int:
     return 2 * held.unconfirmed + (len(held.tags) > 1)
 
 
@@ -80,11 +90,11 @@ class Generations:
         confirmed, tagged, _, _ = self._present
         confirmed.until = tagged.until = horizon
 
-    def present(self, held: "NearEntry") -> Generation:
+    def present(self, held: "Member") -> Generation:
         """Return the generation that an entry joins now."""
         return self._present[_kind(held)]
 
-    def lives(self, held: "NearEntry") -> bool:
+    def lives(self, held: "Member") -> bool:
         """Return whether no removal named the entry, which then joins the present generation. Any thread may ask."""
         present = self._present[_kind(held)]  # before the removals: rule 5
         number = held.generation.number

@@ -11,13 +11,22 @@ here, in the containers that listed them, and each container is emptied a few ke
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..clock import Clock
 from .generations import Generations
 
 if TYPE_CHECKING:
-    from .store import Near
+
+    class Buried(Protocol):
+        """A store with dead entries."""
+
+        on_dead: Callable[[], None]
+
+        def bury(self, steps: int) -> bool:
+            """Bury up to so many of the dead; return whether any are left."""
+            ...
+
 
 __all__ = ["Burial", "Grave", "Graveyard"]
 
@@ -112,7 +121,7 @@ class Burial:
     # Steps between two looks at the clock. Some of them give a whole page of memory back, which takes longer.
     STEPS = 8
 
-    def __init__(self, near: "Near", clock: Clock, call_later: Callable[[float, Callable[[], None]], Any]) -> None:
+    def __init__(self, near: "Buried", clock: Clock, call_later: Callable[[float, Callable[[], None]], Any]) -> None:
         self._near, self._clock, self._call_later = near, clock, call_later
         self._alarm: Any = None
         self._stopped = False

@@ -68,8 +68,9 @@ class BatchLoad:
     async def run(self) -> tuple[dict[str, Any], list[str]]:
         """Return the values found or loaded, and the keys to ask for again."""
         ctx = self._ctx
-        joined = {key: flight for key in self._keys if (flight := self._joinable(key)) is not None}
-        self._ahead = self._detached(joined)
+        joined = ctx.flights.all_joinable(self._keys, ctx.ports.me, ctx.ports.clock(), ctx.load_wait)
+        if ctx.coherence.turnover.evicting:
+            self._ahead = ctx.flights.all_ahead(key for key in self._keys if key not in joined)
         runs = [self._start(key) for key in self._keys if key not in joined and key not in self._ahead]
         for run in runs:
             self._loading.waits.watch(run)
@@ -92,21 +93,6 @@ class BatchLoad:
                 ctx.coherence.close_fill(run.token)
                 ctx.flights.end(run.flight, Outcome(Resolution.RETRY))
         return self._values, self._again
-
-    def _detached(self, joined: dict[str, Flight]) -> dict[str, Flight]:
-        """Return the loads that may not be joined and whose lease the server may have evicted: see ``Turnover``."""
-        flights, evicting = self._ctx.flights, self._ctx.coherence.turnover.evicting
-        found = {key: flights.ahead(key) for key in self._keys if key not in joined} if evicting else {}
-        return {key: flight for key, flight in found.items() if flight is not None}
-
-    def _joinable(self, key: str) -> Flight | None:
-        """Return the flight of a key that this batch joins: the load beside it, if it takes longer than load_wait."""
-        flights, now, load_wait = self._ctx.flights, self._ctx.ports.clock(), self._ctx.load_wait
-        flight = flights.get(key)
-        if flight is not None and flight.is_overdue(now, load_wait):
-            waiting_for(flight, self._ctx.ports.me, over=True)  # a loader that asks for its own key waits for itself
-            flight = flights.second(key)
-        return None if flight is None or flight.is_overdue(now, load_wait) else flight
 
     def _start(self, key: str) -> Load:
         flights = self._ctx.flights

@@ -128,6 +128,16 @@ class BatchReads:
                 take(run, seen)
 
         await stream(ctx, runs, send, looked, budget)
+        await self._look_with_tags(unknown, take, budget)
+
+    async def _look_with_tags(
+        self,
+        unknown: dict[tuple[str, ...], list[tuple[Load, Lookup]]],
+        take: Callable[[Load, Lookup], None],
+        budget: Budget,
+    ) -> None:
+        """Read sets of tags, and judge the entries that carry each."""
+        ctx = self._ctx
 
         def ask(part: _Part) -> Sent:
             tags, entries = part

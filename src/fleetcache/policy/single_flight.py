@@ -5,7 +5,7 @@ load. A *detached* flight continues for the callers that are in it, but no furth
 tag changed since its loader began.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from contextvars import ContextVar
 from enum import Enum
@@ -251,6 +251,22 @@ class Flights:
         """Return the first detached flight of the key that still runs; ``None`` if that is ``flight`` itself."""
         first = next(iter(self._detached.get(key, ())), None)
         return None if first is flight else first
+
+    def all_ahead(self, keys: Iterable[str]) -> dict[str, Flight]:
+        """Return the first detached flight of each of these keys that has one."""
+        return {key: flight for key in keys if (flight := self.ahead(key)) is not None}
+
+    def all_joinable(self, keys: Iterable[str], me: Any, now: float, load_wait: float) -> dict[str, Flight]:
+        """Return the flights that a batch joins: the load beside a flight that takes longer than ``load_wait``."""
+        joinable = {}
+        for key in keys:
+            flight = self.get(key)
+            if flight is not None and flight.is_overdue(now, load_wait):
+                waiting_for(flight, me, over=True)  # a loader that asks for its own key waits for itself
+                flight = self.second(key)
+            if flight is not None and not flight.is_overdue(now, load_wait):
+                joinable[key] = flight
+        return joinable
 
     def holder(self, key: str, flight: Flight | None = None) -> Flight | None:
         """Return a detached flight of the key other than ``flight`` that loads under a lease or claim.

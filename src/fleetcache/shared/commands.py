@@ -168,6 +168,11 @@ class CommandSender:
         self.submit(_Scripted(self, text.call(key, *args), judge, future, lost, still, again))
         return future
 
+    def ask_server(self, questions: tuple[Command, ...], heard: Callable[[list[Any]], None]) -> None:
+        """Ask the server about itself. No caller waits for the replies."""
+        if self.may_send():
+            self.submit(Call(questions, heard))
+
     def call(
         self,
         commands: tuple[Command, ...],

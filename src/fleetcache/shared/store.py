@@ -339,10 +339,9 @@ class Shared(CommandSender):
             self._entries.fill(entry, sent_at)
             return Lookup(EntryState.GRANTED)
 
-        future = self._ports.future()
+        args, future = (entry.blob, entry.server_ttl_ms), self._ports.future()
 
         def send() -> None:
-            args = (entry.blob, entry.server_ttl_ms)
             self.call_script("add", raw, args, answered, future, still=lambda: token.valid)
 
         return self._sent(raw, future, send)
@@ -387,18 +386,11 @@ class Shared(CommandSender):
             return None
 
         def answered(reply: Any, _sent_at: float) -> bool:
-            if isinstance(reply, ReplyError):
-                self.record_refusal("store", reply)
-                return False
-            return bool(reply == 1)
+            refused = isinstance(reply, ReplyError) and self.record_refusal("store", reply)
+            return not refused and bool(reply == 1)
 
         raw, future = self._layout.entry(key), self._ports.future()
         return self.call_script("touch", raw, (stamp, server_ttl_ms), answered, future)
-
-    def ask_server(self, questions: tuple[Command, ...], heard: Callable[[list[Any]], None]) -> None:
-        """Ask the server about itself. No caller waits for the replies."""
-        if self.may_send():
-            self.submit(Call(questions, heard))
 
     def ping(self) -> Future | None:
         """Send a real command, to measure the round trip that health reports."""

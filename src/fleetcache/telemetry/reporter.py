@@ -9,6 +9,7 @@ from ..config.url import Address
 from ..futures import Future
 from ..wire.link_state import Link, LinkState
 from .health import Health, Status, impact, wall_time
+from .stats import Counters, Stats
 
 __all__ = ["Reporter"]
 
@@ -28,7 +29,9 @@ class Reported(Protocol):
     coherence: Any
     recovery: Any
     near: Any
-    counters: Any
+    flights: Any
+    ticks: Any
+    counters: Counters
     policy: Any
     ports: Any
     link: Any
@@ -50,6 +53,24 @@ class Reporter:
         self._probed = -float("inf")
         self._asking: list[Future] | None = None  # futures of the probes that wait for the current measurement
         self._told_since = (0.0, "")
+
+    def stats(self) -> Stats:
+        """Return counters and gauges."""
+        engine = self._engine
+        return engine.counters.snapshot(
+            near_hits=engine.counters.near_hits + engine.ticks.count,
+            near_items=len(engine.near),
+            near_bytes=engine.near.bytes,
+            near_evictions=engine.near.evictions,
+            flights=len(engine.flights),
+            waiters=engine.coherence.waiters,
+            queued=engine.policy.loading.places.queued,
+            abandoned=engine.policy.loading.limits.abandoned,
+            journal=len(engine.coherence.journal),
+            tag_copies=len(engine.coherence.copies),
+            link=engine.link.state.value if isinstance(engine.link, Link) else "none",
+            epoch=engine.link.epoch,
+        )
 
     async def probe(self) -> None:
         """Measure a round trip, at most once a second; concurrent probes share one measurement."""

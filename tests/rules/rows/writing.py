@@ -101,14 +101,6 @@ ROWS = (
         f"{LARGE}test_a_batch_that_fits_costs_one_timeout_in_all",
     ),
     Row(
-        "late_versions_looked_up",
-        "promise.4",
-        "Versions that come after a batch has gone on are looked up in its forgotten state.",
-        "policy.batch_reads:BatchReads.look",
-        ("in enumerate(unknown[tags])", "in enumerate(unknown.pop(tags))"),
-        f"{LARGE}test_versions_of_tags_that_come_too_late_for_a_batch_do_no_harm",
-    ),
-    Row(
         "batch_holds_the_loop",
         "policy.streaming.5",
         "A batch works on while other tasks of the loop wait.",

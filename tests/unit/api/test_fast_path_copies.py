@@ -76,7 +76,7 @@ def test_the_copies_are_equal() -> None:
     [
         ("held.freq < 3", "held.freq < 4"),
         ("held.fresh_until > now", "held.stale_until > now"),
-        (" or held.unconfirmed", ""),
+        (" and held.generation.until > now", ""),
         ("near_hits -= 1", "near_hits -= 2"),
         ("(KeyError, TypeError)", "(KeyError)"),
         ("return held.value", "return held"),

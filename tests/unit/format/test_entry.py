@@ -97,7 +97,7 @@ def changed(place: int, value: int) -> bytes:
         changed(HEAD_SIZE, FORMAT_WRITTEN + 1),
         changed(HEAD_SIZE, FORMAT_WRITTEN - 1),
         changed(HEAD_SIZE, 0),
-        *(changed(HEAD_SIZE + 2, flag) for flag in (2, 4, 8, 0x10, 0x20, 0x40, 0x80)),  # flags of later releases
+        *(changed(HEAD_SIZE + 2, flag) for flag in (2, 4, 0x10, 0x20, 0x40, 0x80)),  # flags of later releases
         pack(HEAD, 1, (1.0, 0.0, 0.0), b"", 0, signed=False)[:-2] + (20).to_bytes(2) + b"payload",
     ],
 )

@@ -7,7 +7,7 @@ import pytest
 from fleetcache.policy.lookup import ENDING, DecodedValue, EntryState, Lookup, NewEntry
 from fleetcache.policy.options import CallOptions
 
-REPLACEABLE = (EntryState.EXPIRED, EntryState.INVALID)
+REPLACEABLE = (EntryState.EXPIRED, EntryState.INVALID, EntryState.ERROR)
 
 
 @pytest.mark.parametrize("state", REPLACEABLE)

@@ -164,8 +164,8 @@ class Monitor:
         self._lock: Any = RLock()
         self.tell = tell
         self.suspends = False
-        self.on_release: Callable[[], None] = _nothing
-        self.on_interrupted: Callable[[], None] = _nothing
+        self.on_release: Callable[[], None] = lambda: None
+        self.on_interrupted: Callable[[], None] = lambda: None
         self.on_noted: Callable[[], None] = self._do_now
         self.amid: set[int] = set()
         self.notes: deque[Note] = deque()
@@ -395,7 +395,3 @@ def answerless(future: ThreadFuture) -> Any:
     """Return the result of a future whose time has run out: ``NO_ANSWER``, unless the result has just come."""
     tell_unanswered(future)
     return future.result()
-
-
-def _nothing() -> None:
-    pass
