@@ -11,6 +11,7 @@ from fleetcache import Cache, SyncCache
 from fleetcache.engine.threads.engine import SyncEngine
 from fleetcache.format.keys import Layout
 from fleetcache.shared.stray_rights import Rights
+from tests.conftest import StartServer
 from tests.support.proxy import Proxy
 from tests.support.run import run
 from tests.support.scene import CLAIM, PLACEHOLDER
@@ -151,6 +152,33 @@ async def _load_ends_in_an_outage(server: Server, proxy: Proxy, prefix: str) -> 
 
 def test_a_load_that_ends_in_an_outage_gives_its_lease_back_after_it(server: Server, proxy: Proxy, prefix: str) -> None:
     assert run(_load_ends_in_an_outage(server, proxy, prefix)) < 2
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_right_whose_return_was_refused_is_given_back_later(
+    fresh_server: StartServer, prefix: str, kind: str
+) -> None:
+    server = fresh_server("tcp")
+
+    def stand(*primary: str | int) -> None:
+        with server.client() as client:
+            client("REPLICAOF", *primary)
+
+    async def scene() -> None:
+        async with Cache(server.url, prefix=prefix, **OPTIONS) as cache:
+            await cache.get("k")
+            ask_for(cache, kind)
+            await eventually(lambda: exists(server, place(prefix, kind)))
+            stand("127.0.0.1", 1)
+            stamp = PLACEHOLDER if kind == "lease" else CLAIM
+            cache._engine.shared.release_raw(place(prefix, kind), stamp)
+            await eventually(lambda: cache.stats().link == "offline")
+            assert exists(server, place(prefix, kind))
+            stand("NO", "ONE")
+            await eventually(lambda: cache.stats().link == "online")
+            await eventually(lambda: not exists(server, place(prefix, kind)))
+
+    run(scene())
 
 
 def test_a_claim_that_is_given_back_in_an_outage_is_free_after_it(server: Server, proxy: Proxy, prefix: str) -> None:

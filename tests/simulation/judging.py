@@ -148,9 +148,10 @@ class Judging(ABC):
             number, key, self, began, near=near, last_resort=False, offline=seen.offline, offline_ttl=bound
         )
         value = self.model.values[number]
-        # An error ends by the server's clock, which may be set back.
+        # An error ends by the server's clock, which may be set back, and counts from the store, which may stall.
         steps = any(fault.kind == "step" for fault in self.run.plan.faults)
-        if not steps and began[1] > value.made + (op.errors or 0.0) + 2 * OPERATION_TIMEOUT + SLACK:
+        most = (op.errors or 0.0) + self.run.excused(value.made, began[1])
+        if not steps and began[1] > value.made + most + 2 * OPERATION_TIMEOUT + SLACK:
             raise Violation("lifetime", f"{self.name} got an error of {key} made at {value.made:.3f}")
         return f"the error of version {value.version}"
 

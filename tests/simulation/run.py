@@ -19,6 +19,7 @@ from tests.simulation.eavesdrop import Eavesdropper
 from tests.simulation.faults import strike
 from tests.simulation.fleet import Instance
 from tests.simulation.host import Host
+from tests.simulation.judging import OPERATION_TIMEOUT
 from tests.simulation.lifetimes import Lifetimes
 from tests.simulation.loop import SimLoop, World
 from tests.simulation.model import Load, Model, Removal, Violation
@@ -329,6 +330,8 @@ class Run:
         if not self._go_on(awake + LEASE + 5, lambda: not self._calls()):
             raise Violation("deadline", "the last reads were not answered")
         self._go_on(self.world.now + 0.5)
+        # A tag may end on the server at any moment, and its push opens a doubt. Each doubt must end.
+        self._go_on(self.world.now + OPERATION_TIMEOUT, lambda: not any(map(_doubts, self.living(""))))
 
     def _look_for_leftovers(self) -> None:
         for one in self.living(""):
@@ -336,7 +339,7 @@ class Run:
             left = {
                 "flights": engine.flights.active(),
                 "waiters": coherence.waiters,
-                "doubts": len(coherence.doubts),
+                "doubts": _doubts(one),
                 "tokens": coherence._tokens,
                 "journal": coherence.journal.in_order(),
                 "tasks": list(engine._on_loop._tasks),
@@ -362,6 +365,10 @@ class Run:
         left = [connection.owner.name for connection in self.network.connections if connection.open_here()]
         if left:
             raise Violation("leftovers", f"connections of {left} are open after close()")
+
+
+def _doubts(instance: Instance) -> list[str]:
+    return list(instance.engine.coherence.doubts)
 
 
 class _Errors(logging.Handler):

@@ -54,7 +54,7 @@ class Waits:
         has run for ``load_wait``: on ``BESIDE`` it is still one of the flight's waiting callers, and must ``leave``.
         """
         ctx = self._ctx
-        entered = ctx.ports.clock() if joined else 0.0
+        entered = ctx.ports.clock()
         outcome, verb = await self._hear(flight, future, until, wait, joined=joined)
         if outcome is None:
             return verb, None
@@ -68,7 +68,7 @@ class Waits:
             outcome.raise_error()
         if verb is not Resolution.RETURN:
             return verb, None
-        if entered > outcome.until:
+        if not own and entered > outcome.until:
             return Resolution.RETRY, None  # the value is too old for a caller that came this late
         return verb, outcome.answer.value if own else outcome.answer
 

@@ -250,6 +250,9 @@ class Shared(CommandSender):
         lost = partial(self.rights.lost, raw, stamp, GOOD_FOR)
 
         def answered(reply: Any, _sent_at: float) -> None:
+            if isinstance(reply, ReplyError):  # such as a primary that was demoted: its successor may have the right
+                lost()
+                return
             self.rights.answered(raw, stamp)
             if own:
                 self._own_if_done(raw, reply)

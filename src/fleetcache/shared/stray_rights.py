@@ -1,6 +1,7 @@
-"""Rights to load that are in doubt: the process asked for one or released one, and got no answer.
+"""Rights to load that are in doubt: the process asked for one or released one, and got no answer or a refusal.
 
-A cut connection can leave such a right on the server, and the whole fleet would wait for a load that no process runs.
+A cut connection can leave such a right on the server, as can a primary that refuses all writes while it is demoted. The
+whole fleet would wait for a load that no process runs.
 
 Rules:
 
@@ -40,7 +41,7 @@ class Rights:
         return len(self._lost) + len(self._due)
 
     def lost(self, key: bytes, stamp: bytes, seconds: float) -> None:
-        """Record a right whose request or return got no answer; the server keeps it for at most ``seconds``."""
+        """Record a right that may be left on the server, which keeps it for at most ``seconds``."""
         self._lost[key, stamp] = seconds
         if len(self._lost) > self.MAX:
             del self._lost[next(iter(self._lost))]

@@ -125,6 +125,14 @@ ROWS = [
         "tests/faults/test_orphans.py::test_a_load_that_ends_in_an_outage_gives_its_lease_back_after_it",
     ),
     Row(
+        "refused_return",
+        "shared.stray_rights.1",
+        "A lease whose release a demoted primary refused stays on its successor.",
+        "shared.store:Shared.release_raw",
+        ("lost()\n                return", "pass"),
+        "tests/faults/test_orphans.py::test_a_right_whose_return_was_refused_is_given_back_later",
+    ),
+    Row(
         "given_back_once",
         "shared.stray_rights.2",
         "A late command of the old connection runs after the handshake, and its right stays.",
