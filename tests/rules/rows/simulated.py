@@ -189,7 +189,7 @@ ROWS = [
         "An entry is replaced although it may be gone before its claim is answered.",
         "policy.lookup:Lookup.is_ending",
         wrong.ending_entries_claimed,
-        "plan 1269",
+        "plan entry_that_ends_under_its_claim",
     ),
     Row(
         "token_outlives_its_call",
