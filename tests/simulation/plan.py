@@ -3,11 +3,14 @@
 ``workload`` and ``faults`` draw plans, ``shrink`` makes them smaller, and plans that found a defect are kept as JSON.
 """
 
+from functools import cache
 from typing import Literal
 
 from msgspec import Struct, field, json
 
-__all__ = ["Fault", "Load", "Op", "Plan", "read", "written"]
+from fleetcache.config.settings import Settings
+
+__all__ = ["Fault", "Load", "Op", "Plan", "read", "settings_of", "written"]
 
 
 class Load(Struct, omit_defaults=True):
@@ -110,3 +113,31 @@ def written(plan: Plan) -> bytes:
 def read(data: bytes) -> Plan:
     """Return the plan from JSON."""
     return json.decode(data, type=Plan)
+
+
+def settings_of(plan: Plan) -> Settings:
+    """Return the settings of each cache in the run."""
+    return _settings(
+        plan.max_staleness, plan.offline_ttl, plan.load_wait, plan.near_items, plan.load_limit, plan.max_loads
+    )
+
+
+@cache
+def _settings(
+    max_staleness: float,
+    offline_ttl: float,
+    load_wait: float,
+    near_items: int,
+    load_limit: float | None,
+    max_loads: int | None,
+) -> Settings:
+    return Settings.from_url(
+        "unix:///simulated",
+        prefix="fc",
+        max_staleness=max_staleness,
+        offline_ttl=offline_ttl,
+        load_wait=load_wait,
+        near_max_items=near_items,
+        load_limit=load_limit,
+        max_loads=max_loads,
+    )

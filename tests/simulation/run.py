@@ -8,10 +8,8 @@ import gc
 import logging
 from collections.abc import Iterable
 from contextlib import suppress
-from functools import cache
 from typing import Any
 
-from fleetcache.config.settings import Settings
 from fleetcache.engine.engine import _INHERITED
 from fleetcache.format.keys import Target
 from tests.simulation.byhand import HandClaims, Touches
@@ -24,7 +22,7 @@ from tests.simulation.lifetimes import Lifetimes
 from tests.simulation.loop import SimLoop, World
 from tests.simulation.model import Load, Model, Removal, Violation
 from tests.simulation.network import Network
-from tests.simulation.plan import Fault, Op, Plan
+from tests.simulation.plan import Fault, Op, Plan, settings_of
 
 __all__ = ["Run", "play"]
 
@@ -36,35 +34,12 @@ LEASE = 10.5
 BACK = 1.0
 
 
-@cache
-def _settings(
-    max_staleness: float,
-    offline_ttl: float,
-    load_wait: float,
-    near_items: int,
-    load_limit: float | None,
-    max_loads: int | None,
-) -> Settings:
-    return Settings.from_url(
-        "unix:///simulated",
-        prefix="fc",
-        max_staleness=max_staleness,
-        offline_ttl=offline_ttl,
-        load_wait=load_wait,
-        near_max_items=near_items,
-        load_limit=load_limit,
-        max_loads=max_loads,
-    )
-
-
 class Run:
     """A plan on its way."""
 
     def __init__(self, plan: Plan, *, every_word: bool = False) -> None:
         self.plan = plan
-        self.settings = _settings(
-            plan.max_staleness, plan.offline_ttl, plan.load_wait, plan.near_items, plan.load_limit, plan.max_loads
-        )
+        self.settings = settings_of(plan)
         self.world = World(plan.seed)
         self.start = self.world.now
         self.host = Host(
@@ -168,6 +143,10 @@ class Run:
         """Note that a lease may never be released: its holder died, or the server refuses the release."""
         self.holder_lost_at = self.world.now
 
+    def was_holder_lost(self, at: float) -> bool:
+        """Return True if a lease whose holder was lost may have been there at that time."""
+        return self.holder_lost_at > at - self.longest_lease
+
     def moved(self, instance: Instance, old: SimLoop) -> None:
         """Note that an instance lives on a new event loop."""
         del self._by_loop[old]
@@ -195,7 +174,7 @@ class Run:
             if over > end and begin < until:
                 total += min(over, until) - max(begin, end)
                 end = min(over, until)
-        return total + (self.longest_lease if self.holder_lost_at > since - self.longest_lease else 0.0)
+        return total + (self.longest_lease if self.was_holder_lost(since) else 0.0)
 
     def calm(self, instance: Instance, since: float) -> bool:
         """Return True if an instance and the server were well since then."""
@@ -315,7 +294,7 @@ class Run:
     def _wait_for_rights(self) -> None:
         """Wait for leases and claims of lost holders to expire; no other may be left."""
         rights = self.host.rights()
-        if rights and self.holder_lost_at >= self.world.now - self.longest_lease:
+        if rights and self.was_holder_lost(self.world.now):
             self._go_on(self.world.now + self.longest_lease)
             rights = self.host.rights()
         if rights:

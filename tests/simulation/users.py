@@ -191,8 +191,8 @@ class Users(Judging):
                 for one in loads:
                     one.ended = min(one.ended, self.world.now)
                 self.running = [one for one in self.running if one not in loads]
-                if any(one.second for one in loads) and any(one.dead for one in self.run.instances.values()):
-                    self.run.holder_lost()  # it has renewed the placeholder of a dead process
+                if any(one.second and self.run.was_holder_lost(one.began) for one in loads):
+                    self.run.holder_lost()  # it has renewed the lost holder's placeholder
         values = {key: model.value(key, versions[key], f"loaded by {self.name}", began) for key in keys}
         for value in values.values():
             value.loader, value.made, value.op, value.started = self, self.world.now, op, started
