@@ -1,4 +1,10 @@
-"""Sends calls: scripts with their fallback to ``EVAL``, own invalidation pushes, remembered refusals."""
+"""Sends calls: scripts with their fallback to ``EVAL``, own invalidation pushes, remembered refusals.
+
+Rules:
+
+1. A caller waits for a call that takes several steps for one operation timeout in all: a script that is sent again with
+   its text, a torn read that is repeated, a read after the question for its size. The wire counts anew for each step.
+"""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -10,6 +16,7 @@ from ..clock import Clock
 from ..futures import Future, tell_unanswered
 from ..near.coherence import Coherence
 from ..policy.lookup import EntryState, Lookup
+from ..policy.ports import Runtime
 from ..telemetry.stats import Counters
 from ..wire.reasons import NO_WRITES, TRANSIENT, ScriptError, reply_reason, spoken
 from ..wire.session import (
@@ -31,6 +38,11 @@ class Wire(Protocol):
     """The part of the connection that the shared tier uses."""
 
     session: Session
+
+    @property
+    def operation_timeout(self) -> float:
+        """Seconds after which an unanswered call counts as late."""
+        ...
 
     @property
     def connected(self) -> bool:
@@ -83,7 +95,8 @@ class _Scripted:
         forgotten = isinstance(reply, ReplyError) and reply_reason(reply) == "noscript"
         if forgotten and again is not None and wire is not None and self._still():
             lost, self.lost = self.lost, None
-            wire.submit(_Scripted(self._calls, again(), self._handle, self.future, lost, self._still, None))
+            call = _Scripted(self._calls, again(), self._handle, self.future, lost, self._still, None)
+            self._calls.submit_next(call, self.sent_at)
             return ANSWERED_LATER
         return self._handle(reply, self.sent_at)
 
@@ -102,10 +115,11 @@ class CommandSender:
         coherence: Knows whether the server tracks, so that own writes cause pushes.
         counters: Counts errors by reason.
         clock: Seconds.
+        ports: Rings the end of a wait.
     """
 
-    def __init__(self, coherence: Coherence, counters: Counters, clock: Clock) -> None:
-        self._coherence, self._counters, self._clock = coherence, counters, clock
+    def __init__(self, coherence: Coherence, counters: Counters, clock: Clock, ports: Runtime) -> None:
+        self._coherence, self._counters, self._clock, self._ports = coherence, counters, clock, ports
         self.wire: Wire | None = None
         self.usable = False
         # By kind of operation: the reason, since when, and the server's words.
@@ -143,6 +157,17 @@ class CommandSender:
         """Send a call, if there is a connection."""
         if self.wire is not None:
             self.wire.submit(call)
+
+    def submit_next(self, call: AnyCall, since: float) -> None:
+        """Send the next step of a call that was first sent at ``since``."""
+        self.submit(call)
+        self.limit_wait(call.future, since)
+
+    def limit_wait(self, future: Future | None, since: float) -> None:
+        """Tell the future that no answer came, one operation timeout after ``since``."""
+        if future is not None and self.wire is not None:
+            left = max(0.0, since + self.wire.operation_timeout - self._clock())
+            self._ports.call_later(left, partial(tell_unanswered, future))
 
     def call_script(
         self,

@@ -64,7 +64,7 @@ class _Look(Struct, gc=False):
             if self.again:
                 return Lookup(EntryState.ABSENT)  # the next script reads value and life in one step
             self.between, self.again = (), True
-            self.reads.submit(self)
+            self.reads.submit_next(self, self.sent_at)
             return ANSWERED_LATER
         seen = self.reads.see(self.key, replies[0], replies[1], self.sent_at, self.declared, self.token)
         if self.load is not None:
@@ -96,7 +96,7 @@ class Reads:
     ) -> None:
         self._sender, self._layout, self._entries, self._coherence = sender, layout, entries, coherence
         self._ports = ports
-        self.submit = sender.submit
+        self.submit, self.submit_next = sender.submit, sender.submit_next
         self.large = LargeKeys()
         self.run = b""
 
@@ -166,11 +166,12 @@ class Reads:
         the future.
         """
 
-        def answered(replies: list[Any], _call: Call) -> Any:
+        def answered(replies: list[Any], call: Call) -> Any:
             seen = self.see_large(raw, *replies)
             if seen is not None:
                 return seen
             then()
+            self._sender.limit_wait(future, call.sent_at)
             return ANSWERED_LATER
 
         self._sender.call(self.large.asks(raw), answered, future)

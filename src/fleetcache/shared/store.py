@@ -47,8 +47,8 @@ class Shared(CommandSender):
     def __init__(
         self, layout: Layout, entries: Entries, coherence: Coherence, counters: Counters, clock: Clock, ports: Runtime
     ) -> None:
-        super().__init__(coherence, counters, clock)
-        self._layout, self._entries, self._ports = layout, entries, ports
+        super().__init__(coherence, counters, clock, ports)
+        self._layout, self._entries = layout, entries
         self.rights = Rights(clock)
         reads = self.reads = Reads(self, layout, entries, coherence, ports)
         self.look, self.settle, self.judge, self.capture = reads.look, reads.settle, reads.judge, reads.capture

@@ -214,6 +214,11 @@ class Connection(ABC):
     # -- calls -------------------------------------------------------------------------------------------------------
 
     @property
+    def operation_timeout(self) -> float:
+        """Return the seconds after which an unanswered call counts as late."""
+        return self._limits.operation_timeout
+
+    @property
     def connected(self) -> bool:
         """Return True if a connection is past its handshake, whether or not the server has answered recently."""
         return self.link.serves

@@ -157,6 +157,22 @@ ROWS = [
         "tests/faults/test_misshapen.py::test_the_same_on_threads",
     ),
     Row(
+        "each_step_waits_anew",
+        "shared.commands.1",
+        "A caller whose script is sent again with its text waits for two operation timeouts.",
+        "shared.commands:CommandSender.limit_wait",
+        ("if future is not None", "if False"),
+        "plan 7542",
+    ),
+    Row(
+        "each_step_of_a_read_waits_anew",
+        "shared.commands.1",
+        "The same for a torn read that is repeated, or for a read that comes after the question for its size.",
+        "shared.commands:CommandSender.limit_wait",
+        ("self.wire.operation_timeout", "2 * self.wire.operation_timeout"),
+        "tests/unit/shared/test_commands.py::test_a_caller_waits_for_all_steps_of_a_call_for_one_operation_timeout",
+    ),
+    Row(
         "torn_read",
         "shared.reading.1",
         "A value read before another client's write gets the remaining life of the new value.",
