@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
@@ -147,6 +148,47 @@ def test_a_loader_that_asks_for_its_own_key_is_told_so_still(fresh_server: Start
 
             with pytest.raises(LoadCycle):
                 await cache.get_or_set("k", load)
+
+    server = fresh_server("tcp")
+    run(main())
+
+
+def test_two_refreshes_that_waited_for_an_ill_source_load_one_after_another(
+    fresh_server: StartServer, prefix: str
+) -> None:
+    """The first may load on the failed mark, and the second, which callers may join, waits for the first."""
+
+    def failing(ends: asyncio.Event) -> Callable[[], Awaitable[str]]:
+        async def load() -> str:
+            await ends.wait()
+            raise LookupError("the source is ill")
+
+        return load
+
+    async def main() -> None:
+        options: dict[str, Any] = {"prefix": prefix, "operation_timeout": "5s"}
+        async with Cache(server.url, **options) as cache, Cache(server.url, **options) as other:
+            await other.set("k", "old", ttl="1m")
+            ends = [asyncio.Event(), asyncio.Event()]
+            failed = [asyncio.ensure_future(_held(other.refresh("k", failing(ends[0]))))]
+            await eventually(lambda: other.stats().loads == 1)
+            failed.append(asyncio.ensure_future(_held(other.refresh("k", failing(ends[1])))))
+            await eventually(lambda: other.stats().waits == 1)
+            ends[0].set()
+            await eventually(lambda: other.stats().loads == 2)
+
+            cache._engine.coherence.turnover.evicting = True
+            origin = Counted()
+            asked = [asyncio.ensure_future(_held(cache.refresh("k", origin.load, ttl="1m")))]
+            await eventually(lambda: cache.stats().waits == 1)
+            asked.append(asyncio.ensure_future(_held(cache.refresh("k", origin.load, ttl="1m"))))
+            await asyncio.sleep(0.1)
+            ends[1].set()
+            assert await asyncio.gather(*asked) == ["value 1", "value 2"]
+            assert origin.most == 1
+            for ill in failed:
+                with pytest.raises(LookupError):
+                    await ill
 
     server = fresh_server("tcp")
     run(main())

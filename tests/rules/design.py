@@ -66,7 +66,8 @@ DESIGN = {
     "waits for its end.",
     "free.cycles": "No call leaves a reference cycle: what it wrote or loaded is freed with it.",
     "flight.last": "A cancelled caller does not end the load for other callers; the last one that leaves does.",
-    "flight.cycle": "A loader that waits for its own load is an error, not a deadlock.",
+    "flight.cycle": "A loader that waits for its own load is an error, not a deadlock; two loads that only wait their "
+    "turn never wait for each other.",
     "refresh.replaces": "refresh replaces the entry by lease or claim, never past a removal.",
     "refresh.once": "A background refresh replaces the entry that it began with: a key that another instance has just "
     "refreshed is not loaded again.",

@@ -54,14 +54,16 @@ class Judging(ABC):
         """Return True unless the instance reports that it is offline."""
 
     def _check_held(self, op: Op, asked: float) -> None:
-        """Judge a load that starts: while the server is only late, a load without a right is held back.
+        """Judge a load that starts: while the server is only late, a load without a right, or a mark, is held back.
 
         A second stall soon after the first finds loads that were held back before. A load of a key whose removal is
         pending does not read, and may have begun before the server became late.
         """
         link, current = self.engine.link, CURRENT.get()
         pending = self.engine.coherence.journal.pending
-        if link.state is not LinkState.SUSPECT or current is None or current[0].loads or pending:
+        if link.state is not LinkState.SUSPECT or current is None or pending:
+            return
+        if current[0].loads or current[0].on_mark:
             return
         late_at, before = (self.late_at, self.late_before) if self.late_at == link.since else (link.since, self.late_at)
         if current[0] not in self.engine.flights.active() or late_at - before < 4 * OPERATION_TIMEOUT:

@@ -11,9 +11,10 @@ from fleetcache.policy.context import PolicyContext
 from fleetcache.policy.limits import Limits
 from fleetcache.policy.loading import Loading
 from fleetcache.policy.lookup import ClaimReply, Lookup, NewEntry
+from fleetcache.policy.outcome import Resolution
 from fleetcache.policy.ports import LoaderEndedError
 from fleetcache.policy.rights import Rights
-from fleetcache.policy.single_flight import Flights, Resolution
+from fleetcache.policy.single_flight import Flights
 from fleetcache.policy.waits import Waits
 from fleetcache.shared.commands import CommandSender
 from fleetcache.shared.entries import Entries

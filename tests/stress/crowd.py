@@ -19,7 +19,8 @@ from typing import Any, cast
 from fleetcache import SyncCache
 from fleetcache.engine.threads.monitor import ThreadFuture
 from fleetcache.policy.lookup import EntryState, Lookup
-from fleetcache.policy.single_flight import Flights, Outcome
+from fleetcache.policy.outcome import Outcome
+from fleetcache.policy.single_flight import Flights
 
 KEYS_EACH, PROCESSES = 3, 4
 SIZE = 8 * KEYS_EACH * PROCESSES

@@ -12,7 +12,8 @@ from fleetcache import Cache
 from fleetcache.format.keys import Layout
 from fleetcache.near.coherence import Coherence, FillToken
 from fleetcache.near.store import NearEntry
-from fleetcache.policy.single_flight import Flights, Outcome
+from fleetcache.policy.outcome import Outcome
+from fleetcache.policy.single_flight import Flights
 from tests.conftest import StartServer
 from tests.stress.fleet import PATIENCE, Tally, World, fleet, stress
 from tests.support.client import Client

@@ -14,10 +14,11 @@ from .context import Budget, Load
 from .limits import elsewhere_over_limit, over_limit
 from .lookup import DecodedValue, EntryState, Lookup
 from .options import CallOptions
+from .outcome import Outcome, Resolution
 from .ports import LoaderEndedError, is_failure
 from .reading import Policy
 from .rights import Asked, Right
-from .single_flight import Flight, Outcome, Resolution, Wait, waiting_for
+from .single_flight import Flight, Wait, waiting_for
 from .streaming import SMALL, Sent, stream
 from .waits import MAX_LOOK_AGAIN
 
@@ -179,10 +180,9 @@ class BatchLoad:
         found: list[Found] = []
 
         def ask(look: tuple[Load, Lookup]) -> Sent:
-            run, seen = look
-            right = self._ask_right(run, seen)
+            right = self._ask_right(*look)
             if isinstance(right, Asked):
-                asked[run.key] = right
+                asked[look[0].key] = right
                 return right.answer, SMALL
             return partial(_as_is, right), SMALL
 

@@ -12,8 +12,9 @@ from ..log import TELL, Teller
 from ..telemetry.stats import Counters
 from .lookup import DecodedValue, EntryState, Lookup
 from .options import MINIMUM_TTL, CallOptions
+from .outcome import Outcome, Resolution
 from .ports import NO_ANSWER, CoherencePort, EntriesPort, Future, NearPort, Runtime, SharedPort, TrustPort
-from .single_flight import Flight, Flights, Outcome, Resolution
+from .single_flight import Flight, Flights
 
 __all__ = ["MIN_COST", "NO_LOOK", "Budget", "Load", "LoadTimes", "PolicyContext"]
 

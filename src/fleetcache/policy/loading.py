@@ -17,11 +17,12 @@ from .limits import Limits, elsewhere_over_limit, over_limit
 from .loader_results import Unwrapping
 from .lookup import DecodedValue, EntryState, Lookup, NewEntry
 from .options import CallOptions
+from .outcome import Outcome, Resolution
 from .overtime import Overtime
 from .places import Places
 from .ports import Future, LoaderEndedError, is_failure
 from .rights import Right, Rights
-from .single_flight import Flight, Outcome, Resolution, Wait
+from .single_flight import Flight, Wait
 from .waits import Waits
 
 __all__ = ["Loading"]

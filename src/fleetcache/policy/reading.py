@@ -13,9 +13,10 @@ from .context import NO_LOOK, Load, PolicyContext
 from .loading import Loading
 from .lookup import DecodedValue, EntryState, Lookup
 from .options import CallOptions, should_refresh_early
+from .outcome import Outcome, Resolution
 from .ports import NO_ANSWER
 from .results import Found
-from .single_flight import Flight, Outcome, Resolution, waiting_for
+from .single_flight import Flight, waiting_for
 
 __all__ = ["LoadRequest", "Policy"]
 
@@ -295,8 +296,10 @@ class Policy:
         try:
             await ctx.ports.spawn(flight, partial(self.loading.fetch, run), partial(self._landed, run))
             verb, answer = await self._waits.outcome(flight, future, until, wait)
-            # If the first load has ended before, the value is a copy of its value.
-            return verb, ctx.entries.copy(answer, asked.declared) if isinstance(answer, DecodedValue) else answer
+            if not isinstance(answer, DecodedValue):
+                return verb, answer
+            ctx.counters.joins += 1  # the first load has ended before: this caller has joined it
+            return verb, ctx.entries.copy(answer, asked.declared)
         except CodecError:
             return Resolution.RETRY, None
         finally:

@@ -12,7 +12,7 @@ Rules for failed loads:
    would let the last caller wait for all of them.
 3. A load on a mark is stored by the same compare-and-set as any load: the first store replaces the mark and refuses
    later ones, and a removal refuses all. Its process renews the mark, and leaves it in place if the load fails.
-4. A load on a mark runs for the one flight of its process that callers join.
+4. A load on a mark runs for the one flight of its process that callers join, or for one that this flight waits for.
 """
 
 from collections.abc import Awaitable, Callable

@@ -8,76 +8,17 @@ tag changed since its loader began.
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from contextvars import ContextVar
-from enum import Enum
-from typing import Any, NoReturn, Self
+from typing import Any, Self
 
 from ..errors import LoadCycle
-from .lookup import DecodedValue
+from .outcome import Outcome, Resolution
 from .ports import Future
 from .task_waits import is_awaited
 
-__all__ = ["CURRENT", "Flight", "Flights", "Outcome", "Resolution", "Wait", "waiting_for"]
+__all__ = ["CURRENT", "Flight", "Flights", "Wait", "waiting_for"]
 
 CURRENT: ContextVar["tuple[Flight, Any] | None"] = ContextVar("fleetcache_flight", default=None)
 """The flight whose loader runs in this context, and the task that runs it; the task is ``None`` in a thread."""
-
-
-class Resolution(Enum):
-    """The next step of a caller in a flight that has ended."""
-
-    RETURN = "answer"  # take the answer
-    RAISE = "raise"  # the loader's own exception
-    RETRY = "again"  # ask again: the value is good for the caller that started the load only, or there is none
-    BESIDE = "beside"  # the load takes longer than ``load_wait``: join or start the load beside it
-    LOAD_ALONE = "alone"  # run the loader for this caller alone: the value cannot be copied for a second caller
-
-
-class Outcome:
-    """How a flight ended.
-
-    ``own`` is the next step of its starter, ``others`` that of callers that joined before ``until``. ``callers`` is how
-    many callers have not taken the error yet.
-    """
-
-    __slots__ = ("answer", "callers", "error", "others", "own", "stale", "trace", "until")
-
-    def __init__(
-        self,
-        own: Resolution,
-        others: Resolution | None = None,
-        *,
-        answer: DecodedValue | None = None,
-        error: BaseException | None = None,
-        stale: bool = False,
-        until: float = float("inf"),
-    ) -> None:
-        self.until = until
-        self.own = own
-        self.others = own if others is None else others
-        self.answer = answer
-        self.error = error
-        self.trace = None if error is None else error.__traceback__  # must not grow each time the error is raised
-        self.stale = stale
-        self.callers = 0
-
-    def raise_error(self) -> NoReturn:
-        """Raise the error for one caller; the last caller takes it out.
-
-        The error's traceback refers to frames that refer to this outcome. All of that would stay in memory until a full
-        collection.
-        """
-        error, trace = self.error, self.trace
-        self.callers -= 1
-        if self.callers <= 0:
-            self.drop_error()
-        try:
-            raise AssertionError("a failed load without its error") if error is None else error.with_traceback(trace)
-        finally:
-            del error, trace
-
-    def drop_error(self) -> None:
-        """Drop the error: no caller waits for it."""
-        self.error = self.trace = None
 
 
 class Flight:
@@ -154,15 +95,18 @@ class Flight:
                 flight.queued.set_result(None)
             todo += [wait.flight for wait in flight.waits]
 
-    def reaches(self, other: "Flight") -> bool:
-        """Return whether this flight waits for the other, directly or through more flights."""
+    def reaches(self, other: "Flight", *, idle: bool = False) -> bool:
+        """Return whether this flight waits for the other, directly or through more flights.
+
+        With ``idle``, only waits before a loader count: such a flight can wait its turn behind the other.
+        """
         seen: set[Flight] = set()
         todo = [self]
         while todo:
             flight = todo.pop()
             if flight is other:
                 return True
-            if flight not in seen:
+            if flight not in seen and not (idle and flight.since is not None):
                 seen.add(flight)
                 todo += [wait.flight for wait in flight.waits if wait.holds_up]
         return False
@@ -248,9 +192,16 @@ class Flights:
                 self._detach(flight)
 
     def ahead(self, key: str, flight: Flight | None = None) -> Flight | None:
-        """Return the first detached flight of the key that still runs; ``None`` if that is ``flight`` itself."""
-        first = next(iter(self._detached.get(key, ())), None)
-        return None if first is flight else first
+        """Return the first detached flight of the key that still runs; ``None`` if that is ``flight`` itself.
+
+        A flight that waits for ``flight`` already is behind it, however long ago it was detached.
+        """
+        for first in self._detached.get(key, ()):
+            if first is flight:
+                return None
+            if flight is None or not first.reaches(flight, idle=True):
+                return first
+        return None
 
     def all_ahead(self, keys: Iterable[str]) -> dict[str, Flight]:
         """Return the first detached flight of each of these keys that has one."""
@@ -284,11 +235,12 @@ class Flights:
     def lead(self, flight: Flight) -> Flight | None:
         """Let callers join a flight again, whose loader is about to begin; return the flight that they join instead.
 
-        What detached the flight has happened before its loader begins.
+        What detached the flight has happened before its loader begins. A flight that waits for this one stays in place,
+        and this one loads before it.
         """
         joined = self._table.get(flight.key)
         if joined is not None:
-            return None if joined is flight else joined
+            return None if joined.reaches(flight, idle=True) else joined
         if flight.detached:
             flight.detached = False
             self._forget_detached(flight)

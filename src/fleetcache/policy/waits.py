@@ -12,8 +12,9 @@ from typing import Any
 from ..errors import LoadTimeout
 from .context import Budget, Load, PolicyContext
 from .lookup import EntryState
+from .outcome import Resolution
 from .ports import NO_ANSWER
-from .single_flight import Flight, Resolution, Wait
+from .single_flight import Flight, Wait
 
 __all__ = ["Waits"]
 

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from fleetcache import Cache, SyncCache
-from fleetcache.policy.single_flight import Outcome
+from fleetcache.policy.outcome import Outcome
 from tests.support.run import run
 from tests.support.servers import Server
 

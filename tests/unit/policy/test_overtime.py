@@ -214,6 +214,26 @@ def test_a_caller_of_the_second_load_gets_the_value_of_the_first_if_that_comes_b
     run(main())
 
 
+def test_who_starts_the_second_load_and_gets_the_value_of_the_first_has_joined_it(driver: Driver) -> None:
+    async def main() -> None:
+        async with driver.cache(load_wait="50ms") as cache:
+            first, second = Source(), Source()
+            asked = [asyncio.create_task(cache.get_or_set("k", first.load))]
+            await eventually(lambda: first.calls)
+            await asyncio.sleep(0.06)  # the first load takes longer than callers wait
+            asked.append(asyncio.create_task(cache.get_or_set("k", second.load)))
+            await eventually(lambda: second.calls)
+            assert cache.stats().joins == 0
+            first.go.set()
+            async with asyncio.timeout(10):
+                assert await asyncio.gather(*asked) == ["value 1"] * 2
+            assert cache.stats().joins == 1
+            second.go.set()
+            await eventually(lambda: not cache.stats().flights)
+
+    run(main())
+
+
 def test_threads_have_one_second_load_too() -> None:
     with SyncCache("memory://", load_wait="50ms") as cache:
         go, calls = threading.Event(), [0, 0]

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from fleetcache.errors import LoadCycle
-from fleetcache.policy.single_flight import CURRENT, Flight, Flights, Outcome, Resolution, waiting_for
+from fleetcache.policy.outcome import Outcome, Resolution
+from fleetcache.policy.single_flight import CURRENT, Flight, Flights, Wait, waiting_for
 
 DONE = Outcome(Resolution.RETURN)
 
@@ -186,6 +187,30 @@ def test_a_wait_that_is_over_is_no_part_of_a_cycle() -> None:
     a, b = (Flights().start(key, ()) for key in "ab")
     inside(a, b).over()
     inside(b, a)
+
+
+def test_a_load_does_not_wait_for_one_that_waits_its_turn_behind_it() -> None:
+    flights = Flights()
+    first, second = flights.start("k", ()), flights.start("k", ())
+    assert flights.ahead("k", second) is first
+    turn = Wait(first, second).begin()
+    assert flights.lead(first) is None
+    turn.over()
+    assert flights.lead(first) is second
+    Wait(second, first).begin()
+    assert flights.ahead("k", second) is None
+    third = flights.start("k", ())
+    assert flights.ahead("k", third) is first
+
+
+def test_a_load_waits_for_a_running_loader_that_waits_for_it_and_is_told() -> None:
+    flights = Flights()
+    first, second = flights.start("k", ()), flights.start("k", ())
+    second.since = 0.0
+    inside(second, first)
+    assert flights.lead(first) is second
+    with pytest.raises(LoadCycle, match="'k' asks for its own key"):
+        Wait(second, first).begin()
 
 
 def test_outside_of_loaders_there_are_no_cycles() -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from ...config.settings import Settings
-from ...policy.single_flight import Outcome, Resolution
+from ...policy.outcome import Outcome, Resolution
 from ..engine import Engine
 from .connection import ThreadConnection
 from .monitor import Monitor
