@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
-from .context import NO_LOOK, Budget, Load, PolicyContext
+from .context import NO_LOOK, Budget, Load, PolicyContext, judged
 from .lookup import EntryState, Lookup
 from .options import CallOptions
 from .ports import NO_ANSWER
@@ -150,16 +150,16 @@ class BatchReads:
             weight = max(SMALL * len(tags), MAX_BYTES * len(entries) // MAX_CALLS)
             return partial(ctx.ask, future, budget), weight
 
-        def judged(part: _Part, answer: Any) -> None:
+        def answered(part: _Part, answer: Any) -> None:
             for i, (run, _) in enumerate(part[1]):
-                take(run, NO_LOOK if answer is NO_ANSWER else answer[i])
+                take(run, NO_LOOK if answer is NO_ANSWER else judged(answer[i]))
 
         parts = [
             (tags, entries[first : first + MAX_CALLS])
             for tags, entries in unknown.items()
             for first in range(0, len(entries), MAX_CALLS)
         ]
-        await stream(ctx, parts, ask, judged, budget)
+        await stream(ctx, parts, ask, answered, budget)
 
 
 async def _none(*_args: Any) -> None:

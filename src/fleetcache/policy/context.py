@@ -16,7 +16,7 @@ from .outcome import Outcome, Resolution
 from .ports import NO_ANSWER, CoherencePort, EntriesPort, Future, NearPort, Runtime, SharedPort, TrustPort
 from .single_flight import Flight, Flights
 
-__all__ = ["MIN_COST", "NO_LOOK", "Budget", "Load", "LoadTimes", "PolicyContext"]
+__all__ = ["MIN_COST", "NO_LOOK", "Budget", "Load", "LoadTimes", "PolicyContext", "judged"]
 
 NO_LOOK = Lookup(EntryState.UNAVAILABLE, reason="no answer")
 
@@ -288,7 +288,7 @@ class PolicyContext(Struct):
         """Return the result of a call that read the key, judged again once its tags are known."""
         if isinstance(seen, Lookup) and seen.state is EntryState.TAGS_UNKNOWN:
             seen = await self.ask(self.shared.settle(key, seen, declared, token), budget)
-        return seen if isinstance(seen, Lookup) and seen.state is not EntryState.TAGS_UNKNOWN else NO_LOOK
+        return judged(seen)
 
     async def capture(self, tags: tuple[str, ...], budget: Budget) -> Any:
         """Return the versions of the tags, known or read from the server; ``None`` if one cannot be read."""
@@ -298,6 +298,11 @@ class PolicyContext(Struct):
             if await self.ask(self.shared.capture(missing, lambda: None, self.ports.future()), budget) is NO_ANSWER:
                 break
         return self.coherence.captured(tags)
+
+
+def judged(seen: Any) -> Lookup:
+    """Return the result of a call that has read the key and its tags; without an answer for all, the key is unknown."""
+    return seen if isinstance(seen, Lookup) and seen.state is not EntryState.TAGS_UNKNOWN else NO_LOOK
 
 
 def kept_options(options: CallOptions, ttl: Any, stale: Any) -> CallOptions:

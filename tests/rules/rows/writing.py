@@ -109,6 +109,14 @@ ROWS = (
         LARGE + "test_nor_does_one_without_a_server",
     ),
     Row(
+        "batch_waits_for_a_broken_tag",
+        "promise.4",
+        "A batch asks without end for a tag that cannot be read.",
+        "policy.batch_reads:BatchReads._look_with_tags",
+        ("judged(answer[i])", "answer[i]"),
+        "tests/unit/policy/test_batch_load.py::test_a_batch_loads_what_carries_a_tag_that_cannot_be_read",
+    ),
+    Row(
         "no_wait_for_room",
         "policy.streaming.4",
         "A full connection counts as lost.",

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from fleetcache import MISSING, Cache, Keep, NoStore
+from fleetcache.format.keys import Layout
 from tests.support.batch_origin import BatchOrigin
-from tests.support.drivers import On
+from tests.support.drivers import Driver, On
+from tests.support.run import run
 from tests.support.waiting import eventually
 
 
@@ -120,3 +122,23 @@ def test_a_batch_loads_a_key_whose_load_elsewhere_fails_while_the_batch_loads_ot
         assert await second == {"a": "A", "b": "B"}
 
     on(body)
+
+
+def test_a_batch_loads_what_carries_a_tag_that_cannot_be_read(remote: Driver) -> None:
+    server, tag = remote.server, Layout(remote.prefix).tag("tag")
+    assert server is not None
+
+    async def load(keys: list[str]) -> dict[str, str]:
+        return dict.fromkeys(keys, "loaded")
+
+    async def main() -> None:
+        async with remote.cache() as cache, remote.cache() as other:
+            await other.set_many({"a": 1, "b": 2}, tags=["tag"])
+            with server.client() as client:
+                client("DEL", tag)
+                client("LPUSH", tag, "of another type")
+            async with asyncio.timeout(5):
+                assert await cache.get_many(["a", "b"]) == {}
+                assert await cache.get_or_set_many(["a", "b"], load) == {"a": "loaded", "b": "loaded"}
+
+    run(main())
