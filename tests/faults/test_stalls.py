@@ -236,3 +236,49 @@ def test_a_background_refresh_waits_too(one_fresh_server: StartServer, prefix: s
             return answer, early, cache.stats().claims
 
     assert run(main()) == ("old", 0, 1)
+
+
+async def _behind_another_load(server: Server, prefix: str, *, held_before: bool) -> tuple[dict[str, str], int]:
+    """Return the answer of a batch, and its loads, whose rights are asked for while the server stops.
+
+    The batch finds nothing and waits for the place of another load. Meanwhile another instance stores its key.
+
+    Args:
+        server: A server that the test may freeze.
+        prefix: The prefix of the caches.
+        held_before: Whether the batch's first look was held back, too.
+    """
+    load, ended = Loads(), asyncio.Event()
+
+    async def other() -> str:
+        await ended.wait()
+        return "other"
+
+    settings: dict[str, Any] = {"prefix": prefix, "operation_timeout": TIMEOUT, "max_staleness": "20s", "max_loads": 1}
+    async with Cache(server.url, prefix=prefix) as writer, Cache(server.url, **settings) as cache:
+        first = asyncio.create_task(cache.get_or_set("other", other))
+        await eventually(lambda: cache.stats().leases == 1)
+        if held_before:
+            server.freeze()
+        batch = asyncio.create_task(cache.get_or_set_many(["k"], load.many))
+        if held_before:
+            await eventually(lambda: cache.stats().link == "suspect")
+            server.thaw()
+        await eventually(lambda: cache.stats().place_waits == 1)
+        await writer.set("k", "v of another", strict=True)
+        server.freeze()
+        ended.set()
+        await eventually(lambda: cache.stats().link == "suspect")
+        server.thaw()
+        await first
+        return await batch, load.calls
+
+
+def test_a_batch_whose_rights_are_not_answered_waits_too(one_fresh_server: StartServer, prefix: str) -> None:
+    answer, loads = run(_behind_another_load(one_fresh_server(), prefix, held_before=False))
+    assert (answer, loads) == ({"k": "v of another"}, 0)
+
+
+def test_a_batch_is_held_back_again_after_it_waited_for_its_place(one_fresh_server: StartServer, prefix: str) -> None:
+    answer, loads = run(_behind_another_load(one_fresh_server(), prefix, held_before=True))
+    assert (answer, loads) == ({"k": "v of another"}, 0)

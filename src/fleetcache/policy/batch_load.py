@@ -3,7 +3,7 @@
 The batch loads its granted keys and releases the rights before it waits for a right that another caller holds.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
@@ -19,12 +19,13 @@ from .ports import LoaderEndedError, is_failure
 from .reading import Policy
 from .rights import Asked, Right
 from .single_flight import Flight, Wait, waiting_for
-from .streaming import SMALL, Sent, stream
+from .streaming import SMALL, Sent, as_is, stream
 from .waits import MAX_LOOK_AGAIN
 
 __all__ = ["BatchLoad"]
 
 Loader = Callable[..., Any]
+Looks = list[tuple[Load, Lookup]]
 
 _REPLACEABLE = frozenset({EntryState.EXPIRED, EntryState.INVALID, EntryState.STALE, EntryState.ERROR})
 _WAITING = frozenset({EntryState.LOADING, EntryState.ENDING})
@@ -37,6 +38,11 @@ class Found(Struct, frozen=True):
     run: Load
     seen: Lookup
     right: Right | None = None
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether the server has not answered."""
+        return self.right is None and self.seen.state is EntryState.UNAVAILABLE
 
 
 class BatchLoad:
@@ -107,8 +113,8 @@ class BatchLoad:
     async def _lead(self, runs: list[Load]) -> dict[str, Lookup]:
         """Load the granted keys; return the keys that the batch must wait for, with their states."""
         waiting: dict[str, Lookup] = {}
-        free: list[tuple[Load, Lookup]] = []
-        slow: list[tuple[Load, Lookup]] = []
+        free: Looks = []
+        slow: Looks = []
 
         def sort(run: Load, seen: Lookup) -> None:
             if self._is_slow(run, seen):
@@ -116,20 +122,23 @@ class BatchLoad:
             elif seen.state is EntryState.STALE or not self._settle(run, seen, waiting):
                 free.append((run, seen))
 
-        await self._reads.look(runs, sort, self._budget)
-        if any(seen.state is EntryState.UNAVAILABLE for _, seen in free) and await self._loading.waits.for_server(
-            self._budget
-        ):
-            again, free = [run for run, _ in free], []
+        async def look_again() -> bool:
+            """Hold the batch back if the server is late; return whether it looked again at the free keys."""
+            silent = any(seen.state is EntryState.UNAVAILABLE for _, seen in free)
+            if not silent or not await self._loading.waits.for_server(self._budget):
+                return False
+            again = [run for run, _ in free]
+            free.clear()
             for run in again:
                 self._loading.renew_token(run)
             await self._reads.look(again, sort, self._budget)
+            return True
+
+        await self._reads.look(runs, sort, self._budget)
+        await look_again()
         try:
             await self._take_place([run for run, _ in free + slow])
-            found = await self._rights(free)
-            kept = [one for one in found if one.right is None and self._is_slow(one.run, one.seen)]
-            found = [one for one in found if one not in kept]
-            found += await self._rights_beside(slow + [(one.run, one.seen) for one in kept], waiting)
+            found = await self._rights(free, slow, look_again, waiting)
             granted = [one for one in found if self._is_to_load(one, waiting)]
             if granted:
                 await self._load(granted)
@@ -171,20 +180,42 @@ class BatchLoad:
             give_up = self._ctx.ports.clock() + self._ctx.load_wait
         await self._loading.places.take(self._place, future, give_up, [run.flight for run in runs])
         if future.done():  # the batch waited: its calls have an operation timeout of their own
-            self._budget.renew()
+            self._budget = self._ctx.budget()
 
-    async def _rights(self, looks: list[tuple[Load, Lookup]]) -> list[Found]:
+    async def _rights(
+        self, free: Looks, slow: Looks, look_again: Callable[[], Awaitable[bool]], waiting: dict[str, Lookup]
+    ) -> list[Found]:
+        """Ask for the rights to load; a key whose right was not answered is held back as one that was not read."""
+        found: list[Found] = []
+        try:
+            await self._ask_rights(free, found)
+            free[:] = [(one.run, one.seen) for one in found if one.is_silent]
+            if await look_again():
+                found[:] = [one for one in found if not one.is_silent]
+                await self._ask_rights(free, found)
+            kept = [(one.run, one.seen) for one in found if self._is_kept(one)]
+            found[:] = [one for one in found if not self._is_kept(one)]
+            await self._ask_beside(slow + kept, found, waiting)
+        except BaseException:  # cancelled: no other code would release the rights that were granted by now
+            for one in found:
+                self._loading.rights.release(one.run, one.right)
+            raise
+        return found
+
+    def _is_kept(self, one: Found) -> bool:
+        return one.right is None and self._is_slow(one.run, one.seen)
+
+    async def _ask_rights(self, looks: Looks, found: list[Found]) -> None:
         """Ask for leases for absent keys, and for claims for entries that may not be used."""
         ctx, budget = self._ctx, self._budget
         asked: dict[str, Asked] = {}
-        found: list[Found] = []
 
         def ask(look: tuple[Load, Lookup]) -> Sent:
             right = self._ask_right(*look)
             if isinstance(right, Asked):
                 asked[look[0].key] = right
                 return right.answer, SMALL
-            return partial(_as_is, right), SMALL
+            return partial(as_is, right), SMALL
 
         def take(look: tuple[Load, Lookup], got: Right | Lookup) -> None:
             run, seen = look
@@ -197,41 +228,30 @@ class BatchLoad:
         try:
             await stream(ctx, looks, ask, take, budget)
         except BaseException:
-            # Cancelled: no other code would release the rights that were granted by now, or will be.
-            for one in found:
-                self._loading.rights.release(one.run, one.right)
             for run, _ in looks:
-                if run.key in asked:
+                if run.key in asked:  # cancelled: it may still be granted
                     self._loading.rights.release(run, asked[run.key].right)
             raise
-        return found
 
     def _is_slow(self, run: Load, seen: Lookup) -> bool:
         """Return whether another load of the key takes longer than this batch waits."""
         hangs = run.overtime or self._loading.overtime.both_hang(run.key, seen.stamp)
         return seen.state is EntryState.LOADING and hangs
 
-    async def _rights_beside(self, slow: list[tuple[Load, Lookup]], waiting: dict[str, Lookup]) -> list[Found]:
+    async def _ask_beside(self, slow: Looks, found: list[Found], waiting: dict[str, Lookup]) -> None:
         """Ask for rights to load beside loads that take longer than ``load_wait``."""
-        found: list[Found] = []
-        try:
-            for run, seen in slow:
-                run.budget = self._budget
-                step = await self._loading.overtime.take(run, seen.stamp, anew=False)
-                if isinstance(step, float):
-                    self._slow.add(run.key)
-                    left = min(MAX_LOOK_AGAIN, step - self._ctx.ports.clock())
-                    waiting[run.key] = Lookup(EntryState.LOADING, remaining=left)
-                    self._ctx.flights.end(run.flight, Outcome(Resolution.RETRY))
-                elif isinstance(step, Lookup):
-                    found.append(Found(run, step if step.state in _SETTLED else Lookup(EntryState.ENDING)))
-                else:
-                    found.append(Found(run, Lookup(EntryState.UNAVAILABLE), step))
-        except BaseException:
-            for one in found:
-                self._loading.rights.release(one.run, one.right)
-            raise
-        return found
+        for run, seen in slow:
+            run.budget = self._budget
+            step = await self._loading.overtime.take(run, seen.stamp, anew=False)
+            if isinstance(step, float):
+                self._slow.add(run.key)
+                left = min(MAX_LOOK_AGAIN, step - self._ctx.ports.clock())
+                waiting[run.key] = Lookup(EntryState.LOADING, remaining=left)
+                self._ctx.flights.end(run.flight, Outcome(Resolution.RETRY))
+            elif isinstance(step, Lookup):
+                found.append(Found(run, step if step.state in _SETTLED else Lookup(EntryState.ENDING)))
+            else:
+                found.append(Found(run, Lookup(EntryState.UNAVAILABLE), step))
 
     def _ask_right(self, run: Load, seen: Lookup) -> Asked | Right | Lookup:
         """Ask for the lease or claim that fits; return the state of a key that needs none, or the right on a mark."""
@@ -281,7 +301,8 @@ class BatchLoad:
                 if found.right is not None:
                     found.run.over_limit = lead.over_limit
                     rights.end(found.run, found.right, error, began)
-            if is_failure(error) and self._stale_values(granted):
+            if is_failure(error) and (old := self._reads.stale_values([(one.run, one.seen) for one in granted])):
+                self._values.update(old)
                 return
             raise self._report_error(granted, error) from None
         finally:
@@ -301,22 +322,6 @@ class BatchLoad:
             if found.right is not None:
                 self._loading.rights.fail(found.run, found.right, self._options.load_limit or 0.0, timed_out=True)
         self._report_error(granted, over_limit(granted[0].run))
-
-    def _stale_values(self, granted: list[Found]) -> bool:
-        """Use old values after the loader failed; return whether every key has one (stale-if-error).
-
-        An old value is a stale entry of the server or, offline, an entry of the near cache within its own life.
-        """
-        answers = {
-            found.run.key: found.seen.answer
-            if found.seen.state is EntryState.STALE
-            else self._ctx.stale_if_error(found.run)
-            for found in granted
-        }
-        if not all(answers.values()):
-            return False
-        self._values.update({key: answer.value for key, answer in answers.items() if answer is not None})
-        return True
 
     def _report_error(self, granted: list[Found], error: BaseException) -> BaseException:
         """Return the loader's exception; hand it to joined callers unless it is for this caller alone."""
@@ -356,7 +361,7 @@ class BatchLoad:
             run, right = found.run, found.right
             if run.key not in unwrapped:
                 self._loading.rights.release(run, right)
-                return partial(_as_is, None), SMALL
+                return partial(as_is, None), SMALL
             run.budget = self._budget
             value = unwrapped[run.key]
             self._values[run.key] = value[0].value
@@ -393,8 +398,3 @@ class BatchLoad:
             if seen.state is EntryState.LOADING:
                 self._waited.add(key)
             self._again.append(key)
-
-
-async def _as_is(outcome: Any) -> Any:
-    """Return an outcome that no call brings."""
-    return outcome

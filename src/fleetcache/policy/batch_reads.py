@@ -1,6 +1,6 @@
 """Reads many keys at once: as few writes each way as possible, never a round trip for each key."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -96,6 +96,19 @@ class BatchReads:
             if held is not None and ctx.ports.clock() < held[1].fresh_until:
                 ctx.counters.near_hits += 1
                 found[key] = held[0].value
+        return found
+
+    def stale_values(self, looks: Sequence[tuple[Load, Lookup]]) -> dict[str, Any]:
+        """Return old values for all keys after the loader failed (stale-if-error), or none.
+
+        An old value is a stale entry of the server or, offline, an entry of the near cache within its own life.
+        """
+        found: dict[str, Any] = {}
+        for run, seen in looks:
+            answer = seen.answer if seen.state is EntryState.STALE else self._ctx.stale_if_error(run)
+            if answer is None:
+                return {}
+            found[run.key] = answer.value
         return found
 
     def run(self, key: str, options: CallOptions, declared: Any, flight: Flight | None = None, group: str = "") -> Load:

@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 from .context import Budget, PolicyContext
 from .ports import Runtime
 
-__all__ = ["MAX_BYTES", "MAX_CALLS", "SLICE", "SMALL", "Sent", "Slices", "stream"]
+__all__ = ["MAX_BYTES", "MAX_CALLS", "SLICE", "SMALL", "Sent", "Slices", "as_is", "stream"]
 
 T = TypeVar("T")
 
@@ -101,6 +101,11 @@ async def stream(
             await hand_on()
     finally:
         ctx.batches -= sent > 1
+
+
+async def as_is(outcome: Any) -> Any:
+    """Return an outcome that no call brings."""
+    return outcome
 
 
 async def _room(ctx: PolicyContext, budget: Budget) -> None:
