@@ -33,7 +33,7 @@ def ours(cache: SyncCache) -> None:
 def no_lease(cache: SyncCache) -> None:
     """Each miss loads. There is one load per process and key."""
 
-    def acquire(_key: str, placeholder: bytes, *_: object) -> ThreadFuture:
+    def acquire(_key: str, placeholder: bytes, *_: object, **__: object) -> ThreadFuture:
         future = ThreadFuture()
         future.set_result(Lookup(EntryState.GRANTED, stamp=placeholder))
         return future
