@@ -282,3 +282,28 @@ def test_a_batch_whose_rights_are_not_answered_waits_too(one_fresh_server: Start
 def test_a_batch_is_held_back_again_after_it_waited_for_its_place(one_fresh_server: StartServer, prefix: str) -> None:
     answer, loads = run(_behind_another_load(one_fresh_server(), prefix, held_before=True))
     assert (answer, loads) == ({"k": "v of another"}, 0)
+
+
+@pytest.mark.parametrize("face", FACES)
+def test_the_first_call_waits_for_the_connection_for_one_timeout_at_most(
+    face: str, one_fresh_server: StartServer, prefix: str
+) -> None:
+    """A connection that comes at the last moment leaves the call a timeout of its own."""
+    server = one_fresh_server()
+
+    async def main() -> tuple[float, float]:
+        cache = FACES[face](server.url, prefix=prefix, operation_timeout=TIMEOUT, connect_timeout="10s")
+        server.freeze()
+        try:
+            began = time.perf_counter()
+            assert await cache.get("k") is None
+            first, began = _took(began), time.perf_counter()
+            assert await cache.get("k") is None
+            return first, _took(began)
+        finally:
+            server.thaw()
+            await cache.close()
+
+    first, second = run(main())
+    assert 0.9 * TIMEOUT < first < 2 * TIMEOUT
+    assert second < TIMEOUT / 2

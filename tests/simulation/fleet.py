@@ -17,7 +17,7 @@ from fleetcache.engine.aio.engine import AioEngine
 from fleetcache.policy.options import CallOptions
 from fleetcache.wire.link_state import LinkState
 from tests.simulation.loop import SimLoop
-from tests.simulation.model import Violation
+from tests.simulation.model import NEVER, Violation
 from tests.simulation.users import Users
 
 __all__ = ["SPACE", "Instance"]
@@ -98,6 +98,8 @@ class Instance(Users):
                 self.name, f"link {state.value}" + (f" ({self.engine.link.reason})" if self.engine.link.reason else "")
             )
             self.link = state
+            if state in {LinkState.ONLINE, LinkState.OFFLINE}:
+                self.tried_at = min(self.tried_at, self.world.now)
             if state is LinkState.SUSPECT:
                 self.late_before, self.late_at = self.late_at, self.engine.link.since
             if state is LinkState.ONLINE:
@@ -165,7 +167,7 @@ class Instance(Users):
         old.kill()
         for connection in self.run.network.of(self.name):
             connection.transport.give_away()
-        self.entered_at = self.world.now
+        self.entered_at, self.tried_at = self.world.now, NEVER
         self.loop = SimLoop(self.world, self.name, self.run.network.connect)  # type: ignore[abstract] # as above
         self.world.loops.append(self.loop)
         self.run.moved(self, old)

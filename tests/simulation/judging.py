@@ -37,7 +37,7 @@ class Judging(ABC):
         self.met_at = self.online_at = NEVER
         self.late_at = self.late_before = -NEVER  # the last times at which the server became late
         self.heard_at = self.not_calm_at = self.world.now
-        self.entered_at = -NEVER
+        self.entered_at, self.tried_at = self.world.now, NEVER  # on this loop: its begin, the end of the first attempt
         self.away_at = self.world.now  # the last time at which it was not online
         self.stalled: list[tuple[float, float]] = []
         self.calls = 0
@@ -78,12 +78,15 @@ class Judging(ABC):
             )
 
     def _check_deadline(self, op: Op, began: float, *, online: bool) -> None:
-        """Promise 4: one operation timeout in all, none while offline; and the time of loads, here and elsewhere."""
+        """Promise 4: one operation timeout in all, none while offline; and the time of loads, here and elsewhere.
+
+        The first calls on a loop also wait for its first connection.
+        """
         now = self.world.now
         took = now - began
         away = not online and self.online_at < began and self.met_at < began
-        away = away and began > self.entered_at + OPERATION_TIMEOUT  # the first call on a loop waits for a connection
-        allowed = SLACK + op.pause + (0.0 if away else OPERATION_TIMEOUT)
+        connecting = max(0.0, min(self.entered_at + OPERATION_TIMEOUT, self.tried_at) - began)
+        allowed = SLACK + op.pause + connecting + (0.0 if away and not connecting else OPERATION_TIMEOUT)
         if took <= allowed:
             return
         allowed += sum(

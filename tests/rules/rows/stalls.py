@@ -73,6 +73,14 @@ ROWS = [
         ("HELD + (1.0 - HELD) * ports.random()", "ports.random()"),
     ),
     Row(
+        "first_call_waits_for_ever",
+        "promise.4",
+        "The first call of a process waits until its connection is there, however long that takes.",
+        "engine.engine:Engine.ensure_ready",
+        ("self._entered + self.settings.operation_timeout - self.clock()", "60.0"),
+        STALLS + "test_the_first_call_waits_for_the_connection_for_one_timeout_at_most",
+    ),
+    Row(
         "held_again_and_again",
         "promise.4",
         "A load is held back at each stall of a server that stalls again and again.",
