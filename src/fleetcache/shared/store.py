@@ -200,7 +200,8 @@ class Shared(CommandSender):
         raw = layout.second(key) if second else layout.claim(key) if claim else layout.entry(key)
 
         def answered(reply: Any, _sent_at: float) -> None:
-            self._own_if_done(raw, reply)
+            if reply == 1:
+                self.expect_own(raw)
             if reply == 0 and refused is not None:
                 refused()
 
@@ -236,8 +237,8 @@ class Shared(CommandSender):
                 self.release_raw(raw, right, own=not claim)
                 return
             self.rights.answered(raw, right)
-            if not claim:  # the push for a claim must wake the callers here, as a foreign one does
-                self._own_if_done(raw, reply)
+            if reply == 1 and not claim:  # the push for a claim must wake the callers here, as a foreign one does
+                self.expect_own(raw)
 
         mark, life_ms = failed_mark(right, failures, took, timed_out=timed_out)
         self.call_script("swap", raw, (right, mark, life_ms), answered, None, lost)
@@ -254,17 +255,13 @@ class Shared(CommandSender):
                 lost()
                 return
             self.rights.answered(raw, stamp)
-            if own:
-                self._own_if_done(raw, reply)
+            if own and reply == 1:
+                self.expect_own(raw)
 
         if self._connected():
             self.call_script("release", raw, (stamp,), answered, None, lost)
         else:
             lost()
-
-    def _own_if_done(self, raw: bytes, reply: Any) -> None:
-        if reply == 1:
-            self.expect_own(raw)
 
     # -- writes --------------------------------------------------------------------------------------------------
 
