@@ -178,7 +178,7 @@ class Instance(Users):
         """Kill the process; its kernel closes the connections, unless the machine died too."""
         if self.dead:
             return
-        self.dead = True
+        self.dead, self.died_at = True, self.world.now
         self._is_back()
         self.loop.kill()
         self.run.tell(self.name, "dies" + (" with its machine" if silent else ""))

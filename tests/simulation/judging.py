@@ -33,7 +33,7 @@ class Judging(ABC):
     def __init__(self, run: Any, name: str) -> None:
         self.run, self.name = run, name
         self.model, self.world = run.model, run.world
-        self.dead = False
+        self.dead, self.died_at = False, NEVER
         self.met_at = self.online_at = NEVER
         self.late_at = self.late_before = -NEVER  # the last times at which the server became late
         self.heard_at = self.not_calm_at = self.world.now

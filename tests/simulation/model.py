@@ -15,7 +15,9 @@ Rules:
 6. Of two loads of one key that overlap, the first must have been disturbed: by a removal of the key, a fault, or a link
    that was not online. Loads in two processes may overlap after two failed loads in a row, if one of them is for a call
    that has waited for the second.
-7. Beside a load that takes longer than ``load_wait`` one more may run, and if both do, any number.
+7. Beside a load that takes longer than ``load_wait`` one more may run, and if both do, any number. A call that has
+   waited for three times ``load_wait`` loads in any case, because second loads may fail one after another. A claim
+   taken by hand counts as a load.
 """
 
 from collections.abc import Callable
@@ -25,6 +27,8 @@ __all__ = ["Load", "Model", "Removal", "Value", "Violation"]
 
 # When a load is seen to begin, its lease was on the way for one operation before, and a tag's version for another.
 LEASE_WAY = 0.6
+# Processes count ``load_wait`` from a right, which is there some round trips before its loader begins.
+RIGHT_WAY = 0.05
 LEASE = 10.0  # the longest lease
 NEVER = float("inf")
 
@@ -156,6 +160,9 @@ class Model:
         self.removals: dict[str, list[Removal]] = {key: [] for key in keys}
         self.unsettled: list[Removal] = []
         self.loads: dict[str, list[Load]] = {key: [] for key in keys}
+        self.claims: dict[str, list[Load]] = {
+            key: [] for key in keys
+        }  # taken by hand: calls wait for them as for loads
         self.forgot: list[float] = []  # times at which the server came back with an older past
         self.failures: dict[str, Failures] = {}
         self.errors: dict[str, tuple[Failures, Load]] = {}  # the stored error of each key, and its load
@@ -223,17 +230,24 @@ class Model:
         the key would be an answer to the call.
         """
         now, long_ago = self.clock(), self.clock() - self.load_wait + 0.001
-        running = [load for load in self.loads[key] if load.ended == NEVER and not load.by.dead]
-        slow = [load for load in running if load.began <= long_ago]
+        loads = [load for load in self.loads[key] if load.ended == NEVER]
+        running = [load for load in loads if not load.by.dead]
+        claims = self.claims[key] = [claim for claim in self.claims[key] if claim.ended == NEVER and not claim.by.dead]
+        slow = [load for load in running + claims if load.began <= long_ago + RIGHT_WAY]
         load = Load(key, by, now, asked)
         load.second = bool(slow) or asked <= long_ago
         load.beside = self._in_vain(key, asked)
         if declares and not load.second:
             self._judge_declared(load, calm)
-        self.loads[key] = [*running, load]
-        # If two loads hang, or it waited for loads that have ended, each process may load for itself. A process counts
-        # ``load_wait`` from the first second load that it knows of, and another may have begun since.
-        load.free = len(slow) > 1 or (load.second and not slow) or asked <= now - 1.5 * self.load_wait
+        self.loads[key] = [*loads, load]
+        # A second load renews the right of a first one whose process has died.
+        orphans = [one for one in loads if one.by.dead and any(it.began <= one.by.died_at + LEASE for it in slow)]
+        # If two loads hang, or it waited for loads that have ended, each process may load for itself.
+        load.free = (
+            len(slow) + sum(one.began <= long_ago for one in orphans) > 1
+            or (load.second and not slow)
+            or asked <= now - 3 * self.load_wait + 0.001
+        )
         if load.free:
             return load
         for other in running:
@@ -261,8 +275,8 @@ class Model:
 
     def load_declared(self, load: Load, time: float, *, sure: bool) -> None:
         """Note that a load has raised an error, which is stored for a time. ``sure``: the server does not refuse it."""
-        alone = not any(other.ended == NEVER and other is not load for other in self.loads[load.key])
-        if sure and alone:
+        others = [one for one in self.loads[load.key] if one.ended == NEVER and not one.by.dead]
+        if sure and others == [load]:
             self.errors[load.key] = Failures(1, self.clock(), self.clock() + time - LEASE_WAY), load
 
     def _judge_declared(self, load: Load, calm: Callable[[Any, float], bool]) -> None:

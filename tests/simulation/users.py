@@ -247,6 +247,7 @@ class Users(Judging):
         working = Running(key, self, self.world.now, began[1])
         try:
             self.run.history[key].append(working)  # a call that needs the claim waits for it as for a load
+            self.model.claims[key].append(working)
             self.run.claims.begin(key, self)
             await asyncio.sleep(op.load.take)
         finally:

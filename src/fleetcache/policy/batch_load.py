@@ -86,15 +86,15 @@ class BatchLoad:
             waiting = await self._lead(runs)
             await self._wait_for_others(waiting, {run.key: run for run in runs}, joined)
             for key, flight in self._ahead.items():
-                ahead, give_up = waiting_for(flight, ctx.ports.me), self._give_up
+                ahead = waiting_for(flight, ctx.ports.me)
+                give_up = max(self._give_up, self._loading.waits.overdue_at(flight))
                 if ahead is not None and ahead.may_become_one:
                     give_up = min(give_up, ctx.ports.clock() + MAX_LOOK_AGAIN)  # the next round checks the wait again
                 await self._loading.waits.for_end(flight, ahead, give_up)
                 self._again.append(key)
         finally:
-            for wait in waits:
-                if wait is not None:
-                    wait.over()
+            for wait in filter(None, waits):
+                wait.over()
             for run in runs:
                 self._loading.waits.unwatch(run)
                 ctx.coherence.close_fill(run.token)
@@ -102,12 +102,11 @@ class BatchLoad:
         return self._values, self._again
 
     def _start(self, key: str) -> Load:
-        flights = self._ctx.flights
-        second = flights.get(key) is not None
-        flight = flights.start(key, self._options.tags, second=second)
+        beside = self._ctx.flights.get(key)
+        flight = self._ctx.flights.start(key, self._options.tags, second=beside is not None)
         run = self._reads.run(key, self._options, self._declared, flight, self._group)
-        run.waited = key in self._waited
-        run.overtime = second or self._ctx.ports.clock() >= self._give_up
+        run.waited, run.beside, run.give_up = key in self._waited, beside, self._give_up
+        run.overtime = beside is not None or self._ctx.ports.clock() >= self._give_up
         return run
 
     async def _lead(self, runs: list[Load]) -> dict[str, Lookup]:
@@ -235,8 +234,8 @@ class BatchLoad:
 
     def _is_slow(self, run: Load, seen: Lookup) -> bool:
         """Return whether another load of the key takes longer than this batch waits."""
-        hangs = run.overtime or self._loading.overtime.both_hang(run.key, seen.stamp)
-        return seen.state is EntryState.LOADING and hangs
+        until = self._loading.overtime.waits_until(run, seen)
+        return seen.state is EntryState.LOADING and self._ctx.ports.clock() >= until
 
     async def _ask_beside(self, slow: Looks, found: list[Found], waiting: dict[str, Lookup]) -> None:
         """Ask for rights to load beside loads that take longer than ``load_wait``."""
@@ -259,9 +258,11 @@ class BatchLoad:
         failed = seen.state is EntryState.FAILED
         if failed or seen.state in _REPLACEABLE:
             beside = ctx.flights.beside(run.flight)
-            if beside is not None:
+            if beside is not None and not beside.is_overdue(ctx.ports.clock(), ctx.load_wait):
                 self._ahead[run.key] = beside
                 return Lookup(EntryState.ENDING)
+            if beside is not None:
+                return Lookup(EntryState.LOADING, beside.right, remaining=MAX_LOOK_AGAIN)
             if not failed:
                 return rights.ask_claim(run, self._budget, of_many=True)
             if run.waited and seen.failed.ends_waits:
@@ -365,8 +366,7 @@ class BatchLoad:
             run.budget = self._budget
             value = unwrapped[run.key]
             self._values[run.key] = value[0].value
-            finish = self._loading.send(run, right, value, captured, times)
-            return finish, len(value[0].payload or b"") + SMALL
+            return self._loading.send(run, right, value, captured, times), len(value[0].payload or b"") + SMALL
 
         def end(found: Found, outcome: Outcome | None) -> None:
             if outcome is not None:

@@ -99,7 +99,15 @@ class Load(Struct):
     end_late: Callable[[], None] | None = None  # ends its flight and its right while the loader runs on
     error: Exception | None = None  # its loader's, if that was stored like a value
     waited: bool = False  # whether it has waited for another load of the key
-    give_up: float = 0.0  # when it stops waiting for other loads
+    give_up: float = 0.0  # when it stops waiting for another load
+    beside: Flight | None = None  # the flight that takes longer than ``load_wait`` beside which it was started
+    either: float = 0.0  # when it stops waiting for either of two loads; see ``overtime``
+
+    def waits_until(self, right: bytes) -> float:
+        """Return when it stops waiting for a load with this right, if that is not the flight that it runs beside."""
+        beside = self.beside
+        begun = beside is not None and beside.outcome is None and beside.right == right
+        return max(self.either, 0.0 if begun else self.give_up)
 
     def ended_by(self, outcome: Outcome) -> Outcome:
         """Return the outcome of the flight: that of a stored error raises it."""
@@ -243,6 +251,14 @@ class PolicyContext(Struct):
         if seen.state is not EntryState.ERROR or options.errors is None or seen.answer is None:
             return None
         return self.entries.decode_error(seen.answer.codec, seen.answer.payload or b"", options.errors)
+
+    def needs_right(self, seen: Lookup, options: CallOptions, *, anew: bool) -> bool:
+        """Return whether the next step after a read is to take a right and to load."""
+        if seen.state is EntryState.ERROR:
+            return anew or self.error_there(seen, options) is None
+        if seen.state in {EntryState.FRESH, EntryState.STALE}:
+            return anew
+        return seen.state is not EntryState.LOADING and not seen.is_ending
 
     def touch_here(self, key: str, ttl: float, options: CallOptions) -> bool:
         """Set the ttl of a fresh entry in memory; return ``False`` if there is none."""

@@ -75,7 +75,7 @@ class Loading:
 
     async def _obtain(self, run: Load, *, anew: bool) -> Outcome:
         ctx = self._ctx
-        run.give_up = ctx.ports.clock() + (0.0 if run.overtime else ctx.load_wait)
+        run.give_up = ctx.ports.clock() + ctx.load_wait
         while True:
             if ctx.coherence.turnover.evicting and not await self._outlasted(run):
                 return await self._load(run, None)
@@ -86,7 +86,7 @@ class Loading:
                 if run.seen.state is EntryState.UNAVAILABLE and await self.waits.for_server(run.budget):
                     run.seen = None
                     continue
-                if self._needs_right(run, run.seen, anew=anew) and not await self.places.take_watching(run):
+                if ctx.needs_right(run.seen, run.options, anew=anew) and not await self.places.take_watching(run):
                     run.seen = None
                     continue
                 step = await self._step(run, run.seen, anew=anew)
@@ -110,10 +110,10 @@ class Loading:
     async def _waited(self, run: Load, step: Lookup) -> bool:
         """Wait for a change of the key while another load has its right; ``False`` when that lasts too long."""
         ctx = self._ctx
-        run.give_up = self.overtime.waits_until(run.key, step, run.give_up)
+        until = self.overtime.waits_until(run, step)
         holder = ctx.flights.holder(run.key, run.flight)
         wait = None if holder is None else Wait(holder, run.flight).begin()
-        if not await self.waits.for_right(wait, run.watch.future, step.remaining, run.give_up):
+        if not await self.waits.for_right(wait, run.watch.future, step.remaining, until):
             ctx.counters.wait_timeouts += not run.overtime
             run.waited = run.overtime = True
             return False
@@ -122,21 +122,20 @@ class Loading:
         return True
 
     async def _beside(self, run: Load, holder: bytes, *, anew: bool) -> tuple[Outcome | None, Lookup | None]:
-        """Load beside a load that takes longer than ``load_wait``, or set ``give_up`` anew; see ``overtime``.
+        """Load beside a load that takes longer than ``load_wait``, or wait for either load; see ``overtime``.
 
         Returns:
             The outcome, if any, and the result of a newer read, if any.
         """
         ctx = self._ctx
-        now = run.give_up = ctx.ports.clock()
         self.waits.watch_anew(run)
-        if not await self.places.take(run, run.watch.future, now + ctx.load_wait):
+        if not await self.places.take(run, run.watch.future, ctx.ports.clock() + ctx.load_wait):
             return None, None
         run.budget = ctx.budget()
         self.renew_token(run)
         step = await self.overtime.take(run, holder, anew=anew)
         if isinstance(step, float):
-            run.give_up = step
+            run.either = step
             return None, None
         return (None, step) if isinstance(step, Lookup) else (await self._load(run, step), None)
 
@@ -153,20 +152,16 @@ class Loading:
         return True
 
     async def _ended(self, run: Load, ahead: Flight) -> bool:
-        """Wait until another load of the key in this process has ended; ``False`` when that lasts too long."""
+        """Wait until another load of the key in this process has ended; ``False`` when that lasts too long.
+
+        As a caller that has joined a load, this one waits until the loader has run for ``load_wait``.
+        """
         self.places.release(run)  # the other load may wait for one
-        if await self.waits.for_end(ahead, Wait(ahead, run.flight).begin(), run.give_up):
+        until = max(run.waits_until(ahead.right), self.waits.overdue_at(ahead))
+        if await self.waits.for_end(ahead, Wait(ahead, run.flight).begin(), until):
             return True
         self._ctx.counters.wait_timeouts += 1
         return False
-
-    def _needs_right(self, run: Load, seen: Lookup, *, anew: bool) -> bool:
-        """Return whether the next step after a read is to take a right and to load."""
-        if seen.state is EntryState.ERROR:
-            return anew or self._ctx.error_there(seen, run.options) is None
-        if seen.state in {EntryState.FRESH, EntryState.STALE}:
-            return anew
-        return seen.state is not EntryState.LOADING and not seen.is_ending
 
     async def _step(self, run: Load, seen: Lookup, *, anew: bool) -> Outcome | Lookup | None:
         """Take one step from a read: return an outcome, or the result of a newer read; ``None``: read again."""
@@ -193,7 +188,7 @@ class Loading:
             raise error
         beside = self._ctx.flights.beside(run.flight)
         if beside is not None:
-            return None if await self._ended(run, beside) else await self._load(run, None)
+            return await self._after(run, beside, anew=anew)
         if seen.state is not EntryState.FAILED:
             return await self._claim(run, anew=anew)
         if run.waited and seen.failed.ends_waits:
@@ -216,16 +211,27 @@ class Loading:
             return taken
         return await (self._on_mark(run, taken, anew=anew) if taken.shared else self._load(run, taken))
 
-    async def _on_mark(self, run: Load, right: Right, *, anew: bool) -> Outcome | None:
+    async def _on_mark(self, run: Load, right: Right, *, anew: bool) -> Outcome | Lookup | None:
         """Load beside the other processes that waited for a load of this key in vain; ``None``: read again."""
         if right.timed_out:
             raise elsewhere_over_limit(run.key)
         joined = self._ctx.flights.lead(run.flight)
-        if joined is None:
+        if joined is not None and not joined.right and joined.is_overdue(self._ctx.ports.clock(), self._ctx.load_wait):
+            joined = self._ctx.flights.second(run.key)  # the load that callers join has no part in this
+        if joined is None or joined is run.flight:
             return await self._load(run, right)
         if not anew:
             return Outcome(Resolution.RETRY)  # callers of this flight join that one
-        return None if await self._ended(run, joined) else await self._load(run, None)
+        return await self._after(run, joined, anew=anew)
+
+    async def _after(self, run: Load, earlier: Flight, *, anew: bool) -> Outcome | Lookup | None:
+        """Read again after another load of this process, or load beside it if it takes longer than ``load_wait``."""
+        if await self._ended(run, earlier):
+            return None
+        if not earlier.right:
+            return await self._load(run, None)
+        outcome, seen = await self._beside(run, earlier.right, anew=anew)
+        return outcome or seen
 
     async def refresh(self, run: Load, stamp: bytes) -> None:
         """Replace the entry with this version stamp in the background, if the claim is granted.

@@ -11,7 +11,12 @@ Rules:
 3. The second load renews the stamp, too. If the first has died, other processes wait for the second.
 4. All other processes wait for either load, for ``load_wait`` once more. After that both hang: each process then loads
    for itself, one load at a time, without waiting again. Such values are not stored.
+5. The second load takes the place of no other: it begins only while the load that was waited for has its right.
+6. If the second load ends without a value, another one may begin, for which processes wait as for the one before. No
+   caller waits for other loads, and for its place, longer than three times ``load_wait``.
 """
+
+from typing import Any
 
 from .context import Load, PolicyContext
 from .lookup import EntryState, Lookup
@@ -19,7 +24,9 @@ from .rights import Right
 
 __all__ = ["Overtime"]
 
-_REPLACEABLE = frozenset({EntryState.EXPIRED, EntryState.INVALID, EntryState.STALE})
+_ENTRIES = frozenset(
+    {EntryState.FRESH, EntryState.STALE, EntryState.EXPIRED, EntryState.INVALID, EntryState.ERROR},
+)
 # Keys whose two loads take long, as far as is known. Beyond this number all are forgotten, and callers wait once more.
 MAX_KNOWN = 10_000
 
@@ -29,22 +36,21 @@ class Overtime:
 
     def __init__(self, ctx: PolicyContext) -> None:
         self._ctx = ctx
-        self._known: dict[str, tuple[bytes, float]] = {}  # the first load, and from when on both hang
+        self._known: dict[str, tuple[bytes, bytes, float]] = {}  # the two rights, and from when on both hang
 
     def __repr__(self) -> str:
         return f"<Overtime of {len(self._known)} keys>"
 
-    def both_hang(self, key: str, stamp: bytes) -> bool:
-        """Return whether this process has waited long enough for both loads, of which the first has this stamp."""
-        known = self._known.get(key)
-        return known is not None and known[0] == stamp and self._ctx.ports.clock() >= known[1]
+    def waits_until(self, run: Load, seen: Lookup) -> float:
+        """Return until when a load waits for the load that has the right, as seen by its last read.
 
-    def waits_until(self, key: str, seen: Lookup, give_up: float) -> float:
-        """Return until when a load that would wait until ``give_up`` waits for the load that has the right."""
-        now = self._ctx.ports.clock()
+        Where both loads hung when this process last asked, it asks at once whether they still do.
+        """
+        now, until = self._ctx.ports.clock(), run.waits_until(seen.stamp)
         if seen.state is EntryState.ENDING:  # no load has the right
-            return max(give_up, now + seen.remaining)
-        return now if self.both_hang(key, seen.stamp) else give_up
+            return max(until, now + seen.remaining)
+        known = self._known.get(run.key)
+        return known[2] if known is not None and known[0] == seen.stamp and now >= known[2] else until
 
     async def take(self, run: Load, holder: bytes, *, anew: bool) -> Right | Lookup | float | None:
         """Ask for the right to load beside another load of the key.
@@ -63,44 +69,45 @@ class Overtime:
         run.lease = ctx.times.lease(run.group)
         future = ctx.shared.claim_second(key, claim_token, round(run.lease * 1000))
         try:
-            granted = await ctx.ask(future, run.budget) is True
+            second = await ctx.ask(future, run.budget)
             seen = await ctx.read(key, run.declared, run.token, run.budget)
+            held = await self._is_held(run, seen, holder, anew=anew)
         except BaseException:
             ctx.shared.unclaim(key, claim_token, second=True)  # cancelled, perhaps after it was granted
             raise
-        if granted and self._is_held(seen, anew=anew):
-            self._know(key, self._holder(seen, holder))
-            return Right(seen.stamp, claim_token, second=True)
-        if granted:
+        late = self._both_late(key, holder, second) if held else 0.0
+        if second == claim_token:
+            if held:
+                return Right(seen.stamp, claim_token, second=True)
             ctx.shared.unclaim(key, claim_token, second=True)
         if seen.state is EntryState.UNAVAILABLE:
             return None
-        if not self._is_held(seen, anew=anew):
-            self._known.pop(key, None)
+        if not held:
+            self._lost(key, holder)
             return seen
-        holder = self._holder(seen, holder)
-        if self.both_hang(key, holder):
-            return None
-        known = self._known.get(key)
-        return known[1] if known is not None and known[0] == holder else self._know(key, holder)
+        late = min(late, run.give_up + 2 * ctx.load_wait)
+        return late if ctx.ports.clock() < late else None
 
-    @staticmethod
-    def _is_held(seen: Lookup, *, anew: bool) -> bool:
-        """Return whether another load may replace a placeholder or an entry, which this load may replace as well."""
-        if seen.is_ending:
+    async def _is_held(self, run: Load, seen: Lookup, holder: bytes, *, anew: bool) -> bool:
+        """Return whether the other load still has its right, and this load may replace what is there as well."""
+        if seen.state in {EntryState.LOADING, EntryState.FAILED}:
+            return seen.stamp == holder
+        if seen.state not in _ENTRIES or seen.is_ending or not self._ctx.needs_right(seen, run.options, anew=anew):
             return False
-        return (
-            seen.state is EntryState.LOADING or seen.state in _REPLACEABLE or (anew and seen.state is EntryState.FRESH)
-        )
+        return await self._ctx.ask(self._ctx.shared.is_claimed(run.key, holder), run.budget) is True
 
-    @staticmethod
-    def _holder(seen: Lookup, holder: bytes) -> bytes:
-        return seen.stamp if seen.state is EntryState.LOADING else holder
+    def _lost(self, key: str, holder: bytes) -> None:
+        """Note that the other load has its right no more; its loader may run on, in this process or another."""
+        self._known.pop(key, None)
+        for flight in self._ctx.flights.active():
+            if flight.key == key and flight.right == holder:
+                flight.loads, flight.on_mark, flight.right = False, False, b""
 
-    def _know(self, key: str, stamp: bytes) -> float:
-        """Note that a second load may have begun now; return from when on both hang."""
-        if len(self._known) >= MAX_KNOWN:
-            self._known.clear()
-        late = self._ctx.ports.clock() + self._ctx.load_wait
-        self._known[key] = (stamp, late)
-        return late
+    def _both_late(self, key: str, first: bytes, second: Any) -> float:
+        """Return from when on both loads hang: ``load_wait`` after this process first heard of the second."""
+        known = self._known.get(key)
+        if known is None or known[:2] != (first, second):
+            if len(self._known) >= MAX_KNOWN:
+                self._known.clear()
+            known = self._known[key] = (first, second, self._ctx.ports.clock() + self._ctx.load_wait)
+        return known[2]

@@ -279,7 +279,7 @@ class SharedPort(Protocol):
     ) -> Future | None: ...
     def claim(self, key: str, claim_token: bytes, lease_ms: int, *, waited: bool = False) -> Future | None: ...  # noqa: D102
     def claim_second(self, key: str, claim_token: bytes, ms: int) -> Future | None: ...  # noqa: D102
-    def is_claimed(self, key: str) -> Future | None: ...  # noqa: D102
+    def is_claimed(self, key: str, claim: bytes = b"C") -> Future | None: ...  # noqa: D102
     def swap(self, key: str, expected: bytes, entry: NewEntry) -> Future | None: ...  # noqa: D102
     def renew(  # noqa: D102
         self,

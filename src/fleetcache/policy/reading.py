@@ -275,7 +275,7 @@ class Policy:
                 return Resolution.RETURN, found[0].value
             second = ctx.flights.second(asked.key)
             if second is None or second.is_overdue(ctx.ports.clock(), ctx.load_wait):
-                return await self._lead_second(asked, until)
+                return await self._lead_second(asked, flight, until)
             verb, answer = await self.join(second, asked.declared, until)
             if verb is Resolution.BESIDE:
                 second.leave()
@@ -284,14 +284,14 @@ class Policy:
         finally:
             flight.leave()
 
-    async def _lead_second(self, asked: LoadRequest, until: float | None) -> tuple[Resolution, Any]:
+    async def _lead_second(self, asked: LoadRequest, first: Flight, until: float | None) -> tuple[Resolution, Any]:
         """Start a flight beside another one that takes long."""
         ctx = self.ctx
         flight = ctx.flights.start(asked.key, asked.options.tags, second=True)
         future = ctx.ports.future()
         flight.join(future)
         run = self._run(asked, flight)
-        run.overtime = True
+        run.overtime, run.beside = True, first
         wait = waiting_for(flight, ctx.ports.me)
         try:
             await ctx.ports.spawn(flight, partial(self.loading.fetch, run), partial(self._landed, run))

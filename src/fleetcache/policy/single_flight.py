@@ -33,6 +33,7 @@ class Flight:
         "on_mark",
         "outcome",
         "queued",
+        "right",
         "since",
         "tags",
         "task",
@@ -47,6 +48,7 @@ class Flight:
         self.detached = False
         self.loads = False  # whether it loads under a lease or claim on the server
         self.on_mark = False  # whether it loads on a failed mark, which keeps no other load from the key
+        self.right = b""  # the placeholder, the claim or the mark that it loads under, as far as is known
         self.outcome: Outcome | None = None
         self.late: Outcome | None = None  # of a loader that ended after its limit, for its starter alone
         self.futures: list[Future] = []
@@ -314,11 +316,7 @@ class Wait:
         )
 
     def begin(self) -> Self:
-        """Note the wait, unless it would never end.
-
-        Raises:
-            LoadCycle: The wait would never end.
-        """
+        """Note the wait; raise ``LoadCycle`` if it would never end."""
         self.check()
         if self.me is not None:
             self.me.waits.append(self)

@@ -88,7 +88,7 @@ class Waits:
                 looks = [] if until is None else [until]
                 if joined or may_become_cycle:
                     now = ports.clock()
-                    looks += [(now if flight.since is None else flight.since) + ctx.load_wait] if joined else []
+                    looks += [self.overdue_at(flight)] if joined else []
                     looks += [now + pause] if may_become_cycle else []
                 first = min(looks, default=None)
                 outcome = await ports.wait(future, first)
@@ -109,6 +109,10 @@ class Waits:
         finally:
             if outcome is NO_ANSWER and not stays:
                 flight.leave(future)
+
+    def overdue_at(self, flight: Flight) -> float:
+        """Return when the flight's loader has run for ``load_wait``, at the earliest if it has not begun."""
+        return (self._ctx.ports.clock() if flight.since is None else flight.since) + self._ctx.load_wait
 
     async def for_end(self, flight: Flight, wait: Wait | None, give_up: float) -> bool:
         """Wait until a load that may not be joined has ended, however it ends; ``False`` at ``give_up``."""

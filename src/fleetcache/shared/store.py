@@ -132,29 +132,30 @@ class Shared(CommandSender):
         return self.call_script("acquire", sibling, args, answered, future, lost, repeated)
 
     def claim_second(self, key: str, claim_token: bytes, ms: int) -> Future | None:
-        """Take the right to load beside a load that takes longer than ``load_wait``; the future gets True or False."""
+        """Take the right to load beside a load that takes longer than ``load_wait``; the future gets its holder."""
         if not self.may_send():
             return None
         raw, future = self._layout.second(key), self._ports.future()
 
-        def answered(replies: list[Any], _call: Call) -> bool:
+        def answered(replies: list[Any], _call: Call) -> Any:
             self.rights.answered(raw, claim_token)
             if isinstance(replies[0], ReplyError):
                 self.refused("store", replies[0])
-                return False
+                return b""
             if replies[0] is not None and future.done():
                 self.unclaim(key, claim_token, second=True)
-            return replies[0] is not None
+            return replies[1] if replies[0] is None else claim_token
 
         lost = partial(self.rights.lost, raw, claim_token, ms / 1000)
-        return self.call((("SET", raw, claim_token, "NX", "PX", ms),), answered, future, lost)
+        commands = (("SET", raw, claim_token, "NX", "PX", ms), ("GETRANGE", raw, 0, HEAD_SIZE - 1))
+        return self.call(commands, answered, future, lost)
 
-    def is_claimed(self, key: str) -> Future | None:
-        """Ask whether any process holds the claim; the future gets True or False."""
+    def is_claimed(self, key: str, claim: bytes = b"C") -> Future | None:
+        """Ask whether any process holds the claim, or this ``claim`` is held; the future gets True or False."""
         if not self.may_send():
             return None
-        asked = (("GETRANGE", self._layout.claim(key), 0, 0),)
-        return self.call(asked, lambda replies, _: replies[0] == b"C", self._ports.future())  # not a failed mark
+        asked = (("GETRANGE", self._layout.claim(key), 0, len(claim) - 1),)  # a failed mark is no claim
+        return self.call(asked, lambda replies, _: replies[0] == claim, self._ports.future())
 
     def swap(self, key: str, expected: bytes, entry: NewEntry) -> Future | None:
         """Replace the value that carries the expected head, by compare-and-set.
@@ -244,10 +245,7 @@ class Shared(CommandSender):
         self.call_script("swap", raw, (right, mark, life_ms), answered, None, lost)
 
     def release_raw(self, raw: bytes, stamp: bytes, *, own: bool = False) -> None:
-        """Compare and delete, now or in the next handshake.
-
-        With ``own`` the key is tracked, and this client caused its invalidation push.
-        """
+        """Compare and delete, now or in the next handshake; ``own``: this client causes a push for a tracked key."""
         lost = partial(self.rights.lost, raw, stamp, GOOD_FOR)
 
         def answered(reply: Any, _sent_at: float) -> None:

@@ -166,12 +166,13 @@ def test_if_both_hang_each_process_loads_one_at_a_time_without_waiting_again(one
             await eventually(lambda: hung.calls == 2)
             async with asyncio.timeout(20):
                 assert await caches[2].get_or_set("k", quick.load) == "value 1", "after both have taken load_wait"
-            timeouts = caches[2].stats().wait_timeouts
+            timeouts, waits = caches[2].stats().wait_timeouts, caches[2].stats().waits
             for number in (2, 3):
                 asked = [asyncio.create_task(caches[2].get_or_set("k", quick.load)) for _ in range(20)]
                 assert await asyncio.gather(*asked) == [f"value {number}"] * 20
             assert quick.most == 1
             assert caches[2].stats().wait_timeouts <= timeouts + 2
+            assert caches[2].stats().waits == waits
             assert await caches[3].get("k") is None, "nothing is stored"
             hung.go.set()
             await asyncio.gather(*stuck)
@@ -353,5 +354,54 @@ def test_the_next_load_of_an_entry_is_waited_for_although_an_earlier_one_hung(on
             await eventually(lambda: slow.calls)
             assert await caches[2].get_or_set("k", unasked.load) == "value 1"
             assert (await next_, unasked.calls) == ("value 1", 0)
+
+    run(main())
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_a_process_waits_for_a_second_load_that_begins_when_an_earlier_one_has_failed(
+    one_server: Server, prefix: str, *, many: bool
+) -> None:
+    async def main() -> None:
+        async with Fleet(one_server, prefix, 3, load_wait="300ms", near_max_bytes=0) as caches:
+            hung, slow, unasked = Source(), Source(), Source(0.0)
+            stuck = asyncio.create_task(caches[0].get_or_set("k", hung.load))
+            await eventually(lambda: hung.calls)
+            with pytest.raises(KeyError):
+                await caches[1].get_or_set("k", Origin(KeyError("k")).load)
+            await asyncio.sleep(0.2)
+            second = asyncio.create_task(caches[2].get_or_set("k", slow.load))
+            await eventually(lambda: slow.calls)  # by now the failed second load would have taken ``load_wait``
+            call: Any = (
+                caches[1].get_or_set_many(["k"], unasked.many) if many else caches[1].get_or_set("k", unasked.load)
+            )
+            third = asyncio.create_task(call)
+            await asyncio.sleep(0.1)
+            slow.go.set()
+            assert await third == ({"k": "value 1"} if many else "value 1")
+            assert (await second, unasked.calls) == ("value 1", 0)
+            hung.go.set()
+            await stuck
+
+    run(main())
+
+
+def test_no_caller_waits_for_ever_for_second_loads_that_fail_one_after_another(one_server: Server, prefix: str) -> None:
+    async def main() -> None:
+        async with Fleet(one_server, prefix, 2, load_wait="300ms", near_max_bytes=0) as caches:
+            hung, quick = Source(), Source(0.0)
+            stuck = asyncio.create_task(caches[0].get_or_set("k", hung.load))
+            await eventually(lambda: hung.calls)
+            with one_server.client() as raw:
+                right, number = f"{prefix}:s:k", 0
+                asked = asyncio.create_task(caches[1].get_or_set("k", quick.load))
+                async with asyncio.timeout(8):
+                    while not asked.done():  # a new second load ten times in each ``load_wait``
+                        number += 1
+                        raw("SET", right, b"C" + number.to_bytes(16), "PX", 60_000)
+                        await asyncio.sleep(0.03)
+            assert await asked == "value 1"
+            hung.go.set()
+            await stuck
 
     run(main())
