@@ -138,21 +138,31 @@ class Waits:
 
         The calls of that look have the time that is left of the hold, or ``LOOK`` of an operation timeout.
         """
-        ctx, since = self._ctx, self._ctx.trust.late_since
-        if since is None or budget.held:
-            return False
+        ctx = self._ctx
         timeout, ports = ctx.operation_timeout, ctx.ports
+        if budget.held:
+            return False
+        if ctx.trust.late_since is None and budget.left <= 0 and ctx.shared.usable:
+            # The call's last request was sent after its first, and only when that is overdue the link counts as late.
+            await self._for_link(ports.clock() + timeout * LOOK)
+        since = ctx.trust.late_since
+        if since is None:
+            return False
         end = since + timeout
         until = since + timeout * (HELD + (1.0 - HELD) * ports.random())
         budget.hold(0.0)
         while ctx.trust.late_since is not None and ports.clock() < until:  # a flush wakes the watch, too
-            watch = ctx.coherence.watch(LINK, ports.future())
-            try:
-                await ports.wait(watch.future, until)
-            finally:
-                ctx.coherence.unwatch(watch)
+            await self._for_link(until)
         budget.hold(max(timeout * LOOK, end - ports.clock()))
         return ctx.trust.late_since is None
+
+    async def _for_link(self, until: float) -> None:
+        """Wait for a change of the link."""
+        watch = self._ctx.coherence.watch(LINK, self._ctx.ports.future())
+        try:
+            await self._ctx.ports.wait(watch.future, until)
+        finally:
+            self._ctx.coherence.unwatch(watch)
 
     # -- for a right that another load holds ---------------------------------------------------------------------------
 

@@ -29,7 +29,7 @@ ROWS = [
         "wait.server",
         "While the server is only late, each process loads at once.",
         "policy.waits:Waits.for_server",
-        ("if since is None or budget.held:", "if True:"),
+        ("if budget.held:", "if True:"),
     ),
     Row(
         "background_loads_while_late",
@@ -64,6 +64,14 @@ ROWS = [
         "policy.batch_load:BatchLoad._take_place",
         ("self._budget = self._ctx.budget()", "self._budget.renew()"),
         STALLS + "test_a_batch_is_held_back_again_after_it_waited_for_its_place",
+    ),
+    Row(
+        "call_that_is_late_before_the_link",
+        "wait.server",
+        "A call whose second request is not answered in time loads a moment before the link counts as late.",
+        "policy.waits:Waits.for_server",
+        ("if ctx.trust.late_since is None and", "if False and"),
+        "tests/unit/policy/test_waits.py::test_a_call_that_waited_in_vain_waits_a_moment_until_the_link_counts_as_late",
     ),
     Row(
         "hold_for_a_random_time",

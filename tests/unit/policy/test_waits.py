@@ -65,10 +65,12 @@ class World:
     operation_timeout = 1.0
 
     def __init__(self, late_since: float | None, *, drawn: float = 0.5) -> None:
-        self.trust = self.ports = self.coherence = self
+        self.trust = self.ports = self.coherence = self.shared = self
+        self.usable = True
         self.late_since, self.now, self.drawn = late_since, 10.0, drawn
         self.waited: list[float] = []
         self.watched: list[str] = []
+        self.late_at: float | None = None
         self.back_at: float | None = None
 
     def clock(self) -> float:
@@ -88,8 +90,10 @@ class World:
         self.watched.pop()
 
     async def wait(self, _future: Any, until: float) -> None:
-        self.now = min(until, self.back_at or until)
+        self.now = min(until, self.late_at or self.back_at or until)
         self.waited.append(self.now)
+        if self.now == self.late_at:
+            self.late_since, self.late_at = self.now, None
         if self.now == self.back_at:
             self.late_since = None
 
@@ -138,4 +142,40 @@ def test_a_call_is_held_back_once() -> None:
 def test_a_load_waits_for_no_server_that_answers_or_is_away() -> None:
     world = World(None)
     assert not held(world, Budget(1.0))
+    assert world.waited == []
+
+
+def spent() -> Budget:
+    """Return the budget of a call that has waited for one operation timeout."""
+    budget = Budget(1.0)
+    budget.spend(1.0)
+    return budget
+
+
+def test_a_call_that_waited_in_vain_waits_a_moment_until_the_link_counts_as_late() -> None:
+    """The link counts from the call's last request, the call from its first."""
+    world = World(None)
+    world.late_at = 10.002
+    assert not held(world, spent())
+    assert world.waited == [10.002, pytest.approx(10.952)]
+    world = World(None)
+    world.late_at, world.back_at = 10.002, 10.4
+    budget = spent()
+    assert held(world, budget)
+    assert budget.left == pytest.approx(0.602)
+    budget.spend(0.602)
+    assert not held(world, budget)
+    assert len(world.waited) == 2, "once"
+
+
+def test_a_call_that_waited_in_vain_for_a_server_that_is_only_slow_loads_after_that_moment() -> None:
+    world = World(None)
+    assert not held(world, spent())
+    assert world.waited == [pytest.approx(10.2)]
+
+
+def test_a_call_that_waited_in_vain_loads_at_once_if_the_server_is_away() -> None:
+    world = World(None)
+    world.usable = False
+    assert not held(world, spent())
     assert world.waited == []
