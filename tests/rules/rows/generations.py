@@ -22,6 +22,7 @@ ROWS = [
         "The link's horizon is not written to the generations: near answers for as long as its entries live.",
         "near.generations:Generations.vouch",
         ("        confirmed.until = tagged.until = horizon\n", ""),
+        GENERATIONS + "test_the_horizon_bounds_confirmed_entries_and_no_unconfirmed_ones",
     ),
     Row(
         "closed_generations_answer_on",
