@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -15,6 +15,9 @@ from tests.support.tasked import tasked
 from tests.support.waiting import eventually, wait_until
 
 PATIENT: dict[str, Any] = {"operation_timeout": "5s"}
+
+# Seconds that a busy machine has for what takes a tenth of one. A call that no limit ends fails its test then.
+SOON = 6
 
 
 class Stubborn:
@@ -42,6 +45,12 @@ class Hung:
         self.value, self.calls = value, 0
         self.go, self.began = threading.Event(), threading.Event()
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.go.set()
+
     def load(self, *_: Any) -> Any:
         self.calls += 1
         self.began.set()
@@ -61,7 +70,7 @@ def in_thread(call: Any, *args: Any, **options: Any) -> tuple[threading.Thread, 
         except Exception as error:  # noqa: BLE001 - the test looks at it
             found.append(error)
 
-    thread = threading.Thread(target=job)
+    thread = threading.Thread(target=job, daemon=True)  # one that a defect lets wait must not keep the process
     thread.start()
     return thread, found
 
@@ -123,7 +132,8 @@ def test_every_verb_that_loads_has_the_limit_of_its_cache(driver: Driver) -> Non
                 own(),
             ):
                 with pytest.raises(LoadTimeout, match="load_limit of 50ms"):
-                    await call
+                    async with asyncio.timeout(SOON):
+                        await call
             assert (origin.calls, origin.cancelled) == (4, 4)
             assert await other() == "in time"
             origin.go.set()
@@ -136,6 +146,7 @@ def test_a_loader_that_ignores_its_cancellation_is_abandoned(driver: Driver) -> 
     async def main() -> None:
         async with driver.cache() as cache:
             stubborn = Stubborn()
+            asyncio.get_running_loop().call_later(SOON, stubborn.go.set)  # or one that waits for it hangs
             with pytest.raises(LoadTimeout):
                 await cache.get_or_set("k", stubborn.load, load_limit="30ms")
             assert cache.stats().abandoned == cache.status_now().abandoned == 1
@@ -240,16 +251,18 @@ def threads(request: pytest.FixtureRequest, prefix: str) -> Any:
 
 
 def test_a_thread_gets_what_its_own_loader_brings_and_joined_threads_do_not_wait(threads: SyncCache) -> None:
-    hung, other = Hung(), Hung("not asked")
-    starter, got = in_thread(threads.get_or_set, "k", hung.load, load_limit="100ms")
-    assert hung.began.wait(20)
-    joined, their = in_thread(threads.get_or_set, "k", other.load)
-    joined.join(20)
-    assert isinstance(their[0], LoadTimeout)
-    assert threads.stats().abandoned == threads.status_now().abandoned == 1
-    assert threads.stats().load_limits == 1
-    assert threads.get_or_set("k", lambda: "new") == "new", "the next load is not held up"
-    hung.go.set()
+    other = Hung("not asked")
+    with Hung() as hung:
+        starter, got = in_thread(threads.get_or_set, "k", hung.load, load_limit="100ms")
+        assert hung.began.wait(20)
+        joined, their = in_thread(threads.get_or_set, "k", other.load)
+        joined.join(SOON)
+        assert [type(error) for error in their] == [LoadTimeout]
+        assert threads.stats().abandoned == threads.status_now().abandoned == 1
+        assert threads.stats().load_limits == 1
+        later, found = in_thread(threads.get_or_set, "k", lambda: "new")
+        later.join(SOON)
+        assert found == ["new"], "the next load is not held up"
     starter.join(20)
     assert got == ["late"]
     assert threads.get("k") == "new", "the late value is not stored"
