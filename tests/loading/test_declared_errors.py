@@ -216,6 +216,7 @@ def test_refresh_stores_it_over_a_value_and_a_background_refresh_does_not(play: 
         await asyncio.sleep(0.03)
         assert await source.ask(cache, ttl="20ms", stale="1h") == 1, "the stale value comes first"
         await eventually(lambda: source.loads == 2 and cache.stats().flights == 0)
+        assert await cache.get("k", allow_stale=True) == 1, "the error does not replace it"
         with pytest.raises(NotFoundError):
             await cache.refresh("k", source.load, errors=ERRORS, tags=("t",))
         assert type(await source.fails(other, ttl="20ms", stale="1h")) is NotFoundError
