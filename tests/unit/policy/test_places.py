@@ -138,7 +138,7 @@ def test_a_place_that_does_not_come_is_not_needed_after_load_wait(caplog: pytest
         async with Cache("memory://", max_loads=1, load_wait="20ms") as cache:
             holder = asyncio.create_task(cache.get_or_set("held", origin.load))
             await eventually(lambda: origin.calls)
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(8):
                 assert await asyncio.gather(*(cache.get_or_set(f"k{n}", gauge.load) for n in range(3)))
             assert (cache.stats().place_waits, cache.stats().place_timeouts) == (3, 3)
             origin.go.set()
@@ -202,7 +202,7 @@ def test_holders_that_join_a_queued_load_start_it() -> None:
                 await go.wait()
                 return await cache.get_or_set("inner", gauge.load)
 
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(8):
                 holders = [asyncio.create_task(cache.get_or_set(f"k{n}", outer)) for n in range(64)]
                 await eventually(lambda: cache.stats().loads == 64)
                 plain = asyncio.create_task(cache.get_or_set("inner", gauge.load))
@@ -234,7 +234,7 @@ def test_a_load_that_a_holder_waits_for_does_not_queue_later() -> None:
             async def many(keys: list[str]) -> dict[str, int]:
                 return {key: await cache.get_or_set("inner", inner) for key in keys}
 
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(8):
                 assert await cache.get_or_set("outer", outer) == 5
             assert cache.stats().place_waits == 0
 
@@ -251,7 +251,7 @@ def test_two_processes_whose_holders_wait_for_each_others_queued_loads(one_serve
                 await go.wait()
                 return await cache.get_or_set(key, gauge.load)
 
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(8):
                 holders = [
                     asyncio.create_task(one.get_or_set("one", lambda: outer(one, "queued in two"))),
                     asyncio.create_task(two.get_or_set("two", lambda: outer(two, "queued in one"))),
@@ -298,7 +298,7 @@ def test_hung_loads_of_one_function_leave_those_of_others_alone() -> None:
 
             hung = [asyncio.create_task(ill(n)) for n in range(100)]
             await eventually(lambda: origin.calls == 64 and cache.stats().queued == 36)
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(8):
                 assert await cache.get_or_set("well", gauge.load) == 1
                 assert len(await asyncio.gather(*(free(n) for n in range(100)))) == 100
             assert gauge.most == 100
@@ -362,7 +362,7 @@ def test_places_of_an_ended_loop_are_free() -> None:
         task.cancel()
 
     async def second() -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(8):
             assert await cache.get_or_set("other", Origin().load) == "value 1"
         await cache.close()
 
