@@ -38,7 +38,7 @@ class Loading:
         self.rights = Rights(ctx)
         self.waits = Waits(ctx)
         self.places = Places(ctx, self.waits)
-        self.limits, self.overtime = Limits(ctx, self.places), Overtime(ctx)
+        self.limits, self.overtime = Limits(ctx, self.places), Overtime(ctx, self.waits)
         self.call = self.limits.call
 
     # -- looking ---------------------------------------------------------------------------------------------------
@@ -216,9 +216,7 @@ class Loading:
         if right.timed_out:
             raise elsewhere_over_limit(run.key)
         joined = self._ctx.flights.lead(run.flight)
-        if joined is not None and not joined.right and joined.is_overdue(self._ctx.ports.clock(), self._ctx.load_wait):
-            joined = self._ctx.flights.second(run.key)  # the load that callers join has no part in this
-        if joined is None or joined is run.flight:
+        if joined is None:
             return await self._load(run, right)
         if not anew:
             return Outcome(Resolution.RETRY)  # callers of this flight join that one
@@ -226,11 +224,12 @@ class Loading:
 
     async def _after(self, run: Load, earlier: Flight, *, anew: bool) -> Outcome | Lookup | None:
         """Read again after another load of this process, or load beside it if it takes longer than ``load_wait``."""
-        if await self._ended(run, earlier):
+        right = earlier.right
+        if await self._ended(run, earlier) or earlier.right != right:  # another load may have the key by now
             return None
-        if not earlier.right:
+        if not right:
             return await self._load(run, None)
-        outcome, seen = await self._beside(run, earlier.right, anew=anew)
+        outcome, seen = await self._beside(run, right, anew=anew)
         return outcome or seen
 
     async def refresh(self, run: Load, stamp: bytes) -> None:

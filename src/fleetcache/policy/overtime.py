@@ -14,6 +14,7 @@ Rules:
 5. The second load takes the place of no other: it begins only while the load that was waited for has its right.
 6. If the second load ends without a value, another one may begin, for which processes wait as for the one before. No
    caller waits for other loads, and for its place, longer than three times ``load_wait``.
+7. A process asks for the right of a second load only when its own load on a failed mark has taken ``load_wait``, too.
 """
 
 from typing import Any
@@ -21,6 +22,7 @@ from typing import Any
 from .context import Load, PolicyContext
 from .lookup import EntryState, Lookup
 from .rights import Right
+from .waits import Waits
 
 __all__ = ["Overtime"]
 
@@ -34,8 +36,8 @@ MAX_KNOWN = 10_000
 class Overtime:
     """The second loads of one cache."""
 
-    def __init__(self, ctx: PolicyContext) -> None:
-        self._ctx = ctx
+    def __init__(self, ctx: PolicyContext, waits: Waits) -> None:
+        self._ctx, self._waits = ctx, waits
         self._known: dict[str, tuple[bytes, bytes, float]] = {}  # the two rights, and from when on both hang
 
     def __repr__(self) -> str:
@@ -50,7 +52,14 @@ class Overtime:
         if seen.state is EntryState.ENDING:  # no load has the right
             return max(until, now + seen.remaining)
         known = self._known.get(run.key)
-        return known[2] if known is not None and known[0] == seen.stamp and now >= known[2] else until
+        if known is not None and known[0] == seen.stamp and now >= known[2]:
+            until = known[2]
+        own = self._ctx.flights.beside(run.flight)
+        return until if own is None else max(until, min(self._waits.overdue_at(own), self._last(run)))
+
+    def _last(self, run: Load) -> float:
+        """Return when a load waits for other loads no longer, whatever they do."""
+        return run.give_up + 2 * self._ctx.load_wait
 
     async def take(self, run: Load, holder: bytes, *, anew: bool) -> Right | Lookup | float | None:
         """Ask for the right to load beside another load of the key.
@@ -85,7 +94,7 @@ class Overtime:
         if not held:
             self._lost(key, holder)
             return seen
-        late = min(late, run.give_up + 2 * ctx.load_wait)
+        late = min(late, self._last(run))
         return late if ctx.ports.clock() < late else None
 
     async def _is_held(self, run: Load, seen: Lookup, holder: bytes, *, anew: bool) -> bool:

@@ -7,12 +7,16 @@ from typing import Any
 import pytest
 
 from fleetcache import Cache, LoadCycle, SyncCache
+from fleetcache.policy.context import Load
+from fleetcache.policy.options import CallOptions
+from fleetcache.policy.outcome import Outcome, Resolution
 from tests.support.drivers import Driver
 from tests.support.origins import Origin
 from tests.support.run import run
 from tests.support.servers import Server
 from tests.support.waiting import eventually, wait_until
 
+OPTIONS = CallOptions(ttl=60.0, stale=0.0, tags=("*",), offline_ttl=10.0)
 PATIENT: dict[str, Any] = {"operation_timeout": "5s", "connect_timeout": "10s"}
 
 
@@ -403,5 +407,28 @@ def test_no_caller_waits_for_ever_for_second_loads_that_fail_one_after_another(o
             assert await asked == "value 1"
             hung.go.set()
             await stuck
+
+    run(main())
+
+
+@pytest.mark.parametrize(("before", "after"), [(b"F" * 17, b""), (b"", b"L" * 17)], ids=["lost", "got"])
+def test_a_caller_reads_again_if_the_load_that_it_waited_for_got_or_lost_its_right(before: bytes, after: bytes) -> None:
+    async def main() -> None:
+        async with Cache("memory://", load_wait="100ms") as cache:
+            engine, unasked = cache._engine, Source(0.0)
+            first = engine.flights.start("k", ("*",))
+            first.right, first.since = before, engine.clock()
+            second = engine.flights.start("k", ("*",), second=True)
+            load = Load(
+                "k", unasked.load, OPTIONS, Any, "f", second, engine.ctx.budget(), engine.coherence.open_fill("k")
+            )
+            waits = asyncio.create_task(engine.policy.loading._after(load, first, anew=False))
+            await asyncio.sleep(0.01)
+            first.right = after
+            assert await waits is None
+            assert not unasked.calls
+            for flight in (first, second):
+                engine.flights.end(flight, Outcome(Resolution.RETRY))
+            engine.coherence.close_fill(load.token)
 
     run(main())
