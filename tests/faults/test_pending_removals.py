@@ -48,6 +48,24 @@ async def _owe_again_and_again(server: Server, prefix: str) -> None:
             await asyncio.sleep(1.5 * HEARTBEAT)  # time for all pending removals to be replayed
 
 
+def test_a_batch_that_stores_nothing_reads_no_versions(server: Server, prefix: str) -> None:
+    """A batch does not read a key whose removal is pending, and gets no right. No loader waits for versions then."""
+
+    async def load(keys: list[str]) -> dict[str, str]:
+        return dict.fromkeys(keys, "loaded")
+
+    async def main() -> None:
+        async with Cache(server.url, prefix=prefix, operation_timeout="1s") as cache:
+            assert await cache.get("key") is None
+            coherence = cache._engine.coherence
+            coherence.defer(("e", "key"), coherence.journal.next())
+            assert await cache.get_or_set_many(["key"], load, tags=("unknown",)) == {"key": "loaded"}
+        with server.client() as client:
+            assert client("EXISTS", Layout(prefix).tag("unknown")) == 0
+
+    run(main())
+
+
 def test_what_was_refused_for_long_is_repeated_when_the_server_takes_another_write(server: Server, prefix: str) -> None:
     run(_owe_for_long(server, prefix))
 

@@ -288,7 +288,7 @@ class BatchLoad:
         if self._options.load_limit is not None:
             lead.end_late = partial(self._end_late, granted, stops)
         try:
-            captured = await ctx.capture(self._options.tags, self._budget)
+            captured = await ctx.capture(self._options.tags, self._budget) if stops else None  # else nothing is stored
             started = ctx.ports.clock()
             loaded = await self._loading.call(lead)
             cost = ctx.ports.clock() - started
