@@ -98,6 +98,41 @@ def test_a_stall_of_less_than_two_timeouts_costs_no_load(
 
 
 @pytest.mark.parametrize("ask", ASKS)
+def test_a_task_that_runs_only_when_the_server_is_back_looks_again(
+    ask: str, one_fresh_server: StartServer, prefix: str
+) -> None:
+    """The link lives in a thread of its own, so it is late and back while the loop of the task is busy."""
+    server, load = one_fresh_server(), Loads()
+
+    def is_busy_until(cache: Any, link: str) -> None:
+        until = time.perf_counter() + 10
+        while cache.stats().link != link:
+            assert time.perf_counter() < until
+            time.sleep(0.001)
+
+    async def main() -> None:
+        settings: dict[str, Any] = {"prefix": prefix, "operation_timeout": TIMEOUT, "max_staleness": "20s"}
+        async with Cache(server.url, prefix=prefix) as writer, tasked(server.url, **settings) as cache:
+            await writer.set("k", "v", strict=True)
+            await writer.set("tagged", "v", tags=("t",), strict=True)
+            await writer.namespace("n").set("k", "v", strict=True)
+            await eventually(lambda: cache.stats().link == "online")
+            server.freeze()
+            try:
+                asked = asyncio.ensure_future(ASKS[ask](cache, load))
+                for _ in range(10):
+                    await asyncio.sleep(0)
+                is_busy_until(cache, "suspect")
+            finally:
+                server.thaw()
+            is_busy_until(cache, "online")
+            await asked
+
+    run(main())
+    assert load.calls == 0
+
+
+@pytest.mark.parametrize("ask", ASKS)
 @pytest.mark.parametrize("face", FACES)
 def test_a_longer_stall_costs_one_load_a_process_after_two_timeouts(
     face: str, ask: str, one_fresh_server: StartServer, prefix: str

@@ -28,14 +28,16 @@ MIN_COST = 1e-9
 class Budget:
     """The time one call of the user may still wait for the server: one operation timeout in all (promise 4).
 
-    ``held``: the call is a load that was held back while the server was late, for one more operation timeout at most.
+    ``held``: the call is a load that was held back because the server was late, for one more operation timeout at most.
+    ``missed``: when the call began to wait for the first request that was not answered; infinity: there is none.
     """
 
-    __slots__ = ("held", "left", "timeout", "whole")
+    __slots__ = ("held", "left", "missed", "timeout", "whole")
 
     def __init__(self, timeout: float) -> None:
         self.left = self.timeout = timeout
         self.held = False
+        self.missed = float("inf")
         self.whole = True  # while nothing of the budget is spent, the wire's own timeout is as good and needs no timer
 
     def renew(self) -> None:
@@ -164,13 +166,16 @@ class PolicyContext(Struct):
 
         ``NO_ANSWER``: the call was not sent or not answered, or the budget is spent.
         """
-        if future is None:
-            return NO_ANSWER
         began = self.ports.clock()
-        try:
-            return await self.ports.wait(future, None if budget.whole else began + budget.left)
-        finally:
-            budget.spend(self.ports.clock() - began)
+        answer: Any = NO_ANSWER
+        if future is not None:
+            try:
+                answer = await self.ports.wait(future, None if budget.whole else began + budget.left)
+            finally:
+                budget.spend(self.ports.clock() - began)
+        if answer is NO_ANSWER:
+            budget.missed = min(budget.missed, began)
+        return answer
 
     def near_answer(self, key: str, declared: Any, options: CallOptions) -> tuple[DecodedValue, Any] | None:
         """Return the answer that the near cache may give, fresh or stale, with the held entry; ``None``: none."""

@@ -242,7 +242,9 @@ class Loading:
             run.options = replace(run.options, errors=None)  # the old value comes before an error
         outcome, ending = Outcome(Resolution.RETRY), None
         try:
-            if not ctx.shared.usable and not (await self.waits.for_server(run.budget) and ctx.shared.usable):
+            if not ctx.shared.usable:
+                await self.waits.for_server(run.budget)
+            if not ctx.shared.usable:
                 outcome = await self._load(run, None)
             elif ctx.flights.beside(run.flight) is None:
                 step = await self._claim(run, anew=True, only=stamp)

@@ -248,7 +248,7 @@ class TrustPort(Protocol):
     @property
     def away(self) -> bool: ...  # noqa: D102
     @property
-    def late_since(self) -> float | None: ...  # noqa: D102
+    def late(self) -> tuple[float, float]: ...  # noqa: D102
     def bound(self, offline_ttl: float) -> float: ...  # noqa: D102
 
 

@@ -136,25 +136,26 @@ class Waits:
     async def for_server(self, budget: Budget) -> bool:
         """Hold a load back while the server is late, once for each budget; return whether the load must look again.
 
-        The calls of that look have the time that is left of the hold, or ``LOOK`` of an operation timeout.
+        The server may have been late and be back before the caller runs: then the load looks again at once. The calls
+        of that look have the time that is left of the hold, or ``LOOK`` of an operation timeout.
         """
         ctx = self._ctx
         timeout, ports = ctx.operation_timeout, ctx.ports
         if budget.held:
             return False
-        if ctx.trust.late_since is None and budget.left <= 0 and ctx.shared.usable:
+        if ctx.trust.late[1] < budget.missed and budget.left <= 0 and ctx.shared.usable:
             # The call's last request was sent after its first, and only when that is overdue the link counts as late.
             await self._for_link(ports.clock() + timeout * LOOK)
-        since = ctx.trust.late_since
-        if since is None:
-            return False
+        since, over = ctx.trust.late
+        if over < budget.missed or not (over == float("inf") or ctx.shared.usable):
+            return False  # it was not late while the call waited, or is away by now
         end = since + timeout
         until = since + timeout * (HELD + (1.0 - HELD) * ports.random())
         budget.hold(0.0)
-        while ctx.trust.late_since is not None and ports.clock() < until:  # a flush wakes the watch, too
+        while ctx.trust.late[1] == float("inf") and ports.clock() < until:  # a flush wakes the watch, too
             await self._for_link(until)
         budget.hold(max(timeout * LOOK, end - ports.clock()))
-        return ctx.trust.late_since is None
+        return ctx.shared.usable
 
     async def _for_link(self, until: float) -> None:
         """Wait for a change of the link."""

@@ -22,7 +22,7 @@ from enum import StrEnum
 
 from .reasons import NEEDS_OPERATOR
 
-__all__ = ["IllegalMoveError", "Link", "LinkState", "NoLink", "Verdict"]
+__all__ = ["NEVER_LATE", "IllegalMoveError", "Link", "LinkState", "NoLink", "Verdict"]
 
 
 class LinkState(StrEnum):
@@ -47,6 +47,8 @@ _MOVES: dict[LinkState, frozenset[LinkState]] = {
 }
 
 
+# ``Link.late`` before the server is late for the first time.
+NEVER_LATE = (-float("inf"), -float("inf"))
 _HEARD = frozenset({_S.ONLINE, _S.SUSPECT})
 
 
@@ -71,6 +73,10 @@ class Link:
         offline_ttl: Seconds that the near cache may answer once the server is silent.
         on_state: Called after each change: ``(old, new, new_epoch)``.
         vouch: Called with each new horizon, before ``on_state``.
+
+    Attributes:
+        late: From when to when the server was late, the last time; to infinity while it is. It is late no longer once
+            it answers, or is known to be away.
     """
 
     # The first retry comes soon, for a server that restarts; the cap keeps "online within 2 s of its return".
@@ -112,6 +118,8 @@ class Link:
         self.connected = False
         self.confirmed = -float("inf")
         self._cap = float("inf")
+        # One attribute: a caller in another thread reads both times at once.
+        self.late = NEVER_LATE
         self._settle_trust()
 
     def __repr__(self) -> str:
@@ -128,11 +136,6 @@ class Link:
         return self.tried and self.state in (LinkState.OFFLINE, LinkState.RECOVERING)
 
     @property
-    def late_since(self) -> float | None:
-        """Return when the server became late; ``None`` while it answers, and once it is known to be away."""
-        return self.since if self.state is LinkState.SUSPECT else None
-
-    @property
     def serves(self) -> bool:
         """Return True if a connection is past its handshake, whether or not the server has answered recently."""
         return self.connected and self.state is not LinkState.RECOVERING
@@ -141,6 +144,10 @@ class Link:
         old = self.state
         if to not in _MOVES[old]:
             raise IllegalMoveError(f"the link cannot go from {old} to {to}")
+        if to is LinkState.SUSPECT:
+            self.late = (now, float("inf"))
+        elif old is LinkState.SUSPECT:
+            self.late = (self.late[0], now)
         self.state, self.since, self.reason = to, now, reason
         self._settle_trust()
         self._on_state(old, to, new_epoch)
@@ -263,7 +270,7 @@ class NoLink:
         # Attributes of the instance, as in Link: each near hit reads one, and attributes of a class take longer.
         self.state = LinkState.CLOSED
         self.away = False
-        self.late_since: float | None = None
+        self.late = NEVER_LATE
         self.trusted_until = self.confirmed = float("inf")
         self.since = 0.0
         self.epoch = 0

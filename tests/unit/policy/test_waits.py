@@ -9,6 +9,7 @@ import pytest
 from fleetcache import Cache, LoadTimeout
 from fleetcache.policy.context import Budget
 from fleetcache.policy.waits import Waits
+from fleetcache.wire.link_state import NEVER_LATE
 from tests.support.drivers import Driver, On
 from tests.support.origins import Origin
 from tests.support.run import run
@@ -64,14 +65,19 @@ class World:
 
     operation_timeout = 1.0
 
-    def __init__(self, late_since: float | None, *, drawn: float = 0.5) -> None:
+    def __init__(self, late_since: float | None, *, until: float = float("inf"), drawn: float = 0.5) -> None:
         self.trust = self.ports = self.coherence = self.shared = self
-        self.usable = True
-        self.late_since, self.now, self.drawn = late_since, 10.0, drawn
+        self.away = False
+        self.late = NEVER_LATE if late_since is None else (late_since, until)
+        self.now, self.drawn = 10.0, drawn
         self.waited: list[float] = []
         self.watched: list[str] = []
         self.late_at: float | None = None
         self.back_at: float | None = None
+
+    @property
+    def usable(self) -> bool:
+        return not self.away and self.late[1] <= self.now
 
     def clock(self) -> float:
         return self.now
@@ -93,9 +99,9 @@ class World:
         self.now = min(until, self.late_at or self.back_at or until)
         self.waited.append(self.now)
         if self.now == self.late_at:
-            self.late_since, self.late_at = self.now, None
+            self.late, self.late_at = (self.now, float("inf")), None
         if self.now == self.back_at:
-            self.late_since = None
+            self.late = (self.late[0], self.now)
 
 
 def held(world: World, budget: Budget) -> bool:
@@ -134,7 +140,7 @@ def test_a_call_is_held_back_once() -> None:
     world, budget = World(10.0), Budget(1.0)
     world.back_at = 10.5
     assert held(world, budget)
-    world.late_since = 10.7
+    world.late = (10.7, float("inf"))
     assert not held(world, budget)
     assert len(world.waited) == 1
 
@@ -149,6 +155,7 @@ def spent() -> Budget:
     """Return the budget of a call that has waited for one operation timeout."""
     budget = Budget(1.0)
     budget.spend(1.0)
+    budget.missed = 9.0
     return budget
 
 
@@ -168,6 +175,43 @@ def test_a_call_that_waited_in_vain_waits_a_moment_until_the_link_counts_as_late
     assert len(world.waited) == 2, "once"
 
 
+def test_a_call_that_runs_after_the_server_was_late_looks_again_at_once() -> None:
+    world, budget = World(9.9, until=9.95), spent()
+    assert held(world, budget)
+    assert world.waited == []
+    assert budget.held
+    assert budget.left == pytest.approx(0.9)
+    budget.spend(0.9)
+    assert not held(world, budget)
+    assert world.waited == [], "once"
+
+
+def test_a_part_of_a_batch_that_was_not_sent_while_the_server_was_late_is_read_again() -> None:
+    world, budget = World(9.8, until=9.9), Budget(1.0)
+    budget.spend(0.2)
+    budget.missed = 9.8
+    assert held(world, budget)
+    assert world.waited == []
+
+
+def test_a_server_that_was_late_before_the_call_waited_says_nothing_of_the_call() -> None:
+    world, budget = World(7.0, until=8.999), spent()
+    world.late_at, world.back_at = 10.002, 10.4
+    assert held(world, budget)
+    assert world.waited == [10.002, 10.4]
+    world = World(7.0, until=8.999)
+    assert not held(world, Budget(1.0))
+    assert not held(world, spent())
+    assert world.waited == [pytest.approx(10.2)]
+
+
+def test_a_call_looks_again_at_no_server_that_is_away_after_it_was_late() -> None:
+    world, budget = World(9.9, until=9.95), spent()
+    world.away = True
+    assert not held(world, budget)
+    assert (world.waited, budget.held) == ([], False)
+
+
 def test_a_call_that_waited_in_vain_for_a_server_that_is_only_slow_loads_after_that_moment() -> None:
     world = World(None)
     assert not held(world, spent())
@@ -176,6 +220,6 @@ def test_a_call_that_waited_in_vain_for_a_server_that_is_only_slow_loads_after_t
 
 def test_a_call_that_waited_in_vain_loads_at_once_if_the_server_is_away() -> None:
     world = World(None)
-    world.usable = False
+    world.away = True
     assert not held(world, spent())
     assert world.waited == []
