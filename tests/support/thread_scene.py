@@ -26,7 +26,7 @@ class Scene:
             self.ours = socket.create_connection(listener.getsockname())
             self.peer, _ = listener.accept()
         self.ours.setblocking(False)
-        self.peer.settimeout(LONG)
+        self.peer.settimeout(LONG / 4)  # a call is sent at once
         self.monitor = Monitor()
         self.link = Link(
             0.0, operation_timeout=operation_timeout, max_staleness=LONG, offline_ttl=LONG, on_state=lambda *_: None
