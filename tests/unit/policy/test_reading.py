@@ -183,7 +183,8 @@ def test_after_twice_the_longest_wait_a_caller_loads_and_stores_nothing(play: Ca
     async def body(scene: Scene) -> None:
         scene.raw("SET", scene.entry, PLACEHOLDER, "PX", 60_000)
         scene.raw("SET", scene.entry.replace(":e:", ":s:"), CLAIM, "PX", 60_000)
-        assert await scene.ask() == "loaded 1"
+        async with asyncio.timeout(8):
+            assert await scene.ask() == "loaded 1"
         assert scene.raw("GET", scene.entry) == PLACEHOLDER
         assert scene.cache.stats().wait_timeouts == 1
 
