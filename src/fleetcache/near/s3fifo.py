@@ -66,14 +66,11 @@ class _Vacancies:
     They are spread over several dicts: a dict of 50,000 keys stops a loop for a millisecond whenever it grows.
     """
 
-    __slots__ = ("_count", "parts")
+    __slots__ = ("count", "parts")
 
     def __init__(self) -> None:
         self.parts: list[dict[str, bool]] = [{} for _ in range(_PARTS)]
-        self._count = 0
-
-    def __len__(self) -> int:
-        return self._count
+        self.count = 0
 
     def __iter__(self) -> Iterator[str]:
         return chain(*self.parts)
@@ -81,13 +78,13 @@ class _Vacancies:
     def add(self, key: str, *, main: bool) -> None:
         """Note that the place of a key that had an entry is vacant."""
         self.parts[hash(key) % _PARTS][key] = main
-        self._count += 1
+        self.count += 1
 
     def pop(self, key: str) -> bool | None:
         """Take the key out and return whether its place is in main; ``None`` if it has no vacant place."""
         main = self.parts[hash(key) % _PARTS].pop(key, None)
         if main is not None:
-            self._count -= 1
+            self.count -= 1
         return main
 
 
@@ -178,7 +175,7 @@ class S3Fifo(Generic[E]):
         if entry is not None:
             self._account(key, entry, -1)
             self._vacant.add(key, main=entry.main)
-            if len(self._vacant) > self.count // _VACANT_SHARE + _MIN_VACANT:
+            if self._vacant.count > self.count // _VACANT_SHARE + _MIN_VACANT:
                 self.walk(_WALK)
         return entry
 

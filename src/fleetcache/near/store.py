@@ -25,7 +25,7 @@ The store knows no wire and no clock: the caller judges whether an entry may ans
 """
 
 import sys
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -213,8 +213,10 @@ class Near:
         old = self._queue.put(key, held)
         if old is None or old.tags != held.tags or old.unconfirmed != held.unconfirmed:
             if old is not None:
-                self._index.leave(key, self._lines(old))
-            self._index.enter(key, self._lines(held))
+                self._unindex(key, old)
+            lines = self._lines(held)
+            if lines:
+                self._index.enter(key, lines)
         self._evict()
         return self.items.get(key) is held
 
@@ -321,7 +323,7 @@ class Near:
                 self.bury(1)
             elif self._queue.count:
                 key, held = self._queue.evict(by_weight=heavy)
-                self._index.leave(key, self._lines(held))
+                self._unindex(key, held)
                 if self._is_alive(held):
                     self.evictions += 1
                 else:
@@ -349,26 +351,26 @@ class Near:
                 self._graveyard.weight -= _weigh(key, held)
                 return
         self._queue.remove(key)
-        self._index.leave(key, self._lines(held))
+        self._unindex(key, held)
 
     def _count_out(self, held: NearEntry) -> None:
         """Count out a dead entry, and expire it for the readers that still have it."""
         self._graveyard.count -= 1
         held.fresh_until = held.stale_until = CLOSED
 
-    def _lines(self, held: NearEntry) -> Iterable[str]:
-        """Return the lines of the index that an entry's key is in."""
-        if held.unconfirmed and not self._alone:
-            return (*_own_tags(held), UNCONFIRMED)
-        return _own_tags(held)
+    def _unindex(self, key: str, held: NearEntry) -> None:
+        lines = self._lines(held)
+        if lines:
+            self._index.leave(key, lines)
+
+    def _lines(self, held: NearEntry) -> Sequence[str]:
+        """Return the lines of the index that an entry's key is in; most entries are in none."""
+        own = () if held.tags is _ONLY_EVERYTHING else tuple(tag for tag in held.tags if tag != EVERYTHING)
+        return (*own, UNCONFIRMED) if held.unconfirmed and not self._alone else own
 
 
 def _nothing() -> None:
     pass
-
-
-def _own_tags(held: NearEntry) -> Iterable[str]:
-    return () if held.tags is _ONLY_EVERYTHING else [tag for tag in held.tags if tag != EVERYTHING]
 
 
 def _weigh(key: str, held: NearEntry) -> int:

@@ -36,9 +36,10 @@ class Encoded:
             CodecError: A value cannot be encoded.
             Closed: The cache was closed meanwhile.
         """
-        made, slices, size = cls(ctx, values, declared), Slices(ctx.ports), 0
+        made, size = cls(ctx, values, declared), 0
+        slices = Slices(ctx.ports) if len(values) > 1 else None
         for key, value in values.items():
-            if slices.over:
+            if slices is not None and slices.over:
                 await slices.pause()
                 ctx.check_open()
             answer = made._encode(value, declared)
@@ -68,9 +69,9 @@ class LocalWriting:
         ctx.check_open()
         encoded = await Encoded.of(ctx, values, declared)
         ctx.counters.sets += len(values)
-        slices = Slices(ctx.ports)
+        slices = Slices(ctx.ports) if len(values) > 1 else None
         for key in values:
-            if slices.over:
+            if slices is not None and slices.over:
                 await slices.pause()
             self._keep(key, encoded.answer(key), options)
 

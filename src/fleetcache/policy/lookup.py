@@ -18,6 +18,8 @@ ENDING = 0.25
 class EntryState(Enum):
     """The state of the entry under a key, as a read of the server shows it."""
 
+    __hash__ = object.__hash__  # a miss looks up states in a dozen sets, and an enum's own hash is a call
+
     FRESH = "fresh"
     STALE = "stale"
     EXPIRED = "spent"  # past ttl + stale, still there

@@ -71,7 +71,7 @@ async def stream(
     under_way: deque[tuple[T, Callable[[], Awaitable[Any]], int]] = deque()
     size = sent = 0
     fits = True
-    slices = Slices(ctx.ports)
+    slices: Slices | None = None
 
     async def hand_on() -> int:
         item, outcome, weight = under_way.popleft()
@@ -82,7 +82,9 @@ async def stream(
 
     try:
         for item in items:
-            if slices.over:
+            if slices is None:
+                slices = Slices(ctx.ports)
+            elif slices.over:
                 await slices.pause()
             share = max(1, ctx.batches)
             while under_way and (

@@ -154,7 +154,7 @@ class Link:
 
     def _settle_trust(self) -> None:
         if self.state in _HEARD:
-            self.trusted_until = min(self._cap, self.vouched_until)
+            self.trusted_until = min(self._cap, self.confirmed + self._max_staleness)
         else:
             self.trusted_until = self.confirmed + self._offline_ttl
         self._vouch(self.trusted_until)

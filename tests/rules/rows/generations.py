@@ -107,6 +107,6 @@ ROWS = [
         "near.tag_index.2",
         "Entries that the server did not confirm stay when the link is back.",
         "near.store:Near._lines",
-        ("if held.unconfirmed and not self._alone:", "if False:"),
+        ("if held.unconfirmed and not self._alone", "if False"),
     ),
 ]
