@@ -30,10 +30,9 @@ def numbered(number: int, unique: int) -> NearEntry:
 def is_whole(number: int, entry: NearEntry) -> bool:
     said, unique = entry.value
     twin = numbered(number, unique)
-    ended = entry.stale_until == -float("inf")  # as each dead entry is when it is buried
     return (
         said == number
-        and (ended or entry.stale_until == twin.stale_until)
+        and entry.stale_until in {twin.stale_until, -float("inf")}  # each dead entry ends when it is buried
         and all(getattr(entry, name) == getattr(twin, name) for name in ("size", "tags", "unconfirmed", "stamp"))
     )
 
