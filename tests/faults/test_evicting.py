@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from fleetcache import Cache, LoadCycle
+from fleetcache import Cache, LoadCycle, Stats
 from fleetcache.wire.server_evictions import Turnover
 from tests.conftest import StartServer
 from tests.support.run import run
@@ -130,6 +130,79 @@ def test_twin_who_does_not_look_whether_the_server_evicts_loads_beside_himself(
     server = evicting(fresh_server, "allkeys-random")
     monkeypatch.setattr(Turnover, "is_due", lambda _self: False)
     assert run(main()).most > 1
+
+
+LOAD_WAIT = 1.0
+
+
+@pytest.fixture
+def says_evicting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no count of the server replace what a test says of it."""
+    monkeypatch.setattr(Turnover, "is_due", lambda _self: False)
+
+
+async def _behind_a_hung_load(
+    start: StartServer, prefix: str, ask: Ask, face: str, *, stored: bool = False, stalls: bool = False
+) -> tuple[object, Counted, Stats]:
+    """Return the answer of a caller that waited for a hung load of its process in vain, and its loads.
+
+    Args:
+        start: Starts a server. The right of the hung load is removed there, as an eviction does.
+        prefix: The prefix of the caches.
+        ask: How the caller asks.
+        face: The face of its cache.
+        stored: Whether another process stores the value meanwhile.
+        stalls: Whether the server is late when the caller has waited for long enough.
+    """
+    origin, ends, server = Counted(), asyncio.Event(), start("tcp")
+
+    async def hang() -> str:
+        await ends.wait()
+        return "late"
+
+    settings: dict[str, Any] = {"prefix": prefix, "load_wait": LOAD_WAIT, "max_staleness": "20s", "max_loads": 2}
+    async with Cache(server.url, prefix=prefix) as other, FACES[face](server.url, **settings) as cache:
+        first = asyncio.ensure_future(_held(cache.get_or_set("k", hang)))
+        await eventually(lambda: cache.stats().leases == 1)
+        await other.delete("k", strict=True)
+        await eventually(lambda: cache._engine.flights.get("k") is None)
+        cache._engine.coherence.turnover.evicting = True
+        asked = asyncio.ensure_future(_held(ask(cache, origin)))
+        await asyncio.sleep(LOAD_WAIT / 2)
+        if stored:
+            await other.set("k", "value of another", strict=True)
+        if stalls:
+            server.freeze()
+            await eventually(lambda: cache.stats().link == "suspect")
+            server.thaw()
+        answer, stats = await asyncio.wait_for(asked, 10), cache.stats()
+        ends.set()
+        await first
+        return answer, origin, stats
+
+
+@pytest.mark.usefixtures("says_evicting")
+@pytest.mark.parametrize("stalls", [False, True], ids=["at once", "late"])
+@pytest.mark.parametrize("ask", [ASKS["get_or_set"], ASKS["get_or_set_many"]], ids=["get_or_set", "get_or_set_many"])
+@pytest.mark.parametrize("face", FACES)
+def test_who_waited_for_a_hung_load_in_vain_asks_the_server_before_it_loads(
+    one_fresh_server: StartServer, prefix: str, face: str, ask: Ask, stalls: bool
+) -> None:
+    waited = _behind_a_hung_load(one_fresh_server, prefix, ask, face, stored=True, stalls=stalls)
+    answer, origin, _ = run(waited)
+    assert ("value of another" in str(answer), origin.calls) == (True, 0)
+
+
+@pytest.mark.usefixtures("says_evicting")
+@pytest.mark.parametrize("ask", ASKS.values(), ids=ASKS)
+@pytest.mark.parametrize("face", FACES)
+def test_who_waited_for_a_hung_load_in_vain_loads_and_stores(
+    one_fresh_server: StartServer, prefix: str, face: str, ask: Ask
+) -> None:
+    waited = _behind_a_hung_load(one_fresh_server, prefix, ask, face)
+    answer, origin, stats = run(waited)
+    assert ("value 1" in str(answer), origin.calls) == (True, 1)
+    assert stats.leases == 2
 
 
 def test_a_loader_that_asks_for_its_own_key_is_told_so_still(fresh_server: StartServer, prefix: str) -> None:

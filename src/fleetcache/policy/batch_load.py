@@ -61,10 +61,9 @@ class BatchLoad:
         budget: Budget,
         waited: set[str],
     ) -> None:
-        self._reads, self._policy, self._budget = reads, policy, budget
-        self._ctx, self._loading = policy.ctx, policy.loading
-        self._keys, self._loader, self._options = keys, loader, options
-        self._declared, self._group, self._give_up = declared, group, give_up
+        self._reads, self._policy, self._ctx, self._loading = reads, policy, policy.ctx, policy.loading
+        self._keys, self._loader, self._options, self._declared = keys, loader, options, declared
+        self._group, self._give_up, self._budget = group, give_up, budget
         self._waited = waited  # the keys that the batch has waited for, in all rounds
         self._values: dict[str, Any] = {}
         self._again: list[str] = []
@@ -75,9 +74,10 @@ class BatchLoad:
     async def run(self) -> tuple[dict[str, Any], list[str]]:
         """Return the values found or loaded, and the keys to ask for again."""
         ctx = self._ctx
-        joined = ctx.flights.all_joinable(self._keys, ctx.ports.me, ctx.ports.clock(), ctx.load_wait)
+        flights, now = ctx.flights, (ctx.ports.me, ctx.ports.clock(), ctx.load_wait)
+        joined = flights.all_joinable(self._keys, *now)
         if ctx.coherence.turnover.evicting:
-            self._ahead = ctx.flights.all_ahead(key for key in self._keys if key not in joined)
+            self._ahead = flights.all_ahead((key for key in self._keys if key not in joined), *now, self._give_up)
         runs = [self._start(key) for key in self._keys if key not in joined and key not in self._ahead]
         for run in runs:
             self._loading.waits.watch(run)

@@ -77,8 +77,8 @@ class Loading:
         ctx = self._ctx
         run.give_up = ctx.ports.clock() + ctx.load_wait
         while True:
-            if ctx.coherence.turnover.evicting and not await self._outlasted(run):
-                return await self._load(run, None)
+            if ctx.coherence.turnover.evicting:
+                await self._outlast(run)
             self.waits.watch(run)
             try:
                 if run.seen is None:
@@ -139,17 +139,21 @@ class Loading:
             return None, None
         return (None, step) if isinstance(step, Lookup) else (await self._load(run, step), None)
 
-    async def _outlasted(self, run: Load) -> bool:
-        """Wait until no detached load of the key runs in this process; ``False`` when that lasts too long.
+    async def _outlast(self, run: Load) -> None:
+        """Wait until no detached load of the key runs in this process, but for no load longer than ``load_wait``.
 
         The push that detached such a load may have been the eviction of its lease. The server would grant that lease
         once more.
         """
-        while (ahead := self._ctx.flights.ahead(run.key, run.flight)) is not None:
+        ctx = self._ctx
+        while (ahead := ctx.flights.ahead(run.key, run.flight)) is not None:
+            Wait(ahead, run.flight).check()
+            now = ctx.ports.clock()
+            if ahead.is_overdue(now, ctx.load_wait) and now >= run.waits_until(ahead.right):
+                return
             run.seen = None  # the earlier read is out of date by now
             if not await self._ended(run, ahead):
-                return False
-        return True
+                return
 
     async def _ended(self, run: Load, ahead: Flight) -> bool:
         """Wait until another load of the key in this process has ended; ``False`` when that lasts too long.

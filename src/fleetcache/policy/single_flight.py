@@ -205,9 +205,21 @@ class Flights:
                 return first
         return None
 
-    def all_ahead(self, keys: Iterable[str]) -> dict[str, Flight]:
-        """Return the first detached flight of each of these keys that has one."""
-        return {key: flight for key in keys if (flight := self.ahead(key)) is not None}
+    def all_ahead(
+        self, keys: Iterable[str], me: Any, now: float, load_wait: float, give_up: float
+    ) -> dict[str, Flight]:
+        """Return the first detached flight of each of these keys that has one, for which a batch waits.
+
+        After ``give_up`` it waits for no flight that is overdue.
+        """
+        ahead = {}
+        for key in keys:
+            flight = self.ahead(key)
+            if flight is not None and now >= give_up and flight.is_overdue(now, load_wait):
+                waiting_for(flight, me, over=True)  # a loader that asks for its own key waits for itself
+            elif flight is not None:
+                ahead[key] = flight
+        return ahead
 
     def all_joinable(self, keys: Iterable[str], me: Any, now: float, load_wait: float) -> dict[str, Flight]:
         """Return the flights that a batch joins: the load beside a flight that takes longer than ``load_wait``."""

@@ -39,6 +39,25 @@ ROWS = [
         f"{_TESTS}::test_one_loads_at_a_time_in_a_process",
     ),
     Row(
+        "loads_unasked_beside_a_hung_load",
+        "flight.one",
+        "A load that waited for a hung load of its process in vain begins without a look at the server.",
+        "policy.loading:Loading._obtain",
+        (
+            "await self._outlast(run)",
+            "if (await self._outlast(run), ctx.flights.ahead(run.key))[1]: return await self._load(run, None)",
+        ),
+        f"{_TESTS}::test_who_waited_for_a_hung_load_in_vain_asks_the_server_before_it_loads",
+    ),
+    Row(
+        "batch_waits_for_a_hung_load_for_ever",
+        "flight.one",
+        "A batch asks the server again and again until a hung load of its process has ended.",
+        "policy.single_flight:Flights.all_ahead",
+        ("if flight is not None and now >= give_up and", "if flight is not None and False and"),
+        f"{_TESTS}::test_who_waited_for_a_hung_load_in_vain_loads_and_stores[tasks-get_or_set_many]",
+    ),
+    Row(
         "loads_on_a_mark_wait_for_each_other",
         "flight.cycle",
         "A load that may load on a mark waits for a load that waits its turn behind it: its caller gets LoadCycle.",
