@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from fleetcache import MISSING, Cache, LoadTimeout
+from fleetcache.format.entry import GUARD_MS, ILL
 from fleetcache.format.keys import Layout
 from fleetcache.policy.rights import Rights
 from fleetcache.policy.single_flight import Flights
@@ -262,6 +263,39 @@ def test_twin_without_a_look_at_its_other_loads_it_runs_several(
     monkeypatch.setattr(Flights, "beside", lambda *_: None)
     monkeypatch.setattr(Flights, "lead", lambda *_: None)
     assert overlaps_in_a_process(Driver("valkey", one_server, prefix), "lease") > 1
+
+
+@on_each_face
+@on_each_kind
+def test_who_may_not_join_a_load_on_a_mark_waits_for_its_end(remote: Driver, kind: str, face: str) -> None:
+    """A removal of a tag detaches the load and leaves the mark, which a later caller may step over."""
+    over = asyncio.Event()
+
+    async def body(scene: Scene) -> None:
+        fail = count_waits(scene)
+
+        async def hold(number: int) -> None:
+            await (fail(number) if number <= ILL else eventually(over.is_set))
+
+        source = scene.source = Source(ILL, hold)
+        calls = [asyncio.ensure_future(scene.ask(cache, source, caller)) for caller, cache in enumerate(scene.caches)]
+        await eventually(lambda: source.running == source.loads - ILL == MANY - ILL)
+        caller = max(source.running_of, key=lambda one: source.running_of[one])
+        cache = scene.caches[caller]
+        await cache.invalidate_tags("t")
+        on_mark = [flight for flight in cache._engine.flights.active() if flight.on_mark]
+        assert [flight.detached for flight in on_mark] == [True] * len(on_mark)
+        await asyncio.sleep(GUARD_MS / 1000)  # until the mark is stepped over
+
+        before = sum(flight.waiters for flight in on_mark)
+        later = asyncio.ensure_future(scene.ask(cache, source, caller))
+        await eventually(lambda: source.loads > MANY or sum(flight.waiters for flight in on_mark) > before)
+        over.set()
+        assert "value" in await later
+        await asyncio.gather(*calls, return_exceptions=True)
+        assert source.most_of[caller] == 1
+
+    Scene(remote, kind, face).play(body)
 
 
 @on_each_face

@@ -81,7 +81,7 @@ ROWS = [
         "A process takes the lease while its own load on a mark runs.",
         "policy.single_flight:Flights.beside",
         ("others = (self._table.get(flight.key), *self._detached.get(flight.key, ()))", "others = ()"),
-        f"{FAILING}test_a_process_runs_one_load_of_a_key_at_a_time",
+        f"{FAILING}test_who_may_not_join_a_load_on_a_mark_waits_for_its_end",
     ),
     Row(
         "subclass_stored_as_declared",
