@@ -317,6 +317,7 @@ class Run:
             coherence, engine = one.engine.coherence, one.engine
             left = {
                 "flights": engine.flights.active(),
+                "detached flights": engine.flights._detached,
                 "waiters": coherence.waiters,
                 "doubts": _doubts(one),
                 "tokens": coherence._tokens,

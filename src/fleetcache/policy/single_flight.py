@@ -115,7 +115,7 @@ class Flight:
 
 
 class Flights:
-    """All flights of one process's cache, by key."""
+    """All flights of one process's cache, by key. A flight is in one table at most, or detached."""
 
     def __init__(self) -> None:
         self._table: dict[str, Flight] = {}
@@ -162,10 +162,7 @@ class Flights:
         flight.outcome = outcome
         flight.task = None  # a cancelled task keeps its traceback, whose frames refer to the flight
         self._air.discard(flight)
-        for table in (self._table, self._behind, self._second):
-            if table.get(flight.key) is flight:
-                del table[flight.key]
-        self._forget_detached(flight)
+        self._take_out(flight)
         futures, flight.futures = flight.futures, []
         second = self._second.get(flight.key) if self._second else None
         if second is not None and outcome.others is Resolution.RETURN:
@@ -179,7 +176,10 @@ class Flights:
             if not future.done():
                 future.set_result(outcome)
 
-    def _forget_detached(self, flight: Flight) -> None:
+    def _take_out(self, flight: Flight) -> None:
+        for table in (self._table, self._behind, self._second):
+            if table.get(flight.key) is flight:
+                del table[flight.key]
         detached = self._detached.get(flight.key)
         if detached is not None and flight in detached:
             detached.remove(flight)
@@ -255,9 +255,8 @@ class Flights:
         joined = self._table.get(flight.key)
         if joined is not None:
             return None if joined.reaches(flight, idle=True) else joined
-        if flight.detached:
-            flight.detached = False
-            self._forget_detached(flight)
+        self._take_out(flight)
+        flight.detached = False
         self._table[flight.key] = flight
         return None
 

@@ -6,6 +6,7 @@ FAILING = "tests/loading/test_failing.py::"
 DECLARED = "tests/loading/test_declared_errors.py::"
 ERRORS = "tests/unit/policy/test_declared_errors.py::"
 RIGHTS = "tests/unit/policy/test_rights.py::"
+FLIGHTS = "tests/unit/policy/test_single_flight.py::"
 
 ROWS = [
     Row(
@@ -82,6 +83,14 @@ ROWS = [
         "policy.single_flight:Flights.beside",
         ("others = (self._table.get(flight.key), *self._detached.get(flight.key, ()))", "others = ()"),
         f"{FAILING}test_who_may_not_join_a_load_on_a_mark_waits_for_its_end",
+    ),
+    Row(
+        "load_on_a_mark_known_twice",
+        "policy.rights.4",
+        "A load that callers join instead of the first stays in its old table: the process waits for it without end.",
+        "policy.single_flight:Flights.lead",
+        ("self._take_out(flight)", "pass"),
+        f"{FLIGHTS}test_a_load_that_callers_join_instead_of_the_first_is_known_once",
     ),
     Row(
         "subclass_stored_as_declared",

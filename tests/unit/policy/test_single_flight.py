@@ -213,6 +213,23 @@ def test_a_load_waits_for_a_running_loader_that_waits_for_it_and_is_told() -> No
         Wait(second, first).begin()
 
 
+@pytest.mark.parametrize("table", ["second", "behind"])
+def test_a_load_that_callers_join_instead_of_the_first_is_known_once(table: str) -> None:
+    """Were it in two tables, it would stay among the detached loads for ever, and later loads wait for it."""
+    flights = Flights()
+    first = flights.start("k", ())
+    flight = flights.start("k", (), **{table: True})
+    flight.on_mark = True
+    flights.end(first, DONE)
+    assert flights.lead(flight) is None
+    assert (flights.get("k"), flights.second("k"), flights.background("k")) == (flight, None, None)
+    flights.detach_key("k")
+    later = flights.start("k", ())
+    assert flights.beside(later) is flights.ahead("k", later) is flight
+    flights.end(flight, DONE)
+    assert flights.beside(later) is flights.ahead("k", later) is None
+
+
 def test_outside_of_loaders_there_are_no_cycles() -> None:
     assert waiting_for(Flight("k", ()), lambda: None) is None
 
