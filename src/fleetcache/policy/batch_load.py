@@ -161,12 +161,12 @@ class BatchLoad:
 
     def _is_to_load(self, found: "Found", waiting: dict[str, Lookup]) -> bool:
         """Return whether the batch loads the key; otherwise end its flight."""
-        run, right = found.run, found.right
+        run, right, ctx = found.run, found.right, self._ctx
         if right is None:
             return not self._settle(run, found.seen, waiting)
-        if right.shared and self._ctx.flights.lead(run.flight) is not None:
+        if right.shared and ctx.flights.lead(run.flight, ctx.ports.clock(), ctx.load_wait) is not None:
             self._again.append(run.key)  # the next round joins the flight that loads on the mark
-            self._ctx.flights.end(run.flight, Outcome(Resolution.RETRY))
+            ctx.flights.end(run.flight, Outcome(Resolution.RETRY))
             return False
         return True
 

@@ -219,7 +219,8 @@ class Loading:
         """Load beside the other processes that waited for a load of this key in vain; ``None``: read again."""
         if right.timed_out:
             raise elsewhere_over_limit(run.key)
-        joined = self._ctx.flights.lead(run.flight)
+        ctx = self._ctx
+        joined = ctx.flights.lead(run.flight, ctx.ports.clock(), ctx.load_wait)
         if joined is None:
             return await self._load(run, right)
         if not anew:

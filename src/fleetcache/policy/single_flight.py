@@ -246,18 +246,23 @@ class Flights:
         others = (self._table.get(flight.key), *self._detached.get(flight.key, ()))
         return next((other for other in others if other is not None and other.on_mark and other is not flight), None)
 
-    def lead(self, flight: Flight) -> Flight | None:
+    def lead(self, flight: Flight, now: float, load_wait: float) -> Flight | None:
         """Let callers join a flight again, whose loader is about to begin; return the flight that they join instead.
 
         What detached the flight has happened before its loader begins. A flight that waits for this one stays in place,
-        and this one loads before it.
+        and this one loads before it. Callers join it beside a flight that takes longer than ``load_wait``, unless that
+        one loads on a mark: then this flight must first ask for the right of a second load.
         """
-        joined = self._table.get(flight.key)
+        table = self._table
+        joined = table.get(flight.key)
+        if joined is not None and not joined.on_mark and joined.is_overdue(now, load_wait):
+            table = self._second
+            joined = table.get(flight.key)
         if joined is not None:
             return None if joined.reaches(flight, idle=True) else joined
         self._take_out(flight)
         flight.detached = False
-        self._table[flight.key] = flight
+        table[flight.key] = flight
         return None
 
     def _detach(self, flight: Flight) -> None:

@@ -93,6 +93,15 @@ ROWS = [
         f"{FLIGHTS}test_a_load_that_callers_join_instead_of_the_first_is_known_once",
     ),
     Row(
+        "load_on_a_mark_behind_one_that_hangs",
+        "policy.rights.4",
+        "A batch asks again without end while an own load hangs that has lost its right, and reads without a pause.",
+        "policy.single_flight:Flights.lead",
+        ("if joined is not None and not joined.on_mark and", "if False and joined is not None and"),
+        "tests/unit/policy/test_batch_load.py::"
+        "test_a_batch_loads_on_a_mark_beside_a_load_of_its_process_that_hangs_without_a_right",
+    ),
+    Row(
         "subclass_stored_as_declared",
         "policy.declared_errors.1",
         "An error of a subclass is stored, and every other process takes it for a miss.",

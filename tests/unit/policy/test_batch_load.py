@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 
 from fleetcache import MISSING, Cache, Keep, NoStore
+from fleetcache.format.entry import failed_mark
 from fleetcache.format.keys import Layout
 from tests.support.batch_origin import BatchOrigin
 from tests.support.drivers import Driver, On
 from tests.support.run import run
+from tests.support.servers import Server
 from tests.support.waiting import eventually
 
 
@@ -140,5 +142,41 @@ def test_a_batch_loads_what_carries_a_tag_that_cannot_be_read(remote: Driver) ->
             async with asyncio.timeout(5):
                 assert await cache.get_many(["a", "b"]) == {}
                 assert await cache.get_or_set_many(["a", "b"], load) == {"a": "loaded", "b": "loaded"}
+
+    run(main())
+
+
+def test_a_batch_loads_on_a_mark_beside_a_load_of_its_process_that_hangs_without_a_right(
+    one_server: Server, prefix: str
+) -> None:
+    hung, claim = asyncio.Event(), Layout(prefix).claim("k")
+
+    async def hangs() -> str:
+        await hung.wait()
+        return "late"
+
+    async def main() -> None:
+        async with Cache(one_server.url, prefix=prefix) as cache:
+            await cache.set("k", "old", tags=["tag"])
+            await cache.invalidate_tags("tag")
+            first = asyncio.create_task(cache.get_or_set("k", hangs))
+            flights, origin = cache._engine.flights, BatchOrigin()
+            await eventually(lambda: flights.is_loaded("k"))
+            flight = flights.get("k")
+            assert flight is not None
+            flight.since = cache._engine.clock() - 60.0  # nobody waits for it any more
+            with one_server.client() as raw:
+                right = b"C" + b"c" * 16
+                raw("SET", claim, right, "PX", 60_000)  # its own claim was evicted, and another process loads
+                batch = asyncio.create_task(cache.get_or_set_many(["k"], origin.load))
+                await eventually(lambda: cache.stats().waits)
+                mark, life = failed_mark(right, 2, 20.0)
+                raw("SET", claim, mark, "PX", life)
+            assert await asyncio.wait_for(batch, 5) == {"k": "K"}
+            assert origin.asked == [["k"]]
+            assert flights.get("k") is flight
+            assert await cache.get("k") == "K"
+            hung.set()
+            assert await first == "late"
 
     run(main())

@@ -10,6 +10,7 @@ from fleetcache.policy.outcome import Outcome, Resolution
 from fleetcache.policy.single_flight import CURRENT, Flight, Flights, Wait, waiting_for
 
 DONE = Outcome(Resolution.RETURN)
+LOAD_WAIT = 1.0
 
 
 class Gate:
@@ -194,9 +195,9 @@ def test_a_load_does_not_wait_for_one_that_waits_its_turn_behind_it() -> None:
     first, second = flights.start("k", ()), flights.start("k", ())
     assert flights.ahead("k", second) is first
     turn = Wait(first, second).begin()
-    assert flights.lead(first) is None
+    assert flights.lead(first, 0.0, LOAD_WAIT) is None
     turn.over()
-    assert flights.lead(first) is second
+    assert flights.lead(first, 0.0, LOAD_WAIT) is second
     Wait(second, first).begin()
     assert flights.ahead("k", second) is None
     third = flights.start("k", ())
@@ -208,7 +209,7 @@ def test_a_load_waits_for_a_running_loader_that_waits_for_it_and_is_told() -> No
     first, second = flights.start("k", ()), flights.start("k", ())
     second.since = 0.0
     inside(second, first)
-    assert flights.lead(first) is second
+    assert flights.lead(first, 0.0, LOAD_WAIT) is second
     with pytest.raises(LoadCycle, match="'k' asks for its own key"):
         Wait(second, first).begin()
 
@@ -221,13 +222,31 @@ def test_a_load_that_callers_join_instead_of_the_first_is_known_once(table: str)
     flight = flights.start("k", (), **{table: True})
     flight.on_mark = True
     flights.end(first, DONE)
-    assert flights.lead(flight) is None
+    assert flights.lead(flight, 0.0, LOAD_WAIT) is None
     assert (flights.get("k"), flights.second("k"), flights.background("k")) == (flight, None, None)
     flights.detach_key("k")
     later = flights.start("k", ())
     assert flights.beside(later) is flights.ahead("k", later) is flight
     flights.end(flight, DONE)
     assert flights.beside(later) is flights.ahead("k", later) is None
+
+
+def test_a_load_leads_beside_one_that_takes_long_except_on_a_mark() -> None:
+    flights = Flights()
+    slow = flights.start("k", ())
+    slow.since = 0.0
+    flight = flights.start("k", (), second=True)
+    flights.detach_key("k")
+    flights.lead(slow, 0.0, LOAD_WAIT)
+    assert flights.lead(flight, LOAD_WAIT - 0.1, LOAD_WAIT) is slow
+    slow.on_mark = True
+    assert flights.lead(flight, LOAD_WAIT, LOAD_WAIT) is slow
+    slow.on_mark = False
+    assert flights.lead(flight, LOAD_WAIT, LOAD_WAIT) is None
+    assert (flights.get("k"), flights.second("k"), flight.detached) == (slow, flight, False)
+    assert flights.lead(flight, LOAD_WAIT, LOAD_WAIT) is None
+    other = Flight("k", ())
+    assert flights.lead(other, LOAD_WAIT, LOAD_WAIT) is flight
 
 
 def test_outside_of_loaders_there_are_no_cycles() -> None:
