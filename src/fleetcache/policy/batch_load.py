@@ -292,11 +292,8 @@ class BatchLoad:
             started = ctx.ports.clock()
             loaded = await self._loading.call(lead)
             cost = ctx.ports.clock() - started
-            unwrapped = {
-                found.run.key: self._loading.unwrap(found.run, loaded[found.run.key])
-                for found in granted
-                if found.run.key in loaded
-            }
+            known = [found.run for found in granted if found.run.key in loaded]
+            unwrapped = {run.key: self._loading.unwrap(run, loaded[run.key]) for run in known}
         except BaseException as error:  # noqa: BLE001 - raised again, as the exception for its caller
             for found in granted if not lead.late else ():
                 if found.right is not None:
@@ -393,7 +390,9 @@ class BatchLoad:
         for key, seen in waiting.items():
             holder = self._ctx.flights.holder(key)
             wait = None if holder is None else waiting_for(holder, self._ctx.ports.me)
-            give_up = self._ctx.ports.clock() + seen.remaining if key in self._slow else self._give_up
+            give_up = self._ctx.ports.clock() + MAX_LOOK_AGAIN  # what ends by itself is soon gone
+            if seen.state is EntryState.LOADING and key not in self._slow:
+                give_up = self._give_up
             await self._loading.waits.for_right(wait, runs[key].watch.future, seen.remaining, give_up)
             if seen.state is EntryState.LOADING:
                 self._waited.add(key)

@@ -96,4 +96,13 @@ ROWS = [
         ("return until if own is None else", "return until if own is None or True else"),
         "plan own_load_on_a_mark",
     ),
+    Row(
+        "batch_that_asks_without_a_pause",
+        "policy.overtime.6",
+        "A batch that has waited for long reads the server without a pause until a mark or an entry has ended.",
+        "policy.batch_load:BatchLoad._wait_for_others",
+        ("give_up = self._ctx.ports.clock() + MAX_LOOK_AGAIN", "give_up = self._give_up"),
+        "tests/unit/policy/test_batch_load.py::"
+        "test_a_batch_that_waits_no_longer_for_loads_still_waits_for_a_mark_to_end",
+    ),
 ]

@@ -10,7 +10,7 @@ from fleetcache import MISSING, Cache, Keep, NoStore
 from fleetcache.format.entry import failed_mark
 from fleetcache.format.keys import Layout
 from tests.support.batch_origin import BatchOrigin
-from tests.support.drivers import Driver, On
+from tests.support.drivers import Driver, On, commands_of
 from tests.support.run import run
 from tests.support.servers import Server
 from tests.support.waiting import eventually
@@ -178,5 +178,21 @@ def test_a_batch_loads_on_a_mark_beside_a_load_of_its_process_that_hangs_without
             assert await cache.get("k") == "K"
             hung.set()
             assert await first == "late"
+
+    run(main())
+
+
+def test_a_batch_that_waits_no_longer_for_loads_still_waits_for_a_mark_to_end(one_server: Server, prefix: str) -> None:
+    """Without a pause it would read the server some hundred times."""
+
+    async def main() -> None:
+        async with Cache(one_server.url, prefix=prefix, load_wait="1ms", operation_timeout="5s") as cache:
+            await cache.get("warm")
+            with one_server.client() as raw:
+                mark, life = failed_mark(b"L" + b"l" * 16, 2, 0.0)
+                raw("SET", Layout(prefix).entry("k"), mark, "PX", life)
+                before = commands_of(raw)["get"]
+                assert await cache.get_or_set_many(["k"], BatchOrigin().load) == {"k": "K"}
+                assert commands_of(raw)["get"] - before < 20
 
     run(main())
