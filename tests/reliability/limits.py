@@ -3,7 +3,7 @@
 import os
 from dataclasses import dataclass
 
-__all__ = ["Limits"]
+__all__ = ["TIMEOUT", "Limits"]
 
 MOST_LOAD = 4.0  # above it, a defect that costs a timeout would pass for a busy machine
 TIMEOUT = 0.25  # of one operation, in seconds: the default
