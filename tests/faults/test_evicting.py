@@ -161,6 +161,8 @@ async def _behind_a_hung_load(
         return "late"
 
     settings: dict[str, Any] = {"prefix": prefix, "load_wait": LOAD_WAIT, "max_staleness": "20s", "max_loads": 2}
+    if stalls:  # a busy machine has this long to notice the stall and to end it
+        settings["operation_timeout"] = "1s"
     async with Cache(server.url, prefix=prefix) as other, FACES[face](server.url, **settings) as cache:
         first = asyncio.ensure_future(_held(cache.get_or_set("k", hang)))
         await eventually(lambda: cache.stats().leases == 1)
