@@ -112,8 +112,11 @@ class Load(Struct):
         return max(self.either, 0.0 if begun else self.give_up)
 
     def ended_by(self, outcome: Outcome) -> Outcome:
-        """Return the outcome of the flight: that of a stored error raises it."""
-        return outcome if self.error is None else Outcome(Resolution.RAISE, error=self.error)
+        """Return the outcome of the flight: that of a stored error raises it, where it would return a value."""
+        if self.error is None:
+            return outcome
+        others = Resolution.RAISE if outcome.others is Resolution.RETURN else outcome.others
+        return Outcome(Resolution.RAISE, others, error=self.error, until=outcome.until)
 
 
 class PolicyContext(Struct):

@@ -53,13 +53,17 @@ class Outcome:
         collection.
         """
         error, trace = self.error, self.trace
-        self.callers -= 1
-        if self.callers <= 0:
-            self.drop_error()
+        self.leave()
         try:
             raise AssertionError("a failed load without its error") if error is None else error.with_traceback(trace)
         finally:
             del error, trace
+
+    def leave(self) -> None:
+        """Note that one caller has the error or needs none."""
+        self.callers -= 1
+        if self.callers <= 0:
+            self.drop_error()
 
     def drop_error(self) -> None:
         """Drop the error: no caller waits for it."""

@@ -63,15 +63,15 @@ class Waits:
         if not joined and flight.late is not None:
             own, outcome = True, flight.late
         verb = outcome.own if own else outcome.others
-        if verb is Resolution.RAISE:
-            if outcome.error is None:  # a batch saw the flight before it ended, and joins it now: it asks again
-                return Resolution.RETRY, None
-            outcome.raise_error()
-        if verb is not Resolution.RETURN:
-            return verb, None
         if not own and entered > outcome.until:
-            return Resolution.RETRY, None  # the value is too old for a caller that came this late
-        return verb, outcome.answer.value if own else outcome.answer
+            verb = Resolution.RETRY  # the value, or the stored error, is too old for a caller that came this late
+        if verb is Resolution.RETURN:
+            return verb, outcome.answer.value if own else outcome.answer
+        if verb is Resolution.RAISE and outcome.error is not None:
+            outcome.raise_error()
+        outcome.leave()
+        # Without the error a batch saw the flight before it ended, and joins it now: it asks again.
+        return Resolution.RETRY if verb is Resolution.RAISE else verb, None
 
     async def _hear(
         self, flight: Flight, future: Any, until: float | None, wait: Wait | None, *, joined: bool

@@ -208,6 +208,22 @@ ROWS = [
         "plan 31647",
     ),
     Row(
+        "joined_error_whatever_its_age",
+        "flight.late",
+        "A caller that joins a load after a stall gets its stored error, even a very old one.",
+        "policy.context:Load.ended_by",
+        (", until=outcome.until", ""),
+        "tests/unit/policy/test_outcome.py::test_a_stored_error_is_for_those_who_would_have_had_a_value",
+    ),
+    Row(
+        "joined_error_of_a_removed_entry",
+        "flight.late",
+        "A caller that joins a load whose entry was removed gets its stored error.",
+        "policy.context:Load.ended_by",
+        ("if outcome.others is Resolution.RETURN else outcome.others", "if outcome else outcome.others"),
+        "plan declared_error_joined_after_a_stall",
+    ),
+    Row(
         "cancelled_refresh_raises_ours",
         "promise.4",
         "A caller that joins a refresh with a cancelled loader gets an internal error.",

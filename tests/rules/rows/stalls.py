@@ -20,7 +20,7 @@ ROWS = [
         "outcome_that_keeps_its_error",
         "free.cycles",
         "A failed load keeps its exception, whose traceback refers to the frames of its callers.",
-        "policy.outcome:Outcome.raise_error",
+        "policy.outcome:Outcome.leave",
         ("if self.callers <= 0:", "if self.callers < 0:"),
         GARBAGE,
     ),

@@ -2,7 +2,10 @@
 
 import pytest
 
+from fleetcache.policy.context import Budget, Load
+from fleetcache.policy.options import CallOptions
 from fleetcache.policy.outcome import Outcome, Resolution
+from fleetcache.policy.single_flight import Flight
 
 
 def test_callers_that_joined_do_as_the_starter_unless_told_otherwise() -> None:
@@ -31,3 +34,24 @@ def test_the_traceback_does_not_grow_with_each_caller() -> None:
     outcome = Outcome(Resolution.RAISE, error=LookupError())
     outcome.callers = 3
     assert length() == length() == length()
+
+
+def test_a_caller_that_needs_no_error_lets_go_of_it() -> None:
+    outcome = Outcome(Resolution.RAISE, Resolution.RETRY, error=LookupError())
+    outcome.callers = 2
+    outcome.leave()
+    assert outcome.error is not None
+    outcome.leave()
+    assert outcome.error is None
+
+
+@pytest.mark.parametrize(
+    ("others", "expected"),
+    [(Resolution.RETURN, Resolution.RAISE), (Resolution.RETRY, Resolution.RETRY)],
+    ids=["in time", "after a removal"],
+)
+def test_a_stored_error_is_for_those_who_would_have_had_a_value(others: Resolution, expected: Resolution) -> None:
+    error = LookupError("no such user")
+    run = Load("k", str, CallOptions(60.0, 0.0, (), 30.0), str, "", Flight("k", ()), Budget(1.0), None, error=error)
+    outcome = run.ended_by(Outcome(Resolution.RETURN, others, until=5.0))
+    assert (outcome.own, outcome.others, outcome.error, outcome.until) == (Resolution.RAISE, expected, error, 5.0)
