@@ -167,7 +167,7 @@ async def _behind_a_hung_load(
         await eventually(lambda: cache._engine.flights.get("k") is None)
         cache._engine.coherence.turnover.evicting = True
         asked = asyncio.ensure_future(_held(ask(cache, origin)))
-        await asyncio.sleep(LOAD_WAIT / 2)
+        await eventually(lambda: any(flight.waiters == 2 for flight in cache._engine.flights.active()))
         if stored:
             await other.set("k", "value of another", strict=True)
         answer, stats = await asyncio.wait_for(asked, 10), cache.stats()
