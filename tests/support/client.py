@@ -83,6 +83,14 @@ class Client:
         self.send(*commands)
         return [self._reply(time.monotonic() + timeout) for _ in commands]
 
+    def transaction(self, *commands: Sequence[Argument]) -> list[Any]:
+        """Send commands between which no other client of the server gets a word, and return their replies."""
+        replies = self.pipeline(("MULTI",), *commands, ("EXEC",))[-1]
+        errors = [reply for reply in replies if isinstance(reply, hiredis.ReplyError)]
+        if errors:
+            raise errors[0]
+        return list(replies)
+
     def send(self, *commands: Sequence[Argument]) -> None:
         """Send commands in one write and leave the replies for ``frame``."""
         packed = (hiredis.pack_command(tuple(command)) for command in commands)  # type: ignore[arg-type]  # stub: 1-tuple

@@ -137,8 +137,7 @@ def test_a_batch_loads_what_carries_a_tag_that_cannot_be_read(remote: Driver) ->
         async with remote.cache() as cache, remote.cache() as other:
             await other.set_many({"a": 1, "b": 2}, tags=["tag"])
             with server.client() as client:
-                client("DEL", tag)
-                client("LPUSH", tag, "of another type")
+                client.transaction(("DEL", tag), ("LPUSH", tag, "of another type"))
             async with asyncio.timeout(5):
                 assert await cache.get_many(["a", "b"]) == {}
                 assert await cache.get_or_set_many(["a", "b"], load) == {"a": "loaded", "b": "loaded"}

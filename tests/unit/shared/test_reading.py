@@ -113,7 +113,7 @@ def test_a_question_that_is_refused_empties_near(remote: Driver) -> None:
     async def body(cache: Cache, raw: Client) -> None:
         key = cache._engine.layout.tag("geo")
         await filled(cache)
-        raw.pipeline(("DEL", key), ("LPUSH", key, "no version"))
+        raw.transaction(("DEL", key), ("LPUSH", key, "no version"))
         await eventually(lambda: cache.peek("k") is None)
         assert cache.peek("plain") == "y"
 
