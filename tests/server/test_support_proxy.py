@@ -126,6 +126,23 @@ def test_held_bytes_are_gone_when_the_client_reset(proxy: Proxy, client: Client,
     assert get(any_server, "key") is None
 
 
+def test_holds_nothing_for_a_client_that_is_gone(server: Server) -> None:
+    with Proxy(server) as proxy, connect(proxy, server) as client:
+        # The traceback of an error keeps a pipe alive until the garbage collector runs.
+        pipes = proxy._do(lambda: [*proxy._up._pipes, *proxy._down._pipes])
+        proxy.stall("down")
+        for number in range(1, 4):
+            client.send(("PING",))
+            wait_until(lambda count=number: proxy.held("down") == count * len("+PONG\r\n"))  # type: ignore[misc]
+        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.close()
+        wait_until(lambda: client.id not in client_ids(server))
+        proxy.release()
+        wait_until(lambda: proxy.open == 0)
+        assert len(pipes) == 2
+        assert proxy.held() == 0
+
+
 def test_cuts_all(proxy: Proxy, client: Client) -> None:
     proxy.cut()
     assert client.socket.recv(100) == b""

@@ -113,6 +113,7 @@ class Pipe:
         finally:
             taking.cancel()
             await asyncio.wait({taking})
+            self._held.clear()  # no byte waits any more; the traceback of an error may keep this pipe alive for a while
 
     async def _take(self) -> None:
         """Read at all times, even while bytes are held, because only a read notices an RST."""
