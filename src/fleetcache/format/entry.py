@@ -70,6 +70,7 @@ VERSION_SIZE = 16
 SIGNATURE_SIZE = 32
 SIGNED = 1
 ERROR = 8
+_UNKNOWN_FLAGS = ~(SIGNED | ERROR)
 STORED_ERROR: Final = object()
 """Stands for the declared type of a stored error. No caller declares it, so no reader of values gets one."""
 _FIXED = struct.Struct(">17sBBBBIIIH")
@@ -163,15 +164,15 @@ def parse_header(blob: bytes, *, cut: bool = False) -> Header | None:
     if size < TAGS_START or blob[0] != _ENTRY:
         return None
     stamp, written, codec, flags, _count, ttl, stale, cost, start = _read_fixed(blob)
-    if written not in FORMATS_READ or flags & ~(SIGNED | ERROR):
+    if written not in FORMATS_READ or flags & _UNKNOWN_FLAGS:
         return None
-    signed, is_error = flags & SIGNED, flags > SIGNED
+    signed = flags & SIGNED
     tags_end = start - SIGNATURE_SIZE if signed else start
     if tags_end < TAGS_START or (tags_end if cut else start) > size:
         return None
     signature = blob[tags_end:start] if signed else None
     section = blob[TAGS_START:tags_end]
-    return Header(stamp, codec, ttl / 1000, stale / 1000, cost / 1000, section, signature, start, is_error)
+    return Header(stamp, codec, ttl / 1000, stale / 1000, cost / 1000, section, signature, start, flags >= ERROR)
 
 
 def signed_part(blob: bytes, header: Header) -> bytes:

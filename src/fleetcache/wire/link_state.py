@@ -154,10 +154,13 @@ class Link:
 
     def _settle_trust(self) -> None:
         if self.state in _HEARD:
-            self.trusted_until = min(self._cap, self.confirmed + self._max_staleness)
+            until = self.confirmed + self._max_staleness
+            if until > self._cap:  # noqa: PLR1730 - at each reply; a call of ``min`` costs more
+                until = self._cap
         else:
-            self.trusted_until = self.confirmed + self._offline_ttl
-        self._vouch(self.trusted_until)
+            until = self.confirmed + self._offline_ttl
+        self.trusted_until = until
+        self._vouch(until)
 
     @property
     def vouched_until(self) -> float:

@@ -173,16 +173,17 @@ class LeaderFollowerSocket:
             Whether the future has a result.
         """
         now = self._clock()
-        until, left = now + timeout, timeout
-        while not future.opened and left > 0:
+        until = now + timeout
+        while not future.opened and now < until:
             if not self._lead(future, until, now):
                 try:
                     self._followers[future] = None
-                    future.wait(self._monitor, left)
+                    future.wait(self._monitor, until - now)
                 finally:
                     self._followers.pop(future, None)
+            elif future.opened:
+                return True
             now = self._clock()
-            left = until - now
         if not future.opened and self.has_bytes():
             self._lead(future, now + LAST_READ, now)
         return future.opened
