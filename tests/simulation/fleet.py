@@ -14,7 +14,9 @@ from typing import Any
 from fleetcache.api.namespace import Namespace
 from fleetcache.api.scope import ALL, Scope
 from fleetcache.engine.aio.engine import AioEngine
+from fleetcache.format.keys import Target
 from fleetcache.policy.options import CallOptions
+from fleetcache.shared.recovery import _history
 from fleetcache.wire.link_state import LinkState
 from tests.simulation.loop import SimLoop
 from tests.simulation.model import NEVER, Violation
@@ -68,6 +70,7 @@ class Instance(Users):
         self.views = {"": self.cache, SPACE: self.cache.namespace(SPACE)}
         self.link: LinkState | None = None
         self._away_since: float | None = self.world.now
+        self._repeats: list[Target] = []  # removals that the handshake under way repeats
         self._held: dict[str, Any] = {}  # near's entries at the last look
         self.tasks: set[asyncio.Task[Any]] = set()
         self.opening = self.start(self.engine.ensure_ready(), "enter")
@@ -115,8 +118,17 @@ class Instance(Users):
             self.not_calm_at = max(self.not_calm_at, self.world.now)
         elif self.engine.coherence.journal.pending:
             self.run.removals_repeated(self.engine.coherence.journal.pending)
+        self.look_at_handshake()
         if self.loop.defects:
             raise Violation("defect", f"{self.name}: {self.loop.defects[0]}")
+
+    def look_at_handshake(self) -> None:
+        """Note the removals that a handshake repeats, from before they are sent until the server has answered all."""
+        before, self._repeats = self._repeats, []
+        if self.engine.link.state is LinkState.RECOVERING:
+            self._repeats = self.engine.coherence.recent.missed_by(_history(self.engine.recovery._greeting))
+        if before or self._repeats:
+            self.run.removals_repeated([*before, *self._repeats])
 
     def _is_back(self) -> None:
         if self._away_since is not None:

@@ -12,9 +12,10 @@ Rules:
 4. ``set`` stores over any entry: two overlapping writers of one key may land in either order. So may a write that was
    not acknowledged, with all writes until it is.
 5. If a restarted server has forgotten a removal, its value does not come back for an instance that knew of it.
-6. Of two loads of one key that overlap, the first must have been disturbed: by a removal of the key, a fault, or a link
-   that was not online. Loads in two processes may overlap after two failed loads in a row, if one of them is for a call
-   that has waited for the second.
+6. Of two loads of one key that overlap, the first must have been disturbed: by a removal of the key, by one that an
+   instance repeats because a server that took over may lack it, by a fault, or by a link that was not online. Loads in
+   two processes may overlap after two failed loads in a row, if one of them is for a call that has waited for the
+   second.
 7. Beside a load that takes longer than ``load_wait`` one more may run, and if both do, any number. A call that has
    waited for three times ``load_wait`` loads in any case, because second loads may fail one after another. A claim
    taken by hand counts as a load.

@@ -135,9 +135,14 @@ class Run:
         self.model.disturb()
 
     def removals_repeated(self, targets: Iterable[Target]) -> None:
-        """Note that an online instance repeats removals, which a server that took over may lack: they remove leases."""
+        """Note that an instance repeats removals, which a server that took over may lack: they remove leases."""
         for kind, name in targets:
             self.model.disturb(name if kind == "e" else "")
+
+    def look_at_handshakes(self) -> None:
+        """Note the removals that handshakes repeat: the server may have had them by now, and not answered yet."""
+        for instance in self.living(""):
+            instance.look_at_handshake()
 
     def holder_lost(self) -> None:
         """Note that a lease may never be released: its holder died, or the server refuses the release."""

@@ -166,6 +166,7 @@ class Users(Judging):
         model, tell, load = self.model, self.run.tell, op.load
         self._check_held(op, asked)
         declares = op.errors is not None and op.verb == "get_or_set"
+        self.run.look_at_handshakes()
         loads = [model.load_began(key, self, asked, self.run.calm, declares=declares) for key in keys]
         self.running += loads
         for one in loads:
