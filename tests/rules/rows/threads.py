@@ -7,6 +7,7 @@ from fleetcache.engine.threads.runtime import ThreadRuntime, call_plain
 from tests.rules.rule import Exchange, Row
 
 SHELL = "tests/unit/engine/threads/test_connection.py::"
+ALARMS = "tests/unit/engine/threads/test_alarms.py::"
 LEADER = "tests/unit/engine/threads/test_leader_follower.py::"
 
 
@@ -78,6 +79,54 @@ ROWS = [
         "engine.threads.connection:ThreadConnection.alarm",
         ("self._be_up_by(alarm.when)", "pass"),
         SHELL + "test_an_alarm_wakes_the_link_thread_in_time",
+    ),
+    Row(
+        "thread_for_each_alarm",
+        "engine.threads.alarms.1",
+        "Each alarm begins a thread: a removal of many entries begins a thread for each slice of their burial.",
+        "engine.threads.alarms:Alarms.add",
+        ("if self._bell is None:", "if True:"),
+        ALARMS + "test_a_burial_of_many_entries_begins_one_thread",
+    ),
+    Row(
+        "alarm_thread_does_not_sleep",
+        "engine.threads.alarms.1",
+        "The thread asks the clock again and again until an alarm is due.",
+        "engine.threads.alarms:Alarms._main",
+        ("min(self._wakes_at - now, TIMEOUT_MAX)", "0"),
+        ALARMS + "test_the_thread_sleeps_until_an_alarm_is_due",
+    ),
+    Row(
+        "new_alarms_do_not_wake",
+        "engine.threads.alarms.1",
+        "The thread sleeps on when an alarm is added that is due sooner.",
+        "engine.threads.alarms:Alarms.add",
+        ("self._look_by(alarm.when)", "pass"),
+        ALARMS + "test_alarms_ring_in_the_order_of_their_times_in_one_thread",
+    ),
+    Row(
+        "alarm_thread_stays",
+        "engine.threads.alarms.2",
+        "The thread sleeps on until the time of the last alarm, although that is cancelled.",
+        "engine.threads.alarms:Alarms.cancel",
+        ("self._look_by(monotonic() + IDLE)", "pass"),
+        ALARMS + "test_a_cancelled_alarm_does_not_ring_and_the_last_one_ends_the_thread",
+    ),
+    Row(
+        "alarm_thread_for_each_load",
+        "engine.threads.alarms.2",
+        "Each load with a limit begins a thread.",
+        "engine.threads.alarms:Alarms._main",
+        ("(self._set or not idle)", "self._set"),
+        ALARMS + "test_loads_with_a_limit_share_a_thread_which_ends_after_the_last",
+    ),
+    Row(
+        "failing_alarm_ends_the_thread",
+        "engine.threads.alarms.3",
+        "An alarm that fails ends the thread, and no alarm rings any more.",
+        "engine.threads.alarms:Alarms._ring",
+        ("except Exception as error:", "except LookupError as error:"),
+        ALARMS + "test_an_alarm_that_fails_is_told_and_the_next_one_rings",
     ),
     Row(
         "refresh_lost_with_its_thread",

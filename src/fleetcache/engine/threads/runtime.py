@@ -8,9 +8,7 @@ import asyncio
 import inspect
 from collections.abc import Callable
 from concurrent.futures import CancelledError
-from contextlib import suppress
 from functools import partial
-from threading import Event, Thread
 from time import sleep
 from typing import Any, Protocol
 
@@ -18,7 +16,8 @@ from ...clock import Clock
 from ...log import TELL, Teller
 from ...policy.ports import Alarm, FlightPort, Landed, LimitPassed, LoaderEndedError, Work
 from ..aio.runtime import call_awaited, call_limited, tell_defect
-from .monitor import AwaitOutside, Monitor, ThreadFuture, answerless, begin
+from .alarms import Alarms
+from .monitor import AwaitOutside, Monitor, ThreadFuture, answerless
 from .pool import RefreshPool
 from .tasks import ThreadSafeTask, follow, heard
 
@@ -74,6 +73,7 @@ class ThreadRuntime:
     ) -> None:
         self.clock, self.random, self._tell = clock, random, tell
         self._monitor, self._pool, self._patience = monitor, pool, patience
+        self._alarms = Alarms(monitor)
         self.timer: Timer | None = None
         self.waiting: Waiting = monitor
         self.closed = False
@@ -198,8 +198,8 @@ class ThreadRuntime:
         task.add_done_callback(ended)
 
     def call_later(self, delay: float, ring: Callable[[], None]) -> Alarm:
-        """Have the link thread call ``ring`` after ``delay`` seconds; without a server, a thread that ends then."""
-        return _LoneAlarm(self._monitor, delay, ring) if self.timer is None else self.timer.alarm(delay, ring)
+        """Have the link thread call ``ring`` after ``delay`` seconds; without a server, a thread that ends later."""
+        return self._alarms.add(delay, ring) if self.timer is None else self.timer.alarm(delay, ring)
 
     async def close(self, patience: float) -> None:
         """Start no more refreshes, cancel the tasks, and give running refreshes ``patience`` seconds to end.
@@ -254,23 +254,3 @@ def has_room(frames: int = ROOM) -> bool:
 def _descend(frames: int) -> None:
     if frames:
         _descend(frames - 1)
-
-
-class _LoneAlarm:
-    """An alarm without a link thread: a daemon thread that waits for it. Limits of loads and burials need one."""
-
-    def __init__(self, monitor: Monitor, delay: float, ring: Callable[[], None]) -> None:
-        self._monitor, self._delay, self._ring = monitor, delay, ring
-        self._over = Event()
-        with suppress(RuntimeError):  # the system has no more threads: the load has no limit, and only puts bury
-            begin(Thread(target=self._wait, name="fleetcache-alarm", daemon=True))
-
-    def _wait(self) -> None:
-        if not self._over.wait(self._delay):
-            with self._monitor.locked():
-                if not self._over.is_set():
-                    self._ring()
-
-    def cancel(self) -> None:
-        """Do not ring, in a thread that holds the monitor."""
-        self._over.set()
