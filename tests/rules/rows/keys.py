@@ -23,7 +23,7 @@ ROWS = [
         "format.arguments:_escaped",
         (
             "return _RESERVED.sub(",
-            "return text or _RESERVED.sub(",
+            r"""return re.compile(r"[\ud800-\udfff]").sub(""",
         ),
         KEYS + "test_moving_text_from_one_argument_to_the_next_changes_the_key",
     ),
@@ -59,7 +59,12 @@ ROWS = [
         "format.function_keys.4",
         "A template that names no parameter is an error at the first call, not at decoration.",
         "format.function_keys:_compile",
-        ("if match[1] not in names:", "if False:"),
+        (
+            """if match[1] not in names:
+            raise wrong(f"unknown field {{{match[1]}}}")
+        fields.append((names.index(match[1]),""",
+            "fields.append((names.index(match[1]) if match[1] in names else len(names),",
+        ),
         KEYS + "test_a_bad_template_is_an_error_at_decoration_that_names_the_fields",
     ),
 ]

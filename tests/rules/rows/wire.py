@@ -115,7 +115,7 @@ ROWS = [
         "wire.link_state.5",
         "Offline, near answers until the bound that holds online.",
         "wire.link_state:Link._settle_trust",
-        ("self.trusted_until = self.confirmed + self._offline_ttl", "self.trusted_until = self.vouched_until"),
+        ("until = self.confirmed + self._offline_ttl", "until = self.vouched_until"),
         LINK + "test_suspect_does_not_prolong_the_trust_and_offline_has_a_bound_of_its_own",
     ),
     Row(

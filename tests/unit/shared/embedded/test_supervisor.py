@@ -60,11 +60,14 @@ def test_with_nobody_there_it_ends_and_leaves_nothing(folder: Path) -> None:
 
 
 def test_it_waits_until_the_last_has_gone_and_lingers(folder: Path) -> None:
-    user, gone = held(folder), 0.0
+    user, gone, before = held(folder), 0.0, children()
+    served = False
 
     def leave() -> None:
-        nonlocal gone
-        wait_until(children)
+        nonlocal gone, served
+        wait_until(lambda: children() - before)
+        time.sleep(6 * POLL)  # three times what it lingers
+        served = bool(children() - before)
         gone = time.monotonic()
         user.close()
 
@@ -72,6 +75,7 @@ def test_it_waits_until_the_last_has_gone_and_lingers(folder: Path) -> None:
     thread.start()
     run(folder, SLEEP, linger=2 * POLL)
     thread.join()
+    assert served
     assert time.monotonic() - gone >= POLL  # it counts from its last look at the folder, one pause before at most
     assert not folder.exists()
 
