@@ -68,7 +68,7 @@ OPTIONS: dict[str, Any] = {"operation_timeout": "1s", "max_staleness": STALENESS
 # -- promise 3: near is not trusted beside a primary that is none any more ---------------------------------------------
 
 
-async def _read_on(pair: Pair, prefix: str, patience: float = 3) -> None:
+async def _read_on(pair: Pair, prefix: str, patience: float = 10) -> None:
     """A reader on a demoted server sees a value that was written to the successor."""
     async with Cache(pair.name.url, prefix=prefix, **OPTIONS) as writer:
         await writer.set("price", "old", ttl="1h")
@@ -109,7 +109,7 @@ def test_the_same_on_threads(pair: Pair, prefix: str) -> None:
         pair.demote()
         with SyncCache(pair.new.url, prefix=prefix, **OPTIONS) as writer:
             writer.set("price", "new", ttl="1h", strict=True)
-        wait_until(lambda: reader.get("price") == "new", timeout=3)
+        wait_until(lambda: reader.get("price") == "new", timeout=10)
 
 
 def test_until_the_name_moves_health_says_that_it_is_a_replica(pair: Pair, prefix: str) -> None:
@@ -117,7 +117,7 @@ def test_until_the_name_moves_health_says_that_it_is_a_replica(pair: Pair, prefi
         async with Cache(pair.name.url, prefix=prefix, **OPTIONS) as cache:
             await cache.set("k", "v")
             pair.demote()
-            await eventually(lambda: cache.status_now().reason == "readonly", timeout=3)
+            await eventually(lambda: cache.status_now().reason == "readonly")
             assert await cache.get("k") is None, "offline_ttl is 0"
 
     run(scene())
@@ -154,7 +154,7 @@ async def _remove_on_the_old_one(pair: Pair, prefix: str, removal: str) -> Any:
             await act[removal]()
             assert cache.stats().journal == 0, "the old primary acknowledged it"
             pair.name.reset()
-            await eventually(lambda: cache.stats().epoch == 2 and cache.stats().link == "online")
+            await eventually(lambda: cache.stats().epoch >= 2 and cache.stats().link == "online")
             seen = await other.get_many(["k"], near=False)  # its near copy ends when the push comes
             return str(seen.get("k", source[0]))
 
@@ -185,14 +185,14 @@ def test_removals_of_threads_are_repeated_too(pair: Pair, prefix: str) -> None:
             source[0] = "after"
             cache.delete_many(["k", "l"])
             pair.name.reset()
-            wait_until(lambda: cache.stats().epoch == 2 and cache.stats().link == "online")
+            wait_until(lambda: cache.stats().epoch >= 2 and cache.stats().link == "online")
             assert other.get_many(["k", "l"], near=False) == {}
 
 
 # -- there and back again between two heartbeats -----------------------------------------------------------------------
 
 
-async def _there_and_back(server: Server, prefix: str) -> tuple[Any, Any, int]:
+async def _there_and_back(server: Server, prefix: str, patience: float = 5) -> tuple[Any, Any, int]:
     """Return a key's value in near, one that was removed and is back on the server, and the connections it took."""
     entry = Layout(prefix).entry
     async with Cache(server.url, prefix=prefix, **OPTIONS) as other:
@@ -210,8 +210,8 @@ async def _there_and_back(server: Server, prefix: str) -> tuple[Any, Any, int]:
                 # The server that this one followed in between did not get the removal.
                 ("SET", entry("removed"), blob, "PX", 1_000_000),
             )
-            await eventually(lambda: cache.peek("kept") is None, timeout=2)
-            await eventually(lambda: cache.stats().replayed > removed_before, timeout=2)
+            await eventually(lambda: cache.peek("kept") is None, timeout=patience)
+            await eventually(lambda: cache.stats().replayed > removed_before, timeout=patience)
             return await cache.get("kept"), await cache.get("removed"), cache.stats().epoch
 
 
@@ -224,7 +224,7 @@ def test_twin_whoever_looks_at_the_role_alone_sees_nothing(
 ) -> None:
     monkeypatch.setattr(Recovery, "_change_history", lambda _self, _standing: None)
     with pytest.raises(AssertionError):
-        run(_there_and_back(fresh_server(), prefix))
+        run(_there_and_back(fresh_server(), prefix, patience=2 * STALENESS))
 
 
 def test_the_first_replica_of_a_primary_disturbs_nobody(
@@ -241,7 +241,7 @@ def test_the_first_replica_of_a_primary_disturbs_nobody(
             await eventually(lambda: cache.peek("k") is None, timeout=5)
             assert await cache.get("k") == "v"
             await asyncio.sleep(2 * STALENESS)
-            assert cache.peek("k") == "v"
+            await eventually(lambda: cache.peek("k") == "v")  # not while a heartbeat is late; a dropped copy stays away
             assert (cache.stats().epoch, cache.stats().link) == (1, "online")
 
     run(scene())
@@ -272,11 +272,12 @@ def test_who_may_not_ask_is_not_for_ever_asking(server: Server, prefix: str, whe
                 await cache.set("k", "v", ttl="1h")
                 if when == "later":
                     client("ACL", "SETUSER", "plain", "-info")
-                    await asyncio.sleep(STALENESS)
+                    greeting = cache._engine.recovery._greeting
+                    await eventually(lambda: not greeting.is_watched)  # the next heartbeat is refused
                 before = _asked(client)
                 await asyncio.sleep(3 * STALENESS)
                 assert _asked(client) - before == 1, "our own looking"
-                assert cache.peek("k") == "v", "the key alone confirms"
+                await eventually(lambda: cache.peek("k") == "v")  # the key alone confirms
                 assert (await cache.health()).status == "healthy"
 
     run(scene())
@@ -295,7 +296,7 @@ def test_what_answers_for_several_servers_in_turn_is_believed_as_it_is(
             await eventually(lambda: "several servers" in caplog.text)
             await cache.set("k", "v", ttl="1h")
             await asyncio.sleep(2 * STALENESS)
-            assert cache.peek("k") == "v"
+            await eventually(lambda: cache.peek("k") == "v")
             assert (await cache.health()).status == "healthy"
 
     run(scene())

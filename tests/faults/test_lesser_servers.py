@@ -19,7 +19,7 @@ from tests.support.run import run
 from tests.support.servers import Server
 from tests.support.waiting import eventually, wait_until
 
-STALENESS = 0.8  # without pushes, copies live half of it
+STALENESS = 2.0  # without pushes, copies live half of it: a busy machine may take as long again
 
 
 def untracked(server: Server, client: Client) -> str:
@@ -28,7 +28,7 @@ def untracked(server: Server, client: Client) -> str:
     return f"redis://plain:secret@{server.address.host}:{server.address.port}/0"
 
 
-async def _see_a_change(url: str, prefix: str, patience: float = 3) -> tuple[str, float]:
+async def _see_a_change(url: str, prefix: str, patience: float = 2 * STALENESS) -> tuple[str, float]:
     """Return an untracked cache's coherence, and how long it answers with a value that another cache overwrote."""
     async with (
         Cache(url, prefix=prefix, operation_timeout="1s", max_staleness=STALENESS) as cache,
@@ -46,7 +46,7 @@ async def _reads(cache: Cache, expected: str) -> bool:
     return bool(await cache.get("k") == expected)
 
 
-async def _load_together(url: str, prefix: str) -> tuple[int, float]:
+async def _load_together(url: str, prefix: str, load_wait: float = 10) -> tuple[int, float]:
     """Return how often two untracked caches load one key that both ask for, and the wait of the slower cache."""
     loads = 0
 
@@ -57,8 +57,8 @@ async def _load_together(url: str, prefix: str) -> tuple[int, float]:
         return "loaded"
 
     async with (
-        Cache(url, prefix=prefix, operation_timeout="1s", load_wait="1s") as cache,
-        Cache(url, prefix=prefix, operation_timeout="1s", load_wait="1s") as other,
+        Cache(url, prefix=prefix, operation_timeout="5s", load_wait=load_wait) as cache,
+        Cache(url, prefix=prefix, operation_timeout="5s", load_wait=load_wait) as other,
     ):
         began = time.monotonic()
         answers = await asyncio.gather(cache.get_or_set("k", load), other.get_or_set("k", load))
@@ -99,14 +99,14 @@ def test_twin_copies_that_are_not_aged_are_never_given_up(
 ) -> None:
     monkeypatch.setattr(Coherence, "life", lambda _self, _sent_at: float("inf"))
     with server.client() as client, pytest.raises(AssertionError, match="was not true"):
-        run(_see_a_change(untracked(server, client), prefix, patience=2 * STALENESS))
+        run(_see_a_change(untracked(server, client), prefix, patience=1.5 * STALENESS))
 
 
 def test_without_tracking_there_is_one_load_and_waiters_poll(server: Server, prefix: str) -> None:
     with server.client() as client:
         loads, took = run(_load_together(untracked(server, client), prefix))
     assert loads == 1
-    assert took < 0.8
+    assert took < 5  # half of what a waiter waits at most
 
 
 def test_twin_waiters_that_do_not_poll_wait_to_the_end(
@@ -114,7 +114,7 @@ def test_twin_waiters_that_do_not_poll_wait_to_the_end(
 ) -> None:
     monkeypatch.setattr(waits, "POLL", 60.0)
     with server.client() as client:
-        _, took = run(_load_together(untracked(server, client), prefix))
+        _, took = run(_load_together(untracked(server, client), prefix, load_wait=1))
     assert took >= 0.99
 
 
@@ -167,10 +167,10 @@ def test_a_connection_that_works_is_not_asked_for_resp3_again(
     monkeypatch.setattr("fleetcache.wire.closings.FORGET", 0.1)
 
     async def scene(proxy: Lesser) -> None:
-        async with Cache(proxy.url, prefix=prefix, max_staleness="300ms") as cache:
+        async with Cache(proxy.url, prefix=prefix, max_staleness="900ms") as cache:
             await eventually(lambda: cache.stats().link == "online", timeout=20)
             asked, beats = proxy.asked.count("HELLO"), len(proxy.asked)
-            await eventually(lambda: len(proxy.asked) >= beats + 10, timeout=20)  # of heartbeats
+            await eventually(lambda: len(proxy.asked) >= beats + 5, timeout=20)  # of heartbeats
             assert proxy.asked.count("HELLO") == asked
             connections = proxy.connections
             proxy._answers.clear()

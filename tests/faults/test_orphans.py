@@ -19,7 +19,7 @@ from tests.support.servers import Server
 from tests.support.waiting import eventually, wait_until
 
 LEASE_MS = 60_000
-OPTIONS: dict[str, Any] = {"operation_timeout": "200ms", "max_staleness": 0.9}
+OPTIONS: dict[str, Any] = {"operation_timeout": "500ms", "max_staleness": 0.9}
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ async def _cut_while_asking(server: Server, proxy: Proxy, prefix: str, kind: str
         await eventually(lambda: exists(server, place(prefix, kind)))
         proxy.reset()
         proxy.release()
-        await eventually(lambda: cache.stats().epoch == 2 and cache.stats().link == "online")
+        await eventually(lambda: cache.stats().epoch >= 2 and cache.stats().link == "online")
         return exists(server, place(prefix, kind))
 
 
@@ -90,7 +90,7 @@ def test_the_same_on_threads(server: Server, proxy: Proxy, prefix: str, kind: st
         wait_until(lambda: exists(server, place(prefix, kind)))
         proxy.reset()
         proxy.release()
-        wait_until(lambda: cache.stats().epoch == 2 and cache.stats().link == "online")
+        wait_until(lambda: cache.stats().epoch >= 2 and cache.stats().link == "online")
         assert not exists(server, place(prefix, kind))
 
 
@@ -104,7 +104,7 @@ def test_what_stands_there_by_now_is_left_alone(server: Server, proxy: Proxy, pr
             await other.set("k", "value", strict=True)
             proxy.reset()
             proxy.release()
-            await eventually(lambda: cache.stats().epoch == 2 and cache.stats().link == "online")
+            await eventually(lambda: cache.stats().epoch >= 2 and cache.stats().link == "online")
             assert await cache.get("k") == "value"
 
     run(scene())
@@ -151,7 +151,7 @@ async def _load_ends_in_an_outage(server: Server, proxy: Proxy, prefix: str) -> 
 
 
 def test_a_load_that_ends_in_an_outage_gives_its_lease_back_after_it(server: Server, proxy: Proxy, prefix: str) -> None:
-    assert run(_load_ends_in_an_outage(server, proxy, prefix)) < 2
+    assert run(_load_ends_in_an_outage(server, proxy, prefix)) < 10  # a caller waits 30 s for a lease that stays
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -218,11 +218,14 @@ def test_who_may_not_end_the_old_connection_gives_back_once_more(
             await eventually(lambda: exists(server, place(prefix, "lease")))
             proxy.reset()
             proxy.release()
-            await eventually(lambda: cache.stats().epoch == 2 and cache.stats().link == "online")
+            await eventually(lambda: cache.stats().epoch >= 2 and cache.stats().link == "online")
             with server.client() as late:
                 late("SET", place(prefix, "lease"), PLACEHOLDER, "PX", LEASE_MS * 100)
-            await asyncio.sleep(1.5)  # a lease, and a heartbeat
-            assert exists(server, place(prefix, "lease")) is left
+            if left:
+                await asyncio.sleep(1.5)  # a lease, and a heartbeat
+                assert exists(server, place(prefix, "lease"))
+            else:
+                await eventually(lambda: not exists(server, place(prefix, "lease")))
 
     with Proxy(server) as proxy:
         run(scene(proxy))

@@ -116,7 +116,7 @@ def test_what_was_sent_and_not_answered_is_seen_though_everything_is_owed(server
     """The journal merges many removals into one; only a removal after a write counts for that write."""
 
     async def main(proxy: Proxy) -> None:
-        async with Cache(proxy.url, prefix=prefix, operation_timeout="100ms") as cache:
+        async with Cache(proxy.url, prefix=prefix, operation_timeout="500ms") as cache:
             cache._engine.coherence.journal._most = 2
             await cache.set_many({"a": 0, "d": 0}, tags=["t"])
             with proxy.frozen():
@@ -138,7 +138,7 @@ def test_when_the_server_is_back_own_writes_of_the_outage_are_gone_everywhere(re
 
     async def main(proxy: Proxy) -> None:
         through = Driver(remote.variant, proxy, remote.prefix)  # type: ignore[arg-type]
-        async with remote.cache() as other, through.cache(operation_timeout="100ms") as cache:
+        async with remote.cache() as other, through.cache() as cache:
             await other.set_many({"a": "before", "b": "before"})
             with proxy.away():
                 await eventually(lambda: cache.stats().link == "offline")
@@ -263,7 +263,7 @@ def test_what_was_counted_on_in_an_outage_does_not_fall_back_to_what_the_server_
 
     async def main(proxy: Proxy) -> None:
         through = Driver(remote.variant, proxy, remote.prefix)  # type: ignore[arg-type]
-        async with remote.cache() as other, through.cache(operation_timeout="100ms") as cache:
+        async with remote.cache() as other, through.cache() as cache:
             await other.set("n", 5)
             with proxy.away():
                 await eventually(lambda: cache.stats().link == "offline")
@@ -282,7 +282,7 @@ def test_what_came_from_the_server_is_neither_counted_nor_added_over(remote: Dri
 
     async def main(proxy: Proxy) -> None:
         through = Driver(remote.variant, proxy, remote.prefix)  # type: ignore[arg-type]
-        async with through.cache(operation_timeout="100ms") as cache:
+        async with through.cache() as cache:
             await cache.set("n", 5)
             with proxy.away():
                 await eventually(lambda: cache.stats().link == "offline")
@@ -302,7 +302,7 @@ def test_a_server_that_is_only_late_leaves_no_two_winners(remote: Driver) -> Non
 
     async def main(proxy: Proxy) -> None:
         through = Driver(remote.variant, proxy, remote.prefix)  # type: ignore[arg-type]
-        async with remote.cache() as other, through.cache(operation_timeout="100ms", max_staleness="30s") as cache:
+        async with remote.cache() as other, through.cache(operation_timeout="500ms") as cache:
             await cache.set("warm", 1)
             with proxy.frozen():
                 assert not await cache.add("sent", "ours")

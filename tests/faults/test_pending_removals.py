@@ -44,7 +44,7 @@ async def _owe_again_and_again(server: Server, prefix: str) -> None:
         coherence = cache._engine.coherence
         for _ in range(3):
             coherence.defer(("e", "key"), coherence.journal.next())
-            await eventually(lambda: cache.stats().journal == 0, timeout=10 * HEARTBEAT)
+            await eventually(lambda: cache.stats().journal == 0)
             await asyncio.sleep(1.5 * HEARTBEAT)  # time for all pending removals to be replayed
 
 
@@ -81,7 +81,7 @@ async def _owe_for_long(server: Server, prefix: str) -> None:
             recovery._pause, recovery._next_replay = 60.0, cache._engine.clock() + 60.0  # as after many refusals
             client("CONFIG", "SET", "min-replicas-to-write", 0)
             await cache.set("another", "new")
-            await eventually(lambda: cache.stats().journal == 0, timeout=2)
+            await eventually(lambda: cache.stats().journal == 0)
             assert (await cache.health()).reason is None
 
 

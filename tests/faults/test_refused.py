@@ -41,7 +41,7 @@ async def _delete_on_a_server_that_cannot_save(server: Server, prefix: str, pati
     """Return True if the key stays some time after the server takes removals again, and the removals still pending."""
     raw = Layout(prefix).entry("k")
     with server.client() as client:
-        async with Cache(server.url, prefix=prefix, operation_timeout="1s", max_staleness=0.3) as cache:
+        async with Cache(server.url, prefix=prefix, operation_timeout="1s", max_staleness=0.9) as cache:
             await cache.set("k", "old")
             mend = cannot_save(server, client)
             assert await cache.delete("k") is False
@@ -66,7 +66,7 @@ def test_twin_without_the_timer_it_is_never_removed(
 ) -> None:
     monkeypatch.setattr(Recovery, "_replay_live", lambda _self: None)
     server = fresh_server(save="3600 100000")
-    assert run(_delete_on_a_server_that_cannot_save(server, prefix, patience=1.5)) == (True, 1)
+    assert run(_delete_on_a_server_that_cannot_save(server, prefix, patience=2)) == (True, 1)
 
 
 def test_a_removal_refused_by_a_replica_is_repeated_when_it_is_the_primary_again(

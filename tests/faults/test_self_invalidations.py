@@ -152,8 +152,7 @@ def test_an_entry_that_expired_unseen_earns_a_second_push_which_is_taken_for_for
     """The cache forgets more than needed, never less: the old entry's end is pushed, too, before that of our write."""
     with tracking(server) as ours, server.client() as foreign:
         foreign("DEBUG", "SET-ACTIVE-EXPIRE", 0)
-        foreign("SET", KEY, STARTED, "PX", 100)
-        assert ours("GET", KEY) == STARTED
+        assert ours.pipeline(("SET", KEY, STARTED, "PX", 100), ("GET", KEY)) == [b"OK", STARTED]
         foreign("DEBUG", "SLEEP", 0.11)  # a command that asks for the key would expire it
         ours.send(SCRIPTS["put"].call(KEY, STARTED, 60_000, whole=True), ("PING",))
         reply, *pushes, _ = _until_pong(ours)
@@ -207,5 +206,5 @@ async def _near_after_a_renewed_load(server: Server, prefix: str) -> Any:
 def test_renewing_a_lease_does_not_make_its_holder_forget(
     server: Server, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(LoadTimes, "FIRST", 0.3)
+    monkeypatch.setattr(LoadTimes, "FIRST", 1.5)  # seconds; renewed each third
     assert run(_near_after_a_renewed_load(server, prefix)) == "loaded"

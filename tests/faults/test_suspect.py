@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -14,12 +15,13 @@ from fleetcache.shared.recovery import Recovery
 from fleetcache.wire.link_state import LinkState
 from fleetcache.wire.session import Call, Session
 from tests.conftest import StartServer
+from tests.support.client import Client
 from tests.support.run import run
 from tests.support.servers import Server
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, wait_until
 
-TIMEOUT = 0.25
-STALL = 0.3
+TIMEOUT = 0.6
+STALL = 0.7
 
 
 # -- our own stall ---------------------------------------------------------------------------------------------------
@@ -27,8 +29,16 @@ STALL = 0.3
 
 async def _stall_ourselves(server: Server, prefix: str) -> tuple[int, set[LinkState]]:
     """Return the lost replies and the link's states, while the loop was blocked longer than the timeout."""
-    # More than the loop reads in one turn, so that timers are due while bytes still wait in the socket.
-    values = {f"k{n}": bytes([n]) * 200_000 for n in range(15)}
+    # More than the loop reads in one turn, so that timers are due while bytes still wait in the socket. Less than the
+    # kernel takes from the server, so that all of them wait there.
+    values = {f"k{n}": bytes([n]) * 60_000 for n in range(15)}
+    with server.client() as client:
+        return await _stall_while_it_answers(server, prefix, client, values)
+
+
+async def _stall_while_it_answers(
+    server: Server, prefix: str, client: Client, values: dict[str, bytes]
+) -> tuple[int, set[LinkState]]:
     async with (
         Cache(server.url, prefix=prefix, operation_timeout="5s") as writer,
         Cache(server.url, prefix=prefix, operation_timeout=TIMEOUT, max_staleness="5s") as cache,
@@ -39,9 +49,17 @@ async def _stall_ourselves(server: Server, prefix: str) -> tuple[int, set[LinkSt
         await asyncio.sleep(0)
         await asyncio.sleep(0)  # the commands are written now
         time.sleep(STALL)  # noqa: ASYNC251 - this is the trap
+        wait_until(lambda: _has_answered(client, cache))  # on a busy machine that takes longer
         found = await asyncio.gather(*reads)
         lost = sum(got != value for got, value in zip(found, values.values(), strict=True))
         return lost + cache.stats().timeouts, set(states)
+
+
+def _has_answered(client: Client, cache: Cache) -> bool:
+    """Return True if the server has handled all commands of the cache and the kernel has all of its answers."""
+    name = f"name=fleetcache-{cache.status_now().instance} "
+    (line,) = (line for line in client("CLIENT", "LIST").decode().splitlines() if name in line)
+    return " qbuf=0 " in line and " obl=0 " in line and " oll=0 " in line
 
 
 def _record_states(cache: Cache) -> set[LinkState]:
@@ -123,6 +141,7 @@ async def _load_past_a_stuck_server(server: Server, prefix: str) -> tuple[str, A
         Cache(server.url, prefix=prefix, operation_timeout=0.1, max_staleness="10s") as cache,
         Cache(server.url, prefix=prefix, operation_timeout="5s", max_staleness="10s") as other,
     ):
+        await eventually(lambda: cache.stats().link == "online")
         server.freeze()
         assert await cache.get_or_set("k", load) == "old"
         assert cache.stats().link == "suspect"
@@ -154,13 +173,20 @@ def test_twin_kept_unconfirmed_values_outlive_a_removal_that_nobody_hears_of(
 # -- removals that the server never received -------------------------------------------------------------------------
 
 
-async def _delete_past_a_stuck_server(server: Server, prefix: str) -> tuple[str, int]:
-    """Return another cache's answer, after the server goes on, for a key deleted while the link could not send."""
+async def _delete_past_a_stuck_server(server: Server, prefix: str, patience: float = 5) -> tuple[str, int]:
+    """Return another cache's answer, after the server goes on, for a key deleted while the link could not send.
+
+    Args:
+        server: A server that the test may freeze.
+        prefix: The prefix of the caches.
+        patience: Seconds to wait for the removal.
+    """
     async with (
         Cache(server.url, prefix=prefix, operation_timeout=0.1, max_staleness="10s") as cache,
         Cache(server.url, prefix=prefix, operation_timeout="5s", max_staleness="10s") as other,
     ):
-        await cache.set("k", "old")
+        await eventually(lambda: cache.stats().link == "online")
+        await other.set("k", "old", strict=True)
         server.freeze()
         await cache.get("absent")
         assert cache.stats().link == "suspect"
@@ -169,10 +195,11 @@ async def _delete_past_a_stuck_server(server: Server, prefix: str) -> tuple[str,
         assert await cache.get("k") is None
         server.thaw()
         await eventually(lambda: cache.stats().link == "online")
-        await asyncio.sleep(0.05)  # a replay that should not happen would need this time
-        await cache.get("absent too")
+        with suppress(AssertionError):
+            await eventually(lambda: cache.stats().journal == 0, timeout=patience)
         assert cache.stats().epoch == 1, "the same connection"
-        return await other.get("k", "gone"), cache.stats().journal
+        found = await other.get_many(["k"], near=False)
+        return found.get("k", "gone"), cache.stats().journal
 
 
 def test_the_journal_is_replayed_on_the_connection_that_was_stuck(fresh_server: StartServer, prefix: str) -> None:
@@ -183,4 +210,4 @@ def test_twin_without_the_replay_the_deleted_value_stays(
     fresh_server: StartServer, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Recovery, "_replay_live", lambda _self: None)
-    assert run(_delete_past_a_stuck_server(fresh_server(), prefix)) == ("old", 1)
+    assert run(_delete_past_a_stuck_server(fresh_server(), prefix, patience=0.3)) == ("old", 1)

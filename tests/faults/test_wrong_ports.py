@@ -42,9 +42,10 @@ def health_of(cache: Cache | SyncCache, until: Callable[[Health], object]) -> He
         return cache.status_now()
 
 
-def failure(face: Face, url: str, prefix: str) -> tuple[str, str]:
+def failure(face: Face, url: str, prefix: str, connect_timeout: str = "5s") -> tuple[str, str]:
     """Return the reason for being offline, and the text of the last error."""
-    health = health_of(face(url, prefix=prefix, connect_timeout="400ms"), lambda health: health.link == "offline")
+    cache = face(url, prefix=prefix, connect_timeout=connect_timeout)
+    health = health_of(cache, lambda health: health.link == "offline")
     return str(health.reason), str(health.last_error)
 
 
@@ -90,7 +91,7 @@ def test_a_certificate_that_is_not_trusted(
 @both
 def test_tls_to_a_port_that_speaks_none(face: Face, server: Server, prefix: str) -> None:
     """The server waits for the rest of a command. To the cache that is silence, which might end by itself."""
-    reason, error = failure(face, server.url.replace("redis://", "rediss://"), prefix)
+    reason, error = failure(face, server.url.replace("redis://", "rediss://"), prefix, "1s")
     assert reason == "timeout"
     assert error.startswith("TimeoutError: ")
     assert error.endswith(f"; {PLAIN}")
@@ -158,7 +159,7 @@ def test_a_server_that_spoke_tls_is_no_plain_port_when_it_is_silent(fresh_server
     with Proxy(server) as proxy:
 
         async def body() -> str:
-            async with Cache(proxy.url, prefix=prefix, connect_timeout="300ms", max_staleness="200ms") as cache:
+            async with Cache(proxy.url, prefix=prefix, connect_timeout="1s", max_staleness="300ms") as cache:
                 await eventually(lambda: cache.status_now().shared)
                 proxy.blackhole()
                 await eventually(lambda: "TimeoutError" in str(cache.status_now().last_error), timeout=10)
