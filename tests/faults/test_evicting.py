@@ -160,7 +160,7 @@ def says_evicting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def _behind_a_hung_load(
-    start: StartServer, prefix: str, ask: Ask, face: str, *, stored: bool = False
+    start: StartServer, prefix: str, ask: Ask, face: str, *, stored: bool = False, stalls: bool = False
 ) -> tuple[object, Counted, Stats]:
     """Return the answer of a caller that waited for a hung load of its process in vain, and its loads.
 
@@ -170,6 +170,7 @@ async def _behind_a_hung_load(
         ask: How the caller asks.
         face: The face of its cache.
         stored: Whether another process stores the value meanwhile.
+        stalls: Whether the server is late when the caller has waited for long enough.
     """
     origin, ends, server = Counted(), asyncio.Event(), start("tcp")
 
@@ -183,6 +184,8 @@ async def _behind_a_hung_load(
         "max_staleness": "20s",
         "max_loads": 2,
     }
+    if stalls:  # a busy machine has this long to notice the stall and to end it
+        settings["operation_timeout"] = "1s"
     async with (
         Cache(server.url, prefix=prefix, operation_timeout="5s") as other,
         FACES[face](server.url, **settings) as cache,
@@ -196,6 +199,10 @@ async def _behind_a_hung_load(
         await eventually(lambda: any(flight.waiters == 2 for flight in cache._engine.flights.active()))
         if stored:
             await other.set("k", "value of another", strict=True)
+        if stalls:
+            server.freeze()
+            await eventually(lambda: cache.stats().link == "suspect" or asked.done())
+            server.thaw()
         answer, stats = await asyncio.wait_for(asked, 10), cache.stats()
         ends.set()
         await first
@@ -203,12 +210,13 @@ async def _behind_a_hung_load(
 
 
 @pytest.mark.usefixtures("says_evicting")
+@pytest.mark.parametrize("stalls", [False, True], ids=["at once", "late"])
 @pytest.mark.parametrize("ask", [ASKS["get_or_set"], ASKS["get_or_set_many"]], ids=["get_or_set", "get_or_set_many"])
 @pytest.mark.parametrize("face", FACES)
 def test_who_waited_for_a_hung_load_in_vain_asks_the_server_before_it_loads(
-    one_fresh_server: StartServer, prefix: str, face: str, ask: Ask
+    one_fresh_server: StartServer, prefix: str, face: str, ask: Ask, stalls: bool
 ) -> None:
-    waited = _behind_a_hung_load(one_fresh_server, prefix, ask, face, stored=True)
+    waited = _behind_a_hung_load(one_fresh_server, prefix, ask, face, stored=True, stalls=stalls)
     answer, origin, _ = run(waited)
     assert ("value of another" in str(answer), origin.calls) == (True, 0)
 

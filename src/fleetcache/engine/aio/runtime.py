@@ -4,6 +4,7 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from ...clock import Clock
@@ -12,6 +13,36 @@ from ...log import TELL, Teller
 from ...policy.ports import NO_ANSWER, Alarm, FlightPort, Landed, LimitPassed, LoaderEndedError, Work
 
 __all__ = ["AioRuntime", "call_awaited", "call_limited", "tell_defect", "without_farewell"]
+
+# uvloop counts in whole milliseconds, so its timers ring up to 1.5 ms too soon; this much later is late enough.
+COARSE = 0.003
+
+
+class _Timer:
+    """A timer of the running loop that rings no sooner than its time by the cache's clock.
+
+    The rules rely on that: a call whose wait ended too soon would have time left, and load before the link counts as
+    late.
+    """
+
+    __slots__ = ("_clock", "_handle", "_until")
+
+    def __init__(self, clock: Clock, until: float, ring: Callable[[], object]) -> None:
+        self._clock, self._until = clock, until
+        delay = max(0.0, until - clock())
+        self._handle: asyncio.Handle | None = asyncio.get_running_loop().call_later(delay, self._look, ring)
+
+    def _look(self, ring: Callable[[], object]) -> None:
+        self._handle = None  # it refers to this timer
+        if self._clock() < self._until:
+            self._handle = asyncio.get_running_loop().call_later(COARSE, ring)
+        else:
+            ring()
+
+    def cancel(self) -> None:
+        """Let the timer not ring any more."""
+        if self._handle is not None:
+            self._handle.cancel()
 
 
 class AioRuntime:
@@ -48,8 +79,7 @@ class AioRuntime:
         return ours if until is None or ours.done() else self._wait_until(ours, until)
 
     async def _wait_until(self, future: "asyncio.Future[Any]", until: float) -> Any:
-        delay = max(0.0, until - self.clock())
-        timer = asyncio.get_running_loop().call_later(delay, tell_unanswered, future)
+        timer = _Timer(self.clock, until, partial(tell_unanswered, future))
         try:
             return await future
         finally:
@@ -97,7 +127,7 @@ class AioRuntime:
 
     def call_later(self, delay: float, ring: Callable[[], None]) -> Alarm:
         """Call ``ring`` after ``delay`` seconds; return the timer."""
-        return asyncio.get_running_loop().call_later(delay, ring)
+        return _Timer(self.clock, self.clock() + delay, ring)
 
     async def close(self, patience: float) -> None:
         """Cancel the running loads and wait, ``patience`` seconds at most, until they have released their leases."""

@@ -2,6 +2,10 @@
 
 import asyncio
 import time
+from collections.abc import Callable
+from functools import partial
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -32,6 +36,55 @@ def test_a_wait_ends_at_its_time_and_a_reply_that_is_there_is_taken() -> None:
         assert await ports.wait(there, time.monotonic() - 1) == "reply"
 
     run(main())
+
+
+class EarlyLoop(asyncio.SelectorEventLoop):
+    """A loop whose timers ring too soon by as much as those of uvloop may, which counts in whole milliseconds."""
+
+    def call_later(  # type: ignore[override] # as far as the cache uses it
+        self, delay: float, callback: Any, *args: Any, context: Any = None
+    ) -> asyncio.TimerHandle:
+        return super().call_later(max(0.0, delay - 0.0015), callback, *args, context=context)
+
+
+LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {"early": EarlyLoop}
+if find_spec("uvloop"):
+    LOOPS["uvloop"] = import_module("uvloop").new_event_loop
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_no_wait_and_no_alarm_ends_too_soon(loop: str) -> None:
+    """A call whose wait ended too soon would have time left, and the server would not count as late yet."""
+
+    async def main() -> None:
+        ports = runtime()
+        for _ in range(30):
+            until = time.monotonic() + 0.0034
+            assert await ports.wait(ports.future(), until) is NO_ANSWER
+            assert time.monotonic() >= until
+            rang, until = asyncio.Event(), time.monotonic() + 0.0034
+            ports.call_later(0.0034, rang.set)
+            await rang.wait()
+            assert time.monotonic() >= until
+
+    with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
+        runner.run(main())
+
+
+def test_a_cancelled_alarm_does_not_ring() -> None:
+    async def main() -> None:
+        rang: list[int] = []
+        ports = runtime()
+        ports.call_later(0.0, partial(rang.append, 1))
+        ports.call_later(0.0, partial(rang.append, 2)).cancel()
+        early = ports.call_later(0.004, partial(rang.append, 3))
+        await asyncio.sleep(0.003)  # the loop's timer has rung, and the alarm waits for the rest of its time
+        early.cancel()
+        await asyncio.sleep(0.01)
+        assert rang == [1]
+
+    with asyncio.Runner(loop_factory=EarlyLoop) as runner:
+        runner.run(main())
 
 
 def test_a_loader_that_returns_a_plain_value_is_named() -> None:
