@@ -82,7 +82,15 @@ ROWS = (
         "A batch sends a hundred times as many calls as should be under way.",
         "policy.streaming:stream",
         ("len(under_way) * share >= MAX_CALLS", "len(under_way) >= 100 * MAX_CALLS"),
-        f"{LARGE}test_many_batches_at_once_share_the_connection",
+        f"{LARGE}test_a_batch_has_few_calls_under_way",
+    ),
+    Row(
+        "batches_take_no_share",
+        "policy.streaming.1",
+        "Each of many batches has as many calls under way as one may have.",
+        "policy.streaming:stream",
+        ("len(under_way) * share >= MAX_CALLS", "len(under_way) >= MAX_CALLS"),
+        f"{LARGE}test_batches_at_once_share_the_connection",
     ),
     Row(
         "batch_of_one_timeout",
@@ -122,6 +130,6 @@ ROWS = (
         "A full connection counts as lost.",
         "policy.streaming:_room",
         ("while ctx.shared.crowded and", "while not ctx and"),
-        f"{LARGE}test_too_many_writes_at_once_wait_for_room_instead_of_emptying_the_cache",
+        f"{LARGE}test_writes_beyond_what_a_connection_takes_wait_for_room",
     ),
 )

@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import tracemalloc
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from time import perf_counter, thread_time
 from typing import Any
@@ -13,6 +13,7 @@ import pytest
 from fleetcache import MISSING, Cache, Unavailable
 from fleetcache.format.keys import Layout
 from fleetcache.policy.streaming import MAX_BYTES, MAX_CALLS
+from fleetcache.wire import session
 from tests.support.drivers import Driver
 from tests.support.proxy import Proxy
 from tests.support.run import run
@@ -83,31 +84,60 @@ def test_a_batch_loads_what_is_not_cached_and_no_more(remote: Driver) -> None:
     run(main())
 
 
-def test_many_batches_at_once_share_the_connection(remote: Driver) -> None:
-    most = 0
+async def most_under_way(cache: Any, act: Awaitable[Any]) -> int:
+    """Return the most calls that were sent, or waited to be sent, while ``act`` ran."""
+    sessions, most = cache._engine.wire.session, 0
 
-    async def main() -> None:
+    async def watch() -> None:
         nonlocal most
-        async with remote.cache() as cache:
-            session = cache._engine.wire.session  # type: ignore[union-attr]
+        while True:
+            most = max(most, len(sessions.calls) + len(sessions.queued))
+            await asyncio.sleep(0)
 
-            async def watch() -> None:
-                nonlocal most
-                while True:
-                    most = max(most, len(session.calls) + len(session.queued))
-                    await asyncio.sleep(0)
+    watching = asyncio.create_task(watch())
+    await act
+    watching.cancel()
+    return most
 
-            watching = asyncio.create_task(watch())
-            parts = [KEYS[first : first + 1000] for first in range(0, 20_000, 1000)]
-            await asyncio.gather(*(cache.set_many(dict.fromkeys(part, 1), strict=True) for part in parts))
-            found = await asyncio.gather(*(cache.get_many(part, near=False) for part in parts))
-            assert sum(map(len, found)) == 20_000
-            assert sum(await asyncio.gather(*(cache.delete_many(part, strict=True) for part in parts))) == 20_000
-            watching.cancel()
+
+# Large batches of every verb that sends calls.
+VERBS: dict[str, Callable[[Any, list[str]], Awaitable[Any]]] = {
+    "set_many": lambda cache, keys: cache.set_many(dict.fromkeys(keys, 1), strict=True),
+    "get_many": lambda cache, keys: cache.get_many(keys, near=False),
+    "delete_many": lambda cache, keys: cache.delete_many(keys, strict=True),
+}
+
+
+@pytest.fixture
+def far(one_server: Server) -> Iterator[Proxy]:
+    """Return a server that answers after 60 ms: until then all calls are under way that may be."""
+    with Proxy(one_server) as proxy:
+        proxy.delay(0.03)  # each way
+        yield proxy
+
+
+def test_a_batch_has_few_calls_under_way(far: Proxy, prefix: str) -> None:
+    async def main() -> None:
+        async with Cache(far.url, prefix=prefix, operation_timeout="5s") as cache:
+            await cache.get("bystander")
+            for name, verb in VERBS.items():
+                most = await most_under_way(cache, verb(cache, KEYS[:1000]))
+                assert MAX_CALLS <= most <= MAX_CALLS + 2, name
+
+    run(main())
+
+
+def test_batches_at_once_share_the_connection(far: Proxy, prefix: str) -> None:
+    async def main() -> None:
+        async with Cache(far.url, prefix=prefix, operation_timeout="5s") as cache:
+            await cache.get("bystander")
+            parts = [KEYS[first : first + 300] for first in range(0, 3_000, 300)]
+            for name, verb in VERBS.items():
+                most = await most_under_way(cache, asyncio.gather(*(verb(cache, part) for part in parts)))
+                assert MAX_CALLS <= most <= 4 * MAX_CALLS, name  # batches that began before others came had more
             assert nothing_happened(cache)
 
     run(main())
-    assert MAX_CALLS // 4 < most <= 4 * MAX_CALLS  # batches that began before others came had more
 
 
 def test_large_values_are_bounded_by_their_bytes(remote: Driver) -> None:
@@ -336,6 +366,21 @@ def test_what_a_batch_stores_after_its_tag_was_removed_is_not_answered(remote: D
             assert len(await other.get_many(KEYS)) == 0
             await eventually(lambda: cache.stats().near_items < 1000)
             assert await cache.get(KEYS[-1], MISSING) is MISSING
+
+    run(main())
+
+
+def test_writes_beyond_what_a_connection_takes_wait_for_room(
+    one_server: Server, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "MAX_WEIGHT", 500 * session.CALL_WEIGHT)
+
+    async def main() -> None:
+        async with Cache(one_server.url, prefix=prefix, operation_timeout="5s", max_staleness="20s") as cache:
+            some = KEYS[:2000]
+            await cache.set_many(dict.fromkeys(some, 1), strict=True)
+            assert all(await asyncio.gather(*(cache.delete(key, strict=True) for key in some)))
+            assert nothing_happened(cache)
 
     run(main())
 
