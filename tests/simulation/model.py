@@ -16,9 +16,9 @@ Rules:
    instance repeats because a server that took over may lack it, by a fault, or by a link that was not online. Loads in
    two processes may overlap after two failed loads in a row, if one of them is for a call that has waited for the
    second.
-7. Beside a load that takes longer than ``load_wait`` one more may run, and if both do, any number. A call that has
-   waited for three times ``load_wait`` loads in any case, because second loads may fail one after another. A claim
-   taken by hand counts as a load.
+7. Beside a load that takes longer than ``load_wait`` one more may run. If both do, each process may load for itself:
+   one load, and the next when that one takes as long, too. A call that has waited for three times ``load_wait`` loads
+   in any case, because loads may fail one after another. A claim taken by hand counts as a load.
 """
 
 from collections.abc import Callable
@@ -115,11 +115,12 @@ class Removal:
 class Load:
     """A running loader."""
 
-    __slots__ = ("asked", "began", "beside", "by", "ended", "free", "key", "second")
+    __slots__ = ("alone", "asked", "began", "beside", "by", "ended", "free", "key", "second")
 
     def __init__(self, key: str, by: Any, began: float, asked: float) -> None:
         self.key, self.by, self.began, self.asked, self.ended = key, by, began, asked, NEVER
         self.free = False  # whether any number of loads may run beside it
+        self.alone = False  # whether each process may run one load beside it
         self.second = False  # whether another load of the key has taken ``load_wait``
         self.beside = False  # whether it may run beside the loads of other processes
 
@@ -244,15 +245,17 @@ class Model:
         # A second load renews the right of a first one whose process has died.
         orphans = [one for one in loads if one.by.dead and any(it.began <= one.by.died_at + LEASE for it in slow)]
         # If two loads hang, or it waited for loads that have ended, each process may load for itself.
-        load.free = (
-            len(slow) + sum(one.began <= long_ago for one in orphans) > 1
-            or (load.second and not slow)
-            or asked <= now - 3 * self.load_wait + 0.001
-        )
+        load.alone = len(slow) + sum(one.began <= long_ago for one in orphans) > 1
+        load.free = (load.second and not slow) or asked <= now - 3 * self.load_wait + 0.001
         if load.free:
             return load
         for other in running:
-            if other in slow or other.free or other.second is not load.second:
+            if other in slow or other.free:
+                continue
+            if load.alone or other.alone:
+                if not (load.alone and other.alone and other.by is by):
+                    continue
+            elif other.second is not load.second:
                 continue
             if other.by is not by and (load.beside or other.beside):
                 continue

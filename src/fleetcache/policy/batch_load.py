@@ -59,12 +59,12 @@ class BatchLoad:
         group: str,
         give_up: float,
         budget: Budget,
-        waited: set[str],
+        waited: dict[str, tuple[bytes, float]],
     ) -> None:
         self._reads, self._policy, self._ctx, self._loading = reads, policy, policy.ctx, policy.loading
         self._keys, self._loader, self._options, self._declared = keys, loader, options, declared
-        self._group, self._give_up, self._budget = group, give_up, budget
-        self._waited = waited  # the keys that the batch has waited for, in all rounds
+        self._group, self._give_up, self._budget, self._overtime = group, give_up, budget, policy.loading.overtime
+        self._waited = waited  # the keys that the batch has waited for, in all rounds; see ``Load.awaited``
         self._values: dict[str, Any] = {}
         self._again: list[str] = []
         self._slow: set[str] = set()  # keys whose loads take longer than ``load_wait``
@@ -105,8 +105,8 @@ class BatchLoad:
         beside = self._ctx.flights.get(key)
         flight = self._ctx.flights.start(key, self._options.tags, second=beside is not None)
         run = self._reads.run(key, self._options, self._declared, flight, self._group)
-        run.waited, run.beside, run.give_up = key in self._waited, beside, self._give_up
-        run.overtime = beside is not None or self._ctx.ports.clock() >= self._give_up
+        run.waited, run.awaited, run.give_up = key in self._waited, self._waited.get(key, run.awaited), self._give_up
+        run.beside, run.overtime = beside, beside is not None or self._ctx.ports.clock() >= self._give_up
         return run
 
     async def _lead(self, runs: list[Load]) -> dict[str, Lookup]:
@@ -234,14 +234,15 @@ class BatchLoad:
 
     def _is_slow(self, run: Load, seen: Lookup) -> bool:
         """Return whether another load of the key takes longer than this batch waits."""
-        until = self._loading.overtime.waits_until(run, seen)
-        return seen.state is EntryState.LOADING and self._ctx.ports.clock() >= until
+        return seen.state is EntryState.LOADING and self._ctx.ports.clock() >= self._overtime.waits_until(run, seen)
 
     async def _ask_beside(self, slow: Looks, found: list[Found], waiting: dict[str, Lookup]) -> None:
         """Ask for rights to load beside loads that take longer than ``load_wait``."""
         for run, seen in slow:
             run.budget = self._budget
-            step = await self._loading.overtime.take(run, seen.stamp, anew=False)
+            step = await self._overtime.take(run, seen.stamp, anew=False)
+            if isinstance(step, Flight):
+                self._ahead[run.key], step = step, Lookup(EntryState.ENDING)
             if isinstance(step, float):
                 self._slow.add(run.key)
                 left = min(MAX_LOOK_AGAIN, step - self._ctx.ports.clock())
@@ -392,8 +393,8 @@ class BatchLoad:
             wait = None if holder is None else waiting_for(holder, self._ctx.ports.me)
             give_up = self._ctx.ports.clock() + MAX_LOOK_AGAIN  # what ends by itself is soon gone
             if seen.state is EntryState.LOADING and key not in self._slow:
-                give_up = self._give_up
+                give_up = self._overtime.waits_until(runs[key], seen)
             await self._loading.waits.for_right(wait, runs[key].watch.future, seen.remaining, give_up)
             if seen.state is EntryState.LOADING:
-                self._waited.add(key)
+                self._waited[key] = runs[key].awaited
             self._again.append(key)

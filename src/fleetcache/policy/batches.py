@@ -57,7 +57,7 @@ class Batches:
     ) -> dict[str, Any]:
         """Load missing keys, in rounds, until other callers have released all rights that they hold."""
         found: dict[str, Any] = {}
-        waited: set[str] = set()
+        waited: dict[str, tuple[bytes, float]] = {}
         late = False
         while missing:
             self._ctx.check_open()

@@ -104,12 +104,14 @@ class Load(Struct):
     give_up: float = 0.0  # when it stops waiting for another load
     beside: Flight | None = None  # the flight that takes longer than ``load_wait`` beside which it was started
     either: float = 0.0  # when it stops waiting for either of two loads; see ``overtime``
+    awaited: tuple[bytes, float] = (b"", 0.0)  # the right of the load that it waits for, and when it stops to wait
 
     def waits_until(self, right: bytes) -> float:
         """Return when it stops waiting for a load with this right, if that is not the flight that it runs beside."""
         beside = self.beside
         begun = beside is not None and beside.outcome is None and beside.right == right
-        return max(self.either, 0.0 if begun else self.give_up)
+        until = self.awaited[1] if right and self.awaited[0] == right else self.give_up
+        return max(self.either, 0.0 if begun else until)
 
     def ended_by(self, outcome: Outcome) -> Outcome:
         """Return the outcome of the flight: that of a stored error raises it, where it would return a value."""

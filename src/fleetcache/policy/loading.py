@@ -137,7 +137,16 @@ class Loading:
         if isinstance(step, float):
             run.either = step
             return None, None
+        if isinstance(step, Flight):
+            return await self._load_in_turn(run, step, anew=anew), None
         return (None, step) if isinstance(step, Lookup) else (await self._load(run, step), None)
+
+    async def _load_in_turn(self, run: Load, own: Flight | None, *, anew: bool) -> Outcome | None:
+        """Load without a right, after another load of this process; ``None``: read again."""
+        if own is None:
+            return await self._load(run, None)
+        await self._ended(run, own)
+        return None if anew else Outcome(Resolution.RETRY)  # callers of this flight may have the value of that one
 
     async def _outlast(self, run: Load) -> None:
         """Wait until no detached load of the key runs in this process, but for no load longer than ``load_wait``.
@@ -233,7 +242,7 @@ class Loading:
         if await self._ended(run, earlier) or earlier.right != right:  # another load may have the key by now
             return None
         if not right:
-            return await self._load(run, None)
+            return await self._load_in_turn(run, self.overtime.own(run), anew=anew)
         outcome, seen = await self._beside(run, right, anew=anew)
         return outcome or seen
 
@@ -320,12 +329,7 @@ class Loading:
         return partial(self._sent, run, right, entry, future, times)
 
     async def _sent(
-        self,
-        run: Load,
-        right: Right,
-        entry: NewEntry,
-        future: Future | None,
-        times: tuple[float, float],
+        self, run: Load, right: Right, entry: NewEntry, future: Future | None, times: tuple[float, float]
     ) -> Outcome:
         """Wait for the reply to the store, and return the outcome."""
         answer = entry.answer
@@ -377,12 +381,7 @@ class Loading:
         outcome = Outcome(Resolution.RETURN, answer=answer)
         return run.ended_by(outcome if run.late else await self._unstored(run, answer, options, times))
 
-    def _end_late(
-        self,
-        run: Load,
-        right: Right | None = None,
-        renewal: Callable[[], None] | None = None,
-    ) -> None:
+    def _end_late(self, run: Load, right: Right | None = None, renewal: Callable[[], None] | None = None) -> None:
         """End a flight at its limit, while its loader runs on in the thread of the starter."""
         answer = None
         if renewal is None or right is None:

@@ -10,10 +10,10 @@ Rules:
    is stored, the other is refused, and a removal refuses both.
 3. The second load renews the stamp, too. If the first has died, other processes wait for the second.
 4. All other processes wait for either load, for ``load_wait`` once more. After that both hang: each process then loads
-   for itself, one load at a time, without waiting again. Such values are not stored.
+   for itself, one load at a time, without waiting again for those that hang. Such values are not stored.
 5. The second load takes the place of no other: it begins only while the load that was waited for has its right.
-6. If the second load ends without a value, another one may begin, for which processes wait as for the one before. No
-   caller waits for other loads, and for its place, longer than three times ``load_wait``.
+6. If the first or the second load ends without a value, another one may begin, for which processes wait as for the one
+   before. No caller waits for other loads, and for its place, longer than three times ``load_wait``.
 7. A process asks for the right of a second load only when its own load on a failed mark has taken ``load_wait``, too.
 """
 
@@ -22,6 +22,7 @@ from typing import Any
 from .context import Load, PolicyContext
 from .lookup import EntryState, Lookup
 from .rights import Right
+from .single_flight import Flight
 from .waits import Waits
 
 __all__ = ["Overtime"]
@@ -48,9 +49,12 @@ class Overtime:
 
         Where both loads hung when this process last asked, it asks at once whether they still do.
         """
-        now, until = self._ctx.ports.clock(), run.waits_until(seen.stamp)
+        now = self._ctx.ports.clock()
         if seen.state is EntryState.ENDING:  # no load has the right
-            return max(until, now + seen.remaining)
+            return max(run.waits_until(seen.stamp), now + seen.remaining)
+        if run.awaited[0] != seen.stamp:  # another load has the right by now
+            run.awaited = seen.stamp, min(self._last(run), now + self._ctx.load_wait)
+        until = run.waits_until(seen.stamp)
         known = self._known.get(run.key)
         if known is not None and known[0] == seen.stamp and now >= known[2]:
             until = known[2]
@@ -61,7 +65,7 @@ class Overtime:
         """Return when a load waits for other loads no longer, whatever they do."""
         return run.give_up + 2 * self._ctx.load_wait
 
-    async def take(self, run: Load, holder: bytes, *, anew: bool) -> Right | Lookup | float | None:
+    async def take(self, run: Load, holder: bytes, *, anew: bool) -> Right | Lookup | Flight | float | None:
         """Ask for the right to load beside another load of the key.
 
         Args:
@@ -70,8 +74,9 @@ class Overtime:
             anew: Whether to replace even a fresh entry.
 
         Returns:
-            The right to load; ``None`` if both loads hang, to load without a right; the result of a newer read, if the
-            other load has ended; or the time until which this process waits for either load.
+            The right to load; ``None`` if both loads hang, to load without a right; the load of this process that does
+            so already; the result of a newer read, if the other load has ended; or the time until which this process
+            waits for either load.
         """
         ctx, key = self._ctx, run.key
         claim_token = ctx.entries.stamp(b"C")
@@ -95,7 +100,12 @@ class Overtime:
             self._lost(key, holder)
             return seen
         late = min(late, self._last(run))
-        return late if ctx.ports.clock() < late else None
+        return late if ctx.ports.clock() < late else self.own(run)
+
+    def own(self, run: Load) -> Flight | None:
+        """Return the load of this process that ends before this one begins without a right: one runs at a time."""
+        now = self._ctx.ports.clock()
+        return self._ctx.flights.young(run.flight, now, self._ctx.load_wait) if now < self._last(run) else None
 
     async def _is_held(self, run: Load, seen: Lookup, holder: bytes, *, anew: bool) -> bool:
         """Return whether the other load still has its right, and this load may replace what is there as well."""

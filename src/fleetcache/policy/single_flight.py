@@ -246,6 +246,12 @@ class Flights:
         others = (self._table.get(flight.key), *self._detached.get(flight.key, ()))
         return next((other for other in others if other is not None and other.on_mark and other is not flight), None)
 
+    def young(self, flight: Flight, now: float, load_wait: float) -> Flight | None:
+        """Return another load of the key that began less than ``load_wait`` ago, and does not wait for this flight."""
+        others = [one for one in self._air if one.key == flight.key and one is not flight and one.since is not None]
+        found = [one for one in others if not one.is_overdue(now, load_wait) and not one.reaches(flight)]
+        return max(found, key=lambda one: one.since or 0.0, default=None)
+
     def lead(self, flight: Flight, now: float, load_wait: float) -> Flight | None:
         """Let callers join a flight again, whose loader is about to begin; return the flight that they join instead.
 

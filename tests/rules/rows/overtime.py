@@ -81,6 +81,22 @@ ROWS = [
         f"{OVERTIME}::test_no_caller_waits_for_ever_for_second_loads_that_fail_one_after_another",
     ),
     Row(
+        "load_that_follows_not_waited_for",
+        "policy.overtime.6",
+        "A process loads beside a load that has just begun, because it has waited for the one before.",
+        "policy.overtime:Overtime.waits_until",
+        ("min(self._last(run), now + self._ctx.load_wait)", "run.give_up"),
+        f"{OVERTIME}::test_the_load_of_a_process_that_follows_another_is_waited_for_as_the_one_before",
+    ),
+    Row(
+        "loads_at_once_beside_two_that_hang",
+        "policy.overtime.4",
+        "While both loads hang, two calls of a process load at once.",
+        "policy.overtime:Overtime.own",
+        ("if now < self._last(run) else None", "if False else None"),
+        f"{OVERTIME}::test_if_both_hang_the_verbs_of_a_process_load_one_after_another",
+    ),
+    Row(
         "right_of_the_earlier_load_not_read_again",
         "policy.overtime.5",
         "A caller loads without a right when the load that it waited for got or lost its own meanwhile.",

@@ -107,7 +107,7 @@ def test_the_first_to_end_stores(one_server: Server, prefix: str) -> None:
 
 def test_the_replacement_of_an_entry_has_a_second_load_too(one_server: Server, prefix: str) -> None:
     async def main() -> None:
-        async with Fleet(one_server, prefix, 6, load_wait="50ms") as caches:
+        async with Fleet(one_server, prefix, 6, load_wait="300ms") as caches:
             await caches[0].set("k", "old")
             await caches[0].clear()
             source = Source()
@@ -181,6 +181,26 @@ def test_if_both_hang_each_process_loads_one_at_a_time_without_waiting_again(one
             hung.go.set()
             await asyncio.gather(*stuck)
             assert await caches[3].get("k") in {"value 1", "value 2"}
+
+    run(main())
+
+
+def test_if_both_hang_the_verbs_of_a_process_load_one_after_another(one_server: Server, prefix: str) -> None:
+    async def main() -> None:
+        async with Fleet(one_server, prefix, 1, load_wait="500ms", near_max_bytes=0) as caches:
+            cache, source = caches[0], Source(0.05)
+            with one_server.client() as raw:
+                raw("SET", f"{prefix}:e:k", b"L" + bytes(16), "PX", 60_000)
+                raw("SET", f"{prefix}:s:k", b"C" + bytes(16), "PX", 60_000)
+            async with asyncio.timeout(20):
+                await asyncio.gather(
+                    cache.get_or_set("k", source.load),
+                    cache.refresh("k", source.load),
+                    cache.get_or_set_many(["k"], source.many),
+                    cache.refresh("k", source.load),
+                    cache.get_or_set("k", source.load),
+                )
+            assert source.most == 1
 
     run(main())
 
@@ -407,6 +427,30 @@ def test_no_caller_waits_for_ever_for_second_loads_that_fail_one_after_another(o
             assert await asked == "value 1"
             hung.go.set()
             await stuck
+
+    run(main())
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_the_load_of_a_process_that_follows_another_is_waited_for_as_the_one_before(
+    one_server: Server, prefix: str, *, many: bool
+) -> None:
+    async def main() -> None:
+        async with Fleet(one_server, prefix, 1, load_wait="500ms", near_max_bytes=0) as caches, asyncio.timeout(20):
+            quick, lease, loop = Source(0.0), f"{prefix}:e:k", asyncio.get_running_loop()
+            with one_server.client() as raw:
+                number, began = 0, loop.time()
+                raw("SET", lease, b"L" + bytes(16), "PX", 60_000)
+                call: Any = (
+                    caches[0].get_or_set_many(["k"], quick.many) if many else caches[0].get_or_set("k", quick.load)
+                )
+                asked = asyncio.create_task(call)
+                while not quick.calls:  # a new load twenty times in each ``load_wait``
+                    number += 1
+                    raw("SET", lease, b"L" + number.to_bytes(16), "PX", 60_000)
+                    await asyncio.sleep(0.025)
+            assert loop.time() - began >= 1.5, "three times load_wait"
+            assert await asked == ({"k": "value 1"} if many else "value 1")
 
     run(main())
 
