@@ -2,6 +2,8 @@
 
 import logging
 import math
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -209,6 +211,19 @@ def test_a_closed_cache_leaves_no_thread(begun: list[threading.Thread]) -> None:
         cache.set_many({f"key:{number}": number for number in range(20_000)})
         cache.clear()
     wait_until(lambda: bool(begun) and not any(thread.is_alive() for thread in begun))
+
+
+def test_a_process_ends_in_the_middle_of_a_burial_and_says_nothing() -> None:
+    code = (
+        "from fleetcache import SyncCache\n"
+        "cache = SyncCache('memory://', near_max_items=20_000, load_limit='1h')\n"
+        "cache.set_many({f'key:{number}': number for number in range(20_000)})\n"
+        "cache.get_or_set('loaded', str, ttl=60)\n"
+        "cache.clear()\n"
+        "print(bool(cache._engine.near.items))\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=60)  # noqa: S603 - our own code
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "True\n", "")
 
 
 def test_a_forked_child_has_a_thread_of_its_own(begun: list[threading.Thread]) -> None:
