@@ -59,7 +59,10 @@ async def _serve(
         pass  # the client has closed the connection, as it should
     finally:
         relay.cancel()
-        real_writer.transport.abort()
+        for each in (real_writer, writer):
+            each.transport.abort()
+        # Else the garbage collector may report the reset of a connection as an error that no code fetched.
+        await asyncio.gather(relay, real_writer.wait_closed(), writer.wait_closed(), return_exceptions=True)
 
 
 async def _relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -61,6 +61,8 @@ class Liar:
         finally:
             writer.transport.abort()
             to.transport.abort()
+            # Else the garbage collector may report the reset of a connection as an error that no code fetched.
+            await asyncio.gather(writer.wait_closed(), to.wait_closed(), return_exceptions=True)
 
     def lie(self, command: list[bytes]) -> bytes | None:
         name = command[0].decode()

@@ -24,12 +24,15 @@ ALONE = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
 class Worker:
     """A worker with two children; ``run`` gives it tasks."""
 
-    def __init__(self, app: Celery, pid: int, server: Server) -> None:
-        self.app, self.pid, self._server = app, pid, server
+    def __init__(self, app: Celery, pid: int, server: Server, folder: Path) -> None:
+        self.app, self.pid, self._server, self._folder = app, pid, server, folder
 
     def run(self, *tasks: tuple[str, str]) -> list[Any]:
         """Send tasks, each a name with its argument, and return their results."""
         sent = [self.app.send_task(name, [argument]) for name, argument in tasks]
+        # A worker that finds a message before it is written whole would lose it.
+        for message in (self._folder / "sent").iterdir():
+            message.rename(self._folder / "queue" / message.name)
         return [one.get(timeout=20, interval=0.02) for one in sent]
 
     def look(self, times: int) -> dict[int, dict[str, Any]]:
@@ -50,7 +53,7 @@ class Worker:
 @contextmanager
 def celery(server: Server, prefix: str, folder: Path, *arguments: str) -> Iterator[Worker]:
     """Run a worker on a broker of files; end it as an operator does, and assert that its log has no errors."""
-    for name in ("queue", "control", "results"):
+    for name in ("sent", "queue", "control", "results"):
         (folder / name).mkdir()
     broker = {"data_folder_in": f"{folder}/queue", "data_folder_out": f"{folder}/queue"}
     config = {
@@ -64,7 +67,9 @@ def celery(server: Server, prefix: str, folder: Path, *arguments: str) -> Iterat
     with log.open("wb") as output:
         process = subprocess.Popen(command, cwd=ROOT, env=os.environ | environ, stdout=output, stderr=output)  # noqa: S603 - ours
     try:
-        worker = Worker(Celery("sender", set_as_current=False, config_source=config), process.pid, server)
+        outbox = broker | {"data_folder_out": f"{folder}/sent", "control_folder": f"{folder}/control"}
+        app = Celery("sender", set_as_current=False, config_source=config | {"broker_transport_options": outbox})
+        worker = Worker(app, process.pid, server, folder)
         yield worker
     finally:
         process.send_signal(signal.SIGTERM)
