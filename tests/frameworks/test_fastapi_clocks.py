@@ -18,6 +18,8 @@ from tests.frameworks.asking import asking, did
 from tests.support.run import run
 from tests.support.servers import Server
 
+UNHURRIED: dict[str, Any] = {"operation_timeout": "5s", "max_staleness": "30s"}
+
 
 def shop(cache: Cache, clock: Callable[[], float]) -> FastAPI:
     app, calls = FastAPI(), count(1)
@@ -56,8 +58,8 @@ def test_hosts_need_not_agree_what_time_it_is(server: Server, prefix: str, skew:
 
     async def scene() -> None:
         async with (
-            Cache(server.url, prefix=prefix) as one,
-            Cache(server.url, prefix=prefix) as other,
+            Cache(server.url, prefix=prefix, **UNHURRIED) as one,
+            Cache(server.url, prefix=prefix, **UNHURRIED) as other,
             asking(shop(one, time.time)) as client,
             asking(shop(other, wrong)) as elsewhere,
         ):
@@ -76,8 +78,8 @@ def test_hosts_need_not_agree_what_time_it_is(server: Server, prefix: str, skew:
 def test_who_waited_for_another_host_is_told_so(server: Server, prefix: str) -> None:
     async def scene() -> None:
         async with (
-            Cache(server.url, prefix=prefix) as one,
-            Cache(server.url, prefix=prefix) as other,
+            Cache(server.url, prefix=prefix, **UNHURRIED) as one,
+            Cache(server.url, prefix=prefix, **UNHURRIED) as other,
             asking(shop(one, time.time)) as client,
             asking(shop(other, lambda: 0.0)) as elsewhere,
         ):
@@ -126,7 +128,7 @@ def test_a_pause_ends_by_the_monotonic_clock(monkeypatch: pytest.MonkeyPatch) ->
 def test_an_answer_in_an_outage_says_how_old_it_is(fresh_server: StartServer, prefix: str) -> None:
     async def scene() -> None:
         app, server = FastAPI(), fresh_server()
-        cache = Cache(server.url, prefix=prefix, offline_ttl="100ms", max_staleness="500ms", operation_timeout="200ms")
+        cache = Cache(server.url, prefix=prefix, offline_ttl="100ms", max_staleness="500ms", operation_timeout="400ms")
 
         @app.get("/price")
         @cached_response(cache, ttl="5m", offline_ttl="1h")

@@ -212,7 +212,7 @@ def test_a_loader_that_asks_for_its_key_after_a_removal_is_a_cycle(
     """A removal of tags leaves the loader's lease, for which its own call would wait."""
 
     async def main() -> None:
-        async with FACES[face](server.url, prefix=prefix, load_wait="60s") as cache:
+        async with FACES[face](server.url, prefix=prefix, load_wait="60s", operation_timeout="5s") as cache:
 
             async def load_many(keys: list[str]) -> Any:
                 await cache.invalidate_tags("tag")
@@ -234,7 +234,7 @@ def test_a_loader_that_asks_for_its_key_after_a_removal_is_a_cycle(
 
 def test_so_is_one_that_joins_who_waits_for_its_lease(server: Server, prefix: str) -> None:
     async def main() -> None:
-        async with Cache(server.url, prefix=prefix, load_wait="60s") as cache:
+        async with Cache(server.url, prefix=prefix, load_wait="60s", operation_timeout="5s") as cache:
             others: list[Task] = []
 
             async def load_other() -> str:

@@ -72,7 +72,7 @@ async def until_told(cache: Cache, reason: str | None) -> Health:
     """Return the first report with the reason; after a while, the current one."""
     await asyncio.gather(cache.set("key", "value"), cache.delete("other"), cache.get("nothing"))
     with suppress(AssertionError):
-        await eventually(lambda: cache.status_now().reason == reason, timeout=1.5)
+        await eventually(lambda: cache.status_now().reason == reason, timeout=3)
     return await cache.health()
 
 
@@ -90,6 +90,7 @@ def wrongly_reported(variant: Variant, server: Server, prefix: str, name: str) -
         cache = variant(url, prefix=prefix, operation_timeout=0.2, max_staleness=0.3)
         if not fault.from_start:
             await cache.open()
+            await eventually(lambda: cache.status_now().shared or variant is not ours)
             wrong += wrong_in(await cache.health(), good, "none", begun)
             begun = datetime.now(UTC)
             begin()
@@ -173,7 +174,7 @@ def test_no_server_by_choice() -> None:
 
 def test_a_refusal_that_goes_on_has_gone_on_since_its_first(server: Server, prefix: str) -> None:
     async def main() -> None:
-        async with Cache(server.url, prefix=prefix) as cache:
+        async with Cache(server.url, prefix=prefix, operation_timeout="5s") as cache:
             with server.client() as client:
                 client("CONFIG", "SET", "maxmemory", 1)
                 first = await until_told(cache, "oom")
@@ -188,7 +189,7 @@ def test_a_refusal_that_goes_on_has_gone_on_since_its_first(server: Server, pref
 
 def test_since_and_reason_go_when_the_server_takes_values_again(server: Server, prefix: str) -> None:
     async def main() -> None:
-        async with Cache(server.url, prefix=prefix) as cache:
+        async with Cache(server.url, prefix=prefix, operation_timeout="5s") as cache:
             before = cache.status_now()
             with server.client() as client:
                 client("CONFIG", "SET", "maxmemory", 1)
@@ -210,7 +211,7 @@ def test_however_many_ask_one_command_a_second_is_sent(server: Server, prefix: s
         return int(line.split(b"calls=")[1].split(b",")[0])
 
     async def main() -> int:
-        async with Cache(server.url, prefix=prefix, max_staleness="1m") as cache:
+        async with Cache(server.url, prefix=prefix, operation_timeout="5s", max_staleness="1m") as cache:
             with server.client() as client:
                 before = asked(client("INFO", "commandstats"))
                 reports = await asyncio.gather(*(cache.health() for _ in range(200)))

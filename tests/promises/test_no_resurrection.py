@@ -22,17 +22,18 @@ REMOVALS: dict[str, Callable[[Cache], Awaitable[object]]] = {
 }
 # The key that each verb removes.
 KEYS = {"delete": "delete", "set": "set", "invalidate_tags": "tagged", "clear": "space:cleared"}
-MAX_STALENESS = 0.3
+MAX_STALENESS = 0.6
 
 
 def settings(prefix: str) -> dict[str, Any]:
     # offline_ttl is longer than a test takes, so that no entry leaves near by itself.
-    return {"prefix": prefix, "operation_timeout": 0.1, "max_staleness": MAX_STALENESS, "offline_ttl": "1m"}
+    return {"prefix": prefix, "operation_timeout": 0.3, "max_staleness": MAX_STALENESS, "offline_ttl": "1m"}
 
 
 async def fill(caches: list[Cache]) -> None:
     """Put the old value of each key on the server and in the near cache of each instance."""
     first = caches[0]
+    await eventually(all_online(caches))
     for key in ("delete", "set"):
         await first.set(key, "old", strict=True)
     await first.set("tagged", "old", tags=("tag",), strict=True)

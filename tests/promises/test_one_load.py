@@ -19,20 +19,20 @@ PROCESSES, CALLERS = 4, 250
 TAKES = 0.03  # seconds per load, so that each process asks while it runs
 
 
-def excess_loads(server: Server, prefix: str, variant: Variant, rounds: int) -> dict[str, int]:
+def excess_loads(server: Server, prefix: str, variant: Variant, rounds: int, takes: float = TAKES) -> dict[str, int]:
     """Count the loads beyond one per round: of new keys, and of one key right after each ``clear()``."""
     with Fleet(variant, server.url, prefix, PROCESSES) as fleet:
         cold = 0
         for number in range(rounds):
-            answers = fleet.all("ask", key=f"cold{number}", callers=CALLERS, take=TAKES)
+            answers = fleet.all("ask", key=f"cold{number}", callers=CALLERS, take=takes)
             assert [answer["values"] for answer in answers] == [[f"value of cold{number}"]] * PROCESSES
             cold += fleet.loads(f"cold{number}")
-        fleet.all("ask", key="cleared", callers=1, take=TAKES)
+        fleet.all("ask", key="cleared", callers=1, take=takes)
         before = fleet.loads("cleared")
         for _ in range(rounds):
             fleet.workers[0].send("clear")
             fleet.workers[0].receive()
-            fleet.all("ask", key="cleared", callers=CALLERS, take=TAKES)
+            fleet.all("ask", key="cleared", callers=CALLERS, take=takes)
         cleared = fleet.loads("cleared") - before
     # Fewer loads are as wrong as more: a process then answered with a removed value.
     return {"cold": abs(cold - rounds), "cleared": abs(cleared - rounds)}
@@ -43,16 +43,17 @@ def test_thousand_callers_in_four_processes_cause_one_load(server: Server, prefi
 
 
 def test_without_a_lease_every_process_loads(one_server: Server, prefix: str) -> None:
-    excess = excess_loads(one_server, prefix, no_lease, rounds=3)
+    excess = excess_loads(one_server, prefix, no_lease, rounds=3, takes=10 * TAKES)
     assert excess["cold"] > 0
     assert excess["cleared"] > 0
 
 
 LEASE = 1.0  # seconds; the shortest lease, as short loaders have it
+LATER = 3.0  # seconds that a busy machine may add; the twin's lease lasts ten
 
 
 def late_after_a_kill(server: Server, prefix: str, variant: Variant) -> int:
-    """Count the processes without the value 100 ms after the lease of a killed loader's process ended."""
+    """Count the processes without the value soon after the lease of a killed loader's process ended."""
     with Fleet(variant, server.url, prefix, 3) as fleet:
         for number, worker in enumerate(fleet.workers):  # each process learns how long this loader takes
             worker.send("ask", key=f"learn{number}")
@@ -64,9 +65,9 @@ def late_after_a_kill(server: Server, prefix: str, variant: Variant) -> int:
             worker.send("ask", key="cold", callers=20)
         holder.kill()
         killed = time.monotonic()
-        answers = [worker.receive(max(0.0, killed + LEASE + 0.2 - time.monotonic())) for worker in others]
+        answers = [worker.receive(max(0.0, killed + LEASE + LATER + 0.2 - time.monotonic())) for worker in others]
         assert fleet.loads("cold") <= 2
-    return sum(answer is None or answer["at"] > killed + LEASE + 0.1 for answer in answers)
+    return sum(answer is None or answer["at"] > killed + LEASE + LATER for answer in answers)
 
 
 def test_a_killed_holder_delays_the_others_by_its_lease(server: Server, prefix: str) -> None:
@@ -78,7 +79,7 @@ def test_a_lease_that_does_not_fit_the_loader_delays_them_longer(one_server: Ser
 
 
 KEYS = [f"k{number}" for number in range(24)]
-LONG = 1.5  # seconds for a batch that takes a hundredth of it; a ring lasts until a lease ends, 10
+LONG = 5.0  # seconds for a batch that takes a hundredth of one; a ring lasts until a lease ends, 10
 
 
 class OrderlyBatches:
@@ -130,7 +131,7 @@ async def overlap(batchers: Sequence[Cache | OrderlyBatches], seed: int) -> int:
 async def overlap_in(variant: Variant, server: Server, prefix: str, rounds: int) -> int:
     violations = 0
     for number in range(rounds):
-        caches = [variant(server.url, prefix=f"{prefix}-{number}", operation_timeout="2s") for _ in range(3)]
+        caches = [variant(server.url, prefix=f"{prefix}-{number}", operation_timeout="5s") for _ in range(3)]
         for cache in caches:
             await cache.open()
         violations += await overlap(caches, number)

@@ -29,7 +29,7 @@ def of_others(written: bytes) -> Iterator[bytes]:
 
 async def _meets(server: Server, prefix: str, foreign: bytes | None) -> list[object]:
     """Return the verbs' answers for a key that holds another release's entry."""
-    async with ours(server.url, prefix=prefix, near_max_bytes=0) as cache:
+    async with ours(server.url, prefix=prefix, operation_timeout="5s", near_max_bytes=0) as cache:
         raw = cache._engine.layout.entry("k")
         await cache.set("k", 1)
         with server.client() as client:
@@ -55,7 +55,7 @@ async def answer(cache: Cache, verb: str) -> object:
 
 def test_what_another_release_wrote_is_replaced_and_never_read(one_server: Server, prefix: str) -> None:
     async def main() -> None:
-        async with ours(one_server.url, prefix=prefix) as cache:
+        async with ours(one_server.url, prefix=prefix, operation_timeout="5s") as cache:
             await cache.set("k", 1)
             with one_server.client() as client:
                 written = client("GET", cache._engine.layout.entry("k"))
@@ -74,7 +74,7 @@ def test_a_process_of_the_format_before_does_not_read_this_one(
     one_server: Server, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def main() -> None:
-        async with ours(one_server.url, prefix=prefix, near_max_bytes=0) as cache:
+        async with ours(one_server.url, prefix=prefix, operation_timeout="5s", near_max_bytes=0) as cache:
             await cache.set("k", "new")
             with monkeypatch.context() as earlier:
                 earlier.setattr(entry, "FORMAT_WRITTEN", 1)

@@ -14,6 +14,7 @@ from typing import Any
 from fleetcache import Cache
 from tests.promises.plain import Plain
 from tests.promises.variants import Variant, deaf, fills_late, ours, stores_anyway, waits_to_be_told
+from tests.support.drivers import commands_of
 from tests.support.proxy import Proxy
 from tests.support.run import run
 from tests.support.servers import Server
@@ -37,7 +38,7 @@ _numbers = itertools.count()
 @asynccontextmanager
 async def instances(variant: Variant, server: Server, prefix: str, **settings: Any) -> AsyncIterator[list[Any]]:
     """Three instances, on keys that no other scene uses."""
-    settings = {"prefix": f"{prefix}-{next(_numbers)}", "operation_timeout": "2s", "max_staleness": BOUND} | settings
+    settings = {"prefix": f"{prefix}-{next(_numbers)}", "operation_timeout": "5s", "max_staleness": BOUND} | settings
     caches = [variant(server.url, **settings) for _ in range(3)]
     for cache in caches:
         await cache.open()
@@ -196,16 +197,17 @@ def test_a_storm_leaves_superseded_values_with_who_does_not_listen(one_server: S
 async def reply_and_push_together(variant: Variant, server: Server, prefix: str) -> int:
     """Count superseded values in near after replies arrived together with the pushes that outdated them."""
     keys = [f"k{number}" for number in range(10)]
-    settings: dict[str, Any] = {"prefix": prefix, "operation_timeout": "2s", "max_staleness": "2s"}
+    settings: dict[str, Any] = {"prefix": prefix, "operation_timeout": "5s", "max_staleness": "2s"}
     with Proxy(server) as proxy:
         async with variant(proxy.url, **settings) as reader, Cache(server.url, **settings) as writer:
             await writer.set_many(dict.fromkeys(keys, "old"), ttl="1m")
             proxy.stall("down")
-            reads = asyncio.gather(*(reader.get(key, type=str) for key in keys))
-            await eventually(lambda: proxy.held("down") > len(keys) * len("old"))
-            await writer.delete_many(keys, strict=True)
-            with server.client() as client:  # the server has written its pushes once it has answered a later command
-                client("PING")
+            with server.client() as client:
+                before = commands_of(client)["get"]
+                reads = asyncio.gather(*(reader.get(key, type=str) for key in keys))
+                await eventually(lambda: commands_of(client)["get"] >= before + len(keys))
+                await writer.delete_many(keys, strict=True)
+                client("PING")  # the server has written its pushes once it has answered a later command
             proxy.release("down")
             _compute_until(lambda: proxy.held("down") == 0)
             assert await reads == ["old"] * len(keys)  # asked before the removal

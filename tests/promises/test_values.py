@@ -52,7 +52,8 @@ Ask = Callable[[], Awaitable[Any]]
 
 @asynccontextmanager
 async def pair(variant: Variant, server: Server, prefix: str) -> AsyncIterator[tuple[Any, Any]]:
-    async with variant(server.url, prefix=prefix) as one, variant(server.url, prefix=prefix) as other:
+    settings: dict[str, Any] = {"prefix": prefix, "operation_timeout": "5s"}
+    async with variant(server.url, **settings) as one, variant(server.url, **settings) as other:
         yield one, other
 
 

@@ -39,7 +39,7 @@ async def clear(cache: Cache, _folder: Path) -> dict[str, Any]:
 async def main(variant: str, url: str, prefix: str, folder: str) -> None:
     """Answer commands until the input ends."""
     loop = asyncio.get_running_loop()
-    async with getattr(variants, variant)(url, prefix=prefix, operation_timeout="2s") as cache:
+    async with getattr(variants, variant)(url, prefix=prefix, operation_timeout="5s") as cache:
         say({"ready": True})
         while line := await loop.run_in_executor(None, sys.stdin.readline):
             command = json.loads(line)

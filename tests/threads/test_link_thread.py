@@ -77,7 +77,7 @@ def test_a_frozen_server_under_a_large_write_keeps_nobody_longer_than_the_timeou
             thread.join(10)
         server.thaw()
         assert over.is_set()
-        assert max(took) < TIMEOUT + 0.25 + 3 * computing
+        assert max(took) < TIMEOUT + 1.0 + 3 * computing  # one that waits for the server waits ten seconds
         wait_until(lambda: cache.status_now().shared, 10)
 
 
@@ -147,7 +147,7 @@ def test_an_interrupted_wait_disturbs_nobody(server: Server, prefix: str) -> Non
         for thread in others:
             thread.start()
         wait_until(lambda: cache.stats().joins == 2)
-        threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
+        threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()  # by then this thread waits
         with pytest.raises(KeyboardInterrupt):
             cache.get_or_set("k", lambda: "mine")
         go.set()
@@ -211,15 +211,17 @@ def test_two_loaders_that_wait_for_each_other_are_an_error(prefix: str) -> None:
 
 
 def test_the_lease_of_a_long_load_is_renewed(server: Server, prefix: str) -> None:
-    with SyncCache(server.url, prefix=prefix) as cache, SyncCache(server.url, prefix=prefix) as other:
+    _quick.takes = 0.0  # type: ignore[attr-defined]
+    settings: dict[str, Any] = {"prefix": prefix, "operation_timeout": "5s"}
+    with SyncCache(server.url, **settings) as cache, SyncCache(server.url, **settings) as other:
         for one in (cache, other):  # each cache learns that the loader is quick, so that its lease is a second
             one.get_or_set(f"quick{id(one)}", _quick)
         loader = threading.Thread(target=cache.get_or_set, args=("k", _quick), kwargs={"ttl": "1m"})
-        _quick.takes = 1.8  # type: ignore[attr-defined]
+        _quick.takes = 2.5  # type: ignore[attr-defined]
         loader.start()
         wait_until(lambda: cache.stats().leases == 2)
         began = time.monotonic()
-        assert other.get_or_set("k", _quick) == 1.8
+        assert other.get_or_set("k", _quick) == 2.5
         assert time.monotonic() - began > 1.0
         assert other.stats().loads == 1
         loader.join()
@@ -280,7 +282,7 @@ def test_pushes_come_while_callers_read_for_themselves(server: Server, prefix: s
                 assert cache.peek("k", type=int) is None or cache.get("k", type=int) == number
                 assert cache.get("k", type=int) == number
                 other.delete("k")
-                wait_until(lambda: cache.peek("k", type=int) is None, 1)
+                wait_until(lambda: cache.peek("k", type=int) is None)
             over.set()
             for thread in threads:
                 thread.join()
@@ -314,7 +316,7 @@ def test_many_threads_lose_no_reply_while_connections_are_cut(server: Server, pr
         for thread in threads:
             thread.join(5)
         assert not any(thread.is_alive() for thread in threads)
-        assert max(slow) < 2 * 1 + 1
+        assert max(slow) < 2 * 1 + 3
         wait_until(lambda: cache.status_now().shared, 5)
         assert cache.stats().waiters == 0
 

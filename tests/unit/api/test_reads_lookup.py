@@ -120,7 +120,8 @@ def test_a_copy_that_near_may_keep_for_a_second_is_as_old_as_its_entry(server: S
 
     async def main() -> None:
         url = as_user(server.url, "app:pass")
-        async with Cache(url, prefix=prefix) as one, Cache(url, prefix=prefix) as other:
+        settings: dict[str, Any] = {"prefix": prefix, "operation_timeout": "5s"}
+        async with Cache(url, **settings) as one, Cache(url, **settings) as other:
             await one.set("k", "v", ttl="1h")
             for cache in (one, other, other):
                 found = await cache.lookup("k", type=str)

@@ -28,7 +28,7 @@ def test_in_memory_it_needs_no_thread() -> None:
     before = threading.active_count()
     with SyncCache("memory://") as cache:
         assert cache.get_or_set("k", lambda: 1) == 1
-        assert threading.active_count() == before
+        assert threading.active_count() <= before  # a thread of an earlier test may end now
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,10 @@ def test_after_its_block_it_is_closed() -> None:
 
 
 def test_many_threads_share_one_connection(one_server: Server, prefix: str) -> None:
-    with SyncCache(one_server.url, prefix=prefix) as cache, one_server.client() as raw:
+    with (
+        SyncCache(one_server.url, prefix=prefix, operation_timeout="5s") as cache,
+        one_server.client() as raw,
+    ):
         cache.set("k", 1)
         threads = [threading.Thread(target=cache.set, args=(f"k{number}", number)) for number in range(10)]
         for thread in threads:

@@ -253,7 +253,7 @@ def threads(request: pytest.FixtureRequest, prefix: str) -> Any:
 def test_a_thread_gets_what_its_own_loader_brings_and_joined_threads_do_not_wait(threads: SyncCache) -> None:
     other = Hung("not asked")
     with Hung() as hung:
-        starter, got = in_thread(threads.get_or_set, "k", hung.load, load_limit="100ms")
+        starter, got = in_thread(threads.get_or_set, "k", hung.load, load_limit="1s")
         assert hung.began.wait(20)
         joined, their = in_thread(threads.get_or_set, "k", other.load)
         joined.join(SOON)
@@ -291,7 +291,7 @@ def test_a_batch_of_a_thread_is_limited_too(threads: SyncCache) -> None:
 
 
 def test_the_limit_of_a_batch_of_threads(prefix: str, one_server: Server) -> None:
-    with SyncCache(one_server.url, prefix=prefix, load_limit="50ms", load_wait="1h", **PATIENT) as cache:
+    with SyncCache(one_server.url, prefix=prefix, load_limit="1s", load_wait="1h", **PATIENT) as cache:
         hung = Hung({"a": 1, "b": 2})
         starter, got = in_thread(cache.get_or_set_many, ["a", "b"], hung.load)
         assert hung.began.wait(20)
@@ -306,7 +306,7 @@ def test_the_limit_of_a_batch_of_threads(prefix: str, one_server: Server) -> Non
 
 def test_a_thread_of_a_loops_cache_gets_what_its_loader_brings() -> None:
     async def main() -> None:
-        async with Cache("memory://", load_limit="50ms") as cache:
+        async with Cache("memory://", load_limit="1s") as cache:
             hung = Hung()
             got = asyncio.create_task(asyncio.to_thread(cache.sync.get_or_set, "k", hung.load))
             await eventually(hung.began.is_set)

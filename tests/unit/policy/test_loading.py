@@ -220,7 +220,7 @@ def test_close_gives_back_the_right_of_a_load_that_does_not_end(server: Server, 
             return "late"
 
         with server.client() as client:
-            cache = Cache(server.url, prefix=prefix, operation_timeout="200ms")
+            cache = Cache(server.url, prefix=prefix, operation_timeout="1s")
             caller = asyncio.create_task(cache.get_or_set("k", load))
             await eventually(lambda: client("EXISTS", Layout(prefix).entry("k")) == 1)
             await cache.close()

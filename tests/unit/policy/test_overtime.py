@@ -60,8 +60,8 @@ class Fleet:
 
 def test_a_load_of_one_and_a_half_load_wait_is_stored_with_two_loads_at_most(server: Server, prefix: str) -> None:
     async def main() -> None:
-        async with Fleet(server, prefix, 8, load_wait="400ms") as caches:
-            source = Source(0.6)
+        async with Fleet(server, prefix, 8, load_wait="1600ms") as caches:
+            source = Source(2.4)
             async with asyncio.timeout(30):
                 found = await asyncio.gather(*(cache.get_or_set("k", source.load) for cache in caches * 3))
             assert source.calls <= 2
@@ -89,7 +89,7 @@ def test_a_removal_refuses_both(one_server: Server, prefix: str) -> None:
 
 def test_the_first_to_end_stores(one_server: Server, prefix: str) -> None:
     async def main() -> None:
-        async with Fleet(one_server, prefix, 4, load_wait="300ms") as caches:
+        async with Fleet(one_server, prefix, 4, load_wait="1s") as caches:
             slow, quick = Source(), Source(0.1)
             first = asyncio.create_task(caches[0].get_or_set("k", slow.load))
             await eventually(lambda: slow.calls)
@@ -107,7 +107,7 @@ def test_the_first_to_end_stores(one_server: Server, prefix: str) -> None:
 
 def test_the_replacement_of_an_entry_has_a_second_load_too(one_server: Server, prefix: str) -> None:
     async def main() -> None:
-        async with Fleet(one_server, prefix, 6, load_wait="300ms") as caches:
+        async with Fleet(one_server, prefix, 6, load_wait="1s") as caches:
             await caches[0].set("k", "old")
             await caches[0].clear()
             source = Source()
@@ -223,7 +223,7 @@ def test_later_calls_of_the_process_of_a_load_that_hangs(driver: Driver) -> None
 
 def test_a_caller_of_the_second_load_gets_the_value_of_the_first_if_that_comes_before(driver: Driver) -> None:
     async def main() -> None:
-        async with driver.cache(load_wait="50ms") as cache:
+        async with driver.cache(load_wait="500ms") as cache:
             first, second = Source(), Source()
             asked = [asyncio.create_task(cache.get_or_set("k", first.load))]
             await eventually(lambda: first.calls)
@@ -241,11 +241,11 @@ def test_a_caller_of_the_second_load_gets_the_value_of_the_first_if_that_comes_b
 
 def test_who_starts_the_second_load_and_gets_the_value_of_the_first_has_joined_it(driver: Driver) -> None:
     async def main() -> None:
-        async with driver.cache(load_wait="50ms") as cache:
+        async with driver.cache(load_wait="200ms") as cache:
             first, second = Source(), Source()
             asked = [asyncio.create_task(cache.get_or_set("k", first.load))]
             await eventually(lambda: first.calls)
-            await asyncio.sleep(0.06)  # the first load takes longer than callers wait
+            await asyncio.sleep(0.25)  # the first load takes longer than callers wait
             asked.append(asyncio.create_task(cache.get_or_set("k", second.load)))
             await eventually(lambda: second.calls)
             assert cache.stats().joins == 0
@@ -288,7 +288,7 @@ def test_threads_have_one_second_load_too() -> None:
 
 def test_batches_have_one_second_load_too(one_server: Server, prefix: str) -> None:
     async def main() -> None:
-        async with Fleet(one_server, prefix, 5, load_wait="200ms") as caches:
+        async with Fleet(one_server, prefix, 5, load_wait="1s") as caches:
             slow, second = Source(), Source(0.05)
             first = asyncio.create_task(caches[0].get_or_set_many(["a", "b"], slow.many))
             await eventually(lambda: slow.calls)
@@ -364,7 +364,7 @@ def test_a_batch_that_replaces_entries_has_a_second_load_too(one_server: Server,
 
 def test_the_next_load_of_an_entry_is_waited_for_although_an_earlier_one_hung(one_server: Server, prefix: str) -> None:
     async def main() -> None:
-        async with Fleet(one_server, prefix, 3, load_wait="300ms", near_max_bytes=0) as caches:
+        async with Fleet(one_server, prefix, 3, load_wait="1s", near_max_bytes=0) as caches:
             await caches[0].set("k", "old")
             await caches[0].clear()
             hung, slow, unasked = Source(), Source(0.15), Source(0.0)
@@ -387,20 +387,20 @@ def test_a_process_waits_for_a_second_load_that_begins_when_an_earlier_one_has_f
     one_server: Server, prefix: str, *, many: bool
 ) -> None:
     async def main() -> None:
-        async with Fleet(one_server, prefix, 3, load_wait="300ms", near_max_bytes=0) as caches:
+        async with Fleet(one_server, prefix, 3, load_wait="900ms", near_max_bytes=0) as caches:
             hung, slow, unasked = Source(), Source(), Source(0.0)
             stuck = asyncio.create_task(caches[0].get_or_set("k", hung.load))
             await eventually(lambda: hung.calls)
             with pytest.raises(KeyError):
                 await caches[1].get_or_set("k", Origin(KeyError("k")).load)
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(0.6)
             second = asyncio.create_task(caches[2].get_or_set("k", slow.load))
             await eventually(lambda: slow.calls)  # by now the failed second load would have taken ``load_wait``
             call: Any = (
                 caches[1].get_or_set_many(["k"], unasked.many) if many else caches[1].get_or_set("k", unasked.load)
             )
             third = asyncio.create_task(call)
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.3)
             slow.go.set()
             assert await third == ({"k": "value 1"} if many else "value 1")
             assert (await second, unasked.calls) == ("value 1", 0)
@@ -458,7 +458,7 @@ def test_the_load_of_a_process_that_follows_another_is_waited_for_as_the_one_bef
 @pytest.mark.parametrize(("before", "after"), [(b"F" * 17, b""), (b"", b"L" * 17)], ids=["lost", "got"])
 def test_a_caller_reads_again_if_the_load_that_it_waited_for_got_or_lost_its_right(before: bytes, after: bytes) -> None:
     async def main() -> None:
-        async with Cache("memory://", load_wait="100ms") as cache:
+        async with Cache("memory://", load_wait="500ms") as cache:
             engine, unasked = cache._engine, Source(0.0)
             first = engine.flights.start("k", ("*",))
             first.right, first.since = before, engine.clock()

@@ -20,7 +20,7 @@ class Gauge:
     def __init__(self) -> None:
         self.now = self.most = self.calls = 0
 
-    async def load(self, take: float = 0.005) -> int:
+    async def load(self, take: float = 0.03) -> int:
         self.now, self.calls = self.now + 1, self.calls + 1
         self.most = max(self.most, self.now)
         number = self.calls

@@ -125,10 +125,10 @@ def test_what_cannot_be_used_is_loaded_by_one_and_replaced(play: Callable[..., N
 def test_who_does_not_get_the_claim_waits_for_its_holder_or_its_end(play: Callable[..., None], state: Body) -> None:
     async def body(scene: Scene) -> None:
         await state(scene)
-        scene.raw("SET", scene.claim, CLAIM, "PX", 150)
         began = time.monotonic()
+        scene.raw("SET", scene.claim, CLAIM, "PX", 150)
         assert await scene.ask() == "loaded 1"
-        assert 0.1 < time.monotonic() - began < 2
+        assert 0.1 < time.monotonic() - began < 10  # of 30 s that a caller waits
         scene.raw("DEL", scene.entry)
         await eventually(lambda: scene.cache.peek("k") is None)
         await state(scene)
@@ -160,10 +160,10 @@ def test_a_placeholder_is_waited_for(play: Callable[..., None]) -> None:
 
 def test_a_placeholder_whose_holder_died_ends_with_its_lease(play: Callable[..., None]) -> None:
     async def body(scene: Scene) -> None:
-        scene.raw("SET", scene.entry, PLACEHOLDER, "PX", 150)
         began = time.monotonic()
+        scene.raw("SET", scene.entry, PLACEHOLDER, "PX", 150)
         assert await scene.ask() == "loaded 1"
-        assert 0.1 < time.monotonic() - began < 2
+        assert 0.1 < time.monotonic() - began < 10  # of 30 s that a caller waits
         assert scene.is_entry()
 
     play(body)

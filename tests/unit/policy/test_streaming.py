@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import tracemalloc
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack
 from time import perf_counter, thread_time
 from typing import Any
@@ -225,14 +225,14 @@ def test_the_timeout_of_a_batch_counts_from_its_last_reply(server: Server, prefi
     """Each answer is late, all together take many timeouts, and none of them runs out."""
 
     async def main(proxy: Proxy) -> None:
-        async with Cache(proxy.url, prefix=prefix, operation_timeout="400ms") as cache:
+        async with Cache(proxy.url, prefix=prefix, operation_timeout="1s") as cache:
             await cache.set("bystander", 1)
-            proxy.delay(0.1)
+            proxy.delay(0.25)
             began = perf_counter()
             await cache.set_many(dict.fromkeys(KEYS[:3000], 1), strict=True)
             assert len(await cache.get_many(KEYS[:3000], near=False)) == 3000
             assert await cache.delete_many(KEYS[:3000], strict=True) == 3000
-            assert perf_counter() - began > 1.2
+            assert perf_counter() - began > 3
             assert nothing_happened(cache)
 
     with Proxy(server) as proxy:
@@ -246,12 +246,12 @@ def test_a_batch_that_fits_costs_one_timeout_in_all(server: Server, prefix: str)
         return dict.fromkeys(keys, 1)
 
     async def main(proxy: Proxy) -> None:
-        async with Cache(proxy.url, prefix=prefix, operation_timeout="500ms") as cache:
+        async with Cache(proxy.url, prefix=prefix, operation_timeout="1s") as cache:
             await cache.set("bystander", 1)
-            proxy.delay(0.2)  # each way
+            proxy.delay(0.4)  # each way
             began = perf_counter()
             assert await cache.get_or_set_many(["a", "b"], load) == {"a": 1, "b": 1}
-            assert perf_counter() - began < 0.8
+            assert perf_counter() - began < 1.7
 
     with Proxy(server) as proxy:
         run(main(proxy))
@@ -261,10 +261,13 @@ def test_versions_of_tags_that_come_too_late_for_a_batch_do_no_harm(
     server: Server, prefix: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def main(proxy: Proxy) -> None:
-        async with Cache(server.url, prefix=prefix) as writer, Cache(proxy.url, prefix=prefix) as cache:
+        async with (
+            Cache(server.url, prefix=prefix, operation_timeout="5s") as writer,
+            Cache(proxy.url, prefix=prefix, operation_timeout="1s") as cache,
+        ):
             await writer.set_many({"a": 1, "b": 2}, tags=["one", "two"])
             await cache.set("bystander", 1)
-            proxy.delay(0.1)  # each way, of 250 ms: the entries come in time, their tags' versions do not
+            proxy.delay(0.4)  # each way, of a second: the entries come in time, their tags' versions do not
             assert await cache.get_many(["a", "b"]) == {}
             proxy.delay(0)
             await eventually(lambda: cache.stats().link == "online")
@@ -299,7 +302,7 @@ def test_removals_of_a_batch_that_was_cancelled_are_done_all_the_same(server: Se
     async def main(proxy: Proxy) -> None:
         async with (
             Cache(proxy.url, prefix=prefix, operation_timeout="5s") as cache,
-            Cache(server.url, prefix=prefix) as other,
+            Cache(server.url, prefix=prefix, operation_timeout="5s") as other,
         ):
             some = KEYS[:2000]
             await other.set_many(dict.fromkeys(some, 1), strict=True)
@@ -329,11 +332,11 @@ def test_what_a_batch_was_granted_before_it_was_cancelled_is_free_at_once(server
     async def main(proxy: Proxy) -> None:
         async with (
             Cache(proxy.url, prefix=prefix, operation_timeout="5s", max_staleness="20s") as cache,
-            Cache(server.url, prefix=prefix) as other,
+            Cache(server.url, prefix=prefix, operation_timeout="5s") as other,
         ):
             some = KEYS[:1000]
             await cache.get("bystander")
-            proxy.delay(0.05)
+            proxy.delay(0.3)
             loading = asyncio.create_task(cache.get_or_set_many(some, never))
             await eventually(lambda: cache.stats().leases > 0)
             loading.cancel()
@@ -430,6 +433,17 @@ async def longest_turn(act: Awaitable[Any]) -> float:
     return longest if longest > sum(turns) / 8 else 0.0
 
 
+LONGEST = 0.045  # seconds of CPU
+
+
+def shortest(measure: Callable[[], Coroutine[Any, Any, dict[str, float]]]) -> dict[str, float]:
+    """Return the longest turns by name; on a machine that was busy, the shorter of two measurements."""
+    took = run(measure())
+    if max(took.values()) < LONGEST:
+        return took
+    return {name: min(first, again) for (name, first), again in zip(took.items(), run(measure()).values(), strict=True)}
+
+
 MANY = KEYS[:12_500]
 SMALL_DICTS = {key: {"id": number, "name": key, "tags": ["a", "b"]} for number, key in enumerate(MANY)}
 LONG: dict[str, Callable[[Any], Awaitable[Any]]] = {
@@ -449,24 +463,23 @@ async def load_dicts(keys: list[str]) -> dict[str, Any]:
 @pytest.mark.parametrize("face", ["tasks", "tasks of threads"])
 def test_no_batch_holds_the_loop_for_long(one_server: Server, prefix: str, face: str) -> None:
     """A turn of the loop takes some 5 ms of CPU, 20 ms where a loader has just answered for 1,000 keys."""
-    took: dict[str, float] = {}
 
-    async def main() -> None:
+    async def main() -> dict[str, float]:
+        took: dict[str, float] = {}
         settings: dict[str, Any] = {"prefix": prefix, "operation_timeout": "5s", "near_max_items": 100_000}
         async with FACES[face](one_server.url, **settings) as cache, FACES[face](one_server.url, **settings) as other:
             for name, act in LONG.items():
                 took[name] = await longest_turn(act(cache))
                 if name == "set_many":
                     took["get_many with unknown tags"] = await longest_turn(other.get_many(SMALL_DICTS))
+        return took
 
-    run(main())
-    assert max(took.values()) < 0.045, took
+    assert max(shortest(main).values()) < LONGEST
 
 
 def test_nor_does_one_without_a_server(one_server: Server, prefix: str) -> None:
-    took: dict[str, float] = {}
-
-    async def main() -> None:
+    async def main() -> dict[str, float]:
+        took: dict[str, float] = {}
         async with Cache("memory://", near_max_items=100_000) as local:
             for name in ("set_many", "get_many from near", "get_or_set_many", "delete_many"):
                 took[f"in memory {name}"] = await longest_turn(LONG[name](local))
@@ -478,6 +491,6 @@ def test_nor_does_one_without_a_server(one_server: Server, prefix: str) -> None:
                 await eventually(lambda: cache.stats().link == "offline")
                 for name, act in LONG.items():
                     took[f"offline {name}"] = await longest_turn(act(cache))
+        return took
 
-    run(main())
-    assert max(took.values()) < 0.045, took
+    assert max(shortest(main).values()) < LONGEST

@@ -1,6 +1,7 @@
 """The calls of one turn of the loop go to the server in few writes, the first of them before the turn is over."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -8,6 +9,9 @@ from fleetcache import Cache
 from fleetcache.engine.aio.connection import MUCH, PIECE, AioConnection
 from tests.support.run import run
 from tests.support.servers import Server
+
+# No timeout and no heartbeat comes in between, on a busy machine too.
+SETTINGS: dict[str, Any] = {"near_max_bytes": 0, "operation_timeout": "5s", "max_staleness": "1m"}
 
 
 @pytest.fixture
@@ -30,7 +34,7 @@ def test_the_server_can_begin_before_a_crowd_has_asked(
     server: Server, prefix: str, writes: list[int], callers: int
 ) -> None:
     async def main() -> list[int]:
-        async with Cache(server.url, prefix=prefix, near_max_bytes=0) as cache:
+        async with Cache(server.url, prefix=prefix, **SETTINGS) as cache:
             await cache.set("warm", 1)
             writes.clear()
             assert await asyncio.gather(*(cache.get(f"k{number}", 0) for number in range(callers))) == [0] * callers
@@ -45,7 +49,7 @@ def test_the_server_can_begin_before_a_crowd_has_asked(
 
 def test_a_batch_is_not_cut(server: Server, prefix: str, writes: list[int]) -> None:
     async def main() -> list[int]:
-        async with Cache(server.url, prefix=prefix, near_max_bytes=0) as cache:
+        async with Cache(server.url, prefix=prefix, **SETTINGS) as cache:
             await cache.set("warm", 1)
             writes.clear()
             assert await cache.get_many([f"k{number}" for number in range(5 * PIECE)]) == {}

@@ -146,7 +146,7 @@ def test_close_waits_for_no_loader_longer_than_an_operation_timeout(server: Serv
     wait_until(lambda: cache.stats().loads == 2)
     began = time.monotonic()
     cache.close()
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 5  # the loader takes ten
     go.set()
     for call in (lambda: cache.get("k"), lambda: cache.set("k", 1), lambda: stale(cache, "k", lambda: 1)):
         with pytest.raises(Closed):
