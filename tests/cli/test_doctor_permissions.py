@@ -148,7 +148,7 @@ def test_with_the_line_granted_an_app_is_healthy(server: Server, prefix: str) ->
 
     async def main() -> None:
         url = user_without(server, prefix)
-        async with Cache(url, prefix=prefix) as cache:
+        async with Cache(url, prefix=prefix, operation_timeout="5s") as cache:
             assert (await cache.health()).status == "healthy"
 
     run(main())

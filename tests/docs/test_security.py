@@ -15,7 +15,7 @@ async def load() -> str:
 
 async def role_after_moving(server: Server, prefix: str, **settings: Any) -> str:
     """Return a guest's role after an attacker copied the administrator's entry over it."""
-    async with Cache(server.url, prefix=prefix, near_max_bytes=0, **settings) as cache:
+    async with Cache(server.url, prefix=prefix, operation_timeout="5s", near_max_bytes=0, **settings) as cache:
         await cache.set("role:guest", "guest")
         await cache.set("role:admin", "admin")
         with server.client() as client:
@@ -34,7 +34,7 @@ def test_twin_an_entry_that_is_not_signed_is_good_wherever_it_is_put(server: Ser
 
 def test_a_value_of_another_type_than_declared_is_a_miss(server: Server, prefix: str) -> None:
     async def main() -> None:
-        async with Cache(server.url, prefix=prefix, near_max_bytes=0) as cache:
+        async with Cache(server.url, prefix=prefix, operation_timeout="5s", near_max_bytes=0) as cache:
             await cache.set("limit", "unlimited")
             assert await cache.get("limit", 10, type=int) == 10
             assert await cache.get("limit") == "unlimited"
@@ -45,8 +45,8 @@ def test_a_value_of_another_type_than_declared_is_a_miss(server: Server, prefix:
 def test_an_entry_over_the_limit_is_not_used(server: Server, prefix: str) -> None:
     async def main() -> None:
         async with (
-            Cache(server.url, prefix=prefix) as generous,
-            Cache(server.url, prefix=prefix, max_value_bytes=1000) as strict,
+            Cache(server.url, prefix=prefix, operation_timeout="5s") as generous,
+            Cache(server.url, prefix=prefix, operation_timeout="5s", max_value_bytes=1000) as strict,
         ):
             await generous.set("large", "x" * 2000)
             assert await generous.get("large") == "x" * 2000

@@ -38,9 +38,11 @@ def a_server(home: Home, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(launch, "find_server", lambda: binary)
 
 
-async def works_in_memory(cache: Cache) -> Health:
-    """Check that no verb raises, values come back, and health says that they are this process's own."""
+async def works_in_memory(cache: Cache, reason: str) -> Health:
+    """Check that no verb raises, values come back, and health says why they are this process's own."""
     loads = 0
+    await cache.open()
+    await eventually(lambda: cache.status_now().reason == reason)
 
     async def load() -> int:
         nonlocal loads
@@ -54,6 +56,7 @@ async def works_in_memory(cache: Cache) -> Health:
     assert await cache.get("k") is None
     report = await cache.health()
     assert (report.status, report.driver, report.active, report.shared) == ("degraded", "embedded", "memory", False)
+    assert report.reason == reason
     return report
 
 
@@ -69,8 +72,7 @@ def test_a_folder_that_cannot_be_made_is_memory_until_it_can(home: Home, caplog:
 
     async def scene() -> None:
         async with Cache("embedded://", embedded_dir=str(base), prefix="failing") as cache:
-            report = await works_in_memory(cache)
-            assert report.reason == "embedded_folder"
+            report = await works_in_memory(cache, "embedded_folder")
             assert str(base) in str(report.last_error)
             (line,) = (record.message for record in caplog.records)
             assert line.startswith("offline: the embedded server is missing (embedded_folder: ")
@@ -98,8 +100,7 @@ def unprivileged() -> Iterator[None]:
 def test_a_folder_that_may_not_be_written_is_memory(home: Home) -> None:
     async def scene() -> None:
         async with embedded(home) as cache:
-            report = await works_in_memory(cache)
-            assert report.reason == "embedded_folder"
+            report = await works_in_memory(cache, "embedded_folder")
             assert "Permission denied" in str(report.last_error)
 
     home.base.chmod(0o555)
@@ -117,8 +118,7 @@ def test_a_folder_that_is_not_safely_ours_is_memory_until_it_is_gone(home: Home)
 
     async def scene() -> None:
         async with embedded(home) as cache:
-            report = await works_in_memory(cache)
-            assert report.reason == "embedded_unsafe"
+            report = await works_in_memory(cache, "embedded_unsafe")
             assert "open to other users" in str(report.last_error)
             home.folder.path.rmdir()
             await eventually(lambda: cache.status_now().shared)
@@ -134,8 +134,7 @@ def test_no_server_to_start_is_memory(home: Home, monkeypatch: pytest.MonkeyPatc
 
     async def scene() -> None:
         async with embedded(home) as cache:
-            report = await works_in_memory(cache)
-            assert report.reason == "embedded_binary"
+            report = await works_in_memory(cache, "embedded_binary")
             assert "pip install" in str(report.last_error)
 
     before = descriptors()
@@ -151,8 +150,7 @@ def test_a_server_that_does_not_start_is_memory_with_its_last_words(
 
     async def scene() -> None:
         async with embedded(home) as cache:
-            await eventually(lambda: cache.status_now().reason == "embedded_start")
-            report = await works_in_memory(cache)
+            report = await works_in_memory(cache, "embedded_start")
             assert "this system is too old" in str(report.last_error)
             monkeypatch.setattr(launch, "find_server", find_server)
             await eventually(lambda: cache.status_now().shared)
@@ -177,7 +175,7 @@ def test_a_server_that_never_listens_costs_no_call_more_than_its_timeout(
         began = time.monotonic()
         await cache.set("k", "v")
         took = time.monotonic() - began
-        assert (await works_in_memory(cache)).reason == "connecting"
+        await works_in_memory(cache, "connecting")
         assert took < seat.TIMEOUT / 2  # one operation timeout, on a busy machine
         await cache.close()
         assert time.monotonic() - began < seat.TIMEOUT  # nor does the end wait for the start of a server
@@ -207,7 +205,7 @@ def test_the_loop_turns_while_the_server_is_started(home: Home) -> None:
 
         counting = asyncio.create_task(count())
         async with embedded(home) as cache:
-            assert (await cache.health()).shared
+            await eventually(lambda: cache.status_now().shared)
         counting.cancel()
         assert turns > 5
 

@@ -10,7 +10,7 @@ from fleetcache.shared.embedded.attach import attach
 from fleetcache.shared.embedded.locks import FileLock
 from tests.embedded.home import LINGER, SOON, Home, descriptors, ended
 from tests.support.run import run
-from tests.support.waiting import wait_until
+from tests.support.waiting import eventually, wait_until
 
 MAX_BYTES = 16_000_000
 
@@ -43,6 +43,7 @@ def test_what_was_set_for_another_server_does_not_matter(home: Home) -> None:
             required=True,
         )
         async with Cache(settings=settings) as cache:
+            await eventually(lambda: cache.status_now().shared)
             report = await cache.health()
             assert (report.active, report.reason) == ("embedded", None)
 

@@ -207,7 +207,10 @@ PARTS = st.recursive(
 
 def test_nor_does_any_made_up_one(one_server: Server, prefix: str, caplog: pytest.LogCaptureFixture) -> None:
     async def scene(pushed: list[bytes]) -> None:
-        async with lying(one_server, tracks=True) as (liar, url), Cache(url, prefix=prefix) as writer:
+        async with (
+            lying(one_server, tracks=True) as (liar, url),
+            Cache(url, prefix=prefix, operation_timeout="5s") as writer,
+        ):
             await writer.set("k", "value", ttl="1h")
             async with Cache(url, prefix=prefix, operation_timeout="2s") as cache:
                 await cache.get("warm")

@@ -97,7 +97,7 @@ async def _read_torn(server: Server, prefix: str, *, tracked: bool, number: int)
     with server.client() as client:
         client("ACL", "SETUSER", "plain", "on", ">secret", "~*", "&*", "+@all", "-client|tracking")
     relay = Tearing(server)
-    async with relay.listening() as address, Cache(server.url, prefix=prefix) as writer:
+    async with relay.listening() as address, Cache(server.url, prefix=prefix, operation_timeout="5s") as writer:
         url = f"redis://{'' if tracked else LOGIN}{address}"
         async with Cache(url, prefix=prefix, operation_timeout="2s") as cache:
             raw = cache._engine.layout.entry("k")

@@ -144,7 +144,7 @@ def test_plain_starlette_endpoints_and_sessions() -> None:
 def test_a_dead_server_costs_an_app_nothing(fresh_server: StartServer, prefix: str) -> None:
     async def scene() -> None:
         server, calls = fresh_server(), count(1)
-        async with Cache(server.url, prefix=prefix) as cache:
+        async with Cache(server.url, prefix=prefix, operation_timeout="5s") as cache:
             app = FastAPI()
 
             @app.get("/{item}")

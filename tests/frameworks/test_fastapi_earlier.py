@@ -229,7 +229,10 @@ def test_a_removal_by_an_instance_that_never_saw_the_route_finds_every_variant(
         return app, endpoint
 
     async def scene() -> None:
-        async with Cache(server.url, prefix=prefix) as one, Cache(server.url, prefix=prefix) as other:
+        async with (
+            Cache(server.url, prefix=prefix, operation_timeout="5s") as one,
+            Cache(server.url, prefix=prefix, operation_timeout="5s") as other,
+        ):
             (app, endpoint), (_, elsewhere) = made(one), made(other)
             async with asking(app) as client:
                 assert await dids(client) == ["stored"] * 2
@@ -247,7 +250,7 @@ def test_a_removal_by_an_instance_that_never_saw_the_route_finds_every_variant(
 
 def test_only_the_responses_of_such_a_route_have_that_tag(one_server: Server, prefix: str) -> None:
     async def scene() -> None:
-        async with Cache(one_server.url, prefix=prefix) as cache:
+        async with Cache(one_server.url, prefix=prefix, operation_timeout="5s") as cache:
             with one_server.client() as raw:
                 for first, more in (([], 1), ([Depends(header)], 2)):
                     app = FastAPI(dependencies=first)

@@ -94,7 +94,7 @@ def test_with_the_key_each_has_his_own_for_himself_alone() -> None:
 
 def test_no_key_shows_a_secret(server: Server, prefix: str) -> None:
     async def scene() -> None:
-        async with Cache(server.url, prefix=prefix) as cache:
+        async with Cache(server.url, prefix=prefix, operation_timeout="5s") as cache:
             keyed = FastAPI()
 
             @keyed.get("/")

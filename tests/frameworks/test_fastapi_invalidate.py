@@ -48,7 +48,10 @@ def cached(cache: Cache, function: Any, **options: Any) -> Any:
 
 def test_another_instance_forgets_what_one_removes(server: Server, prefix: str) -> None:
     async def scene() -> None:
-        async with Cache(server.url, prefix=prefix) as one, Cache(server.url, prefix=prefix) as other:
+        async with (
+            Cache(server.url, prefix=prefix, operation_timeout="5s") as one,
+            Cache(server.url, prefix=prefix, operation_timeout="5s") as other,
+        ):
             app, endpoint = FastAPI(), cached(one, plain, tags=("users",))
             app.get("/{user_id}")(endpoint)
             elsewhere = cached(other, plain)

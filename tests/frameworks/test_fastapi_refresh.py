@@ -81,7 +81,10 @@ def test_a_stale_response_is_answered_at_once_and_made_anew_by_a_request_of_its_
 
 def test_so_it_is_where_another_instance_has_stored_it(server: Server, prefix: str) -> None:
     async def scene() -> None:
-        async with Cache(server.url, prefix=prefix) as one, Cache(server.url, prefix=prefix) as other:
+        async with (
+            Cache(server.url, prefix=prefix, operation_timeout="5s") as one,
+            Cache(server.url, prefix=prefix, operation_timeout="5s") as other,
+        ):
             async with asking(short(one)) as client:
                 assert (await client.get("/")).text == "1"
 

@@ -73,7 +73,7 @@ def test_memory_outlives_the_app() -> None:
 
 def test_a_cache_of_yours_stays_open(server: Server, prefix: str) -> None:
     async def main() -> None:
-        async with Cache(server.url, prefix=prefix) as cache:
+        async with Cache(server.url, prefix=prefix, operation_timeout="5s") as cache:
             async with FleetStore(cache):
                 pass
             assert not cache.closed

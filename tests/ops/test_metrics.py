@@ -95,7 +95,10 @@ def test_what_a_cache_did_is_counted(server: Server, prefix: str) -> None:
         raise OSError
 
     async def scene() -> None:
-        async with Cache(server.url, prefix=prefix) as one, Cache(server.url, prefix=prefix) as other:
+        async with (
+            Cache(server.url, prefix=prefix, operation_timeout="5s") as one,
+            Cache(server.url, prefix=prefix, operation_timeout="5s") as other,
+        ):
             assert await one.get_or_set("key", load) == "value"
             assert await one.get("key") == "value"
             assert await other.get("key") == "value"
@@ -107,7 +110,7 @@ def test_what_a_cache_did_is_counted(server: Server, prefix: str) -> None:
             assert before["fleetcache_misses_total"] == 2
             assert before["fleetcache_loads_total"] == 2
             assert before["fleetcache_load_failures_total"] == 1
-            assert 0.005 < before["fleetcache_load_seconds_total"] < 1
+            assert 0.005 < before["fleetcache_load_seconds_total"] < 5
             assert before["fleetcache_leases_total"] == 2
             assert before["fleetcache_near_items"] == 1
             assert 0 < before["fleetcache_near_bytes"] < before["fleetcache_near_max_bytes"]
@@ -132,7 +135,7 @@ def test_the_link_is_in_one_state_and_an_outage_is_seen(fresh_server: StartServe
 
     async def scene() -> None:
         server = fresh_server()
-        async with Cache(server.url, prefix=prefix) as cache:
+        async with Cache(server.url, prefix=prefix, operation_timeout="5s") as cache:
             assert state(scraped(cache)) == "online"
             server.kill()
             await eventually(lambda: state(scraped(cache)) == "offline")

@@ -34,7 +34,8 @@ def with_cache(proxy: Proxy, prefix: str) -> Callable[[Body], None]:
 
     def run_with(body: Body, **settings: Any) -> None:
         async def main() -> None:
-            async with Cache(proxy.url, prefix=prefix, near_max_bytes=0, **settings) as cache:
+            unhurried: dict[str, Any] = {"operation_timeout": "5s", "near_max_bytes": 0}
+            async with Cache(proxy.url, prefix=prefix, **unhurried | settings) as cache:
                 await eventually(lambda: link(cache) == "online")
                 await body(cache)
 
@@ -152,7 +153,7 @@ def test_healing_ends_all_of_them(proxy: Proxy) -> None:
 
 def test_it_stands_before_a_url_too(server: Server, prefix: str) -> None:
     async def main(url: str) -> None:
-        async with Cache(url, prefix=prefix) as cache:
+        async with Cache(url, prefix=prefix, operation_timeout="5s") as cache:
             await cache.set("k", 1)
             assert link(cache) == "online"
 

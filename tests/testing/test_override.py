@@ -142,7 +142,7 @@ def test_a_given_cache_is_worked_on_and_stays_open() -> None:
 
 def test_a_cache_on_a_server_may_be_given(server: Server, prefix: str) -> None:
     async def main() -> None:
-        async with Cache(server.url, prefix=prefix) as other, override(cache, other):
+        async with Cache(server.url, prefix=prefix, operation_timeout="5s") as other, override(cache, other):
             assert await price("pear") == 1
             with server.client() as raw:
                 assert [key for key in raw("KEYS", f"{prefix}:e:*") if b"pear" in key]
@@ -235,7 +235,7 @@ def test_what_runs_on_another_threads_loop_ends_with_the_block(server: Server, p
         with override(cache, clock=None) as memory:
             assert ask(loop, price("pear")) == 1
         assert memory.closed
-        other = Cache(server.url, prefix=prefix)
+        other = Cache(server.url, prefix=prefix, operation_timeout="5s")
         with override(cache, other):
             assert ask(loop, price("pear")) == 2
         assert ask(loop, other.get("k", "still open")) == "still open"

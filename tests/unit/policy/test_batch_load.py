@@ -155,7 +155,7 @@ def test_a_batch_loads_on_a_mark_beside_a_load_of_its_process_that_hangs_without
         return "late"
 
     async def main() -> None:
-        async with Cache(one_server.url, prefix=prefix) as cache:
+        async with Cache(one_server.url, prefix=prefix, operation_timeout="5s") as cache:
             await cache.set("k", "old", tags=["tag"])
             await cache.invalidate_tags("tag")
             first = asyncio.create_task(cache.get_or_set("k", hangs))

@@ -204,7 +204,7 @@ def test_an_answer_that_is_none_is_no_count(
     monkeypatch.setitem(scripts.SCRIPTS, "incr", scripts.Script("incr", text, sha))
 
     async def main() -> None:
-        async with Cache(server.url, prefix=prefix) as cache:
+        async with Cache(server.url, prefix=prefix, operation_timeout="5s") as cache:
             with pytest.raises(Unavailable):
                 await cache.incr("visits")
 

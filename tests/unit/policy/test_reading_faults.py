@@ -60,7 +60,7 @@ def test_out_of_reach_near_answers_and_one_load_serves_the_process(remote: Drive
         return {key: await origin.load() for key in keys}
 
     async def main(proxy: Proxy) -> None:
-        async with remote.cache() as other, Cache(proxy.url, prefix=remote.prefix) as cache:
+        async with remote.cache() as other, Cache(proxy.url, prefix=remote.prefix, operation_timeout="5s") as cache:
             await cache.set_many({"k": "near", "gone": "near", "new": "old"})
             proxy.refuse()
             proxy.cut()
