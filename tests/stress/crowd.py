@@ -1,7 +1,8 @@
 """One process of a crowd: many threads on one ``SyncCache``; reads commands as lines of JSON, answers with lines.
 
-Run it as ``python -m tests.stress.crowd VARIANT URL PREFIX FOLDER NUMBER``. The truth is a file that all processes map:
-the version of each key. Only the process with the key's number raises it. Each load leaves a byte in a file.
+Run it as ``python -m tests.stress.crowd VARIANT URL PREFIX FOLDER NUMBER TIMEOUT``; ``TIMEOUT`` is in seconds. The
+truth is a file that all processes map: the version of each key. Only the process with that number raises it. Each load
+leaves a byte in a file.
 """
 
 import json
@@ -156,9 +157,10 @@ class Crowd:
         return {"wrong": sum(self.read(key, order) != self.version(key) for key in range(KEYS_EACH * PROCESSES))}
 
 
-def main(variant: str, url: str, prefix: str, folder: str, number: str) -> None:
+def main(variant: str, url: str, prefix: str, folder: str, number: str, timeout: str) -> None:
     """Answer commands until the input ends."""
-    with SyncCache(url, prefix=prefix, operation_timeout="250ms", max_staleness="500ms") as cache:
+    seconds = float(timeout)
+    with SyncCache(url, prefix=prefix, operation_timeout=seconds, max_staleness=2 * seconds) as cache:
         globals()[variant](cache)
         crowd = Crowd(cache, Path(folder), int(number))
         say({"ready": True})

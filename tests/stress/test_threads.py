@@ -27,13 +27,15 @@ def server(one_server: Server) -> Server:
 
 
 class Crowds:
-    """Four processes of threads."""
+    """Four processes of threads; ``timeout`` is that of one operation, in seconds."""
 
-    def __init__(self, variant: str, url: str, prefix: str) -> None:
+    def __init__(self, variant: str, url: str, prefix: str, timeout: float = 0.25) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="fc-crowd-"))
         (self.folder / "truth").write_bytes(bytes(SIZE))
         arguments = [variant, url, prefix, str(self.folder)]
-        self._workers = [Worker(*arguments, str(n), module="tests.stress.crowd") for n in range(PROCESSES)]
+        self._workers = [
+            Worker(*arguments, str(n), str(timeout), module="tests.stress.crowd") for n in range(PROCESSES)
+        ]
 
     def all(self, do: str, **command: Any) -> list[Any]:
         """Let all processes do the same at once, and return their answers."""
@@ -58,11 +60,11 @@ class Crowds:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def excess_loads(variant: str, server: Server, prefix: str, rounds: int) -> int:
+def excess_loads(variant: str, server: Server, prefix: str, rounds: int, take: float = 0.15) -> int:
     """Count the loads beyond one per round, of new keys."""
-    with Crowds(variant, server.url, prefix) as crowds:
+    with Crowds(variant, server.url, prefix, timeout=5.0) as crowds:
         for number in range(rounds):
-            answers = crowds.all("ask", key=f"cold{number}", callers=CALLERS, take=0.15)
+            answers = crowds.all("ask", key=f"cold{number}", callers=CALLERS, take=take)
             assert [answer["values"] for answer in answers] == [[f"value of cold{number}"]] * PROCESSES
         return sum(crowds.loads(f"cold{number}") for number in range(rounds)) - rounds
 
@@ -72,7 +74,7 @@ def test_eighty_threads_in_four_processes_cause_one_load(server: Server, prefix:
 
 
 def test_twin_without_a_lease_every_process_loads(server: Server, prefix: str) -> None:
-    assert excess_loads("no_lease", server, prefix, rounds=1) > 0
+    assert excess_loads("no_lease", server, prefix, rounds=1, take=1.0) > 0
 
 
 def superseded(variant: str, server: Server, prefix: str, seed: int, seconds: float, *, faults: bool) -> dict[str, Any]:
@@ -113,7 +115,7 @@ def test_what_was_removed_is_gone_whatever_happens(one_fresh_server: StartServer
     wrong = {name: found[name] for name in ("errors", "at once", "when quiet")}
     assert wrong == {"errors": [], "at once": 0, "when quiet": 0}, found
     assert found["settled"]
-    assert found["looks"] > 50
+    assert found["looks"] > 20
 
 
 def test_twin_without_a_journal_it_comes_back(one_fresh_server: StartServer, prefix: str) -> None:

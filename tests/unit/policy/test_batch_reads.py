@@ -33,7 +33,7 @@ def test_without_near_memory_answers_where_the_server_does_not(remote: Driver) -
         through = Driver(remote.variant, cast("Server", proxy), remote.prefix)
 
         async def main() -> None:
-            async with through.cache(operation_timeout="100ms") as cache:
+            async with through.cache(operation_timeout="500ms") as cache:
                 await cache.set("k", [1])
                 with proxy.frozen():
                     assert await cache.get_many(["k"], near=False) == {"k": [1]}  # waited for, in vain

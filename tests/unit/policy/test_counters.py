@@ -97,7 +97,7 @@ def test_after_delete_and_clear_it_begins_anew(on: On) -> None:
 
 def test_only_the_first_call_decides_how_long_it_lives(on: On) -> None:
     async def body(cache: Cache) -> None:
-        await cache.incr("k", ttl="200ms")
+        await cache.incr("k", ttl="1s")
         await cache.incr("k", ttl="1h")
 
         async def ended() -> bool:
@@ -184,11 +184,11 @@ def test_what_the_server_did_not_acknowledge_is_not_guessed(remote: Driver) -> N
     assert remote.server is not None
 
     async def main() -> None:
-        async with remote.cache(operation_timeout="100ms") as cache:
+        async with remote.cache(operation_timeout="500ms") as cache:
             await cache.incr("k")
             client = remote.server.client()  # type: ignore[union-attr]  # looked at above
             with client:
-                client("CLIENT", "PAUSE", 300, "ALL")
+                client("CLIENT", "PAUSE", 1500, "ALL")
             with pytest.raises(Unavailable, match="incr of 'k'"):
                 await cache.incr("k")
 

@@ -88,9 +88,9 @@ def test_each_step_of_the_handshake_has_its_own_deadline(one_server: Server, pre
 
     async def main() -> None:
         with Proxy(one_server) as proxy:
-            proxy.delay(0.3, "down")
-            async with Cache(proxy.url, prefix=prefix, connect_timeout="500ms", operation_timeout="500ms") as cache:
-                await eventually(lambda: cache.stats().link == "online")
+            proxy.delay(0.6, "down")
+            async with Cache(proxy.url, prefix=prefix, connect_timeout="1200ms", operation_timeout="5s") as cache:
+                await eventually(lambda: cache.stats().link == "online", timeout=20)
                 assert cache.stats().errors == {}
 
     run(main())
