@@ -43,12 +43,12 @@ def creations(folder: Path, key: str) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def created(variant: str, server: Server, prefix: str, folder: Path, rounds: int) -> int:
+def created(variant: str, server: Server, prefix: str, folder: Path, rounds: int, take: float = 0.05) -> int:
     """Count the creations of a new key that all threads of three processes ask for at once."""
     with fleet(variant, server, prefix, folder, 3) as workers:
         for number in range(rounds):
             for worker in workers:
-                worker.send("ask", key=f"k{number}", take=0.05)
+                worker.send("ask", key=f"k{number}", take=take)
             for worker in workers:
                 answer = worker.receive()
                 assert answer is not None
@@ -61,7 +61,7 @@ def test_a_value_is_created_once_in_the_fleet(server: Server, prefix: str, tmp_p
 
 
 def test_with_locks_of_the_process_each_process_creates(server: Server, prefix: str, tmp_path: Path) -> None:
-    assert created("alone", server, prefix, tmp_path, rounds=3) > 3
+    assert created("alone", server, prefix, tmp_path, rounds=3, take=0.3) > 3
 
 
 def test_the_old_value_answers_while_another_process_creates(server: Server, prefix: str, tmp_path: Path) -> None:

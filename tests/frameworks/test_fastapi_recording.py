@@ -226,7 +226,7 @@ def test_those_who_ask_at_once_do_not_queue_after_the_first() -> None:
         async def endpoint(request: Request) -> Any:
             nonlocal running, most
             running, most = running + 1, max(most, running + 1)
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.3)  # until the others have asked, on a busy machine too
             running -= 1
             return who(request)
 
@@ -253,7 +253,7 @@ def test_an_error_made_of_it_is_its_callers_alone() -> None:
         @app.get("/page")
         @cached()  # type: ignore[untyped-decorator] # of any options
         async def endpoint(request: Request) -> Any:
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.2)  # until the others have asked
             if request.headers["x-who"] == "c":
                 raise HTTPException(503, "c")
             raise ValueError(request.headers["x-who"])

@@ -186,7 +186,7 @@ def test_who_waited_for_a_response_that_was_anothers_alone_gets_one_of_his_own()
         @cached_response(Cache("memory://"))
         async def endpoint(kind: str, response: Response) -> int:
             call = next(calls)
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.2)  # until the others have asked, on a busy machine too
             if kind == "missing":
                 raise HTTPException(404, str(call))
             if kind == "cookie":
@@ -212,7 +212,7 @@ def test_a_failure_reaches_all_who_waited() -> None:
         @cached_response(Cache("memory://"))
         async def endpoint() -> None:
             call = next(calls)
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.3)  # until the others have asked
             raise HTTPException(503, str(call))
 
         async with asking(app) as client:
