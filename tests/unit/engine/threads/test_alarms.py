@@ -74,8 +74,8 @@ def test_alarms_ring_in_the_order_of_their_times_in_one_thread(begun: list[threa
     scene = Scene()
     last = scene.add(LONG, "last")
     wait_until(lambda: scene.alarms._wakes_at < math.inf)
-    scene.add(0.02, "second")
-    scene.add(0.01, "first")
+    scene.add(0.4, "second")
+    scene.add(0.2, "first")
     wait_until(lambda: len(scene.rung) == 2)
     assert scene.rung == ["first", "second"]
     assert len(begun) == 1
@@ -98,8 +98,10 @@ def test_an_alarm_of_its_own_alarm_rings_in_the_same_thread(begun: list[threadin
 
 def test_a_cancelled_alarm_does_not_ring_and_the_last_one_ends_the_thread(begun: list[threading.Thread]) -> None:
     scene = Scene()
-    first, second = scene.add(0.01, "first"), scene.add(LONG, "second")
-    scene.cancel(first)
+    with scene.monitor.locked():  # no alarm rings meanwhile
+        first = scene.alarms.add(0.01, lambda: scene.rung.append("first"))
+        second = scene.alarms.add(LONG, lambda: scene.rung.append("second"))
+        first.cancel()
     wait_until(lambda: bool(begun))
     time.sleep(0.03)
     assert begun[0].is_alive()
