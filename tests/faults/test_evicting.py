@@ -183,9 +183,8 @@ async def _behind_a_hung_load(
         "load_wait": LONGER if stored else LOAD_WAIT,
         "max_staleness": "20s",
         "max_loads": 2,
+        "operation_timeout": "1s" if stalls else "5s",  # a busy machine has this long to notice a stall and to end it
     }
-    if stalls:  # a busy machine has this long to notice the stall and to end it
-        settings["operation_timeout"] = "1s"
     async with (
         Cache(server.url, prefix=prefix, operation_timeout="5s") as other,
         FACES[face](server.url, **settings) as cache,
@@ -201,7 +200,7 @@ async def _behind_a_hung_load(
             await other.set("k", "value of another", strict=True)
         if stalls:
             server.freeze()
-            await eventually(lambda: cache.stats().link == "suspect" or asked.done())
+            await eventually(lambda: cache.stats().link == "suspect" or asked.done(), 20)
             server.thaw()
         answer, stats = await asyncio.wait_for(asked, 10), cache.stats()
         ends.set()

@@ -19,7 +19,7 @@ from .ports import LoaderEndedError, is_failure
 from .reading import Policy
 from .rights import Asked, Right
 from .single_flight import Flight, Wait, waiting_for
-from .streaming import SMALL, Sent, as_is, stream
+from .streaming import SMALL, Sent, Slices, as_is, stream
 from .waits import MAX_LOOK_AGAIN
 
 __all__ = ["BatchLoad"]
@@ -292,7 +292,7 @@ class BatchLoad:
             captured = await ctx.capture(self._options.tags, self._budget) if stops else None  # else nothing is stored
             started = ctx.ports.clock()
             loaded = await self._loading.call(lead)
-            cost = ctx.ports.clock() - started
+            cost, slices = ctx.ports.clock() - started, Slices(ctx.ports)
             known = [found.run for found in granted if found.run.key in loaded]
             unwrapped = {run.key: self._loading.unwrap(run, loaded[run.key]) for run in known}
         except BaseException as error:  # noqa: BLE001 - raised again, as the exception for its caller
@@ -311,7 +311,7 @@ class BatchLoad:
         if lead.late:
             self._values.update({key: answer.value for key, (answer, _) in unwrapped.items()})
             return
-        await self._store(granted, unwrapped, captured, (started, cost))
+        await self._store(granted, unwrapped, captured, (started, cost), slices)
 
     def _end_late(self, granted: list[Found], stops: list[Callable[[], None]]) -> None:
         """End the flights at the limit of the load, while the loader runs on in this batch's thread."""
@@ -350,9 +350,9 @@ class BatchLoad:
         unwrapped: dict[str, tuple[DecodedValue, CallOptions | None]],
         captured: Any,
         times: tuple[float, float],
+        slices: Slices,
     ) -> None:
-        ctx = self._ctx
-        sent = 0
+        ctx, sent = self._ctx, 0
 
         def store(found: Found) -> Sent:
             nonlocal sent
@@ -371,7 +371,7 @@ class BatchLoad:
                 ctx.flights.end(found.run.flight, outcome)
 
         try:
-            await stream(ctx, granted, store, end, self._budget)
+            await stream(ctx, granted, store, end, self._budget, slices)
         finally:
             for found in granted[sent:]:  # cancelled: no other code would release them
                 self._loading.rights.release(found.run, found.right)

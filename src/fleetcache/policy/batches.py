@@ -12,6 +12,7 @@ from .batch_reads import BatchReads
 from .context import Budget, PolicyContext
 from .options import CallOptions
 from .reading import Policy
+from .streaming import Slices
 
 __all__ = ["Batches"]
 
@@ -38,8 +39,9 @@ class Batches:
         budget = self._ctx.budget()
         found = await self._reads.get_many(wanted, declared, options, budget)
         missing = [key for key in wanted if key not in found]
-        give_up = self._ctx.ports.clock() + self._ctx.load_wait
+        give_up, slices = self._ctx.ports.clock() + self._ctx.load_wait, Slices(self._ctx.ports)
         for first in range(0, len(missing), MAX_LOADED):
+            await slices.rest()
             some = missing[first : first + MAX_LOADED]
             found.update(await self._load_some(some, loader, options, declared, group, give_up, budget))
             budget = self._ctx.budget()

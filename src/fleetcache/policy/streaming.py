@@ -11,7 +11,8 @@ Rules:
 4. If the connection has no room for another call, a batch or a write waits for room, one operation timeout at most.
    A full connection does not mean that the server is away.
 5. A batch works ``SLICE`` seconds at most before it lets other tasks or threads run: reading near copies, encoding,
-   decoding and writing without a server take turns with single calls.
+   decoding and writing without a server take turns with single calls. So do the parts of a batch that loads 1,000 keys
+   at a time: without a server, no part waits for anything.
 """
 
 from collections import deque
@@ -50,6 +51,11 @@ class Slices:
         """Return True if the batch has worked long enough and should pause."""
         return self._ports.clock() >= self._until
 
+    async def rest(self) -> None:
+        """Pause if the batch has worked long enough."""
+        if self.over:
+            await self.pause()
+
     async def pause(self) -> None:
         """Let other tasks or threads run."""
         await self._ports.pause()
@@ -57,7 +63,12 @@ class Slices:
 
 
 async def stream(
-    ctx: PolicyContext, items: Iterable[T], send: Callable[[T], Sent], take: Callable[[T, Any], None], budget: Budget
+    ctx: PolicyContext,
+    items: Iterable[T],
+    send: Callable[[T], Sent],
+    take: Callable[[T, Any], None],
+    budget: Budget,
+    slices: Slices | None = None,
 ) -> None:
     """Send a call for each item and pass on its outcome, in order.
 
@@ -67,11 +78,11 @@ async def stream(
         send: Sends the call for an item.
         take: Gets each item with its outcome.
         budget: The time that the caller may still wait; reset after each reply to a batch that did not fit.
+        slices: The slice that the caller has begun; otherwise one begins with the first item.
     """
     under_way: deque[tuple[T, Callable[[], Awaitable[Any]], int]] = deque()
     size = sent = 0
     fits = True
-    slices: Slices | None = None
 
     async def hand_on() -> int:
         item, outcome, weight = under_way.popleft()

@@ -6,6 +6,7 @@ __all__ = ["ROWS"]
 
 OWN = "tests/faults/test_own_writes.py::"
 LARGE = "tests/unit/policy/test_streaming.py::"
+BATCHES = "tests/unit/policy/test_batches.py::"
 COUNTERS = "tests/unit/policy/test_counters.py::"
 
 ROWS = (
@@ -115,6 +116,22 @@ ROWS = (
         "policy.streaming:Slices.over",
         ("self._ports.clock() >= self._until", "False"),
         LARGE + "test_nor_does_one_without_a_server",
+    ),
+    Row(
+        "parts_without_a_pause",
+        "policy.streaming.5",
+        "A batch without a server loads the next thousand keys in the turn in which it stored the last.",
+        "policy.batches:Batches.get_or_set_many",
+        ("await slices.rest()", "pass"),
+        f"{BATCHES}test_without_a_server_other_tasks_have_their_turn_between_the_parts_of_a_batch",
+    ),
+    Row(
+        "store_without_a_pause",
+        "policy.streaming.5",
+        "A batch stores the values of a loader in the turn in which it encoded them.",
+        "policy.batch_load:BatchLoad._store",
+        ("self._budget, slices)", "self._budget)"),
+        f"{BATCHES}test_without_a_server_other_tasks_have_their_turn_between_the_parts_of_a_batch",
     ),
     Row(
         "batch_waits_for_a_broken_tag",

@@ -1,11 +1,15 @@
 """Many keys at once: the same results as one by one, in one round trip each way."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
 from fleetcache import Cache
+from fleetcache.policy.batches import MAX_LOADED
+from fleetcache.policy.streaming import SLICE
+from fleetcache.testing import ManualClock, memory_cache
 from tests.support.batch_origin import BatchOrigin
 from tests.support.client import Client
 from tests.support.drivers import Driver, On
@@ -81,3 +85,38 @@ def test_a_batch_is_one_write(remote: Driver, name: str) -> None:
     with remote.server.client() as client:
         # One write may be read in pieces; 100 round trips could not hide among so few.
         assert trips <= run(main(client)) <= trips * 10
+
+
+# -- beside other tasks ----------------------------------------------------------------------------------------------
+
+
+def test_without_a_server_other_tasks_have_their_turn_between_the_parts_of_a_batch() -> None:
+    """No part waits for anything there, and each may take less than a slice."""
+    clock, steps = ManualClock(), list[str]()
+
+    async def load(keys: list[str]) -> dict[str, str]:
+        steps.append("load")
+        return dict.fromkeys(keys, "v")
+
+    async def main() -> None:
+        async def beside() -> None:
+            while True:
+                steps.append(f"turn with {len(cache._engine.near)} stored")
+                await asyncio.sleep(0)
+
+        async with memory_cache(clock=clock, near_max_items=10 * MAX_LOADED) as cache:
+            loading = cache._engine.policy.loading
+            unwrap = loading.unwrap
+
+            def takes_time(run: Any, result: Any) -> Any:
+                clock.advance(SLICE)
+                return unwrap(run, result)
+
+            loading.unwrap = takes_time
+            watching = asyncio.create_task(beside())
+            keys = [str(number) for number in range(2 * MAX_LOADED)]
+            assert len(await cache.get_or_set_many(keys, load)) == len(keys)
+            watching.cancel()
+
+    run(main())
+    assert steps == ["load", "turn with 0 stored", "turn with 1000 stored", "load", "turn with 1000 stored"]

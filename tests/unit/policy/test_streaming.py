@@ -336,9 +336,9 @@ def test_what_a_batch_was_granted_before_it_was_cancelled_is_free_at_once(server
         ):
             some = KEYS[:1000]
             await cache.get("bystander")
-            proxy.delay(0.3)
+            proxy.delay(0.15)
             loading = asyncio.create_task(cache.get_or_set_many(some, never))
-            await eventually(lambda: cache.stats().leases > 0)
+            await eventually(lambda: cache.stats().leases > 0, timeout=20)
             loading.cancel()
             await asyncio.gather(loading, return_exceptions=True)
             assert 0 < cache.stats().leases < len(some), "it was cancelled too late"
