@@ -218,7 +218,7 @@ def test_a_worker_answers_until_its_lab_ends() -> None:
 def test_bare_clients_speak_as_a_cache_does_and_come_back() -> None:
     with Lab("valkey") as lab:
         server = lab.server()
-        crowd = Crowds(lab, server.url, 20, max_staleness="300ms")
+        crowd = Crowds(lab, server.url, 20, max_staleness="900ms")
         with lab.spent(server) as shaken:
             crowd.begin(10)
             crowd.until_online(10)
@@ -227,8 +227,8 @@ def test_bare_clients_speak_as_a_cache_does_and_come_back() -> None:
         assert shaken.connections == 20
         assert shaken.commands["hello"] == shaken.commands["client|tracking"] == 20
         with lab.spent(server) as idle:
-            time.sleep(0.5)
-        assert idle.commands["get"] >= 20, "heartbeats"
+            time.sleep(1)
+        assert idle.commands["get"] >= 20, "heartbeats, of each client every 0.3 s"
         with lab.spent(server) as again:
             server.kill()
             wait_until(lambda: crowd.online == 0)

@@ -66,17 +66,18 @@ def test_it_waits_until_the_last_has_gone_and_lingers(folder: Path) -> None:
     def leave() -> None:
         nonlocal gone, served
         wait_until(lambda: children() - before)
-        time.sleep(6 * POLL)  # three times what it lingers
+        time.sleep(12 * POLL)  # twice what it lingers
         served = bool(children() - before)
         gone = time.monotonic()
         user.close()
 
     thread = threading.Thread(target=leave)
     thread.start()
-    run(folder, SLEEP, linger=2 * POLL)
+    run(folder, SLEEP, linger=6 * POLL)
     thread.join()
     assert served
-    assert time.monotonic() - gone >= POLL  # it counts from its last look at the folder, one pause before at most
+    # It counts from its last look at the folder: one pause before at most, and some more on a busy machine.
+    assert time.monotonic() - gone >= POLL
     assert not folder.exists()
 
 
