@@ -80,7 +80,8 @@ class Judging(ABC):
     def _check_deadline(self, op: Op, began: float, *, online: bool) -> None:
         """Promise 4: one operation timeout in all, none while offline; and the time of loads, here and elsewhere.
 
-        The first calls on a loop also wait for its first connection.
+        The first calls on a loop also wait for its first connection. A load may have waited ``load_wait`` for its place
+        before it began: a load that the call waited for, too.
         """
         now = self.world.now
         took = now - began
@@ -96,8 +97,8 @@ class Judging(ABC):
         if op.verb in {"get_or_set", "refresh", "get_or_set_many", "claim"}:
             allowed += self._loading(op.keys, began, now) + 2 * OPERATION_TIMEOUT + op.load.take
             allowed += self.run.excused(began, now) + op.wait
-            if self.run.plan.max_loads:  # it may have waited for a place
-                allowed += self.run.plan.load_wait
+            if self.run.plan.max_loads:
+                allowed += self.run.plan.load_wait * max(1, self._begun_here(op.keys, began))
         if op.load_timeout is not None and op.verb in {
             "get_or_set",
             "refresh",
@@ -122,6 +123,11 @@ class Judging(ABC):
             total += max(0.0, until - max(since, end))
             end = max(end, until)
         return total + rounds * 2 * OPERATION_TIMEOUT
+
+    def _begun_here(self, keys: list[str], since: float) -> int:
+        """Return how many loads of these keys have begun in this process since then; a batch is one."""
+        loads = (load for key in keys for load in self.run.history[key])
+        return len({load.began for load in loads if load.by is self and load.began > since})
 
     def _judge(self, number: Any, op: Op, key: str, began: tuple[int, float], seen: Seen, *, stale: bool) -> str:
         near = seen.near or (seen.joined and not self._is_own_load(number, began[1]))
