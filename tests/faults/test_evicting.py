@@ -160,7 +160,7 @@ def says_evicting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def _behind_a_hung_load(
-    start: StartServer, prefix: str, ask: Ask, face: str, *, stored: bool = False, stalls: bool = False
+    start: StartServer, prefix: str, ask: Ask, face: str, *, stored: bool = False, stalls: int = 0
 ) -> tuple[object, Counted, Stats]:
     """Return the answer of a caller that waited for a hung load of its process in vain, and its loads.
 
@@ -170,7 +170,7 @@ async def _behind_a_hung_load(
         ask: How the caller asks.
         face: The face of its cache.
         stored: Whether another process stores the value meanwhile.
-        stalls: Whether the server is late when the caller has waited for long enough.
+        stalls: Whether the server is late when the caller has waited for long enough; 2: also when it asks first.
     """
     origin, ends, server = Counted(), asyncio.Event(), start("tcp")
 
@@ -194,7 +194,12 @@ async def _behind_a_hung_load(
         await other.delete("k", strict=True)
         await eventually(lambda: cache._engine.flights.get("k") is None)
         cache._engine.coherence.turnover.evicting = True
+        if stalls > 1:
+            server.freeze()
         asked = asyncio.ensure_future(_held(ask(cache, origin)))
+        if stalls > 1:
+            await eventually(lambda: cache.stats().link == "suspect")
+            server.thaw()
         await eventually(lambda: any(flight.waiters == 2 for flight in cache._engine.flights.active()))
         if stored:
             await other.set("k", "value of another", strict=True)
@@ -209,11 +214,11 @@ async def _behind_a_hung_load(
 
 
 @pytest.mark.usefixtures("says_evicting")
-@pytest.mark.parametrize("stalls", [False, True], ids=["at once", "late"])
+@pytest.mark.parametrize("stalls", range(3), ids=["at once", "late", "late twice"])
 @pytest.mark.parametrize("ask", [ASKS["get_or_set"], ASKS["get_or_set_many"]], ids=["get_or_set", "get_or_set_many"])
 @pytest.mark.parametrize("face", FACES)
 def test_who_waited_for_a_hung_load_in_vain_asks_the_server_before_it_loads(
-    one_fresh_server: StartServer, prefix: str, face: str, ask: Ask, stalls: bool
+    one_fresh_server: StartServer, prefix: str, face: str, ask: Ask, stalls: int
 ) -> None:
     waited = _behind_a_hung_load(one_fresh_server, prefix, ask, face, stored=True, stalls=stalls)
     answer, origin, _ = run(waited)

@@ -14,6 +14,7 @@ import pytest
 from fleetcache import Cache
 from fleetcache.policy.waits import Waits
 from tests.conftest import StartServer
+from tests.support.proxy import Proxy
 from tests.support.run import run
 from tests.support.servers import Server
 from tests.support.tasked import tasked
@@ -324,6 +325,39 @@ def test_a_batch_whose_rights_are_not_answered_waits_too(one_fresh_server: Start
 def test_a_batch_is_held_back_again_after_it_waited_for_its_place(one_fresh_server: StartServer, prefix: str) -> None:
     answer, loads = run(_behind_another_load(one_fresh_server(), prefix, held_before=True))
     assert (answer, loads) == ({"k": "v of another"}, 0)
+
+
+def test_a_load_that_waits_for_its_place_is_held_back_again(one_fresh_server: StartServer, prefix: str) -> None:
+    """It was held back at a first stall, and waits for its place at the second. The server has the value by then."""
+    load, ended = Loads(), asyncio.Event()
+
+    async def other() -> str:
+        await ended.wait()
+        return "other"
+
+    settings: dict[str, Any] = {"prefix": prefix, "operation_timeout": TIMEOUT, "max_staleness": "20s", "max_loads": 1}
+
+    async def main() -> tuple[str, int]:
+        server = one_fresh_server()
+        with Proxy(server) as proxy:
+            async with Cache(server.url, prefix=prefix) as writer, Cache(proxy.url, **settings) as cache:
+                first = asyncio.create_task(cache.get_or_set("other", other))
+                await eventually(lambda: cache.stats().leases == 1)
+                with proxy.frozen():
+                    asked = asyncio.create_task(cache.get_or_set("k", load.one))
+                    await eventually(lambda: cache.stats().link == "suspect")
+                await eventually(lambda: cache.stats().place_waits == 1)
+                with proxy.frozen():
+                    await writer.set("k", "v of another", strict=True)
+                    assert await cache.get("nothing") is None
+                    assert cache.stats().link == "suspect"
+                    ended.set()
+                    await first
+                    for _ in range(20):
+                        await asyncio.sleep(0)
+                return await asked, load.calls
+
+    assert run(main()) == ("v of another", 0)
 
 
 @pytest.mark.parametrize("face", FACES)

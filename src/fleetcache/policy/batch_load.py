@@ -176,7 +176,7 @@ class BatchLoad:
             return
         self._place, future, give_up = runs[0], self._ctx.ports.future(), self._give_up
         if any(run.overtime for run in runs):
-            give_up = self._ctx.ports.clock() + self._ctx.load_wait
+            give_up = float("inf")
         await self._loading.places.take(self._place, future, give_up, [run.flight for run in runs])
         if future.done():  # the batch waited: its calls have an operation timeout of their own
             self._budget = self._ctx.budget()

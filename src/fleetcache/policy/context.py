@@ -96,6 +96,7 @@ class Load(Struct):
     overtime: bool = False  # whether other loads of the key have taken longer than ``load_wait``
     watch: Any = None  # tells of the next change of the key, while the load may wait for another process
     place: Any = None  # its place among the loads of the process, while it has one
+    queued: float = 0.0  # seconds that it has waited for a place; infinity: it runs without one
     over_limit: bool = False  # whether it took longer than its load_limit
     late: bool = False  # whether its flight ended at the limit, while its loader runs on in the starter's thread
     end_late: Callable[[], None] | None = None  # ends its flight and its right while the loader runs on
@@ -112,6 +113,10 @@ class Load(Struct):
         begun = beside is not None and beside.outcome is None and beside.right == right
         until = self.awaited[1] if right and self.awaited[0] == right else self.give_up
         return max(self.either, 0.0 if begun else until)
+
+    def gives_up(self, load_wait: float) -> float:
+        """Return when it waits for other loads, and for its place, no longer, whatever they do."""
+        return self.give_up + 2 * load_wait
 
     def ended_by(self, outcome: Outcome) -> Outcome:
         """Return the outcome of the flight: that of a stored error raises it, where it would return a value."""

@@ -76,7 +76,7 @@ class Limits:
     async def call_directly(self, run: Load) -> Any:
         """Run the loader for its own caller alone."""
         ports = self._ctx.ports
-        await self._places.take(run, ports.future(), ports.clock() + self._ctx.load_wait)
+        await self._places.take(run, ports.future())
         try:
             return await self.call(run)
         except LoaderEndedError as error:

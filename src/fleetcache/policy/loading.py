@@ -113,12 +113,13 @@ class Loading:
         until = self.overtime.waits_until(run, step)
         holder = ctx.flights.holder(run.key, run.flight)
         wait = None if holder is None else Wait(holder, run.flight).begin()
-        if not await self.waits.for_right(wait, run.watch.future, step.remaining, until):
+        in_time = await self.waits.for_right(wait, run.watch.future, step.remaining, until)
+        run.budget = ctx.budget()  # the calls after the wait have their own operation timeout
+        if not in_time:
             ctx.counters.wait_timeouts += not run.overtime
             run.waited = run.overtime = True
             return False
         run.waited |= step.state is EntryState.LOADING
-        run.budget = ctx.budget()  # the calls after the wait have their own operation timeout
         return True
 
     async def _beside(self, run: Load, holder: bytes, *, anew: bool) -> tuple[Outcome | None, Lookup | None]:
@@ -129,9 +130,8 @@ class Loading:
         """
         ctx = self._ctx
         self.waits.watch_anew(run)
-        if not await self.places.take(run, run.watch.future, ctx.ports.clock() + ctx.load_wait):
+        if not await self.places.take(run, run.watch.future, run.gives_up(ctx.load_wait)):
             return None, None
-        run.budget = ctx.budget()
         self.renew_token(run)
         step = await self.overtime.take(run, holder, anew=anew)
         if isinstance(step, float):
@@ -171,10 +171,10 @@ class Loading:
         """
         self.places.release(run)  # the other load may wait for one
         until = max(run.waits_until(ahead.right), self.waits.overdue_at(ahead))
-        if await self.waits.for_end(ahead, Wait(ahead, run.flight).begin(), until):
-            return True
-        self._ctx.counters.wait_timeouts += 1
-        return False
+        in_time = await self.waits.for_end(ahead, Wait(ahead, run.flight).begin(), until)
+        run.budget = self._ctx.budget()  # as after every wait for another load
+        self._ctx.counters.wait_timeouts += not in_time
+        return in_time
 
     async def _step(self, run: Load, seen: Lookup, *, anew: bool) -> Outcome | Lookup | None:
         """Take one step from a read: return an outcome, or the result of a newer read; ``None``: read again."""

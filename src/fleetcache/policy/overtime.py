@@ -63,7 +63,7 @@ class Overtime:
 
     def _last(self, run: Load) -> float:
         """Return when a load waits for other loads no longer, whatever they do."""
-        return run.give_up + 2 * self._ctx.load_wait
+        return run.gives_up(self._ctx.load_wait)
 
     async def take(self, run: Load, holder: bytes, *, anew: bool) -> Right | Lookup | Flight | float | None:
         """Ask for the right to load beside another load of the key.

@@ -8,8 +8,9 @@ Rules:
 1. A load takes a place before it asks for its lease or claim. So a load in the queue makes no other process wait.
 2. A load that a running loader waits for needs no place: it starts at once, even from the queue. Otherwise loaders that
    hold all places could wait for loads that wait for a place.
-3. A load waits for a place ``CACHE_LOAD_WAIT`` at most, and then runs without one. Such loads are counted, and logged
-   once a minute at most. (A loader may wait in a way that the cache cannot see: a thread pool copies no context.)
+3. A load waits for a place ``CACHE_LOAD_WAIT`` at most, in all its waits together, and then runs without one. Such
+   loads are counted, and logged once a minute at most. (A loader may wait in a way that the cache cannot see: a thread
+   pool copies no context.)
 4. A background refresh never waits for a place: without a free place there is no refresh.
 5. The places are those of the process. They bound its loads while the server is away, too.
 6. A function with places of its own takes no others, and no other load takes those.
@@ -101,13 +102,15 @@ class Places:
         """Return whether a load with these options may start at once."""
         return self._queue(options, group).is_free
 
-    async def take(self, run: Load, future: Future, give_up: float, flights: Iterable[Flight] = ()) -> bool:
+    async def take(
+        self, run: Load, future: Future, give_up: float = float("inf"), flights: Iterable[Flight] = ()
+    ) -> bool:
         """Take a place for a load, or wait for it.
 
         Args:
             run: The load.
             future: The future that the load waits on. A change of the key may resolve it, too.
-            give_up: When the load runs without a place.
+            give_up: When the load runs without a place, if it has not waited for ``load_wait`` before.
             flights: The flights of the load, if it is a batch.
 
         Returns:
@@ -119,6 +122,10 @@ class Places:
         if queue.is_free and not queue.waiting:
             run.place = queue.enter(Place(queue))
             return True
+        if run.queued >= self._ctx.load_wait:
+            return True
+        began = self._ctx.ports.clock()
+        until = min(give_up, began + self._ctx.load_wait - run.queued)
         place = Place(queue, future)
         queue.waiting.append(place)
         self._ctx.counters.place_waits += 1
@@ -127,18 +134,22 @@ class Places:
             flight.queued = future
         outcome: Any = None
         try:
-            outcome = await self._ctx.ports.wait(future, give_up)
+            outcome = await self._ctx.ports.wait(future, until)
         except BaseException:
             queue.leave(place)
             raise
         finally:
             for flight in flights:
                 flight.queued = None
+        now = self._ctx.ports.clock()
+        run.queued += now - began
+        run.budget = self._ctx.budget()  # the calls after the wait have their own operation timeout
         if place.granted:
             run.place = place
             return True
         queue.leave(place)
-        if outcome is NO_ANSWER:
+        if outcome is NO_ANSWER or now >= until:
+            run.queued = float("inf")
             self._ctx.counters.place_timeouts += 1
             self._tell(queue)
             return True
@@ -146,13 +157,11 @@ class Places:
 
     async def take_watching(self, run: Load) -> bool:
         """Take a place for a load that watches its key; return ``False`` if the key has changed meanwhile."""
-        ctx = self._ctx
-        until = ctx.ports.clock() + ctx.load_wait if run.overtime else run.give_up
-        if not await self.take(run, run.watch.future, until):
+        give_up = run.gives_up(self._ctx.load_wait) if run.overtime else run.give_up
+        if not await self.take(run, run.watch.future, give_up):
             return False
         if run.watch.future.done():  # the load waited for its place
             self._waits.watch_anew(run)
-            run.budget = ctx.budget()
         return True
 
     def _tell(self, queue: _Queue) -> None:

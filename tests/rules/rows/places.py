@@ -3,6 +3,7 @@
 from tests.rules.rule import Row
 
 PLACES = "tests/unit/policy/test_places.py"
+WAITS = "tests/unit/policy/test_places_waits.py"
 
 ROWS = [
     Row(
@@ -18,7 +19,7 @@ ROWS = [
         "policy.places.1",
         "A load in the queue does not see that another process has brought the value.",
         "policy.places:Places.take_watching",
-        ("self.take(run, run.watch.future, until)", "self.take(run, self._ctx.ports.future(), until)"),
+        ("self.take(run, run.watch.future, give_up)", "self.take(run, self._ctx.ports.future(), give_up)"),
         f"{PLACES}::test_a_queued_load_starts_no_load_of_its_own_if_another_process_loads_the_key",
     ),
     Row(
@@ -58,8 +59,24 @@ ROWS = [
         "policy.places.3",
         "A load waits for a place for as long as it takes.",
         "policy.places:Places.take",
-        ("self._ctx.ports.wait(future, give_up)", "self._ctx.ports.wait(future, give_up + 3600)"),
+        ("self._ctx.ports.wait(future, until)", "self._ctx.ports.wait(future, until + 3600)"),
         f"{PLACES}::test_a_place_that_does_not_come_is_not_needed_after_load_wait",
+    ),
+    Row(
+        "place_waited_for_again_and_again",
+        "policy.places.3",
+        "A load waits for a place for load_wait each time that it needs one.",
+        "policy.places:Places.take",
+        ("began + self._ctx.load_wait - run.queued", "began + self._ctx.load_wait"),
+        f"{WAITS}::test_all_waits_of_a_load_for_its_place_take_load_wait_together",
+    ),
+    Row(
+        "queued_load_that_looks_again_for_ever",
+        "policy.places.3",
+        "A load whose key changes all the time looks again and again, and never loads.",
+        "policy.places:Places.take",
+        (" or now >= until", ""),
+        f"{WAITS}::test_a_load_that_is_woken_at_its_time_looks_at_nothing_again",
     ),
     Row(
         "refresh_beyond_the_places",

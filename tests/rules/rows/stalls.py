@@ -66,6 +66,23 @@ ROWS = [
         STALLS + "test_a_batch_is_held_back_again_after_it_waited_for_its_place",
     ),
     Row(
+        "queued_load_held_back_once_for_two_waits",
+        "wait.server",
+        "A load that was held back, and waits for its place at the next stall, is not held back again.",
+        "policy.places:Places.take",
+        ("run.budget = self._ctx.budget()", "pass"),
+        STALLS + "test_a_load_that_waits_for_its_place_is_held_back_again",
+    ),
+    Row(
+        "load_behind_another_held_back_once_for_two_waits",
+        "wait.server",
+        "A load that was held back, and then waited for a load of its process, is not held back at the next stall.",
+        "policy.loading:Loading._ended",
+        ("run.budget = self._ctx.budget()", "pass"),
+        "tests/faults/test_evicting.py::test_who_waited_for_a_hung_load_in_vain_asks_the_server_before_it_loads"
+        "[tasks-get_or_set-late twice]",
+    ),
+    Row(
         "call_that_is_late_before_the_link",
         "wait.server",
         "A call whose second request is not answered in time loads a moment before the link counts as late.",
