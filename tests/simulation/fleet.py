@@ -109,6 +109,7 @@ class Instance(Users):
                 self.online_at = self.world.now
                 self.met_at = min(self.met_at, self.online_at)
                 self._is_back()
+                self.model.is_back(self)
             elif self._away_since is None:
                 self._away_since = self.world.now
         if self.says_heard():
@@ -116,6 +117,7 @@ class Instance(Users):
         if state is not LinkState.ONLINE:
             self.away_at = self.world.now
             self.not_calm_at = max(self.not_calm_at, self.world.now)
+            self.model.cut_off(self)
         elif self.engine.coherence.journal.pending:
             self.run.removals_repeated(self.engine.coherence.journal.pending)
         self.look_at_handshake()
@@ -171,7 +173,7 @@ class Instance(Users):
         """Close the event loop over the open cache; the loop's tasks are lost, and the next call runs on a new loop."""
         self.run.tell(self.name, "moves to another event loop")
         for running in self.running:
-            running.ended = self.world.now
+            running.ended = running.left = self.world.now
         for removal in self.removing:
             self.model.cancelled(removal)
         self.running, self.removing, self.claimed, self.calls = [], [], {}, 0

@@ -18,7 +18,8 @@ Rules:
    second.
 7. Beside a load that takes longer than ``load_wait`` one more may run. If both do, each process may load for itself:
    one load, and the next when that one takes as long, too. A call that has waited for three times ``load_wait`` loads
-   in any case, because loads may fail one after another. A claim taken by hand counts as a load.
+   in any case, because loads may fail one after another. A claim taken by hand counts as a load, and so does a right
+   whose holder died, or is cut off, until the server ends the right.
 """
 
 from collections.abc import Callable
@@ -115,7 +116,7 @@ class Removal:
 class Load:
     """A running loader."""
 
-    __slots__ = ("alone", "asked", "began", "beside", "by", "ended", "free", "key", "second")
+    __slots__ = ("alone", "asked", "began", "beside", "by", "ended", "free", "key", "left", "second", "until")
 
     def __init__(self, key: str, by: Any, began: float, asked: float) -> None:
         self.key, self.by, self.began, self.asked, self.ended = key, by, began, asked, NEVER
@@ -123,6 +124,7 @@ class Load:
         self.alone = False  # whether each process may run one load beside it
         self.second = False  # whether another load of the key has taken ``load_wait``
         self.beside = False  # whether it may run beside the loads of other processes
+        self.left = self.until = NEVER  # from when and until when the server may keep its right although it has ended
 
 
 class Failures:
@@ -169,6 +171,7 @@ class Model:
         self.failures: dict[str, Failures] = {}
         self.errors: dict[str, tuple[Failures, Load]] = {}  # the stored error of each key, and its load
         self.disturbed: dict[str, float] = {}  # by key; "" for all
+        self.cut: dict[Any, list[Load]] = {}  # loads whose ends the server may not have heard, by process
         self._order = 0
 
     # -- what happens ----------------------------------------------------------------------------------------------
@@ -232,8 +235,8 @@ class Model:
         the key would be an answer to the call.
         """
         now, long_ago = self.clock(), self.clock() - self.load_wait + 0.001
-        loads = [load for load in self.loads[key] if load.ended == NEVER]
-        running = [load for load in loads if not load.by.dead]
+        loads = [load for load in self.loads[key] if now <= load.ended + LEASE_WAY or load.left < NEVER]
+        running = [load for load in loads if load.ended == NEVER and not load.by.dead]
         claims = self.claims[key] = [claim for claim in self.claims[key] if claim.ended == NEVER and not claim.by.dead]
         slow = [load for load in running + claims if load.began <= long_ago + RIGHT_WAY]
         load = Load(key, by, now, asked)
@@ -242,10 +245,9 @@ class Model:
         if declares and not load.second:
             self._judge_declared(load, calm)
         self.loads[key] = [*loads, load]
-        # A second load renews the right of a first one whose process has died.
-        orphans = [one for one in loads if one.by.dead and any(it.began <= one.by.died_at + LEASE for it in slow)]
+        orphans = [one for one in loads if one.began <= long_ago and self._is_kept(one, slow)]
         # If two loads hang, or it waited for loads that have ended, each process may load for itself.
-        load.alone = len(slow) + sum(one.began <= long_ago for one in orphans) > 1
+        load.alone = len(slow) + len(orphans) > 1
         load.free = (load.second and not slow) or asked <= now - 3 * self.load_wait + 0.001
         if load.free:
             return load
@@ -270,6 +272,26 @@ class Model:
                     f"{by.name} loads {key} while {other.by.name} has been loading it for {now - other.began:.3f} s",
                 )
         return load
+
+    def _is_kept(self, load: Load, slow: list[Load]) -> bool:
+        """Return True if the server may keep the right of a load that is over; a second load renews that of a first."""
+        left, now = load.by.died_at if load.by.dead else load.left, self.clock()
+        renewed = any(it.began <= left + LEASE for it in slow)
+        return left < NEVER and now <= load.until and (renewed or now <= left + LEASE)
+
+    def cut_off(self, by: Any) -> None:
+        """Note that a process is not online: the server may not hear of the ends of its latest loads."""
+        ended = self.clock() - LEASE_WAY
+        for loads in self.loads.values():
+            for load in loads:
+                if load.by is by and ended <= load.ended < NEVER and load.left == NEVER:
+                    load.left = load.ended
+                    self.cut.setdefault(by, []).append(load)
+
+    def is_back(self, by: Any) -> None:
+        """Note that a process is online, and releases the rights of its loads that are over."""
+        for load in self.cut.pop(by, ()):
+            load.until = self.clock() + 2 * LEASE_WAY
 
     def load_failed(self, load: Load) -> None:
         """Note that the source has failed a load. Its mark lives for a second and two loads, and a lease if renewed."""

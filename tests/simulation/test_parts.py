@@ -300,6 +300,27 @@ def test_one_failure_is_no_reason_for_a_second_load() -> None:
         model.load_began("k", truth.b, asked, calm)
 
 
+def test_a_right_whose_holder_is_cut_off_counts_as_a_load_until_it_is_back() -> None:
+    truth = Truth()
+    model, asked = truth.model, truth.now
+    model.load_began("k", truth.a, asked, calm)
+    truth.now += 15
+    second = model.load_began("k", truth.b, asked, calm)
+    truth.now += 6
+    second.ended = truth.now
+    model.cut_off(truth.b)
+    truth.now += 9.9
+    for name in "CD":  # each loads for itself
+        model.load_began("k", Somebody(name), asked, calm)
+    model.is_back(truth.b)
+    truth.now += 2
+    for load in model.loads["k"][-2:]:
+        load.ended = truth.now
+    model.load_began("k", Somebody("C"), asked, calm)
+    with pytest.raises(Violation, match="one load"):
+        model.load_began("k", Somebody("D"), asked, calm)
+
+
 def test_a_stored_error_allows_no_load() -> None:
     truth = Truth()
     model = truth.model
