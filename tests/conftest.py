@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import pytest
 from hypothesis import HealthCheck, settings
 
+from fleetcache.testing import server as testing_server
 from tests.support.certs import Certificates
 from tests.support.driving import driver, on, play, remote
 from tests.support.engines import engines, version
@@ -26,6 +27,8 @@ __all__ = ["driver", "on", "play", "remote"]
 
 _numbers = itertools.count(1)
 
+PORT_SHARES = 8  # thousands of ports in each share, and hardly any run has more processes
+
 # The time of an example depends more on the machine's load than on the code.
 settings.register_profile("busy", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy")
@@ -33,8 +36,16 @@ settings.load_profile("busy")
 
 def pytest_configure() -> None:
     use_loop()
+    _keep_to_own_ports()
     if os.environ.get("FLEETCACHE_REQUIRE_REDIS") == "1" and "redis" not in engines():
         raise pytest.UsageError("FLEETCACHE_REQUIRE_REDIS is 1, but there is no redis-server on PATH")
+
+
+def _keep_to_own_ports() -> None:
+    """Give each process of xdist ports of its own: no other one may start a server at the port of one that is down."""
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    ports = testing_server._PORTS
+    vars(testing_server)["_PORTS"] = ports[number % PORT_SHARES :: PORT_SHARES]
 
 
 def pytest_report_header() -> str:

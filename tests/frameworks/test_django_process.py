@@ -27,7 +27,8 @@ from tests.support.waiting import wait_until
 def server(shared_servers: Callable[[str, str], Server], prefix: str) -> Iterator[Server]:
     """A clean Valkey, and the site's default cache on it."""
     server = shared_servers("valkey", "tcp")
-    with override_settings(CACHES=caches_at(server.url, prefix)):
+    # No heartbeat comes in between, on a busy machine too.
+    with override_settings(CACHES=caches_at(server.url, prefix, OPTIONS={"max_staleness": "1m"})):
         yield server
 
 
@@ -67,8 +68,7 @@ def test_near_is_shared_by_get_and_aget_of_whatever_loop(server: Server) -> None
         assert async_to_sync(cache.aget)("k") == [1]
         async_to_sync(cache.aset)("by-a-task", [2])
         assert cache.get("by-a-task") == [2]
-        reads = commands_of(client).get("get", 0) - before
-    assert reads <= 1  # the heartbeat's
+        assert commands_of(client).get("get", 0) == before
 
 
 def test_aliases_that_say_the_same_share_a_cache_and_others_do_not(server: Server, prefix: str) -> None:
@@ -190,7 +190,7 @@ def test_without_its_server_nothing_is_raised_but_by_counters(prefix: str) -> No
 def test_nothing_connects_and_no_thread_starts_before_the_first_use() -> None:
     before = threading.active_count()
     assert cache_of().stats().link != "online"
-    assert threading.active_count() == before
+    assert threading.active_count() <= before  # a thread of an earlier test may end now
 
 
 @pytest.mark.parametrize(

