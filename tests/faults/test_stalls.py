@@ -32,13 +32,16 @@ class Loads:
 
     def __init__(self) -> None:
         self.calls = 0
+        self.began: Callable[[], object] = lambda: None
 
     async def one(self) -> str:
         self.calls += 1
+        self.began()
         return "v"
 
     async def many(self, keys: list[str]) -> dict[str, str]:
         self.calls += 1
+        self.began()
         return dict.fromkeys(keys, "v")
 
 
@@ -96,6 +99,39 @@ def test_a_stall_of_less_than_two_timeouts_costs_no_load(
     face: str, ask: str, one_fresh_server: StartServer, prefix: str
 ) -> None:
     assert run(_stalled(one_fresh_server(), prefix, FACES[face], ASKS[ask]))[0] == 0
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_a_load_beside_another_is_held_back_too(one_fresh_server: StartServer, prefix: str, *, many: bool) -> None:
+    """The server stops after it has told of the other load, and does not answer the request for a second one."""
+
+    async def main() -> None:
+        server, began, load = one_fresh_server(), list[float](), Loads()
+        settings: dict[str, Any] = {"prefix": prefix, "operation_timeout": TIMEOUT, "max_staleness": "20s"}
+        async with Cache(server.url, load_wait="200ms", **settings) as cache:
+            with server.client() as raw:
+                raw("SET", f"{prefix}:e:k", b"L" + bytes(16), "PX", 60_000)
+            engine = cache._engine
+            overtime: Any = engine.policy.loading.overtime
+            take = overtime.take
+
+            async def take_from_frozen(*args: Any, **named: Any) -> Any:
+                server.freeze()
+                return await take(*args, **named)
+
+            overtime.take = take_from_frozen
+            load.began = lambda: began.append(engine.clock())
+            call: Any = cache.get_or_set_many(["k"], load.many) if many else cache.get_or_set("k", load.one)
+            asked = asyncio.create_task(call)
+            try:
+                await eventually(lambda: cache.stats().link == "suspect")
+                late = engine.link.since
+                await asked
+            finally:
+                server.thaw()
+            assert began[0] - late >= 0.9 * TIMEOUT
+
+    run(main())
 
 
 @pytest.mark.parametrize("ask", ASKS)

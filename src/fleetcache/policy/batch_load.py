@@ -192,17 +192,15 @@ class BatchLoad:
             if await look_again():
                 found[:] = [one for one in found if not one.is_silent]
                 await self._ask_rights(free, found)
-            kept = [(one.run, one.seen) for one in found if self._is_kept(one)]
-            found[:] = [one for one in found if not self._is_kept(one)]
-            await self._ask_beside(slow + kept, found, waiting)
+            kept = [one.right is None and self._is_slow(one.run, one.seen) for one in found]
+            slow += [(one.run, one.seen) for one, is_kept in zip(found, kept, strict=True) if is_kept]
+            found[:] = [one for one, is_kept in zip(found, kept, strict=True) if not is_kept]
+            await self._ask_beside(slow, found, waiting)
         except BaseException:  # cancelled: no other code would release the rights that were granted by now
             for one in found:
                 self._loading.rights.release(one.run, one.right)
             raise
         return found
-
-    def _is_kept(self, one: Found) -> bool:
-        return one.right is None and self._is_slow(one.run, one.seen)
 
     async def _ask_rights(self, looks: Looks, found: list[Found]) -> None:
         """Ask for leases for absent keys, and for claims for entries that may not be used."""
@@ -249,7 +247,8 @@ class BatchLoad:
                 waiting[run.key] = Lookup(EntryState.LOADING, remaining=left)
                 self._ctx.flights.end(run.flight, Outcome(Resolution.RETRY))
             elif isinstance(step, Lookup):
-                found.append(Found(run, step if step.state in _SETTLED else Lookup(EntryState.ENDING)))
+                held = step.state is EntryState.UNAVAILABLE and await self._loading.waits.for_server(self._budget)
+                found.append(Found(run, step if step.state in _SETTLED and not held else Lookup(EntryState.ENDING)))
             else:
                 found.append(Found(run, Lookup(EntryState.UNAVAILABLE), step))
 

@@ -75,8 +75,8 @@ class Overtime:
 
         Returns:
             The right to load; ``None`` if both loads hang, to load without a right; the load of this process that does
-            so already; the result of a newer read, if the other load has ended; or the time until which this process
-            waits for either load.
+            so already; the result of a newer read, if the other load has ended or the server does not answer; or the
+            time until which this process waits for either load.
         """
         ctx, key = self._ctx, run.key
         claim_token = ctx.entries.stamp(b"C")
@@ -95,7 +95,7 @@ class Overtime:
                 return Right(seen.stamp, claim_token, second=True)
             ctx.shared.unclaim(key, claim_token, second=True)
         if seen.state is EntryState.UNAVAILABLE:
-            return None
+            return seen  # a load is held back while the server is only late
         if not held:
             self._lost(key, holder)
             return seen

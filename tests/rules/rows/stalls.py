@@ -58,6 +58,22 @@ ROWS = [
         STALLS + "test_a_batch_whose_rights_are_not_answered_waits_too",
     ),
     Row(
+        "loads_beside_another_while_late",
+        "wait.server",
+        "A load that asks a late server for the right to load beside another begins at once.",
+        "policy.overtime:Overtime.take",
+        ("return seen  # a load is held back", "return None  # a load is held back"),
+        STALLS + "test_a_load_beside_another_is_held_back_too",
+    ),
+    Row(
+        "batch_loads_beside_another_while_late",
+        "wait.server",
+        "A batch that asks a late server for the right to load beside another loads at once.",
+        "policy.batch_load:BatchLoad._ask_beside",
+        ("and await self._loading.waits.for_server(self._budget)", "and False"),
+        STALLS + "test_a_load_beside_another_is_held_back_too",
+    ),
+    Row(
         "batch_held_back_once_for_two_waits",
         "wait.server",
         "A batch that was held back, and then waited for its place, is not held back at the next stall.",
