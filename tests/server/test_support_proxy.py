@@ -195,6 +195,14 @@ def test_steered_from_an_event_loop(proxy: Proxy, client: Client) -> None:
     assert client.frame() == b"PONG"
 
 
+def test_resets_are_no_errors_in_the_log_and_defects_are(server: Server, caplog: pytest.LogCaptureFixture) -> None:
+    with Proxy(server) as proxy:
+        for error in (ConnectionResetError("of a client"), ZeroDivisionError("a defect")):
+            told = {"message": "Future exception was never retrieved", "exception": error}
+            proxy._do(lambda told=told: proxy._loop.call_exception_handler(told))  # type: ignore[misc]
+    assert [record.exc_info and record.exc_info[0] for record in caplog.records] == [ZeroDivisionError]
+
+
 def test_a_connection_that_comes_as_it_stops_leaves_no_socket_open(server: Server) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -8,7 +8,7 @@ import asyncio
 import threading
 import weakref
 from collections.abc import Callable
-from typing import Literal, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 from ..config.durations import Duration, parse_duration
 from ..config.url import Address
@@ -52,6 +52,16 @@ class Fault:
         return f"<Fault {self._name}{', over' if self._over else ''}>"
 
 
+def _tell_defects(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log what went wrong in the proxy's thread.
+
+    A reset connection is no defect here. asyncio reports one if the garbage collector finds the future before the
+    stream that it belongs to.
+    """
+    if not isinstance(context.get("exception"), OSError):
+        loop.default_exception_handler(context)
+
+
 class Proxy:
     """Relays connections to a server from construction until ``stop()``, or until the ``with`` block ends.
 
@@ -90,6 +100,7 @@ class Proxy:
         self._transports: weakref.WeakSet[asyncio.WriteTransport] = weakref.WeakSet()
         self._listener: asyncio.Server | None = None
         self._loop = asyncio.new_event_loop()
+        self._loop.set_exception_handler(_tell_defects)
         self._thread = threading.Thread(target=self._loop.run_forever, name="fleetcache-proxy", daemon=True)
         self._thread.start()
         self._up, self._down = self._do(lambda: (Way(), Way()))
