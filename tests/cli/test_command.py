@@ -21,7 +21,7 @@ Done = subprocess.CompletedProcess[str]
 def python(code: str, *arguments: str, path: Path | None = None) -> Done:
     environment = os.environ | ({"PYTHONPATH": str(path)} if path else {})
     command = [sys.executable, "-c", code, *arguments]
-    return subprocess.run(command, check=False, capture_output=True, text=True, env=environment, timeout=30)  # noqa: S603 - ours
+    return subprocess.run(command, check=False, capture_output=True, text=True, env=environment, timeout=100)  # noqa: S603 - ours
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel's content, as an installation has it."""
     built, folder = tmp_path_factory.mktemp("dist"), tmp_path_factory.mktemp("site")
     command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(built)]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=60)  # noqa: S603 - ours
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=100)  # noqa: S603 - ours
     (wheel,) = built.glob("*.whl")
     with zipfile.ZipFile(wheel) as content:
         content.extractall(folder)

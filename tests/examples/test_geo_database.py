@@ -24,7 +24,7 @@ print(json.dumps({
 @pytest.fixture(scope="module")
 def seen() -> Any:
     asked = ["8.8.8.8", "2a00:1450:4001::8", "10.1.2.3"]
-    run = subprocess.run([sys.executable, "-c", LOOK, *asked], check=True, capture_output=True, text=True, timeout=60)  # noqa: S603 - ours
+    run = subprocess.run([sys.executable, "-c", LOOK, *asked], check=True, capture_output=True, text=True, timeout=100)  # noqa: S603 - ours
     return json.loads(run.stdout)
 
 

@@ -17,5 +17,5 @@ ROOT = Path(__file__).parents[2]
 def test_the_examples_of_the_page_run(kind: str, environment: Environment) -> None:
     environment(kind)
     command = [sys.executable, "-W", "error", "-m", "tests.frameworks.django_page"]
-    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603 - ours
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100, check=False)  # noqa: S603 - ours
     assert ended.returncode == 0, ended.stderr

@@ -125,7 +125,7 @@ def start(story: str, url: str, prefix: str) -> "subprocess.Popen[str]":
 @pytest.mark.parametrize("story", STORIES)
 def test_a_process_ends_without_a_hang_and_without_a_word(server: Server, prefix: str, story: str) -> None:
     with start(story, server.url, prefix) as process:
-        said = process.communicate(timeout=30)
+        said = process.communicate(timeout=100)
     if story == "ends_after_a_signal" and said[1]:  # the signal struck a removal on its way
         said = said[0], said[1].replace(UNACKNOWLEDGED.format(1), "")
     assert (process.returncode, *said) == (0, "", "")
@@ -143,7 +143,7 @@ def test_a_process_ends_while_the_server_is_frozen(fresh_server: StartServer, pr
         assert process.stdout.readline() == "freeze\n"
         server.freeze()
         began = time.monotonic()
-        _, complaints = process.communicate("go\n", timeout=30)
+        _, complaints = process.communicate("go\n", timeout=100)
         took = time.monotonic() - began
         server.thaw()
     assert process.returncode == 0

@@ -32,5 +32,5 @@ def does_tls(binary: str) -> bool:
 
 
 def _output(*command: str) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)  # noqa: S603 - our binaries
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=100)  # noqa: S603 - our binaries
     return done.stdout + done.stderr

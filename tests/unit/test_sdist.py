@@ -15,7 +15,7 @@ def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The content of the sdist that hatchling builds here."""
     built, folder = tmp_path_factory.mktemp("dist"), tmp_path_factory.mktemp("unpacked")
     command = [sys.executable, "-m", "hatchling", "build", "--target", "sdist", "--directory", str(built)]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=60)  # noqa: S603 - ours
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=100)  # noqa: S603 - ours
     (archive,) = built.glob("*.tar.gz")
     subprocess.run(["tar", "-xzf", str(archive), "-C", str(folder)], check=True)  # noqa: S603, S607 - the system's
     (top,) = folder.iterdir()

@@ -238,7 +238,7 @@ loop = asyncio.new_event_loop()
 loop.run_until_complete(use())
 {closes}
 """
-    ended = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=30)  # noqa: S603 - our own interpreter
+    ended = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=100)  # noqa: S603 - our own interpreter
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
 
 

@@ -224,7 +224,7 @@ def test_a_process_ends_in_the_middle_of_a_burial_and_says_nothing() -> None:
         "cache.clear()\n"
         "print(bool(cache._engine.near.items))\n"
     )
-    ended = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=60)  # noqa: S603 - our own code
+    ended = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=100)  # noqa: S603 - our own code
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "True\n", "")
 
 
