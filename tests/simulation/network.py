@@ -16,6 +16,7 @@ import os
 import random
 import socket
 import struct
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -144,7 +145,8 @@ class Direction:
         self.extra = 0.0  # seconds of a slow phase
         self.held = False
         self.dead = False
-        self._kept: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
+        self._events: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()  # in the order of their sending
+        self._kept = 0  # how many of them a black hole keeps
         self._last = 0.0
         self.under_way: list[bytes] = []
 
@@ -171,16 +173,22 @@ class Direction:
 
     def then(self, happen: Callable[..., None], *args: Any) -> None:
         """Let an event arrive after all bytes sent before it."""
+        self._events.append((happen, args))
         if self.held:
-            self._kept.append((happen, args))
-            return
-        self._last = max(self._last, self._world.now + self._delay())
-        self._world.at(self._last, self._pass, happen, args)
-
-    def _pass(self, happen: Callable[..., None], args: tuple[Any, ...]) -> None:
-        if self.held:
-            self._kept.append((happen, args))
+            self._kept += 1
         else:
+            self._go()
+
+    def _go(self) -> None:
+        self._last = max(self._last, self._world.now + self._delay())
+        self._world.at(self._last, self._pass)
+
+    def _pass(self) -> None:
+        """Let the first event arrive, which may have been sent before the one whose time has come."""
+        if self.held:
+            self._kept += 1
+        elif self._events:
+            happen, args = self._events.popleft()
             happen(*args)
 
     def _arrive(self, piece: bytes) -> None:
@@ -191,14 +199,16 @@ class Direction:
     def heal(self, patience: float = 0.0) -> None:
         """Send the kept bytes again, up to this many seconds later: the kernel tries at growing pauses."""
         self.held = False
-        kept, self._kept = self._kept, []
+        kept, self._kept = self._kept, 0
         self._last = max(self._last, self._world.now + patience * self._network.random.random())
-        for happen, args in kept:
-            self.then(happen, *args)
+        for _ in range(kept):
+            self._go()
 
     def drop_kept(self) -> None:
-        """Drop the bytes that the kernel could not deliver."""
-        self._kept.clear()
+        """Drop the bytes that the kernel could not deliver, and those behind them."""
+        self._events.clear()
+        self.under_way.clear()
+        self._kept = 0
 
     def cut(self) -> None:
         """Deliver some of the bytes under way, then nothing more."""

@@ -131,6 +131,20 @@ def test_a_black_hole_keeps_bytes_until_it_heals() -> None:
     assert scene.host.got == b"hello"
 
 
+def test_a_black_hole_changes_the_order_of_no_bytes() -> None:
+    for seed in range(50):
+        scene = Scene(seed)
+        for number in range(60):  # some bytes are under way when it begins, some when it ends
+            scene.transport.write(b"%03d" % number)
+            scene.go_on(0.0002)
+            if number % 20 == 5:
+                scene.network.hold("A", up=True, down=False)
+            elif number % 20 == 10:
+                scene.network.heal("A")
+        scene.go_on()
+        assert scene.host.got == b"".join(b"%03d" % number for number in range(60))
+
+
 @pytest.mark.parametrize("linger", [True, False])
 def test_an_abort_in_a_black_hole_drops_what_is_kept_only_with_a_reset(*, linger: bool) -> None:
     scene = Scene()
