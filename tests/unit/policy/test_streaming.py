@@ -76,9 +76,7 @@ def test_a_batch_loads_what_is_not_cached_and_no_more(remote: Driver) -> None:
             assert max(map(len, asked)) <= 1000
             shared = await one.get_many(KEYS, near=False)
             assert shared.items() <= found.items()
-            assert len(shared) > 24_000, (
-                "more than one load's values were not stored: its lease may end on a busy machine"
-            )
+            assert len(shared) > 20_000, "no load's values were stored: on a busy machine, some of the leases may end"
             assert nothing_happened(other)
 
     run(main())
@@ -199,7 +197,7 @@ def test_who_asks_for_one_key_beside_a_batch_has_its_answer_in_time(remote: Driv
     """As a condition: no caller's timeout passes, even on a busy machine."""
 
     async def main() -> None:
-        async with remote.cache(operation_timeout="5s") as cache:
+        async with remote.cache(operation_timeout="10s") as cache:
             values = dict.fromkeys(KEYS, "x" * 100)
             took: list[float] = []
 
@@ -216,7 +214,7 @@ def test_who_asks_for_one_key_beside_a_batch_has_its_answer_in_time(remote: Driv
             asking.cancel()
             assert nothing_happened(cache)
             assert len(took) > 50
-            assert max(took) < 5
+            assert max(took) < 10
 
     run(main())
 
@@ -225,14 +223,14 @@ def test_the_timeout_of_a_batch_counts_from_its_last_reply(server: Server, prefi
     """Each answer is late, all together take many timeouts, and none of them runs out."""
 
     async def main(proxy: Proxy) -> None:
-        async with Cache(proxy.url, prefix=prefix, operation_timeout="1s") as cache:
+        async with Cache(proxy.url, prefix=prefix, operation_timeout="2s", max_staleness="30s") as cache:
             await cache.set("bystander", 1)
-            proxy.delay(0.25)
+            proxy.delay(0.5)
             began = perf_counter()
-            await cache.set_many(dict.fromkeys(KEYS[:3000], 1), strict=True)
-            assert len(await cache.get_many(KEYS[:3000], near=False)) == 3000
-            assert await cache.delete_many(KEYS[:3000], strict=True) == 3000
-            assert perf_counter() - began > 3
+            await cache.set_many(dict.fromkeys(KEYS[:800], 1), strict=True)
+            assert len(await cache.get_many(KEYS[:800], near=False)) == 800
+            assert await cache.delete_many(KEYS[:800], strict=True) == 800
+            assert perf_counter() - began > 6
             assert nothing_happened(cache)
 
     with Proxy(server) as proxy:
