@@ -15,7 +15,7 @@ Rules:
 6. Of two loads of one key that overlap, the first must have been disturbed: by a removal of the key, by one that an
    instance repeats because a server that took over may lack it, by a fault, or by a link that was not online. Loads in
    two processes may overlap after two failed loads in a row, if one of them is for a call that has waited for the
-   second.
+   second. Once another process loads after that, its right has taken the place of the mark that the call loads on.
 7. Beside a load that takes longer than ``load_wait`` one more may run. If both do, each process may load for itself:
    one load, and the next when that one takes as long, too. A call that has waited for three times ``load_wait`` loads
    in any case, because loads may fail one after another. A claim taken by hand counts as a load, and so does a right
@@ -116,7 +116,7 @@ class Removal:
 class Load:
     """A running loader."""
 
-    __slots__ = ("alone", "asked", "began", "beside", "by", "ended", "free", "key", "left", "second", "until")
+    __slots__ = ("alone", "asked", "began", "beside", "by", "ended", "free", "key", "left", "passed", "second", "until")
 
     def __init__(self, key: str, by: Any, began: float, asked: float) -> None:
         self.key, self.by, self.began, self.asked, self.ended = key, by, began, asked, NEVER
@@ -124,6 +124,7 @@ class Load:
         self.alone = False  # whether each process may run one load beside it
         self.second = False  # whether another load of the key has taken ``load_wait``
         self.beside = False  # whether it may run beside the loads of other processes
+        self.passed = False  # whether another process has loaded since, under a right that took the place of its mark
         self.left = self.until = NEVER  # from when and until when the server may keep its right although it has ended
 
 
@@ -252,7 +253,8 @@ class Model:
         if load.free:
             return load
         for other in running:
-            if other in slow or other.free:
+            other.passed |= other.beside and not load.beside and other.by is not by
+            if other in slow or other.free or (other.passed and other.by is by):
                 continue
             if load.alone or other.alone:
                 if not (load.alone and other.alone and other.by is by):

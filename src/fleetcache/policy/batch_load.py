@@ -164,7 +164,7 @@ class BatchLoad:
         run, right, ctx = found.run, found.right, self._ctx
         if right is None:
             return not self._settle(run, found.seen, waiting)
-        if right.shared and ctx.flights.lead(run.flight, ctx.ports.clock(), ctx.load_wait) is not None:
+        if right.shared and ctx.flights.before_mark(run.flight, ctx.ports.clock(), ctx.load_wait) is not None:
             self._again.append(run.key)  # the next round joins the flight that loads on the mark
             ctx.flights.end(run.flight, Outcome(Resolution.RETRY))
             return False

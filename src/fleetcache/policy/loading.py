@@ -229,7 +229,7 @@ class Loading:
         if right.timed_out:
             raise elsewhere_over_limit(run.key)
         ctx = self._ctx
-        joined = ctx.flights.lead(run.flight, ctx.ports.clock(), ctx.load_wait)
+        joined = ctx.flights.before_mark(run.flight, ctx.ports.clock(), ctx.load_wait)
         if joined is None:
             return await self._load(run, right)
         if not anew:

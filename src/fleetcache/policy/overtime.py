@@ -15,6 +15,7 @@ Rules:
 6. If the first or the second load ends without a value, another one may begin, for which processes wait as for the one
    before. No caller waits for other loads, and for its place, longer than three times ``load_wait``.
 7. A process asks for the right of a second load only when its own load on a failed mark has taken ``load_wait``, too.
+8. A process whose second load runs takes no right to replace what is there before that load has taken ``load_wait``.
 """
 
 from typing import Any
@@ -120,7 +121,8 @@ class Overtime:
         self._known.pop(key, None)
         for flight in self._ctx.flights.active():
             if flight.key == key and flight.right == holder:
-                flight.loads, flight.on_mark, flight.right = False, False, b""
+                flight.loads = flight.on_mark = flight.is_second = False
+                flight.right = b""
 
     def _both_late(self, key: str, first: bytes, second: Any) -> float:
         """Return from when on both loads hang: ``load_wait`` after this process first heard of the second."""

@@ -13,6 +13,7 @@ Rules for failed loads:
 3. A load on a mark is stored by the same compare-and-set as any load: the first store replaces the mark and refuses
    later ones, and a removal refuses all. Its process renews the mark, and leaves it in place if the load fails.
 4. A load on a mark runs for the one flight of its process that callers join, or for one that this flight waits for.
+   It begins while no other flight of its process waits for the answer to a request for a right.
 """
 
 from collections.abc import Awaitable, Callable
@@ -107,7 +108,7 @@ class Rights:
                 return Lookup(EntryState.ENDING, remaining=seen.remaining)
             return seen
 
-        return Asked(Right(placeholder), answer)
+        return self._asked(run, Right(placeholder), answer)
 
     def ask_claim(
         self, run: Load, budget: Budget, *, anew: bool = False, only: bytes | None = None, of_many: bool = False
@@ -146,7 +147,17 @@ class Rights:
                 return seen
             return self._kept_from(run, claimed, seen)
 
-        return Asked(Right(b"", claim_token), answer)
+        return self._asked(run, Right(b"", claim_token), answer)
+
+    def _asked(self, run: Load, right: Right, answer: Callable[[], Awaitable[Right | Lookup]]) -> Asked:
+        run.flight.asks = True
+
+        async def answered() -> Right | Lookup:
+            found = await answer()
+            run.flight.asks = isinstance(found, Right) and not found.shared  # a batch waits for the other keys first
+            return found
+
+        return Asked(right, answered)
 
     def _kept_from(self, run: Load, claimed: ClaimReply, seen: Lookup) -> Right | Lookup:
         """Return the way of a load whose claim another process has, or a failed mark keeps."""
@@ -195,6 +206,7 @@ class Rights:
     def renew_while_loading(self, run: Load, right: Right) -> Callable[[], None]:
         """Renew the right every third of its length while the loader runs; return a function that stops the renewal."""
         run.lease = run.lease or self._ctx.times.lease(run.group)  # a mark that was read was not asked for
+        run.flight.asks, run.flight.is_second = False, right.second
         run.flight.loads, run.flight.on_mark = not right.shared, right.shared
         run.flight.right = right.stamp if right.claim_token is None else right.claim_token
         held = _Held(self._ctx, run, right)

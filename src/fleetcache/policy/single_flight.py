@@ -25,8 +25,10 @@ class Flight:
     """One load. ``waiters`` counts the callers that still wait for it."""
 
     __slots__ = (
+        "asks",
         "detached",
         "futures",
+        "is_second",
         "key",
         "late",
         "loads",
@@ -47,7 +49,9 @@ class Flight:
         self.tags = tags
         self.detached = False
         self.loads = False  # whether it loads under a lease or claim on the server
+        self.asks = False  # whether it has asked for a lease or claim, and is not refused yet
         self.on_mark = False  # whether it loads on a failed mark, which keeps no other load from the key
+        self.is_second = False  # whether it loads beside a load that takes longer than ``load_wait``
         self.right = b""  # the placeholder, the claim or the mark that it loads under, as far as is known
         self.outcome: Outcome | None = None
         self.late: Outcome | None = None  # of a loader that ended after its limit, for its starter alone
@@ -242,15 +246,24 @@ class Flights:
         return next((other for other in others if other.loads), None)
 
     def beside(self, flight: Flight) -> Flight | None:
-        """Return another flight of the same key that loads on a failed mark."""
-        others = (self._table.get(flight.key), *self._detached.get(flight.key, ()))
-        return next((other for other in others if other is not None and other.on_mark and other is not flight), None)
+        """Return another flight of the same key whose right keeps no load of other processes from the key."""
+        known = self._table.get(flight.key), self._second.get(flight.key), *self._detached.get(flight.key, ())
+        others = [other for other in known if other is not None and other is not flight]
+        return next((other for other in others if other.on_mark or other.is_second), None)
 
     def young(self, flight: Flight, now: float, load_wait: float) -> Flight | None:
         """Return another load of the key that began less than ``load_wait`` ago, and does not wait for this flight."""
         others = [one for one in self._air if one.key == flight.key and one is not flight and one.since is not None]
         found = [one for one in others if not one.is_overdue(now, load_wait) and not one.reaches(flight)]
         return max(found, key=lambda one: one.since or 0.0, default=None)
+
+    def before_mark(self, flight: Flight, now: float, load_wait: float) -> Flight | None:
+        """Return the flight that keeps this one from a load on a failed mark; ``None`` makes it the one to be joined.
+
+        A flight that has asked for a lease or claim may be granted it at any moment, and then loads.
+        """
+        asks = (one for one in self._air if one.asks and one.key == flight.key and one is not flight)
+        return next(asks, None) or self.lead(flight, now, load_wait)
 
     def lead(self, flight: Flight, now: float, load_wait: float) -> Flight | None:
         """Let callers join a flight again, whose loader is about to begin; return the flight that they join instead.

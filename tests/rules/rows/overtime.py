@@ -113,6 +113,14 @@ ROWS = [
         "plan own_load_on_a_mark",
     ),
     Row(
+        "first_load_beside_an_own_second_one",
+        "policy.overtime.8",
+        "A process takes the place of a first load that was cancelled, beside its own second load.",
+        "policy.single_flight:Flights.beside",
+        ("other.on_mark or other.is_second", "other.on_mark"),
+        "plan claim_freed_beside_an_own_second_load",
+    ),
+    Row(
         "batch_that_asks_without_a_pause",
         "policy.overtime.6",
         "A batch that has waited for long reads the server without a pause until a mark or an entry has ended.",

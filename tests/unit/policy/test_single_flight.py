@@ -231,6 +231,28 @@ def test_a_load_that_callers_join_instead_of_the_first_is_known_once(table: str)
     assert flights.beside(later) is flights.ahead("k", later) is None
 
 
+def test_a_load_on_a_mark_waits_for_one_that_has_asked_for_a_right() -> None:
+    flights = Flights()
+    asker, flight, elsewhere = flights.start("k", ()), flights.start("k", ()), flights.start("other", ())
+    asker.asks = flight.asks = elsewhere.asks = True
+    assert flights.before_mark(flight, 0.0, LOAD_WAIT) is asker
+    asker.asks = False
+    assert flights.before_mark(flight, 0.0, LOAD_WAIT) is None
+    assert flights.get("k") is flight
+
+
+@pytest.mark.parametrize("is_detached", [False, True])
+def test_a_second_load_is_beside_the_others_of_its_process(is_detached: bool) -> None:
+    flights = Flights()
+    second = flights.start("k", (), second=True)
+    flight = flights.start("k", ())
+    assert flights.beside(flight) is None
+    second.is_second = True
+    if is_detached:
+        flights.detach_key("k")
+    assert (flights.beside(flight), flights.beside(second)) == (second, None)
+
+
 def test_a_load_leads_beside_one_that_takes_long_except_on_a_mark() -> None:
     flights = Flights()
     slow = flights.start("k", ())
