@@ -15,7 +15,7 @@ Rules:
 6. If the first or the second load ends without a value, another one may begin, for which processes wait as for the one
    before. No caller waits for other loads, and for its place, longer than three times ``load_wait``.
 7. A process asks for the right of a second load only when its own load on a failed mark has taken ``load_wait``, too.
-8. A process whose second load runs takes no right to replace what is there before that load has taken ``load_wait``.
+8. A process that loads by these rules takes no right to replace what is there before that load has taken ``load_wait``.
 """
 
 from typing import Any
@@ -106,7 +106,9 @@ class Overtime:
     def own(self, run: Load) -> Flight | None:
         """Return the load of this process that ends before this one begins without a right: one runs at a time."""
         now = self._ctx.ports.clock()
-        return self._ctx.flights.young(run.flight, now, self._ctx.load_wait) if now < self._last(run) else None
+        ahead = self._ctx.flights.young(run.flight, now, self._ctx.load_wait) if now < self._last(run) else None
+        run.flight.is_extra = ahead is None
+        return ahead
 
     async def _is_held(self, run: Load, seen: Lookup, holder: bytes, *, anew: bool) -> bool:
         """Return whether the other load still has its right, and this load may replace what is there as well."""
@@ -121,7 +123,7 @@ class Overtime:
         self._known.pop(key, None)
         for flight in self._ctx.flights.active():
             if flight.key == key and flight.right == holder:
-                flight.loads = flight.on_mark = flight.is_second = False
+                flight.loads = flight.on_mark = flight.is_extra = False
                 flight.right = b""
 
     def _both_late(self, key: str, first: bytes, second: Any) -> float:

@@ -206,7 +206,7 @@ class Rights:
     def renew_while_loading(self, run: Load, right: Right) -> Callable[[], None]:
         """Renew the right every third of its length while the loader runs; return a function that stops the renewal."""
         run.lease = run.lease or self._ctx.times.lease(run.group)  # a mark that was read was not asked for
-        run.flight.asks, run.flight.is_second = False, right.second
+        run.flight.asks, run.flight.is_extra = False, right.second
         run.flight.loads, run.flight.on_mark = not right.shared, right.shared
         run.flight.right = right.stamp if right.claim_token is None else right.claim_token
         held = _Held(self._ctx, run, right)

@@ -28,7 +28,7 @@ class Flight:
         "asks",
         "detached",
         "futures",
-        "is_second",
+        "is_extra",
         "key",
         "late",
         "loads",
@@ -51,7 +51,7 @@ class Flight:
         self.loads = False  # whether it loads under a lease or claim on the server
         self.asks = False  # whether it has asked for a lease or claim, and is not refused yet
         self.on_mark = False  # whether it loads on a failed mark, which keeps no other load from the key
-        self.is_second = False  # whether it loads beside a load that takes longer than ``load_wait``
+        self.is_extra = False  # whether it loads because other loads of the key take longer than ``load_wait``
         self.right = b""  # the placeholder, the claim or the mark that it loads under, as far as is known
         self.outcome: Outcome | None = None
         self.late: Outcome | None = None  # of a loader that ended after its limit, for its starter alone
@@ -249,7 +249,7 @@ class Flights:
         """Return another flight of the same key whose right keeps no load of other processes from the key."""
         known = self._table.get(flight.key), self._second.get(flight.key), *self._detached.get(flight.key, ())
         others = [other for other in known if other is not None and other is not flight]
-        return next((other for other in others if other.on_mark or other.is_second), None)
+        return next((other for other in others if other.on_mark or other.is_extra), None)
 
     def young(self, flight: Flight, now: float, load_wait: float) -> Flight | None:
         """Return another load of the key that began less than ``load_wait`` ago, and does not wait for this flight."""

@@ -117,8 +117,16 @@ ROWS = [
         "policy.overtime.8",
         "A process takes the place of a first load that was cancelled, beside its own second load.",
         "policy.single_flight:Flights.beside",
-        ("other.on_mark or other.is_second", "other.on_mark"),
+        ("other.on_mark or other.is_extra", "other.on_mark"),
         "plan claim_freed_beside_an_own_second_load",
+    ),
+    Row(
+        "first_load_beside_an_own_one_without_a_right",
+        "policy.overtime.8",
+        "When a load that hung has ended, a process takes the next right beside its own load without one.",
+        "policy.overtime:Overtime.own",
+        ("run.flight.is_extra = ahead is None", "pass"),
+        "plan claim_beside_an_own_load_without_a_right",
     ),
     Row(
         "batch_that_asks_without_a_pause",

@@ -247,7 +247,7 @@ def test_a_second_load_is_beside_the_others_of_its_process(is_detached: bool) ->
     second = flights.start("k", (), second=True)
     flight = flights.start("k", ())
     assert flights.beside(flight) is None
-    second.is_second = True
+    second.is_extra = True
     if is_detached:
         flights.detach_key("k")
     assert (flights.beside(flight), flights.beside(second)) == (second, None)
