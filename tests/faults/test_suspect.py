@@ -90,7 +90,8 @@ def test_twin_without_a_look_at_the_socket_the_server_is_taken_for_slow(
 
 async def _stall_before_we_write(server: Server, prefix: str) -> tuple[Any, set[LinkState]]:
     """Return a batch's answer and the link's states, with the loop blocked between the call and the write."""
-    async with Cache(server.url, prefix=prefix, operation_timeout=TIMEOUT, near_max_bytes=0) as cache:
+    settings: dict[str, Any] = {"operation_timeout": TIMEOUT, "max_staleness": "10s"}  # no heartbeat in the stall
+    async with Cache(server.url, prefix=prefix, near_max_bytes=0, **settings) as cache:
         await cache.set("k", "v")
         states = _record_states(cache)
         read = asyncio.create_task(cache.get_many(["k"]))
