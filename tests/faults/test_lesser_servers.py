@@ -229,12 +229,24 @@ def test_nor_one_that_does_so_later(server: Server, prefix: str) -> None:
 def test_a_proxy_that_hangs_up_at_all_that_it_does_not_know(server: Server, prefix: str) -> None:
     """The cache finds out each unknown command by itself and does not ask again; all that it needs works."""
     unknown = {"HELLO", "INFO", "SCRIPT", "CLIENT", "SELECT"}
+
+    async def load() -> str:
+        return "loaded"
+
+    async def main(proxy: Lesser) -> None:
+        async with Cache(proxy.url, prefix=prefix, operation_timeout="5s", max_staleness="10s") as cache:
+            await eventually(lambda: cache.status_now().shared, timeout=15)
+            health = cache.status_now()
+            assert (health.active, health.reason) == ("redis", "resp2")
+            asked = len(proxy.asked)
+            await cache.set("k", "new", strict=True)
+            await cache.delete("k", strict=True)
+            assert await cache.get_or_set("k", load) == "loaded"
+            assert len(proxy.asked) > asked
+            assert not set(proxy.asked[asked:]) & unknown
+
     with Lesser(server, HELLO=CLOSE, INFO=CLOSE, SCRIPT=CLOSE, CLIENT=CLOSE, SELECT=CLOSE) as proxy:
-        health = health_of(Cache(proxy.url, prefix=prefix), lambda health: health.shared, patience=15)
-        assert (health.active, health.reason) == ("redis", "resp2")
-        asked = len(proxy.asked)
-        run(_remove_while_loading(server.url, f"{prefix}-removal"))
-        assert not set(proxy.asked[asked:]) & unknown
+        run(main(proxy))
 
 
 def test_a_proxy_that_hangs_up_before_it_answers_is_asked_one_by_one(one_server: Server, prefix: str) -> None:
