@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeVar
 
 from benchmarks.scale.bare import Crowds
@@ -21,6 +22,7 @@ T = TypeVar("T")
 KEY = "hot"
 RAW = Layout(PREFIX).entry(KEY)
 CLIENTS = 500
+RESTARTED = 500, 1_500  # two fleets: handshakes that come together share the server's turns
 ROUNDS = 30
 SECONDS = 6.0
 TIMES = 3
@@ -96,13 +98,17 @@ def _least_disturbed(engine: str, measure: Callable[[Lab], T], cpu: Callable[[T]
 def calibrate(engine: str) -> Costs:
     """Measure all costs on a server of this engine."""
     costs = _least_disturbed(engine, _of_reads, lambda found: found.beat + found.push + found.read)
-    restart = _least_disturbed(engine, lambda lab: _restarted(lab, CLIENTS)[0], lambda spent: spent.cpu)
+    few, many = (
+        _least_disturbed(engine, partial(_work_of_restart, size), lambda spent: spent.cpu) for size in RESTARTED
+    )
+    handshake = (many.cpu - few.cpu) * 1e6 / (RESTARTED[1] - RESTARTED[0])
     herd = _least_disturbed(engine, lambda lab: asyncio.run(_herd(lab)), lambda spent: spent.cpu)
     waits = HERD * HERDS
     return replace(
         costs,
-        handshake=restart.cpu * 1e6 / CLIENTS,
-        handshake_bytes=restart.sent / CLIENTS,
+        handshake=handshake,
+        restart=few.cpu * 1e6 - RESTARTED[0] * handshake,
+        handshake_bytes=many.sent / RESTARTED[1],
         wait=(herd.cpu * 1e6 - _beats(herd) * costs.beat) / waits,
         wait_bytes=(herd.sent - _beats(herd) * costs.beat_bytes) / waits - SMALL,
     )
@@ -135,6 +141,7 @@ def _of_reads(lab: Lab) -> Costs:
         kilobyte=max(0.0, (large.cpu - small.cpu) / each / (LARGE - SMALL) * 1000),
         wait=0.0,
         handshake=0.0,
+        restart=0.0,
         beat_bytes=beat_bytes,
         push_bytes=pushing.sent / each / 2,
         read_bytes=small.sent / each - SMALL,
@@ -156,6 +163,10 @@ def _restarted(lab: Lab, instances: int) -> tuple[Spent, float]:
         took = crowd.until_online()
     spent.cpu -= starting.cpu
     return spent, took
+
+
+def _work_of_restart(instances: int, lab: Lab) -> Spent:
+    return _restarted(lab, instances)[0]
 
 
 async def _herd(lab: Lab) -> Spent:

@@ -6,8 +6,8 @@ All costs are linear. Each is measured in a scene of its own (``calibrate.py``),
 2. A shared read costs a round trip, and its value by the kilobyte.
 3. A write costs one push for each instance that holds the key, and a shared read for each that asks again.
 4. A change that is loaded anew costs more for each instance that waits for the load.
-5. A restart costs one handshake for each instance. They come within the longest pause of the backoff, if the server can
-   do that many in this time.
+5. A restart costs one handshake for each instance, and the server's turns in which they come. They come within the
+   longest pause of the backoff, if the server can do that many in this time.
 """
 
 from dataclasses import asdict, dataclass
@@ -28,6 +28,7 @@ class Costs:
         kilobyte: Each 1,000 bytes of a value that is read.
         wait: An instance that waits for another's load and then reads its value.
         handshake: A new connection.
+        restart: The turns of a server that waits for its fleet.
     """
 
     beat: float
@@ -36,6 +37,7 @@ class Costs:
     kilobyte: float
     wait: float
     handshake: float
+    restart: float
     beat_bytes: float
     push_bytes: float
     read_bytes: float
@@ -98,7 +100,8 @@ REFERENCE = Costs(
     read=9.5,
     kilobyte=0.08,
     wait=59.0,
-    handshake=65.0,
+    handshake=81.0,
+    restart=6_000.0,
     beat_bytes=413.0,
     push_bytes=61.0,
     read_bytes=31.0,
@@ -127,7 +130,7 @@ def predict(demand: Demand, costs: Costs = REFERENCE) -> Prediction:
     reads = demand.instances * demand.reads
     beats = demand.instances * demand.beats
     micros = beats * costs.beat + reads * read + demand.writes * change
-    handshakes = demand.instances * costs.handshake / 1e6
+    handshakes = (costs.restart + demand.instances * costs.handshake) / 1e6
     return Prediction(
         cpu=micros / 1e6,
         sent=beats * costs.beat_bytes + reads * read_bytes + demand.writes * change_bytes,
