@@ -9,8 +9,9 @@ here, in the containers that listed them, and each container is emptied a few ke
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from contextlib import suppress
+from sys import getsizeof
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..clock import Clock
@@ -27,11 +28,18 @@ if TYPE_CHECKING:
             """Bury up to so many of the dead; return whether any are left."""
             ...
 
+        @property
+        def frees_much(self) -> bool:
+            """Whether the next step takes as long as a slice."""
+            ...
+
 
 __all__ = ["Burial", "Grave", "Graveyard"]
 
 # Lines of an index with up to this many keys are freed at once, which takes microseconds.
 _SMALL = 64
+# To give an emptied container of this many bytes back to the system takes a good part of a millisecond.
+_LARGE = 4_000_000
 
 
 class Grave:
@@ -65,6 +73,17 @@ class Graveyard:
 
     def __bool__(self) -> bool:
         return bool(self.graves or self._rubble)
+
+    @property
+    def frees_much(self) -> bool:
+        """Whether the next step gives a large container back."""
+        if self.graves:
+            following: Sized = self.graves[0].keys
+        elif self._rubble:
+            following = self._rubble[0][0]
+        else:
+            return False
+        return not following and getsizeof(following) >= _LARGE
 
     def add(self, *graves: Grave) -> None:
         """Add keys of dead entries; the caller changes ``count``."""
@@ -115,9 +134,9 @@ class Burial:
         call_later: Calls a function after some seconds, where the store may be changed; returns the alarm.
     """
 
-    # A third of the time at most goes into burials, and the 400,000 entries of a large tag are gone in a few seconds. A
-    # slice may end with giving an emptied container of megabytes back, which takes another millisecond.
-    EVERY, SLICE = 0.0014, 0.0007
+    # A third of the time at most goes into burials, and the 400,000 entries of a large tag are gone in a few seconds.
+    # An emptied container of megabytes takes a millisecond to free: one slice ends before it, the next begins with it.
+    EVERY, SLICE = 0.001, 0.0005
     # Steps between two looks at the clock. Some of them give a whole page of memory back, which takes longer.
     STEPS = 8
 
@@ -149,7 +168,7 @@ class Burial:
         self._alarm = None
         until = self._clock() + self.SLICE
         left = self._near.bury(self.STEPS)
-        while left and self._clock() < until:
+        while left and self._clock() < until and not self._near.frees_much:
             left = self._near.bury(self.STEPS)
         if left:
             self.begin()

@@ -270,7 +270,9 @@ class Near:
     def bury(self, steps: int) -> bool:
         """Bury up to ``steps`` of the dead; return whether any are left."""
         graveyard, items = self._graveyard, self.items
-        for _ in range(steps):
+        for step in range(steps):
+            if step and graveyard.frees_much:
+                break
             key = graveyard.next_key()
             if key is None:
                 if not graveyard:
@@ -278,6 +280,11 @@ class Near:
             elif (held := items.get(key)) is not None and not self.lives(held):
                 self._take_out(key, held, alive=False)
         return bool(graveyard)
+
+    @property
+    def frees_much(self) -> bool:
+        """Whether the next step of a burial takes as long as a slice."""
+        return self._graveyard.frees_much
 
     def sweep(self, now: float, limit: int = 64) -> int:
         """Drop entries that are past their ``stale_until``; return how many. Repeated calls go through all entries.

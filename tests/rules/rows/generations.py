@@ -83,8 +83,16 @@ ROWS = [
         "near.graveyard.3",
         "The alarm buries all the dead in one slice.",
         "near.graveyard:Burial._ring",
-        ("while left and self._clock() < until:", "while left:"),
+        ("while left and self._clock() < until and", "while left and"),
         GRAVEYARD + "test_alarms_bury_in_slices_until_nothing_is_left",
+    ),
+    Row(
+        "container_freed_within_a_slice",
+        "near.graveyard.3",
+        "A slice buries for as long as it may, and then frees a container of megabytes as well.",
+        "near.store:Near.bury",
+        ("if step and graveyard.frees_much:", "if False:"),
+        GRAVEYARD + "test_a_large_container_is_freed_in_a_slice_of_its_own",
     ),
     Row(
         "the_dead_wait_for_puts",

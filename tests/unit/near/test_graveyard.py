@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from fleetcache.near import graveyard
 from fleetcache.near.graveyard import Burial
 from fleetcache.near.s3fifo import PATIENCE
 from fleetcache.near.store import Near
@@ -182,6 +183,20 @@ def test_alarms_bury_in_slices_until_nothing_is_left() -> None:
     near.put("k", held())
     near.clear()
     assert alarms.set == [], "few entries go at once and need no alarm"
+
+
+def test_a_large_container_is_freed_in_a_slice_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(graveyard, "_LARGE", 10_000)  # bytes
+    near, alarms, clock = filled(MANY + 3), Alarms(), Ticking()
+    Burial(near, clock, alarms.call_later)
+    near.forget_tag("mine")
+    while near.items:
+        alarms.ring()
+    assert near.frees_much, "the emptied container of the tag is still there"
+    began = clock.now
+    alarms.ring()
+    assert not near.frees_much
+    assert clock.now - began <= Burial.SLICE / 5
 
 
 def test_one_alarm_is_set_however_many_removals_there_are() -> None:
