@@ -129,7 +129,7 @@ class Load:
 
 
 class Failures:
-    """The failed loads of a key in a row: their number, when the last one ended, and until when that is known."""
+    """The failed loads of a key in a row: their number, from when on that is known to all, and until when."""
 
     __slots__ = ("at", "count", "until")
 
@@ -299,7 +299,8 @@ class Model:
         """Note that the source has failed a load. Its mark lives for a second and two loads, and a lease if renewed."""
         now, before = self.clock(), self.failures.get(load.key)
         count = 1 if before is None or load.began > before.until else before.count + 1
-        self.failures[load.key] = Failures(count, now, now + 1.0 + 2 * (now - load.began) + LEASE)
+        landed = now + LEASE_WAY  # until then a call that begins may wait for the load, as the mark is on the way
+        self.failures[load.key] = Failures(count, landed, now + 1.0 + 2 * (now - load.began) + LEASE)
 
     def load_declared(self, load: Load, time: float, *, sure: bool) -> None:
         """Note that a load has raised an error, which is stored for a time. ``sure``: the server does not refuse it."""
