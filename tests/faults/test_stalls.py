@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from fleetcache import Cache
+from fleetcache.policy.batch_load import BatchLoad
 from fleetcache.policy.waits import Waits
 from tests.conftest import StartServer
 from tests.support.proxy import Proxy
@@ -314,16 +315,35 @@ def test_a_background_refresh_waits_too(one_fresh_server: StartServer, prefix: s
     assert run(main()) == ("old", 0, 1)
 
 
-async def _behind_another_load(server: Server, prefix: str, *, held_before: bool) -> tuple[dict[str, str], int]:
-    """Return the answer of a batch, and its loads, whose rights are asked for while the server stops.
+def test_a_batch_whose_rights_are_not_answered_waits_too(
+    one_fresh_server: StartServer, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server stops after the batch has found nothing, and has the value of another instance by then."""
+    load = Loads()
 
-    The batch finds nothing and waits for the place of another load. Meanwhile another instance stores its key.
+    async def main() -> tuple[dict[str, str], int]:
+        server = one_fresh_server()
+        with Proxy(server) as proxy:
+            settings: dict[str, Any] = {"prefix": prefix, "operation_timeout": TIMEOUT, "max_staleness": "20s"}
+            async with Cache(server.url, prefix=prefix) as writer, Cache(proxy.url, **settings) as cache:
+                ask = BatchLoad._rights
 
-    Args:
-        server: A server that the test may freeze.
-        prefix: The prefix of the caches.
-        held_before: Whether the batch's first look was held back, too.
-    """
+                async def stalled(self: BatchLoad, *arguments: Any) -> Any:
+                    monkeypatch.setattr(BatchLoad, "_rights", ask)
+                    await writer.set("k", "v of another", strict=True)
+                    with proxy.frozen():
+                        asked = asyncio.create_task(ask(self, *arguments))
+                        await eventually(lambda: cache.stats().link == "suspect")
+                    return await asked
+
+                monkeypatch.setattr(BatchLoad, "_rights", stalled)
+                return await cache.get_or_set_many(["k"], load.many), load.calls
+
+    assert run(main()) == ({"k": "v of another"}, 0)
+
+
+def test_a_batch_is_held_back_again_after_it_waited_for_its_place(one_fresh_server: StartServer, prefix: str) -> None:
+    """It was held back at a first stall, and waits for its place at the second. The server has the value by then."""
     load, ended = Loads(), asyncio.Event()
 
     async def other() -> str:
@@ -331,36 +351,29 @@ async def _behind_another_load(server: Server, prefix: str, *, held_before: bool
         return "other"
 
     settings: dict[str, Any] = {"prefix": prefix, "operation_timeout": TIMEOUT, "max_staleness": "20s", "max_loads": 1}
-    async with (
-        Cache(server.url, prefix=prefix, operation_timeout="5s") as writer,
-        Cache(server.url, **settings) as cache,
-    ):
-        first = asyncio.create_task(cache.get_or_set("other", other))
-        await eventually(lambda: cache.stats().leases == 1)
-        if held_before:
+
+    async def main() -> tuple[dict[str, str], int]:
+        server = one_fresh_server()
+        async with (
+            Cache(server.url, prefix=prefix, operation_timeout="5s") as writer,
+            Cache(server.url, **settings) as cache,
+        ):
+            first = asyncio.create_task(cache.get_or_set("other", other))
+            await eventually(lambda: cache.stats().leases == 1)
             server.freeze()
-        batch = asyncio.create_task(cache.get_or_set_many(["k"], load.many))
-        if held_before:
+            batch = asyncio.create_task(cache.get_or_set_many(["k"], load.many))
             await eventually(lambda: cache.stats().link == "suspect")
             server.thaw()
-        await eventually(lambda: cache.stats().place_waits == 1)
-        await writer.set("k", "v of another", strict=True)
-        server.freeze()
-        ended.set()
-        await eventually(lambda: cache.stats().link == "suspect")
-        server.thaw()
-        await first
-        return await batch, load.calls
+            await eventually(lambda: cache.stats().place_waits == 1)
+            await writer.set("k", "v of another", strict=True)
+            server.freeze()
+            ended.set()
+            await eventually(lambda: cache.stats().link == "suspect")
+            server.thaw()
+            await first
+            return await batch, load.calls
 
-
-def test_a_batch_whose_rights_are_not_answered_waits_too(one_fresh_server: StartServer, prefix: str) -> None:
-    answer, loads = run(_behind_another_load(one_fresh_server(), prefix, held_before=False))
-    assert (answer, loads) == ({"k": "v of another"}, 0)
-
-
-def test_a_batch_is_held_back_again_after_it_waited_for_its_place(one_fresh_server: StartServer, prefix: str) -> None:
-    answer, loads = run(_behind_another_load(one_fresh_server(), prefix, held_before=True))
-    assert (answer, loads) == ({"k": "v of another"}, 0)
+    assert run(main()) == ({"k": "v of another"}, 0)
 
 
 def test_a_load_that_waits_for_its_place_is_held_back_again(one_fresh_server: StartServer, prefix: str) -> None:

@@ -12,7 +12,7 @@ from msgspec import Struct
 from .batch_reads import BatchReads
 from .context import Budget, Load
 from .limits import elsewhere_over_limit, over_limit
-from .lookup import DecodedValue, EntryState, Lookup
+from .lookup import REPLACEABLE, DecodedValue, EntryState, Lookup
 from .options import CallOptions
 from .outcome import Outcome, Resolution
 from .ports import LoaderEndedError, is_failure
@@ -27,7 +27,6 @@ __all__ = ["BatchLoad"]
 Loader = Callable[..., Any]
 Looks = list[tuple[Load, Lookup]]
 
-_REPLACEABLE = frozenset({EntryState.EXPIRED, EntryState.INVALID, EntryState.STALE, EntryState.ERROR})
 _WAITING = frozenset({EntryState.LOADING, EntryState.ENDING})
 _SETTLED = _WAITING | {EntryState.FRESH, EntryState.STALE, EntryState.UNAVAILABLE}
 
@@ -121,22 +120,27 @@ class BatchLoad:
             elif seen.state is EntryState.STALE or not self._settle(run, seen, waiting):
                 free.append((run, seen))
 
+        async def look(runs: list[Load]) -> None:
+            free.clear()
+            for run in runs:
+                self._loading.renew_token(run)
+            await self._reads.look(runs, sort, self._budget)
+
         async def look_again() -> bool:
             """Hold the batch back if the server is late; return whether it looked again at the free keys."""
             silent = any(seen.state is EntryState.UNAVAILABLE for _, seen in free)
-            if not silent or not await self._loading.waits.for_server(self._budget):
-                return False
-            again = [run for run, _ in free]
-            free.clear()
-            for run in again:
-                self._loading.renew_token(run)
-            await self._reads.look(again, sort, self._budget)
-            return True
+            if is_back := silent and await self._loading.waits.for_server(self._budget):
+                await look([run for run, _ in free])
+            return is_back
 
-        await self._reads.look(runs, sort, self._budget)
+        await look(runs)
         await look_again()
         try:
-            await self._take_place([run for run, _ in free + slow])
+            again = [run for run, _ in free + slow]
+            if await self._take_place(again):
+                slow.clear()
+                await look(again)  # other loads of this process may have changed the keys: no push tells of those
+                await look_again()
             found = await self._rights(free, slow, look_again, waiting)
             granted = [one for one in found if self._is_to_load(one, waiting)]
             if granted:
@@ -170,16 +174,13 @@ class BatchLoad:
             return False
         return True
 
-    async def _take_place(self, runs: list[Load]) -> None:
-        """Take one place for the whole batch, whose loader is called once."""
-        if not runs:
-            return
-        self._place, future, give_up = runs[0], self._ctx.ports.future(), self._give_up
-        if any(run.overtime for run in runs):
-            give_up = float("inf")
-        await self._loading.places.take(self._place, future, give_up, [run.flight for run in runs])
-        if future.done():  # the batch waited: its calls have an operation timeout of their own
-            self._budget = self._ctx.budget()
+    async def _take_place(self, runs: list[Load]) -> bool:
+        """Take one place for the whole batch, whose loader is called once; return whether the batch had to wait."""
+        self._place = runs[0] if runs else None
+        waited = bool(runs) and await self._loading.places.take_for_batch(runs, self._give_up)
+        if waited:
+            self._budget = runs[0].budget
+        return waited
 
     async def _rights(
         self, free: Looks, slow: Looks, look_again: Callable[[], Awaitable[bool]], waiting: dict[str, Lookup]
@@ -256,7 +257,7 @@ class BatchLoad:
         """Ask for the lease or claim that fits; return the state of a key that needs none, or the right on a mark."""
         ctx, rights = self._ctx, self._loading.rights
         failed = seen.state is EntryState.FAILED
-        if failed or seen.state in _REPLACEABLE:
+        if failed or seen.state in REPLACEABLE:
             beside = ctx.flights.beside(run.flight)
             if beside is not None and not beside.is_overdue(ctx.ports.clock(), ctx.load_wait):
                 self._ahead[run.key] = beside

@@ -74,38 +74,40 @@ class Loading:
         ctx.flights.end(run.flight, outcome)
 
     async def _obtain(self, run: Load, *, anew: bool) -> Outcome:
+        run.give_up = self._ctx.ports.clock() + self._ctx.load_wait
+        try:
+            while True:
+                outcome = await self._round(run, anew=anew)
+                if outcome is not None:
+                    return outcome
+        finally:
+            self.places.release(run)
+
+    async def _round(self, run: Load, *, anew: bool) -> Outcome | None:
+        """Look, and take one step; ``None``: look again, unless ``run.seen`` is the result of a newer read."""
         ctx = self._ctx
-        run.give_up = ctx.ports.clock() + ctx.load_wait
-        while True:
-            if ctx.coherence.turnover.evicting:
-                await self._outlast(run)
-            self.waits.watch(run)
-            try:
-                if run.seen is None:
-                    run.seen = await self.look(run)
-                if run.seen.state is EntryState.UNAVAILABLE and await self.waits.for_server(run.budget):
-                    run.seen = None
-                    continue
-                if ctx.needs_right(run.seen, run.options, anew=anew) and not await self.places.take_watching(run):
-                    run.seen = None
-                    continue
-                step = await self._step(run, run.seen, anew=anew)
+        if ctx.coherence.turnover.evicting:
+            await self._outlast(run)
+        self.waits.watch(run)
+        try:
+            seen, run.seen = run.seen or await self.look(run), None
+            if seen.state is EntryState.UNAVAILABLE and await self.waits.for_server(run.budget):
+                return None
+            if ctx.needs_right(seen, run.options, anew=anew) and not await self.places.take_watching(run):
+                return None
+            step = await self._step(run, seen, anew=anew)
+            self.places.release(run)
+            if isinstance(step, Outcome):
+                return step
+            if step is not None and step.state not in {EntryState.LOADING, EntryState.ENDING}:
+                run.seen = step
+            elif step is not None and not await self._waited(run, step):
+                outcome, run.seen = await self._beside(run, step.stamp, anew=anew)
                 self.places.release(run)
-                if isinstance(step, Outcome):
-                    return step
-                if step is not None and step.state not in {EntryState.LOADING, EntryState.ENDING}:
-                    run.seen = step
-                    continue
-                run.seen = None
-                if step is None:
-                    continue
-                if not await self._waited(run, step):
-                    outcome, run.seen = await self._beside(run, step.stamp, anew=anew)
-                    if outcome is not None:
-                        return outcome
-            finally:
-                self.places.release(run)
-                self.waits.unwatch(run)
+                return outcome
+            return None
+        finally:
+            self.waits.unwatch(run)
 
     async def _waited(self, run: Load, step: Lookup) -> bool:
         """Wait for a change of the key while another load has its right; ``False`` when that lasts too long."""

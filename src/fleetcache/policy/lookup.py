@@ -8,7 +8,7 @@ import msgspec
 from ..format.entry import NO_HEADER, NOT_FAILED, FailedMark, Header, Tags
 from .options import CallOptions
 
-__all__ = ["ClaimReply", "DecodedValue", "EntryState", "Lookup", "NewEntry"]
+__all__ = ["REPLACEABLE", "ClaimReply", "DecodedValue", "EntryState", "Lookup", "NewEntry"]
 
 
 ENDING = 0.25
@@ -33,6 +33,10 @@ class EntryState(Enum):
     TAGS_UNKNOWN = "unknown tags"  # usable if its tags are current, which must be read from the server
     GRANTED = "granted"  # this process has the lease
     UNAVAILABLE = "fault"  # no answer, or an error reply
+
+
+REPLACEABLE = frozenset({EntryState.STALE, EntryState.EXPIRED, EntryState.INVALID, EntryState.ERROR})
+"""The states of an entry that a load replaces by a claim."""
 
 
 class DecodedValue(msgspec.Struct, gc=False):

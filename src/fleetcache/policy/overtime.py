@@ -21,16 +21,14 @@ Rules:
 from typing import Any
 
 from .context import Load, PolicyContext
-from .lookup import EntryState, Lookup
+from .lookup import REPLACEABLE, EntryState, Lookup
 from .rights import Right
 from .single_flight import Flight
 from .waits import Waits
 
 __all__ = ["Overtime"]
 
-_ENTRIES = frozenset(
-    {EntryState.FRESH, EntryState.STALE, EntryState.EXPIRED, EntryState.INVALID, EntryState.ERROR},
-)
+_ENTRIES = REPLACEABLE | {EntryState.FRESH}
 # Keys whose two loads take long, as far as is known. Beyond this number all are forgotten, and callers wait once more.
 MAX_KNOWN = 10_000
 

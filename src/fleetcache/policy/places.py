@@ -14,6 +14,7 @@ Rules:
 4. A background refresh never waits for a place: without a free place there is no refresh.
 5. The places are those of the process. They bound its loads while the server is away, too.
 6. A function with places of its own takes no others, and no other load takes those.
+7. A load that had to wait for its place looks at the key again: other loads of its process may have changed it.
 """
 
 import logging
@@ -156,13 +157,21 @@ class Places:
         return any(flight.urgent for flight in flights)
 
     async def take_watching(self, run: Load) -> bool:
-        """Take a place for a load that watches its key; return ``False`` if the key has changed meanwhile."""
-        give_up = run.gives_up(self._ctx.load_wait) if run.overtime else run.give_up
-        if not await self.take(run, run.watch.future, give_up):
-            return False
-        if run.watch.future.done():  # the load waited for its place
-            self._waits.watch_anew(run)
-        return True
+        """Take a place for a load that watches its key; return ``False`` if it had to wait, and must look again.
+
+        Whatever has resolved its wait, other loads of this process may have changed the key, of which no push tells.
+        """
+        give_up, budget = run.gives_up(self._ctx.load_wait) if run.overtime else run.give_up, run.budget
+        await self.take(run, run.watch.future, give_up)
+        return run.budget is budget
+
+    async def take_for_batch(self, runs: list[Load], give_up: float) -> bool:
+        """Take one place for the loads of a batch, which the first of them holds; return whether it had to wait."""
+        first, budget = runs[0], runs[0].budget
+        if any(run.overtime for run in runs):
+            give_up = float("inf")
+        await self.take(first, self._ctx.ports.future(), give_up, [run.flight for run in runs])
+        return first.budget is not budget
 
     def _tell(self, queue: _Queue) -> None:
         now = self._ctx.ports.clock()

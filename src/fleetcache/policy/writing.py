@@ -13,7 +13,7 @@ from ..format.entry import GRACE
 from ..format.keys import Target
 from .context import Budget, PolicyContext
 from .local_writing import Encoded
-from .lookup import DecodedValue, EntryState, Lookup
+from .lookup import REPLACEABLE, DecodedValue, EntryState, Lookup
 from .options import CallOptions
 from .ports import Future
 from .streaming import SMALL, Sent, stream
@@ -22,7 +22,6 @@ __all__ = ["Writing"]
 
 # Attempts of a compare-and-set while other processes write the same key at the same time.
 TRIES = 16
-_REPLACEABLE = frozenset({EntryState.STALE, EntryState.EXPIRED, EntryState.INVALID, EntryState.ERROR})
 _GONE = frozenset({EntryState.ABSENT, EntryState.FOREIGN})
 
 
@@ -255,7 +254,7 @@ class Writing:
             seen = await ctx.settled(key, await ctx.ask(future, budget), Any, token, budget)
             if seen.state is EntryState.GRANTED:
                 return True
-            if seen.state in _REPLACEABLE:
+            if seen.state in REPLACEABLE:
                 swapped = await ctx.ask(ctx.shared.swap(key, seen.stamp, entry), budget)
                 return AGAIN if swapped is False else True if swapped is True else None
             if seen.state is EntryState.FOREIGN:

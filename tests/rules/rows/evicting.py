@@ -42,7 +42,7 @@ ROWS = [
         "loads_unasked_beside_a_hung_load",
         "flight.one",
         "A load that waited for a hung load of its process in vain begins without a look at the server.",
-        "policy.loading:Loading._obtain",
+        "policy.loading:Loading._round",
         (
             "await self._outlast(run)",
             "if (await self._outlast(run), ctx.flights.ahead(run.key))[1]: return await self._load(run, None)",

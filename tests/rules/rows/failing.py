@@ -69,6 +69,14 @@ ROWS = [
         f"{RIGHTS}test_a_failed_load_leaves_a_mark_in_place_of_its_own_right",
     ),
     Row(
+        "mark_renewed_too_late",
+        "policy.rights.3",
+        "A mark that lives for less than a third of a lease is renewed when it has ended: the store is refused.",
+        "policy.rights:_Held.__init__",
+        ("self._next_alarm(right.remaining / 2)", "self._next_alarm()"),
+        f"{RIGHTS}test_a_mark_that_ends_sooner_than_a_third_of_a_lease_is_renewed_in_time",
+    ),
+    Row(
         "mark_outlives_the_value",
         "policy.rights.3",
         "The mark in the key of a claim stays after a load on it has stored its value.",

@@ -27,7 +27,7 @@ ROWS = [
         "policy.places.1",
         "The load of a batch takes no place.",
         "policy.batch_load:BatchLoad._take_place",
-        ("if not runs:", "if True:"),
+        ("waited = bool(runs) and await", "waited = False and await"),
         f"{PLACES}::test_a_batch_takes_one_place",
     ),
     Row(
@@ -101,5 +101,21 @@ ROWS = [
         "policy.places:Places._queue",
         ("if options.max_loads is None:", "if True:"),
         f"{PLACES}::test_hung_loads_of_one_function_leave_those_of_others_alone",
+    ),
+    Row(
+        "read_before_a_wait_for_a_place",
+        "policy.places.7",
+        "A load that has waited for its place goes by what it read before.",
+        "policy.places:Places.take_watching",
+        ("return run.budget is budget", "return run.place is not None or run.queued > self._ctx.load_wait"),
+        f"{WAITS}::test_what_a_load_read_before_its_wait_is_out_of_date",
+    ),
+    Row(
+        "batch_read_before_a_wait_for_a_place",
+        "policy.places.7",
+        "A batch that has waited for its place loads on a mark that a load of its process has replaced.",
+        "policy.batch_load:BatchLoad._lead",
+        ("if await self._take_place(again):", "if await self._take_place(again) and False:"),
+        "plan mark_read_before_a_wait_for_a_place",
     ),
 ]

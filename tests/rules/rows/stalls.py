@@ -47,7 +47,7 @@ ROWS = [
         "wait.server",
         "While the server is only late, each process loads its batches at once.",
         "policy.batch_load:BatchLoad._lead",
-        ("if not silent or", "if True or"),
+        ("if is_back := silent and", "if is_back := False and"),
     ),
     Row(
         "batch_loads_without_asking_again",
@@ -78,7 +78,7 @@ ROWS = [
         "wait.server",
         "A batch that was held back, and then waited for its place, is not held back at the next stall.",
         "policy.batch_load:BatchLoad._take_place",
-        ("self._budget = self._ctx.budget()", "self._budget.renew()"),
+        ("self._budget = runs[0].budget", "self._budget.renew()"),
         STALLS + "test_a_batch_is_held_back_again_after_it_waited_for_its_place",
     ),
     Row(

@@ -95,6 +95,15 @@ def test_after_a_wait_a_load_has_an_operation_timeout_of_its_own() -> None:
     assert (queued.budget.left, queued.budget.held) == (1.0, False)
 
 
+def test_what_a_load_read_before_its_wait_is_out_of_date() -> None:
+    """Another load of its process may have changed the key meanwhile, of which no push tells."""
+    world, queued = World(), load("k")
+    queued.watch = cast("Any", SimpleNamespace(future=None))
+    assert not run(world.places.take_watching(queued)), "it looks again"
+    assert run(world.places.take_watching(queued))
+    assert world.waits == 1
+
+
 def test_a_place_that_is_free_costs_no_time_and_gives_none() -> None:
     world, taken = World(), load("k")
     world.places.reset(wake=False)
