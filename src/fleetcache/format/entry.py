@@ -216,12 +216,14 @@ class FailedMark(msgspec.Struct, gc=False, frozen=True):
         failures: The failed loads in a row.
         timed_out: Whether the last of them was ended by its ``load_limit``.
         guarded_ms: Milliseconds until the mark is stepped over.
+        left_ms: Milliseconds until the mark ends by itself.
     """
 
     stamp: bytes = b""
     failures: int = 0
     timed_out: bool = False
     guarded_ms: int = 0
+    left_ms: int = 0
 
     @property
     def ends_waits(self) -> bool:
@@ -265,4 +267,4 @@ def parse_failed(blob: bytes, pttl: int) -> FailedMark:
     if failures == 0:
         return NOT_FAILED
     guards = (timed_out or failures >= ILL) and 0 <= age < GUARD_MS
-    return FailedMark(blob[:HEAD_SIZE], failures, timed_out, GUARD_MS - age if guards else 0)
+    return FailedMark(blob[:HEAD_SIZE], failures, timed_out, GUARD_MS - age if guards else 0, max(pttl, 0))

@@ -23,12 +23,10 @@ from msgspec import Struct
 
 from ..format.entry import GRACE, FailedMark
 from .context import NO_LOOK, Budget, Load, PolicyContext
-from .lookup import ClaimReply, EntryState, Lookup
+from .lookup import REPLACEABLE, ClaimReply, EntryState, Lookup
 from .ports import NO_ANSWER, Alarm, LoaderEndedError
 
 __all__ = ["Asked", "Right", "Rights"]
-
-_REPLACEABLE = frozenset({EntryState.EXPIRED, EntryState.INVALID, EntryState.STALE, EntryState.ERROR})
 
 
 class Right(Struct, frozen=True):
@@ -42,6 +40,7 @@ class Right(Struct, frozen=True):
         shared: Whether other processes load beside this one, on the same mark. This process does not end the mark.
         second: Whether this is the right to load beside a load that takes longer than ``load_wait``; see ``overtime``.
         timed_out: Whether the failed load was ended by its ``load_limit``: callers that waited for it do not load.
+        remaining: Seconds until a mark ended by itself, when it was read.
     """
 
     stamp: bytes
@@ -50,13 +49,13 @@ class Right(Struct, frozen=True):
     shared: bool = False
     second: bool = False
     timed_out: bool = False
+    remaining: float = float("inf")
 
     @classmethod
     def on_mark(cls, mark: FailedMark, entry: bytes | None = None) -> "Right":
         """Return the right of a load on a mark, in place of the lease or of the claim on an entry."""
-        if entry is None:
-            return cls(mark.stamp, None, mark.failures, shared=True, timed_out=mark.timed_out)
-        return cls(entry, mark.stamp, mark.failures, shared=True, timed_out=mark.timed_out)
+        stamp, token = (mark.stamp, None) if entry is None else (entry, mark.stamp)
+        return cls(stamp, token, mark.failures, shared=True, timed_out=mark.timed_out, remaining=mark.left_ms / 1000)
 
 
 class Asked(Struct, frozen=True):
@@ -137,7 +136,7 @@ class Rights:
             else:
                 seen = await ctx.ask(looked, budget)
                 seen = await ctx.settled(run.key, seen, run.declared, run.token, budget)
-            replaceable = seen.state in _REPLACEABLE or (anew and seen.state is EntryState.FRESH)
+            replaceable = seen.state in REPLACEABLE or (anew and seen.state is EntryState.FRESH)
             if claimed.granted:
                 if replaceable and not seen.is_ending and (only is None or seen.stamp == only):
                     return Right(seen.stamp, claim_token, claimed.failed.failures)
@@ -233,10 +232,11 @@ class _Held:
         self.run, self.right = run, right
         if right.claim_token is not None:
             self._renew_base()
-        self._alarm = self._next_alarm()
+        # A mark lives for two loads that may have been short, and may end before a third of this one's lease is over.
+        self._alarm = self._next_alarm(right.remaining / 2)
 
-    def _next_alarm(self) -> Alarm:
-        return self._ctx.ports.call_later(self.run.lease / 3, self._ring)
+    def _next_alarm(self, at_most: float = float("inf")) -> Alarm:
+        return self._ctx.ports.call_later(min(self.run.lease / 3, at_most), self._ring)
 
     def _ring(self) -> None:
         if self.right.claim_token is None:

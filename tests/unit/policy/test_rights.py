@@ -6,13 +6,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from fleetcache.format.entry import FailedMark
 from fleetcache.policy.ports import LoaderEndedError
 from fleetcache.policy.rights import Right, Rights
 
 LEASE = 9.0  # seconds
-MARK = FailedMark(b"F" + b"f" * 16, failures=2)
+MARK = FailedMark(b"F" + b"f" * 16, failures=2, left_ms=30_000)
 
 
 class World:
@@ -129,6 +130,15 @@ def test_a_mark_is_renewed_as_a_lease_is_and_keeps_nobody_from_the_key() -> None
     assert (run.flight.loads, run.flight.on_mark) == (False, True)
     world.ring()
     assert world.sent == [("renew", "k", MARK.stamp, 9000, False)]
+    stop()
+
+
+def test_a_mark_that_ends_sooner_than_a_third_of_a_lease_is_renewed_in_time() -> None:
+    world = World()
+    stop = world.rights.renew_while_loading(load("k"), Right.on_mark(replace(MARK, left_ms=1240)))
+    assert [delay for delay, _ in world.timers] == [0.62]
+    world.ring()
+    assert [delay for delay, _ in world.timers] == [LEASE / 3], "from now on it lives as long as a lease"
     stop()
 
 
