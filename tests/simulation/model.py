@@ -129,7 +129,7 @@ class Load:
 
 
 class Failures:
-    """The failed loads of a key in a row: their number, from when on that is known to all, and until when."""
+    """The failed loads of a key in a row: their number, when the last one ended, and until when that is known."""
 
     __slots__ = ("at", "count", "until")
 
@@ -242,7 +242,7 @@ class Model:
         slow = [load for load in running + claims if load.began <= long_ago + RIGHT_WAY]
         load = Load(key, by, now, asked)
         load.second = bool(slow) or asked <= long_ago
-        load.beside = self._in_vain(key, asked)
+        load.beside = self._in_vain(key, asked - LEASE_WAY)  # the mark may have been on the way for one operation
         if declares and not load.second:
             self._judge_declared(load, calm)
         self.loads[key] = [*loads, load]
@@ -253,7 +253,7 @@ class Model:
         if load.free:
             return load
         for other in running:
-            other.passed |= other.beside and not load.beside and other.by is not by
+            other.passed |= other.beside and other.by is not by and not self._in_vain(key, asked)
             if other in slow or other.free or (other.passed and other.by is by):
                 continue
             if load.alone or other.alone:
@@ -299,8 +299,7 @@ class Model:
         """Note that the source has failed a load. Its mark lives for a second and two loads, and a lease if renewed."""
         now, before = self.clock(), self.failures.get(load.key)
         count = 1 if before is None or load.began > before.until else before.count + 1
-        landed = now + LEASE_WAY  # until then a call that begins may wait for the load, as the mark is on the way
-        self.failures[load.key] = Failures(count, landed, now + 1.0 + 2 * (now - load.began) + LEASE)
+        self.failures[load.key] = Failures(count, now, now + 1.0 + 2 * (now - load.began) + LEASE)
 
     def load_declared(self, load: Load, time: float, *, sure: bool) -> None:
         """Note that a load has raised an error, which is stored for a time. ``sure``: the server does not refuse it."""
