@@ -19,7 +19,7 @@ from fleetcache.policy.options import CallOptions
 from fleetcache.shared.recovery import _history
 from fleetcache.wire.link_state import LinkState
 from tests.simulation.loop import SimLoop
-from tests.simulation.model import NEVER, Violation
+from tests.simulation.model import NEVER, Load, Violation
 from tests.simulation.users import Users
 
 __all__ = ["SPACE", "Instance"]
@@ -194,6 +194,8 @@ class Instance(Users):
             return
         self.dead, self.died_at = True, self.world.now
         self._is_back()
+        for key in (key for keys in self.asking.values() for key in keys):  # the server may keep a right of each call
+            self.model.loads[key].append(Load(key, self, self.world.now, self.world.now))
         self.loop.kill()
         self.run.tell(self.name, "dies" + (" with its machine" if silent else ""))
         for connection in self.run.network.of(self.name):

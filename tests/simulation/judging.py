@@ -41,6 +41,7 @@ class Judging(ABC):
         self.away_at = self.world.now  # the last time at which it was not online
         self.stalled: list[tuple[float, float]] = []
         self.calls = 0
+        self.asking: dict[Any, list[str]] = {}  # by the task of a call, its keys
         self.running: list[Running] = []
         self.removing: list[Removal] = []
         self.claimed: dict[str, float] = {}  # by key, the time from which a user here has held the claim

@@ -31,6 +31,7 @@ class Users(Judging):
         """Begin a user's call."""
         task = self.start(self._call(op), op.verb)
         self.calls += 1
+        self.asking[task] = [key for key in op.keys if key in self.model.loads]  # not the tags
         task.add_done_callback(self._ended)
         if op.cancel is not None:
             self.loop.call_later(op.cancel, task.cancel)
@@ -41,6 +42,7 @@ class Users(Judging):
 
     def _ended(self, task: "asyncio.Task[Any]") -> None:
         self.calls -= 1
+        self.asking.pop(task, None)
         if not task.cancelled() and task.exception() is not None:
             self.run.failed(task.exception())
 
