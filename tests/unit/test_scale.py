@@ -108,7 +108,7 @@ def test_the_model_is_linear_and_names_the_costs() -> None:
     assert predict(replace(hot, loaded=True)).cpu > predict(hot).cpu
     assert predict(replace(hot, again=0.0)).cpu < predict(hot).cpu
     assert predict(Demand(instances=10)).recovery == 1.0
-    assert predict(Demand(instances=100_000)).recovery == pytest.approx(100_000 * costs.handshake / 1e6)
+    assert predict(Demand(instances=100_000)).recovery == pytest.approx((costs.restart + 1e5 * costs.handshake) / 1e6)
 
 
 def test_a_point_tells_by_how_much_the_model_is_wrong() -> None:

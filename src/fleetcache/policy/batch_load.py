@@ -258,7 +258,7 @@ class BatchLoad:
         ctx, rights = self._ctx, self._loading.rights
         failed = seen.state is EntryState.FAILED
         if failed or seen.state in REPLACEABLE:
-            beside = ctx.flights.beside(run.flight)
+            beside = ctx.beside(run)
             if beside is not None and not beside.is_overdue(ctx.ports.clock(), ctx.load_wait):
                 self._ahead[run.key] = beside
                 return Lookup(EntryState.ENDING)

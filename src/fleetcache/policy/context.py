@@ -162,6 +162,10 @@ class PolicyContext(Struct):
         """Return the options of one entry to be stored, with its own ttl."""
         return options.shortened(self.ttl_jitter, self.ports.random) if options.jitters else options
 
+    def beside(self, run: Load) -> Flight | None:
+        """Return a load of this process that the server lets others load beside; see ``Flights.beside``."""
+        return self.flights.beside(run.flight, self.ports.clock(), self.load_wait)
+
     def check_open(self) -> None:
         """Raise ``Closed`` after ``close()``."""
         if self.closed:

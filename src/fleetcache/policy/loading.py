@@ -201,7 +201,7 @@ class Loading:
         error = None if anew else self._ctx.error_there(seen, run.options)
         if error is not None:
             raise error
-        beside = self._ctx.flights.beside(run.flight)
+        beside = self._ctx.beside(run)
         if beside is not None:
             return await self._after(run, beside, anew=anew)
         if seen.state is not EntryState.FAILED:
@@ -241,10 +241,8 @@ class Loading:
     async def _after(self, run: Load, earlier: Flight, *, anew: bool) -> Outcome | Lookup | None:
         """Read again after another load of this process, or load beside it if it takes longer than ``load_wait``."""
         right = earlier.right
-        if await self._ended(run, earlier) or earlier.right != right:  # another load may have the key by now
+        if await self._ended(run, earlier) or not right or earlier.right != right:  # another may have the key by now
             return None
-        if not right:
-            return await self._load_in_turn(run, self.overtime.own(run), anew=anew)
         outcome, seen = await self._beside(run, right, anew=anew)
         return outcome or seen
 
@@ -262,7 +260,7 @@ class Loading:
                 await self.waits.for_server(run.budget)
             if not ctx.shared.usable:
                 outcome = await self._load(run, None)
-            elif ctx.flights.beside(run.flight) is None:
+            elif ctx.beside(run) is None:
                 step = await self._claim(run, anew=True, only=stamp)
                 if isinstance(step, Outcome):
                     outcome = step

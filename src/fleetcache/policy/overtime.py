@@ -57,7 +57,7 @@ class Overtime:
         known = self._known.get(run.key)
         if known is not None and known[0] == seen.stamp and now >= known[2]:
             until = known[2]
-        own = self._ctx.flights.beside(run.flight)
+        own = self._ctx.beside(run)
         return until if own is None else max(until, min(self._waits.overdue_at(own), self._last(run)))
 
     def _last(self, run: Load) -> float:

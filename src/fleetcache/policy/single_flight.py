@@ -126,7 +126,7 @@ class Flights:
         self._behind: dict[str, Flight] = {}
         self._second: dict[str, Flight] = {}  # loads beside a load that takes longer than ``load_wait``
         self._detached: dict[str, list[Flight]] = {}  # those that have not ended, in the order of their detachment
-        self._air: set[Flight] = set()
+        self._air: dict[Flight, None] = {}  # in order, so that the same run ends in the same way
 
     def __len__(self) -> int:
         return len(self._air)
@@ -150,7 +150,7 @@ class Flights:
         if earlier is not None:
             self._detach(earlier)
         flight = table[key] = Flight(key, tags)
-        self._air.add(flight)
+        self._air[flight] = None
         return flight
 
     def end(self, flight: Flight, outcome: Outcome) -> None:
@@ -165,7 +165,7 @@ class Flights:
             outcome.others = Resolution.RETRY
         flight.outcome = outcome
         flight.task = None  # a cancelled task keeps its traceback, whose frames refer to the flight
-        self._air.discard(flight)
+        self._air.pop(flight, None)
         self._take_out(flight)
         futures, flight.futures = flight.futures, []
         second = self._second.get(flight.key) if self._second else None
@@ -245,11 +245,15 @@ class Flights:
         others = (other for other in self._detached.get(key, ()) if other is not flight)
         return next((other for other in others if other.loads), None)
 
-    def beside(self, flight: Flight) -> Flight | None:
-        """Return another flight of the same key whose right keeps no load of other processes from the key."""
+    def beside(self, flight: Flight, now: float, load_wait: float) -> Flight | None:
+        """Return another flight of the same key whose right keeps no load of other processes from the key.
+
+        One that has no right at all counts until it has taken ``load_wait``.
+        """
         known = self._table.get(flight.key), self._second.get(flight.key), *self._detached.get(flight.key, ())
         others = [other for other in known if other is not None and other is not flight]
-        return next((other for other in others if other.on_mark or other.is_extra), None)
+        found = (other for other in others if other.on_mark or other.is_extra)
+        return next((other for other in found if other.right or not other.is_overdue(now, load_wait)), None)
 
     def young(self, flight: Flight, now: float, load_wait: float) -> Flight | None:
         """Return another load of the key that began less than ``load_wait`` ago, and does not wait for this flight."""

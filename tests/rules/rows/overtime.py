@@ -110,7 +110,8 @@ ROWS = [
         "A process takes the right of a second load while it has a young load on a failed mark.",
         "policy.overtime:Overtime.waits_until",
         ("return until if own is None else", "return until if own is None or True else"),
-        "plan own_load_on_a_mark",
+        "tests/unit/policy/test_overtime.py::"
+        "test_a_process_asks_for_a_second_right_when_its_own_load_on_a_mark_is_overdue",
     ),
     Row(
         "first_load_beside_an_own_second_one",
@@ -136,5 +137,13 @@ ROWS = [
         ("give_up = self._ctx.ports.clock() + MAX_LOOK_AGAIN", "give_up = self._give_up"),
         "tests/unit/policy/test_batch_load.py::"
         "test_a_batch_that_waits_no_longer_for_loads_still_waits_for_a_mark_to_end",
+    ),
+    Row(
+        "own_load_without_a_right_keeps_others",
+        "policy.overtime.8",
+        "A process never takes a right beside its own load without one, and loads beside those of other processes.",
+        "policy.single_flight:Flights.beside",
+        ("if other.right or not other.is_overdue(now, load_wait)", "if True"),
+        "tests/unit/policy/test_single_flight.py::test_a_load_without_a_right_counts_until_it_has_taken_load_wait",
     ),
 ]

@@ -113,9 +113,9 @@ ROWS = [
     Row(
         "batch_read_before_a_wait_for_a_place",
         "policy.places.7",
-        "A batch that has waited for its place loads on a mark that a load of its process has replaced.",
+        "A batch that has waited for its place goes by what it read before.",
         "policy.batch_load:BatchLoad._lead",
         ("if await self._take_place(again):", "if await self._take_place(again) and False:"),
-        "plan mark_read_before_a_wait_for_a_place",
+        f"{PLACES}::test_a_batch_that_waited_for_its_place_looks_again",
     ),
 ]

@@ -8,6 +8,7 @@ import pytest
 
 from fleetcache import Cache, LoadCycle, SyncCache
 from fleetcache.policy.context import Load
+from fleetcache.policy.lookup import EntryState, Lookup
 from fleetcache.policy.options import CallOptions
 from fleetcache.policy.outcome import Outcome, Resolution
 from tests.support.drivers import Driver
@@ -472,6 +473,26 @@ def test_a_caller_reads_again_if_the_load_that_it_waited_for_got_or_lost_its_rig
             assert await waits is None
             assert not unasked.calls
             for flight in (first, second):
+                engine.flights.end(flight, Outcome(Resolution.RETRY))
+            engine.coherence.close_fill(load.token)
+
+    run(main())
+
+
+def test_a_process_asks_for_a_second_right_when_its_own_load_on_a_mark_is_overdue() -> None:
+    async def main() -> None:
+        async with Cache("memory://", load_wait="3s") as cache:
+            engine = cache._engine
+            overtime, now = engine.policy.loading.overtime, engine.clock()
+            own, second = (engine.flights.start("k", ("*",), second=second) for second in (False, True))
+            load = Load("k", print, OPTIONS, Any, "f", second, engine.ctx.budget(), engine.coherence.open_fill("k"))
+            load.give_up = now + 1.0
+            elsewhere = Lookup(EntryState.LOADING, b"L" * 17, remaining=10.0)
+            until = overtime.waits_until(load, elsewhere)
+            own.on_mark, own.right, own.since = True, b"F" * 17, now + 2.0
+            assert overtime.waits_until(load, elsewhere) == pytest.approx(max(until, now + 5.0))
+            assert until < now + 5.0
+            for flight in (own, second):
                 engine.flights.end(flight, Outcome(Resolution.RETRY))
             engine.coherence.close_fill(load.token)
 

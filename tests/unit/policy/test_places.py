@@ -2,12 +2,14 @@
 
 import asyncio
 import threading
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from fleetcache import Cache, ConfigError, LoadTimeout, Settings, SyncCache
+from fleetcache.policy.batch_reads import BatchReads
 from tests.support.drivers import Driver
 from tests.support.origins import Origin
 from tests.support.run import run
@@ -59,6 +61,31 @@ def test_a_batch_takes_one_place(driver: Driver) -> None:
             assert cache.stats().queued == 0
 
     run(main())
+
+
+def test_a_batch_that_waited_for_its_place_looks_again(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another load of its process may have changed a key meanwhile, of which no push tells."""
+    looks = Counter[str]()
+    look = BatchReads.look
+
+    async def counted(self: BatchReads, runs: Any, *more: Any) -> None:
+        looks.update(run.key for run in runs)
+        await look(self, runs, *more)
+
+    async def main() -> None:
+        origin, gauge = Origin(waits=True), Gauge()
+        async with driver.cache(max_loads=1) as cache:
+            monkeypatch.setattr(BatchReads, "look", counted)
+            await cache.get_or_set_many(["at once"], gauge.many)
+            first = asyncio.create_task(cache.get_or_set("other", origin.load))
+            await eventually(lambda: origin.calls == 1)
+            second = asyncio.create_task(cache.get_or_set_many(["waits"], gauge.many))
+            await eventually(lambda: cache.stats().queued == 1)
+            origin.go.set()
+            await asyncio.gather(first, second)
+
+    run(main())
+    assert looks["waits"] == looks["at once"] + 1
 
 
 def test_a_refresh_waits_its_turn(driver: Driver) -> None:

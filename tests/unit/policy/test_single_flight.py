@@ -226,9 +226,9 @@ def test_a_load_that_callers_join_instead_of_the_first_is_known_once(table: str)
     assert (flights.get("k"), flights.second("k"), flights.background("k")) == (flight, None, None)
     flights.detach_key("k")
     later = flights.start("k", ())
-    assert flights.beside(later) is flights.ahead("k", later) is flight
+    assert flights.beside(later, 0.0, LOAD_WAIT) is flights.ahead("k", later) is flight
     flights.end(flight, DONE)
-    assert flights.beside(later) is flights.ahead("k", later) is None
+    assert flights.beside(later, 0.0, LOAD_WAIT) is flights.ahead("k", later) is None
 
 
 def test_a_load_on_a_mark_waits_for_one_that_has_asked_for_a_right() -> None:
@@ -246,11 +246,20 @@ def test_a_second_load_is_beside_the_others_of_its_process(is_detached: bool) ->
     flights = Flights()
     second = flights.start("k", (), second=True)
     flight = flights.start("k", ())
-    assert flights.beside(flight) is None
+    assert flights.beside(flight, 0.0, LOAD_WAIT) is None
     second.is_extra = True
     if is_detached:
         flights.detach_key("k")
-    assert (flights.beside(flight), flights.beside(second)) == (second, None)
+    assert (flights.beside(flight, 0.0, LOAD_WAIT), flights.beside(second, 0.0, LOAD_WAIT)) == (second, None)
+
+
+@pytest.mark.parametrize(("right", "counts"), [(b"claim", True), (b"", False)])
+def test_a_load_without_a_right_counts_until_it_has_taken_load_wait(right: bytes, counts: bool) -> None:
+    flights = Flights()
+    extra, flight = flights.start("k", (), second=True), flights.start("k", ())
+    extra.is_extra, extra.right, extra.since = True, right, 0.0
+    assert flights.beside(flight, LOAD_WAIT - 0.1, LOAD_WAIT) is extra
+    assert (flights.beside(flight, LOAD_WAIT, LOAD_WAIT) is extra) is counts
 
 
 def test_a_load_leads_beside_one_that_takes_long_except_on_a_mark() -> None:
