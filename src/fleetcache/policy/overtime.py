@@ -57,8 +57,12 @@ class Overtime:
         known = self._known.get(run.key)
         if known is not None and known[0] == seen.stamp and now >= known[2]:
             until = known[2]
+        return max(until, self._own_until(run))
+
+    def _own_until(self, run: Load) -> float:
+        """Return until when a load waits for another one of its process, which the server lets others load beside."""
         own = self._ctx.beside(run)
-        return until if own is None else max(until, min(self._waits.overdue_at(own), self._last(run)))
+        return 0.0 if own is None else min(self._waits.overdue_at(own), self._last(run))
 
     def _last(self, run: Load) -> float:
         """Return when a load waits for other loads no longer, whatever they do."""
@@ -78,6 +82,8 @@ class Overtime:
             time until which this process waits for either load.
         """
         ctx, key = self._ctx, run.key
+        if ctx.ports.clock() < (until := self._own_until(run)):
+            return until  # that one has begun while this one waited for its place
         claim_token = ctx.entries.stamp(b"C")
         run.lease = ctx.times.lease(run.group)
         future = ctx.shared.claim_second(key, claim_token, round(run.lease * 1000))

@@ -109,7 +109,7 @@ ROWS = [
         "policy.overtime.7",
         "A process takes the right of a second load while it has a young load on a failed mark.",
         "policy.overtime:Overtime.waits_until",
-        ("return until if own is None else", "return until if own is None or True else"),
+        ("return max(until, self._own_until(run))", "return until"),
         "tests/unit/policy/test_overtime.py::"
         "test_a_process_asks_for_a_second_right_when_its_own_load_on_a_mark_is_overdue",
     ),
@@ -145,5 +145,14 @@ ROWS = [
         "policy.single_flight:Flights.beside",
         ("if other.right or not other.is_overdue(now, load_wait)", "if True"),
         "tests/unit/policy/test_single_flight.py::test_a_load_without_a_right_counts_until_it_has_taken_load_wait",
+    ),
+    Row(
+        "second_load_beside_an_own_one_that_took_the_place",
+        "policy.overtime.7",
+        "A load that has waited for its place asks for the right of a second load beside a young load of its process.",
+        "policy.overtime:Overtime.take",
+        ("if ctx.ports.clock() < (until := self._own_until(run)):", "if (until := 0.0):"),
+        "tests/unit/policy/test_overtime.py::"
+        "test_a_process_asks_for_a_second_right_when_its_own_load_on_a_mark_is_overdue",
     ),
 ]

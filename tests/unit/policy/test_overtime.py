@@ -492,6 +492,9 @@ def test_a_process_asks_for_a_second_right_when_its_own_load_on_a_mark_is_overdu
             own.on_mark, own.right, own.since = True, b"F" * 17, now + 2.0
             assert overtime.waits_until(load, elsewhere) == pytest.approx(max(until, now + 5.0))
             assert until < now + 5.0
+            load.give_up = now + 60.0
+            asked = await overtime.take(load, b"L" * 17, anew=False)
+            assert asked == pytest.approx(now + 5.0), "it had waited for its place, and the other had begun meanwhile"
             for flight in (own, second):
                 engine.flights.end(flight, Outcome(Resolution.RETRY))
             engine.coherence.close_fill(load.token)
