@@ -19,16 +19,16 @@ from tests.support.ill_source import (
     Source,
     a_moment,
     count_waits,
-    on_each_face,
+    each_kind_and_face,
     on_each_kind,
+    on_each_kind_and_face,
     one,
 )
 from tests.support.servers import Server
 from tests.support.waiting import eventually
 
 
-@on_each_face
-@on_each_kind
+@on_each_kind_and_face
 def test_after_two_failed_loads_all_who_waited_load_at_the_same_time(remote: Driver, kind: str, face: str) -> None:
     async def body(scene: Scene) -> None:
         source = scene.source = Source(MANY, count_waits(scene))
@@ -58,8 +58,7 @@ def test_twin_without_the_mark_they_load_one_after_another(
     Scene(remote, kind).play(body)
 
 
-@on_each_face
-@on_each_kind
+@on_each_kind_and_face
 def test_one_failed_load_is_followed_by_one(remote: Driver, kind: str, face: str) -> None:
     async def body(scene: Scene) -> None:
         source = scene.source = Source(1, count_waits(scene))
@@ -121,8 +120,7 @@ def overlaps_in_a_process(remote: Driver, kind: str, face: str = "") -> int:
     return most
 
 
-@on_each_face
-@pytest.mark.parametrize("kind", ["lease", "claim", "batch"])
+@each_kind_and_face("lease", "claim", "batch")
 def test_a_process_runs_one_load_of_a_key_at_a_time(remote: Driver, kind: str, face: str) -> None:
     assert overlaps_in_a_process(remote, kind, face) == 1
 
@@ -135,8 +133,7 @@ def test_twin_without_a_look_at_its_other_loads_it_runs_several(
     assert overlaps_in_a_process(Driver("valkey", one_server, prefix), "lease") > 1
 
 
-@on_each_face
-@on_each_kind
+@on_each_kind_and_face
 def test_who_may_not_join_a_load_on_a_mark_waits_for_its_end(remote: Driver, kind: str, face: str) -> None:
     """A removal of a tag detaches the load and leaves the mark, which a later caller may step over."""
     over = asyncio.Event()
@@ -168,8 +165,7 @@ def test_who_may_not_join_a_load_on_a_mark_waits_for_its_end(remote: Driver, kin
     Scene(remote, kind, face).play(body)
 
 
-@on_each_face
-@on_each_kind
+@on_each_kind_and_face
 def test_later_callers_begin_with_one_load(remote: Driver, kind: str, face: str) -> None:
     """They have waited for nothing, and the source may be well again."""
 
@@ -229,8 +225,7 @@ def test_a_cancelled_load_leaves_no_mark(remote: Driver, kind: str) -> None:
     Scene(remote, kind).play(body)
 
 
-@on_each_face
-@pytest.mark.parametrize("kind", ["lease", "claim", "refresh", "batch"])
+@each_kind_and_face("lease", "claim", "refresh", "batch")
 def test_callers_that_waited_for_a_load_over_its_limit_get_load_timeout(
     remote: Driver, kind: str, face: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,6 +1,7 @@
 """A source that fails its first loads, and a fleet whose callers ask it in each way that loads."""
 
 import asyncio
+import itertools
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
@@ -9,10 +10,22 @@ import pytest
 
 from fleetcache import Cache
 from tests.support.drivers import Driver
+from tests.support.engines import engines
 from tests.support.run import run
 from tests.support.waiting import eventually
 
-__all__ = ["MANY", "DownError", "Scene", "Source", "a_moment", "count_waits", "on_each_face", "on_each_kind", "one"]
+__all__ = [
+    "MANY",
+    "DownError",
+    "Scene",
+    "Source",
+    "a_moment",
+    "count_waits",
+    "each_kind_and_face",
+    "on_each_kind",
+    "on_each_kind_and_face",
+    "one",
+]
 
 MANY = 6
 
@@ -100,8 +113,25 @@ KINDS = {
     "batch": (nothing, two),
     "batch of claims": (unusable, two),
 }
-on_each_kind = pytest.mark.parametrize("kind", KINDS)
-on_each_face = pytest.mark.parametrize("face", ["", " on threads"])
+FACES = ("", " on threads")
+
+
+def _on_servers(names: str, values: Iterable[tuple[str, ...]]) -> pytest.MarkDecorator:
+    """Run a test once with each of the values, on one server and the other in turn."""
+    servers = itertools.cycle(f"{engine}-tcp" for engine in engines())
+    sets = [(*value, server) for value, server in zip(values, servers, strict=False)]
+    return pytest.mark.parametrize((*names.split(), "server"), sets, indirect=["server"])
+
+
+def each_kind_and_face(*kinds: str) -> pytest.MarkDecorator:
+    """Run a test with each kind in each face: each kind, and each face, on both servers."""
+    chosen = kinds or tuple(KINDS)
+    pairs = [(kind, FACES[(turn + number) % 2]) for number, kind in enumerate(chosen) for turn in range(2)]
+    return _on_servers("kind face", pairs)
+
+
+on_each_kind = _on_servers("kind", [(kind,) for kind in KINDS])
+on_each_kind_and_face = each_kind_and_face()
 
 
 async def a_moment(_number: int) -> None:
