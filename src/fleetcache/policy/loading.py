@@ -96,12 +96,13 @@ class Loading:
             if ctx.needs_right(seen, run.options, anew=anew) and not await self.places.take_watching(run):
                 return None
             step = await self._step(run, seen, anew=anew)
-            self.places.release(run)
             if isinstance(step, Outcome):
                 return step
             if step is not None and step.state not in {EntryState.LOADING, EntryState.ENDING}:
-                run.seen = step
-            elif step is not None and not await self._waited(run, step):
+                run.seen = step  # and it keeps its place: to wait for it again would take another look, and so on
+                return None
+            self.places.release(run)
+            if step is not None and not await self._waited(run, step):
                 outcome, run.seen = await self._beside(run, step.stamp, anew=anew)
                 self.places.release(run)
                 return outcome
