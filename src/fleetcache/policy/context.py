@@ -229,7 +229,7 @@ class PolicyContext(Struct):
         Returns:
             Whether the value is held now.
         """
-        kept = options.bounded(self.unconfirmed_life(options))
+        kept = options.bounded(self.unconfirmed_life(options, started))
         if kept.ttl <= 0 or answer.payload is None:
             return False
         life = (started + kept.ttl, started + kept.ttl + kept.stale)
@@ -287,7 +287,7 @@ class PolicyContext(Struct):
             return False
         if held.cost and not self.alone:
             return False  # loaded: another process may have removed it since, so its bound counts from its load
-        life = self.unconfirmed_life(options)
+        life = self.unconfirmed_life(options, now)
         ttl = min(ttl, max(life, held.fresh_until - now))
         stale = min(held.stale_until - held.fresh_until, max(0.0, life - ttl))
         return self.near.put(key, self.entries.extended(held, held.value, (now + ttl, now + ttl + stale)))
@@ -302,11 +302,16 @@ class PolicyContext(Struct):
             return False
         return self.trust.away and bool(self.ports.clock() < held.fresh_until)
 
-    def unconfirmed_life(self, options: CallOptions) -> float:
-        """Return for how many seconds from the start of its loader an unconfirmed value may be used."""
+    def unconfirmed_life(self, options: CallOptions, started: float) -> float:
+        """Return for how many seconds from the start of its loader an unconfirmed value may be used.
+
+        While the server is only late, no other value outlives ``max_staleness`` after its last answer. Nor does one
+        whose loader started before that answer.
+        """
         if self.alone:
             return float("inf")
-        return self.max_staleness if self.shared.usable else options.offline_ttl
+        late = self.trust.serves and started < self.trust.confirmed
+        return self.max_staleness if self.shared.usable or late else options.offline_ttl
 
     async def read(self, key: str, declared: Any, token: Any, budget: Budget, load: Load | None = None) -> Lookup:
         """Read the key from the server, and its tags' versions if they are needed to judge the entry.

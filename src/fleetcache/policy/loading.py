@@ -361,7 +361,7 @@ class Loading:
             return Outcome(Resolution.RETURN, Resolution.LOAD_ALONE, answer=answer)
         # The load may have taken long, or its process may have stalled. No joined caller may get a value older than the
         # near cache may answer with.
-        until = times[0] + self._ctx.unconfirmed_life(run.options)
+        until = times[0] + self._ctx.unconfirmed_life(run.options, times[0])
         return Outcome(Resolution.RETURN, Resolution.RETRY if run.flight.detached else None, answer=answer, until=until)
 
     async def _load_unconfirmed(self, run: Load) -> Outcome:

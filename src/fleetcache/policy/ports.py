@@ -245,6 +245,10 @@ class EntriesPort(Protocol):
 class TrustPort(Protocol):
     """How long the near cache may be trusted, and whether the server is late or known to be away."""
 
+    confirmed: float
+
+    @property
+    def serves(self) -> bool: ...  # noqa: D102
     @property
     def away(self) -> bool: ...  # noqa: D102
     @property

@@ -272,7 +272,7 @@ class NoLink:
     def __init__(self) -> None:
         # Attributes of the instance, as in Link: each near hit reads one, and attributes of a class take longer.
         self.state = LinkState.CLOSED
-        self.away = False
+        self.away = self.serves = False
         self.late = NEVER_LATE
         self.trusted_until = self.confirmed = float("inf")
         self.since = 0.0

@@ -150,7 +150,15 @@ ROWS = [
         "unconfirmed.bound",
         "A value that shared refused lives in near for offline_ttl, although the server answers.",
         "policy.context:PolicyContext.unconfirmed_life",
-        ("self.max_staleness if self.shared.usable else options.offline_ttl", "options.offline_ttl"),
+        ("self.max_staleness if self.shared.usable or late else options.offline_ttl", "options.offline_ttl"),
+    ),
+    Row(
+        "unconfirmed_as_long_while_late",
+        "unconfirmed.bound",
+        "A value whose load began before the last answer of a server that is only late lives for offline_ttl.",
+        "policy.context:PolicyContext.unconfirmed_life",
+        ("late = self.trust.serves and started < self.trust.confirmed", "late = False"),
+        "plan unconfirmed_value_older_than_the_last_answer",
     ),
     Row(
         "joined_load_judged_from_its_end",
