@@ -118,4 +118,12 @@ ROWS = [
         ("if await self._take_place(again):", "if await self._take_place(again) and False:"),
         f"{PLACES}::test_a_batch_that_waited_for_its_place_looks_again",
     ),
+    Row(
+        "place_given_back_by_a_load_that_goes_on",
+        "policy.places.7",
+        "A load whose lease is refused gives its place back, waits for it again, looks again, and is refused again.",
+        "policy.loading:Loading._round",
+        ("run.seen = step  #", "run.seen = step; self.places.release(run)  #"),
+        f"{PLACES}::test_a_load_whose_lease_is_refused_keeps_its_place",
+    ),
 ]

@@ -10,9 +10,11 @@ import pytest
 
 from fleetcache import Cache, ConfigError, LoadTimeout, Settings, SyncCache
 from fleetcache.policy.batch_reads import BatchReads
+from fleetcache.policy.lookup import EntryState, Lookup
 from tests.support.drivers import Driver
 from tests.support.origins import Origin
 from tests.support.run import run
+from tests.support.servers import Server
 from tests.support.waiting import eventually, wait_until
 
 
@@ -86,6 +88,28 @@ def test_a_batch_that_waited_for_its_place_looks_again(driver: Driver, monkeypat
 
     run(main())
     assert looks["waits"] == looks["at once"] + 1
+
+
+def test_a_load_whose_lease_is_refused_keeps_its_place(one_server: Server, prefix: str) -> None:
+    """As on a server without memory. Giving the place back, it would wait for it again, and look again, and so on."""
+
+    async def main() -> None:
+        gauge = Gauge()
+        async with Cache(one_server.url, prefix=prefix, max_loads=1, load_wait="2s") as cache:
+            shared: Any = cache._engine.shared
+            ports = cache._engine.ctx.ports
+
+            def refused(*_asked: Any, **_more: Any) -> Any:
+                future = ports.future()
+                future.set_result(Lookup(EntryState.UNAVAILABLE))
+                return future
+
+            shared.acquire = refused
+            await asyncio.gather(*(cache.get_or_set(f"k{n}", gauge.load) for n in range(4)))
+            assert (gauge.most, gauge.calls) == (1, 4)
+            assert cache.stats().place_waits == 3, "each but the first has waited once"
+
+    run(main())
 
 
 def test_a_refresh_waits_its_turn(driver: Driver) -> None:
