@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from statistics import median
 
 from .outage import SNAPSHOT, everywhere, killed_under_load, origin_answers_again
-from .scene import PREFIX
 from .stage import Stage, sleep_until
 from .traffic import Answer, failures, milliseconds
 
@@ -81,10 +80,11 @@ async def back_with_an_old_snapshot(stage: Stage, seconds: float) -> None:
     async with _load(stage, f"{stage.server} back with an old snapshot: no failed request"):
         await origin_answers_again(stage)  # the return makes the fleet go cold once, so it has to be asked
         await asyncio.to_thread(stage.scene.valkey.start, from_snapshot=True)
-        there = stage.scene.valkey.command("EXISTS", f"{PREFIX}:e:countries:{SNAPSHOT}") == ":1"
-        stage.say(f"{stage.server} is back with the old snapshot; the old setting is {'' if there else 'NOT '}in it")
+        stage.say(
+            f"{stage.server} is back with the old snapshot; the old setting is {'' if stage.saved else 'NOT '}in it"
+        )
         await _online_again(stage)
-        await _nothing_stale(stage, "nothing of the old snapshot is answered", there=there)
+        await _nothing_stale(stage, "nothing of the old snapshot is answered", there=stage.saved)
         await sleep_until(end)
 
 

@@ -63,6 +63,7 @@ class Stage:
         timed: Answers whose times get a line, by the meaning of the times.
         changes: Seconds until the other instances answered a change, for each change of a setting.
         newest: The newest value of each setting, by organisation.
+        saved: Whether the snapshot has the setting that changes after it.
     """
 
     scene: Scene
@@ -73,6 +74,7 @@ class Stage:
     timed: dict[str, Sequence[Answer]] = field(default_factory=dict)
     changes: list[float] = field(default_factory=list)
     newest: dict[str, list[str]] = field(default_factory=dict)
+    saved: bool = False
 
     @property
     def names(self) -> list[str]:
