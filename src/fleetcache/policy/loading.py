@@ -37,7 +37,7 @@ class Loading:
         self.unwrap = self._results.unwrap
         self.rights = Rights(ctx)
         self.waits = Waits(ctx)
-        self.places = Places(ctx, self.waits)
+        self.places = Places(ctx)
         self.limits, self.overtime = Limits(ctx, self.places), Overtime(ctx, self.waits)
         self.call = self.limits.call
 

@@ -26,7 +26,6 @@ from .context import Load, PolicyContext
 from .options import CallOptions
 from .ports import NO_ANSWER, Future
 from .single_flight import Flight
-from .waits import Waits
 
 __all__ = ["Place", "Places"]
 
@@ -80,8 +79,8 @@ class _Queue:
 class Places:
     """The places of one cache: those of the process, and those of functions that have their own."""
 
-    def __init__(self, ctx: PolicyContext, waits: Waits) -> None:
-        self._ctx, self._waits = ctx, waits
+    def __init__(self, ctx: PolicyContext) -> None:
+        self._ctx = ctx
         self._common = _Queue(ctx.max_loads)
         self._own: dict[tuple[str, int], _Queue] = {}
         self._told = -QUIET

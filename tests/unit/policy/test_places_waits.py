@@ -10,7 +10,6 @@ from fleetcache.policy.options import CallOptions
 from fleetcache.policy.places import Places
 from fleetcache.policy.ports import NO_ANSWER
 from fleetcache.policy.single_flight import Flight
-from fleetcache.policy.waits import Waits
 from fleetcache.telemetry.stats import Counters
 from tests.support.run import run
 
@@ -31,7 +30,7 @@ class World:
         self.now = 10.0
         self.woken_at = float("inf")
         self.waits = 0
-        self.places = Places(cast("Any", self), cast("Waits", None))
+        self.places = Places(cast("Any", self))
         self.places.take_at_once(load("held"))
 
     def clock(self) -> float:
